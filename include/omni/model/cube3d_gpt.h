@@ -1,0 +1,62 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "omni/model/transformer.h"
+
+namespace omni::model {
+
+// Sizes of a Cube3D shape GPT; the defaults are those of v0.5. Names follow its configuration.
+struct Cube3dGptConfig {
+  std::int64_t dual_layers = 23, single_layers = 1;
+  std::int64_t heads = 12, width = 1536;
+  std::int64_t shape_codes = 16384;  // then bos, eos, pad
+  std::int64_t text_width = 768;
+  std::int64_t code_dimension = 32;
+  double rope_theta = 10000, norm_epsilon = 1e-6;
+
+  static Cube3dGptConfig load(const std::filesystem::path& json);
+};
+// The transformer that a Cube3D GPT is.
+TransformerConfig transformer_config(const Cube3dGptConfig& config);
+
+// The public text-to-shape GPT of Cube3D (arXiv 2503.15475) as a configuration of Transformer, read by a
+// mapping of names. Text comes as features of the CLIP ViT-L/14 text tower.
+class Cube3dGpt {
+ public:
+  // Throws Error(input) where a tensor is missing or has another shape.
+  Cube3dGpt(const Cube3dGptConfig& config, const std::filesystem::path& weights);
+
+  // Overwrites the rows of the shape codes by shape_proj(codebook), as the reference does before it samples.
+  void set_codebook(const at::Tensor& codebook);  // [shape_codes, code_dimension]
+
+  // The condition rows: text_features [B, S, text_width], box [B, 3] (zeros: none) -> [B, S + 1, width].
+  at::Tensor condition(const at::Tensor& text_features, const at::Tensor& box) const;
+  // Logits [B, N + 1, shape_codes + 3] for bos followed by shape_codes [B, N] (int64), full context.
+  at::Tensor logits(const at::Tensor& condition, const at::Tensor& shape_codes) const;
+
+  struct SampleOptions {
+    std::int64_t steps = 1024;
+    double guidance = 3.0;  // falls linearly to 0 over the steps
+    double top_p = 0;       // 0: greedy
+    std::uint64_t seed = 0;
+  };
+  // One sequence of codes per row, with a key-value cache. unconditional [1 or B, S + 1, width].
+  std::vector<std::vector<std::int32_t>> sample(const at::Tensor& condition, const at::Tensor& unconditional,
+                                                const SampleOptions& options) const;
+
+  const Cube3dGptConfig& config() const { return config_; }
+  Transformer& transformer() { return *transformer_; }
+
+ private:
+  Cube3dGptConfig config_;
+  std::unique_ptr<Transformer> transformer_;
+  nn::ParameterStore projections_;
+};
+
+}  // namespace omni::model

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "omni/model/transformer.h"
+#include "omni/sequence/grammar.h"
+
+namespace omni::model {
+
+// A token as the transformer sees it: itself, where it stands, and where the token after it will stand (a
+// GrammarWalker gives both; nothing comes after <eos>).
+struct DecodeToken {
+  std::int32_t token = 0;
+  sequence::TokenPlace place;
+  std::optional<sequence::TokenPlace> next_place;
+};
+
+// Key-value caches of several sequences of one model that grow token by token. Sequences may differ in
+// length. No gradients. The model must outlive the session and keep its weights meanwhile.
+class DecodeSession {
+ public:
+  // `capacity` is the longest sequence in tokens.
+  DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity);
+  ~DecodeSession();
+  DecodeSession(const DecodeSession&) = delete;
+  DecodeSession& operator=(const DecodeSession&) = delete;
+
+  std::int64_t sequence_count() const;
+  std::int64_t length(std::int64_t sequence) const;
+
+  // Appends tokens[i] to sequence i; an empty list leaves it as it is. Prefixes and single tokens may be
+  // mixed. Throws Error(internal) beyond the capacity.
+  void append(std::span<const std::vector<DecodeToken>> tokens);
+
+  // Logits of what follows the last token of `sequences[i]`, for the tokens of allowed[i] in ascending order
+  // of id.
+  std::vector<std::vector<float>> logits(std::span<const std::int64_t> sequences,
+                                         std::span<const sequence::AllowedTokens> allowed) const;
+
+  // Makes `to` a copy of `from`: a shared prompt is prefilled once.
+  void copy_sequence(std::int64_t from, std::int64_t to);
+  void clear_sequence(std::int64_t sequence);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The token id at `index` of the logits row for `allowed`, and back (-1 if it is not allowed).
+std::int32_t token_at(const sequence::AllowedTokens& allowed, std::int32_t index);
+std::int32_t index_of(const sequence::AllowedTokens& allowed, std::int32_t token);
+
+}  // namespace omni::model

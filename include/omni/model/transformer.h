@@ -1,0 +1,139 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "omni/core/config.h"
+#include "omni/nn/parameters.h"
+#include "omni/sequence/layout.h"
+#include "omni/sequence/packed_sequence.h"
+#include "omni/sequence/task.h"
+#include "omni/sequence/vocabulary.h"
+
+namespace omni::model {
+
+// A decoder-only, pre-norm transformer. streams: 1 is a plain decoder of `single_blocks`. streams: 2 gives
+// text and generated modalities their own weights in `dual_blocks` with one causal attention over both in
+// document order, then `single_blocks` over the generated stream, or over all.
+struct TransformerConfig {
+  std::int64_t width = 192;
+  std::int64_t streams = 1;
+  std::int64_t dual_blocks = 0;
+  std::int64_t single_blocks = 6;
+  std::string single_over = "all";  // all, generated (streams: 2 only)
+  std::int64_t heads = 6;
+  std::int64_t key_value_heads = 0;   // 0: as many as heads; else a divisor of heads
+  double mlp_multiplier = 8.0 / 3.0;  // hidden width of the SwiGLU, rounded up to a multiple of 32
+  std::string norm = "rms";           // rms, layer
+  bool norm_scale = true;
+  double norm_epsilon = 1e-6;
+  bool bias = false;          // in every linear layer of the blocks
+  std::string rope = "half";  // half, interleaved: which head dimensions form pairs
+  double rope_theta = 10000;
+  // Head dimensions turned by offset, row and column; their sum is the head size, each even. Empty: all by
+  // offset.
+  std::vector<std::int64_t> rope_split;
+  bool query_key_norm = true;
+  double query_key_norm_epsilon = 1e-5;
+  bool tied_embeddings = true;
+  bool slot_embedding =
+      true;  // adds a row per (modality, slot) of the token and of the token that comes next
+  bool codebook_embedding =
+      true;            // code rows = learned projection of the tokenizers' codebooks + residual rows
+  double dropout = 0;  // after attention and MLP, in training
+  double initial_deviation = 0.02;
+
+  std::int64_t head_size() const { return width / heads; }
+  std::int64_t stored_heads() const { return key_value_heads > 0 ? key_value_heads : heads; }
+  std::int64_t mlp_width() const;
+  std::int64_t block_count() const { return dual_blocks + single_blocks; }
+};
+void describe(ConfigVisitor& visitor, TransformerConfig& config);
+// Throws Error(usage) for sizes that cannot work together.
+void validate(const TransformerConfig& config);
+// Throws Error(usage) for a task with text targets where single blocks see the generated stream alone.
+void check_task(const TransformerConfig& config, const sequence::Task& task);
+
+// The codebook of a range of codes, for rows that start from a projection of it.
+struct RangeCodebook {
+  std::string range;    // "image", "geometry", "colour"
+  at::Tensor codebook;  // [range size, dimension]
+};
+
+inline constexpr std::size_t kModalityCount = 3;  // text, image, shape: the order of sequence::Modality
+
+// Sums over the positions of one packed sequence, by target modality (index: sequence::Modality).
+struct TransformerLoss {
+  at::Tensor objective;      // [3] fp32 with graph: sum of loss weight x (cross-entropy + z_loss x log^2 Z)
+  at::Tensor cross_entropy;  // [3] fp32, detached: sum of loss weight x cross-entropy, in nats
+  std::array<double, kModalityCount> weights{};        // sum of loss weights
+  std::array<std::int64_t, kModalityCount> targets{};  // positions with a positive weight
+  std::array<std::int64_t, kModalityCount> correct{};  // of these, where the best allowed token is the target
+  at::Tensor position_cross_entropy;  // [N] fp32 on the CPU, detached; 0 where no loss counts
+};
+
+struct LossOptions {
+  double z_loss = 0;
+  bool training = true;  // dropout
+};
+
+class Transformer {
+ public:
+  // Codebooks are needed for the code ranges that the vocabulary has if config.codebook_embedding is set and
+  // the weights will not be loaded; a range without one has plain rows.
+  Transformer(const TransformerConfig& config, const sequence::Vocabulary& vocabulary,
+              const sequence::SequenceLayout& layout, std::uint64_t seed = 0,
+              const std::vector<RangeCodebook>& codebooks = {});
+  ~Transformer();
+  Transformer(const Transformer&) = delete;
+  Transformer& operator=(const Transformer&) = delete;
+
+  const TransformerConfig& config() const;
+  const sequence::Vocabulary& vocabulary() const;
+  const sequence::SequenceLayout& layout() const;
+  nn::ParameterStore& parameters();
+  const nn::ParameterStore& parameters() const;
+
+  // Activations in kBFloat16 or kFloat; weights stay fp32 and are cast once after each change.
+  void set_activation_type(at::ScalarType type);
+  at::ScalarType activation_type() const;
+  void to(at::Device device);
+  // Runs each block again in the backward pass instead of keeping its activations.
+  void set_recompute(bool recompute);
+
+  // Cross-entropy over the tokens that the grammar allows at each position.
+  TransformerLoss loss(const sequence::PackedSequence& sequence, const LossOptions& options = {}) const;
+  // [N, vocabulary] fp32, every token, allowed or not. Without graph; for tests and evaluation.
+  at::Tensor logits(const sequence::PackedSequence& sequence) const;
+
+  // Adds the codebook projections into the embedding rows; the forward pass stays the same. Without
+  // gradients.
+  void fold_codebooks();
+  bool has_codebooks() const;
+
+  // Names of parameters whose rows are token ids, for updates of new rows alone.
+  std::vector<std::string> token_row_parameters() const;
+  // Floating-point operations of one training token (forward and backward), with documents of the given
+  // length.
+  double training_flops_per_token(double document_length) const;
+
+  struct Network;  // the layers: src/model/transformer_network.h
+  Network& network() { return *network_; }
+  const Network& network() const { return *network_; }
+
+ private:
+  std::unique_ptr<Network> network_;
+};
+
+// A copy with a larger vocabulary (`larger` must extend the old one): old rows stay bit for bit, new rows are
+// the row of <any> plus normal noise of `noise` times that row's root mean square.
+std::unique_ptr<Transformer> grow_vocabulary(const Transformer& model, const sequence::Vocabulary& larger,
+                                             std::uint64_t seed, double noise = 0.1);
+
+}  // namespace omni::model
