@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace omni {
+
+// Reads a whole file. Throws Error(io) if it is missing, unreadable, a folder, or larger than `limit_bytes`.
+std::vector<std::byte> read_file_bytes(const std::filesystem::path& path,
+                                       std::uint64_t limit_bytes = std::uint64_t{4} << 30);
+std::string read_file_text(const std::filesystem::path& path,
+                           std::uint64_t limit_bytes = std::uint64_t{1} << 30);
+
+// Writes to a temporary name in the same folder, flushes to disk, renames. On any failure the temporary file
+// is removed, an older file at `path` stays as it was, and Error(io) names the path and the system's reason.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+// A file that is written piece by piece and appears under its name only on commit().
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();  // removes the temporary file unless committed
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void commit();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// A folder that is filled under a temporary name and appears whole on commit(), replacing an older one.
+class AtomicDirectory {
+ public:
+  explicit AtomicDirectory(std::filesystem::path path);
+  ~AtomicDirectory();  // removes the temporary folder unless committed
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+  const std::filesystem::path& staging_path() const { return staging_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path staging_;
+  bool committed_ = false;
+};
+
+// Creates the folder and its parents if needed and checks that it can be written to. Throws Error(io).
+void prepare_output_directory(const std::filesystem::path& path);
+
+}  // namespace omni

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace omni {
+
+// Progress of long work on standard error: on a terminal one line that is redrawn (bar, rate, time left),
+// elsewhere a plain line at most every ten seconds and one at the end. Thread-safe.
+class Progress {
+ public:
+  Progress(std::string title, std::int64_t total, std::string unit);
+  ~Progress();  // ends the line
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void advance(std::int64_t count = 1);
+  void set_note(std::string note);  // a short text after the numbers, such as the current loss
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+std::string format_duration(double seconds);  // "42 s", "3 min 05 s", "2 h 10 min"
+
+}  // namespace omni

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace omni {
+
+enum class DType { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
+
+std::size_t dtype_size(DType dtype);       // bytes of one element
+std::string_view dtype_name(DType dtype);  // as in the file: "F32", "BF16", ...
+
+// A tensor inside a safetensors file: row-major, little-endian; `bytes` belongs to the file that it came
+// from.
+struct TensorView {
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;
+
+  std::int64_t element_count() const;
+  // Reads the elements as T; throws Error(input) unless the dtype matches T exactly.
+  template <class T>
+  std::vector<T> to_vector() const;
+};
+
+// A memory-mapped safetensors file. Every offset, shape and size is checked on opening, before any data is
+// touched.
+class SafetensorsFile {
+ public:
+  // Throws Error(io) if the file cannot be opened, Error(input) if it is not a well-formed safetensors file.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  // The same over bytes in memory, which must outlive this object; `name` appears in errors.
+  SafetensorsFile(std::span<const std::byte> bytes, std::string name);
+  ~SafetensorsFile();
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
+
+  const std::string& name() const;
+  const std::map<std::string, TensorView>& tensors() const;
+  const std::map<std::string, std::string>& metadata() const;
+  bool contains(const std::string& tensor) const;
+  const TensorView& at(const std::string& tensor) const;  // throws Error(input) naming file and tensor
+
+ private:
+  struct Mapping;
+  std::unique_ptr<Mapping> mapping_;
+};
+
+struct NamedTensorView {
+  std::string name;
+  TensorView view;
+};
+
+// Writes atomically: a temporary file beside `path`, flushed to disk, then renamed. Tensors are laid out in
+// the order given; the header is padded with spaces to a multiple of 8 bytes.
+void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensorView> tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+// Wraps a vector's memory; the vector must outlive the view.
+template <class T>
+TensorView tensor_view(const std::vector<T>& values, std::vector<std::int64_t> shape);
+
+}  // namespace omni

@@ -1,0 +1,198 @@
+#include "omni/core/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "omni/core/error.h"
+
+namespace omni {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail_io(std::string_view action, const fs::path& path, int error) {
+  const std::string reason = std::generic_category().message(error);
+  const char* advice = error == ENOENT   ? "Check the path"
+                       : error == ENOSPC ? "Free some space on that disk and run again"
+                       : error == EACCES ? "Check the permissions"
+                       : error == EROFS  ? "Choose an output folder that can be written to"
+                                         : "Check the path and the disk";
+  fail(ErrorKind::io, "cannot ", action, " '", path.string(), "': ", reason, ". ", advice);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() { close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  // Returns the error of close(2), which on some file systems is where a failed write shows.
+  int close() {
+    if (fd_ < 0) return 0;
+    const int result = ::close(fd_);
+    fd_ = -1;
+    return result == 0 ? 0 : errno;
+  }
+
+ private:
+  int fd_;
+};
+
+fs::path temporary_beside(const fs::path& path) {
+  static std::atomic<unsigned> counter{0};
+  fs::path name = path.filename();
+  name += concat(".", ::getpid(), ".", counter.fetch_add(1), ".tmp");
+  return path.parent_path() / name;
+}
+
+void sync_folder(const fs::path& folder) {
+  const Descriptor descriptor(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Best effort: some file systems refuse to sync folders, and the data itself is already on disk.
+  if (descriptor.get() >= 0) ::fsync(descriptor.get());
+}
+
+void sync_tree(const fs::path& folder) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    const Descriptor descriptor(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
+    if (descriptor.get() < 0 || ::fsync(descriptor.get()) != 0) fail_io("flush", entry.path(), errno);
+  }
+}
+
+}  // namespace
+
+std::vector<std::byte> read_file_bytes(const fs::path& path, std::uint64_t limit_bytes) {
+  Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (descriptor.get() < 0) fail_io("open", path, errno);
+  struct stat status {};
+  if (::fstat(descriptor.get(), &status) != 0) fail_io("inspect", path, errno);
+  if (S_ISDIR(status.st_mode))
+    fail(ErrorKind::io, "cannot read '", path.string(), "': it is a folder. Give a file");
+  if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) > limit_bytes) {
+    fail(ErrorKind::io, "cannot read '", path.string(), "': it has ", status.st_size, " bytes, the limit is ",
+         limit_bytes, ". Is it the right file?");
+  }
+  // Pipes and /proc tell no size, so the file is read until it ends.
+  std::vector<std::byte> bytes(S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) + 1
+                                                       : 65536);
+  std::size_t filled = 0;
+  while (true) {
+    if (filled == bytes.size()) bytes.resize(bytes.size() * 2);
+    const ssize_t count = ::read(descriptor.get(), bytes.data() + filled, bytes.size() - filled);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_io("read", path, errno);
+    if (count == 0) break;
+    filled += static_cast<std::size_t>(count);
+    if (filled > limit_bytes)
+      fail(ErrorKind::io, "cannot read '", path.string(), "': it is larger than ", limit_bytes, " bytes");
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
+std::string read_file_text(const fs::path& path, std::uint64_t limit_bytes) {
+  const std::vector<std::byte> bytes = read_file_bytes(path, limit_bytes);
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+struct AtomicFile::State {
+  fs::path path;
+  fs::path temporary;
+  Descriptor descriptor;
+  bool committed = false;
+};
+
+AtomicFile::AtomicFile(fs::path path) {
+  fs::path temporary = temporary_beside(path);
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) fail_io("write", path, errno);
+  state_.reset(new State{std::move(path), std::move(temporary), Descriptor(fd)});
+}
+
+AtomicFile::~AtomicFile() {
+  if (state_ && !state_->committed) ::unlink(state_->temporary.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(state_->descriptor.get(), bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_io("write", state_->path, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+void AtomicFile::commit() {
+  if (::fsync(state_->descriptor.get()) != 0) fail_io("flush", state_->path, errno);
+  if (const int error = state_->descriptor.close()) fail_io("close", state_->path, error);
+  if (::rename(state_->temporary.c_str(), state_->path.c_str()) != 0) fail_io("write", state_->path, errno);
+  state_->committed = true;
+  sync_folder(state_->path.parent_path());
+}
+
+void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file_atomically(const fs::path& path, std::string_view text) {
+  write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+AtomicDirectory::AtomicDirectory(fs::path path) : path_(std::move(path)) {
+  if (path_.filename().empty()) path_ = path_.parent_path();
+  if (path_.has_parent_path()) prepare_output_directory(path_.parent_path());
+  staging_ = temporary_beside(path_);
+  std::error_code error;
+  if (!fs::create_directory(staging_, error)) fail_io("create", staging_, error ? error.value() : EEXIST);
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  if (committed_) return;
+  std::error_code ignored;
+  fs::remove_all(staging_, ignored);
+}
+
+void AtomicDirectory::commit() {
+  sync_tree(staging_);
+  std::error_code error;
+  // rename(2) cannot replace a folder that has files in it: the old one steps aside first.
+  fs::path old;
+  if (fs::exists(path_)) {
+    old = temporary_beside(path_);
+    fs::rename(path_, old, error);
+    if (error) fail_io("replace", path_, error.value());
+  }
+  fs::rename(staging_, path_, error);
+  if (error) {
+    std::error_code ignored;
+    if (!old.empty()) fs::rename(old, path_, ignored);
+    fail_io("write", path_, error.value());
+  }
+  committed_ = true;
+  if (!old.empty()) fs::remove_all(old, error);
+  sync_folder(path_.parent_path());
+}
+
+void prepare_output_directory(const fs::path& path) {
+  if (path.empty()) return;
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail_io("create the folder", path, error.value());
+  if (!fs::is_directory(path))
+    fail(ErrorKind::io, "cannot write to '", path.string(), "': it is not a folder");
+  if (::access(path.c_str(), W_OK) != 0) fail_io("write to the folder", path, errno);
+}
+
+}  // namespace omni

@@ -1,0 +1,290 @@
+#include "omni/core/safetensors.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <nlohmann/json.hpp>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+
+namespace omni {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+
+struct DTypeEntry {
+  DType dtype;
+  std::string_view name;
+  std::size_t size;
+};
+constexpr std::array<DTypeEntry, 9> kDTypes{{{DType::f64, "F64", 8},
+                                             {DType::f32, "F32", 4},
+                                             {DType::f16, "F16", 2},
+                                             {DType::bf16, "BF16", 2},
+                                             {DType::i64, "I64", 8},
+                                             {DType::i32, "I32", 4},
+                                             {DType::i16, "I16", 2},
+                                             {DType::i8, "I8", 1},
+                                             {DType::u8, "U8", 1}}};
+
+const DTypeEntry& entry_of(DType dtype) {
+  static constexpr DTypeEntry kBoolean{DType::boolean, "BOOL", 1};
+  for (const DTypeEntry& entry : kDTypes) {
+    if (entry.dtype == dtype) return entry;
+  }
+  return kBoolean;
+}
+
+DType parse_dtype(const std::string& name, const std::string& file, const std::string& tensor) {
+  for (const DTypeEntry& entry : kDTypes) {
+    if (entry.name == name) return entry.dtype;
+  }
+  if (name == "BOOL") return DType::boolean;
+  fail(ErrorKind::input, "reading '", file, "': tensor '", tensor, "' has the unknown type '", name, "'");
+}
+
+// The header is at most this long in any sane file (the reference implementation's limit).
+constexpr std::uint64_t kHeaderLimit = 100'000'000;
+
+template <class T>
+constexpr DType dtype_of();
+template <>
+constexpr DType dtype_of<double>() {
+  return DType::f64;
+}
+template <>
+constexpr DType dtype_of<float>() {
+  return DType::f32;
+}
+template <>
+constexpr DType dtype_of<std::int64_t>() {
+  return DType::i64;
+}
+template <>
+constexpr DType dtype_of<std::int32_t>() {
+  return DType::i32;
+}
+template <>
+constexpr DType dtype_of<std::int16_t>() {
+  return DType::i16;
+}
+template <>
+constexpr DType dtype_of<std::int8_t>() {
+  return DType::i8;
+}
+template <>
+constexpr DType dtype_of<std::uint8_t>() {
+  return DType::u8;
+}
+
+}  // namespace
+
+std::size_t dtype_size(DType dtype) { return entry_of(dtype).size; }
+std::string_view dtype_name(DType dtype) { return entry_of(dtype).name; }
+
+std::int64_t TensorView::element_count() const {
+  std::int64_t count = 1;
+  for (const std::int64_t side : shape) count *= side;
+  return count;
+}
+
+template <class T>
+std::vector<T> TensorView::to_vector() const {
+  if (dtype != dtype_of<T>()) {
+    fail(ErrorKind::input, "a tensor of type ", dtype_name(dtype), " was read as ",
+         dtype_name(dtype_of<T>()));
+  }
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  return values;
+}
+template std::vector<double> TensorView::to_vector() const;
+template std::vector<float> TensorView::to_vector() const;
+template std::vector<std::int64_t> TensorView::to_vector() const;
+template std::vector<std::int32_t> TensorView::to_vector() const;
+template std::vector<std::int16_t> TensorView::to_vector() const;
+template std::vector<std::int8_t> TensorView::to_vector() const;
+template std::vector<std::uint8_t> TensorView::to_vector() const;
+
+template <class T>
+TensorView tensor_view(const std::vector<T>& values, std::vector<std::int64_t> shape) {
+  TensorView view{dtype_of<T>(), std::move(shape), std::as_bytes(std::span(values))};
+  ensure(view.element_count() == static_cast<std::int64_t>(values.size()),
+         "a tensor's shape does not fit its values");
+  return view;
+}
+template TensorView tensor_view(const std::vector<double>&, std::vector<std::int64_t>);
+template TensorView tensor_view(const std::vector<float>&, std::vector<std::int64_t>);
+template TensorView tensor_view(const std::vector<std::int64_t>&, std::vector<std::int64_t>);
+template TensorView tensor_view(const std::vector<std::int32_t>&, std::vector<std::int64_t>);
+template TensorView tensor_view(const std::vector<std::int16_t>&, std::vector<std::int64_t>);
+template TensorView tensor_view(const std::vector<std::int8_t>&, std::vector<std::int64_t>);
+template TensorView tensor_view(const std::vector<std::uint8_t>&, std::vector<std::int64_t>);
+
+struct SafetensorsFile::Mapping {
+  std::string name;
+  std::span<const std::byte> bytes;
+  void* address = nullptr;  // of the memory map, if this object owns one
+  std::map<std::string, TensorView> tensors;
+  std::map<std::string, std::string> metadata;
+
+  ~Mapping() {
+    if (address != nullptr) ::munmap(address, bytes.size());
+  }
+
+  void parse();
+  void parse_tensor(const std::string& key, const nlohmann::json& entry, std::span<const std::byte> data);
+};
+
+void SafetensorsFile::Mapping::parse() {
+  if (bytes.size() < 8)
+    fail(ErrorKind::input, "reading '", name, "': ", bytes.size(),
+         " bytes are too few for a safetensors file");
+  std::uint64_t header_length = 0;
+  std::memcpy(&header_length, bytes.data(), 8);
+  if (header_length > kHeaderLimit || header_length > bytes.size() - 8) {
+    fail(ErrorKind::input, "reading '", name, "': the header claims ", header_length,
+         " bytes but the file has ", bytes.size(), ". It is truncated or not a safetensors file");
+  }
+  const char* begin = reinterpret_cast<const char*>(bytes.data()) + 8;
+  const nlohmann::json header = nlohmann::json::parse(begin, begin + header_length, nullptr, false);
+  if (!header.is_object())
+    fail(ErrorKind::input, "reading '", name, "': the safetensors header is not a JSON object");
+  const std::span<const std::byte> data = bytes.subspan(8 + header_length);
+  for (const auto& [key, entry] : header.items()) {
+    if (key != "__metadata__") {
+      parse_tensor(key, entry, data);
+      continue;
+    }
+    if (!entry.is_object()) fail(ErrorKind::input, "reading '", name, "': __metadata__ is not an object");
+    for (const auto& [meta_key, value] : entry.items()) {
+      if (!value.is_string())
+        fail(ErrorKind::input, "reading '", name, "': metadata '", meta_key, "' is not a text");
+      metadata[meta_key] = value.get<std::string>();
+    }
+  }
+}
+
+void SafetensorsFile::Mapping::parse_tensor(const std::string& key, const nlohmann::json& entry,
+                                            std::span<const std::byte> data) {
+  const auto broken = [&](std::string_view what) {
+    fail(ErrorKind::input, "reading '", name, "': tensor '", key, "' ", what,
+         ". The file is damaged or not a safetensors file");
+  };
+  if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") ||
+      !entry.contains("data_offsets")) {
+    broken("lacks dtype, shape or data_offsets");
+  }
+  const auto& dtype = entry["dtype"];
+  const auto& shape = entry["shape"];
+  const auto& offsets = entry["data_offsets"];
+  if (!dtype.is_string() || !shape.is_array() || !offsets.is_array() || offsets.size() != 2 ||
+      !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) {
+    broken("has a malformed description");
+  }
+  TensorView view;
+  view.dtype = parse_dtype(dtype.get<std::string>(), name, key);
+  std::uint64_t count = 1;
+  for (const auto& side : shape) {
+    if (!side.is_number_unsigned()) broken("has a shape that is not made of whole numbers");
+    const std::uint64_t value = side.get<std::uint64_t>();
+    if (value > (std::uint64_t{1} << 48) || __builtin_mul_overflow(count, value, &count) ||
+        count > (std::uint64_t{1} << 48)) {
+      broken("has an impossible shape");
+    }
+    view.shape.push_back(static_cast<std::int64_t>(value));
+  }
+  const std::uint64_t first = offsets[0].get<std::uint64_t>();
+  const std::uint64_t last = offsets[1].get<std::uint64_t>();
+  if (first > last || last > data.size()) broken("reaches outside the file");
+  if (last - first != count * dtype_size(view.dtype)) broken("has a shape that does not fit its bytes");
+  view.bytes = data.subspan(first, last - first);
+  tensors.emplace(key, std::move(view));
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : mapping_(std::make_unique<Mapping>()) {
+  mapping_->name = path.string();
+  const auto fail_with = [&](int error) {
+    fail(ErrorKind::io, "cannot open '", path.string(), "': ", std::generic_category().message(error),
+         ". Check the path");
+  };
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail_with(errno);
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    const int error = S_ISDIR(status.st_mode) ? EISDIR : (errno != 0 ? errno : EINVAL);
+    ::close(fd);
+    fail_with(error);
+  }
+  if (status.st_size > 0) {
+    void* address = ::mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+    const int error = errno;
+    ::close(fd);
+    if (address == MAP_FAILED) fail_with(error);
+    mapping_->address = address;
+    mapping_->bytes = {static_cast<const std::byte*>(address), static_cast<std::size_t>(status.st_size)};
+  } else {
+    ::close(fd);
+  }
+  mapping_->parse();
+}
+
+SafetensorsFile::SafetensorsFile(std::span<const std::byte> bytes, std::string name)
+    : mapping_(std::make_unique<Mapping>()) {
+  mapping_->name = std::move(name);
+  mapping_->bytes = bytes;
+  mapping_->parse();
+}
+
+SafetensorsFile::~SafetensorsFile() = default;
+SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
+SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;
+
+const std::string& SafetensorsFile::name() const { return mapping_->name; }
+const std::map<std::string, TensorView>& SafetensorsFile::tensors() const { return mapping_->tensors; }
+const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return mapping_->metadata; }
+bool SafetensorsFile::contains(const std::string& tensor) const { return mapping_->tensors.contains(tensor); }
+
+const TensorView& SafetensorsFile::at(const std::string& tensor) const {
+  const auto found = mapping_->tensors.find(tensor);
+  if (found == mapping_->tensors.end())
+    fail(ErrorKind::input, "reading '", name(), "': the tensor '", tensor, "' is missing");
+  return found->second;
+}
+
+void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensorView> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t offset = 0;
+  for (const NamedTensorView& tensor : tensors) {
+    const std::uint64_t size = tensor.view.bytes.size();
+    ensure(size == static_cast<std::uint64_t>(tensor.view.element_count()) * dtype_size(tensor.view.dtype),
+           "tensor '", tensor.name, "' has a shape that does not fit its bytes");
+    ensure(!header.contains(tensor.name), "tensor '", tensor.name, "' is given twice");
+    header[tensor.name] = {{"dtype", dtype_name(tensor.view.dtype)},
+                           {"shape", tensor.view.shape},
+                           {"data_offsets", {offset, offset + size}}};
+    offset += size;
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const std::uint64_t length = text.size();
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(&length, 1)));
+  file.write(text);
+  for (const NamedTensorView& tensor : tensors) file.write(tensor.view.bytes);
+  file.commit();
+}
+
+}  // namespace omni

@@ -1,0 +1,16 @@
+// The subcommands of `omni`, one function per file: each adds its subcommand, options and callback to the program.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace omni::tools {
+
+void add_info_command(CLI::App& app);
+void add_mesh_command(CLI::App& app);
+void add_data_command(CLI::App& app);
+void add_tokenizer_command(CLI::App& app);
+void add_train_commands(CLI::App& app);  // pretrain, continue, finetune
+void add_sample_command(CLI::App& app);
+void add_eval_command(CLI::App& app);
+
+}  // namespace omni::tools
