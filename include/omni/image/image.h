@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace omni::image {
+
+// 8-bit sRGB pixels, rows from the top, channels interleaved. channels is 1, 3 or 4.
+struct Image {
+  int width = 0;
+  int height = 0;
+  int channels = 3;
+  std::vector<std::uint8_t> pixels;
+
+  Image() = default;
+  Image(int width, int height, int channels, std::uint8_t fill = 0);
+  std::uint8_t* at(int x, int y) { return pixels.data() + (std::size_t(y) * width + x) * channels; }
+  const std::uint8_t* at(int x, int y) const {
+    return pixels.data() + (std::size_t(y) * width + x) * channels;
+  }
+};
+
+// PNG, JPEG or WebP, told apart by content. Throws Error(io) or Error(input): truncated, foreign, or above
+// 16,384 pixels a side. Palettes, 16-bit and interlaced files come out as 8-bit; alpha is kept as a fourth
+// channel.
+Image read_image(const std::filesystem::path& path);
+Image decode_image(std::span<const std::byte> bytes, const std::string& name);
+
+std::vector<std::byte> encode_png(const Image& image);
+void write_png(const std::filesystem::path& path, const Image& image);  // atomic
+
+Image to_rgb(const Image& image,
+             std::array<std::uint8_t, 3> background = {255, 255, 255});  // drops alpha over background
+Image resize(const Image& image, int width, int height);  // area / Mitchell filter, gamma-correct
+Image crop(const Image& image, int x, int y, int width, int height);
+Image center_square(const Image& image);
+void paste(Image& target, const Image& source, int x, int y);  // same channel count; clipped at the border
+
+// Images of equal size laid out in rows with `gap` pixels of `background` between them.
+Image contact_sheet(std::span<const Image> images, int columns, int gap = 4, std::uint8_t background = 255);
+
+// 10 log10(255^2 / mean squared error) over all channels; +infinity for equal images. Throws for unequal
+// sizes.
+double psnr_db(const Image& a, const Image& b);
+
+// IEC 61966-2-1 transfer function, both on 0 .. 1.
+float srgb_to_linear(float srgb);
+float linear_to_srgb(float linear);
+
+}  // namespace omni::image

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "omni/geometry/mesh.h"
+
+namespace omni::geometry {
+
+static_assert(std::endian::native == std::endian::little,
+              "mesh files are read and written on little-endian machines");
+
+// Readers of one format each. `name` appears in errors; all throw Error(input). `folder` is where files
+// beside the mesh (buffers, textures, materials) may be read from; empty means that there are none.
+Mesh read_gltf(std::span<const std::byte> bytes, const std::string& name,
+               const std::filesystem::path& folder);
+Mesh read_obj(std::span<const std::byte> bytes, const std::string& name, const std::filesystem::path& folder);
+Mesh read_ply(std::span<const std::byte> bytes, const std::string& name);
+Mesh read_stl(std::span<const std::byte> bytes, const std::string& name);
+Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name,
+                      const std::string& extension);
+
+std::string encode_obj(const Mesh& mesh);
+std::vector<std::byte> encode_ply(const Mesh& mesh);
+std::vector<std::byte> encode_stl(const Mesh& mesh);
+
+// What every reader promises of its result: at least one triangle, finite positions, indices in range,
+// attributes empty or as long as the positions.
+void check_read_mesh(const Mesh& mesh, const std::string& name);
+// What every writer asks of its input; throws Error(input).
+void check_written_mesh(const Mesh& mesh);
+
+// Resolves a reference inside a mesh file to a file in `folder` or below it. Throws Error(input) for absolute
+// references, for other schemes and for ones that leave the folder, also through links.
+std::filesystem::path resolve_reference(const std::string& reference, const std::filesystem::path& folder,
+                                        const std::string& name);
+
+// Appends a number's bytes, little-endian.
+template <class T>
+void append_bytes(std::vector<std::byte>& bytes, const T& value) {
+  const auto* begin = reinterpret_cast<const std::byte*>(&value);
+  bytes.insert(bytes.end(), begin, begin + sizeof(T));
+}
+
+}  // namespace omni::geometry

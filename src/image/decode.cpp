@@ -1,0 +1,42 @@
+#include <cstring>
+
+#include "codecs.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+
+namespace omni::image {
+namespace {
+
+bool has_bytes(std::span<const std::byte> bytes, std::size_t offset, std::string_view magic) {
+  return bytes.size() >= offset + magic.size() &&
+         std::memcmp(bytes.data() + offset, magic.data(), magic.size()) == 0;
+}
+
+}  // namespace
+
+void check_size(std::int64_t width, std::int64_t height, std::size_t byte_count, std::int64_t pixels_per_byte,
+                const std::string& name) {
+  if (width <= 0 || height <= 0) fail(ErrorKind::input, "cannot read image ", name, ": it has no pixels.");
+  if (width > kMaximumSide || height > kMaximumSide)
+    fail(ErrorKind::input, "cannot read image ", name, ": ", width, " x ", height, " pixels are more than ",
+         kMaximumSide, " a side. Scale it down first.");
+  constexpr std::int64_t always_allowed = std::int64_t{1} << 16;
+  const std::int64_t available = std::int64_t(byte_count);
+  if (width * height > always_allowed && width * height / pixels_per_byte > available)
+    fail(ErrorKind::input, "cannot read image ", name, ": its header promises ", width, " x ", height,
+         " pixels, but the file has only ", byte_count, " bytes. It is truncated or forged.");
+}
+
+Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
+  if (has_bytes(bytes, 0, "\x89PNG\r\n\x1a\n")) return decode_png(bytes, name);
+  if (has_bytes(bytes, 0, "\xff\xd8\xff")) return decode_jpeg(bytes, name);
+  if (has_bytes(bytes, 0, "RIFF") && has_bytes(bytes, 8, "WEBP")) return decode_webp(bytes, name);
+  fail(ErrorKind::input, "cannot read image ", name,
+       ": its content is neither PNG, JPEG nor WebP. Convert it to PNG first.");
+}
+
+Image read_image(const std::filesystem::path& path) {
+  return decode_image(read_file_bytes(path, std::uint64_t{1} << 30), path.string());
+}
+
+}  // namespace omni::image
