@@ -1,0 +1,104 @@
+#include "omni/core/files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdlib>
+
+#include "omni/core/error.h"
+#include "temporary_directory.h"
+
+namespace omni {
+namespace {
+
+std::size_t entry_count(const std::filesystem::path& folder) {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
+
+TEST(AtomicFile, AppearsWholeOnCommitAndReplacesTheOldOne) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "a", "old");
+  {
+    AtomicFile file(folder / "a");
+    file.write("new ");
+    EXPECT_EQ(read_file_text(folder / "a"), "old");
+    file.write("text");
+    file.commit();
+  }
+  EXPECT_EQ(read_file_text(folder / "a"), "new text");
+  EXPECT_EQ(entry_count(folder.path()), 1u);
+}
+
+TEST(AtomicFile, LeavesNothingBehindWhenAbandoned) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "a", "old");
+  {
+    AtomicFile file(folder / "a");
+    file.write("half");
+  }
+  EXPECT_EQ(read_file_text(folder / "a"), "old");
+  EXPECT_EQ(entry_count(folder.path()), 1u);
+}
+
+TEST(AtomicFile, NamesThePathWhereItCannotWrite) {
+  try {
+    write_file_atomically("/nonexistent-folder/x", "text");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io);
+    EXPECT_THAT(error.what(), testing::HasSubstr("/nonexistent-folder/x"));
+  }
+}
+
+// A file size limit stands in for a full disk: write(2) fails half way in both. The limit holds for a whole
+// process, so it is set in a child.
+TEST(AtomicFile, AFailedWriteLeavesTheOldFileAndNoRemains) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "a", "old");
+  const auto write_too_much = [&] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{4096, 4096};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) std::exit(2);
+    try {
+      write_file_atomically(folder / "a", std::string(100'000, 'x'));
+    } catch (const Error& error) {
+      std::exit(error.kind() == ErrorKind::io ? 0 : 3);
+    }
+    std::exit(1);
+  };
+  EXPECT_EXIT(write_too_much(), testing::ExitedWithCode(0), "");
+  EXPECT_EQ(read_file_text(folder / "a"), "old");
+  EXPECT_EQ(entry_count(folder.path()), 1u);
+}
+
+TEST(AtomicDirectory, AppearsWholeAndReplacesTheOldOne) {
+  const test::TemporaryDirectory folder;
+  for (const char* text : {"first", "second"}) {
+    AtomicDirectory directory(folder / "bundle");
+    write_file_atomically(directory.staging_path() / "x", text);
+    directory.commit();
+    EXPECT_EQ(read_file_text(folder.path() / "bundle" / "x"), text);
+  }
+  {
+    AtomicDirectory abandoned(folder / "bundle");
+    write_file_atomically(abandoned.staging_path() / "x", "third");
+  }
+  EXPECT_EQ(read_file_text(folder.path() / "bundle" / "x"), "second");
+  EXPECT_EQ(entry_count(folder.path()), 1u);
+}
+
+TEST(ReadFile, RefusesFoldersMissingAndTooLargeFiles) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "a", "12345");
+  EXPECT_THROW(read_file_bytes(folder.path()), Error);
+  EXPECT_THROW(read_file_bytes(folder / "absent"), Error);
+  EXPECT_THROW(read_file_bytes(folder / "a", 4), Error);
+  EXPECT_EQ(read_file_text(folder / "a", 5), "12345");
+  EXPECT_FALSE(read_file_text("/proc/self/status").empty());
+}
+
+}  // namespace
+}  // namespace omni
