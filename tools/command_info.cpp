@@ -1,0 +1,51 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/headeronly/version.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+#include "omni/core/system_info.h"
+#include "omni/kernels/cuda_plugin.h"
+
+namespace omni::tools {
+namespace {
+
+nlohmann::ordered_json system_facts() {
+  const CpuFeatures cpu = detect_cpu_features();
+  nlohmann::ordered_json facts;
+  facts["omni"] = OMNI_VERSION;
+  facts["cpu"] = cpu_name();
+  facts["threads"] = at::get_num_threads();
+  facts["memory_gib"] = static_cast<double>(memory_bytes() >> 20) / 1024.0;
+  facts["cpu_features"] = {{"avx2", cpu.avx2}, {"avx512", cpu.avx512}, {"avx512_bf16", cpu.avx512_bf16}, {"amx_bf16", cpu.amx_bf16}, {"amx_int8", cpu.amx_int8}};
+  facts["libtorch"] = TORCH_VERSION;
+  facts["gpus"] = kernels::cuda_device_names();
+  facts["cuda_plugin"] = kernels::cuda_plugin_status();
+  return facts;
+}
+
+void print_system(bool as_json) {
+  const nlohmann::ordered_json facts = system_facts();
+  if (as_json) {
+    std::cout << facts.dump(2) << '\n';
+    return;
+  }
+  for (const auto& [key, value] : facts.items()) {
+    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+  }
+}
+
+}  // namespace
+
+void add_info_command(CLI::App& app) {
+  CLI::App* info = app.add_subcommand("info", "facts about this machine");
+  info->require_subcommand(1);
+  CLI::App* system = info->add_subcommand("system", "CPU features, GPUs and library versions");
+  const auto as_json = std::make_shared<bool>(false);
+  system->add_flag("--json", *as_json, "print JSON");
+  system->callback([as_json] { print_system(*as_json); });
+}
+
+}  // namespace omni::tools

@@ -1,0 +1,45 @@
+// The `omni` program: parses the command line and turns errors into messages and exit codes.
+#include <iostream>
+
+#include "commands.h"
+#include "omni/core/error.h"
+#include "omni/core/interrupt.h"
+#include "omni/core/log.h"
+
+int main(int argument_count, char** arguments) {
+  CLI::App app{"omni: train and run a 3D-native foundation model on text, images and meshes"};
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", "omni " OMNI_VERSION);
+  std::string log_level = "info";
+  app.add_option("--log", log_level, "debug, info, warning, error or off")->each([](const std::string& level) {
+    omni::set_log_level(omni::parse_log_level(level));
+  });
+  using namespace omni::tools;
+  add_info_command(app);
+  add_mesh_command(app);
+  add_data_command(app);
+  add_tokenizer_command(app);
+  add_train_commands(app);
+  add_sample_command(app);
+  add_eval_command(app);
+
+  omni::install_interrupt_handler();
+  try {
+    app.parse(argument_count, arguments);
+    return 0;
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();  // a command's own exit code; it has said why
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : omni::exit_code(omni::ErrorKind::usage);
+  } catch (const omni::Error& error) {
+    std::cerr << "omni: " << error.what() << '\n';
+    return omni::exit_code(error.kind());
+  } catch (const std::bad_alloc&) {
+    std::cerr << "omni: out of memory. Use a smaller model, batch or resolution\n";
+    return omni::exit_code(omni::ErrorKind::io);
+  } catch (const std::exception& error) {
+    std::cerr << "omni: internal error: " << error.what() << '\n';
+    return omni::exit_code(omni::ErrorKind::internal);
+  }
+}
