@@ -1,0 +1,117 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "omni/sequence/document.h"
+#include "omni/sequence/layout.h"
+#include "omni/sequence/vocabulary.h"
+
+namespace omni::sequence {
+
+// Up to eight runs of token ids, ascending and disjoint: what may stand at a position.
+struct AllowedTokens {
+  struct Run {
+    std::int32_t first = 0, size = 0;
+    friend bool operator==(const Run&, const Run&) = default;
+  };
+  std::array<Run, 8> runs{};
+  int run_count = 0;
+
+  bool contains(std::int32_t token) const;
+  std::int32_t count() const;
+  std::int32_t token(std::int32_t index) const;     // the index-th allowed token, 0 <= index < count()
+  void add(std::int32_t first, std::int32_t size);  // above what is there; joins a run that it touches
+  friend bool operator==(const AllowedTokens&, const AllowedTokens&) = default;
+};
+
+// Where the next token stands. `offset` counts along the document in units that dropping does not change; row
+// and column are 0 except inside images (offset of the image's first code, row, column) and code cubes
+// (offset grows by z layer, row is y, column is x).
+struct TokenPlace {
+  Modality modality = Modality::text;  // of the segment; <bos> and <eos> count as text
+  std::int32_t segment = 0;            // index in the document; <bos> is in segment 0
+  std::int32_t offset = 0, row = 0, column = 0;
+  std::int32_t slot = 0;  // place inside the segment's span: 0 is the opening token
+};
+
+// The order of segments of one document, before their payloads are known.
+//
+// Slots of a segment: text: <text>, tokens at 1 + i, </text> right after the last; image: <image>, azimuth,
+// elevation, codes at 3 + i, </image> last; shape: <shape>, size, box x y z, detail, geometry at 6 + i,
+// colour at 6 + geometry_capacity + i, </shape> last. A dropped one: the opening, <drop> at 1, the closing
+// last. "Last" is the end of the span. Offsets are the segment's start plus the slot, but for the grids
+// above.
+struct SegmentPlan {
+  Modality modality = Modality::text;
+  bool dropped = false;
+  std::int64_t geometry_length = 0;  // shapes: the number of codes; 0 leaves it to the detail token
+  bool with_colour = true;           // shapes, where the layout has colour codes
+};
+
+// Walks a document token by token. The same automaton labels training sequences and constrains sampling, so
+// an ill-formed sequence can be neither trained on nor sampled.
+class GrammarWalker {
+ public:
+  // The vocabulary and the layout must outlive the walker. Throws Error(usage) where the plan needs something
+  // that they do not have: images, shapes, a geometry length that is not offered.
+  GrammarWalker(const Vocabulary& vocabulary, const SequenceLayout& layout, std::vector<SegmentPlan> plan);
+
+  bool finished() const;                 // <eos> has been passed
+  TokenPlace place() const;              // of the token that comes next
+  const AllowedTokens& allowed() const;  // for the token that comes next; never empty unless finished
+  void advance(std::int32_t token);      // throws Error(internal) for a token that is not allowed
+  // The segment whose payload comes next and the part of it, for error messages: "shape 1: geometry code 17".
+  std::string describe_place() const;
+
+ private:
+  enum class Part : std::uint8_t {
+    bos,
+    open,
+    text,
+    azimuth,
+    elevation,
+    image,
+    size,
+    box,
+    detail,
+    geometry,
+    colour,
+    drop,
+    close,
+    eos,
+    end
+  };
+  void enter(Part part);
+  void enter_payload();
+  void enter_next_segment();
+  AllowedTokens allowed_in(Part part) const;
+  AllowedTokens range_with_any(std::string_view range) const;
+  AllowedTokens detail_choices() const;
+  std::int32_t slot() const;
+
+  const Vocabulary* vocabulary_;
+  const SequenceLayout* layout_;
+  std::vector<SegmentPlan> plan_;
+  std::size_t segment_ = 0;
+  std::int32_t segment_start_ = 1;  // offset of the segment's opening token
+  Part part_ = Part::bos;
+  std::int64_t index_ = 0;  // inside the part
+  std::int64_t geometry_length_ = 0;
+  AllowedTokens allowed_;
+};
+
+// The tokens of a document in the vocabulary's numbering, <bos> to <eos>. Throws Error(input) where a payload
+// does not fit the layout (too long a text, a wrong number of codes, a code outside its range).
+std::vector<std::int32_t> document_tokens(const Document& document, const Vocabulary& vocabulary,
+                                          const SequenceLayout& layout);
+std::vector<SegmentPlan> plan_of(const Document& document);
+// The payloads of a finished token sequence. Throws Error(input) for an ill-formed one.
+Document parse_document(std::span<const std::int32_t> tokens, std::vector<SegmentPlan> plan,
+                        const Vocabulary& vocabulary, const SequenceLayout& layout);
+
+}  // namespace omni::sequence

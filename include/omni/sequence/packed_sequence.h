@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "omni/sequence/grammar.h"
+
+namespace omni::sequence {
+
+// The one structure between data, model and kernels: documents laid end to end; they never see each other.
+// All vectors have one entry per position unless said. Attention is causal inside a document.
+struct PackedSequence {
+  std::vector<std::int32_t> tokens;
+  std::vector<Modality> streams;       // by modality, never by role
+  std::vector<std::int32_t> segments;  // index of the segment inside its document
+  std::vector<std::int32_t> offsets, rows, columns;
+  std::vector<std::int32_t> slots;          // place inside the segment's span
+  std::vector<std::int32_t> targets;        // the token that follows; -1 at the end of a document
+  std::vector<float> loss_weights;          // 0 where the target carries no loss
+  std::vector<Modality> target_modalities;  // under whose loss the target counts
+  std::vector<std::int32_t>
+      allowed;  // index into allowed_sets of what the grammar allows as target; -1 at ends
+  std::vector<AllowedTokens> allowed_sets;    // distinct sets, shared by all positions
+  std::vector<std::int64_t> document_starts;  // one per document, plus the total length at the end
+
+  std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
+  std::int64_t document_count() const {
+    return document_starts.empty() ? 0 : static_cast<std::int64_t>(document_starts.size()) - 1;
+  }
+};
+
+// Appends a document. A target has loss weight 1 where its segment carries loss and is not dropped, the
+// grammar leaves a choice, and the target is not <any>; the </text> that ends a text counts. Opening and
+// closing tokens, <bos> and <eos> are never a choice. Throws like document_tokens and leaves the sequence as
+// it was.
+void append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
+                     const SequenceLayout& layout);
+
+}  // namespace omni::sequence

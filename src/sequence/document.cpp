@@ -1,0 +1,26 @@
+#include "omni/sequence/document.h"
+
+#include "omni/core/error.h"
+
+namespace omni::sequence {
+
+std::string_view modality_name(Modality modality) {
+  switch (modality) {
+    case Modality::text:
+      return "text";
+    case Modality::image:
+      return "image";
+    case Modality::shape:
+      return "shape";
+  }
+  fail(ErrorKind::internal, "internal error: no modality has the number ", static_cast<int>(modality));
+}
+
+Modality parse_modality(std::string_view name) {
+  for (const Modality modality : {Modality::text, Modality::image, Modality::shape}) {
+    if (name == modality_name(modality)) return modality;
+  }
+  fail(ErrorKind::usage, "reading a modality: \"", name, "\" is none. Choose text, image or shape.");
+}
+
+}  // namespace omni::sequence

@@ -1,0 +1,64 @@
+#include "omni/sequence/packed_sequence.h"
+
+#include "omni/core/error.h"
+
+namespace omni::sequence {
+namespace {
+
+std::int32_t index_of_set(std::vector<AllowedTokens>& sets, const AllowedTokens& wanted, std::int32_t guess) {
+  if (guess >= 0 && sets[static_cast<std::size_t>(guess)] == wanted) return guess;
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    if (sets[i] == wanted) return static_cast<std::int32_t>(i);
+  }
+  sets.push_back(wanted);
+  return static_cast<std::int32_t>(sets.size()) - 1;
+}
+
+// The token that the walker stands before, as the target of the position that was appended last.
+void label_last_position(PackedSequence& sequence, const GrammarWalker& walker, const Document& document,
+                         std::int32_t token) {
+  const TokenPlace place = walker.place();
+  const AllowedTokens& allowed = walker.allowed();
+  sequence.targets.back() = token;
+  sequence.target_modalities.back() = place.modality;
+  const std::size_t count = sequence.allowed.size();
+  const std::int32_t guess = count >= 2 ? sequence.allowed[count - 2] : -1;
+  sequence.allowed.back() = index_of_set(sequence.allowed_sets, allowed, guess);
+  // Only payload tokens and </text> are ever a choice, and those lie inside the segment.
+  if (token == kAny || allowed.count() <= 1) return;
+  const Segment& segment = document.segments[static_cast<std::size_t>(place.segment)];
+  if (segment.carries_loss && !segment.dropped) sequence.loss_weights.back() = 1;
+}
+
+void append_position(PackedSequence& sequence, const TokenPlace& place, std::int32_t token) {
+  sequence.tokens.push_back(token);
+  sequence.streams.push_back(place.modality);
+  sequence.segments.push_back(place.segment);
+  sequence.offsets.push_back(place.offset);
+  sequence.rows.push_back(place.row);
+  sequence.columns.push_back(place.column);
+  sequence.slots.push_back(place.slot);
+  sequence.targets.push_back(-1);
+  sequence.loss_weights.push_back(0);
+  sequence.target_modalities.push_back(place.modality);
+  sequence.allowed.push_back(-1);
+}
+
+}  // namespace
+
+void append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
+                     const SequenceLayout& layout) {
+  const std::vector<std::int32_t> tokens = document_tokens(document, vocabulary, layout);
+  GrammarWalker walker(vocabulary, layout, plan_of(document));
+  if (sequence.document_starts.empty()) sequence.document_starts.push_back(0);
+  bool first = true;
+  for (const std::int32_t token : tokens) {
+    if (!first) label_last_position(sequence, walker, document, token);
+    first = false;
+    append_position(sequence, walker.place(), token);
+    walker.advance(token);
+  }
+  sequence.document_starts.push_back(sequence.length());
+}
+
+}  // namespace omni::sequence
