@@ -30,6 +30,7 @@ struct ShapePayload {
   std::array<std::optional<std::int32_t>, 3> box;  // bins of x, y, z
   std::vector<std::int32_t> geometry;
   std::vector<std::int32_t> colour;  // may be empty
+  friend bool operator==(const ShapePayload&, const ShapePayload&) = default;
 };
 
 struct Segment {

@@ -17,7 +17,7 @@ struct SequenceLayout {
   std::int64_t image_grid_side = 0;  // image codes per side; 0: no images
   std::vector<std::int64_t>
       geometry_lengths;                 // offered numbers of geometry codes, ascending; empty: no shapes
-  std::int64_t geometry_grid_side = 0;  // 0: geometry codes are a sequence, not a cube
+  std::int64_t geometry_grid_side = 0;  // 0: geometry codes are a sequence, not a cube of side^3
   std::int64_t colour_codes = 0;        // 0: no colour codes
   std::int64_t colour_grid_side = 0;    // 0: a sequence
 

@@ -14,12 +14,11 @@ struct PackedSequence {
   std::vector<Modality> streams;       // by modality, never by role
   std::vector<std::int32_t> segments;  // index of the segment inside its document
   std::vector<std::int32_t> offsets, rows, columns;
-  std::vector<std::int32_t> slots;          // place inside the segment's span
-  std::vector<std::int32_t> targets;        // the token that follows; -1 at the end of a document
-  std::vector<float> loss_weights;          // 0 where the target carries no loss
-  std::vector<Modality> target_modalities;  // under whose loss the target counts
-  std::vector<std::int32_t>
-      allowed;  // index into allowed_sets of what the grammar allows as target; -1 at ends
+  std::vector<std::int32_t> slots;            // place inside the segment's span
+  std::vector<std::int32_t> targets;          // the token that follows; -1 at the end of a document
+  std::vector<float> loss_weights;            // 0 where the target carries no loss
+  std::vector<Modality> target_modalities;    // under whose loss the target counts
+  std::vector<std::int32_t> allowed;          // index into allowed_sets of the target's choices; -1 at ends
   std::vector<AllowedTokens> allowed_sets;    // distinct sets, shared by all positions
   std::vector<std::int64_t> document_starts;  // one per document, plus the total length at the end
 
@@ -27,6 +26,7 @@ struct PackedSequence {
   std::int64_t document_count() const {
     return document_starts.empty() ? 0 : static_cast<std::int64_t>(document_starts.size()) - 1;
   }
+  friend bool operator==(const PackedSequence&, const PackedSequence&) = default;
 };
 
 // Appends a document. A target has loss weight 1 where its segment carries loss and is not dropped, the

@@ -1,0 +1,129 @@
+#include "omni/sequence/packed_sequence.h"
+
+#include <gtest/gtest.h>
+
+#include "omni/core/error.h"
+#include "sequence_fixtures.h"
+
+namespace omni::sequence {
+namespace {
+
+using namespace testing;
+
+std::vector<float> weights_of(const Document& document, const Vocabulary& vocabulary,
+                              const SequenceLayout& layout) {
+  PackedSequence sequence;
+  append_document(sequence, document, vocabulary, layout);
+  return sequence.loss_weights;
+}
+
+TEST(PackedSequence, LossWeightsOfATextToShapeDocument) {
+  const SequenceLayout layout = small_layout();
+  const Vocabulary vocabulary = small_vocabulary();
+  const Document document = {
+      {text_segment({1, 2}),
+       {.payload =
+            ShapePayload{.size = 3, .box = {1, std::nullopt, 2}, .geometry = {5, 6}, .colour = {1, 2, 3}},
+        .carries_loss = true}}};
+  // Weight i belongs to the target of position i, the token after it:
+  // <text> a b </text> | <shape> size x y(any) z detail g g c c c </shape> <eos> -
+  const std::vector<float> expected = {0, 0, 0, 0, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0};
+  EXPECT_EQ(weights_of(document, vocabulary, layout), expected);
+}
+
+TEST(PackedSequence, ASingleOfferedLengthIsNoChoice) {
+  SequenceLayout layout = small_layout();
+  layout.geometry_lengths = {8};
+  const Vocabulary vocabulary = small_vocabulary();
+  const Document document = {
+      {{.payload = ShapePayload{.size = 3, .box = {1, 1, 1}, .geometry = {1, 2, 3, 4, 5, 6, 7, 8}},
+        .carries_loss = true}}};
+  // <shape> size x y z detail 8 codes </shape> <eos> -
+  const std::vector<float> expected = {0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0};
+  EXPECT_EQ(weights_of(document, vocabulary, layout), expected);
+}
+
+TEST(PackedSequence, TheEndOfATextIsLearntUnlessTheCapacityForcesIt) {
+  const SequenceLayout layout = small_layout();
+  const Vocabulary vocabulary = small_vocabulary();
+  EXPECT_EQ(weights_of({{text_segment({1, 2}, true)}}, vocabulary, layout),
+            (std::vector<float>{0, 1, 1, 1, 0, 0}));
+  EXPECT_EQ(weights_of({{text_segment({1, 2, 3, 4, 5}, true)}}, vocabulary, layout),
+            (std::vector<float>{0, 1, 1, 1, 1, 1, 0, 0, 0}));
+}
+
+TEST(PackedSequence, DroppedSegmentsCarryNoLoss) {
+  const SequenceLayout layout = small_layout();
+  const Vocabulary vocabulary = small_vocabulary();
+  Document document = {{text_segment({1, 2}, true)}};
+  document.segments[0].dropped = true;
+  EXPECT_EQ(weights_of(document, vocabulary, layout), (std::vector<float>{0, 0, 0, 0, 0}));
+}
+
+TEST(PackedSequence, EveryTargetIsAllowedAndEveryFieldLinesUp) {
+  const SequenceLayout layout = small_layout();
+  const Vocabulary vocabulary = small_vocabulary();
+  PackedSequence sequence;
+  CounterRng rng(7);
+  std::vector<std::int64_t> starts = {0};
+  for (int i = 0; i < 200; ++i) {
+    Document document = random_document(vocabulary, layout, rng);
+    if (rng.chance(0.3)) document.segments.front().dropped = true;
+    append_document(sequence, document, vocabulary, layout);
+    starts.push_back(starts.back() +
+                     static_cast<std::int64_t>(document_tokens(document, vocabulary, layout).size()));
+  }
+  EXPECT_EQ(sequence.document_starts, starts);
+  EXPECT_EQ(sequence.document_count(), 200);
+  const auto length = static_cast<std::size_t>(sequence.length());
+  for (const std::size_t size :
+       {sequence.streams.size(), sequence.segments.size(), sequence.offsets.size(), sequence.rows.size(),
+        sequence.columns.size(), sequence.slots.size(), sequence.targets.size(), sequence.loss_weights.size(),
+        sequence.target_modalities.size(), sequence.allowed.size()}) {
+    EXPECT_EQ(size, length);
+  }
+  for (std::size_t i = 0; i < length; ++i) {
+    if (sequence.tokens[i] == kEos) {
+      EXPECT_EQ(sequence.targets[i], -1);
+      EXPECT_EQ(sequence.allowed[i], -1);
+      EXPECT_EQ(sequence.loss_weights[i], 0);
+      continue;
+    }
+    ASSERT_LT(i + 1, length);
+    EXPECT_EQ(sequence.targets[i], sequence.tokens[i + 1]);
+    EXPECT_EQ(sequence.target_modalities[i], sequence.streams[i + 1]);
+    ASSERT_GE(sequence.allowed[i], 0);
+    EXPECT_TRUE(
+        sequence.allowed_sets[static_cast<std::size_t>(sequence.allowed[i])].contains(sequence.targets[i]));
+  }
+  for (std::size_t a = 0; a < sequence.allowed_sets.size(); ++a) {
+    for (std::size_t b = 0; b < a; ++b) EXPECT_NE(sequence.allowed_sets[a], sequence.allowed_sets[b]);
+  }
+}
+
+TEST(PackedSequence, LaterTextMovesNoPosition) {
+  const SequenceLayout layout = small_layout();
+  const Vocabulary vocabulary = small_vocabulary();
+  const Segment image = {.payload = ImagePayload{.codes = {1, 2, 3, 4}}};
+  PackedSequence a, b;
+  append_document(a, {{text_segment({1}), image}}, vocabulary, layout);
+  append_document(b, {{text_segment({1, 2, 3, 4, 5}), image}}, vocabulary, layout);
+  const auto tail = [](const std::vector<std::int32_t>& values) {
+    return std::vector<std::int32_t>(values.end() - 9, values.end());
+  };
+  EXPECT_EQ(tail(a.offsets), tail(b.offsets));
+  EXPECT_EQ(tail(a.slots), tail(b.slots));
+}
+
+TEST(PackedSequence, ABadDocumentLeavesItAsItWas) {
+  const SequenceLayout layout = small_layout();
+  const Vocabulary vocabulary = small_vocabulary();
+  PackedSequence sequence;
+  append_document(sequence, {{text_segment({1})}}, vocabulary, layout);
+  const PackedSequence before = sequence;
+  EXPECT_THROW(append_document(sequence, {{text_segment({99})}}, vocabulary, layout), Error);
+  EXPECT_EQ(sequence, before);
+}
+
+}  // namespace
+}  // namespace omni::sequence
