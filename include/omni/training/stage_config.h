@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "omni/core/config.h"
+#include "omni/model/transformer.h"
+#include "omni/optimizer/adamw.h"
+#include "omni/optimizer/schedule.h"
+#include "omni/sequence/task.h"
+
+namespace omni::training {
+
+// One stage of training, as its YAML file describes it. The three stages differ in what they start from and
+// in their tasks, not in their code.
+struct StageConfig {
+  std::string stage = "pretrain";  // pretrain, continue, finetune
+  std::string output;              // folder of metrics, checkpoints and the final bundle
+  std::int64_t seed = 1;
+
+  // What the stage starts from: a bundle (continue, finetune), or tokenizers and a fresh model (pretrain).
+  std::string start_bundle;
+  std::string text_tokenizer, image_tokenizer, shape_tokenizer;
+  std::int64_t text_capacity = 48;
+  model::TransformerConfig model;
+
+  std::vector<std::string> shards;                      // folders of token shards
+  std::vector<sequence::Task> custom_tasks;             // beside the built-in ones
+  std::vector<std::pair<std::string, double>> mixture;  // task -> weight
+  std::vector<std::pair<std::string, double>> replay;   // earlier tasks -> weight
+  double replay_share = 0;                              // of the whole mixture that the replayed tasks take
+  std::string mixture_unit = "documents";               // documents, tokens
+  double mixture_temperature = 1;
+  double repeat_cap = 0;  // epochs per task at most; 0: no cap
+  double complete_caption_share = 0.5;
+
+  std::int64_t tokens_per_step = 8192;
+  std::int64_t tokens_per_micro_batch = 8192;
+  std::int64_t steps = 1000;
+  double minutes =
+      0;  // 0: no limit; else the schedule follows whichever of steps and minutes is further along
+
+  optimizer::AdamWConfig adamw;
+  optimizer::ScheduleConfig schedule;
+  double clip_norm = 1.0;
+  double z_loss = 1e-4;
+  double text_loss_weight = 1, image_loss_weight = 1, shape_loss_weight = 1;
+  double view_row_noise = 0.1;       // continue: noise of the new view rows, times the <any> row's magnitude
+  std::int64_t view_rows_steps = 0;  // continue: steps in which the new rows alone are trained
+
+  std::string precision = "bf16";  // fp32, bf16
+  std::string device = "cpu";      // cpu, cuda
+  bool deterministic = false;      // cuda: deterministic algorithms only
+  bool recompute = false;  // run blocks again in the backward pass instead of keeping their activations
+
+  double checkpoint_minutes = 10;
+  std::int64_t checkpoint_steps = 0;  // 0: by time alone
+  std::int64_t checkpoints_kept = 2;
+  std::int64_t log_steps = 10;
+};
+void describe(ConfigVisitor& visitor, StageConfig& config);
+
+// Reads and checks a stage's file; `stage` is the subcommand it is for. Relative paths stay relative to the
+// working folder. Throws Error(usage) with file, line and key.
+StageConfig load_stage_config(const std::filesystem::path& path, const std::string& stage,
+                              const std::vector<std::string>& overrides);
+
+}  // namespace omni::training

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "omni/training/stage_config.h"
+
+namespace omni::training {
+
+struct TrainerOptions {
+  bool resume = false;   // continue from the newest checkpoint in config.output
+  bool dry_run = false;  // print the resolved config, parameters, memory and FLOPs per step, then stop
+};
+
+struct TrainingSummary {
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;
+  double seconds = 0;
+  double loss = 0;  // the weighted sum over modalities, averaged over the last logged steps
+  std::filesystem::path bundle;
+};
+
+// Runs one stage: writes <output>/metrics.jsonl, <output>/config.yaml, <output>/checkpoints/step-N/ and, at
+// the end, <output>/bundle/. A step's sequences are a function of (seed, step) alone, so a run that was
+// stopped and resumed does the same steps. After Ctrl-C the step in progress is finished, a checkpoint
+// written and Error(interrupted) thrown. Throws Error(usage) where `output` holds an earlier run and resume
+// is not set.
+TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options);
+
+}  // namespace omni::training

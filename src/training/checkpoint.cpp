@@ -1,0 +1,86 @@
+#include "checkpoint.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/safetensors.h"
+
+namespace omni::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kFormatVersion = 1;
+
+std::vector<fs::path> checkpoints_in(const fs::path& output) {
+  std::vector<fs::path> found;
+  const fs::path folder = output / "checkpoints";
+  if (!fs::is_directory(folder)) return found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("step-") && !name.ends_with(".tmp") && fs::exists(entry.path() / "state.json"))
+      found.push_back(entry.path());
+  }
+  // Names are padded with zeros, so their order is the order of steps.
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const optimizer::AdamW& adamw,
+                     const RunState& state, std::int64_t kept) {
+  char name[32];
+  std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(state.step));
+  prepare_output_directory(output / "checkpoints");
+  AtomicDirectory directory(output / "checkpoints" / name);
+  model::save_bundle(bundle, directory.staging_path() / "bundle");
+
+  std::vector<at::Tensor> held;
+  std::vector<NamedTensorView> views;
+  for (const auto& [tensor_name, tensor] : adamw.state()) {
+    held.push_back(tensor.detach().cpu().contiguous());
+    views.push_back({tensor_name, nn::view_of(held.back())});
+  }
+  write_safetensors(directory.staging_path() / "optimizer.safetensors", views);
+  const nlohmann::ordered_json json = {{"format_version", kFormatVersion},
+                                       {"step", state.step},
+                                       {"tokens", state.tokens},
+                                       {"seconds", state.seconds}};
+  write_file_atomically(directory.staging_path() / "state.json", json.dump(2) + "\n");
+  directory.commit();
+
+  const std::vector<fs::path> all = checkpoints_in(output);
+  for (std::size_t i = 0; i + static_cast<std::size_t>(kept) < all.size(); ++i) {
+    std::error_code ignored;
+    fs::remove_all(all[i], ignored);
+  }
+}
+
+std::optional<fs::path> newest_checkpoint(const fs::path& output) {
+  const std::vector<fs::path> all = checkpoints_in(output);
+  if (all.empty()) return std::nullopt;
+  return all.back();
+}
+
+RunState load_run_state(const fs::path& checkpoint) {
+  const fs::path path = checkpoint / "state.json";
+  const nlohmann::json json = nlohmann::json::parse(read_file_text(path, 1 << 20), nullptr, false);
+  if (!json.is_object() || json.value("format_version", 0) != kFormatVersion || !json.contains("step") ||
+      !json.contains("tokens") || !json.contains("seconds") || !json["step"].is_number_integer() ||
+      !json["tokens"].is_number_integer() || !json["seconds"].is_number()) {
+    fail(ErrorKind::input, "reading the checkpoint '", path.string(),
+         "': it is damaged or of another version. Remove that folder to resume from the one before");
+  }
+  return {json["step"].get<std::int64_t>(), json["tokens"].get<std::int64_t>(),
+          json["seconds"].get<double>()};
+}
+
+void load_optimizer(const fs::path& checkpoint, optimizer::AdamW& adamw) {
+  adamw.load_state(SafetensorsFile(checkpoint / "optimizer.safetensors"));
+}
+
+}  // namespace omni::training

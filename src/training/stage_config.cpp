@@ -1,0 +1,112 @@
+#include "omni/training/stage_config.h"
+
+#include <algorithm>
+
+#include "omni/core/error.h"
+
+namespace omni::training {
+namespace {
+
+void describe_start(ConfigVisitor& v, StageConfig& c) {
+  v.text("start_bundle", c.start_bundle);
+  v.section("tokenizers", [&](ConfigVisitor& s) {
+    s.text("text", c.text_tokenizer);
+    s.text("image", c.image_tokenizer);
+    s.text("shape", c.shape_tokenizer);
+  });
+  v.integer("text_capacity", c.text_capacity, {1, 4096});
+  v.section("model", [&](ConfigVisitor& s) { model::describe(s, c.model); });
+}
+
+void describe_data(ConfigVisitor& v, StageConfig& c) {
+  v.texts("shards", c.shards);
+  v.list(
+      "tasks", c.custom_tasks.size(), [&](std::size_t n) { c.custom_tasks.resize(n); },
+      [&](ConfigVisitor& item, std::size_t i) { sequence::describe(item, c.custom_tasks[i]); });
+  v.named_numbers("mixture", c.mixture, {.minimum = 0});
+  v.named_numbers("replay", c.replay, {.minimum = 0});
+  v.number("replay_share", c.replay_share, {0, 0.99});
+  v.choice("mixture_unit", c.mixture_unit, {"documents", "tokens"});
+  v.number("mixture_temperature", c.mixture_temperature, {0.01, 100});
+  v.number("repeat_cap", c.repeat_cap, {.minimum = 0});
+  v.number("complete_caption_share", c.complete_caption_share, {0, 1});
+}
+
+void describe_steps(ConfigVisitor& v, StageConfig& c) {
+  v.integer("tokens_per_step", c.tokens_per_step, {64, 1e9});
+  v.integer("tokens_per_micro_batch", c.tokens_per_micro_batch, {64, 1e9});
+  v.integer("steps", c.steps, {1, 1e12});
+  v.number("minutes", c.minutes, {.minimum = 0});
+  v.section("adamw", [&](ConfigVisitor& s) { optimizer::describe(s, c.adamw); });
+  v.section("schedule", [&](ConfigVisitor& s) { optimizer::describe(s, c.schedule); });
+  v.number("clip_norm", c.clip_norm, {.minimum = 0});
+  v.number("z_loss", c.z_loss, {.minimum = 0});
+  v.section("loss_weights", [&](ConfigVisitor& s) {
+    s.number("text", c.text_loss_weight, {.minimum = 0});
+    s.number("image", c.image_loss_weight, {.minimum = 0});
+    s.number("shape", c.shape_loss_weight, {.minimum = 0});
+  });
+  v.number("view_row_noise", c.view_row_noise, {0, 10});
+  v.integer("view_rows_steps", c.view_rows_steps, {.minimum = 0});
+}
+
+void describe_running(ConfigVisitor& v, StageConfig& c) {
+  v.choice("precision", c.precision, {"fp32", "bf16"});
+  v.choice("device", c.device, {"cpu", "cuda"});
+  v.flag("deterministic", c.deterministic);
+  v.flag("recompute", c.recompute);
+  v.number("checkpoint_minutes", c.checkpoint_minutes, {.minimum = 0.01});
+  v.integer("checkpoint_steps", c.checkpoint_steps, {.minimum = 0});
+  v.integer("checkpoints_kept", c.checkpoints_kept, {1, 1e6});
+  v.integer("log_steps", c.log_steps, {1, 1e6});
+}
+
+void check(const StageConfig& c, const std::string& name) {
+  const auto refuse = [&](const auto&... what) { fail(ErrorKind::usage, name, ": ", what...); };
+  if (c.output.empty()) refuse("'output' is missing. Name the folder for checkpoints and metrics");
+  if (c.shards.empty()) refuse("'shards' is missing. Name the folders that 'omni data tokenize' wrote");
+  if (c.mixture.empty()) refuse("'mixture' is missing. Name at least one task, such as 'text->shape: 1'");
+  if (std::none_of(c.mixture.begin(), c.mixture.end(), [](const auto& item) { return item.second > 0; })) {
+    refuse("'mixture' gives every task the weight 0");
+  }
+  if (c.stage == "pretrain") {
+    if (!c.start_bundle.empty())
+      refuse("'start_bundle' is for the stages continue and finetune; pretrain starts from 'tokenizers'");
+    if (c.text_tokenizer.empty()) refuse("'tokenizers.text' is missing");
+  } else if (c.start_bundle.empty()) {
+    refuse("'start_bundle' is missing. Name the bundle of the stage before, such as out/pretrain/bundle");
+  }
+  if (c.replay_share > 0 && c.replay.empty()) refuse("'replay_share' is set but 'replay' names no task");
+  if (c.tokens_per_step % c.tokens_per_micro_batch != 0) {
+    refuse("'tokens_per_step' (", c.tokens_per_step, ") must be a multiple of 'tokens_per_micro_batch' (",
+           c.tokens_per_micro_batch, ")");
+  }
+}
+
+}  // namespace
+
+void describe(ConfigVisitor& v, StageConfig& c) {
+  v.choice("stage", c.stage, {"pretrain", "continue", "finetune"});
+  v.text("output", c.output);
+  v.integer("seed", c.seed, {.minimum = 0});
+  describe_start(v, c);
+  describe_data(v, c);
+  describe_steps(v, c);
+  describe_running(v, c);
+}
+
+StageConfig load_stage_config(const std::filesystem::path& path, const std::string& stage,
+                              const std::vector<std::string>& overrides) {
+  StageConfig config;
+  config.stage = stage;
+  ConfigFile::load(path, overrides).read([&](ConfigVisitor& visitor) { describe(visitor, config); });
+  if (config.stage != stage) {
+    fail(ErrorKind::usage, path.string(), ": this file is for 'omni ", config.stage, "', not for 'omni ",
+         stage, "'");
+  }
+  check(config, path.string());
+  if (stage == "pretrain") model::validate(config.model);
+  return config;
+}
+
+}  // namespace omni::training

@@ -1,0 +1,44 @@
+#include "stage_start.h"
+
+#include "omni/core/error.h"
+#include "omni/core/log.h"
+
+namespace omni::training {
+
+model::Bundle start_bundle(const StageConfig& config) {
+  if (config.stage == "pretrain") {
+    auto text =
+        std::make_unique<tokenizers::TextTokenizer>(tokenizers::TextTokenizer::load(config.text_tokenizer));
+    auto image =
+        config.image_tokenizer.empty() ? nullptr : tokenizers::ImageTokenizer::load(config.image_tokenizer);
+    auto shape =
+        config.shape_tokenizer.empty() ? nullptr : tokenizers::load_shape_tokenizer(config.shape_tokenizer);
+    model::Bundle bundle = model::make_bundle(config.model, std::move(text), std::move(image),
+                                              std::move(shape), config.text_capacity,
+                                              /*views=*/false, static_cast<std::uint64_t>(config.seed));
+    bundle.notes["stage"] = config.stage;
+    return bundle;
+  }
+  model::Bundle bundle = model::load_bundle(config.start_bundle);
+  bundle.notes["stage"] = config.stage;
+  if (!bundle.vocabulary().has(sequence::kRangeAzimuth)) {
+    sequence::Vocabulary larger = bundle.vocabulary();
+    sequence::append_views(larger);
+    log_info("the vocabulary grows by ", larger.size() - bundle.vocabulary().size(), " view tokens");
+    bundle.transformer = model::grow_vocabulary(
+        *bundle.transformer, larger, static_cast<std::uint64_t>(config.seed), config.view_row_noise);
+  }
+  return bundle;
+}
+
+std::map<std::string, optimizer::AdamW::Rows> view_rows(const model::Transformer& transformer) {
+  const sequence::TokenRange& azimuth = transformer.vocabulary().range(sequence::kRangeAzimuth);
+  const sequence::TokenRange& elevation = transformer.vocabulary().range(sequence::kRangeElevation);
+  ensure(elevation.first == azimuth.first + azimuth.size, "the view ranges are not neighbours");
+  std::map<std::string, optimizer::AdamW::Rows> rows;
+  for (const std::string& name : transformer.token_row_parameters())
+    rows[name] = {azimuth.first, azimuth.size + elevation.size};
+  return rows;
+}
+
+}  // namespace omni::training

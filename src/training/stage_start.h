@@ -1,0 +1,20 @@
+// What a stage starts from.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "omni/model/bundle.h"
+#include "omni/optimizer/adamw.h"
+#include "omni/training/stage_config.h"
+
+namespace omni::training {
+
+// pretrain: tokenizers and a fresh model without views. continue: the earlier bundle, its vocabulary grown by
+// the views if it has none. finetune: the earlier bundle, likewise grown where it lacks views.
+model::Bundle start_bundle(const StageConfig& config);
+
+// The rows of the view tokens in every matrix whose rows are token ids.
+std::map<std::string, optimizer::AdamW::Rows> view_rows(const model::Transformer& transformer);
+
+}  // namespace omni::training

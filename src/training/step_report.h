@@ -1,0 +1,64 @@
+// What the trainer prints and writes about its steps.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "omni/core/run_metrics.h"
+#include "omni/model/transformer.h"
+
+namespace omni::training {
+
+// Sums of one optimizer step over its micro-batches, by modality.
+struct StepSums {
+  std::array<double, model::kModalityCount> cross_entropy{}, weight{};
+  std::array<std::int64_t, model::kModalityCount> targets{}, correct{};
+  std::int64_t tokens = 0;
+
+  void add(const StepSums& other);
+  double loss(std::size_t modality) const {
+    return weight[modality] > 0 ? cross_entropy[modality] / weight[modality] : 0;
+  }
+  double accuracy(std::size_t modality) const {
+    return targets[modality] > 0
+               ? static_cast<double>(correct[modality]) / static_cast<double>(targets[modality])
+               : 0;
+  }
+};
+
+struct StepContext {
+  std::string stage;
+  std::int64_t step = 0;
+  double progress = 0;  // share of the run, 0 .. 1
+  double seconds = 0;
+  double learning_rate = 0, gradient_norm = 0;
+  std::int64_t tokens = 0;  // since the run began
+};
+
+// Averages over `log_steps` steps, then writes a metrics line and a terminal line with loss, tokens/s and
+// time left.
+class StepReport {
+ public:
+  StepReport(RunMetrics& metrics, std::int64_t log_steps,
+             const std::array<double, model::kModalityCount>& loss_weights);
+  ~StepReport();  // ends the terminal line
+  void add(const StepSums& sums, const StepContext& context, bool last);
+  double latest_loss() const { return latest_loss_; }
+
+ private:
+  void write(const StepContext& context);
+  RunMetrics& metrics_;
+  std::int64_t log_steps_;
+  std::array<double, model::kModalityCount> loss_weights_;
+  StepSums sums_;
+  std::int64_t steps_ = 0;
+  double window_start_seconds_ = -1;
+  double latest_loss_ = 0;
+  bool terminal_ = false;
+  bool line_open_ = false;
+  std::chrono::steady_clock::time_point last_plain_line_;
+};
+
+}  // namespace omni::training

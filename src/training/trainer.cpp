@@ -1,0 +1,248 @@
+#include "omni/training/trainer.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <optional>
+
+#include "checkpoint.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/interrupt.h"
+#include "omni/core/log.h"
+#include "omni/core/run_metrics.h"
+#include "omni/distributed/launch_environment.h"
+#include "omni/optimizer/schedule.h"
+#include "stage_data.h"
+#include "stage_start.h"
+#include "step_report.h"
+
+namespace omni::training {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kSkippedStepsLimit = 10;
+
+class StageRun {
+ public:
+  StageRun(const StageConfig& config, const TrainerOptions& options);
+  TrainingSummary run();
+
+ private:
+  void restore(const fs::path& checkpoint);
+  double progress() const;
+  StepSums run_micro_batches(const std::vector<sequence::PackedSequence>& batches);
+  // Scales, clips and applies the gradients; false where they are not finite.
+  bool update();
+  void checkpoint();
+  bool checkpoint_due() const;
+  void restrict_rows();
+
+  const StageConfig& config_;
+  fs::path output_;
+  model::Bundle bundle_;
+  std::array<double, model::kModalityCount> loss_weights_;
+  std::unique_ptr<optimizer::AdamW> adamw_;
+  std::unique_ptr<StageData> data_;
+  RunState state_;
+  double seconds_before_ = 0;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_checkpoint_ = start_;
+  std::int64_t last_checkpoint_step_ = 0;
+  double learning_rate_ = 0, gradient_norm_ = 0;
+  int skipped_in_a_row_ = 0;
+};
+
+StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
+    : config_(config),
+      output_(config.output),
+      loss_weights_{config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight} {
+  const std::optional<fs::path> newest = newest_checkpoint(output_);
+  const bool resume = options.resume && newest.has_value();
+  if (options.resume && !newest)
+    log_warning("no checkpoint in '", config.output, "' to resume from: starting at step 0");
+  bundle_ = resume ? model::load_bundle(*newest / "bundle") : start_bundle(config);
+  data_ = std::make_unique<StageData>(config, bundle_);
+  model::Transformer& transformer = *bundle_.transformer;
+  transformer.to(at::Device(config.device));
+  transformer.set_activation_type(config.precision == "bf16" ? at::kBFloat16 : at::kFloat);
+  transformer.set_recompute(config.recompute);
+  adamw_ = std::make_unique<optimizer::AdamW>(transformer.parameters(), config.adamw);
+  if (resume) restore(*newest);
+  restrict_rows();
+}
+
+void StageRun::restore(const fs::path& checkpoint) {
+  load_optimizer(checkpoint, *adamw_);
+  state_ = load_run_state(checkpoint);
+  seconds_before_ = state_.seconds;
+  last_checkpoint_step_ = state_.step;
+  log_info("resuming from '", checkpoint.string(), "' at step ", state_.step);
+}
+
+// Stage 2 begins with the new view rows alone, so that they find their place before anything else moves.
+void StageRun::restrict_rows() {
+  if (state_.step < config_.view_rows_steps)
+    adamw_->restrict_to_rows(view_rows(*bundle_.transformer));
+  else
+    adamw_->restrict_to_rows({});
+}
+
+double StageRun::progress() const {
+  const double by_steps = static_cast<double>(state_.step) / static_cast<double>(config_.steps);
+  const double by_time = config_.minutes > 0 ? state_.seconds / (60 * config_.minutes) : 0;
+  return std::min(1.0, std::max(by_steps, by_time));
+}
+
+StepSums StageRun::run_micro_batches(const std::vector<sequence::PackedSequence>& batches) {
+  // The weight of a modality is summed over all micro-batches before the first backward pass: the loss of a
+  // step does not depend on how it is cut.
+  std::array<double, model::kModalityCount> total_weight{};
+  for (const sequence::PackedSequence& batch : batches) {
+    for (std::size_t i = 0; i < batch.loss_weights.size(); ++i) {
+      total_weight[static_cast<std::size_t>(batch.target_modalities[i])] += batch.loss_weights[i];
+    }
+  }
+  at::Tensor scale = at::zeros({static_cast<std::int64_t>(model::kModalityCount)}, at::kFloat);
+  for (std::size_t m = 0; m < model::kModalityCount; ++m) {
+    if (total_weight[m] > 0) scale[static_cast<std::int64_t>(m)] = loss_weights_[m] / total_weight[m];
+  }
+  scale = scale.to(at::Device(config_.device));
+
+  StepSums sums;
+  for (const sequence::PackedSequence& batch : batches) {
+    const model::TransformerLoss loss =
+        bundle_.transformer->loss(batch, {.z_loss = config_.z_loss, .training = true});
+    (loss.objective * scale).sum().backward();
+    StepSums part;
+    const at::Tensor cross_entropy = loss.cross_entropy.to(at::kCPU).to(at::kDouble);
+    for (std::size_t m = 0; m < model::kModalityCount; ++m)
+      part.cross_entropy[m] = cross_entropy[static_cast<std::int64_t>(m)].item<double>();
+    part.weight = loss.weights;
+    part.targets = loss.targets;
+    part.correct = loss.correct;
+    part.tokens = batch.length();
+    sums.add(part);
+  }
+  return sums;
+}
+
+bool StageRun::update() {
+  model::Transformer& transformer = *bundle_.transformer;
+  gradient_norm_ = config_.clip_norm > 0
+                       ? optimizer::clip_gradients(transformer.parameters(), config_.clip_norm)
+                       : optimizer::gradient_norm(transformer.parameters());
+  learning_rate_ = optimizer::learning_rate_at(config_.schedule, progress());
+  if (!std::isfinite(gradient_norm_)) return false;
+  adamw_->step(learning_rate_);
+  return true;
+}
+
+bool StageRun::checkpoint_due() const {
+  if (config_.checkpoint_steps > 0 && state_.step - last_checkpoint_step_ >= config_.checkpoint_steps)
+    return true;
+  return Clock::now() - last_checkpoint_ >= std::chrono::duration<double>(60 * config_.checkpoint_minutes);
+}
+
+void StageRun::checkpoint() {
+  save_checkpoint(output_, bundle_, *adamw_, state_, config_.checkpoints_kept);
+  last_checkpoint_ = Clock::now();
+  last_checkpoint_step_ = state_.step;
+}
+
+TrainingSummary StageRun::run() {
+  RunMetrics metrics(output_ / "metrics.jsonl");
+  StepReport report(metrics, config_.log_steps, loss_weights_);
+  const std::unique_ptr<data::PrefetchLoader> loader = data_->loader(state_.step);
+  start_ = Clock::now();
+  while (progress() < 1) {
+    if (state_.step == config_.view_rows_steps) restrict_rows();
+    const std::vector<sequence::PackedSequence> batches = loader->next();
+    const StepSums sums = run_micro_batches(batches);
+    if (update()) {
+      skipped_in_a_row_ = 0;
+    } else if (++skipped_in_a_row_ == kSkippedStepsLimit) {
+      fail(ErrorKind::internal, "training '", config_.output, "': the gradient was not finite in ",
+           kSkippedStepsLimit, " steps in a row, up to step ", state_.step,
+           ". Lower schedule.peak_learning_rate, or use precision: fp32");
+    }
+    adamw_->zero_gradients();
+    ++state_.step;
+    state_.tokens += sums.tokens;
+    state_.seconds = seconds_before_ + std::chrono::duration<double>(Clock::now() - start_).count();
+    report.add(sums,
+               {config_.stage, state_.step, progress(), state_.seconds, learning_rate_, gradient_norm_,
+                state_.tokens},
+               progress() >= 1);
+    if (interrupt_requested()) {
+      checkpoint();
+      fail(ErrorKind::interrupted, "interrupted after step ", state_.step, "; a checkpoint is in '",
+           config_.output, "'. Run again with --resume to go on");
+    }
+    if (progress() < 1 && checkpoint_due()) checkpoint();
+  }
+  checkpoint();
+  bundle_.transformer->fold_codebooks();
+  const fs::path folder = output_ / "bundle";
+  model::save_bundle(bundle_, folder);
+  return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), folder};
+}
+
+void print_dry_run(const StageConfig& config, const model::Transformer& transformer) {
+  StageConfig shown = config;
+  std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); });
+  const auto parameters = static_cast<double>(transformer.parameters().element_count());
+  const double flops =
+      transformer.training_flops_per_token(256) * static_cast<double>(config.tokens_per_step);
+  // Weights, gradients and two moments in fp32, and the weights once more in bf16.
+  const double state_bytes = parameters * (config.precision == "bf16" ? 18 : 16);
+  // Per token and block: about 20 activations of the model's width are kept for the backward pass.
+  const double activation_bytes =
+      static_cast<double>(config.tokens_per_micro_batch * transformer.config().width *
+                          (config.recompute ? 1 : 20) * transformer.config().block_count()) *
+      (config.precision == "bf16" ? 2 : 4);
+  std::printf(
+      "# parameters: %.3f million\n# FLOPs per step: %.3g\n# memory: %.2f GB weights and optimizer, about "
+      "%.2f GB activations\n",
+      parameters / 1e6, flops, state_bytes / 1e9, activation_bytes / 1e9);
+}
+
+void begin_output(const StageConfig& config, const TrainerOptions& options) {
+  const fs::path output(config.output);
+  prepare_output_directory(output);
+  if (!options.resume && (newest_checkpoint(output) || fs::exists(output / "bundle"))) {
+    fail(ErrorKind::usage, "training into '", config.output,
+         "': the folder holds an earlier run. Add --resume to go on with it, or choose another folder");
+  }
+  if (!options.resume) {
+    std::error_code ignored;
+    fs::remove(output / "metrics.jsonl", ignored);
+  }
+  StageConfig shown = config;
+  write_file_atomically(output / "config.yaml",
+                        config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); }));
+}
+
+}  // namespace
+
+TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options) {
+  const distributed::LaunchEnvironment launch = distributed::read_launch_environment();
+  if (launch.world_size > 1) {
+    fail(ErrorKind::usage, "training: ", launch.launcher, " started ", launch.world_size,
+         " processes, and omni trains in one. Start it without the launcher");
+  }
+  if (config.deterministic) at::globalContext().setDeterministicAlgorithms(true, false);
+  if (options.dry_run) {
+    print_dry_run(config, *start_bundle(config).transformer);
+    return {};
+  }
+  begin_output(config, options);
+  return StageRun(config, options).run();
+}
+
+}  // namespace omni::training

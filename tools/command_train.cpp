@@ -1,0 +1,46 @@
+#include <iostream>
+
+#include "commands.h"
+#include "omni/core/progress.h"
+#include "omni/training/trainer.h"
+
+namespace omni::tools {
+namespace {
+
+struct TrainArguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  training::TrainerOptions options;
+};
+
+void add_stage(CLI::App& app, const std::string& name, const std::string& help) {
+  CLI::App* command = app.add_subcommand(name, help);
+  const auto arguments = std::make_shared<TrainArguments>();
+  command->add_option("config", arguments->config, "the stage's YAML file")->required();
+  command->add_option("--set", arguments->overrides, "override a key: --set schedule.peak_learning_rate=1e-3")
+      ->take_all()
+      ->expected(1);
+  command->add_flag("--resume", arguments->options.resume,
+                    "go on from the newest checkpoint in the output folder");
+  command->add_flag("--dry-run", arguments->options.dry_run,
+                    "print the resolved config, parameters, memory and FLOPs per step, then stop");
+  command->callback([name, arguments] {
+    const training::StageConfig config =
+        training::load_stage_config(arguments->config, name, arguments->overrides);
+    const training::TrainingSummary summary = training::run_stage(config, arguments->options);
+    if (arguments->options.dry_run) return;
+    std::cout << name << ": " << summary.steps << " steps, " << summary.tokens << " tokens in "
+              << format_duration(summary.seconds) << ", loss " << summary.loss
+              << "\nbundle: " << summary.bundle.string() << '\n';
+  });
+}
+
+}  // namespace
+
+void add_train_commands(CLI::App& app) {
+  add_stage(app, "pretrain", "stage 1: all pairwise tasks, from fresh weights");
+  add_stage(app, "continue", "stage 2: view tokens, from a stage 1 bundle");
+  add_stage(app, "finetune", "stage 3: interleaved triplets, cycles and editing, from a stage 2 bundle");
+}
+
+}  // namespace omni::tools
