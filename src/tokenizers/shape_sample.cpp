@@ -6,7 +6,8 @@ ShapeSample make_shape_sample(const geometry::Mesh& mesh, const geometry::SolidF
                               const ShapeInput& input, CounterRng rng) {
   ShapeSample sample;
   if (input.grid_resolution > 0) {
-    sample.grid = geometry::voxelise(field, input.grid_resolution, input.grid_half_extent);
+    sample.grid =
+        geometry::voxelise(field, input.grid_resolution, input.grid_half_extent, input.grid_samples_per_axis);
   }
   if (input.surface_points > 0) {
     sample.surface = geometry::sample_surface(mesh, static_cast<std::size_t>(input.surface_points), rng);

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "omni/core/config.h"
+#include "omni/core/random.h"
+#include "omni/nn/parameters.h"
+
+namespace omni::nn {
+
+struct QuantiserConfig {
+  std::string kind = "fsq";  // fsq, vq or spherical
+  std::vector<std::int64_t> levels = {8, 5, 5,
+                                      5};  // fsq: values per dimension; their product is the vocabulary
+  std::int64_t codebook_size = 512;        // vq, spherical
+  std::int64_t codebook_dim = 8;           // vq, spherical
+  double commitment = 0.25;                // vq, spherical: weight of |z - sg(code)|^2
+  double decay = 0.99;                     // vq: of the moving averages
+  double revival_share = 0.02;  // vq: a code used less than this share of its fair share is reseeded
+};
+void describe(ConfigVisitor& visitor, QuantiserConfig& config);
+std::int64_t vocabulary_of(const QuantiserConfig& config);
+std::int64_t dimensions_of(const QuantiserConfig& config);
+
+struct Quantised {
+  Tensor values;   // [..., dimensions], code values; gradients pass straight through to the input
+  Tensor indices;  // [...], int64
+  Tensor loss;     // scalar: commitment (and codebook) loss, zero for fsq
+};
+
+// Continuous vectors [..., dimensions] to codes and back. All arithmetic in fp32.
+class Quantiser {
+ public:
+  virtual ~Quantiser() = default;
+  virtual std::int64_t vocabulary() const = 0;
+  virtual std::int64_t dimensions() const = 0;
+  // [vocabulary, dimensions], fp32: the values that a decoder sees.
+  virtual Tensor codebook() const = 0;
+  // What is rounded to the nearest code: bounded (fsq), normalised (spherical) or the input itself (vq).
+  // Feeding it to the decoder in place of the code is the continuous bypass. Differentiable.
+  virtual Tensor prepare(const Tensor& z) const = 0;
+  virtual Tensor nearest(const Tensor& prepared) const = 0;  // indices of prepared vectors
+  Tensor lookup(const Tensor& indices) const;                // [...] -> [..., dimensions]
+  Quantised quantise(const Tensor& prepared) const;
+
+  // Training only. start() sets the codes from a sample [n, dimensions] of prepared vectors (k-means with
+  // k-means++ seeding; nothing to do for fsq). learn() is called after a step with that step's prepared
+  // vectors and indices.
+  virtual void start(const Tensor& prepared, CounterRng& rng);
+  virtual void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng);
+
+ protected:
+  virtual Tensor loss(const Tensor& prepared, const Tensor& codes) const;
+};
+
+// Parameters, if any, are registered under `scope`.
+std::unique_ptr<Quantiser> make_quantiser(const ParameterScope& scope, const QuantiserConfig& config);
+
+// Finite scalar quantisation (Mentzer et al. 2023, arXiv 2309.15505): each dimension is bounded by tanh and
+// rounded to one of `levels` values; no codebook, so no dead codes. Code values lie in [-1, 1]. Dimension 0
+// is the fastest digit of the index.
+class FiniteScalarQuantiser : public Quantiser {
+ public:
+  explicit FiniteScalarQuantiser(std::vector<std::int64_t> levels);
+  std::int64_t vocabulary() const override;
+  std::int64_t dimensions() const override { return static_cast<std::int64_t>(levels_.size()); }
+  Tensor codebook() const override;
+  Tensor prepare(const Tensor& z) const override;
+  Tensor nearest(const Tensor& prepared) const override;
+
+ private:
+  Tensor loss(const Tensor& prepared, const Tensor& codes) const override;
+  std::vector<std::int64_t> levels_;
+  Tensor half_levels_, bound_, offset_, shift_, basis_;
+};
+
+// A codebook that follows its vectors by exponential moving averages (van den Oord et al. 2017, arXiv
+// 1711.00937, appendix A.1); codes that hardly any vector uses are moved onto random vectors of the current
+// step. The moving averages are training state and are not saved.
+class VectorQuantiser : public Quantiser {
+ public:
+  VectorQuantiser(const ParameterScope& scope, const QuantiserConfig& config);
+  std::int64_t vocabulary() const override { return config_.codebook_size; }
+  std::int64_t dimensions() const override { return config_.codebook_dim; }
+  Tensor codebook() const override { return codebook_; }
+  Tensor prepare(const Tensor& z) const override { return z.to(at::kFloat); }
+  Tensor nearest(const Tensor& prepared) const override;
+  void start(const Tensor& prepared, CounterRng& rng) override;
+  void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) override;
+
+ private:
+  Tensor loss(const Tensor& prepared, const Tensor& codes) const override;
+  QuantiserConfig config_;
+  Tensor codebook_;       // [codes, dim], a buffer
+  Tensor counts_, sums_;  // moving averages
+};
+
+// Cube3D's quantiser: codes and inputs are RMS-normalised to one sphere (with a common scale per dimension),
+// the nearest code in Euclidean distance wins; the codebook learns by gradient. Tensors: codebook.weight
+// [codes, dim], cb_weight [dim], cb_bias [dim], norm.weight [dim].
+class SphericalQuantiser : public Quantiser {
+ public:
+  SphericalQuantiser(const ParameterScope& scope, const QuantiserConfig& config);
+  std::int64_t vocabulary() const override { return config_.codebook_size; }
+  std::int64_t dimensions() const override { return config_.codebook_dim; }
+  Tensor codebook() const override;
+  Tensor prepare(const Tensor& z) const override;
+  Tensor nearest(const Tensor& prepared) const override;
+  void start(const Tensor& prepared, CounterRng& rng) override;
+  void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) override;
+
+ private:
+  Tensor loss(const Tensor& prepared, const Tensor& codes) const override;
+  Tensor normalise(const Tensor& x) const;
+  void place(std::int64_t code, const Tensor& prepared_row);
+  QuantiserConfig config_;
+  Tensor weight_, scale_, shift_, norm_;
+  Tensor counts_;
+};
+
+// Indices of the nearest rows of `codes` [k, d] for `rows` [n, d], in chunks that bound the memory.
+Tensor nearest_rows(const Tensor& rows, const Tensor& codes);
+// k-means++ seeding (Arthur and Vassilvitskii 2007), then Lloyd's iterations; empty clusters are reseeded.
+Tensor k_means(const Tensor& rows, std::int64_t clusters, int iterations, CounterRng& rng);
+
+}  // namespace omni::nn

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "omni/core/config.h"
+#include "omni/nn/layers.h"
+#include "omni/nn/quantisers.h"
+#include "omni/tokenizers/point_embedder.h"
+#include "omni/tokenizers/shape_tokenizer.h"
+
+namespace omni::tokenizers {
+
+// The vecset layout: surface points with normals -> a set of latents -> codes -> a field at any point.
+// Sizes, arithmetic and tensor names are Cube3D's (Roblox 2025, arXiv 2503.15475). Defaults are a small model
+// that learns on a CPU; Cube3D v0.5 is latents 1024, width 768, heads 12, frequencies 128, encoder_layers 13
+// with cross attention at 0, 2, 4, 8, decoder_layers 24, codebook 16384 x 32.
+struct VecsetShapeConfig {
+  std::int64_t latents = 64;
+  bool class_token = true;
+  std::int64_t width = 128;
+  std::int64_t heads = 4;
+  std::int64_t frequencies = 32;
+  std::int64_t encoder_layers = 3;
+  std::vector<std::int64_t> encoder_cross_attention_layers = {0, 2};
+  std::int64_t decoder_layers = 4;
+  std::int64_t codebook_size = 512;
+  std::int64_t codebook_dim = 8;
+  std::int64_t surface_points = 1024;
+  bool adaptive_length = false;
+};
+void describe(ConfigVisitor& visitor, VecsetShapeConfig& config);
+void validate(const VecsetShapeConfig& config);  // throws Error(usage)
+
+// Pre-norm attention block; cross (queries from h, keys and values from data) or self.
+class VecsetBlock {
+ public:
+  VecsetBlock(const nn::ParameterScope& scope, std::int64_t width, std::int64_t heads, bool cross);
+  at::Tensor operator()(const at::Tensor& h, const at::Tensor& data) const;  // data is unused by a self block
+
+  struct KeysValues {
+    at::Tensor keys, values;  // [B, heads, L, head dim]
+  };
+  KeysValues keys_values(const at::Tensor& data) const;                // cross only
+  at::Tensor attend(const at::Tensor& h, const KeysValues& kv) const;  // cross only
+  bool cross() const { return cross_; }
+
+ private:
+  at::Tensor split_heads(const at::Tensor& x) const;
+  at::Tensor finish(const at::Tensor& h, const at::Tensor& q, const KeysValues& kv) const;
+  std::int64_t heads_;
+  bool cross_;
+  nn::LayerNorm norm_;
+  nn::Linear c_q_, c_k_, c_qk_, c_v_, c_proj_, up_, down_;
+  nn::RmsNorm q_norm_, k_norm_;
+};
+
+class VecsetShapeNetwork {
+ public:
+  explicit VecsetShapeNetwork(const VecsetShapeConfig& config, std::uint64_t seed = 0);
+
+  struct Encoded {
+    at::Tensor latents;      // z_e [B, L, E]
+    at::Tensor class_token;  // [B, E]; undefined without
+  };
+  at::Tensor embed(const at::Tensor& points) const { return embedder_(points); }
+  Encoded encode(const at::Tensor& surface) const;         // [B, N, 6]: positions, normals
+  at::Tensor prepared(const at::Tensor& latents) const;    // c_in, normalised: [B, L, codebook dim]
+  at::Tensor decode(const at::Tensor& code_values) const;  // [B, L, codebook dim] -> latents [B, L, E]
+  at::Tensor field(const at::Tensor& latents,
+                   const at::Tensor& queries) const;  // queries [B, Q, 3] -> [B, Q]
+  VecsetBlock::KeysValues field_keys_values(const at::Tensor& latents) const;
+  at::Tensor field(const VecsetBlock::KeysValues& latents, const at::Tensor& queries) const;
+
+  nn::Quantiser& quantiser() { return *quantiser_; }
+  const nn::Quantiser& quantiser() const { return *quantiser_; }
+  nn::ParameterStore& parameters() { return store_; }
+  const nn::ParameterStore& parameters() const { return store_; }
+  const VecsetShapeConfig& config() const { return config_; }
+
+  // Reads a file in Cube3D's layout. The shared embedder may lie under `embedder.`, `encoder.embedder.` or
+  // `occupancy_decoder.embedder.`. Throws Error(input) for missing, misshapen or unknown tensors.
+  void load(const SafetensorsFile& file);
+
+ private:
+  VecsetShapeConfig config_;
+  nn::ParameterStore store_;
+  PointEmbedder embedder_;
+  nn::Linear feat_in_, feat_out_, code_in_, code_out_, query_in_, query_out_, head_;
+  at::Tensor query_, positions_;
+  std::vector<VecsetBlock> encoder_blocks_, decoder_blocks_;
+  nn::LayerNorm encoder_norm_, field_norm_;
+  std::unique_ptr<VecsetBlock> field_block_;
+  std::unique_ptr<nn::Quantiser> quantiser_;
+};
+
+class VecsetShapeTokenizer : public ShapeTokenizer {
+ public:
+  explicit VecsetShapeTokenizer(const VecsetShapeConfig& config, std::uint64_t seed = 0);
+  ~VecsetShapeTokenizer() override;
+
+  ShapeInput required_input() const override;
+  std::int64_t geometry_code_count() const override;
+  std::int64_t geometry_vocabulary() const override;
+  std::vector<std::int64_t> offered_lengths() const override;
+  std::int64_t colour_code_count() const override { return 0; }
+  std::int64_t colour_vocabulary() const override { return 0; }
+  std::int64_t geometry_grid_side() const override { return 0; }
+  std::int64_t colour_grid_side() const override { return 0; }
+  at::Tensor geometry_codebook() const override;
+  at::Tensor colour_codebook() const override { return {}; }
+  std::vector<ShapeCodes> encode(std::span<const ShapeSample> samples) const override;
+  std::vector<std::unique_ptr<DecodedShape>> decode(std::span<const ShapeCodes> codes) const override;
+  void save(const std::filesystem::path& folder) const override;
+
+  VecsetShapeNetwork& network() { return *network_; }
+
+ private:
+  std::shared_ptr<VecsetShapeNetwork> network_;  // shared with decoded shapes
+};
+
+// [B, N, 6] from samples that all hold N surface points.
+at::Tensor surface_tensor(std::span<const ShapeSample> samples);
+
+}  // namespace omni::tokenizers

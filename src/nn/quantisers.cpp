@@ -1,0 +1,290 @@
+#include "omni/nn/quantisers.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "omni/core/error.h"
+
+namespace omni::nn {
+
+void describe(ConfigVisitor& visitor, QuantiserConfig& config) {
+  visitor.choice("kind", config.kind, {"fsq", "vq", "spherical"});
+  visitor.integers("levels", config.levels, {.minimum = 2, .maximum = 64});
+  visitor.integer("codebook_size", config.codebook_size, {.minimum = 2, .maximum = 1 << 20});
+  visitor.integer("codebook_dim", config.codebook_dim, {.minimum = 1, .maximum = 1024});
+  visitor.number("commitment", config.commitment, {.minimum = 0});
+  visitor.number("decay", config.decay, {.minimum = 0, .maximum = 0.9999});
+  visitor.number("revival_share", config.revival_share, {.minimum = 0, .maximum = 1});
+}
+
+std::int64_t vocabulary_of(const QuantiserConfig& config) {
+  if (config.kind != "fsq") return config.codebook_size;
+  std::int64_t product = 1;
+  for (const auto level : config.levels) {
+    product *= level;
+    if (product > (std::int64_t{1} << 24))
+      fail(ErrorKind::usage,
+           "quantiser: the levels give more than 2^24 codes. Use fewer dimensions or levels");
+  }
+  return product;
+}
+
+std::int64_t dimensions_of(const QuantiserConfig& config) {
+  return config.kind == "fsq" ? static_cast<std::int64_t>(config.levels.size()) : config.codebook_dim;
+}
+
+std::unique_ptr<Quantiser> make_quantiser(const ParameterScope& scope, const QuantiserConfig& config) {
+  if (config.kind == "vq") return std::make_unique<VectorQuantiser>(scope, config);
+  if (config.kind == "spherical") return std::make_unique<SphericalQuantiser>(scope, config);
+  if (config.levels.empty())
+    fail(ErrorKind::usage, "quantiser: levels is empty. Give one number per dimension");
+  vocabulary_of(config);
+  return std::make_unique<FiniteScalarQuantiser>(config.levels);
+}
+
+Tensor Quantiser::lookup(const Tensor& indices) const {
+  const Tensor rows = at::embedding(codebook(), indices.to(at::kLong).flatten());
+  std::vector<std::int64_t> shape = indices.sizes().vec();
+  shape.push_back(dimensions());
+  return rows.view(shape);
+}
+
+Quantised Quantiser::quantise(const Tensor& prepared) const {
+  Quantised out;
+  out.indices = nearest(prepared.detach());
+  const Tensor codes = lookup(out.indices);
+  out.values = prepared + (codes - prepared).detach();
+  out.loss = loss(prepared, codes);
+  return out;
+}
+
+void Quantiser::start(const Tensor&, CounterRng&) {}
+void Quantiser::learn(const Tensor&, const Tensor&, CounterRng&) {}
+Tensor Quantiser::loss(const Tensor& prepared, const Tensor& codes) const {
+  return at::mse_loss(prepared, codes.detach());
+}
+
+Tensor nearest_rows(const Tensor& rows, const Tensor& codes) {
+  c10::NoGradGuard no_grad;
+  constexpr std::int64_t kChunkElements = std::int64_t{1} << 24;
+  const std::int64_t chunk =
+      std::max<std::int64_t>(1, kChunkElements / std::max<std::int64_t>(1, codes.size(0)));
+  const Tensor offset = codes.square().sum(1) * 0.5;  // argmin |r - c|^2 = argmin |c|^2 / 2 - r.c
+  const Tensor transposed = codes.t();
+  std::vector<Tensor> parts;
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += chunk) {
+    const Tensor part = rows.narrow(0, begin, std::min(chunk, rows.size(0) - begin));
+    parts.push_back(at::addmm(offset, part, transposed, 1, -1).argmin(1));
+  }
+  if (parts.empty()) return at::empty({0}, at::TensorOptions().dtype(at::kLong));
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
+}
+
+namespace {
+
+constexpr double kRevivedShare = 0.25;  // of the fair share: a short life unless vectors come to the code
+
+Tensor seed_clusters(const Tensor& rows, std::int64_t clusters, CounterRng& rng) {
+  const std::int64_t count = rows.size(0);
+  Tensor centers = at::empty({clusters, rows.size(1)}, rows.options());
+  centers[0].copy_(rows[static_cast<std::int64_t>(rng.below(count))]);
+  Tensor distance = (rows - centers[0]).square().sum(1).to(at::kDouble);
+  for (std::int64_t k = 1; k < clusters; ++k) {
+    const Tensor cumulative = distance.cumsum(0);
+    const double total = cumulative[count - 1].item<double>();
+    std::int64_t chosen = static_cast<std::int64_t>(rng.below(count));
+    if (total > 0) {
+      const double target = rng.uniform() * total;
+      chosen = at::searchsorted(cumulative, target).item<std::int64_t>();
+      chosen = std::min(chosen, count - 1);
+    }
+    centers[k].copy_(rows[chosen]);
+    distance = at::minimum(distance, (rows - centers[k]).square().sum(1).to(at::kDouble));
+  }
+  return centers;
+}
+
+// A row drawn with probability proportional to its squared distance from the code that it was given: dead
+// codes go where the codebook is thin. Rows [n, d], given [n, d].
+class FarRows {
+ public:
+  FarRows(const Tensor& rows, const Tensor& given)
+      : rows_(rows), cumulative_((rows - given).square().sum(1).to(at::kDouble).cumsum(0)) {}
+  Tensor draw(CounterRng& rng) const {
+    const std::int64_t last = rows_.size(0) - 1;
+    const double total = cumulative_[last].item<double>();
+    if (!(total > 0)) return rows_[static_cast<std::int64_t>(rng.below(rows_.size(0)))];
+    return rows_[std::min(last, at::searchsorted(cumulative_, rng.uniform() * total).item<std::int64_t>())];
+  }
+
+ private:
+  Tensor rows_, cumulative_;
+};
+
+}  // namespace
+
+Tensor k_means(const Tensor& rows_in, std::int64_t clusters, int iterations, CounterRng& rng) {
+  c10::NoGradGuard no_grad;
+  const Tensor rows = rows_in.detach().to(at::kFloat).contiguous();
+  ensure(rows.dim() == 2 && rows.size(0) > 0, "k_means needs rows [n, d]");
+  Tensor centers = seed_clusters(rows, clusters, rng);
+  for (int i = 0; i < iterations; ++i) {
+    const Tensor assigned = nearest_rows(rows, centers);
+    const Tensor counts = at::bincount(assigned, {}, clusters);
+    const Tensor sums = at::zeros_like(centers).index_add_(0, assigned, rows);
+    centers = sums / counts.clamp_min(1).to(at::kFloat).unsqueeze(1);
+    const Tensor empty = counts.eq(0).nonzero().flatten();
+    for (std::int64_t j = 0; j < empty.size(0); ++j)
+      centers[empty[j].item<std::int64_t>()].copy_(rows[static_cast<std::int64_t>(rng.below(rows.size(0)))]);
+  }
+  return centers;
+}
+
+FiniteScalarQuantiser::FiniteScalarQuantiser(std::vector<std::int64_t> levels) : levels_(std::move(levels)) {
+  constexpr double kSlack = 1e-3;  // keeps the outermost levels reachable by a finite input
+  const auto n = dimensions();
+  half_levels_ = at::empty({n});
+  bound_ = at::empty({n});
+  offset_ = at::empty({n});
+  shift_ = at::empty({n});
+  basis_ = at::empty({n}, at::kLong);
+  std::int64_t stride = 1;
+  for (std::int64_t d = 0; d < n; ++d) {
+    const double bound = static_cast<double>(levels_[d] - 1) * (1 + kSlack) / 2;
+    const double offset = levels_[d] % 2 == 0 ? 0.5 : 0.0;
+    half_levels_[d] = static_cast<double>(levels_[d] / 2);
+    bound_[d] = bound;
+    offset_[d] = offset;
+    // Even levels with two values have |offset| close to bound; atanh stays finite thanks to the slack.
+    shift_[d] = std::atanh(offset / bound);
+    basis_[d] = stride;
+    stride *= levels_[d];
+  }
+}
+
+std::int64_t FiniteScalarQuantiser::vocabulary() const {
+  return std::accumulate(levels_.begin(), levels_.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+Tensor FiniteScalarQuantiser::codebook() const {
+  const Tensor index = at::arange(vocabulary(), at::kLong).unsqueeze(1);
+  Tensor sizes = at::tensor(levels_, at::kLong);
+  const Tensor digits = index.floor_divide(basis_).remainder(sizes).to(at::kFloat);
+  return (digits - half_levels_) / half_levels_;
+}
+
+Tensor FiniteScalarQuantiser::prepare(const Tensor& z) const {
+  return (at::tanh(z.to(at::kFloat) + shift_) * bound_ - offset_) / half_levels_;
+}
+
+Tensor FiniteScalarQuantiser::nearest(const Tensor& prepared) const {
+  const Tensor largest = at::tensor(levels_, at::kLong) - 1;
+  Tensor digits = (prepared.to(at::kFloat) * half_levels_ + half_levels_).round().to(at::kLong);
+  digits = at::minimum(digits.clamp_min(0), largest);
+  return (digits * basis_).sum(-1);
+}
+
+Tensor FiniteScalarQuantiser::loss(const Tensor& prepared, const Tensor&) const {
+  return at::zeros({}, prepared.options());
+}
+
+VectorQuantiser::VectorQuantiser(const ParameterScope& scope, const QuantiserConfig& config)
+    : config_(config) {
+  codebook_ = scope.add("codebook", {config.codebook_size, config.codebook_dim}, Init::normal(1.0), false);
+}
+
+Tensor VectorQuantiser::nearest(const Tensor& prepared) const {
+  const Tensor rows = prepared.to(at::kFloat).reshape({-1, dimensions()});
+  std::vector<std::int64_t> shape = prepared.sizes().vec();
+  shape.pop_back();
+  return nearest_rows(rows, codebook_).view(shape);
+}
+
+Tensor VectorQuantiser::loss(const Tensor& prepared, const Tensor& codes) const {
+  return config_.commitment * at::mse_loss(prepared, codes.detach());
+}
+
+void VectorQuantiser::start(const Tensor& prepared, CounterRng& rng) {
+  c10::NoGradGuard no_grad;
+  codebook_.copy_(k_means(prepared.reshape({-1, dimensions()}), vocabulary(), 10, rng));
+  counts_ = at::Tensor();
+}
+
+void VectorQuantiser::learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) {
+  c10::NoGradGuard no_grad;
+  const Tensor rows = prepared.detach().to(at::kFloat).reshape({-1, dimensions()});
+  const Tensor flat = indices.flatten();
+  const Tensor counts = at::bincount(flat, {}, vocabulary()).to(at::kFloat);
+  const Tensor sums = at::zeros_like(codebook_).index_add_(0, flat, rows);
+  const double fair_share = static_cast<double>(rows.size(0)) / static_cast<double>(vocabulary());
+  if (!counts_.defined()) {
+    counts_ = at::full({vocabulary()}, fair_share);
+    sums_ = codebook_ * fair_share;
+  }
+  counts_.mul_(config_.decay).add_(counts, 1 - config_.decay);
+  sums_.mul_(config_.decay).add_(sums, 1 - config_.decay);
+  const Tensor dead = counts_.lt(config_.revival_share * fair_share).nonzero().flatten();
+  const FarRows far(rows, lookup(flat));
+  for (std::int64_t i = 0; i < dead.size(0); ++i) {
+    const auto code = dead[i].item<std::int64_t>();
+    counts_[code] = fair_share * kRevivedShare;
+    sums_[code].copy_(far.draw(rng) * (fair_share * kRevivedShare));
+  }
+  codebook_.copy_(sums_ / counts_.clamp_min(1e-6).unsqueeze(1));
+}
+
+SphericalQuantiser::SphericalQuantiser(const ParameterScope& scope, const QuantiserConfig& config)
+    : config_(config) {
+  const auto dim = config.codebook_dim;
+  weight_ = scope.sub("codebook").add("weight", {config.codebook_size, dim}, Init::normal(1.0));
+  scale_ = scope.add("cb_weight", {dim}, Init::ones());
+  shift_ = scope.add("cb_bias", {dim}, Init::zeros());
+  norm_ = scope.sub("norm").add("weight", {dim}, Init::ones());
+}
+
+Tensor SphericalQuantiser::normalise(const Tensor& x) const {
+  constexpr double kEpsilon = 1e-5;
+  return x * at::rsqrt(x.square().mean(-1, true) + kEpsilon) * norm_;
+}
+
+Tensor SphericalQuantiser::codebook() const { return normalise(weight_ * scale_ + shift_); }
+Tensor SphericalQuantiser::prepare(const Tensor& z) const { return normalise(z.to(at::kFloat)); }
+
+Tensor SphericalQuantiser::nearest(const Tensor& prepared) const {
+  std::vector<std::int64_t> shape = prepared.sizes().vec();
+  shape.pop_back();
+  c10::NoGradGuard no_grad;
+  return nearest_rows(prepared.to(at::kFloat).reshape({-1, dimensions()}), codebook()).view(shape);
+}
+
+Tensor SphericalQuantiser::loss(const Tensor& prepared, const Tensor& codes) const {
+  return at::mse_loss(codes, prepared.detach()) + config_.commitment * at::mse_loss(prepared, codes.detach());
+}
+
+void SphericalQuantiser::place(std::int64_t code, const Tensor& prepared_row) {
+  weight_[code].copy_((prepared_row / norm_ - shift_) / scale_);
+}
+
+void SphericalQuantiser::start(const Tensor& prepared, CounterRng& rng) {
+  c10::NoGradGuard no_grad;
+  const Tensor centers = k_means(prepared.reshape({-1, dimensions()}), vocabulary(), 10, rng);
+  for (std::int64_t k = 0; k < vocabulary(); ++k) place(k, centers[k]);
+}
+
+void SphericalQuantiser::learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) {
+  c10::NoGradGuard no_grad;
+  const Tensor rows = prepared.detach().reshape({-1, dimensions()});
+  const double fair_share = static_cast<double>(rows.size(0)) / static_cast<double>(vocabulary());
+  if (!counts_.defined()) counts_ = at::full({vocabulary()}, fair_share);
+  counts_.mul_(config_.decay)
+      .add_(at::bincount(indices.flatten(), {}, vocabulary()).to(at::kFloat), 1 - config_.decay);
+  const Tensor dead = counts_.lt(config_.revival_share * fair_share).nonzero().flatten();
+  const FarRows far(rows, lookup(indices.flatten()));
+  for (std::int64_t i = 0; i < dead.size(0); ++i) {
+    const auto code = dead[i].item<std::int64_t>();
+    place(code, far.draw(rng));
+    counts_[code] = fair_share * kRevivedShare;
+  }
+}
+
+}  // namespace omni::nn

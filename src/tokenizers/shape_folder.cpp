@@ -1,0 +1,48 @@
+#include "shape_folder.h"
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+
+namespace omni::tokenizers {
+
+void save_shape_folder(const std::filesystem::path& folder, const std::string& layout,
+                       const std::function<void(ConfigVisitor&)>& description,
+                       const nn::ParameterStore& parameters, bool half_precision) {
+  std::string chosen = layout;
+  AtomicDirectory directory(folder);
+  write_file_atomically(directory.staging_path() / "config.yaml", config_to_yaml([&](ConfigVisitor& v) {
+                          v.choice("layout", chosen, {"grid", "vecset"});
+                          v.section(layout, description);
+                        }));
+  std::vector<at::Tensor> kept;
+  std::vector<NamedTensorView> views;
+  for (const auto& parameter : parameters.all()) {
+    kept.push_back(
+        parameter.value.detach().to(at::kCPU, half_precision ? at::kHalf : at::kFloat).contiguous());
+    views.push_back({parameter.name, nn::view_of(kept.back())});
+  }
+  write_safetensors(directory.staging_path() / "weights.safetensors", views,
+                    {{"format", "omni.shape." + layout}});
+  directory.commit();
+}
+
+at::Tensor code_tensor(std::span<const ShapeCodes> codes, std::vector<std::int32_t> ShapeCodes::*member,
+                       std::int64_t length, std::int64_t vocabulary, const char* what) {
+  at::Tensor indices = at::empty({static_cast<std::int64_t>(codes.size()), length}, at::kLong);
+  auto* data = indices.data_ptr<std::int64_t>();
+  for (const auto& shape : codes) {
+    const auto& values = shape.*member;
+    if (static_cast<std::int64_t>(values.size()) != length)
+      fail(ErrorKind::usage, "decoding a shape: ", values.size(), " ", what,
+           " codes where the tokenizer has ", length, ". Use codes of this tokenizer");
+    for (const auto code : values) {
+      if (code < 0 || code >= vocabulary)
+        fail(ErrorKind::usage, "decoding a shape: ", what, " code ", code, " is not below ", vocabulary,
+             ". Use codes of this tokenizer");
+      *data++ = code;
+    }
+  }
+  return indices;
+}
+
+}  // namespace omni::tokenizers

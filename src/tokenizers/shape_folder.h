@@ -1,0 +1,23 @@
+// What both layouts share: the folder on disk and the checks on codes.
+#pragma once
+
+#include <functional>
+
+#include "omni/core/config.h"
+#include "omni/nn/parameters.h"
+#include "omni/tokenizers/shape_tokenizer.h"
+
+namespace omni::tokenizers {
+
+inline constexpr geometry::Vec3 kUncolouredSurface{0.8f, 0.8f, 0.8f};  // sRGB
+
+// config.yaml (`layout`, then a section of that name) and weights.safetensors, written as one atomic folder.
+void save_shape_folder(const std::filesystem::path& folder, const std::string& layout,
+                       const std::function<void(ConfigVisitor&)>& description,
+                       const nn::ParameterStore& parameters, bool half_precision);
+
+// [B, length] int64. Throws Error(usage) for another length or a code outside the vocabulary.
+at::Tensor code_tensor(std::span<const ShapeCodes> codes, std::vector<std::int32_t> ShapeCodes::*member,
+                       std::int64_t length, std::int64_t vocabulary, const char* what);
+
+}  // namespace omni::tokenizers

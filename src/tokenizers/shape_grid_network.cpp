@@ -1,0 +1,161 @@
+#include "omni/core/error.h"
+#include "omni/tokenizers/shape_grid.h"
+
+namespace omni::tokenizers {
+
+using at::Tensor;
+
+namespace {
+
+constexpr double kNormEpsilon = 1e-6;
+constexpr std::int64_t kCodeCells = 8;  // cells a side that one code stands for
+
+// [B, z, y, x, C] <-> [B, C, z, y, x] without moving memory: a channels-last convolution.
+Tensor channels_second(const Tensor& x) { return x.permute({0, 4, 1, 2, 3}); }
+Tensor channels_last(const Tensor& x) { return x.permute({0, 2, 3, 4, 1}); }
+
+// [B, s, s, s, f^3 C] -> [B, f s, f s, f s, C].
+Tensor unfold_cells(const Tensor& x, std::int64_t factor) {
+  const auto batch = x.size(0), side = x.size(1), channels = x.size(4) / (factor * factor * factor);
+  return x.view({batch, side, side, side, factor, factor, factor, channels})
+      .permute({0, 1, 4, 2, 5, 3, 6, 7})
+      .reshape({batch, side * factor, side * factor, side * factor, channels});
+}
+
+}  // namespace
+
+void describe(ConfigVisitor& visitor, GridShapeConfig& config) {
+  visitor.integer("resolution", config.resolution, {.minimum = 8, .maximum = 256});
+  visitor.integer("samples_per_axis", config.samples_per_axis, {.minimum = 1, .maximum = 8});
+  visitor.integers("encoder_kernels", config.encoder_kernels, {.minimum = 2, .maximum = 4});
+  visitor.integers("encoder_channels", config.encoder_channels, {.minimum = 1, .maximum = 4096});
+  visitor.integer("encoder_mixers", config.encoder_mixers, {.minimum = 0, .maximum = 64});
+  visitor.section("quantiser", [&](ConfigVisitor& s) { nn::describe(s, config.quantiser); });
+  visitor.integers("decoder_channels", config.decoder_channels, {.minimum = 1, .maximum = 4096});
+  visitor.integers("decoder_blocks", config.decoder_blocks, {.minimum = 0, .maximum = 64});
+  visitor.integer("output_resolution", config.output_resolution, {.minimum = 8, .maximum = 512});
+  visitor.section("colour", [&](ConfigVisitor& s) {
+    s.integer("slots", config.colour.slots, {.minimum = 0, .maximum = 4096});
+    s.integer("palette", config.colour.palette, {.minimum = 2, .maximum = 65536});
+    s.integer("channels", config.colour.channels, {.minimum = 1, .maximum = 4096});
+  });
+  visitor.choice("weights", config.weights, {"f16", "f32"});
+  visitor.flag("adaptive_length", config.adaptive_length);
+}
+
+void validate(const GridShapeConfig& config) {
+  const auto expect = [](bool holds, const auto&... parts) {
+    if (!holds) fail(ErrorKind::usage, "shape tokenizer: ", parts...);
+  };
+  expect(config.resolution % kCodeCells == 0, "resolution ", config.resolution,
+         " is not a multiple of 8. Use 32 or 64");
+  expect(config.output_resolution % (config.resolution / 4) == 0, "output_resolution ",
+         config.output_resolution, " is not a multiple of resolution / 4. Use ", config.resolution, " or ",
+         2 * config.resolution);
+  expect(config.encoder_kernels.size() == 3 && config.encoder_channels.size() == 3,
+         "encoder_kernels and encoder_channels need three values each, one per stride-2 stage");
+  for (const auto kernel : config.encoder_kernels)
+    expect(kernel % 2 == 0, "encoder_kernels holds ", kernel, ". Use 2 or 4");
+  expect(config.decoder_channels.size() == 2 && config.decoder_blocks.size() == 2,
+         "decoder_channels and decoder_blocks need two values each");
+  expect(!config.adaptive_length, "adaptive_length is not available yet. Set adaptive_length: false");
+}
+
+ResidualConvolution::ResidualConvolution(const nn::ParameterScope& scope, std::int64_t channels)
+    : norm(channels, kNormEpsilon),
+      convolution(scope.sub("conv"), 3, channels, channels, 3, 1, 1),
+      out(scope.sub("out"), channels, channels) {}
+
+Tensor ResidualConvolution::operator()(const Tensor& x) const {
+  return x + out(at::gelu(channels_last(convolution(channels_second(norm(x))))));
+}
+
+GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, std::uint64_t seed)
+    : config_(config), store_(seed) {
+  validate(config);
+  const nn::ParameterScope root(store_);
+  const auto encoder = root.sub("encoder");
+  std::int64_t channels = 1;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto kernel = config.encoder_kernels[i];
+    stages_.emplace_back(encoder.sub("stages").sub(static_cast<std::int64_t>(i)), 3, channels,
+                         config.encoder_channels[i], kernel, 2, (kernel - 2) / 2);
+    channels = config.encoder_channels[i];
+  }
+  for (std::int64_t i = 0; i < config.encoder_mixers; ++i) {
+    const auto scope = encoder.sub("mixers").sub(i);
+    mixers_.push_back({nn::LayerNorm(channels, kNormEpsilon),
+                       nn::Linear(scope.sub("up"), channels, 2 * channels),
+                       nn::Linear(scope.sub("down"), 2 * channels, channels)});
+  }
+  code_norm_ = nn::LayerNorm(channels, kNormEpsilon);
+  const auto dims = nn::dimensions_of(config.quantiser);
+  code_in_ = nn::Linear(root.sub("bottleneck").sub("in"), channels, dims);
+  quantiser_ = nn::make_quantiser(root.sub("bottleneck"), config.quantiser);
+
+  const auto decoder = root.sub("decoder");
+  const auto coarse = config.decoder_channels[0], fine = config.decoder_channels[1], side = code_side();
+  code_out_ = nn::Linear(decoder.sub("in"), dims, coarse);
+  positions_ = decoder.add("positions", {side, side, side, coarse}, nn::Init::normal(0.02));
+  for (std::int64_t i = 0; i < config.decoder_blocks[0]; ++i)
+    coarse_.emplace_back(decoder.sub("coarse").sub(i), coarse);
+  expand_ = nn::Linear(decoder.sub("expand"), coarse, 8 * fine);
+  for (std::int64_t i = 0; i < config.decoder_blocks[1]; ++i)
+    fine_.emplace_back(decoder.sub("fine").sub(i), fine);
+  const auto factor = config.output_resolution / (2 * side);
+  const auto patch = factor * factor * factor;
+  head_norm_ = nn::LayerNorm(fine, kNormEpsilon);
+  head_ = nn::Linear(decoder.sub("head"), fine, patch);
+
+  if (config.colour.slots == 0) return;
+  const auto colour = root.sub("colour");
+  colour_in_ = nn::Linear(colour.sub("in"), fine, config.colour.channels);
+  colour_block_ = std::make_unique<ResidualConvolution>(colour.sub("block"), config.colour.channels);
+  colour_norm_ = nn::LayerNorm(config.colour.channels, kNormEpsilon);
+  colour_head_ = nn::Linear(colour.sub("head"), config.colour.channels, patch * config.colour.slots);
+  nn::QuantiserConfig palette;
+  palette.kind = "vq";
+  palette.codebook_size = config.colour.palette;
+  palette.codebook_dim = 3;
+  palette_ = nn::make_quantiser(colour.sub("palette"), palette);
+}
+
+Tensor GridShapeNetwork::encode(const Tensor& occupancy) const {
+  Tensor h = occupancy.unsqueeze(1);
+  for (const auto& stage : stages_) h = at::gelu(stage(h));
+  h = channels_last(h);
+  for (const auto& mixer : mixers_) h = h + mixer.down(at::gelu(mixer.up(mixer.norm(h))));
+  return quantiser_->prepare(code_in_(code_norm_(h)));
+}
+
+GridShapeNetwork::Decoded GridShapeNetwork::decode(const Tensor& code_values) const {
+  Tensor h = code_out_(code_values) + positions_.to(code_values.scalar_type());
+  for (const auto& block : coarse_) h = block(h);
+  h = unfold_cells(expand_(h), 2);
+  for (const auto& block : fine_) h = block(h);
+  const Tensor features = head_norm_(h);
+  const auto factor = config_.output_resolution / h.size(1);
+  const Tensor logits = unfold_cells(head_(features), factor).to(at::kFloat);
+  return {channels_second(logits), features};
+}
+
+Tensor GridShapeNetwork::slot_logits(const Tensor& features) const {
+  const Tensor h = colour_norm_((*colour_block_)(colour_in_(features)));
+  const auto factor = config_.output_resolution / features.size(1);
+  return channels_second(unfold_cells(colour_head_(h), factor)).to(at::kFloat);
+}
+
+Tensor slot_colours(const Tensor& weights, const Tensor& colours, const Tensor& present) {
+  constexpr double kGrey = 0.5, kGreyWeight = 0.5;  // in surface points
+  const Tensor masked = weights * present.unsqueeze(-1);
+  const Tensor sums = at::bmm(masked.transpose(1, 2), colours);
+  return (sums + kGrey * kGreyWeight) / (masked.sum(1).unsqueeze(-1) + kGreyWeight);
+}
+
+Tensor sample_grid(const Tensor& grid, const Tensor& points) {
+  constexpr std::int64_t kBilinear = 0, kBorder = 1;
+  const Tensor places = points.view({points.size(0), 1, 1, points.size(1), 3});
+  return at::grid_sampler(grid, places, kBilinear, kBorder, false).flatten(2).transpose(1, 2);
+}
+
+}  // namespace omni::tokenizers

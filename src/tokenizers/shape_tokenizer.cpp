@@ -1,0 +1,39 @@
+#include "omni/tokenizers/shape_tokenizer.h"
+
+#include "omni/core/config.h"
+#include "omni/core/error.h"
+#include "omni/tokenizers/shape_grid.h"
+#include "omni/tokenizers/shape_vecset.h"
+
+namespace omni::tokenizers {
+
+void DecodedShape::occupancy(std::span<const geometry::Vec3> points, std::span<std::uint8_t> inside) const {
+  ensure(points.size() == inside.size(), "occupancy() needs as many results as points");
+  std::vector<float> field(points.size());
+  values(points, field);
+  for (std::size_t i = 0; i < field.size(); ++i) inside[i] = field[i] > 0;
+}
+
+std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path& folder) {
+  std::string layout = "grid";
+  GridShapeConfig grid;
+  VecsetShapeConfig vecset;
+  ConfigFile::load(folder / "config.yaml").read([&](ConfigVisitor& v) {
+    v.choice("layout", layout, {"grid", "vecset"});
+    v.section("grid", [&](ConfigVisitor& s) { describe(s, grid); });
+    v.section("vecset", [&](ConfigVisitor& s) { describe(s, vecset); });
+  });
+  const SafetensorsFile weights(folder / "weights.safetensors");
+  if (layout == "vecset") {
+    auto tokenizer = std::make_unique<VecsetShapeTokenizer>(vecset);
+    tokenizer->network().load(weights);
+    tokenizer->network().parameters().set_trainable(false);
+    return tokenizer;
+  }
+  auto tokenizer = std::make_unique<GridShapeTokenizer>(grid);
+  tokenizer->network().parameters().load(weights);
+  tokenizer->network().parameters().set_trainable(false);
+  return tokenizer;
+}
+
+}  // namespace omni::tokenizers

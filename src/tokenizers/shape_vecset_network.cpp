@@ -1,0 +1,192 @@
+#include <cmath>
+#include <set>
+
+#include "omni/core/error.h"
+#include "omni/tokenizers/shape_vecset.h"
+
+namespace omni::tokenizers {
+
+using at::Tensor;
+
+namespace {
+
+constexpr double kLayerNormEpsilon = 1e-6;
+constexpr double kHeadNormEpsilon = 1e-5;
+constexpr std::int64_t kNormalChannels = 3;
+
+}  // namespace
+
+void describe(ConfigVisitor& visitor, VecsetShapeConfig& config) {
+  visitor.integer("latents", config.latents, {.minimum = 1, .maximum = 65536});
+  visitor.flag("class_token", config.class_token);
+  visitor.integer("width", config.width, {.minimum = 2, .maximum = 16384});
+  visitor.integer("heads", config.heads, {.minimum = 1, .maximum = 256});
+  visitor.integer("frequencies", config.frequencies, {.minimum = 1, .maximum = 1024});
+  visitor.integer("encoder_layers", config.encoder_layers, {.minimum = 1, .maximum = 256});
+  visitor.integers("encoder_cross_attention_layers", config.encoder_cross_attention_layers,
+                   {.minimum = 0, .maximum = 255});
+  visitor.integer("decoder_layers", config.decoder_layers, {.minimum = 0, .maximum = 256});
+  visitor.integer("codebook_size", config.codebook_size, {.minimum = 2, .maximum = 1 << 20});
+  visitor.integer("codebook_dim", config.codebook_dim, {.minimum = 1, .maximum = 1024});
+  visitor.integer("surface_points", config.surface_points, {.minimum = 16, .maximum = 1 << 20});
+  visitor.flag("adaptive_length", config.adaptive_length);
+}
+
+void validate(const VecsetShapeConfig& config) {
+  if (config.width % config.heads != 0)
+    fail(ErrorKind::usage, "shape tokenizer: width ", config.width, " is not a multiple of heads ",
+         config.heads, ". Change one of them");
+  if (config.adaptive_length)
+    fail(ErrorKind::usage,
+         "shape tokenizer: adaptive_length is not available yet. Set adaptive_length: false");
+  for (const auto layer : config.encoder_cross_attention_layers)
+    if (layer >= config.encoder_layers)
+      fail(ErrorKind::usage, "shape tokenizer: encoder_cross_attention_layers names layer ", layer, " of ",
+           config.encoder_layers, ". Layers count from 0");
+}
+
+VecsetBlock::VecsetBlock(const nn::ParameterScope& scope, std::int64_t width, std::int64_t heads, bool cross)
+    : heads_(heads), cross_(cross), norm_(width, kLayerNormEpsilon) {
+  const auto attention = scope.sub("attn");
+  if (cross) {
+    c_q_ = nn::Linear(attention.sub("c_q"), width, width);
+    c_k_ = nn::Linear(attention.sub("c_k"), width, width);
+  } else {
+    c_qk_ = nn::Linear(attention.sub("c_qk"), width, 2 * width);
+    q_norm_ = nn::RmsNorm(attention.sub("q_norm"), width / heads, kHeadNormEpsilon);
+    k_norm_ = nn::RmsNorm(attention.sub("k_norm"), width / heads, kHeadNormEpsilon);
+  }
+  c_v_ = nn::Linear(attention.sub("c_v"), width, width);
+  c_proj_ = nn::Linear(attention.sub("c_proj"), width, width);
+  up_ = nn::Linear(scope.sub("mlp").sub("up_proj"), width, 4 * width);
+  down_ = nn::Linear(scope.sub("mlp").sub("down_proj"), 4 * width, width);
+}
+
+Tensor VecsetBlock::split_heads(const Tensor& x) const {
+  return x.view({x.size(0), x.size(1), heads_, x.size(2) / heads_}).transpose(1, 2);
+}
+
+VecsetBlock::KeysValues VecsetBlock::keys_values(const Tensor& data) const {
+  const Tensor normed = norm_(data);
+  return {split_heads(c_k_(normed)), split_heads(c_v_(normed))};
+}
+
+Tensor VecsetBlock::finish(const Tensor& h, const Tensor& q, const KeysValues& kv) const {
+  const Tensor mixed = at::scaled_dot_product_attention(q, kv.keys, kv.values);
+  const Tensor attended = h + c_proj_(mixed.transpose(1, 2).reshape(h.sizes()));
+  return attended + down_(at::gelu(up_(norm_(attended))));
+}
+
+Tensor VecsetBlock::attend(const Tensor& h, const KeysValues& kv) const {
+  return finish(h, split_heads(c_q_(norm_(h))), kv);
+}
+
+Tensor VecsetBlock::operator()(const Tensor& h, const Tensor& data) const {
+  if (cross_) return attend(h, keys_values(data));
+  const Tensor normed = norm_(h);
+  const auto qk = c_qk_(normed).chunk(2, -1);
+  return finish(h, q_norm_(split_heads(qk[0])), {k_norm_(split_heads(qk[1])), split_heads(c_v_(normed))});
+}
+
+VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, std::uint64_t seed)
+    : config_(config), store_(seed) {
+  validate(config);
+  const nn::ParameterScope root(store_);
+  const auto E = config.width;
+  embedder_ = PointEmbedder(root.sub("embedder"), config.frequencies);
+
+  const auto encoder = root.sub("encoder");
+  feat_in_ = nn::Linear(encoder.sub("feat_in").sub("in_layer"), embedder_.width() + kNormalChannels, E);
+  feat_out_ = nn::Linear(encoder.sub("feat_in").sub("out_layer"), E, E);
+  query_ = encoder.add("query", {config.latents + (config.class_token ? 1 : 0), E}, nn::Init::normal(0.5));
+  const std::set<std::int64_t> cross(config.encoder_cross_attention_layers.begin(),
+                                     config.encoder_cross_attention_layers.end());
+  for (std::int64_t i = 0; i < config.encoder_layers; ++i)
+    encoder_blocks_.emplace_back(encoder.sub("blocks").sub(i), E, config.heads, cross.contains(i));
+  encoder_norm_ = nn::LayerNorm(encoder.sub("ln_f"), E, kLayerNormEpsilon);
+
+  const auto bottleneck = root.sub("bottleneck").sub("block");
+  nn::QuantiserConfig quantiser;
+  quantiser.kind = "spherical";
+  quantiser.codebook_size = config.codebook_size;
+  quantiser.codebook_dim = config.codebook_dim;
+  quantiser_ = nn::make_quantiser(bottleneck, quantiser);
+  code_in_ = nn::Linear(bottleneck.sub("c_in"), E, config.codebook_dim);
+  code_out_ = nn::Linear(bottleneck.sub("c_out"), config.codebook_dim, E);
+  // Present in the public layout, used by nothing.
+  bottleneck.sub("c_x").add("weight", {config.codebook_dim, E}, nn::Init::zeros(), false);
+  bottleneck.sub("c_x").add("bias", {config.codebook_dim}, nn::Init::zeros(), false);
+
+  const auto decoder = root.sub("decoder");
+  positions_ = decoder.add("positional_encodings", {config.latents, E}, nn::Init::normal(0.1));
+  for (std::int64_t i = 0; i < config.decoder_layers; ++i)
+    decoder_blocks_.emplace_back(decoder.sub("blocks").sub(i), E, config.heads, false);
+
+  const auto field = root.sub("occupancy_decoder");
+  query_in_ = nn::Linear(field.sub("query_in").sub("in_layer"), embedder_.width(), E);
+  query_out_ = nn::Linear(field.sub("query_in").sub("out_layer"), E, E);
+  field_block_ = std::make_unique<VecsetBlock>(field.sub("attn_out"), E, config.heads, true);
+  field_norm_ = nn::LayerNorm(field.sub("ln_f"), E, kLayerNormEpsilon);
+  head_ = nn::Linear(field.sub("c_head"), E, 1);
+}
+
+VecsetShapeNetwork::Encoded VecsetShapeNetwork::encode(const Tensor& surface) const {
+  const Tensor features =
+      at::cat({embedder_(surface.narrow(-1, 0, 3)), surface.narrow(-1, 3, kNormalChannels)}, -1);
+  const Tensor data = feat_out_(at::silu(feat_in_(features)));
+  Tensor h = query_.unsqueeze(0).expand({surface.size(0), query_.size(0), query_.size(1)});
+  for (const auto& block : encoder_blocks_) h = block(h, data);
+  h = encoder_norm_(h);
+  if (!config_.class_token) return {h, {}};
+  return {h.narrow(1, 1, config_.latents), h.select(1, 0)};
+}
+
+Tensor VecsetShapeNetwork::prepared(const Tensor& latents) const {
+  return quantiser_->prepare(code_in_(latents));
+}
+
+Tensor VecsetShapeNetwork::decode(const Tensor& code_values) const {
+  Tensor h = code_out_(code_values) + positions_;
+  for (const auto& block : decoder_blocks_) h = block(h, h);
+  return h;
+}
+
+VecsetBlock::KeysValues VecsetShapeNetwork::field_keys_values(const Tensor& latents) const {
+  return field_block_->keys_values(latents);
+}
+
+Tensor VecsetShapeNetwork::field(const VecsetBlock::KeysValues& latents, const Tensor& queries) const {
+  const Tensor h = query_out_(at::silu(query_in_(embedder_(queries))));
+  return head_(field_norm_(field_block_->attend(h, latents))).squeeze(-1);
+}
+
+Tensor VecsetShapeNetwork::field(const Tensor& latents, const Tensor& queries) const {
+  return field(field_keys_values(latents), queries);
+}
+
+void VecsetShapeNetwork::load(const SafetensorsFile& file) {
+  c10::NoGradGuard no_grad;
+  static const std::vector<std::string> kEmbedderNames = {"embedder.weight", "encoder.embedder.weight",
+                                                          "occupancy_decoder.embedder.weight"};
+  std::set<std::string> known(kEmbedderNames.begin(), kEmbedderNames.end());
+  for (const auto& parameter : store_.all()) {
+    known.insert(parameter.name);
+    std::string name = parameter.name;
+    if (name == kEmbedderNames[0])
+      for (const auto& alias : kEmbedderNames)
+        if (file.contains(alias)) name = alias;
+    const TensorView& view = file.at(name);
+    if (at::IntArrayRef(view.shape) != parameter.value.sizes())
+      fail(ErrorKind::input, "reading ", file.name(), ": tensor ", name, " has shape ",
+           at::IntArrayRef(view.shape), ", the configuration says ", parameter.value.sizes(),
+           ". Give the configuration that belongs to the file");
+    Tensor target = parameter.value;
+    target.copy_(nn::to_tensor(view));
+  }
+  for (const auto& [name, view] : file.tensors())
+    if (!known.contains(name))
+      fail(ErrorKind::input, "reading ", file.name(), ": tensor ", name,
+           " has no place in this network. Give the configuration that belongs to the file");
+}
+
+}  // namespace omni::tokenizers

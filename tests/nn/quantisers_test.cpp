@@ -1,0 +1,126 @@
+#include "omni/nn/quantisers.h"
+
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include "omni/core/error.h"
+
+namespace omni::nn {
+namespace {
+
+Tensor random_rows(std::int64_t n, std::int64_t d, std::uint64_t seed, double scale = 1.0) {
+  CounterRng rng(seed);
+  Tensor rows = at::empty({n, d});
+  float* data = rows.data_ptr<float>();
+  for (std::int64_t i = 0; i < n * d; ++i) data[i] = static_cast<float>(scale * rng.normal());
+  return rows;
+}
+
+QuantiserConfig config_of(const std::string& kind) {
+  QuantiserConfig config;
+  config.kind = kind;
+  config.levels = {8, 5, 2, 3};
+  config.codebook_size = 16;
+  config.codebook_dim = 4;
+  return config;
+}
+
+class EveryQuantiser : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(EveryQuantiser, CodesAreFixedPointsAndNearest) {
+  ParameterStore store(3);
+  const auto quantiser = make_quantiser(ParameterScope(store), config_of(GetParam()));
+  c10::NoGradGuard no_grad;
+  const Tensor codebook = quantiser->codebook();
+  ASSERT_EQ(codebook.size(0), quantiser->vocabulary());
+  ASSERT_EQ(codebook.size(1), quantiser->dimensions());
+  EXPECT_TRUE(at::equal(quantiser->nearest(codebook), at::arange(quantiser->vocabulary(), at::kLong)));
+
+  const Tensor prepared = quantiser->prepare(random_rows(200, quantiser->dimensions(), 5).view({2, 100, -1}));
+  const Quantised out = quantiser->quantise(prepared);
+  ASSERT_EQ(out.indices.sizes(), at::IntArrayRef({2, 100}));
+  EXPECT_TRUE(at::allclose(out.values, quantiser->lookup(out.indices), 1e-5, 1e-6));
+  const Tensor brute = at::cdist(prepared.view({200, -1}), codebook);
+  const Tensor chosen = brute.gather(1, out.indices.view({200, 1})).flatten();
+  if (GetParam() != "fsq") {
+    EXPECT_TRUE(at::allclose(chosen, std::get<0>(brute.min(1)), 1e-4, 1e-5));
+  }
+}
+
+TEST_P(EveryQuantiser, GradientsPassStraightThrough) {
+  ParameterStore store(3);
+  const auto quantiser = make_quantiser(ParameterScope(store), config_of(GetParam()));
+  Tensor prepared =
+      quantiser->prepare(random_rows(10, quantiser->dimensions(), 7)).detach().requires_grad_(true);
+  const Tensor weights = random_rows(10, quantiser->dimensions(), 8);
+  (quantiser->quantise(prepared).values * weights).sum().backward();
+  EXPECT_TRUE(at::allclose(prepared.grad(), weights));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, EveryQuantiser, ::testing::Values("fsq", "vq", "spherical"));
+
+TEST(FiniteScalarQuantiser, EveryLevelIsReachedAndBounded) {
+  const FiniteScalarQuantiser quantiser({8, 5, 2});
+  const Tensor far = at::tensor({-50.f, 50.f}).view({2, 1}).expand({2, 3}).contiguous();
+  const Tensor indices = quantiser.nearest(quantiser.prepare(far));
+  EXPECT_EQ(indices[0].item<std::int64_t>(), 0);
+  EXPECT_EQ(indices[1].item<std::int64_t>(), 8 * 5 * 2 - 1);
+  const Tensor codebook = quantiser.codebook();
+  EXPECT_GE(codebook.min().item<float>(), -1.0f);
+  EXPECT_LE(codebook.max().item<float>(), 1.0f);
+  const Tensor used = quantiser.nearest(quantiser.prepare(random_rows(20000, 3, 1, 2.0)));
+  EXPECT_EQ(at::bincount(used, {}, 80).eq(0).sum().item<std::int64_t>(), 0);
+}
+
+TEST(FiniteScalarQuantiser, RejectsAnEmptyOrHugeProduct) {
+  ParameterStore store;
+  QuantiserConfig config;
+  config.levels = {};
+  EXPECT_THROW(make_quantiser(ParameterScope(store), config), Error);
+  config.levels = {64, 64, 64, 64, 64, 64};
+  EXPECT_THROW(make_quantiser(ParameterScope(store), config), Error);
+}
+
+TEST(KMeans, FindsSeparatedClusters) {
+  const Tensor centers = random_rows(8, 3, 11, 50.0);
+  const Tensor rows = centers.repeat_interleave(40, 0) + random_rows(320, 3, 12, 0.1);
+  CounterRng rng(1);
+  const Tensor found = k_means(rows, 8, 10, rng);
+  const Tensor distance = std::get<0>(at::cdist(centers, found).min(1));
+  EXPECT_LT(distance.max().item<float>(), 0.2f);
+}
+
+// Vectors around a few centres: after a k-means start and moving averages every code is used; a codebook that
+// starts far away comes back to life.
+TEST(VectorQuantiser, RevivesDeadCodes) {
+  ParameterStore store(1);
+  QuantiserConfig config = config_of("vq");
+  config.decay = 0.9;
+  VectorQuantiser quantiser(ParameterScope(store), config);
+  Tensor codebook = store.find("codebook")->value;
+  codebook.add_(1000.0);
+  codebook[0].zero_();
+  CounterRng rng(2);
+  const Tensor centers = random_rows(16, 4, 21, 10.0);
+  for (int step = 0; step < 300; ++step) {
+    const Tensor rows = centers.repeat({16, 1}) + random_rows(256, 4, 100 + step, 0.05);
+    quantiser.learn(rows, quantiser.nearest(rows), rng);
+  }
+  const Tensor rows = centers.repeat({64, 1}) + random_rows(1024, 4, 99, 0.05);
+  const Tensor used = at::bincount(quantiser.nearest(rows), {}, 16).gt(0).sum();
+  EXPECT_GE(used.item<std::int64_t>(), 14);
+}
+
+TEST(SphericalQuantiser, StartsFromItsVectors) {
+  ParameterStore store(1);
+  SphericalQuantiser quantiser(ParameterScope(store), config_of("spherical"));
+  c10::NoGradGuard no_grad;
+  const Tensor prepared = quantiser.prepare(random_rows(16, 4, 31));
+  CounterRng rng(2);
+  quantiser.start(prepared.repeat({4, 1}), rng);
+  const Tensor indices = quantiser.nearest(prepared);
+  EXPECT_LT((quantiser.lookup(indices) - prepared).abs().mean().item<float>(), 0.1f);
+}
+
+}  // namespace
+}  // namespace omni::nn

@@ -1,0 +1,171 @@
+#include "omni/tokenizers/shape_vecset.h"
+
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "omni/core/error.h"
+
+namespace omni::tokenizers {
+namespace {
+
+using at::Tensor;
+namespace fs = std::filesystem;
+
+// The sizes in the fixtures' config.json, read without a JSON parser: numbers by key.
+std::int64_t number_of(const std::string& json, const std::string& key) {
+  const auto at = json.find("\"" + key + "\"");
+  if (at == std::string::npos) throw std::runtime_error("no key " + key);
+  return std::stoll(json.substr(json.find(':', at) + 1));
+}
+
+VecsetShapeConfig read_config(const fs::path& path) {
+  std::ifstream in(path);
+  const std::string json((std::istreambuf_iterator<char>(in)), {});
+  VecsetShapeConfig config;
+  config.latents = number_of(json, "num_encoder_latents");
+  config.width = number_of(json, "width");
+  config.heads = number_of(json, "num_heads");
+  config.frequencies = number_of(json, "num_freqs");
+  config.encoder_layers = number_of(json, "num_encoder_layers");
+  config.decoder_layers = number_of(json, "num_decoder_layers");
+  config.codebook_size = number_of(json, "num_codes");
+  config.codebook_dim = number_of(json, "embed_dim");
+  config.encoder_cross_attention_layers.clear();
+  const auto open = json.find('[', json.find("encoder_cross_attention_levels"));
+  std::stringstream levels(json.substr(open + 1, json.find(']', open) - open - 1));
+  for (std::string item; std::getline(levels, item, ',');)
+    config.encoder_cross_attention_layers.push_back(std::stoll(item));
+  return config;
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  EXPECT_EQ(a.sizes(), b.sizes());
+  return (a - b).abs().max().item<double>();
+}
+
+void expect_reference(const fs::path& folder) {
+  c10::NoGradGuard no_grad;
+  VecsetShapeNetwork network(read_config(folder / "config.json"));
+  network.load(SafetensorsFile(folder / "shape_tokenizer.safetensors"));
+  const SafetensorsFile expected(folder / "expected.safetensors");
+  const auto reference = [&](const char* name) { return nn::to_tensor(expected.at(name)); };
+
+  constexpr double kTolerance = 1e-4;
+  EXPECT_LT(largest_difference(network.embed(reference("queries")), reference("embedded_queries")),
+            kTolerance);
+  const auto encoded = network.encode(reference("surface"));
+  EXPECT_LT(largest_difference(encoded.latents, reference("z_e")), kTolerance);
+  EXPECT_LT(largest_difference(encoded.class_token, reference("z_cls")), kTolerance);
+  EXPECT_LT(largest_difference(network.quantiser().codebook(), reference("codebook")), kTolerance);
+  const Tensor indices = network.quantiser().nearest(network.prepared(encoded.latents));
+  EXPECT_TRUE(at::equal(indices, reference("indices")));
+  const Tensor latents = network.decode(network.quantiser().lookup(indices));
+  EXPECT_LT(largest_difference(latents, reference("latents")), kTolerance);
+  EXPECT_LT(largest_difference(network.field(latents, reference("queries")), reference("logits")),
+            kTolerance);
+}
+
+TEST(VecsetReference, TinyCaseMatches) {
+  expect_reference(fs::path(OMNI_TEST_FIXTURES) / "tiny/cube3d/tokenizer");
+}
+
+TEST(VecsetReference, LargerCaseMatches) {
+  const fs::path folder = fs::path(OMNI_SHARED_DIR) / "fixtures/cube3d/tokenizer";
+  if (!fs::exists(folder)) GTEST_SKIP() << "the larger reference case is not here: " << folder;
+  expect_reference(folder);
+}
+
+class VecsetFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("omni_vecset_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // The tiny reference weights with tensors renamed or dropped (empty new name).
+  fs::path rewrite(const std::string& from, const std::string& to) {
+    const SafetensorsFile file(reference_ / "shape_tokenizer.safetensors");
+    std::vector<NamedTensorView> views;
+    for (const auto& [name, view] : file.tensors()) {
+      const std::string target = name == from ? to : name;
+      if (!target.empty()) views.push_back({target, view});
+    }
+    write_safetensors(folder_ / "weights.safetensors", views);
+    return folder_ / "weights.safetensors";
+  }
+
+  const fs::path reference_ = fs::path(OMNI_TEST_FIXTURES) / "tiny/cube3d/tokenizer";
+  fs::path folder_;
+};
+
+TEST_F(VecsetFile, EmbedderIsFoundUnderItsThreeNames) {
+  c10::NoGradGuard no_grad;
+  const auto config = read_config(reference_ / "config.json");
+  const Tensor expected =
+      nn::to_tensor(SafetensorsFile(reference_ / "shape_tokenizer.safetensors").at("embedder.weight"));
+  for (const char* alias :
+       {"embedder.weight", "encoder.embedder.weight", "occupancy_decoder.embedder.weight"}) {
+    VecsetShapeNetwork network(config);
+    network.load(SafetensorsFile(rewrite("embedder.weight", alias)));
+    EXPECT_TRUE(at::equal(network.parameters().find("embedder.weight")->value, expected)) << alias;
+  }
+}
+
+TEST_F(VecsetFile, MissingUnknownAndMisshapenTensorsAreNamed) {
+  auto config = read_config(reference_ / "config.json");
+  VecsetShapeNetwork network(config);
+  EXPECT_THROW(network.load(SafetensorsFile(rewrite("embedder.weight", ""))), Error);
+  EXPECT_THROW(network.load(SafetensorsFile(rewrite("encoder.query", "encoder.queries"))), Error);
+  config.codebook_size *= 2;
+  VecsetShapeNetwork larger(config);
+  EXPECT_THROW(larger.load(SafetensorsFile(reference_ / "shape_tokenizer.safetensors")), Error);
+}
+
+TEST_F(VecsetFile, SavedTokenizerGivesTheSameCodesAndField) {
+  VecsetShapeConfig config = read_config(reference_ / "config.json");
+  config.surface_points = 512;
+  VecsetShapeTokenizer tokenizer(config, 5);
+  ShapeSample sample;
+  CounterRng rng(4);
+  for (int i = 0; i < 512; ++i) {
+    const geometry::Vec3 direction =
+        geometry::normalized({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
+                              static_cast<float>(rng.normal())});
+    sample.surface.positions.push_back(direction * 0.9f);
+    sample.surface.normals.push_back(direction);
+  }
+  const auto codes = tokenizer.encode(std::span(&sample, 1));
+  ASSERT_EQ(codes[0].geometry.size(), static_cast<std::size_t>(config.latents));
+  tokenizer.save(folder_ / "saved");
+  const auto loaded = load_shape_tokenizer(folder_ / "saved");
+  EXPECT_EQ(loaded->encode(std::span(&sample, 1))[0].geometry, codes[0].geometry);
+  const std::vector<geometry::Vec3> points(sample.surface.positions.begin(),
+                                           sample.surface.positions.begin() + 9);
+  std::vector<float> a(9), b(9);
+  tokenizer.decode(codes)[0]->values(points, a);
+  loaded->decode(codes)[0]->values(points, b);
+  EXPECT_EQ(a, b);
+
+  auto bad = codes;
+  bad[0].geometry[0] = static_cast<std::int32_t>(config.codebook_size);
+  EXPECT_THROW(tokenizer.decode(bad), Error);
+  bad[0].geometry.pop_back();
+  EXPECT_THROW(tokenizer.decode(bad), Error);
+  EXPECT_THROW(tokenizer.encode(std::vector<ShapeSample>(1)), Error);
+}
+
+TEST(VecsetShapeConfig, AdaptiveLengthIsRefusedClearly) {
+  VecsetShapeConfig config;
+  config.adaptive_length = true;
+  EXPECT_THROW(VecsetShapeNetwork{config}, Error);
+  config.adaptive_length = false;
+  config.heads = 3;
+  EXPECT_THROW(VecsetShapeNetwork{config}, Error);
+}
+
+}  // namespace
+}  // namespace omni::tokenizers
