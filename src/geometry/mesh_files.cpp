@@ -21,6 +21,27 @@ std::string lower_extension(const fs::path& path) {
 
 bool finite(Vec3 v) { return std::isfinite(v.x) && std::isfinite(v.y) && std::isfinite(v.z); }
 
+void drop_unused_vertices(Mesh& mesh) {
+  constexpr std::uint32_t unused = UINT32_MAX;
+  std::vector<std::uint32_t> renumbered(mesh.positions.size(), unused);
+  for (const auto& triangle : mesh.triangles)
+    for (const std::uint32_t index : triangle) renumbered[index] = 0;
+  std::uint32_t kept = 0;
+  for (std::size_t i = 0; i < renumbered.size(); ++i) {
+    if (renumbered[i] == unused) continue;
+    mesh.positions[kept] = mesh.positions[i];
+    if (!mesh.colours.empty()) mesh.colours[kept] = mesh.colours[i];
+    if (!mesh.normals.empty()) mesh.normals[kept] = mesh.normals[i];
+    renumbered[i] = kept++;
+  }
+  if (kept == mesh.positions.size()) return;
+  mesh.positions.resize(kept);
+  if (!mesh.colours.empty()) mesh.colours.resize(kept);
+  if (!mesh.normals.empty()) mesh.normals.resize(kept);
+  for (auto& triangle : mesh.triangles)
+    for (std::uint32_t& index : triangle) index = renumbered[index];
+}
+
 // "%20" and the like; broken escapes stay as they are.
 std::string decode_percent(const std::string& text) {
   std::string result;
@@ -35,19 +56,24 @@ std::string decode_percent(const std::string& text) {
 
 }  // namespace
 
-void check_read_mesh(const Mesh& mesh, const std::string& name) {
+void finish_read_mesh(Mesh& mesh, const std::string& name) {
   if (mesh.triangles.empty()) fail(ErrorKind::input, "cannot read mesh ", name, ": it has no faces.");
-  for (const Vec3& p : mesh.positions)
-    if (!finite(p))
-      fail(ErrorKind::input, "cannot read mesh ", name,
-           ": a vertex position is not a finite number. Repair it first.");
+  ensure(mesh.colours.empty() || mesh.colours.size() == mesh.positions.size(), "a mesh with too few colours");
+  ensure(mesh.normals.empty() || mesh.normals.size() == mesh.positions.size(), "a mesh with too few normals");
   for (const auto& triangle : mesh.triangles)
     for (const std::uint32_t index : triangle)
       if (index >= mesh.positions.size())
         fail(ErrorKind::input, "cannot read mesh ", name, ": a face names vertex ", index, " of ",
              mesh.positions.size(), ".");
-  ensure(mesh.colours.empty() || mesh.colours.size() == mesh.positions.size(), "a mesh with too few colours");
-  ensure(mesh.normals.empty() || mesh.normals.size() == mesh.positions.size(), "a mesh with too few normals");
+  drop_unused_vertices(mesh);
+  for (const Vec3& p : mesh.positions)
+    if (!finite(p))
+      fail(ErrorKind::input, "cannot read mesh ", name,
+           ": a vertex position is not a finite number. Repair it first.");
+  for (Vec3& c : mesh.colours)
+    for (std::size_t k = 0; k < 3; ++k)
+      c[k] = c[k] > 0 ? std::min(c[k], 1.0f) : 0.0f;  // also turns NaN into 0
+  if (!std::all_of(mesh.normals.begin(), mesh.normals.end(), finite)) mesh.normals.clear();
 }
 
 void check_written_mesh(const Mesh& mesh) {

@@ -30,9 +30,9 @@ std::string encode_obj(const Mesh& mesh);
 std::vector<std::byte> encode_ply(const Mesh& mesh);
 std::vector<std::byte> encode_stl(const Mesh& mesh);
 
-// What every reader promises of its result: at least one triangle, finite positions, indices in range,
-// attributes empty or as long as the positions.
-void check_read_mesh(const Mesh& mesh, const std::string& name);
+// Makes true what every reader promises of its result, or throws Error(input): at least one triangle, every
+// vertex used, finite positions, colours within 0 .. 1, finite normals or none.
+void finish_read_mesh(Mesh& mesh, const std::string& name);
 // What every writer asks of its input; throws Error(input).
 void check_written_mesh(const Mesh& mesh);
 

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "texture.h"
+
+namespace omni::geometry {
+
+// A glTF 2.0 document: its JSON, and the buffers and images that this refers to. Nothing in it is believed:
+// every index, offset, stride and count is checked against what is really there. All failures are
+// Error(input) naming the file. Buffers and images are loaded when first asked for and kept.
+class GltfDocument {
+ public:
+  using Json = nlohmann::json;
+
+  // `bytes` (GLB or JSON text) must outlive the document.
+  GltfDocument(std::span<const std::byte> bytes, std::string name, std::filesystem::path folder);
+
+  const Json& json() const { return json_; }
+  const std::string& name() const { return name_; }
+  template <class... Parts>
+  [[noreturn]] void refuse(const Parts&... parts) const;
+
+  // Element `index` of the top-level array `section`; refuses if there is none.
+  const Json& item(const char* section, std::int64_t index) const;
+  std::size_t count(const char* section) const;
+
+  // Components of an accessor, row by row, as floats; normalised integers become 0 .. 1 or -1 .. 1.
+  // `components` receives how many belong to one element.
+  std::vector<float> read_floats(std::int64_t accessor, int& components);
+  std::vector<std::uint32_t> read_indices(std::int64_t accessor);
+
+  // Null, with a warning, where the picture is missing or in an unknown format.
+  std::shared_ptr<const image::Image> image(std::int64_t index);
+
+ private:
+  struct AccessorLayout;
+
+  void split_glb(std::span<const std::byte> bytes);
+  void parse(std::span<const std::byte> text);
+  std::span<const std::byte> buffer(std::int64_t index);
+  std::span<const std::byte> view(std::int64_t index, std::size_t& stride);
+  std::vector<std::byte> load_uri(const std::string& uri, const char* what) const;
+  AccessorLayout layout_of(std::int64_t accessor) const;
+  template <class Convert>
+  void read_elements(const AccessorLayout& layout, const Convert& convert);
+  template <class Convert>
+  void apply_sparse(const AccessorLayout& layout, const Convert& convert);
+
+  std::string name_;
+  std::filesystem::path folder_;
+  Json json_;
+  std::span<const std::byte> binary_chunk_;
+  bool has_binary_chunk_ = false;
+  std::vector<std::optional<std::vector<std::byte>>> buffers_;
+  std::vector<std::optional<std::shared_ptr<const image::Image>>> images_;
+};
+
+// Reads of optional JSON members; a member of the wrong type is an Error(input).
+std::int64_t json_integer(const nlohmann::json& object, const char* key, std::int64_t fallback,
+                          const std::string& name);
+double json_number(const nlohmann::json& object, const char* key, double fallback, const std::string& name);
+std::string json_string(const nlohmann::json& object, const char* key, const std::string& name);
+// True, filling `values`, if the member is there; it must then hold exactly `count` finite numbers.
+bool json_numbers(const nlohmann::json& object, const char* key, double* values, std::size_t count,
+                  const std::string& name);
+// Null where the member is missing.
+const nlohmann::json* json_member(const nlohmann::json& object, const char* key);
+
+}  // namespace omni::geometry

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace omni::geometry {
+
+inline std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Cuts the first line off `text`, without its end ("\n", "\r\n" or "\r"). False at the end of the text.
+inline bool next_line(std::string_view& text, std::string_view& line) {
+  if (text.empty()) return false;
+  const std::size_t end = text.find_first_of("\r\n");
+  line = text.substr(0, end);
+  if (end == std::string_view::npos) {
+    text = {};
+  } else {
+    const bool both = text[end] == '\r' && end + 1 < text.size() && text[end + 1] == '\n';
+    text.remove_prefix(end + (both ? 2 : 1));
+  }
+  return true;
+}
+
+// Cuts the first word off `text`; empty where there is none left.
+inline std::string_view next_word(std::string_view& text) {
+  constexpr std::string_view spaces = " \t\r\n\v\f";
+  const std::size_t begin = text.find_first_not_of(spaces);
+  if (begin == std::string_view::npos) {
+    text = {};
+    return {};
+  }
+  const std::size_t end = text.find_first_of(spaces, begin);
+  const std::string_view word = text.substr(begin, end == std::string_view::npos ? end : end - begin);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end);
+  return word;
+}
+
+// The whole word must be a number; "nan" and "inf" are read as such. Independent of the locale.
+template <class T>
+std::optional<T> parse_number(std::string_view word) {
+  if (!word.empty() && word.front() == '+') word.remove_prefix(1);
+  T value{};
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
+  return value;
+}
+
+}  // namespace omni::geometry
