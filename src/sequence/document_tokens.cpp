@@ -174,6 +174,22 @@ std::vector<std::int32_t> document_tokens(const Document& document, const Vocabu
   return writer.take();
 }
 
+std::int64_t token_count(const Document& document) {
+  std::size_t count = 2;
+  for (const Segment& segment : document.segments) {
+    if (segment.dropped) {
+      count += 3;
+    } else if (const auto* text = std::get_if<TextPayload>(&segment.payload)) {
+      count += 2 + text->tokens.size();
+    } else if (const auto* image = std::get_if<ImagePayload>(&segment.payload)) {
+      count += 4 + image->codes.size();
+    } else if (const auto* shape = std::get_if<ShapePayload>(&segment.payload)) {
+      count += 7 + shape->geometry.size() + shape->colour.size();
+    }
+  }
+  return static_cast<std::int64_t>(count);
+}
+
 Document parse_document(std::span<const std::int32_t> tokens, std::vector<SegmentPlan> plan,
                         const Vocabulary& vocabulary, const SequenceLayout& layout) {
   Document document;

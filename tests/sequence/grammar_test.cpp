@@ -159,6 +159,7 @@ TEST(Grammar, DocumentsRoundTrip) {
     for (Segment& segment : document.segments) segment.carries_loss = false;
     const auto tokens = document_tokens(document, vocabulary, layout);
     EXPECT_EQ(parse_document(tokens, plan_of(document), vocabulary, layout), document);
+    EXPECT_EQ(token_count(document), static_cast<std::int64_t>(tokens.size()));
   }
 }
 
@@ -182,6 +183,8 @@ TEST(Grammar, DroppingMovesNoLaterPosition) {
     Document dropped = whole;
     const auto victim = rng.below(whole.segments.size());
     dropped.segments[victim].dropped = true;
+    EXPECT_EQ(token_count(dropped),
+              static_cast<std::int64_t>(document_tokens(dropped, vocabulary, layout).size()));
     auto before = places_by_segment(whole), after = places_by_segment(dropped);
     before.erase(static_cast<int>(victim));
     after.erase(static_cast<int>(victim));

@@ -109,6 +109,8 @@ class GrammarWalker {
 // does not fit the layout (too long a text, a wrong number of codes, a code outside its range).
 std::vector<std::int32_t> document_tokens(const Document& document, const Vocabulary& vocabulary,
                                           const SequenceLayout& layout);
+// How many those are, without checking that they fit.
+std::int64_t token_count(const Document& document);
 std::vector<SegmentPlan> plan_of(const Document& document);
 // The payloads of a finished token sequence. Throws Error(input) for an ill-formed one.
 Document parse_document(std::span<const std::int32_t> tokens, std::vector<SegmentPlan> plan,

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "omni/core/safetensors.h"
+#include "omni/data/object_source.h"
+
+namespace omni::data {
+
+// What the tokens of a shard mean. A modality that a shard does not hold has vocabulary 0.
+struct TokenShardInfo {
+  std::int32_t text_vocabulary = 0, image_vocabulary = 0, geometry_vocabulary = 0, colour_vocabulary = 0;
+  std::int64_t views_per_object = 0, image_grid_side = 0;
+  std::int64_t geometry_codes = 0, geometry_grid_side = 0;
+  std::vector<std::int64_t> geometry_lengths;  // that the tokenizer offers, ascending
+  std::int64_t colour_codes = 0, colour_grid_side = 0;
+  std::uint64_t text_tokenizer = 0, image_tokenizer = 0, shape_tokenizer = 0;  // fingerprints
+  std::uint64_t source = 0;                                                    // fingerprint of the objects
+  std::string source_name;
+
+  friend bool operator==(const TokenShardInfo&, const TokenShardInfo&) = default;
+};
+
+// "" if tokens of both may be mixed, else what differs ("the image tokenizer"). Modalities that one of them
+// does not hold, the number of views and the source may differ.
+std::string tokenizer_difference(const TokenShardInfo& a, const TokenShardInfo& b);
+
+// One object in the tokenizers' own numbering.
+struct TokenObject {
+  struct CaptionTokens {
+    std::vector<std::int32_t> tokens;
+    bool complete = false;  // names every parameter of the object
+    friend bool operator==(const CaptionTokens&, const CaptionTokens&) = default;
+  };
+  struct View {
+    std::int32_t azimuth = 0, elevation = 0;  // bins
+    std::vector<std::int32_t> codes;          // image_grid_side^2, row by row
+    friend bool operator==(const View&, const View&) = default;
+  };
+  std::string id, class_name;
+  std::map<std::string, std::string> attributes;
+  Split split = Split::train;
+  std::vector<CaptionTokens> captions;
+  std::vector<View> views;
+  std::vector<std::int32_t> geometry, colour;
+  std::int32_t size = 0;              // bin
+  std::array<std::int32_t, 3> box{};  // bins of x, y, z
+
+  friend bool operator==(const TokenObject&, const TokenObject&) = default;
+};
+
+// Writes a shard atomically. Throws Error(internal) for an object that does not fit `info`, Error(io).
+void write_token_shard(const std::filesystem::path& path, const TokenShardInfo& info,
+                       std::span<const TokenObject> objects);
+
+// A memory-mapped shard. Opening checks every shape, offset and code, and the content's hash: a shard that
+// opens can be read without further checks. Thread-safe.
+class TokenShard {
+ public:
+  // Throws Error(io) or Error(input).
+  explicit TokenShard(const std::filesystem::path& path);
+  // The same over bytes that outlive this object; `name` appears in errors.
+  TokenShard(std::span<const std::byte> bytes, std::string name);
+
+  const std::string& name() const { return file_.name(); }
+  const TokenShardInfo& info() const { return info_; }
+  std::int64_t size() const { return count_; }
+
+  // 0 <= object < size(), and likewise for captions and views.
+  std::int64_t caption_count(std::int64_t object) const;
+  std::int64_t caption_length(std::int64_t object, std::int64_t caption) const;
+  bool caption_complete(std::int64_t object, std::int64_t caption) const;
+  std::vector<std::int32_t> caption(std::int64_t object, std::int64_t caption) const;
+  TokenObject::View view(std::int64_t object, std::int64_t view) const;
+  std::pair<std::int32_t, std::int32_t> view_bins(std::int64_t object,
+                                                  std::int64_t view) const;  // azimuth, elevation
+  std::vector<std::int32_t> geometry(std::int64_t object) const;
+  std::vector<std::int32_t> colour(std::int64_t object) const;
+  std::int32_t size_bin(std::int64_t object) const;
+  std::array<std::int32_t, 3> box_bins(std::int64_t object) const;
+  Split split(std::int64_t object) const;
+  std::string_view id(std::int64_t object) const;
+  std::string_view class_name(std::int64_t object) const;
+  std::map<std::string, std::string> attributes(
+      std::int64_t object) const;  // throws Error(input) if not JSON
+  TokenObject object(std::int64_t object) const;
+
+ private:
+  // Codes of one to four bytes, unaligned; wide enough for their vocabulary.
+  struct Codes {
+    const std::byte* data = nullptr;
+    std::size_t width = 1;
+    std::int32_t at(std::int64_t index) const;
+    std::vector<std::int32_t> slice(std::int64_t first, std::int64_t count) const;
+  };
+  void open();
+  void read_info();
+  void check_content() const;
+  Codes codes(const std::string& tensor, std::vector<std::int64_t> shape, std::int64_t vocabulary) const;
+  Codes offsets(const std::string& tensor, std::int64_t count, std::int64_t last) const;
+  std::string_view text(const Codes& offsets, const Codes& bytes, std::int64_t object) const;
+  [[noreturn]] void reject(const std::string& reason) const;
+
+  SafetensorsFile file_;
+  TokenShardInfo info_;
+  std::int64_t count_ = 0;
+  Codes caption_offsets_, caption_complete_, token_offsets_, tokens_;
+  Codes azimuth_, elevation_, views_, geometry_, colour_, size_, box_, split_;
+  Codes id_offsets_, id_bytes_, class_offsets_, class_bytes_, attribute_offsets_, attribute_bytes_;
+};
+
+}  // namespace omni::data

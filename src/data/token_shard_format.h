@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "omni/core/safetensors.h"
+
+namespace omni::data {
+
+inline constexpr std::string_view kTokenShardFormat = "omni token shard";
+inline constexpr std::int64_t kTokenShardVersion = 1;
+inline constexpr std::int64_t kMostCodes = std::int64_t{1} << 20;  // of one payload
+inline constexpr std::int64_t kLargestVocabulary = std::int64_t{1} << 30;
+
+// The narrowest type that holds 0 .. vocabulary - 1.
+DType code_dtype(std::int64_t vocabulary);
+
+// A hash of one tensor's name and bytes; a shard's content hash combines those of all tensors in name order.
+std::uint64_t tensor_hash(std::string_view name, const TensorView& view);
+
+std::string hexadecimal(std::uint64_t value);
+
+}  // namespace omni::data
