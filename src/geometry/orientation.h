@@ -1,0 +1,17 @@
+#pragma once
+
+#include "topology.h"
+
+namespace omni::geometry {
+
+struct OrientationConsistency {
+  double agreeing_edges = 1;  // share of the edges with two or more faces whose faces run along them equally
+                              // often in both directions; 1 if there is no such edge
+  double cancelled_area = 0;  // share of the area of faces that coincide with an opposite one
+  bool closed = false;        // no edge with one face
+  double score() const { return agreeing_edges * (1 - cancelled_area); }
+};
+
+OrientationConsistency measure_orientation(const Mesh& mesh, const Topology& topology);
+
+}  // namespace omni::geometry

@@ -1,0 +1,111 @@
+#include "winding_tree.h"
+
+#include <algorithm>
+#include <numbers>
+
+namespace omni::geometry {
+namespace {
+
+Vec3 centroid(const std::array<Vec3, 3>& t) { return (t[0] + t[1] + t[2]) / 3.0f; }
+Vec3 area_vector(const std::array<Vec3, 3>& t) { return cross(t[1] - t[0], t[2] - t[0]) * 0.5f; }
+
+// Half of the signed solid angle under which a triangle is seen.
+float half_solid_angle(const std::array<Vec3, 3>& t, Vec3 point) {
+  const Vec3 a = t[0] - point, b = t[1] - point, c = t[2] - point;
+  const float la = length(a), lb = length(b), lc = length(c);
+  const float volume = dot(a, cross(b, c));
+  const float denominator = la * lb * lc + dot(a, b) * lc + dot(b, c) * la + dot(c, a) * lb;
+  return std::atan2(volume, denominator);
+}
+
+}  // namespace
+
+WindingTree::WindingTree(const Mesh& mesh) {
+  triangles_.reserve(mesh.triangles.size());
+  for (const auto& t : mesh.triangles) {
+    const Triangle triangle{mesh.positions[t[0]], mesh.positions[t[1]], mesh.positions[t[2]]};
+    if (length(area_vector(triangle)) > 0) triangles_.push_back(triangle);
+  }
+  if (!triangles_.empty()) build(0, static_cast<std::uint32_t>(triangles_.size()));
+}
+
+std::uint32_t WindingTree::build(std::uint32_t begin, std::uint32_t end) {
+  const auto index = static_cast<std::uint32_t>(nodes_.size());
+  nodes_.emplace_back();
+  nodes_[index].begin = begin;
+  nodes_[index].end = end;
+  summarise(nodes_[index]);
+  if (end - begin <= kLeafTriangles) return index;
+  Bounds bounds;
+  for (std::uint32_t i = begin; i < end; ++i) bounds.include(centroid(triangles_[i]));
+  const Vec3 extent = bounds.extent();
+  const std::size_t axis = extent.x >= extent.y && extent.x >= extent.z ? 0 : extent.y >= extent.z ? 1 : 2;
+  const std::uint32_t middle = begin + (end - begin) / 2;
+  std::nth_element(triangles_.begin() + begin, triangles_.begin() + middle, triangles_.begin() + end,
+                   [axis](const Triangle& a, const Triangle& b) {
+                     return a[0][axis] + a[1][axis] + a[2][axis] < b[0][axis] + b[1][axis] + b[2][axis];
+                   });
+  build(begin, middle);
+  nodes_[index].right = build(middle, end);
+  return index;
+}
+
+void WindingTree::summarise(Node& node) const {
+  double area = 0, weighted[3] = {};
+  for (std::uint32_t i = node.begin; i < node.end; ++i) {
+    const double a = length(area_vector(triangles_[i]));
+    const Vec3 c = centroid(triangles_[i]);
+    area += a;
+    for (std::size_t axis = 0; axis < 3; ++axis) weighted[axis] += a * c[axis];
+  }
+  node.center = {float(weighted[0] / area), float(weighted[1] / area), float(weighted[2] / area)};
+  float radius_squared = 0;
+  for (std::uint32_t i = node.begin; i < node.end; ++i) {
+    const Triangle& t = triangles_[i];
+    for (const Vec3& corner : t) {
+      radius_squared = std::max(radius_squared, dot(corner - node.center, corner - node.center));
+    }
+    const Vec3 n = area_vector(t);
+    const Vec3 r = centroid(t) - node.center;
+    node.dipole += n;
+    node.moment[0] += r.x * n.x;
+    node.moment[1] += r.y * n.y;
+    node.moment[2] += r.z * n.z;
+    node.moment[3] += r.x * n.y + r.y * n.x;
+    node.moment[4] += r.x * n.z + r.z * n.x;
+    node.moment[5] += r.y * n.z + r.z * n.y;
+  }
+  node.trace = node.moment[0] + node.moment[1] + node.moment[2];
+  node.far_squared = kAccuracy * kAccuracy * radius_squared;
+}
+
+float WindingTree::winding_number(Vec3 point) const {
+  if (nodes_.empty()) return 0;
+  float far_sum = 0, near_sum = 0;
+  std::uint32_t stack[64];  // halving keeps the tree under 32 levels
+  int depth = 0;
+  stack[depth++] = 0;
+  while (depth > 0) {
+    const std::uint32_t index = stack[--depth];
+    const Node& node = nodes_[index];
+    const Vec3 r = node.center - point;
+    const float squared = dot(r, r);
+    if (squared > node.far_squared) {
+      const auto& m = node.moment;
+      const float inverse = 1 / squared;
+      const float quadratic = m[0] * r.x * r.x + m[1] * r.y * r.y + m[2] * r.z * r.z + m[3] * r.x * r.y +
+                              m[4] * r.x * r.z + m[5] * r.y * r.z;
+      far_sum += (dot(node.dipole, r) + node.trace - 3 * quadratic * inverse) * inverse * std::sqrt(inverse);
+    } else if (node.right == 0) {
+      for (std::uint32_t i = node.begin; i < node.end; ++i)
+        near_sum += half_solid_angle(triangles_[i], point);
+    } else {
+      stack[depth++] = node.right;
+      stack[depth++] = index + 1;
+    }
+  }
+  constexpr float kPi = std::numbers::pi_v<float>;
+  return far_sum / (4 * kPi) + near_sum / (2 * kPi);
+}
+
+}  // namespace omni::geometry

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "omni/geometry/mesh.h"
+
+namespace omni::geometry {
+
+// Generalised winding numbers of a triangle soup in logarithmic time (Barill et al., "Fast winding numbers
+// for soups and clouds", SIGGRAPH 2018): far clusters act as a dipole with a first-order correction, near
+// triangles by their exact solid angle (Van Oosterom and Strackee 1983). Thread-safe.
+class WindingTree {
+ public:
+  explicit WindingTree(const Mesh& mesh);
+  float winding_number(Vec3 point) const;
+
+ private:
+  // A cluster is far from points beyond `kAccuracy` times its radius, the paper's beta.
+  static constexpr float kAccuracy = 2.0f;
+  static constexpr int kLeafTriangles = 8;
+
+  struct Node {
+    Vec3 center;                    // area-weighted
+    float far_squared = 0;          // (kAccuracy radius)^2
+    Vec3 dipole;                    // sum of area vectors
+    float trace = 0;                // of the moment below
+    std::array<float, 6> moment{};  // symmetric part of sum (x - center) (area vector)^T: xx yy zz xy xz yz
+    std::uint32_t begin = 0;        // triangles
+    std::uint32_t end = 0;
+    std::uint32_t right = 0;  // second child; the first follows its parent. 0 for a leaf
+  };
+  using Triangle = std::array<Vec3, 3>;
+
+  std::uint32_t build(std::uint32_t begin, std::uint32_t end);
+  void summarise(Node& node) const;
+
+  std::vector<Triangle> triangles_;
+  std::vector<Node> nodes_;
+};
+
+}  // namespace omni::geometry
