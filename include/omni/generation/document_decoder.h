@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "omni/kernels/token_sampling.h"
+#include "omni/model/transformer.h"
+#include "omni/sequence/document.h"
+
+namespace omni::generation {
+
+// One segment of a document that is to be completed.
+struct SegmentRequest {
+  sequence::Modality modality = sequence::Modality::text;
+  // A condition: its payload, or {.dropped = true} for none. Absent: the segment is generated.
+  std::optional<sequence::Segment> given;
+  // Generated segments: slot -> token (in the vocabulary's numbering), for controls that the caller fixes.
+  std::vector<std::pair<std::int32_t, std::int32_t>> fixed_tokens;
+  std::int64_t geometry_length = 0;  // generated shapes: 0 leaves it to the model
+  bool with_colour = true;           // generated shapes, where the layout has colour codes
+};
+
+// What one sample is drawn from. It is a pure function of this and of the model: nothing that is decoded
+// beside it has a say, but for rounding.
+struct DocumentRequest {
+  std::vector<SegmentRequest> segments;
+  kernels::SamplingSettings sampling;
+  std::uint64_t seed = 0;
+  std::uint64_t sample_number = 0;
+  // One weight per condition that is not dropped, in document order (see kernels::combine_guidance); empty:
+  // plain conditional sampling, which is also what weights of 1 throughout give.
+  std::vector<double> guidance;
+};
+
+struct DecodeOptions {
+  std::int64_t sequences_per_batch = 96;  // sequences decoded side by side, those for guidance included
+  // Called after each step with the number of tokens that it sampled.
+  std::function<void(std::int64_t)> on_tokens;
+};
+
+// Completes documents token by token under the grammar, many side by side. Guidance runs one more sequence
+// per condition, in which that condition and the later ones are dropped; dropping moves no position, so all
+// sequences of a document stay in step. Common prefixes are computed once.
+// Throws Error(usage) for requests that do not fit the model, Error(interrupted) after Ctrl-C.
+std::vector<sequence::Document> decode_documents(const model::Transformer& model,
+                                                 std::span<const DocumentRequest> requests,
+                                                 const DecodeOptions& options = {});
+
+// How many tokens such a document leaves to sampling, at most.
+std::int64_t sampled_token_bound(const DocumentRequest& request, const sequence::SequenceLayout& layout);
+
+}  // namespace omni::generation

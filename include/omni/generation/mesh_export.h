@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "omni/geometry/mesh.h"
+#include "omni/geometry/mesh_health.h"
+#include "omni/geometry/vector3.h"
+#include "omni/image/image.h"
+#include "omni/tokenizers/shape_tokenizer.h"
+
+namespace omni::generation {
+
+struct MeshOptions {
+  int resolution = 64;      // cells per axis
+  bool with_colour = true;  // where the shape has colour
+  bool keep_floaters = false;
+  double floater_share = 0.02;  // components below this share of the largest one's volume are floaters
+  std::size_t faces = 0;        // 0: as extracted
+  bool smooth_normals = true;
+  // Stretches each axis so that the bounding box has these extents (shares of the longest side).
+  std::optional<geometry::Vec3> snap_to_box;
+};
+void validate(const MeshOptions& options);  // throws Error(usage)
+
+// The cells per axis that suit a tokenizer: more where its field is continuous than where it is a grid.
+int default_mesh_resolution(const tokenizers::ShapeTokenizer& tokenizer);
+
+struct ExtractedMesh {
+  geometry::Mesh mesh;          // in the normalised frame; empty where the field is nowhere inside
+  geometry::MeshHealth health;  // of that mesh
+};
+// Closed and manifold, unless it is empty.
+ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOptions& options);
+
+// From the normalised frame to metres: the frame's longest side (1.92) becomes `longest_side_m`.
+void scale_to_metres(geometry::Mesh& mesh, float longest_side_m);
+
+// A row of pictures from eight directions around the mesh, in the normalised frame; `size` pixels a side.
+std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views = 8);
+
+}  // namespace omni::generation

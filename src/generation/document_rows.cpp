@@ -1,0 +1,107 @@
+#include "document_rows.h"
+
+#include <utility>
+
+#include "omni/core/error.h"
+
+namespace omni::generation {
+namespace {
+
+using sequence::AllowedTokens;
+using sequence::Segment;
+using sequence::SegmentPlan;
+
+AllowedTokens without_any(const AllowedTokens& allowed) {
+  AllowedTokens rest;
+  for (int i = 0; i < allowed.run_count; ++i) {
+    const AllowedTokens::Run run = allowed.runs[static_cast<std::size_t>(i)];
+    if (run.first == sequence::kAny && run.size == 1) continue;
+    rest.add(run.first, run.size);
+  }
+  return rest.run_count > 0 ? rest : allowed;
+}
+
+std::vector<SegmentPlan> plan_rows(const std::vector<SegmentRequest>& segments,
+                                   std::int64_t kept_conditions) {
+  std::vector<SegmentPlan> plan;
+  std::int64_t condition = 0;
+  for (const SegmentRequest& segment : segments) {
+    SegmentPlan entry{.modality = segment.modality,
+                      .geometry_length = segment.geometry_length,
+                      .with_colour = segment.with_colour};
+    if (segment.given) {
+      entry = sequence::plan_of({{*segment.given}}).front();
+      if (!entry.dropped) entry.dropped = condition++ >= kept_conditions;
+    }
+    plan.push_back(entry);
+  }
+  return plan;
+}
+
+// The tokens of a condition without the <bos> and <eos> around a document.
+std::vector<std::int32_t> condition_tokens(Segment segment, bool dropped,
+                                           const sequence::Vocabulary& vocabulary,
+                                           const sequence::SequenceLayout& layout) {
+  segment.dropped = dropped;
+  std::vector<std::int32_t> tokens = sequence::document_tokens({{std::move(segment)}}, vocabulary, layout);
+  return {tokens.begin() + 1, tokens.end() - 1};
+}
+
+}  // namespace
+
+std::int64_t shown_condition_count(const std::vector<SegmentRequest>& segments) {
+  std::int64_t count = 0;
+  for (const SegmentRequest& segment : segments) count += segment.given && !segment.given->dropped ? 1 : 0;
+  return count;
+}
+
+DocumentRow::DocumentRow(const sequence::Vocabulary& vocabulary, const sequence::SequenceLayout& layout,
+                         const std::vector<SegmentRequest>& segments, std::int64_t kept_conditions)
+    : plan_(plan_rows(segments, kept_conditions)),
+      segments_(&segments),
+      given_(segments.size()),
+      given_used_(segments.size(), 0),
+      walker_(vocabulary, layout, plan_) {
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    if (!segments[i].given) continue;
+    given_[i] = condition_tokens(*segments[i].given, plan_[i].dropped, vocabulary, layout);
+  }
+}
+
+// The token that comes next where there is nothing to choose.
+std::optional<std::int32_t> DocumentRow::known_token() {
+  const AllowedTokens& allowed = walker_.allowed();
+  const bool at_border =
+      allowed.count() == 1 && (allowed.token(0) == sequence::kBos || allowed.token(0) == sequence::kEos);
+  if (at_border) return allowed.token(0);
+  const sequence::TokenPlace place = walker_.place();
+  const auto segment = static_cast<std::size_t>(place.segment);
+  if ((*segments_)[segment].given) return given_[segment].at(given_used_[segment]++);
+  for (const auto& [slot, token] : (*segments_)[segment].fixed_tokens) {
+    if (slot == place.slot && allowed.contains(token)) return token;
+  }
+  choices_ = without_any(allowed);
+  if (choices_.count() == 1) return choices_.token(0);
+  return std::nullopt;
+}
+
+bool DocumentRow::advance_to_choice() {
+  while (!walker_.finished()) {
+    const std::optional<std::int32_t> token = known_token();
+    if (!token) return true;
+    lay_down(*token);
+  }
+  return false;
+}
+
+void DocumentRow::lay_down(std::int32_t token) {
+  model::DecodeToken entry{.token = token, .place = walker_.place(), .next_place = std::nullopt};
+  walker_.advance(token);
+  if (!walker_.finished()) entry.next_place = walker_.place();
+  tokens_.push_back(token);
+  unseen_.push_back(entry);
+}
+
+std::vector<model::DecodeToken> DocumentRow::take_unseen() { return std::exchange(unseen_, {}); }
+
+}  // namespace omni::generation

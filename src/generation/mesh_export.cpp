@@ -1,0 +1,96 @@
+#include "omni/generation/mesh_export.h"
+
+#include <algorithm>
+
+#include "omni/core/error.h"
+#include "omni/core/parallel.h"
+#include "omni/geometry/iso_surface.h"
+#include "omni/geometry/renderer.h"
+#include "omni/geometry/simplification.h"
+
+namespace omni::generation {
+namespace {
+
+// Below this a dense grid is cheap and cannot miss small parts.
+constexpr int kDenseResolution = 96;
+
+void snap(geometry::Mesh& mesh, geometry::Vec3 shares) {
+  const geometry::Bounds bounds = mesh.bounds();
+  const geometry::Vec3 extent = bounds.extent(), center = bounds.center();
+  geometry::Vec3 factor{1, 1, 1};
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    const float target = shares[axis] * geometry::kNormalisedLongestSide;
+    if (extent[axis] > 0 && target > 0) factor[axis] = target / extent[axis];
+  }
+  for (geometry::Vec3& position : mesh.positions) position = (position - center) * factor;
+}
+
+// Keeps the mesh as it is where fewer triangles would cost its closedness.
+void reduce(geometry::Mesh& mesh, std::size_t faces) {
+  geometry::Mesh reduced = geometry::simplify(mesh, faces);
+  const geometry::MeshHealth health = geometry::inspect(reduced);
+  if (health.closed() && health.manifold()) mesh = std::move(reduced);
+}
+
+}  // namespace
+
+void validate(const MeshOptions& options) {
+  if (options.resolution < 8 || options.resolution > 1024) {
+    fail(ErrorKind::usage, "choosing a mesh resolution: ", options.resolution,
+         " cells per axis are not possible. Choose 8 to 1024.");
+  }
+  if (options.faces != 0 && options.faces < 4) {
+    fail(ErrorKind::usage, "choosing a number of faces: no closed mesh has ", options.faces,
+         ". Choose 4 or more.");
+  }
+}
+
+int default_mesh_resolution(const tokenizers::ShapeTokenizer& tokenizer) {
+  return tokenizer.geometry_grid_side() > 0 ? 64 : 128;
+}
+
+ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOptions& options) {
+  validate(options);
+  geometry::IsoSurfaceOptions surface;
+  surface.resolution = options.resolution;
+  surface.coarse_factor = options.resolution <= kDenseResolution || options.resolution % 4 != 0 ? 1 : 4;
+  const auto field = [&](std::span<const geometry::Vec3> points, std::span<float> values) {
+    shape.values(points, values);
+  };
+  ExtractedMesh extracted{.mesh = geometry::extract_iso_surface(field, surface).mesh, .health = {}};
+  geometry::Mesh& mesh = extracted.mesh;
+  if (mesh.triangles.empty()) return extracted;
+  if (!options.keep_floaters) mesh = geometry::remove_floaters(mesh, options.floater_share);
+  if (options.faces > 0 && mesh.triangles.size() > options.faces) reduce(mesh, options.faces);
+  if (options.with_colour && shape.has_colour()) {
+    mesh.colours.resize(mesh.positions.size());
+    shape.colour(mesh.positions, mesh.colours);
+  }
+  if (options.snap_to_box) snap(mesh, *options.snap_to_box);
+  if (options.smooth_normals) geometry::compute_smooth_normals(mesh);
+  extracted.health = geometry::inspect(mesh);
+  return extracted;
+}
+
+void scale_to_metres(geometry::Mesh& mesh, float longest_side_m) {
+  const float scale = longest_side_m / geometry::kNormalisedLongestSide;
+  for (geometry::Vec3& position : mesh.positions) position *= scale;
+}
+
+std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views) {
+  const geometry::Renderer renderer(mesh);
+  geometry::RenderOptions options;
+  options.width = options.height = size;
+  std::vector<image::Image> images(static_cast<std::size_t>(views));
+  parallel_for(views, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t view = begin; view < end; ++view) {
+      geometry::Camera camera;
+      camera.azimuth_degrees = 30.0f + 360.0f * static_cast<float>(view) / static_cast<float>(views);
+      camera.elevation_degrees = 20.0f;
+      images[static_cast<std::size_t>(view)] = renderer.render(camera, options);
+    }
+  });
+  return images;
+}
+
+}  // namespace omni::generation

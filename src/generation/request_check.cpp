@@ -1,0 +1,113 @@
+#include <algorithm>
+
+#include "omni/core/error.h"
+#include "request_segments.h"
+
+namespace omni::generation {
+namespace {
+
+using sequence::Modality;
+
+struct Given {
+  Modality modality;
+  std::size_t count;
+  const char* option;
+};
+
+void check_conditions(const GenerationRequest& request) {
+  const Given all[] = {{Modality::text, request.prompts.size(), "a prompt (--prompt)"},
+                       {Modality::image, request.images.size(), "an image (--image)"},
+                       {Modality::shape, request.shapes.size(), "a mesh (--mesh)"}};
+  for (const Given& given : all) {
+    std::size_t needed = 0;
+    for (const sequence::TaskSegment& segment : request.task.segments) {
+      needed += !segment.loss && segment.modality == given.modality ? 1 : 0;
+    }
+    if (given.count < needed && !request.allow_missing) {
+      fail(ErrorKind::usage, "preparing the task ", request.task.name, ": it needs ", needed, " times ",
+           given.option, " and got ", given.count, ". Give what is missing or choose another task.");
+    }
+    if (given.count > needed) {
+      fail(ErrorKind::usage, "preparing the task ", request.task.name, ": it takes ", needed, " times ",
+           given.option, " and got ", given.count, ". Leave out what it has no place for.");
+    }
+  }
+}
+
+void check_modalities(const GenerationRequest& request, const model::Bundle& bundle) {
+  const auto missing = [&](Modality modality) {
+    switch (modality) {
+      case Modality::text:
+        return bundle.text_tokenizer == nullptr;
+      case Modality::image:
+        return bundle.image_tokenizer == nullptr;
+      case Modality::shape:
+        return bundle.shape_tokenizer == nullptr;
+    }
+    return true;
+  };
+  for (const sequence::TaskSegment& segment : request.task.segments) {
+    if (!missing(segment.modality)) continue;
+    fail(ErrorKind::usage, "preparing the task ", request.task.name, ": the model has no ",
+         sequence::modality_name(segment.modality), " tokenizer. Choose another task or model.");
+  }
+}
+
+void check_views(const GenerationRequest& request, const model::Bundle& bundle) {
+  bool makes_view = false;
+  for (const sequence::TaskSegment& segment : request.task.segments) {
+    makes_view = makes_view || (segment.loss && segment.view);
+  }
+  if (request.view && !makes_view) {
+    fail(ErrorKind::usage, "preparing the task ", request.task.name,
+         ": a view is given, but it makes no image with a view. Choose a task that ends in image@view.");
+  }
+  const bool any_view = request.view.has_value() ||
+                        std::any_of(request.images.begin(), request.images.end(),
+                                    [](const ImageCondition& image) { return image.view.has_value(); });
+  if (any_view && !bundle.vocabulary().has(sequence::kRangeAzimuth)) {
+    fail(ErrorKind::usage, "preparing the task ", request.task.name,
+         ": a view is given, but the model knows no views. Use one that went through view continuation.");
+  }
+}
+
+void check_prompts(const GenerationRequest& request, const model::Bundle& bundle) {
+  for (const std::string& prompt : request.prompts) {
+    const auto tokens = static_cast<std::int64_t>(bundle.text_tokenizer->encode(prompt).size());
+    if (tokens <= bundle.layout().text_capacity) continue;
+    fail(ErrorKind::usage, "reading the prompt \"", prompt.substr(0, 40), "...\": it has ", tokens,
+         " tokens and the model reads at most ", bundle.layout().text_capacity, ". Shorten it.");
+  }
+}
+
+void check_lengths(const GenerationRequest& request, const model::Bundle& bundle) {
+  if (request.count < 1 || request.count > 1'000'000) {
+    fail(ErrorKind::usage, "preparing the task ", request.task.name, ": ", request.count,
+         " samples are asked for. Ask for 1 to 1,000,000.");
+  }
+  const std::vector<std::int64_t>& lengths = bundle.layout().geometry_lengths;
+  if (request.geometry_codes == 0 ||
+      std::find(lengths.begin(), lengths.end(), request.geometry_codes) != lengths.end()) {
+    return;
+  }
+  std::string offered;
+  for (const std::int64_t length : lengths) offered += concat(offered.empty() ? "" : ", ", length);
+  fail(ErrorKind::usage, "preparing the task ", request.task.name, ": ", request.geometry_codes,
+       " geometry codes are not offered. Choose one of: ", offered, ".");
+}
+
+}  // namespace
+
+void check_request(const GenerationRequest& request, const model::Bundle& bundle) {
+  sequence::check_task(request.task);
+  kernels::validate(request.sampling);
+  check_conditions(request);
+  check_modalities(request, bundle);
+  check_views(request, bundle);
+  check_prompts(request, bundle);
+  check_lengths(request, bundle);
+  model::check_task(bundle.transformer->config(), request.task);
+  (void)request.guidance.weights_for(request.task);
+}
+
+}  // namespace omni::generation

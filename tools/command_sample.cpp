@@ -1,0 +1,179 @@
+#include <memory>
+
+#include "commands.h"
+#include "omni/core/error.h"
+#include "omni/core/log.h"
+#include "omni/core/progress.h"
+#include "omni/geometry/mesh_files.h"
+#include "sample_output.h"
+
+namespace omni::tools {
+namespace {
+
+using generation::GenerationRequest;
+using sequence::Modality;
+
+struct SampleArguments {
+  std::string model, task;
+  std::vector<std::string> prompts, images, meshes, image_views;
+  std::string view, guidance, out, preview, codes;
+  std::int64_t count = 1, detail = 0, batch = 96;
+  std::uint64_t seed = 0;
+  kernels::SamplingSettings sampling;
+  int resolution = 0;
+  std::size_t faces = 0;
+  bool keep_floaters = false, no_colour = false, snap_to_box = false;
+};
+
+void add_options(CLI::App& command, SampleArguments& arguments) {
+  command.add_option("--model", arguments.model, "the bundle: a folder with tokenizers and weights")
+      ->required();
+  command.add_option("--task", arguments.task,
+                     "such as text->image->shape; chosen from what is given if absent");
+  command.add_option("--prompt", arguments.prompts, "a text; for editing tasks the instruction")
+      ->allow_extra_args(false);
+  command.add_option("--image", arguments.images, "a PNG, JPEG or WebP file; repeat for several views")
+      ->allow_extra_args(false);
+  command.add_option("--image-view", arguments.image_views, "azimuth,elevation of each --image, in degrees")
+      ->allow_extra_args(false);
+  command.add_option("--mesh", arguments.meshes, "a GLB, glTF, OBJ, PLY or STL file")
+      ->allow_extra_args(false);
+  command.add_option("--view", arguments.view, "azimuth,elevation of generated images, in degrees");
+  command.add_option("--out", arguments.out,
+                     ".glb, .obj, .ply, .stl, .png or .txt; _0, _1, ... with --count");
+  command.add_option("--preview", arguments.preview, "a PNG of every sample's shape from eight sides");
+  command.add_option("--codes", arguments.codes, "a JSON file of the sampled codes");
+  command.add_option("--count", arguments.count, "samples to make")->capture_default_str();
+  command.add_option("--seed", arguments.seed, "same seed and settings, same result")->capture_default_str();
+  command.add_option("--temperature", arguments.sampling.temperature, "0 takes the likeliest token")
+      ->capture_default_str();
+  command.add_option("--top-k", arguments.sampling.top_k, "keep the k likeliest tokens; 0: all");
+  command.add_option("--top-p", arguments.sampling.top_p, "keep the likeliest tokens up to this probability");
+  command.add_option("--min-p", arguments.sampling.min_p,
+                     "keep tokens with this share of the likeliest one's");
+  command.add_option("--guidance", arguments.guidance, "one weight, or one per condition: text=3,image=1.5");
+  command.add_option("--detail", arguments.detail, "number of geometry codes; 0: all")->capture_default_str();
+  command.add_option("--resolution", arguments.resolution,
+                     "mesh cells per axis; 0: what suits the tokenizer");
+  command.add_option("--faces", arguments.faces, "simplify meshes to about this many triangles; 0: no");
+  command.add_flag("--keep-floaters", arguments.keep_floaters, "keep small loose parts");
+  command.add_flag("--snap-to-box", arguments.snap_to_box, "stretch meshes to the box that the model names");
+  command.add_flag("--no-colour", arguments.no_colour, "make shapes without colours");
+  command.add_option("--batch", arguments.batch, "sequences decoded side by side")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+}
+
+// Everything that can be checked without the model.
+GenerationRequest read_request(const SampleArguments& arguments) {
+  GenerationRequest request;
+  std::string task = arguments.task;
+  if (task.empty()) {
+    const Modality wanted = arguments.out.empty()
+                                ? (arguments.preview.empty() ? Modality::text : Modality::shape)
+                                : modality_of_output(arguments.out);
+    task = generation::default_task(arguments.prompts.size(), arguments.images.size(),
+                                    arguments.meshes.size(), wanted, !arguments.view.empty());
+  }
+  request.task = sequence::built_in_task(task);
+  request.prompts = arguments.prompts;
+  if (!arguments.view.empty()) request.view = generation::parse_view(arguments.view);
+  if (!arguments.guidance.empty()) request.guidance = generation::parse_guidance(arguments.guidance);
+  (void)request.guidance.weights_for(request.task);
+  request.sampling = arguments.sampling;
+  kernels::validate(request.sampling);
+  request.seed = arguments.seed;
+  request.count = arguments.count;
+  request.geometry_codes = arguments.detail;
+  request.with_colour = !arguments.no_colour;
+  return request;
+}
+
+void read_images(const SampleArguments& arguments, GenerationRequest& request) {
+  if (arguments.image_views.size() > arguments.images.size()) {
+    fail(ErrorKind::usage, "reading the views of images: ", arguments.image_views.size(), " are given for ",
+         arguments.images.size(), " images.");
+  }
+  for (std::size_t i = 0; i < arguments.images.size(); ++i) {
+    generation::ImageCondition condition{.image = image::read_image(arguments.images[i]), .view = {}};
+    if (i < arguments.image_views.size()) condition.view = generation::parse_view(arguments.image_views[i]);
+    request.images.push_back(std::move(condition));
+  }
+}
+
+void read_meshes(const SampleArguments& arguments, const model::Bundle& bundle, GenerationRequest& request) {
+  if (!arguments.meshes.empty() && !bundle.shape_tokenizer) {
+    fail(ErrorKind::usage, "reading --mesh: the model has no shape tokenizer. Choose another model.");
+  }
+  for (const std::string& path : arguments.meshes) {
+    request.shapes.push_back(
+        generation::shape_condition(geometry::read_mesh(path), bundle.shape_tokenizer->required_input()));
+  }
+}
+
+SampleOutput read_output(const SampleArguments& arguments, const sequence::Task& task) {
+  SampleOutput output;
+  output.out = arguments.out;
+  output.preview = arguments.preview;
+  output.codes = arguments.codes;
+  output.count = arguments.count;
+  output.snap_to_box = arguments.snap_to_box;
+  if (arguments.resolution != 0) output.mesh.resolution = arguments.resolution;
+  output.mesh.faces = arguments.faces;
+  output.mesh.keep_floaters = arguments.keep_floaters;
+  output.mesh.with_colour = !arguments.no_colour;
+  output.check(task);
+  return output;
+}
+
+void write_samples(const std::vector<generation::GeneratedSample>& samples, const SampleOutput& output) {
+  std::vector<image::Image> pictures;
+  std::string failures;
+  for (const generation::GeneratedSample& sample : samples) {
+    try {
+      for (image::Image& picture : output.write(sample)) pictures.push_back(std::move(picture));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::input) throw;
+      failures = error.what();
+      log_warning(error.what());
+    }
+  }
+  if (!pictures.empty()) image::write_png(output.preview, image::contact_sheet(pictures, 8));
+  if (!failures.empty()) fail(ErrorKind::input, failures);
+}
+
+void run_sample(const SampleArguments& arguments) {
+  GenerationRequest request = read_request(arguments);
+  SampleOutput output = read_output(arguments, request.task);
+  read_images(arguments, request);
+  const model::Bundle bundle = model::load_bundle(arguments.model);
+  read_meshes(arguments, bundle, request);
+  if (arguments.resolution == 0 && bundle.shape_tokenizer) {
+    output.mesh.resolution = generation::default_mesh_resolution(*bundle.shape_tokenizer);
+  }
+  generation::Generator(bundle).check(request);
+
+  std::unique_ptr<Progress> progress;
+  std::int64_t shown = 0;
+  generation::GeneratorOptions options;
+  options.sequences_per_batch = arguments.batch;
+  options.on_progress = [&](std::int64_t sampled, std::int64_t bound) {
+    if (!progress) progress = std::make_unique<Progress>("sampling", bound, "tokens");
+    progress->advance(sampled - shown);
+    shown = sampled;
+  };
+  const auto samples = generation::Generator(bundle, options).generate({&request, 1});
+  progress.reset();
+  write_samples(samples, output);
+}
+
+}  // namespace
+
+void add_sample_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("sample", "make meshes, pictures or texts with a trained model");
+  const auto arguments = std::make_shared<SampleArguments>();
+  add_options(*command, *arguments);
+  command->callback([arguments] { run_sample(*arguments); });
+}
+
+}  // namespace omni::tools
