@@ -1,0 +1,280 @@
+#include "omni/kernels/fused_rows.h"
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "omni/core/error.h"
+#include "row_kernels.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr std::int64_t kChunkRows = 128;
+
+// Custom functions take undefined tensors only as empty optionals.
+std::optional<Tensor> maybe(const Tensor& tensor) {
+  return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
+}
+
+template <class Body>
+void for_chunks(std::int64_t rows, const Body& body) {
+  const std::int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
+  at::parallel_for(0, chunks, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t chunk = first; chunk < last; ++chunk)
+      body(chunk, chunk * kChunkRows, std::min(rows, (chunk + 1) * kChunkRows));
+  });
+}
+
+bool has_kernel(const Tensor& tensor) {
+  return tensor.device().is_cpu() &&
+         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
+}
+
+NormRows norm_rows(std::int64_t width, const Tensor& weight, bool centred, double epsilon, bool bf16) {
+  NormRows norm;
+  norm.bf16 = bf16;
+  norm.centred = centred;
+  norm.epsilon = static_cast<float>(epsilon);
+  norm.width = width;
+  norm.weight = weight.defined() ? weight.const_data_ptr<float>() : nullptr;
+  return norm;
+}
+
+variable_list norm_gradients(AutogradContext* context, const Tensor& output_gradient,
+                             const Tensor& sum_gradient, bool with_delta) {
+  const auto saved = context->get_saved_variables();
+  const Tensor &sum = saved[0], &weight = saved[1];
+  const bool bf16 = context->saved_data["bf16"].toBool();
+  const auto type = bf16 ? at::kBFloat16 : at::kFloat;
+  const std::int64_t rows = sum.size(0), width = sum.size(1);
+  const NormRows norm = norm_rows(width, weight, context->saved_data["centred"].toBool(),
+                                  context->saved_data["epsilon"].toDouble(), bf16);
+  const Tensor incoming =
+      output_gradient.defined() ? output_gradient.contiguous() : at::zeros_like(sum, type);
+  const Tensor extra = sum_gradient.defined() ? sum_gradient.contiguous() : Tensor();
+  const std::int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
+  Tensor gradient = at::empty_like(sum);
+  Tensor delta = with_delta && bf16 ? at::empty_like(sum, type) : Tensor();
+  Tensor partial = weight.defined() ? at::zeros({chunks, width}, at::kFloat) : Tensor();
+  NormBackward arguments;
+  arguments.sum = sum.const_data_ptr<float>();
+  arguments.output_gradient = incoming.const_data_ptr();
+  arguments.sum_gradient = extra.defined() ? extra.const_data_ptr<float>() : nullptr;
+  arguments.gradient = gradient.mutable_data_ptr<float>();
+  arguments.delta_gradient = delta.defined() ? delta.mutable_data_ptr() : nullptr;
+  for_chunks(rows, [&](std::int64_t chunk, std::int64_t first, std::int64_t last) {
+    NormBackward own = arguments;
+    if (partial.defined()) own.weight_gradient = partial.mutable_data_ptr<float>() + chunk * width;
+    row_kernels().norm_backward(norm, own, first, last);
+  });
+  if (with_delta && !bf16) delta = gradient;
+  return {gradient, delta, partial.defined() ? partial.sum(0) : Tensor()};
+}
+
+void save_norm(AutogradContext* context, const Tensor& sum, const Tensor& weight, bool centred,
+               double epsilon, bool bf16) {
+  context->save_for_backward({sum, weight});
+  context->saved_data["centred"] = centred;
+  context->saved_data["epsilon"] = epsilon;
+  context->saved_data["bf16"] = bf16;
+  context->set_materialize_grads(false);
+}
+
+class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
+ public:
+  static variable_list forward(AutogradContext* context, const Tensor& residual, const Tensor& delta,
+                               const std::optional<Tensor>& given_weight, bool centred, double epsilon,
+                               bool bf16) {
+    const Tensor weight = given_weight.value_or(Tensor());
+    Tensor sum = at::empty_like(residual);
+    Tensor output = at::empty(residual.sizes(), residual.options().dtype(bf16 ? at::kBFloat16 : at::kFloat));
+    const NormRows norm = norm_rows(residual.size(1), weight, centred, epsilon, bf16);
+    const NormForward arguments{residual.const_data_ptr<float>(), delta.const_data_ptr(),
+                                sum.mutable_data_ptr<float>(), output.mutable_data_ptr()};
+    for_chunks(residual.size(0), [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      row_kernels().norm_forward(norm, arguments, first, last);
+    });
+    save_norm(context, sum, weight, centred, epsilon, bf16);
+    return {sum, output};
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    variable_list result = norm_gradients(context, gradients[1], gradients[0], true);
+    result.resize(6);
+    return result;
+  }
+};
+
+class NormFunction : public torch::autograd::Function<NormFunction> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& residual,
+                        const std::optional<Tensor>& given_weight, bool centred, double epsilon, bool bf16) {
+    const Tensor weight = given_weight.value_or(Tensor());
+    Tensor output = at::empty(residual.sizes(), residual.options().dtype(bf16 ? at::kBFloat16 : at::kFloat));
+    const NormRows norm = norm_rows(residual.size(1), weight, centred, epsilon, bf16);
+    const NormForward arguments{residual.const_data_ptr<float>(), nullptr, nullptr,
+                                output.mutable_data_ptr()};
+    for_chunks(residual.size(0), [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      row_kernels().norm_forward(norm, arguments, first, last);
+    });
+    save_norm(context, residual, weight, centred, epsilon, bf16);
+    return output;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list result = norm_gradients(context, gradients[0], {}, false);
+    return {result[0], result[2], Tensor(), Tensor(), Tensor()};
+  }
+};
+
+Tensor plain_norm(const Tensor& x, const Tensor& weight, const NormOptions& options) {
+  const std::int64_t width = x.size(-1);
+  const Tensor y = options.kind == NormKind::layer ? at::layer_norm(x, {width}, weight, {}, options.epsilon)
+                                                   : at::rms_norm(x, {width}, weight, options.epsilon);
+  return y.to(options.output_type);
+}
+
+class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
+    const std::int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
+    const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
+    Tensor output = at::empty({rows, width}, gate_up.options());
+    const void* source = gate_up.const_data_ptr();
+    void* target = output.mutable_data_ptr();
+    for_chunks(rows, [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      row_kernels().swiglu_forward(bf16, source, target, width, first, last);
+    });
+    context->save_for_backward({gate_up});
+    return output;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const Tensor gate_up = context->get_saved_variables()[0];
+    const Tensor incoming = gradients[0].contiguous();
+    const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
+    Tensor result = at::empty_like(gate_up);
+    const void *source = gate_up.const_data_ptr(), *gradient = incoming.const_data_ptr();
+    void* target = result.mutable_data_ptr();
+    for_chunks(gate_up.size(0), [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      row_kernels().swiglu_backward(bf16, source, gradient, target, gate_up.size(1) / 2, first, last);
+    });
+    return {result};
+  }
+};
+
+class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFunction> {
+ public:
+  static variable_list forward(AutogradContext* context, const Tensor& hidden, const Tensor& rows,
+                               const Tensor& targets, const Tensor& weights, double z_loss) {
+    const bool bf16 = hidden.scalar_type() == at::kBFloat16;
+    const std::int64_t count = hidden.size(0);
+    const Tensor cast = rows.to(hidden.scalar_type());
+    Tensor logits = at::mm(hidden, cast.t());
+    Tensor losses = at::empty({count}, at::kFloat), log_sums = at::empty({count}, at::kFloat);
+    Tensor correct = at::empty({count}, at::kByte);
+    CrossEntropyRows arguments;
+    arguments.bf16 = bf16;
+    arguments.width = rows.size(0);
+    arguments.logits = logits.mutable_data_ptr();
+    arguments.targets = targets.const_data_ptr<std::int32_t>();
+    arguments.weights = weights.const_data_ptr<float>();
+    arguments.z_loss = static_cast<float>(z_loss);
+    arguments.losses = losses.mutable_data_ptr<float>();
+    arguments.log_sums = log_sums.mutable_data_ptr<float>();
+    arguments.correct = correct.mutable_data_ptr<std::uint8_t>();
+    for_chunks(count, [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      row_kernels().cross_entropy(arguments, first, last);
+    });
+    context->save_for_backward({hidden, cast, logits});
+    context->set_materialize_grads(false);
+    Tensor objective = (weights * losses).sum();
+    if (z_loss > 0) objective = objective + z_loss * (weights * log_sums.square()).sum();
+    context->mark_non_differentiable({losses, correct});
+    return {objective, losses, correct};
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    if (!gradients[0].defined()) return {Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+    const auto saved = context->get_saved_variables();
+    const Tensor &hidden = saved[0], &cast = saved[1], &logit_gradient = saved[2];
+    const Tensor scale = gradients[0];
+    Tensor hidden_gradient, row_gradient;
+    if (context->needs_input_grad(0)) hidden_gradient = at::mm(logit_gradient, cast).mul_(scale);
+    if (context->needs_input_grad(1))
+      row_gradient = at::mm(logit_gradient.t(), hidden).to(at::kFloat).mul_(scale);
+    return {hidden_gradient, row_gradient, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+RowCrossEntropy plain_cross_entropy(const Tensor& hidden, const Tensor& rows, const Tensor& targets,
+                                    const Tensor& weights, double z_loss) {
+  const Tensor logits = at::mm(hidden, rows.to(hidden.scalar_type()).t()).to(at::kFloat);
+  const Tensor log_sums = logits.logsumexp(1);
+  const Tensor index = targets.to(at::kLong).unsqueeze(1);
+  const Tensor losses = log_sums - logits.gather(1, index).squeeze(1);
+  Tensor objective = (weights * losses).sum();
+  if (z_loss > 0) objective = objective + z_loss * (weights * log_sums.square()).sum();
+  return {objective, losses.detach(), logits.detach().argmax(1) == index.squeeze(1)};
+}
+
+class CastLinearFunction : public torch::autograd::Function<CastLinearFunction> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& cast,
+                        const std::optional<Tensor>& given_bias) {
+    const Tensor bias = given_bias.value_or(Tensor());
+    (void)weight;
+    context->save_for_backward({x, cast});
+    context->saved_data["bias"] = bias.defined();
+    return bias.defined() ? at::addmm(bias.to(x.scalar_type()), x, cast.t()) : at::mm(x, cast.t());
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &x = saved[0], &cast = saved[1];
+    const Tensor incoming = gradients[0].contiguous();
+    Tensor x_gradient, weight_gradient, bias_gradient;
+    if (context->needs_input_grad(0)) x_gradient = at::mm(incoming, cast);
+    if (context->needs_input_grad(1)) weight_gradient = at::mm(incoming.t(), x).to(at::kFloat);
+    if (context->saved_data["bias"].toBool()) bias_gradient = incoming.sum(0, false, at::kFloat);
+    return {x_gradient, weight_gradient, Tensor(), bias_gradient};
+  }
+};
+
+}  // namespace
+
+std::pair<Tensor, Tensor> add_norm(const Tensor& residual, const Tensor& delta, const Tensor& weight,
+                                   const NormOptions& options) {
+  ensure(residual.dim() == 2 && residual.scalar_type() == at::kFloat, "add_norm wants fp32 rows");
+  ensure(!delta.defined() || delta.scalar_type() == options.output_type,
+         "add_norm: the delta has another type than the output");
+  const bool centred = options.kind == NormKind::layer, bf16 = options.output_type == at::kBFloat16;
+  if (has_kernel(residual) && (bf16 || options.output_type == at::kFloat)) {
+    const Tensor rows = residual.contiguous();
+    if (!delta.defined())
+      return {residual, NormFunction::apply(rows, maybe(weight), centred, options.epsilon, bf16)};
+    const variable_list out =
+        AddNormFunction::apply(rows, delta.contiguous(), maybe(weight), centred, options.epsilon, bf16);
+    return {out[0], out[1]};
+  }
+  const Tensor sum = delta.defined() ? residual + delta.to(at::kFloat) : residual;
+  return {sum, plain_norm(sum, weight, options)};
+}
+
+Tensor swiglu(const Tensor& gate_up) {
+  if (has_kernel(gate_up) && gate_up.dim() == 2) return SwigluFunction::apply(gate_up.contiguous());
+  const auto halves = gate_up.chunk(2, -1);
+  return at::silu(halves[0]) * halves[1];
+}
+
+RowCrossEntropy row_cross_entropy(const Tensor& hidden, const Tensor& rows, const Tensor& targets,
+                                  const Tensor& weights, double z_loss) {
+  if (!has_kernel(hidden)) return plain_cross_entropy(hidden, rows, targets, weights, z_loss);
+  const variable_list out = CrossEntropyFunction::apply(hidden, rows, targets, weights, z_loss);
+  return {out[0], out[1], out[2].to(at::kBool)};
+}
+
+Tensor cast_linear(const Tensor& x, const Tensor& weight, const Tensor& cast, const Tensor& bias) {
+  return CastLinearFunction::apply(x, weight, cast, maybe(bias));
+}
+
+}  // namespace omni::kernels
