@@ -1,16 +1,117 @@
 #include "omni/tokenizers/shape_sample.h"
 
+#include <algorithm>
+
 namespace omni::tokenizers {
+namespace {
+
+using geometry::Vec3;
+
+// Layer by layer on the calling thread.
+geometry::VoxelGrid occupancy_grid(const geometry::SolidField& field, const ShapeInput& input) {
+  const int n = input.grid_resolution, samples = std::max(1, input.grid_samples_per_axis);
+  geometry::VoxelGrid grid;
+  grid.resolution = n;
+  grid.half_extent = input.grid_half_extent;
+  const std::size_t layer = static_cast<std::size_t>(n) * n;
+  const auto per_cell = static_cast<std::size_t>(samples) * samples * samples;
+  const float cell = 2 * input.grid_half_extent / static_cast<float>(n);
+  const auto shift = [&](int i) {
+    return (static_cast<float>(i) + 0.5f) / static_cast<float>(samples) - 0.5f;
+  };
+  grid.occupancy.resize(layer * n);
+  grid.colours.assign(layer * n * 3, 255);
+  std::vector<Vec3> points(layer * per_cell);
+  std::vector<std::uint8_t> inside(points.size());
+  for (int z = 0; z < n; ++z) {
+    std::size_t next = 0;
+    for (int y = 0; y < n; ++y)
+      for (int x = 0; x < n; ++x)
+        for (int k = 0; k < samples; ++k)
+          for (int j = 0; j < samples; ++j)
+            for (int i = 0; i < samples; ++i)
+              points[next++] = grid.cell_center(x, y, z) + cell * Vec3{shift(i), shift(j), shift(k)};
+    field.occupancy(points, inside);
+    for (std::size_t i = 0; i < layer; ++i) {
+      int count = 0;
+      for (std::size_t k = 0; k < per_cell; ++k) count += inside[i * per_cell + k];
+      grid.occupancy[z * layer + i] = static_cast<float>(count) / static_cast<float>(per_cell);
+    }
+  }
+  return grid;
+}
+
+// Cells one of whose six neighbours is on the other side of the surface; beyond the border is outside.
+std::vector<std::size_t> cells_at_surface(const geometry::VoxelGrid& grid) {
+  const int n = grid.resolution;
+  const auto inside = [&](int x, int y, int z) {
+    if (x < 0 || y < 0 || z < 0 || x >= n || y >= n || z >= n) return false;
+    return grid.occupancy[(static_cast<std::size_t>(z) * n + y) * n + x] > 0.5f;
+  };
+  std::vector<std::size_t> cells;
+  for (int z = 0; z < n; ++z)
+    for (int y = 0; y < n; ++y)
+      for (int x = 0; x < n; ++x) {
+        const bool self = inside(x, y, z);
+        if (inside(x - 1, y, z) != self || inside(x + 1, y, z) != self || inside(x, y - 1, z) != self ||
+            inside(x, y + 1, z) != self || inside(x, y, z - 1) != self || inside(x, y, z + 1) != self)
+          cells.push_back((static_cast<std::size_t>(z) * n + y) * n + x);
+      }
+  return cells;
+}
+
+void colour_surface_cells(const geometry::SolidField& field, geometry::VoxelGrid& grid) {
+  const int n = grid.resolution;
+  const std::vector<std::size_t> cells = cells_at_surface(grid);
+  std::vector<Vec3> points, colours(cells.size());
+  points.reserve(cells.size());
+  for (const std::size_t cell : cells) {
+    const int i = static_cast<int>(cell);
+    points.push_back(grid.cell_center(i % n, i / n % n, i / (n * n)));
+  }
+  field.colour(points, colours);
+  for (std::size_t k = 0; k < cells.size(); ++k)
+    for (std::size_t channel = 0; channel < 3; ++channel)
+      grid.colours[cells[k] * 3 + channel] =
+          static_cast<std::uint8_t>(std::clamp(colours[k][channel], 0.0f, 1.0f) * 255 + 0.5f);
+}
+
+geometry::SurfacePoints sample_visible_surface(const geometry::Mesh& mesh, const geometry::SolidField& field,
+                                               std::size_t count, CounterRng& rng) {
+  constexpr float kOffset = 0.01f;  // above the error of a tessellation
+  constexpr int kRounds = 16;
+  geometry::SurfacePoints kept;
+  for (int round = 0; round < kRounds && kept.positions.size() < count; ++round) {
+    const geometry::SurfacePoints drawn = geometry::sample_surface(mesh, count, rng);
+    std::vector<Vec3> outside;
+    for (std::size_t i = 0; i < count; ++i)
+      outside.push_back(drawn.positions[i] + drawn.normals[i] * kOffset);
+    std::vector<std::uint8_t> buried(count);
+    field.occupancy(outside, buried);
+    for (std::size_t i = 0; i < count && kept.positions.size() < count; ++i) {
+      // The last round takes what it gets, so that the count holds whatever the mesh is.
+      if (buried[i] && round + 1 < kRounds) continue;
+      kept.positions.push_back(drawn.positions[i]);
+      kept.normals.push_back(drawn.normals[i]);
+      kept.colours.push_back(drawn.colours[i]);
+    }
+  }
+  return kept;
+}
+
+}  // namespace
 
 ShapeSample make_shape_sample(const geometry::Mesh& mesh, const geometry::SolidField& field,
-                              const ShapeInput& input, CounterRng rng) {
+                              const ShapeInput& input, CounterRng rng, MeshSurface surface) {
   ShapeSample sample;
   if (input.grid_resolution > 0) {
-    sample.grid =
-        geometry::voxelise(field, input.grid_resolution, input.grid_half_extent, input.grid_samples_per_axis);
+    sample.grid = occupancy_grid(field, input);
+    colour_surface_cells(field, sample.grid);
   }
   if (input.surface_points > 0) {
-    sample.surface = geometry::sample_surface(mesh, static_cast<std::size_t>(input.surface_points), rng);
+    const auto count = static_cast<std::size_t>(input.surface_points);
+    sample.surface = surface == MeshSurface::partly_buried ? sample_visible_surface(mesh, field, count, rng)
+                                                           : geometry::sample_surface(mesh, count, rng);
   }
   return sample;
 }
