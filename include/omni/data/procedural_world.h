@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "omni/data/object_source.h"
+
+namespace omni::data {
+
+// What a user may want to know about one row of the class table.
+struct ProceduralClass {
+  std::string name;
+  std::vector<std::pair<std::string, std::vector<std::string>>> attributes;  // name -> words
+  std::vector<std::pair<std::string, std::vector<std::string>>>
+      parts;  // name -> colours; the first is the main one
+  std::int64_t first_geometry = 0, geometries = 0;
+  std::int64_t colourings = 0;  // valid colour combinations per geometry
+  std::int64_t first_object = 0;
+  std::vector<std::string> held_out_colours;                             // main colours; chosen by the seed
+  std::vector<std::pair<std::string, std::string>> held_out_attributes;  // by hand, the same for every seed
+  std::vector<std::pair<std::string, std::string>> held_out_counts;      // counts and relations, by hand
+};
+
+// The procedural world: every object is a class, one bin per geometric attribute, and one palette colour per
+// part. Objects are numbered 0 .. object_count() - 1 in mixed radix: class, geometry (first attribute
+// slowest), colouring. The world itself never changes; the seed decides which combinations are held out:
+//   new_instance      whole geometric combinations, about 8 % of those that no other rule holds out; every
+//   value, and
+//                     every pair of values of the class that occurs at all, still occurs in train
+//   unseen_colour     one or two main colours per class
+//   unseen_attribute  one value of a geometric attribute for most classes; the word occurs in train with
+//   others unseen_count      the same for a count ("three legs") or a relation ("beside")
+// An object held out by two rules at once belongs to no split. Immutable and thread-safe.
+class ProceduralWorld {
+ public:
+  explicit ProceduralWorld(std::uint64_t seed);
+  ~ProceduralWorld();
+  ProceduralWorld(const ProceduralWorld&) = delete;
+  ProceduralWorld& operator=(const ProceduralWorld&) = delete;
+
+  std::uint64_t seed() const;
+  // The class table, the palette and the rules; changes whenever any object or split could.
+  std::uint64_t fingerprint() const;
+
+  std::int64_t class_count() const;
+  std::int64_t geometry_count() const;
+  std::int64_t object_count() const;
+  const ProceduralClass& class_info(std::int64_t class_index) const;
+
+  std::int64_t class_of(std::int64_t object) const;
+  std::int64_t geometry_of(std::int64_t object) const;  // global number, 0 .. geometry_count() - 1
+  std::int64_t class_of_geometry(std::int64_t geometry) const;
+  // Objects of one geometry are consecutive.
+  std::int64_t first_object_of_geometry(std::int64_t geometry) const;
+  std::optional<Split> split_of(std::int64_t object) const;  // nullopt: held out by two rules
+
+  // Several wordings, deterministic per object, lower case: four complete ones first, then partial ones.
+  std::vector<Caption> captions(std::int64_t object) const;
+  std::unique_ptr<const geometry::SolidField> field(std::int64_t object) const;
+  // Everything; id is "<class>-<object>", with "_" for spaces. Mesh: closed, manifold, oriented components
+  // that may overlap, one per primitive. Split: train where split_of() gives none.
+  ObjectRecord make(std::int64_t object) const;
+
+ private:
+  struct State;
+  std::unique_ptr<const State> state_;
+};
+
+struct ProceduralOptions {
+  std::uint64_t seed = 1;
+  Split split = Split::train;
+  std::int64_t count = 0;  // 0: the whole split
+};
+
+// The first `count` objects of a seeded order of a split, without repetition. The order goes through the
+// geometries round by round, each time with a colouring not yet used, so that a prefix of any length covers
+// as many geometries as it can and no class crowds out another.
+class ProceduralSource : public ObjectSource {
+ public:
+  explicit ProceduralSource(const ProceduralOptions& options);  // throws Error(usage) if the split is smaller
+  ProceduralSource(std::shared_ptr<const ProceduralWorld> world, const ProceduralOptions& options);
+
+  std::int64_t size() const override;
+  ObjectRecord load(std::int64_t index) const override;  // throws Error(usage) for an index out of range
+  std::uint64_t fingerprint() const override;
+
+  std::int64_t object_id(std::int64_t index) const;
+  const ProceduralWorld& world() const { return *world_; }
+
+ private:
+  std::shared_ptr<const ProceduralWorld> world_;
+  ProceduralOptions options_;
+  std::vector<std::uint32_t> objects_;
+};
+
+}  // namespace omni::data
