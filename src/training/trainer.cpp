@@ -158,11 +158,11 @@ void StageRun::checkpoint() {
 TrainingSummary StageRun::run() {
   RunMetrics metrics(output_ / "metrics.jsonl");
   StepReport report(metrics, config_.log_steps, loss_weights_);
-  const std::unique_ptr<data::PrefetchLoader> loader = data_->loader(state_.step);
+  data_->start(state_.step);
   start_ = Clock::now();
   while (progress() < 1) {
     if (state_.step == config_.view_rows_steps) restrict_rows();
-    const std::vector<sequence::PackedSequence> batches = loader->next();
+    const std::vector<sequence::PackedSequence> batches = data_->next_step();
     const StepSums sums = run_micro_batches(batches);
     if (update()) {
       skipped_in_a_row_ = 0;

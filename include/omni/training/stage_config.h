@@ -35,7 +35,9 @@ struct StageConfig {
   std::string mixture_unit = "documents";               // documents, tokens
   double mixture_temperature = 1;
   double repeat_cap = 0;  // epochs per task at most; 0: no cap
-  double complete_caption_share = 0.5;
+  double complete_caption_share =
+      0.5;  // of texts, those that name every parameter, where an object has both kinds
+  double any_control_share = 0.1;  // of sizes, boxes and views, those replaced by <any>
 
   std::int64_t tokens_per_step = 8192;
   std::int64_t tokens_per_micro_batch = 8192;

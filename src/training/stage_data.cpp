@@ -1,0 +1,106 @@
+#include "stage_data.h"
+
+#include <algorithm>
+
+#include "omni/core/error.h"
+
+namespace omni::training {
+namespace {
+
+using WeightedTasks = std::vector<data::BatchSource::WeightedTask>;
+
+sequence::Task find_task(const StageConfig& config, const std::string& name) {
+  for (const sequence::Task& task : config.custom_tasks) {
+    if (task.name == name) return sequence::resolve_task(task);
+  }
+  return sequence::built_in_task(name);
+}
+
+double sum_of_weights(const std::vector<std::pair<std::string, double>>& weights) {
+  double sum = 0;
+  for (const auto& [name, weight] : weights) sum += weight;
+  return sum;
+}
+
+// New tasks share 1 - replay_share, replayed ones share the rest; a task in both lists gets both.
+WeightedTasks weighted_tasks(const StageConfig& config, const model::TransformerConfig& model) {
+  WeightedTasks tasks;
+  const auto add = [&](const std::vector<std::pair<std::string, double>>& weights, double share) {
+    const double sum = sum_of_weights(weights);
+    if (sum <= 0 || share <= 0) return;
+    for (const auto& [name, weight] : weights) {
+      if (weight <= 0) continue;
+      const auto same =
+          std::find_if(tasks.begin(), tasks.end(), [&](const auto& item) { return item.first.name == name; });
+      if (same != tasks.end()) {
+        same->second += share * weight / sum;
+        continue;
+      }
+      sequence::Task task = find_task(config, name);
+      model::check_task(model, task);
+      tasks.emplace_back(std::move(task), share * weight / sum);
+    }
+  };
+  const double replay_share = config.replay.empty() ? 0 : config.replay_share;
+  add(config.mixture, 1 - replay_share);
+  add(config.replay, replay_share);
+  return tasks;
+}
+
+// The files that the tokens must have been made with: those given, or those inside the bundle that the stage
+// starts from.
+void require_own_tokenizers(const StageConfig& config, const data::TokenDataset& dataset) {
+  if (config.stage == "pretrain") {
+    data::require_tokenizers(dataset, config.text_tokenizer, config.image_tokenizer, config.shape_tokenizer);
+    return;
+  }
+  const std::filesystem::path bundle(config.start_bundle);
+  const auto present = [&](const char* name) {
+    return std::filesystem::exists(bundle / name) ? bundle / name : std::filesystem::path();
+  };
+  data::require_tokenizers(dataset, present("text_tokenizer.json"), present("image_tokenizer"),
+                           present("shape_tokenizer"));
+}
+
+}  // namespace
+
+StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
+    : batches_per_step_(config.tokens_per_step / config.tokens_per_micro_batch), steps_(config.steps) {
+  const std::vector<std::filesystem::path> folders(config.shards.begin(), config.shards.end());
+  const auto dataset = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
+  require_own_tokenizers(config, *dataset);
+  data::BatchOptions options;
+  options.seed = static_cast<std::uint64_t>(config.seed);
+  options.tokens_per_batch = config.tokens_per_micro_batch;
+  options.batches_per_step = batches_per_step_;
+  options.mixture_unit = config.mixture_unit;
+  options.mixture_temperature = config.mixture_temperature;
+  options.repeat_cap = config.repeat_cap;
+  options.total_steps = config.minutes > 0 ? 0 : config.steps;
+  options.complete_caption_share = config.complete_caption_share;
+  options.any_control_share = config.any_control_share;
+  const tokenizers::TextTokenizer& text = *bundle.text_tokenizer;
+  options.encode_text = [&text](std::string_view words) { return text.encode(words); };
+  source_ = std::make_unique<data::BatchSource>(dataset, weighted_tasks(config, bundle.transformer->config()),
+                                                bundle.layout(), bundle.vocabulary(), std::move(options));
+}
+
+void StageData::start(std::int64_t first_step) {
+  const auto produce = [this](std::int64_t index) {
+    return source_->batch(index / batches_per_step_, index % batches_per_step_);
+  };
+  loader_ = std::make_unique<data::PrefetchLoader>(produce, first_step * batches_per_step_,
+                                                   steps_ * batches_per_step_);
+}
+
+std::vector<sequence::PackedSequence> StageData::next_step() {
+  std::vector<sequence::PackedSequence> batches;
+  for (std::int64_t i = 0; i < batches_per_step_; ++i) {
+    std::optional<sequence::PackedSequence> batch = loader_->next();
+    ensure(batch.has_value(), "the loader ended before the run");
+    batches.push_back(std::move(*batch));
+  }
+  return batches;
+}
+
+}  // namespace omni::training

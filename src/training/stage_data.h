@@ -1,0 +1,33 @@
+// The batches of a stage.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "omni/data/batch_source.h"
+#include "omni/data/prefetch_loader.h"
+#include "omni/model/bundle.h"
+#include "omni/training/stage_config.h"
+
+namespace omni::training {
+
+class StageData {
+ public:
+  // Opens the shards and checks that the bundle's tokenizers made them and that the model can do every task
+  // of the mixture. Throws Error(io), Error(input) or Error(usage).
+  StageData(const StageConfig& config, const model::Bundle& bundle);
+
+  // Starts to make the micro-batches of `first_step` and after, on a background thread.
+  void start(std::int64_t first_step);
+  // The micro-batches of the next step.
+  std::vector<sequence::PackedSequence> next_step();
+  const data::BatchSource& source() const { return *source_; }
+
+ private:
+  std::int64_t batches_per_step_;
+  std::int64_t steps_;
+  std::unique_ptr<data::BatchSource> source_;
+  std::unique_ptr<data::PrefetchLoader> loader_;
+};
+
+}  // namespace omni::training
