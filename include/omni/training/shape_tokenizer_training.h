@@ -1,0 +1,78 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "omni/core/config.h"
+#include "omni/data/object_source.h"
+#include "omni/optimizer/adamw.h"
+#include "omni/optimizer/schedule.h"
+#include "omni/tokenizers/shape_grid.h"
+#include "omni/tokenizers/shape_vecset.h"
+
+namespace omni::training {
+
+// Training of a shape tokenizer, either layout. Each step sees `batch` objects: their grid or surface points
+// go in, the field is compared with the closed form at points near the surface and in the whole frame.
+struct ShapeTokenizerTrainingConfig {
+  std::string layout = "grid";  // grid, vecset
+  tokenizers::GridShapeConfig grid;
+  tokenizers::VecsetShapeConfig vecset;
+
+  std::int64_t seed = 1;
+  std::int64_t objects = 12000;  // distinct training objects, prepared in the background
+  std::int64_t batch = 32;
+  std::int64_t steps = 4000;
+  double minutes = 0;                // above 0: the run ends after that long; the schedules follow the clock
+  double continuous_share = 0.15;    // of the run before codes are quantised
+  double bypass_share = 0.1;         // of the samples that skip quantisation afterwards
+  double code_noise = 0.02;          // share of codes replaced by another object's code at the same place
+  std::int64_t near_points = 1024;   // field samples near the surface, per object
+  std::int64_t volume_points = 512;  // and in the whole frame
+  double near_deviation = 0.04;      // of the near samples from the surface, in units of the frame
+  std::int64_t colour_points = 256;  // surface colours compared, per object
+  double grid_loss_weight = 1;       // grid: of the loss on all cells of the grid
+  optimizer::AdamWConfig adamw;
+  optimizer::ScheduleConfig schedule;
+  double clip_norm = 1.0;
+  std::string precision = "fp32";  // fp32, bf16
+  std::int64_t log_steps = 20;
+  std::int64_t evaluation_objects = 128;  // held out; a few of them are also measured during the run
+};
+void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config);
+void validate(const ShapeTokenizerTrainingConfig& config);  // throws Error(usage)
+
+// What a tokenizer reaches on objects that it was not trained on.
+struct ShapeTokenizerReport {
+  std::int64_t objects = 0;
+  double iou = 0, iou_worst_tenth = 0;  // volume IoU on a 64^3 grid: mean, and mean of the worst tenth
+  std::int64_t parts = 0;
+  double parts_coloured_right = 0;  // share of parts whose majority palette colour is right; 0 without colour
+  double code_perplexity = 0;       // 2^entropy of the codes over all places
+  double codes_used = 0;            // share of the vocabulary
+  // Shares of codes that change when the shape moves by a hundredth of a unit and when 2 % of the surface
+  // cells flip.
+  double changed_by_shift = 0, changed_by_noise = 0;
+  double encode_ms = 0, decode_ms = 0;  // per object, without preparing the sample
+};
+ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& tokenizer,
+                                              const data::ObjectSource& held_out, std::int64_t objects,
+                                              std::uint64_t seed);
+std::string to_text(const ShapeTokenizerReport& report);
+
+struct ShapeTokenizerTrainingSummary {
+  std::int64_t steps = 0;
+  double seconds = 0;
+  ShapeTokenizerReport report;  // of the saved tokenizer, read back from disk
+};
+
+// Trains and writes the tokenizer's folder `output` (whole or not at all) with metrics.jsonl and report.json
+// in it. While it runs, the metrics lie beside it in <output>.metrics.jsonl. A step's samples are a function
+// of (seed, step). Throws Error(interrupted) after Ctrl-C; nothing but the metrics is left then.
+ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,
+                                                    const data::ObjectSource& train,
+                                                    const data::ObjectSource& held_out,
+                                                    const std::filesystem::path& output);
+
+}  // namespace omni::training

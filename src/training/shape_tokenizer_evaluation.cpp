@@ -1,0 +1,186 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "omni/core/error.h"
+#include "omni/core/interrupt.h"
+#include "omni/core/parallel.h"
+#include "omni/data/palette.h"
+#include "omni/tokenizers/shape_sample.h"
+#include "omni/training/shape_tokenizer_training.h"
+
+namespace omni::training {
+
+using geometry::Vec3;
+
+namespace {
+
+constexpr int kIouResolution = 64;
+constexpr int kColourPoints = 1024;
+constexpr float kShift = 0.01f;  // in units of the frame
+constexpr double kFlippedShare = 0.02;
+
+class ShiftedField : public geometry::SolidField {
+ public:
+  ShiftedField(const geometry::SolidField& field, Vec3 offset) : field_(field), offset_(offset) {}
+  void occupancy(std::span<const Vec3> points, std::span<std::uint8_t> inside) const override {
+    field_.occupancy(moved(points), inside);
+  }
+  void colour(std::span<const Vec3> points, std::span<Vec3> colours) const override {
+    field_.colour(moved(points), colours);
+  }
+
+ private:
+  std::vector<Vec3> moved(std::span<const Vec3> points) const {
+    std::vector<Vec3> out(points.begin(), points.end());
+    for (Vec3& point : out) point += -offset_;
+    return out;
+  }
+  const geometry::SolidField& field_;
+  Vec3 offset_;
+};
+
+// Parts are told apart by their colours, which differ within an object.
+struct PartScore {
+  std::int64_t parts = 0, right = 0;
+};
+
+PartScore score_parts(const data::ObjectRecord& record, const tokenizers::DecodedShape& decoded,
+                      CounterRng& rng) {
+  const tokenizers::ShapeInput visible{.surface_points = kColourPoints};
+  const auto surface = data::make_shape_sample(record, visible, rng).surface;
+  std::vector<Vec3> colours(surface.positions.size());
+  decoded.colour(surface.positions, colours);
+  std::map<int, std::map<int, int>> votes;  // true palette colour -> decoded palette colour -> points
+  for (std::size_t i = 0; i < colours.size(); ++i)
+    ++votes[data::nearest_palette_colour(surface.colours[i])][data::nearest_palette_colour(colours[i])];
+  PartScore score;
+  std::set<int> counted;
+  for (const auto& part : record.parts) {
+    const int truth = data::nearest_palette_colour(part.colour);
+    if (!votes.contains(truth) || !counted.insert(truth).second) continue;  // a part without visible surface
+    const auto& own = votes.at(truth);
+    const auto most =
+        std::max_element(own.begin(), own.end(), [](auto& a, auto& b) { return a.second < b.second; });
+    ++score.parts;
+    score.right += most->first == truth;
+  }
+  return score;
+}
+
+double share_changed(const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b) {
+  std::size_t changed = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) changed += a[i] != b[i];
+  return static_cast<double>(changed) / static_cast<double>(std::max<std::size_t>(1, a.size()));
+}
+
+tokenizers::ShapeSample with_flipped_surface_cells(tokenizers::ShapeSample sample, CounterRng& rng) {
+  auto& grid = sample.grid;
+  const int n = grid.resolution;
+  std::vector<std::size_t> border;
+  const auto inside = [&](int x, int y, int z) {
+    return grid.occupancy[(static_cast<std::size_t>(z) * n + y) * n + x] >= 0.5f;
+  };
+  for (int z = 1; z + 1 < n; ++z)
+    for (int y = 1; y + 1 < n; ++y)
+      for (int x = 1; x + 1 < n; ++x) {
+        const bool here = inside(x, y, z);
+        if (inside(x - 1, y, z) != here || inside(x + 1, y, z) != here || inside(x, y - 1, z) != here ||
+            inside(x, y + 1, z) != here || inside(x, y, z - 1) != here || inside(x, y, z + 1) != here)
+          border.push_back((static_cast<std::size_t>(z) * n + y) * n + x);
+      }
+  for (const auto cell : border)
+    if (rng.chance(kFlippedShare)) grid.occupancy[cell] = 1.0f - grid.occupancy[cell];
+  return sample;
+}
+
+double milliseconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since).count();
+}
+
+double entropy_bits(const std::map<std::int32_t, std::int64_t>& counts, double total) {
+  double bits = 0;
+  for (const auto& [code, count] : counts)
+    bits -= static_cast<double>(count) / total * std::log2(static_cast<double>(count) / total);
+  return bits;
+}
+
+}  // namespace
+
+ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& tokenizer,
+                                              const data::ObjectSource& held_out, std::int64_t objects,
+                                              std::uint64_t seed) {
+  if (held_out.size() <= 0)
+    fail(ErrorKind::input, "evaluating a shape tokenizer: the data set is empty. Give another");
+  ShapeTokenizerReport report;
+  report.objects = std::min(objects, held_out.size());
+  std::vector<double> ious;
+  std::map<std::int32_t, std::int64_t> counts;
+  std::int64_t right = 0;
+  CounterRng picks(seed, hash_string("held-out objects"));
+  std::set<std::int64_t> chosen;
+  while (static_cast<std::int64_t>(chosen.size()) < report.objects)
+    chosen.insert(static_cast<std::int64_t>(picks.below(static_cast<std::uint64_t>(held_out.size()))));
+  for (const auto index : chosen) {
+    throw_if_interrupted();
+    const auto record = held_out.load(index);
+    CounterRng rng(seed, hash_combine(2, static_cast<std::uint64_t>(index)));
+    const auto input = tokenizer.required_input();
+    const auto sample = data::make_shape_sample(record, input, rng);
+    auto begin = std::chrono::steady_clock::now();
+    const auto codes = tokenizer.encode(std::span(&sample, 1));
+    report.encode_ms += milliseconds(begin);
+    begin = std::chrono::steady_clock::now();
+    const auto decoded = tokenizer.decode(codes);
+    report.decode_ms += milliseconds(begin);
+    ious.push_back(geometry::volume_iou(*record.field, *decoded[0], kIouResolution));
+    for (const auto code : codes[0].geometry) ++counts[code];
+    if (decoded[0]->has_colour()) {
+      const auto score = score_parts(record, *decoded[0], rng);
+      report.parts += score.parts;
+      right += score.right;
+    }
+    if (input.grid_resolution == 0) continue;
+    const ShiftedField shifted(*record.field, Vec3{kShift, kShift, kShift});
+    const auto moved = tokenizers::make_shape_sample(record.mesh, shifted, input, rng);
+    report.changed_by_shift +=
+        share_changed(codes[0].geometry, tokenizer.encode(std::span(&moved, 1))[0].geometry);
+    const auto noisy = with_flipped_surface_cells(sample, rng);
+    report.changed_by_noise +=
+        share_changed(codes[0].geometry, tokenizer.encode(std::span(&noisy, 1))[0].geometry);
+  }
+  const auto n = static_cast<double>(report.objects);
+  std::sort(ious.begin(), ious.end());
+  report.iou = std::accumulate(ious.begin(), ious.end(), 0.0) / n;
+  const auto tenth = std::max<std::size_t>(1, ious.size() / 10);
+  report.iou_worst_tenth =
+      std::accumulate(ious.begin(), ious.begin() + tenth, 0.0) / static_cast<double>(tenth);
+  report.parts_coloured_right =
+      report.parts > 0 ? static_cast<double>(right) / static_cast<double>(report.parts) : 0;
+  report.code_perplexity =
+      std::exp2(entropy_bits(counts, n * static_cast<double>(tokenizer.geometry_code_count())));
+  report.codes_used =
+      static_cast<double>(counts.size()) / static_cast<double>(tokenizer.geometry_vocabulary());
+  for (double* mean :
+       {&report.changed_by_shift, &report.changed_by_noise, &report.encode_ms, &report.decode_ms})
+    *mean /= n;
+  return report;
+}
+
+std::string to_text(const ShapeTokenizerReport& report) {
+  const auto rounded = [](double value, double unit) { return std::round(value / unit) * unit; };
+  return concat("objects: ", report.objects, "\nvolume IoU: ", rounded(report.iou, 1e-4),
+                " (worst tenth: ", rounded(report.iou_worst_tenth, 1e-4),
+                ")\nparts in the right colour: ", rounded(100 * report.parts_coloured_right, 0.01), " % of ",
+                report.parts, "\ncode perplexity: ", rounded(report.code_perplexity, 0.1),
+                ", codes used: ", rounded(100 * report.codes_used, 0.1),
+                " %\ncodes changed by a shift of 0.01: ", rounded(100 * report.changed_by_shift, 0.1),
+                " %, by 2 % flipped surface cells: ", rounded(100 * report.changed_by_noise, 0.1),
+                " %\nencode: ", rounded(report.encode_ms, 0.01),
+                " ms, decode: ", rounded(report.decode_ms, 0.01), " ms per object\n");
+}
+
+}  // namespace omni::training

@@ -1,0 +1,220 @@
+#include "omni/training/shape_tokenizer_training.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/interrupt.h"
+#include "omni/core/log.h"
+#include "omni/core/progress.h"
+#include "omni/core/run_metrics.h"
+#include "shape_layout_training.h"
+
+namespace omni::training {
+
+using at::Tensor;
+
+void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config) {
+  constexpr double kMany = 1e9;
+  visitor.choice("layout", config.layout, {"grid", "vecset"});
+  visitor.section("grid", [&](ConfigVisitor& s) { tokenizers::describe(s, config.grid); });
+  visitor.section("vecset", [&](ConfigVisitor& s) { tokenizers::describe(s, config.vecset); });
+  visitor.integer("seed", config.seed, {.minimum = 0});
+  visitor.integer("objects", config.objects, {.minimum = 1, .maximum = kMany});
+  visitor.integer("batch", config.batch, {.minimum = 1, .maximum = 4096});
+  visitor.integer("steps", config.steps, {.minimum = 1, .maximum = kMany});
+  visitor.number("minutes", config.minutes, {.minimum = 0});
+  visitor.number("continuous_share", config.continuous_share, {.minimum = 0, .maximum = 1});
+  visitor.number("bypass_share", config.bypass_share, {.minimum = 0, .maximum = 1});
+  visitor.number("code_noise", config.code_noise, {.minimum = 0, .maximum = 1});
+  visitor.integer("near_points", config.near_points, {.minimum = 0, .maximum = 1 << 20});
+  visitor.integer("volume_points", config.volume_points, {.minimum = 1, .maximum = 1 << 20});
+  visitor.number("near_deviation", config.near_deviation, {.minimum = 0, .maximum = 1});
+  visitor.integer("colour_points", config.colour_points, {.minimum = 1, .maximum = 1 << 20});
+  visitor.number("grid_loss_weight", config.grid_loss_weight, {.minimum = 0});
+  visitor.section("adamw", [&](ConfigVisitor& s) { optimizer::describe(s, config.adamw); });
+  visitor.section("schedule", [&](ConfigVisitor& s) { optimizer::describe(s, config.schedule); });
+  visitor.number("clip_norm", config.clip_norm, {.minimum = 1e-6});
+  visitor.choice("precision", config.precision, {"fp32", "bf16"});
+  visitor.integer("log_steps", config.log_steps, {.minimum = 1});
+  visitor.integer("evaluation_objects", config.evaluation_objects, {.minimum = 1, .maximum = 100000});
+}
+
+void validate(const ShapeTokenizerTrainingConfig& config) {
+  if (config.layout == "grid") tokenizers::validate(config.grid);
+  if (config.layout == "vecset") {
+    tokenizers::validate(config.vecset);
+    if (config.precision != "fp32")
+      fail(ErrorKind::usage,
+           "training a shape tokenizer: the vecset layout trains in fp32. Set precision: fp32");
+  }
+}
+
+namespace {
+
+constexpr double kCollapsedShare = 0.05;  // of the vocabulary in use: below, the codebook has collapsed
+constexpr int kStartBatches = 4;          // whose vectors seed the codebooks
+
+double elapsed_seconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+}
+
+ShapeSampleRecipe recipe_for(const ShapeTokenizerTrainingConfig& config,
+                             const tokenizers::ShapeTokenizer& tokenizer) {
+  ShapeSampleRecipe recipe;
+  recipe.input = tokenizer.required_input();
+  recipe.near_points = config.near_points;
+  recipe.volume_points = config.volume_points;
+  recipe.near_deviation = config.near_deviation;
+  recipe.colour_points = tokenizer.colour_code_count() > 0 ? config.colour_points : 0;
+  return recipe;
+}
+
+// How often each code was seen since the last report.
+class CodeUse {
+ public:
+  explicit CodeUse(std::int64_t vocabulary) : counts_(at::zeros({vocabulary}, at::kLong)) {}
+  void add(const Tensor& indices) { counts_ += at::bincount(indices.flatten(), {}, counts_.size(0)); }
+  double perplexity() const {
+    const Tensor p = counts_.to(at::kDouble) / counts_.sum().clamp_min(1).to(at::kDouble);
+    return std::exp(-(p * p.clamp_min(1e-30).log()).sum().item<double>());
+  }
+  double used() const { return counts_.gt(0).to(at::kDouble).mean().item<double>(); }
+  void clear() { counts_.zero_(); }
+
+ private:
+  Tensor counts_;
+};
+
+class Run {
+ public:
+  Run(const ShapeTokenizerTrainingConfig& config, const data::ObjectSource& train,
+      const std::filesystem::path& metrics)
+      : config_(config),
+        seed_(static_cast<std::uint64_t>(config.seed)),
+        training_(config.layout == "grid" ? make_grid_training(config) : make_vecset_training(config)),
+        optimizer_(training_->parameters(), config.adamw),
+        stream_(train, recipe_for(config, training_->tokenizer()), config.objects, config.batch, seed_),
+        use_(training_->tokenizer().geometry_vocabulary()),
+        metrics_(metrics) {}
+
+  std::int64_t train() {
+    const auto begin = std::chrono::steady_clock::now();
+    const bool timed = config_.minutes > 0;
+    constexpr std::int64_t kTicks = 1000;
+    Progress progress("shape tokenizer", timed ? kTicks : config_.steps, timed ? "‰" : "steps");
+    std::int64_t shown = 0, step = 0;
+    for (;; ++step) {
+      throw_if_interrupted();
+      const double seconds = elapsed_seconds(begin);
+      const double done = timed ? seconds / (60 * config_.minutes)
+                                : static_cast<double>(step) / static_cast<double>(config_.steps);
+      if (done >= 1) break;
+      one_step(step, done);
+      if (step % config_.log_steps == 0) report(step, done, seconds, progress);
+      const auto now = timed ? static_cast<std::int64_t>(done * kTicks) : step + 1;
+      progress.advance(now - shown);
+      shown = now;
+    }
+    return step;
+  }
+
+  const tokenizers::ShapeTokenizer& tokenizer() { return training_->tokenizer(); }
+
+ private:
+  void one_step(std::int64_t step, double done) {
+    const bool quantise = done >= config_.continuous_share;
+    CounterRng rng(seed_, hash_combine(hash_string("step"), static_cast<std::uint64_t>(step)));
+    const ShapeBatch batch = stream_.next(step);
+    if (quantise && !quantising_) start_quantisers(step, rng);
+    losses_ = training_->forward(batch, quantise, rng);
+    optimizer_.zero_gradients();
+    losses_.total.backward();
+    gradient_norm_ = optimizer::clip_gradients(training_->parameters(), config_.clip_norm);
+    if (!std::isfinite(gradient_norm_)) {
+      log_warning("step ", step, ": the gradient is not finite; the step is skipped");
+      return;
+    }
+    optimizer_.step(optimizer::learning_rate_at(config_.schedule, done));
+    if (!quantise) return;
+    training_->learn_codebooks(rng);
+    use_.add(losses_.indices);
+  }
+
+  void start_quantisers(std::int64_t step, CounterRng& rng) {
+    std::vector<ShapeBatch> batches;
+    for (int i = 0; i < kStartBatches; ++i) batches.push_back(stream_.next(step + i));
+    training_->start_quantisers(batches, rng);
+    quantising_ = true;
+    log_info("step ", step, ": codes are quantised from here on");
+  }
+
+  void report(std::int64_t step, double done, double seconds, Progress& progress) {
+    std::vector<std::pair<std::string, double>> numbers = {
+        {"step", static_cast<double>(step)}, {"seconds", seconds}, {"loss", losses_.total.item<double>()}};
+    numbers.insert(numbers.end(), losses_.measured.begin(), losses_.measured.end());
+    numbers.emplace_back("gradient_norm", gradient_norm_);
+    numbers.emplace_back("learning_rate", optimizer::learning_rate_at(config_.schedule, done));
+    std::string note = concat("loss ", std::round(losses_.total.item<double>() * 1e4) / 1e4);
+    for (const auto& [name, value] : losses_.measured)
+      if (name == "point_iou") note += concat(", IoU ", std::round(value * 1e3) / 1e3);
+    if (losses_.indices.defined()) {
+      const double used = use_.used(), perplexity = use_.perplexity();
+      numbers.emplace_back("code_perplexity", perplexity);
+      numbers.emplace_back("codes_used", used);
+      note += concat(", ", std::round(perplexity), " codes");
+      if (used < kCollapsedShare && step - last_warning_ > 10 * config_.log_steps) {
+        last_warning_ = step;
+        log_warning("the codebook has collapsed: ", std::round(used * 1000) / 10,
+                    " % of the codes are in use at step ", step,
+                    ". Lengthen continuous_share or lower schedule.peak_learning_rate");
+      }
+      use_.clear();
+    }
+    metrics_.write(numbers);
+    progress.set_note(note);
+  }
+
+  ShapeTokenizerTrainingConfig config_;
+  std::uint64_t seed_;
+  std::unique_ptr<ShapeLayoutTraining> training_;
+  optimizer::AdamW optimizer_;
+  ShapeSampleStream stream_;
+  CodeUse use_;
+  RunMetrics metrics_;
+  ShapeLosses losses_;
+  double gradient_norm_ = 0;
+  bool quantising_ = false;
+  std::int64_t last_warning_ = -1000000;
+};
+
+}  // namespace
+
+ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,
+                                                    const data::ObjectSource& train,
+                                                    const data::ObjectSource& held_out,
+                                                    const std::filesystem::path& output) {
+  validate(config);
+  const auto target = std::filesystem::absolute(output).lexically_normal();
+  const auto folder = target.has_filename() ? target : target.parent_path();
+  prepare_output_directory(folder.parent_path());
+  auto metrics = folder;
+  metrics += ".metrics.jsonl";
+  const auto begin = std::chrono::steady_clock::now();
+  ShapeTokenizerTrainingSummary summary;
+  {
+    Run run(config, train, metrics);
+    summary.steps = run.train();
+    summary.seconds = elapsed_seconds(begin);
+    run.tokenizer().save(folder);
+  }
+  std::error_code ignored;  // the tokenizer is whole; its log may stay beside it
+  std::filesystem::rename(metrics, folder / "metrics.jsonl", ignored);
+  const auto saved = tokenizers::load_shape_tokenizer(folder);
+  summary.report = evaluate_shape_tokenizer(*saved, held_out, config.evaluation_objects,
+                                            hash_combine(static_cast<std::uint64_t>(config.seed), 7));
+  return summary;
+}
+
+}  // namespace omni::training
