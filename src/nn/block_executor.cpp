@@ -1,0 +1,90 @@
+#include "omni/nn/block_executor.h"
+
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace omni::nn {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class PlainExecutor : public BlockExecutor {
+ public:
+  std::vector<Tensor> run(const BlockFunction& block, const std::vector<Tensor>& inputs) const override {
+    return block(inputs);
+  }
+};
+
+// A block and which of its inputs are defined: custom functions carry defined tensors only.
+struct HeldBlock : torch::CustomClassHolder {
+  BlockFunction block;
+  std::vector<bool> defined;
+
+  std::vector<Tensor> inputs(const std::vector<Tensor>& given) const {
+    std::vector<Tensor> all;
+    std::size_t next = 0;
+    for (const bool present : defined) all.push_back(present ? given[next++] : Tensor());
+    return all;
+  }
+};
+
+class RecomputeFunction : public torch::autograd::Function<RecomputeFunction> {
+ public:
+  static variable_list forward(AutogradContext* context, at::TensorList inputs,
+                               const c10::intrusive_ptr<HeldBlock>& held) {
+    context->save_for_backward(inputs.vec());
+    context->saved_data["block"] = c10::IValue::make_capsule(held);
+    context->set_materialize_grads(false);
+    return held->block(held->inputs(inputs.vec()));
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto capsule = context->saved_data["block"].toCapsule();
+    const auto& held = static_cast<const HeldBlock&>(*capsule);
+    variable_list inputs;
+    for (const Tensor& saved : context->get_saved_variables()) {
+      Tensor input = saved.detach();
+      if (saved.is_floating_point()) input.set_requires_grad(true);
+      inputs.push_back(input);
+    }
+    variable_list roots, root_gradients;
+    {
+      const at::AutoGradMode recording(true);
+      const std::vector<Tensor> outputs = held.block(held.inputs(inputs));
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        if (!gradients[i].defined() || !outputs[i].requires_grad()) continue;
+        roots.push_back(outputs[i]);
+        root_gradients.push_back(gradients[i]);
+      }
+    }
+    if (!roots.empty()) torch::autograd::backward(roots, root_gradients);
+    variable_list result;
+    for (const Tensor& input : inputs) result.push_back(input.grad());
+    result.emplace_back();
+    return result;
+  }
+};
+
+class RecomputeExecutor : public BlockExecutor {
+ public:
+  std::vector<Tensor> run(const BlockFunction& block, const std::vector<Tensor>& inputs) const override {
+    auto held = c10::make_intrusive<HeldBlock>();
+    held->block = block;
+    std::vector<Tensor> given;
+    for (const Tensor& input : inputs) {
+      held->defined.push_back(input.defined());
+      if (input.defined()) given.push_back(input);
+    }
+    return RecomputeFunction::apply(at::TensorList(given), held);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<BlockExecutor> make_plain_executor() { return std::make_unique<PlainExecutor>(); }
+std::unique_ptr<BlockExecutor> make_recompute_executor() { return std::make_unique<RecomputeExecutor>(); }
+
+}  // namespace omni::nn
