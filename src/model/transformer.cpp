@@ -1,0 +1,114 @@
+#include "omni/model/transformer.h"
+
+#include <cmath>
+
+#include "omni/core/error.h"
+#include "omni/core/random.h"
+#include "transformer_network.h"
+
+namespace omni::model {
+namespace {
+
+std::vector<RangeCodebook> codebooks_of(const Transformer::Network& network) {
+  std::vector<RangeCodebook> codebooks;
+  for (const auto& code : network.code_ranges) codebooks.push_back({code.range.name, code.codebook});
+  return codebooks;
+}
+
+// Copies every parameter that both have; matrices whose rows are tokens may have grown.
+void copy_parameters(const nn::ParameterStore& from, nn::ParameterStore& to) {
+  const c10::NoGradGuard guard;
+  for (const nn::Parameter& target : to.all()) {
+    const nn::Parameter* source = from.find(target.name);
+    if (!source) continue;
+    Tensor place = target.value;
+    if (place.size(0) > source->value.size(0)) place = place.narrow(0, 0, source->value.size(0));
+    place.copy_(source->value);
+  }
+}
+
+}  // namespace
+
+Transformer::Transformer(const TransformerConfig& config, const sequence::Vocabulary& vocabulary,
+                         const sequence::SequenceLayout& layout, std::uint64_t seed,
+                         const std::vector<RangeCodebook>& codebooks)
+    : network_(std::make_unique<Network>(config, vocabulary, layout, seed, codebooks)) {}
+
+Transformer::~Transformer() = default;
+
+const TransformerConfig& Transformer::config() const { return network_->config; }
+const sequence::Vocabulary& Transformer::vocabulary() const { return network_->vocabulary; }
+const sequence::SequenceLayout& Transformer::layout() const { return network_->layout; }
+nn::ParameterStore& Transformer::parameters() { return network_->parameters; }
+const nn::ParameterStore& Transformer::parameters() const { return network_->parameters; }
+
+void Transformer::set_activation_type(at::ScalarType type) {
+  ensure(type == at::kFloat || type == at::kBFloat16, "activations are fp32 or bf16");
+  network_->type = type;
+}
+
+at::ScalarType Transformer::activation_type() const { return network_->type; }
+
+void Transformer::to(at::Device device) { network_->parameters.to(device); }
+
+void Transformer::set_recompute(bool recompute) {
+  network_->executor = recompute ? nn::make_recompute_executor() : nn::make_plain_executor();
+}
+
+bool Transformer::has_codebooks() const { return !network_->code_ranges.empty(); }
+
+void Transformer::fold_codebooks() {
+  if (!has_codebooks() && !network_->config.codebook_embedding) return;
+  const c10::NoGradGuard guard;
+  TransformerConfig config = network_->config;
+  config.codebook_embedding = false;
+  auto folded = std::make_unique<Network>(config, network_->vocabulary, network_->layout, 0,
+                                          std::vector<RangeCodebook>{});
+  copy_parameters(network_->parameters, folded->parameters);
+  folded->embedding.copy_(network_->token_rows());
+  folded->type = network_->type;
+  network_ = std::move(folded);
+}
+
+std::vector<std::string> Transformer::token_row_parameters() const {
+  std::vector<std::string> names = {"embedding.weight"};
+  if (!network_->config.tied_embeddings) names.emplace_back("head.weight");
+  return names;
+}
+
+double Transformer::training_flops_per_token(double document_length) const {
+  double matrix_elements = 0;
+  for (const nn::Parameter& parameter : network_->parameters.all())
+    if (parameter.name.find("blocks") != std::string::npos && parameter.value.dim() == 2)
+      matrix_elements += static_cast<double>(parameter.value.numel());
+  const double attention = 2.0 *
+                           static_cast<double>(network_->config.block_count() * network_->config.width) *
+                           document_length / 2;
+  const double rows = static_cast<double>(network_->vocabulary.size() * network_->config.width) / 4;
+  return 6.0 * (matrix_elements + attention + rows);
+}
+
+std::unique_ptr<Transformer> grow_vocabulary(const Transformer& model, const sequence::Vocabulary& larger,
+                                             std::uint64_t seed, double noise) {
+  if (!larger.extends(model.vocabulary()))
+    fail(ErrorKind::usage, "growing the vocabulary: the new one does not start with the model's ranges");
+  auto grown = std::make_unique<Transformer>(model.config(), larger, model.layout(), seed,
+                                             codebooks_of(model.network()));
+  copy_parameters(model.parameters(), grown->parameters());
+  grown->set_activation_type(model.activation_type());
+  const c10::NoGradGuard guard;
+  const std::int64_t old_rows = model.vocabulary().size(), new_rows = larger.size() - old_rows;
+  for (const std::string& name : grown->token_row_parameters()) {
+    Tensor table = grown->parameters().find(name)->value;
+    const Tensor any = table[sequence::kAny];
+    const double deviation = noise * std::sqrt(any.to(at::kDouble).square().mean().item<double>());
+    CounterRng rng(seed, hash_string(name));
+    Tensor drawn = at::empty({new_rows, table.size(1)}, at::kFloat);
+    float* values = drawn.mutable_data_ptr<float>();
+    for (std::int64_t i = 0; i < drawn.numel(); ++i) values[i] = static_cast<float>(deviation * rng.normal());
+    table.narrow(0, old_rows, new_rows).copy_(any.unsqueeze(0) + drawn);
+  }
+  return grown;
+}
+
+}  // namespace omni::model

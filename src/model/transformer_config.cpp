@@ -1,0 +1,77 @@
+#include <cmath>
+#include <numeric>
+
+#include "omni/core/error.h"
+#include "omni/model/transformer.h"
+
+namespace omni::model {
+
+std::int64_t TransformerConfig::mlp_width() const {
+  const auto wanted =
+      static_cast<std::int64_t>(std::ceil(static_cast<double>(width) * mlp_multiplier - 1e-9));
+  return (wanted + 31) / 32 * 32;
+}
+
+void describe(ConfigVisitor& visitor, TransformerConfig& c) {
+  visitor.integer("width", c.width, {.minimum = 2, .maximum = 65536});
+  visitor.integer("streams", c.streams, {.minimum = 1, .maximum = 2});
+  visitor.integer("dual_blocks", c.dual_blocks, {.minimum = 0, .maximum = 1000});
+  visitor.integer("single_blocks", c.single_blocks, {.minimum = 0, .maximum = 1000});
+  visitor.choice("single_over", c.single_over, {"all", "generated"});
+  visitor.integer("heads", c.heads, {.minimum = 1, .maximum = 1024});
+  visitor.integer("key_value_heads", c.key_value_heads, {.minimum = 0, .maximum = 1024});
+  visitor.number("mlp_multiplier", c.mlp_multiplier, {.minimum = 0.1, .maximum = 32});
+  visitor.choice("norm", c.norm, {"rms", "layer"});
+  visitor.flag("norm_scale", c.norm_scale);
+  visitor.number("norm_epsilon", c.norm_epsilon, {.minimum = 0, .maximum = 1});
+  visitor.flag("bias", c.bias);
+  visitor.choice("rope", c.rope, {"half", "interleaved"});
+  visitor.number("rope_theta", c.rope_theta, {.minimum = 1});
+  visitor.integers("rope_split", c.rope_split, {.minimum = 0});
+  visitor.flag("query_key_norm", c.query_key_norm);
+  visitor.number("query_key_norm_epsilon", c.query_key_norm_epsilon, {.minimum = 0, .maximum = 1});
+  visitor.flag("tied_embeddings", c.tied_embeddings);
+  visitor.flag("slot_embedding", c.slot_embedding);
+  visitor.flag("codebook_embedding", c.codebook_embedding);
+  visitor.number("dropout", c.dropout, {.minimum = 0, .maximum = 0.9});
+  visitor.number("initial_deviation", c.initial_deviation, {.minimum = 1e-6, .maximum = 1});
+}
+
+void validate(const TransformerConfig& c) {
+  const auto require = [](bool good, const auto&... parts) {
+    if (!good) fail(ErrorKind::usage, "transformer config: ", parts...);
+  };
+  require(c.width % c.heads == 0, "width ", c.width, " is not a multiple of heads ", c.heads);
+  require(c.head_size() % 2 == 0, "the head size (width / heads) ", c.head_size(),
+          " must be even for rotary positions");
+  require(c.heads % c.stored_heads() == 0, "heads ", c.heads, " is not a multiple of key_value_heads ",
+          c.key_value_heads);
+  require(c.block_count() > 0, "there are no blocks; set single_blocks or dual_blocks");
+  if (c.streams == 1) {
+    require(c.dual_blocks == 0, "dual_blocks need streams: 2");
+    require(c.single_over == "all", "single_over: generated needs streams: 2");
+  } else {
+    require(c.dual_blocks > 0, "streams: 2 needs dual_blocks");
+  }
+  if (!c.rope_split.empty()) {
+    require(c.rope_split.size() == 3,
+            "rope_split lists three numbers: dimensions for offset, row and column");
+    for (const std::int64_t part : c.rope_split)
+      require(part % 2 == 0, "every part of rope_split must be even");
+    const auto total = std::accumulate(c.rope_split.begin(), c.rope_split.end(), std::int64_t{0});
+    require(total == c.head_size(), "rope_split adds up to ", total, ", but the head size is ",
+            c.head_size());
+  }
+}
+
+void check_task(const TransformerConfig& config, const sequence::Task& task) {
+  if (config.streams == 1 || config.single_over == "all") return;
+  for (const sequence::TaskSegment& segment : task.segments) {
+    if (segment.modality != sequence::Modality::text || !segment.loss) continue;
+    fail(ErrorKind::usage, "task '", task.name,
+         "' generates text, but single_over: generated leaves text without output. Set single_over: all, or "
+         "drop the task");
+  }
+}
+
+}  // namespace omni::model

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "omni/model/transformer.h"
+#include "omni/nn/block_executor.h"
+#include "omni/nn/decoder_block.h"
+
+namespace omni::model {
+
+using at::Tensor;
+
+// Where rows stand, in document order. Spans have one entry per row, document_starts one per document and the
+// total.
+struct RowPlaces {
+  std::span<const std::int32_t> offsets, rows, columns;
+  std::span<const std::uint8_t> streams;  // 0: text, 1: generated; ignored with one stream
+  std::span<const std::int64_t> document_starts;
+};
+
+// What the blocks need to know about a set of rows.
+struct RowPlan {
+  nn::StreamOrder order;
+  nn::AttentionPlan dual, single;
+  Tensor output_rows;  // [outputs] int64: the rows that the blocks give output for; undefined: all
+};
+
+// The layers of a Transformer.
+struct Transformer::Network {
+  struct CodeRange {
+    sequence::TokenRange range;
+    Tensor codebook;    // [range size, dimension], not trained
+    Tensor projection;  // [width, dimension]
+  };
+
+  TransformerConfig config;
+  sequence::Vocabulary vocabulary;
+  sequence::SequenceLayout layout;
+  nn::ParameterStore parameters;
+  nn::DecoderShape shape;
+  Tensor embedding;          // [vocabulary, width]
+  Tensor head;               // the same; undefined where tied
+  Tensor slots, next_slots;  // [slot_count() + 1, width], the last row for no slot; undefined without
+  Tensor final_norm;         // [width] or undefined
+  std::vector<CodeRange> code_ranges;
+  std::vector<nn::DecoderBlock> dual_blocks, single_blocks;
+  at::ScalarType type = at::kFloat;
+  std::unique_ptr<nn::BlockExecutor> executor = nn::make_plain_executor();
+
+  Network(const TransformerConfig& config, const sequence::Vocabulary& vocabulary,
+          const sequence::SequenceLayout& layout, std::uint64_t seed,
+          const std::vector<RangeCodebook>& codebooks);
+
+  std::int64_t slot_count() const { return layout.text_span() + layout.image_span() + layout.shape_span(); }
+  std::int32_t slot_row(sequence::Modality modality, std::int32_t slot) const;
+  std::int32_t no_slot() const { return static_cast<std::int32_t>(slot_count()); }
+  bool drops_text() const { return config.streams == 2 && config.single_over == "generated"; }
+
+  // Embedding and output rows of the whole vocabulary with the codebooks' share, [vocabulary, width] fp32.
+  Tensor token_rows() const;
+  Tensor head_rows(const Tensor& token_rows) const;
+  // tokens, slots, next_slots [N] int64 -> [N, width] fp32. slots may be undefined.
+  Tensor embed(const Tensor& token_rows, const Tensor& tokens, const Tensor& slots,
+               const Tensor& next_slots) const;
+
+  RowPlan plan(const RowPlaces& places) const;
+  // From embedded rows [N, width] fp32 in document order to normed outputs [outputs, width] in `type`.
+  Tensor run(const Tensor& embedded, const RowPlan& plan, bool training) const;
+};
+
+// The tokens of a packed sequence as index tensors.
+struct PackedRows {
+  Tensor tokens, slots, next_slots;
+  std::vector<std::uint8_t> streams;
+};
+PackedRows packed_rows(const Transformer::Network& network, const sequence::PackedSequence& sequence);
+RowPlan packed_plan(const Transformer::Network& network, const sequence::PackedSequence& sequence,
+                    const PackedRows& rows);
+
+Tensor index_tensor(const std::vector<std::int64_t>& values);
+
+}  // namespace omni::model
