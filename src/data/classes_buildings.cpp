@@ -31,7 +31,7 @@ ObjectClass house() {
               // A flattened log that rests on the walls.
               s.cylinder({0, h + 0.28f, 0}, w + 0.14f, d + 0.1f, 1, Axis::z).half.z = 0.32f;
             }
-            const float r = b.pick(3, {0.1f, 0.19f}), top = b.pick(3, {0.55f, 0.85f});
+            const float r = b.pick(3, {0.14f, 0.22f}), top = b.pick(3, {0.78f, 1.02f});
             s.box({side * w * 0.62f, h + top / 2, -0.1f}, {r, top / 2, r}, 1);
             s.box({0, 0.17f, d}, {0.15f, 0.17f, 0.1f}, 2);
           }};
@@ -53,7 +53,7 @@ ObjectClass tower() {
           .held_out_counts = {{"blocks", "three"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const int count = b[0] + 2;
-            const float h = b.pick(2, {0.26f, 0.4f, 0.58f}), gap = 0.2f, r = 0.55f;
+            const float h = b.pick(2, {0.26f, 0.38f, 0.52f}), gap = 0.24f, r = 0.55f;
             float y = 0, w = r;
             for (int i = 0; i < count; ++i) {
               w = r *
@@ -66,7 +66,7 @@ ObjectClass tower() {
             }
             y -= gap;
             if (b[4] == 0)
-              s.block_between(b.section(1), y, y + 0.2f, w + 0.14f, w + 0.14f, 1);
+              s.block_between(b.section(1), y, y + 0.24f, w + 0.14f, w + 0.14f, 1);
             else
               s.taper_between(b.section(1), y, y + 0.6f, w + 0.06f, w + 0.06f, 0, 1);
           }};
@@ -86,8 +86,8 @@ ObjectClass arch() {
           .features = {"{pillars thickness} {pillars form} pillars", "a {top} {1} top"},
           .held_out_attributes = {{"top", "pointed"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float h = b.pick(0, {0.5f, 0.9f, 1.35f}), w = b.pick(1, {0.42f, 0.75f});
-            const float t = b.pick(2, {0.12f, 0.22f}), d = 0.32f;
+            const float h = b.pick(0, {0.6f, 0.9f, 1.3f}), w = b.pick(1, {0.46f, 0.72f});
+            const float t = b.pick(2, {0.15f, 0.26f}), d = 0.32f;
             for (const float side : {-1.0f, 1.0f})
               s.block(b.section(3), {side * w, h / 2, 0}, {t, h / 2, t}, 0);
             const float reach = w + t + 0.08f;
@@ -116,7 +116,7 @@ ObjectClass stairs() {
       .held_out_counts = {{"steps", "four"}},
       .build = [](const Bins& b, SolidBuilder& s) {
         const int count = b[0] + 2;
-        const float w = b.pick(1, {0.3f, 0.62f}), h = b.pick(2, {0.75f, 1.3f}), t = b.pick(4, {0.09f, 0.2f});
+        const float w = b.pick(1, {0.36f, 0.6f}), h = b.pick(2, {0.75f, 1.3f}), t = b.pick(4, {0.09f, 0.2f});
         const float d = 1.3f, side = b[3] == 0 ? -1.0f : 1.0f;
         for (int i = 0; i < count; ++i) {
           // Each step runs on to the back, so no slab is thin.

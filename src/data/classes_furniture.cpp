@@ -18,10 +18,10 @@ ObjectClass table() {
           .held_out_attributes = {{"height", "mid-height"}},
           .held_out_counts = {{"legs", "three"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float h = b.pick(0, {0.35f, 0.7f, 1.2f}), w = b.pick(1, {0.5f, 0.75f, 1.05f});
-            const float leg = b.pick(4, {0.09f, 0.19f}), d = 0.55f;
+            const float h = b.pick(0, {0.5f, 0.75f, 1.05f}), w = b.pick(1, {0.55f, 0.74f, 0.98f});
+            const float leg = b.pick(4, {0.1f, 0.2f}), d = 0.58f;
             const float inset = b[2] == 0 ? 0.66f : 1.0f;
-            s.block_between(b.section(2), h, h + 0.18f, w, d, 0);
+            s.block_between(b.section(2), h, h + 0.3f, w, d, 0);
             s.legs(b[3] + 3, w * inset - leg, d * inset - leg, h, leg, 1);
           }};
 }
@@ -37,8 +37,8 @@ ObjectClass chair() {
           .features = {"a {seat form} seat", "a {back height} back", "{legs thickness} {1} legs"},
           .held_out_attributes = {{"back height", "high"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float h = b.pick(0, {0.3f, 0.6f, 1.0f}), w = b.pick(1, {0.36f, 0.52f, 0.72f});
-            const float back = b.pick(3, {0.35f, 0.9f}), leg = b.pick(4, {0.085f, 0.16f}), d = 0.45f;
+            const float h = b.pick(0, {0.38f, 0.62f, 0.92f}), w = b.pick(1, {0.36f, 0.52f, 0.72f});
+            const float back = b.pick(3, {0.45f, 0.78f}), leg = b.pick(4, {0.085f, 0.16f}), d = 0.45f;
             const float inset = b[2] == 0 ? 0.7f : 1.0f;
             s.block_between(b.section(2), h, h + 0.2f, w, d, 0);
             s.box({0, h + 0.1f + back / 2, -d + 0.1f}, {w, back / 2 + 0.1f, 0.1f}, 0);
@@ -60,7 +60,7 @@ ObjectClass stool() {
           .features = {"{legs} {legs thickness} {1} legs"},
           .held_out_attributes = {{"width", "wide"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float h = b.pick(0, {0.4f, 0.75f, 1.25f}), w = b.pick(1, {0.36f, 0.52f, 0.72f});
+            const float h = b.pick(0, {0.5f, 0.8f, 1.15f}), w = b.pick(1, {0.36f, 0.52f, 0.72f});
             const float leg = b.pick(4, {0.085f, 0.16f}), d = 0.4f;
             const float inset = b[2] == 0 ? 0.7f : 1.0f;
             s.block_between(b.section(2), h, h + 0.34f, w, d, 0);
@@ -82,8 +82,8 @@ ObjectClass bench() {
           .features = {"a {back height} back", "{armrests size} armrests", "{legs thickness} {1} legs"},
           .held_out_attributes = {{"length", "long"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float w = b.pick(0, {0.55f, 0.8f, 1.1f}), d = b.pick(1, {0.3f, 0.5f});
-            const float back = b.pick(2, {0.3f, 0.75f}), arm = b.pick(3, {0.2f, 0.45f}),
+            const float w = b.pick(0, {0.62f, 0.82f, 1.05f}), d = b.pick(1, {0.34f, 0.5f});
+            const float back = b.pick(2, {0.34f, 0.68f}), arm = b.pick(3, {0.2f, 0.45f}),
                         leg = b.pick(4, {0.1f, 0.22f});
             const float h = 0.45f;
             s.box({0, h + 0.1f, 0}, {w, 0.1f, d}, 0);

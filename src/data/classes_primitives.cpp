@@ -20,7 +20,7 @@ ObjectClass box() {
       .held_out_attributes = {{"width", "mid-width"}},
       .build = [](const Bins& b, SolidBuilder& s) {
         const float h = b.pick(0, {0.45f, 0.9f, 1.5f}), w = b.pick(1, {0.3f, 0.5f, 0.75f});
-        const float d = b.pick(2, {0.25f, 0.5f}), t = b.pick(3, {0.17f, 0.42f}), k = b.pick(4, {0.72f, 1.3f});
+        const float d = b.pick(2, {0.3f, 0.5f}), t = b.pick(3, {0.17f, 0.42f}), k = b.pick(4, {0.72f, 1.3f});
         s.block_between(Section::square, 0, t, w * k, d * k, 1);
         s.block_between(Section::square, t, t + h, w, d, 0);
       }};
@@ -38,7 +38,7 @@ ObjectClass ball() {
           .held_out_attributes = {{"base form", "square"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float half = b.pick(0, {0.42f, 0.65f, 0.92f}), belt = b.pick(1, {0.1f, 0.24f});
-            const float base = b.pick(3, {0.2f, 0.5f}), w = b.pick(4, {0.32f, 0.66f});
+            const float base = b.pick(3, {0.26f, 0.52f}), w = b.pick(4, {0.42f, 0.76f});
             s.block_between(b.section(2), 0, base, w, w, 1);
             const float y = base + half - 0.08f;
             s.ellipsoid({0, y, 0}, {0.65f, half, 0.65f}, 0);
@@ -60,8 +60,8 @@ ObjectClass cylinder() {
           .features = {"{width} {ends thickness} {1} ends"},
           .held_out_attributes = {{"ends thickness", "thick"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float half = b.pick(0, {0.3f, 0.55f, 0.85f}), t = b.pick(3, {0.09f, 0.2f});
-            const float r = 0.5f, end = b.pick(4, {0.38f, 0.66f}), inner = 0.2f;
+            const float half = b.pick(0, {0.35f, 0.55f, 0.82f}), t = b.pick(3, {0.09f, 0.2f});
+            const float r = 0.5f, end = b.pick(4, {0.4f, 0.66f}), inner = 0.2f;
             const Axis axis = b[1] == 0 ? Axis::y : Axis::x;
             const bool hollow = b[2] == 1;
             const auto disc = [&](float along, float radius, float half_length, int part) {
@@ -93,7 +93,7 @@ ObjectClass cone_like(std::string name, Section section, std::vector<AttributeVa
           .held_out_attributes = std::move(held_out),
           .build = [section](const Bins& b, SolidBuilder& s) {
             const float h = b.pick(0, {0.65f, 1.05f, 1.6f}), tip = b.pick(1, {0.0f, 0.5f});
-            const float t = b.pick(3, {0.17f, 0.42f}), w = b.pick(4, {0.42f, 0.8f}), r = 0.6f;
+            const float t = b.pick(3, {0.24f, 0.48f}), w = b.pick(4, {0.46f, 0.8f}), r = 0.6f;
             s.block_between(b.section(2), 0, t, w, w, 1);
             s.taper_between(section, t, t + h, r, r, tip, 0);
           }};

@@ -97,7 +97,7 @@ ObjectClass cake() {
           .held_out_counts = {{"tiers", "four"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const int count = b[0] + 2;
-            const float h = b.pick(2, {0.24f, 0.4f}), r = b.pick(3, {0.55f, 0.85f});
+            const float h = b.pick(2, {0.24f, 0.4f}), r = b.pick(3, {0.6f, 0.82f});
             float y = 0;
             for (int i = 0; i < count; ++i) {
               const float w = r * (1 - 0.68f * static_cast<float>(i) / static_cast<float>(count - 1) *

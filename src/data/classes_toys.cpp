@@ -43,7 +43,7 @@ ObjectClass hammer() {
           .features = {"a {head size} {head form} {peen} head", "a {handle thickness} {1} handle"},
           .held_out_attributes = {{"head form", "round"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float l = b.pick(0, {0.5f, 0.85f, 1.3f}), t = b.pick(1, {0.1f, 0.19f});
+            const float l = b.pick(0, {0.6f, 0.9f, 1.25f}), t = b.pick(1, {0.1f, 0.19f});
             const float h = b.pick(2, {0.2f, 0.32f});
             s.cylinder({0, l / 2, 0}, t, l / 2, 1);
             const float y = l + h - 0.04f;
@@ -76,8 +76,8 @@ ObjectClass dumbbell() {
           .features = {"{weights size} {weights form} weights", "a {bar thickness} {1} bar"},
           .held_out_attributes = {{"weights form", "square"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float half = b.pick(0, {0.4f, 0.65f, 0.95f}), t = b.pick(1, {0.1f, 0.2f});
-            const float r = b.pick(2, {0.32f, 0.5f});
+            const float half = b.pick(0, {0.62f, 0.8f, 1.02f}), t = b.pick(1, {0.12f, 0.24f});
+            const float r = b.pick(2, {0.34f, 0.5f});
             const bool upright = b[4] == 0;
             const Axis axis = upright ? Axis::y : Axis::x;
             s.cylinder({0, 0, 0}, t, half, 1, axis);

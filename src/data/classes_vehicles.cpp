@@ -59,11 +59,11 @@ ObjectClass truck() {
           .features = {"a {cargo height} {cargo form} {1} cargo box", "{wheels} {wheels size} {2} wheels"},
           .held_out_attributes = {{"cargo form", "round"}},
           .build = [](const Bins& b, SolidBuilder& s) {
-            const float l = b.pick(0, {0.42f, 0.7f, 1.0f}), h = b.pick(1, {0.25f, 0.44f}),
+            const float l = b.pick(0, {0.5f, 0.72f, 0.95f}), h = b.pick(1, {0.25f, 0.44f}),
                         r = b.pick(4, {0.17f, 0.29f});
-            const float w = 0.4f, floor = r * 0.9f, top = floor + 0.18f;
+            const float w = 0.4f, floor = r * 0.9f, top = floor + 0.22f;
             const float front = l + 0.58f;
-            s.box({(front - l) / 2, (floor + top) / 2, 0}, {(front + l) / 2, 0.09f, w}, 0);
+            s.box({(front - l) / 2, (floor + top) / 2, 0}, {(front + l) / 2, 0.11f, w}, 0);
             s.box({front - 0.22f, top + 0.28f, 0}, {0.22f, 0.28f, w}, 0);
             if (b[2] == 0) {
               Primitive& tank = s.cylinder({0, top + h, 0}, h, l, 1, Axis::x);
@@ -129,14 +129,14 @@ ObjectClass boat() {
           .build = [](const Bins& b, SolidBuilder& s) {
             const float l = b.pick(0, {0.65f, 0.9f, 1.2f}), w = b.pick(1, {0.3f, 0.52f}),
                         cabin = b.pick(2, {0.2f, 0.5f});
-            const float t = b.pick(4, {0.1f, 0.16f}), deck = 0.42f;
+            const float t = b.pick(4, {0.12f, 0.21f}), deck = 0.42f;
             s.taper_between(Section::square, 0, deck, l * 0.75f, w * 0.7f, 1 / 0.75f, 0);
             s.box({0, deck + 0.07f, 0}, {l, 0.1f, w * 0.95f}, 0);
             s.box({0, deck + 0.15f + cabin / 2, 0}, {l * 0.62f, cabin / 2, w * 0.65f}, 1);
             const int count = b[3] + 2;
             for (int i = 0; i < count; ++i) {
               const float x = l * 0.42f * (2 * static_cast<float>(i) / static_cast<float>(count - 1) - 1);
-              s.cylinder({x, deck + 0.3f + cabin, 0}, t, 0.22f, 0);
+              s.cylinder({x, deck + 0.45f + cabin, 0}, t, 0.4f, 0);
             }
           }};
 }

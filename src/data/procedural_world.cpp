@@ -14,7 +14,7 @@ namespace omni::data {
 namespace {
 
 // Raised by hand when a builder's dimensions change: the class table's words do not show that.
-constexpr std::uint64_t kWorldVersion = 1;
+constexpr std::uint64_t kWorldVersion = 2;
 
 std::vector<int> part_colours(const PartSpec& part) {
   if (!part.colours.empty()) return part.colours;
@@ -72,6 +72,17 @@ ProceduralClass describe_class(const ObjectClass& kind) {
   return info;
 }
 
+// Mesh health counts vertices at equal positions as one. Shrinking each primitive by a few
+// hundred-thousandths more than the one before keeps the corners of stacked primitives apart, so that
+// components stay separate.
+void separate_corners(std::vector<Primitive>& primitives) {
+  float scale = 1;
+  for (Primitive& p : primitives) {
+    p.half *= scale;
+    scale -= 3e-5f;
+  }
+}
+
 // Centres the bounding box and scales its longest side to 1.92; returns that side before, in the class's
 // unit.
 float normalise_primitives(std::vector<Primitive>& primitives) {
@@ -122,6 +133,7 @@ struct ProceduralWorld::State {
     SolidBuilder builder;
     const std::vector<int> bins = decode_bins(kind, address.geometry);
     kind.build(Bins(bins), builder);
+    separate_corners(builder.primitives());
     const float side = normalise_primitives(builder.primitives());
     if (longest != nullptr) *longest = side;
     return std::move(builder.primitives());

