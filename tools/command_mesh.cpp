@@ -1,0 +1,182 @@
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+#include "commands.h"
+#include "omni/core/error.h"
+#include "omni/core/log.h"
+#include "omni/core/parallel.h"
+#include "omni/geometry/mesh_field.h"
+#include "omni/geometry/mesh_files.h"
+#include "omni/geometry/mesh_health.h"
+#include "omni/geometry/renderer.h"
+#include "omni/geometry/shape_metrics.h"
+#include "omni/geometry/simplification.h"
+#include "omni/image/image.h"
+
+namespace omni::tools {
+namespace {
+
+using geometry::Mesh;
+
+constexpr int kUnhealthyExit = 1;
+constexpr int kUnreadableExit = 2;
+
+struct MeshArguments {
+  std::string input, output, target;
+  std::size_t faces = 0;
+  double floater_share = 0;
+  int views = 8;
+  int size = 256;
+  float elevation = 20;
+  bool grey = false;
+  std::size_t points = 8192;
+  int grid = 64;
+  std::uint64_t seed = 0;
+};
+
+void print_row(const char* name, const std::string& value) { std::printf("%-24s %s\n", name, value.c_str()); }
+
+std::string fixed(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+void print_health(const Mesh& mesh, const geometry::MeshHealth& health) {
+  const geometry::Vec3 extent = mesh.positions.empty() ? geometry::Vec3{} : mesh.bounds().extent();
+  print_row("triangles", std::to_string(health.triangles));
+  print_row("vertices", std::to_string(health.vertices));
+  print_row("components", std::to_string(health.components));
+  print_row("size", concat(extent.x, " x ", extent.y, " x ", extent.z));
+  print_row("area", concat(health.area));
+  print_row("volume", concat(health.volume));
+  print_row("boundary edges", std::to_string(health.boundary_edges));
+  print_row("non-manifold edges", std::to_string(health.non_manifold_edges));
+  print_row("misoriented edges", std::to_string(health.misoriented_edges));
+  print_row("non-manifold vertices", std::to_string(health.non_manifold_vertices));
+  print_row("degenerate triangles", std::to_string(health.degenerate_triangles));
+  print_row("closed", health.closed() ? "yes" : "no");
+  print_row("manifold", health.manifold() ? "yes" : "no");
+  print_row("healthy", health.closed() && health.manifold() ? "yes" : "no");
+}
+
+void check(const MeshArguments& arguments) {
+  geometry::MeshHealth health;
+  try {
+    const Mesh mesh = geometry::read_mesh(arguments.input);
+    health = geometry::inspect(mesh);
+    print_health(mesh, health);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::input && error.kind() != ErrorKind::io) throw;
+    std::cerr << "omni: " << error.what() << '\n';
+    throw CLI::RuntimeError(kUnreadableExit);
+  }
+  if (!health.closed() || !health.manifold()) throw CLI::RuntimeError(kUnhealthyExit);
+}
+
+void convert(const MeshArguments& arguments) {
+  geometry::write_mesh(arguments.output, geometry::read_mesh(arguments.input));
+}
+
+void simplify(const MeshArguments& arguments) {
+  Mesh mesh = geometry::read_mesh(arguments.input);
+  const std::size_t before = mesh.triangles.size();
+  if (arguments.floater_share > 0) mesh = geometry::remove_floaters(mesh, arguments.floater_share);
+  mesh = geometry::simplify(mesh, arguments.faces);
+  geometry::write_mesh(arguments.output, mesh);
+  std::printf("%zu -> %zu triangles\n", before, mesh.triangles.size());
+  if (mesh.triangles.size() > arguments.faces) {
+    log_warning(
+        "fewer collapses than asked for: more would break the surface, its borders or its colour seams");
+  }
+}
+
+void render(const MeshArguments& arguments) {
+  Mesh mesh = geometry::read_mesh(arguments.input);
+  geometry::normalise(mesh);
+  const geometry::Renderer renderer(mesh);
+  std::vector<image::Image> views(arguments.views);
+  parallel_for(arguments.views, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const geometry::Camera camera{.azimuth_degrees = 360.0f * float(i) / float(arguments.views),
+                                    .elevation_degrees = arguments.elevation};
+      views[i] = renderer.render(
+          camera, {.width = arguments.size, .height = arguments.size, .use_vertex_colours = !arguments.grey});
+    }
+  });
+  image::write_png(arguments.output, image::contact_sheet(views, std::min(arguments.views, 4)));
+}
+
+void compare(const MeshArguments& arguments) {
+  Mesh candidate = geometry::read_mesh(arguments.input);
+  Mesh target = geometry::read_mesh(arguments.target);
+  const auto surfaces =
+      geometry::compare_surfaces(candidate, target, arguments.points, CounterRng(arguments.seed));
+  geometry::normalise(candidate);
+  geometry::normalise(target);
+  const double iou =
+      geometry::volume_iou(geometry::MeshField(candidate), geometry::MeshField(target), arguments.grid);
+  print_row("CD-L1", fixed(surfaces.chamfer_l1, 5));
+  print_row("F-score at 1 %", fixed(surfaces.f_score_1, 4));
+  print_row("F-score at 2 %", fixed(surfaces.f_score_2, 4));
+  print_row("normal consistency", fixed(surfaces.normal_consistency, 4));
+  print_row("volume IoU", fixed(iou, 4));
+}
+
+CLI::App* add(CLI::App& parent, const char* name, const char* description,
+              const std::shared_ptr<MeshArguments>& arguments, void (*run)(const MeshArguments&)) {
+  CLI::App* command = parent.add_subcommand(name, description);
+  command->callback([arguments, run] { run(*arguments); });
+  return command;
+}
+
+}  // namespace
+
+void add_mesh_command(CLI::App& app) {
+  CLI::App* mesh = app.add_subcommand("mesh", "check, convert, simplify, render and compare mesh files");
+  mesh->require_subcommand(1);
+  const auto a = std::make_shared<MeshArguments>();
+
+  CLI::App* command = add(
+      *mesh, "check", "health report; exits 0 if closed and manifold, 1 if not, 2 if unreadable", a, check);
+  command->add_option("mesh", a->input, "GLB, glTF, OBJ, PLY, STL, ...")->required();
+
+  command = add(*mesh, "convert", "read one format, write another (.glb, .obj, .ply, .stl)", a, convert);
+  command->add_option("mesh", a->input, "input file")->required();
+  command->add_option("out", a->output, "output file; the extension chooses the format")->required();
+
+  command =
+      add(*mesh, "simplify", "collapse edges; closed manifold meshes stay closed and manifold", a, simplify);
+  command->add_option("mesh", a->input, "input file")->required();
+  command->add_option("out", a->output, "output file")->required();
+  command->add_option("--faces", a->faces, "triangles to keep")->required();
+  command
+      ->add_option("--floaters", a->floater_share,
+                   "first drop components below this share of the largest volume")
+      ->check(CLI::Range(0.0, 1.0));
+
+  command = add(*mesh, "render", "contact sheet of views around the mesh", a, render);
+  command->add_option("mesh", a->input, "input file")->required();
+  command->add_option("--out", a->output, "PNG file")->required();
+  command->add_option("--views", a->views, "views, evenly around")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("--size", a->size, "pixels a side")->check(CLI::Range(16, 2048))->capture_default_str();
+  command->add_option("--elevation", a->elevation, "degrees above the ground")->capture_default_str();
+  command->add_flag("--grey", a->grey, "grey material instead of the mesh's colours");
+
+  command = add(*mesh, "compare", "surface and volume distance after scaling both to a longest side of 1.92",
+                a, compare);
+  command->add_option("mesh", a->input, "candidate")->required();
+  command->add_option("target", a->target, "ground truth")->required();
+  command->add_option("--points", a->points, "surface samples on each")
+      ->check(CLI::Range(1, 10'000'000))
+      ->capture_default_str();
+  command->add_option("--grid", a->grid, "cells per axis for the volume")
+      ->check(CLI::Range(4, 512))
+      ->capture_default_str();
+  command->add_option("--seed", a->seed, "of the samples")->capture_default_str();
+}
+
+}  // namespace omni::tools
