@@ -1,0 +1,144 @@
+#include "omni/optimizer/adamw.h"
+
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "omni/core/error.h"
+
+namespace omni::optimizer {
+namespace {
+
+// The update rule of the paper in plain double arithmetic.
+struct Scalar {
+  double value, m = 0, v = 0;
+  void step(double gradient, double rate, const AdamWConfig& c, bool decayed, int t) {
+    if (decayed) value -= rate * c.weight_decay * value;
+    m = c.beta1 * m + (1 - c.beta1) * gradient;
+    v = c.beta2 * v + (1 - c.beta2) * gradient * gradient;
+    value -=
+        rate * (m / (1 - std::pow(c.beta1, t))) / (std::sqrt(v / (1 - std::pow(c.beta2, t))) + c.epsilon);
+  }
+};
+
+void set_gradients(nn::ParameterStore& store, double factor) {
+  for (const nn::Parameter& p : store.all()) {
+    at::Tensor value = p.value;
+    value.mutable_grad() = factor * at::linspace(-1, 1, p.value.numel()).view(p.value.sizes());
+  }
+}
+
+TEST(AdamW, FollowsThePapersRule) {
+  nn::ParameterStore store(1);
+  const at::Tensor matrix = store.add("layer.weight", {3, 4}, nn::Init::normal(1));
+  const at::Tensor bias = store.add("layer.bias", {4}, nn::Init::normal(1));
+  const at::Tensor table = store.add("embedding.weight", {5, 2}, nn::Init::normal(1));
+  const AdamWConfig config;
+  AdamW optimizer(store, config);
+  const auto scalar = [](const at::Tensor& t, int i) { return Scalar{t.flatten()[i].item<double>()}; };
+  Scalar a = scalar(matrix, 5), b = scalar(bias, 0), c = scalar(table, 3);
+  for (int t = 1; t <= 20; ++t) {
+    set_gradients(store, 0.1 * t);
+    const auto gradient = [](const at::Tensor& p, int i) { return p.grad().flatten()[i].item<double>(); };
+    a.step(gradient(matrix, 5), 0.01, config, true, t);
+    b.step(gradient(bias, 0), 0.01, config, false, t);
+    c.step(gradient(table, 3), 0.01, config, false, t);
+    optimizer.step(0.01);
+  }
+  EXPECT_NEAR(matrix.flatten()[5].item<double>(), a.value, 1e-5);
+  EXPECT_NEAR(bias[0].item<double>(), b.value, 1e-5);
+  EXPECT_NEAR(table.flatten()[3].item<double>(), c.value, 1e-5);
+}
+
+TEST(AdamW, RestrictedToRowsLeavesTheRestBitForBit) {
+  nn::ParameterStore store(1);
+  const at::Tensor table = store.add("embedding.weight", {6, 3}, nn::Init::normal(1));
+  const at::Tensor other = store.add("layer.weight", {3, 3}, nn::Init::normal(1));
+  const at::Tensor table_before = table.detach().clone(), other_before = other.detach().clone();
+  AdamW optimizer(store, {});
+  optimizer.restrict_to_rows({{"embedding.weight", {4, 2}}});
+  for (int t = 0; t < 3; ++t) {
+    set_gradients(store, 1);
+    optimizer.step(0.1);
+  }
+  EXPECT_TRUE(other.equal(other_before));
+  EXPECT_TRUE(table.narrow(0, 0, 4).equal(table_before.narrow(0, 0, 4)));
+  EXPECT_FALSE(table.narrow(0, 4, 2).equal(table_before.narrow(0, 4, 2)));
+  optimizer.restrict_to_rows({});
+  set_gradients(store, 1);
+  optimizer.step(0.1);
+  EXPECT_FALSE(other.equal(other_before));
+}
+
+TEST(AdamW, StateRoundTripsAndGrowsWithItsParameter) {
+  const std::filesystem::path path = testing::TempDir() + "adamw_state.safetensors";
+  const auto build = [](nn::ParameterStore& store, std::int64_t rows) {
+    store.add("embedding.weight", {rows, 3}, nn::Init::normal(1));
+    store.add("layer.weight", {3, 3}, nn::Init::normal(1));
+  };
+  nn::ParameterStore first(1), second(1), grown(1);
+  build(first, 4);
+  build(second, 4);
+  build(grown, 6);
+  AdamW a(first, {}), b(second, {}), c(grown, {});
+  for (int t = 0; t < 2; ++t) {
+    set_gradients(first, 1);
+    a.step(0.1);
+  }
+  std::vector<NamedTensorView> views;
+  const auto state = a.state();
+  for (const auto& [name, tensor] : state) views.push_back({name, nn::view_of(tensor)});
+  write_safetensors(path, views);
+  {
+    const c10::NoGradGuard guard;
+    for (std::size_t i = 0; i < 2; ++i) at::Tensor(second.all()[i].value).copy_(first.all()[i].value);
+  }
+  const SafetensorsFile file(path);
+  b.load_state(file);
+  EXPECT_EQ(b.steps_taken(), 2);
+  set_gradients(first, 2);
+  set_gradients(second, 2);
+  a.step(0.1);
+  b.step(0.1);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(first.all()[i].value.equal(second.all()[i].value));
+  c.load_state(file);
+  const at::Tensor moments = c.state()[0].second;
+  EXPECT_TRUE(moments.narrow(0, 0, 4).equal(nn::to_tensor(file.at("embedding.weight.first_moment"))));
+  EXPECT_EQ(moments.narrow(0, 4, 2).abs().sum().item<float>(), 0);
+  nn::ParameterStore smaller(1);
+  build(smaller, 3);
+  AdamW d(smaller, {});
+  EXPECT_THROW(d.load_state(file), Error);
+}
+
+TEST(Gradients, ClippingKeepsTheDirection) {
+  nn::ParameterStore store(1);
+  store.add("a", {3, 4}, nn::Init::normal(1));
+  store.add("b", {4}, nn::Init::normal(1));
+  set_gradients(store, 10);
+  const double norm = gradient_norm(store);
+  const at::Tensor before = store.all()[0].value.grad().clone();
+  EXPECT_DOUBLE_EQ(clip_gradients(store, 1.0), norm);
+  EXPECT_NEAR(gradient_norm(store), 1.0, 1e-5);
+  EXPECT_TRUE(at::allclose(store.all()[0].value.grad() * norm, before, 1e-4));
+  EXPECT_NEAR(clip_gradients(store, 5.0), 1.0, 1e-5);
+  EXPECT_NEAR(gradient_norm(store), 1.0, 1e-5);
+}
+
+TEST(ParameterAverage, FollowsTheFormulaAndSwapsBack) {
+  nn::ParameterStore store(1);
+  const at::Tensor p = store.add("a", {2}, nn::Init::ones());
+  ParameterAverage average(store, 0.9);
+  const c10::NoGradGuard guard;
+  at::Tensor(p).fill_(2);
+  average.update(store);
+  average.swap(store);
+  EXPECT_NEAR(p[0].item<float>(), 1.1f, 1e-6);
+  average.swap(store);
+  EXPECT_FLOAT_EQ(p[0].item<float>(), 2.0f);
+}
+
+}  // namespace
+}  // namespace omni::optimizer
