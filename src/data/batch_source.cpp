@@ -1,0 +1,300 @@
+#include "omni/data/batch_source.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "document_builder.h"
+#include "omni/core/error.h"
+#include "omni/core/log.h"
+#include "omni/core/random.h"
+#include "omni/data/edit_pairs.h"
+#include "omni/data/mixture.h"
+#include "omni/data/seeded_permutation.h"
+
+namespace omni::data {
+namespace {
+
+using sequence::Modality;
+
+void require(bool holds, std::string_view what) {
+  if (!holds) fail(ErrorKind::usage, "setting up the training batches: ", what, ".");
+}
+
+void check_options(const BatchOptions& options) {
+  const auto is_share = [](double value) { return value >= 0 && value <= 1; };
+  require(options.tokens_per_batch > 0 && options.tokens_per_batch <= (std::int64_t{1} << 30),
+          "tokens_per_batch must be at least 1");
+  require(options.batches_per_step > 0, "batches_per_step must be at least 1");
+  require(options.documents_per_batch >= 0, "documents_per_batch must not be negative");
+  require(options.mixture_unit == "documents" || options.mixture_unit == "tokens",
+          "the unit of the mixture is documents or tokens");
+  require(options.on_repeat == "error" || options.on_repeat == "reweight",
+          "what happens at the repeat cap is error or reweight");
+  require(is_share(options.complete_caption_share) && is_share(options.any_control_share),
+          "a share is outside 0 .. 1");
+}
+
+void check_sizes(const TokenDataset& dataset, const sequence::SequenceLayout& layout,
+                 const sequence::Vocabulary& vocabulary) {
+  const TokenShardInfo& info = dataset.info();
+  const auto matches = [&](std::string_view range, std::int32_t size) {
+    return !vocabulary.has(range) || size == 0 || vocabulary.range(range).size == size;
+  };
+  const auto reject = [&](std::string_view what) {
+    fail(ErrorKind::input, "matching the token shards of ", dataset.shards().front().name(),
+         " with the model: ", what, " other sizes. Tokenise the data with the model's tokenizers.");
+  };
+  if (!matches(sequence::kRangeText, info.text_vocabulary)) reject("the text tokens have");
+  if (!matches(sequence::kRangeImage, info.image_vocabulary) ||
+      (layout.image_grid_side > 0 && info.image_vocabulary > 0 &&
+       layout.image_grid_side != info.image_grid_side)) {
+    reject("the image codes have");
+  }
+  if (layout.geometry_lengths.empty() || info.geometry_vocabulary == 0) return;
+  if (!matches(sequence::kRangeGeometry, info.geometry_vocabulary) ||
+      layout.geometry_capacity() != info.geometry_codes) {
+    reject("the geometry codes have");
+  }
+  if (layout.colour_codes > 0 && info.colour_codes > 0 &&
+      (layout.colour_codes != info.colour_codes ||
+       !matches(sequence::kRangeColour, info.colour_vocabulary))) {
+    reject("the colour codes have");
+  }
+}
+
+void check_task_fits(const sequence::Task& task, const sequence::SequenceLayout& layout,
+                     const sequence::Vocabulary& vocabulary, const BatchOptions& options) {
+  sequence::check_task(task);
+  std::vector<Modality> modalities;
+  std::vector<sequence::SegmentPlan> plan;
+  for (const sequence::TaskSegment& segment : task.segments) {
+    modalities.push_back(segment.modality);
+    plan.push_back({.modality = segment.modality});
+    if (segment.view && !vocabulary.has(sequence::kRangeAzimuth)) {
+      fail(ErrorKind::usage, "setting up the task \"", task.name,
+           "\": it needs view tokens, which the vocabulary does not have yet. Append them, or take the task "
+           "without "
+           "@view.");
+    }
+  }
+  const sequence::GrammarWalker check(vocabulary, layout, plan);
+  const std::int64_t longest = layout.document_capacity(modalities);
+  if (longest > options.tokens_per_batch) {
+    fail(ErrorKind::usage, "setting up the task \"", task.name, "\": one document takes up to ", longest,
+         " tokens, but a batch holds ", options.tokens_per_batch, ". Raise the tokens per batch.");
+  }
+  if (sequence::is_editing_task(task) && !options.encode_text) {
+    fail(ErrorKind::usage, "setting up the task \"", task.name, "\": editing needs the text tokenizer.");
+  }
+}
+
+struct TaskState {
+  sequence::Task task;
+  std::shared_ptr<const std::vector<std::int64_t>> objects;
+  std::vector<EditPair> pairs;  // editing tasks: instead of objects
+  std::uint64_t seed = 0;
+  double tokens_mean = 1, tokens_variance = 0;
+
+  std::int64_t examples() const {
+    return static_cast<std::int64_t>(sequence::is_editing_task(task) ? pairs.size() : objects->size());
+  }
+};
+
+}  // namespace
+
+struct BatchSource::State {
+  std::shared_ptr<const TokenDataset> dataset;
+  sequence::SequenceLayout layout;
+  sequence::Vocabulary vocabulary;
+  BatchOptions options;
+  std::unique_ptr<DocumentBuilder> builder;
+  std::vector<TaskState> tasks;
+  std::vector<TaskSummary> summaries;
+  std::unique_ptr<MixtureSchedule> schedule;
+  std::int64_t documents_per_batch = 0;
+  double mean_tokens = 0;
+
+  std::vector<std::int64_t> eligible_objects(const sequence::Task& task) const;
+  void add_task(const WeightedTask& weighted,
+                std::map<std::string, std::shared_ptr<std::vector<std::int64_t>>>& known);
+  void measure(TaskState& task) const;
+  void mix(const std::vector<double>& weights);
+  void size_batches(const std::vector<double>& shares);
+  Example example(const TaskState& task, std::int64_t use) const;
+  sequence::Document document(std::int64_t number) const;
+};
+
+std::vector<std::int64_t> BatchSource::State::eligible_objects(const sequence::Task& task) const {
+  std::vector<std::int64_t> objects;
+  for (std::int64_t i = 0; i < dataset->size(); ++i) {
+    if (builder->serves(task, "target", i) && builder->serves(task, "before", i)) objects.push_back(i);
+  }
+  return objects;
+}
+
+void BatchSource::State::add_task(const WeightedTask& weighted,
+                                  std::map<std::string, std::shared_ptr<std::vector<std::int64_t>>>& known) {
+  check_task_fits(weighted.first, layout, vocabulary, options);
+  TaskState state{.task = weighted.first};
+  // Tasks that need the same of an object share their list.
+  std::array<int, sequence::kModalityCount> needs{};
+  for (const sequence::TaskSegment& segment : state.task.segments)
+    ++needs[static_cast<std::size_t>(segment.modality)];
+  const bool edit = sequence::is_editing_task(state.task);
+  const std::string key = edit ? state.task.name : concat(needs[0] > 0, needs[1], needs[2] > 0);
+  auto& objects = known[key];
+  if (!objects) objects = std::make_shared<std::vector<std::int64_t>>(eligible_objects(state.task));
+  state.objects = objects;
+  if (edit) state.pairs = find_edit_pairs(*dataset, *objects);
+  if (state.examples() == 0) {
+    fail(ErrorKind::usage, "setting up the task \"", state.task.name, "\": no object of the split \"",
+         split_name(options.split), "\" has what it needs",
+         edit ? ", or none differs from another in one attribute" : "",
+         ". Leave the task out, or tokenise data that has it.");
+  }
+  state.seed = hash_combine(options.seed, hash_string(state.task.name));
+  tasks.push_back(std::move(state));
+}
+
+Example BatchSource::State::example(const TaskState& task, std::int64_t use) const {
+  const auto count = static_cast<std::uint64_t>(task.examples());
+  const std::uint64_t epoch = static_cast<std::uint64_t>(use) / count;
+  const SeededPermutation order(count, hash_combine(task.seed, epoch));
+  const std::uint64_t index = order(static_cast<std::uint64_t>(use) % count);
+  if (!sequence::is_editing_task(task.task)) return {.object = (*task.objects)[index]};
+  const EditPair& pair = task.pairs[index];
+  return {.object = pair.after, .before = pair.before, .instruction = pair.instruction};
+}
+
+// Lengths differ by captions and drops only, so a few hundred documents tell their mean and variance.
+void BatchSource::State::measure(TaskState& task) const {
+  constexpr std::int64_t kSample = 256;
+  double sum = 0, squares = 0;
+  for (std::int64_t i = 0; i < kSample; ++i) {
+    const CounterRng rng(hash_combine(task.seed, hash_string("measure")), static_cast<std::uint64_t>(i));
+    const auto tokens =
+        static_cast<double>(sequence::token_count(builder->build(task.task, example(task, i), rng)));
+    sum += tokens;
+    squares += tokens * tokens;
+  }
+  task.tokens_mean = sum / kSample;
+  task.tokens_variance = std::max(0.0, squares / kSample - task.tokens_mean * task.tokens_mean);
+}
+
+void BatchSource::State::size_batches(const std::vector<double>& shares) {
+  double mean = 0, squares = 0;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    mean += shares[i] * tasks[i].tokens_mean;
+    squares += shares[i] * (tasks[i].tokens_variance + tasks[i].tokens_mean * tasks[i].tokens_mean);
+  }
+  const double deviation = std::sqrt(std::max(0.0, squares - mean * mean));
+  documents_per_batch = options.documents_per_batch;
+  if (documents_per_batch == 0) {
+    const auto capacity = static_cast<double>(options.tokens_per_batch);
+    auto count = static_cast<std::int64_t>(capacity / mean);
+    while (count > 1 &&
+           static_cast<double>(count) * mean + 2 * deviation * std::sqrt(static_cast<double>(count)) >
+               capacity) {
+      --count;
+    }
+    documents_per_batch = std::max<std::int64_t>(1, count);
+  }
+  mean_tokens = std::min(static_cast<double>(options.tokens_per_batch),
+                         mean * static_cast<double>(documents_per_batch));
+}
+
+// The number of documents depends on the shares, and the shares, through the repeat cap, on the number of
+// documents: two rounds settle both.
+void BatchSource::State::mix(const std::vector<double>& weights) {
+  std::vector<MixtureEntry> entries;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    entries.push_back({weights[i], tasks[i].tokens_mean, tasks[i].examples()});
+  }
+  MixtureOptions mixture{.weights_count_tokens = options.mixture_unit == "tokens",
+                         .temperature = options.mixture_temperature};
+  std::vector<double> shares = mixture_shares(entries, mixture);
+  size_batches(shares);
+  if (options.repeat_cap > 0 && options.total_steps > 0) {
+    mixture.repeat_cap = options.repeat_cap;
+    mixture.reweight = options.on_repeat == "reweight";
+    mixture.total_documents = static_cast<double>(options.total_steps) *
+                              static_cast<double>(options.batches_per_step * documents_per_batch);
+    shares = mixture_shares(entries, mixture);
+    size_batches(shares);
+  }
+  schedule = std::make_unique<MixtureSchedule>(shares, hash_combine(options.seed, hash_string("mixture")));
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    summaries.push_back({tasks[i].task.name, shares[i], tasks[i].examples(), tasks[i].tokens_mean});
+  }
+}
+
+sequence::Document BatchSource::State::document(std::int64_t number) const {
+  const MixtureSchedule::Draw draw = schedule->draw(number);
+  const TaskState& task = tasks[draw.task];
+  if (options.repeat_cap > 0 && options.on_repeat == "error" &&
+      static_cast<double>(draw.use / task.examples()) >= std::ceil(options.repeat_cap)) {
+    fail(ErrorKind::usage, "drawing a training batch: the task \"", task.task.name, "\" has shown its ",
+         task.examples(), " examples ", options.repeat_cap,
+         " times. Raise the repeat cap or lower the task's weight.");
+  }
+  const CounterRng rng(hash_combine(options.seed, hash_string("document")),
+                       static_cast<std::uint64_t>(number));
+  return builder->build(task.task, example(task, draw.use), rng);
+}
+
+BatchSource::BatchSource(std::shared_ptr<const TokenDataset> dataset, std::vector<WeightedTask> tasks,
+                         const sequence::SequenceLayout& layout, const sequence::Vocabulary& vocabulary,
+                         BatchOptions options) {
+  check_options(options);
+  sequence::check_layout(layout, vocabulary);
+  check_sizes(*dataset, layout, vocabulary);
+  auto state = std::make_unique<State>();
+  state->dataset = std::move(dataset);
+  state->layout = layout;
+  state->vocabulary = vocabulary;
+  state->options = std::move(options);
+  state->builder = std::make_unique<DocumentBuilder>(*state->dataset, state->layout,
+                                                     vocabulary.has(sequence::kRangeAzimuth), state->options);
+  std::map<std::string, std::shared_ptr<std::vector<std::int64_t>>> known;
+  std::vector<double> weights;
+  for (const WeightedTask& task : tasks) {
+    if (task.second == 0) continue;
+    state->add_task(task, known);
+    state->measure(state->tasks.back());
+    weights.push_back(task.second);
+  }
+  state->mix(weights);
+  state_ = std::move(state);
+}
+
+BatchSource::~BatchSource() = default;
+
+sequence::PackedSequence BatchSource::batch(std::int64_t step, std::int64_t micro_step) const {
+  ensure(step >= 0 && micro_step >= 0 && micro_step < state_->options.batches_per_step, "no batch ", step,
+         ".", micro_step);
+  const std::int64_t first =
+      (step * state_->options.batches_per_step + micro_step) * state_->documents_per_batch;
+  sequence::PackedSequence packed;
+  for (std::int64_t i = 0; i < state_->documents_per_batch; ++i) {
+    const sequence::Document document = state_->document(first + i);
+    if (packed.length() + sequence::token_count(document) > state_->options.tokens_per_batch) continue;
+    sequence::append_document(packed, document, state_->vocabulary, state_->layout);
+  }
+  return packed;
+}
+
+BatchSource::Draw BatchSource::draw(std::int64_t document) const {
+  const MixtureSchedule::Draw draw = state_->schedule->draw(document);
+  const TaskState& task = state_->tasks[draw.task];
+  const Example example = state_->example(task, draw.use);
+  return {draw.task, draw.use / task.examples(), example.object, example.before};
+}
+
+sequence::Document BatchSource::document(std::int64_t number) const { return state_->document(number); }
+const std::vector<BatchSource::TaskSummary>& BatchSource::tasks() const { return state_->summaries; }
+std::int64_t BatchSource::documents_per_batch() const { return state_->documents_per_batch; }
+double BatchSource::mean_tokens_per_batch() const { return state_->mean_tokens; }
+
+}  // namespace omni::data

@@ -1,0 +1,155 @@
+#include "document_builder.h"
+
+#include <algorithm>
+
+#include "omni/core/error.h"
+
+namespace omni::data {
+namespace {
+
+using sequence::Modality;
+
+std::int64_t image_segments(const sequence::Task& task, std::string_view source) {
+  return std::count_if(task.segments.begin(), task.segments.end(), [&](const sequence::TaskSegment& segment) {
+    return segment.modality == Modality::image && segment.source == source;
+  });
+}
+
+// The first `count` of a random order of 0 .. total - 1.
+std::vector<std::int64_t> draw_distinct(std::int64_t total, std::int64_t count, CounterRng& rng) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(total));
+  for (std::int64_t i = 0; i < total; ++i) order[static_cast<std::size_t>(i)] = i;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto other = i + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(total - i)));
+    std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(other)]);
+  }
+  order.resize(static_cast<std::size_t>(count));
+  return order;
+}
+
+}  // namespace
+
+DocumentBuilder::DocumentBuilder(const TokenDataset& dataset, const sequence::SequenceLayout& layout,
+                                 bool views, const BatchOptions& options)
+    : dataset_(dataset), layout_(layout), views_(views), options_(options) {}
+
+bool DocumentBuilder::any_caption_fits(TokenDataset::Place place) const {
+  for (std::int64_t i = 0; i < place.shard->caption_count(place.object); ++i) {
+    if (place.shard->caption_length(place.object, i) <= layout_.text_capacity) return true;
+  }
+  return false;
+}
+
+bool DocumentBuilder::serves(const sequence::Task& task, std::string_view source, std::int64_t object) const {
+  const TokenDataset::Place place = dataset_.at(object);
+  const TokenShardInfo& info = place.shard->info();
+  if (place.shard->split(place.object) != options_.split) return false;
+  if (image_segments(task, source) > (info.image_vocabulary > 0 ? info.views_per_object : 0)) return false;
+  const bool edit = sequence::is_editing_task(task);
+  for (const sequence::TaskSegment& segment : task.segments) {
+    if (segment.source != source) continue;
+    if (segment.modality == Modality::shape && info.geometry_vocabulary == 0) return false;
+    if (segment.modality == Modality::text && !edit && !any_caption_fits(place)) return false;
+  }
+  return true;
+}
+
+sequence::TextPayload DocumentBuilder::text(const Example& example, CounterRng& rng) const {
+  const bool want_complete = rng.chance(options_.complete_caption_share);
+  const std::uint64_t choice = rng.next_u64();
+  if (!example.instruction.empty()) {
+    std::vector<std::int32_t> tokens = options_.encode_text(example.instruction);
+    if (static_cast<std::int64_t>(tokens.size()) > layout_.text_capacity) {
+      fail(ErrorKind::usage, "drawing an editing document: the instruction \"", example.instruction,
+           "\" does not fit into ", layout_.text_capacity, " tokens. Raise text_capacity.");
+    }
+    return {std::move(tokens)};
+  }
+  const auto [shard, object] = dataset_.at(example.object);
+  std::vector<std::int64_t> wanted, fitting;
+  for (std::int64_t i = 0; i < shard->caption_count(object); ++i) {
+    if (shard->caption_length(object, i) > layout_.text_capacity) continue;
+    fitting.push_back(i);
+    if (shard->caption_complete(object, i) == want_complete) wanted.push_back(i);
+  }
+  const std::vector<std::int64_t>& pool = wanted.empty() ? fitting : wanted;
+  ensure(!pool.empty(), "an object without a caption that fits was drawn for a task with text");
+  return {shard->caption(object, pool[choice % pool.size()])};
+}
+
+sequence::ShapePayload DocumentBuilder::shape(std::int64_t object, CounterRng& rng) const {
+  const auto [shard, local] = dataset_.at(object);
+  sequence::ShapePayload shape;
+  if (!rng.chance(options_.any_control_share)) {
+    shape.size = shard->size_bin(local);
+    const std::array<std::int32_t, 3> box = shard->box_bins(local);
+    for (std::size_t axis = 0; axis < 3; ++axis) shape.box[axis] = box[axis];
+  }
+  shape.geometry = shard->geometry(local);
+  // Full length half of the time, else one of the shorter ones.
+  const std::vector<std::int64_t>& lengths = layout_.geometry_lengths;
+  const bool full = rng.chance(0.5);
+  const std::uint64_t choice = rng.next_u64();
+  if (!full && lengths.size() > 1) {
+    shape.geometry.resize(static_cast<std::size_t>(lengths[choice % (lengths.size() - 1)]));
+  }
+  if (layout_.colour_codes > 0) shape.colour = shard->colour(local);
+  return shape;
+}
+
+// One view index per segment (0 where it is no image): distinct for one object. An edit is shown from the
+// same side where both objects have such views.
+std::vector<std::int64_t> DocumentBuilder::draw_views(const sequence::Task& task, const Example& example,
+                                                      CounterRng& rng) const {
+  std::vector<std::int64_t> views(task.segments.size(), 0);
+  std::pair<std::int32_t, std::int32_t> seen{-1, -1};
+  for (const std::string_view source : {"before", "target"}) {
+    const std::int64_t count = image_segments(task, source);
+    if (count == 0) continue;
+    const auto [shard, object] = dataset_.at(source == "before" ? example.before : example.object);
+    std::vector<std::int64_t> drawn = draw_distinct(shard->info().views_per_object, count, rng);
+    if (source == "target" && seen.first >= 0 && count == 1) {
+      for (std::int64_t i = 0; i < shard->info().views_per_object; ++i) {
+        if (shard->view_bins(object, i) == seen) drawn[0] = i;
+      }
+    }
+    if (source == "before") seen = shard->view_bins(object, drawn[0]);
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < task.segments.size(); ++i) {
+      const sequence::TaskSegment& segment = task.segments[i];
+      if (segment.modality == Modality::image && segment.source == source) views[i] = drawn[next++];
+    }
+  }
+  return views;
+}
+
+sequence::Document DocumentBuilder::build(const sequence::Task& task, const Example& example,
+                                          CounterRng rng) const {
+  const std::vector<bool> drops = sequence::draw_drops(task, rng);
+  const std::vector<std::int64_t> views = draw_views(task, example, rng);
+  sequence::Document document;
+  for (std::size_t i = 0; i < task.segments.size(); ++i) {
+    const sequence::TaskSegment& wanted = task.segments[i];
+    const std::int64_t object = wanted.source == "before" ? example.before : example.object;
+    sequence::Segment segment{.carries_loss = wanted.loss, .dropped = drops[i]};
+    if (wanted.modality == Modality::text) {
+      segment.payload = text(example, rng);
+    } else if (wanted.modality == Modality::image) {
+      const TokenDataset::Place place = dataset_.at(object);
+      TokenObject::View view = place.shard->view(place.object, views[i]);
+      sequence::ImagePayload image{.codes = std::move(view.codes)};
+      const bool any = rng.chance(options_.any_control_share);
+      if (wanted.view && views_ && !any) {
+        image.azimuth = view.azimuth;
+        image.elevation = view.elevation;
+      }
+      segment.payload = std::move(image);
+    } else {
+      segment.payload = shape(object, rng);
+    }
+    document.segments.push_back(std::move(segment));
+  }
+  return document;
+}
+
+}  // namespace omni::data

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "omni/core/random.h"
+#include "omni/data/batch_source.h"
+#include "omni/data/token_dataset.h"
+#include "omni/sequence/task.h"
+
+namespace omni::data {
+
+// The objects that a document shows. `instruction` is the text of an edit.
+struct Example {
+  std::int64_t object = 0;
+  std::int64_t before = -1;
+  std::string instruction;
+};
+
+// Fills a task's segments from an example. Stateless; every random choice comes from the given generator.
+class DocumentBuilder {
+ public:
+  DocumentBuilder(const TokenDataset& dataset, const sequence::SequenceLayout& layout, bool views,
+                  const BatchOptions& options);
+
+  // Whether the object has what the task's segments of this source need.
+  bool serves(const sequence::Task& task, std::string_view source, std::int64_t object) const;
+  sequence::Document build(const sequence::Task& task, const Example& example, CounterRng rng) const;
+
+ private:
+  sequence::TextPayload text(const Example& example, CounterRng& rng) const;
+  sequence::ShapePayload shape(std::int64_t object, CounterRng& rng) const;
+  std::vector<std::int64_t> draw_views(const sequence::Task& task, const Example& example,
+                                       CounterRng& rng) const;
+  bool any_caption_fits(TokenDataset::Place place) const;
+
+  const TokenDataset& dataset_;
+  const sequence::SequenceLayout& layout_;
+  bool views_;
+  const BatchOptions& options_;
+};
+
+}  // namespace omni::data

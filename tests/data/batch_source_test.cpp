@@ -1,0 +1,309 @@
+#include "omni/data/batch_source.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "omni/core/error.h"
+#include "omni/data/edit_pairs.h"
+#include "omni/data/prefetch_loader.h"
+#include "temporary_directory.h"
+#include "token_fixtures.h"
+
+namespace omni::data {
+namespace {
+
+using namespace testing;
+using sequence::Modality;
+
+class BatchSourceTest : public ::testing::Test {
+ protected:
+  static std::vector<BatchSource::WeightedTask> tasks() {
+    return {{sequence::built_in_task("text->shape"), 5},
+            {sequence::built_in_task("text->image"), 2},
+            {sequence::built_in_task("image@view->image@view"), 1},
+            {sequence::built_in_task("text->image->shape->image@view"), 2}};
+  }
+  static BatchOptions options() { return {.seed = 3, .tokens_per_batch = 400, .batches_per_step = 2}; }
+  BatchSource source(BatchOptions options, std::vector<BatchSource::WeightedTask> tasks) const {
+    return BatchSource(dataset_, std::move(tasks), small_layout(), small_vocabulary(), std::move(options));
+  }
+
+  test::TemporaryDirectory folder_;
+  std::shared_ptr<const TokenDataset> dataset_ = make_dataset(folder_.path(), 60);
+};
+
+TEST_F(BatchSourceTest, ABatchIsAFunctionOfStepAndMicroStep) {
+  const BatchSource a = source(options(), tasks()), b = source(options(), tasks());
+  std::vector<sequence::PackedSequence> forward;
+  for (std::int64_t i = 0; i < 20; ++i) forward.push_back(a.batch(i / 2, i % 2));
+  for (std::int64_t i = 19; i >= 0; --i)
+    EXPECT_EQ(b.batch(i / 2, i % 2), forward[static_cast<std::size_t>(i)]);
+  std::atomic<int> differences = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (std::int64_t i = t; i < 20; i += 2) {
+        if (!(a.batch(i / 2, i % 2) == forward[static_cast<std::size_t>(i)])) ++differences;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(differences, 0);
+  EXPECT_NE(forward[0], forward[1]);
+  BatchOptions other = options();
+  other.seed = 4;
+  EXPECT_NE(source(other, tasks()).batch(0, 0), forward[0]);
+}
+
+TEST_F(BatchSourceTest, BatchesStayWithinTheirTokensAndNearlyFillThem) {
+  const BatchSource batches = source(options(), tasks());
+  double total = 0;
+  std::int64_t documents = 0;
+  for (std::int64_t step = 0; step < 200; ++step) {
+    const auto batch = batches.batch(step, 1);
+    EXPECT_LE(batch.length(), 400);
+    total += static_cast<double>(batch.length());
+    documents += batch.document_count();
+  }
+  EXPECT_NEAR(total / 200, batches.mean_tokens_per_batch(), 0.05 * 400);
+  EXPECT_GT(static_cast<double>(documents), 0.97 * 200 * static_cast<double>(batches.documents_per_batch()));
+}
+
+TEST_F(BatchSourceTest, NoExampleRepeatsWithinAnEpoch) {
+  const BatchSource batches = source(options(), tasks());
+  std::map<std::size_t, std::multiset<std::int64_t>> seen;
+  for (std::int64_t n = 0; n < 2000; ++n) {
+    const auto draw = batches.draw(n);
+    auto& objects = seen[draw.task];
+    EXPECT_EQ(static_cast<std::int64_t>(objects.count(draw.object)), draw.epoch);
+    objects.insert(draw.object);
+  }
+  for (const auto& [task, objects] : seen) {
+    // 48 of the 60 objects are in the training split.
+    EXPECT_EQ(batches.tasks()[task].examples, 48);
+    if (objects.size() >= 48) {
+      EXPECT_EQ(std::set<std::int64_t>(objects.begin(), objects.end()).size(), 48u);
+    }
+    for (const std::int64_t object : objects) {
+      const auto place = dataset_->at(object);
+      EXPECT_EQ(place.shard->split(place.object), Split::train);
+    }
+  }
+}
+
+TEST_F(BatchSourceTest, MixtureSharesHold) {
+  const BatchSource batches = source(options(), tasks());
+  std::vector<double> counts(4, 0);
+  constexpr int n = 1000;
+  for (std::int64_t i = 0; i < n; ++i) ++counts[batches.draw(i).task];
+  const double shares[] = {0.5, 0.2, 0.1, 0.2};
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_NEAR(counts[i], n * shares[i], 5 * std::sqrt(n * shares[i] * (1 - shares[i])));
+  }
+}
+
+TEST_F(BatchSourceTest, TokenUnitGivesEqualTokens) {
+  BatchOptions by_tokens = options();
+  by_tokens.mixture_unit = "tokens";
+  const BatchSource batches = source(by_tokens, {tasks()[0], tasks()[3]});
+  std::vector<double> tokens(2, 0);
+  for (std::int64_t i = 0; i < 4096; ++i) {
+    tokens[batches.draw(i).task] += static_cast<double>(sequence::token_count(batches.document(i)));
+  }
+  EXPECT_NEAR(tokens[0] / tokens[1], 5.0 / 2.0, 0.1);
+}
+
+TEST_F(BatchSourceTest, DocumentsShowTheirObject) {
+  const BatchSource batches = source(options(), tasks());
+  std::set<std::size_t> lengths;
+  for (std::int64_t n = 0; n < 600; ++n) {
+    const auto draw = batches.draw(n);
+    const auto place = dataset_->at(draw.object);
+    const TokenObject object = place.shard->object(place.object);
+    std::set<std::vector<std::int32_t>> images;
+    const auto document = batches.document(n);
+    for (const sequence::Segment& segment : document.segments) {
+      if (const auto* text = std::get_if<sequence::TextPayload>(&segment.payload)) {
+        EXPECT_TRUE(std::any_of(object.captions.begin(), object.captions.end(),
+                                [&](const auto& caption) { return caption.tokens == text->tokens; }));
+        EXPECT_LE(text->tokens.size(), 12u);
+      } else if (const auto* image = std::get_if<sequence::ImagePayload>(&segment.payload)) {
+        EXPECT_TRUE(images.insert(image->codes).second) << "two segments show the same view";
+        const auto view = std::find_if(object.views.begin(), object.views.end(),
+                                       [&](const auto& v) { return v.codes == image->codes; });
+        ASSERT_NE(view, object.views.end());
+        EXPECT_EQ(image->azimuth.has_value(), image->elevation.has_value());
+        if (image->azimuth) EXPECT_EQ(*image->azimuth, view->azimuth);
+        if (image->elevation) EXPECT_EQ(*image->elevation, view->elevation);
+      } else if (const auto* shape = std::get_if<sequence::ShapePayload>(&segment.payload)) {
+        lengths.insert(shape->geometry.size());
+        EXPECT_TRUE(std::equal(shape->geometry.begin(), shape->geometry.end(), object.geometry.begin()));
+        EXPECT_EQ(shape->colour, object.colour);
+        if (shape->size) {
+          EXPECT_EQ(*shape->size, object.size);
+          EXPECT_EQ(shape->box[1], object.box[1]);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(lengths, (std::set<std::size_t>{4, 8}));
+}
+
+TEST_F(BatchSourceTest, CompleteCaptionsFollowTheirShare) {
+  BatchOptions all_complete = options();
+  all_complete.complete_caption_share = 1;
+  const BatchSource batches = source(all_complete, {tasks()[0]});
+  for (std::int64_t n = 0; n < 200; ++n) {
+    const auto place = dataset_->at(batches.draw(n).object);
+    const TokenObject object = place.shard->object(place.object);
+    const auto document = batches.document(n);
+    const auto& text = std::get<sequence::TextPayload>(document.segments[0].payload);
+    bool offered = false, chosen = false;
+    for (const auto& caption : object.captions) {
+      const bool fits = caption.complete && caption.tokens.size() <= 12;
+      offered = offered || fits;
+      chosen = chosen || (fits && caption.tokens == text.tokens);
+    }
+    EXPECT_EQ(chosen, offered);
+  }
+}
+
+TEST_F(BatchSourceTest, RejectsWhatCannotBeServed) {
+  const auto kind_of = [&](auto body) {
+    try {
+      body();
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    ADD_FAILURE() << "nothing was thrown";
+    return ErrorKind::internal;
+  };
+  EXPECT_EQ(kind_of([&] { source(options(), {}); }), ErrorKind::usage);
+  EXPECT_EQ(kind_of([&] {
+              source(options(), {{sequence::built_in_task("image@view*4->shape"), 1}});
+            }),
+            ErrorKind::usage);
+  EXPECT_EQ(kind_of([&] {
+              source(options(), {{sequence::built_in_task("shape+text->shape"), 1}});
+            }),
+            ErrorKind::usage);
+  EXPECT_EQ(kind_of([&] {
+              BatchOptions small = options();
+              small.tokens_per_batch = 20;
+              source(small, tasks());
+            }),
+            ErrorKind::usage);
+  EXPECT_EQ(
+      kind_of([&] { BatchSource(dataset_, tasks(), small_layout(), small_vocabulary(false), options()); }),
+      ErrorKind::usage);
+  auto other =
+      sequence::make_vocabulary({.text = 301, .image = 40000, .geometry = 512, .colour = 32, .views = true});
+  EXPECT_EQ(kind_of([&] { BatchSource(dataset_, tasks(), small_layout(), other, options()); }),
+            ErrorKind::input);
+  auto layout = small_layout();
+  layout.image_grid_side = 3;
+  EXPECT_EQ(kind_of([&] { BatchSource(dataset_, tasks(), layout, small_vocabulary(), options()); }),
+            ErrorKind::input);
+}
+
+TEST_F(BatchSourceTest, TheRepeatCapActs) {
+  BatchOptions capped = options();
+  capped.repeat_cap = 2;
+  const BatchSource unknown_length = source(capped, {tasks()[0]});
+  EXPECT_NO_THROW(unknown_length.document(95));
+  EXPECT_THROW(unknown_length.document(96), Error);  // 48 examples, shown twice
+  capped.total_steps = 1000;
+  EXPECT_THROW(source(capped, {tasks()[0]}), Error);
+  capped.total_steps = 2;
+  EXPECT_NO_THROW(source(capped, {tasks()[0]}));
+}
+
+TEST_F(BatchSourceTest, EditsJoinObjectsThatDifferInOneAttribute) {
+  BatchOptions edit = options();
+  edit.encode_text = [](std::string_view text) {
+    std::vector<std::int32_t> tokens;
+    for (std::size_t i = 0; i < std::min<std::size_t>(text.size(), 12); ++i) {
+      tokens.push_back(static_cast<unsigned char>(text[i]));
+    }
+    return tokens;
+  };
+  const BatchSource batches = source(edit, {{sequence::built_in_task("shape+text->shape"), 1},
+                                            {sequence::built_in_task("image+text->image"), 1}});
+  EXPECT_GT(batches.tasks()[0].examples, 10);
+  for (std::int64_t n = 0; n < 200; ++n) {
+    const auto draw = batches.draw(n);
+    const auto before = dataset_->at(draw.before), after = dataset_->at(draw.object);
+    EXPECT_EQ(before.shard->class_name(before.object), after.shard->class_name(after.object));
+    const auto a = before.shard->attributes(before.object), b = after.shard->attributes(after.object);
+    int differences = 0;
+    for (const auto& [name, value] : a) differences += b.at(name) != value;
+    EXPECT_EQ(differences, 1);
+    const auto document = batches.document(n);
+    if (const auto* image = std::get_if<sequence::ImagePayload>(&document.segments[0].payload)) {
+      const auto& target = std::get<sequence::ImagePayload>(document.segments[2].payload);
+      int side = -1, target_side = -2;
+      for (int v = 0; v < 3; ++v) {
+        if (before.shard->view(before.object, v).codes == image->codes) side = v;
+        if (after.shard->view(after.object, v).codes == target.codes) target_side = v;
+      }
+      if (before.shard->view_bins(before.object, side) == after.shard->view_bins(after.object, side)) {
+        EXPECT_EQ(side, target_side);
+      }
+    }
+  }
+}
+
+TEST(EditInstruction, NamesTheChange) {
+  EXPECT_EQ(edit_instruction("colour", "green"), "make it green");
+  EXPECT_EQ(edit_instruction("seat_colour", "green"), "make the seat green");
+  EXPECT_EQ(edit_instruction("legs", "four"), "change the legs to four");
+}
+
+TEST_F(BatchSourceTest, ThePrefetchLoaderGivesTheSameBatchesInOrder) {
+  const BatchSource batches = source(options(), tasks());
+  PrefetchLoader loader([&](std::int64_t i) { return batches.batch(i / 2, i % 2); }, 4, 24, 3);
+  for (std::int64_t i = 4; i < 24; ++i) {
+    const auto batch = loader.next();
+    ASSERT_TRUE(batch.has_value());
+    EXPECT_EQ(*batch, batches.batch(i / 2, i % 2));
+  }
+  EXPECT_FALSE(loader.next().has_value());
+  EXPECT_FALSE(loader.next().has_value());
+}
+
+TEST(PrefetchLoader, PassesOnExceptionsAfterTheBatchesBeforeThem) {
+  PrefetchLoader loader(
+      [](std::int64_t i) -> sequence::PackedSequence {
+        if (i == 2) fail(ErrorKind::input, "broken");
+        return {};
+      },
+      0, 10, 2);
+  EXPECT_TRUE(loader.next().has_value());
+  EXPECT_TRUE(loader.next().has_value());
+  EXPECT_THROW(loader.next(), Error);
+  EXPECT_THROW(loader.next(), Error);
+}
+
+TEST(PrefetchLoader, StaysWithinItsDepthAndStopsWhenDestroyed) {
+  std::atomic<std::int64_t> produced = 0;
+  {
+    PrefetchLoader loader(
+        [&](std::int64_t) {
+          ++produced;
+          return sequence::PackedSequence{};
+        },
+        0, 1'000'000'000, 3);
+    loader.next();
+    loader.next();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_LE(produced, 5);
+  }
+  EXPECT_LE(produced, 5);
+}
+
+}  // namespace
+}  // namespace omni::data
