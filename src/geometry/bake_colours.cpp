@@ -25,7 +25,9 @@ Corner middle(const Corner& a, const Corner& b) {
           {(a.coordinate.u + b.coordinate.u) * 0.5f, (a.coordinate.v + b.coordinate.v) * 0.5f}};
 }
 
-float clamped_srgb(float linear) { return image::linear_to_srgb(linear > 0 ? std::min(linear, 1.0f) : 0.0f); }
+float clamped_srgb(float linear) {
+  return linear >= 1 ? 1.0f : linear > 0 ? image::linear_to_srgb(linear) : 0.0f;
+}
 
 Vec3 to_srgb(Vec3 linear) { return {clamped_srgb(linear.x), clamped_srgb(linear.y), clamped_srgb(linear.z)}; }
 

@@ -71,7 +71,6 @@ void append(Mesh& target, const Mesh& source) {
     target.normals.insert(target.normals.end(), source.normals.begin(), source.normals.end());
   }
   target.positions.insert(target.positions.end(), source.positions.begin(), source.positions.end());
-  target.triangles.reserve(target.triangles.size() + source.triangles.size());
   const auto offset = std::uint32_t(before);
   for (const auto& t : source.triangles)
     target.triangles.push_back({t[0] + offset, t[1] + offset, t[2] + offset});

@@ -13,7 +13,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMostTriangles = 20'000'000;  // nodes may repeat a mesh without end
+// Nodes may repeat a mesh without end.
+constexpr std::size_t kMostTriangles = 10'000'000, kMostVertices = 20'000'000;
 
 [[noreturn]] void refuse(const GltfDocument& document, const std::string& reason) {
   fail(ErrorKind::input, "cannot read mesh ", document.name(), ": ", reason, ".");
@@ -250,6 +251,8 @@ class SceneReader {
     primitive.positions = to_vectors(attribute(*attributes, "POSITION", 0, 3, 3, components), 3);
     const std::size_t vertices = primitive.positions.size();
     if (vertices == 0) return;
+    if (result_.positions.size() + vertices > kMostVertices)
+      refuse(document_, concat("it has more than ", kMostVertices, " vertices; simplify it first"));
     primitive.normals = to_vectors(attribute(*attributes, "NORMAL", vertices, 3, 3, components), 3);
     if (const auto colours = attribute(*attributes, "COLOR_0", vertices, 3, 4, components); !colours.empty())
       primitive.linear_colours = to_vectors(colours, components);

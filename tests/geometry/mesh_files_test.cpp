@@ -1,0 +1,265 @@
+#include "omni/geometry/mesh_files.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "coloured_shapes.h"
+#include "mesh_formats.h"
+#include "omni/core/files.h"
+#include "omni/image/image.h"
+#include "temporary_directory.h"
+
+namespace omni::geometry {
+namespace {
+
+using testing::input_error;
+using testing::painted_sphere;
+using testing::to_bytes;
+
+double largest_difference(const std::vector<Vec3>& a, const std::vector<Vec3>& b) {
+  if (a.size() != b.size()) return INFINITY;
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    for (std::size_t c = 0; c < 3; ++c) worst = std::max(worst, double(std::abs(a[i][c] - b[i][c])));
+  return worst;
+}
+
+Mesh round_trip(const Mesh& mesh, const std::string& file) {
+  const test::TemporaryDirectory folder;
+  write_mesh(folder / file, mesh);
+  return read_mesh(folder / file);
+}
+
+// Triangles as corner positions: what stays where a format does not keep the vertices.
+std::vector<Vec3> corners(const Mesh& mesh) {
+  std::vector<Vec3> result;
+  for (const auto& t : mesh.triangles)
+    for (const std::uint32_t i : t) result.push_back(mesh.positions[i]);
+  return result;
+}
+
+TEST(MeshRoundTrip, GlbKeepsEverything) {
+  const Mesh mesh = painted_sphere();
+  const Mesh back = round_trip(mesh, "mesh.glb");
+  EXPECT_EQ(back.positions, mesh.positions);
+  EXPECT_EQ(back.triangles, mesh.triangles);
+  EXPECT_LT(largest_difference(back.colours, mesh.colours), 1e-5);
+  EXPECT_LT(largest_difference(back.normals, mesh.normals), 1e-6);
+  const Mesh decoded = decode_glb(encode_glb(mesh), "memory");
+  EXPECT_EQ(decoded.positions, mesh.positions);
+}
+
+TEST(MeshRoundTrip, GlbWithManyVerticesUsesWideIndices) {
+  const Mesh mesh = testing::sphere_mesh(1, 110);
+  ASSERT_GT(mesh.positions.size(), 65535u);
+  EXPECT_EQ(decode_glb(encode_glb(mesh), "memory").triangles, mesh.triangles);
+}
+
+TEST(MeshRoundTrip, ObjKeepsEverything) {
+  const Mesh mesh = painted_sphere();
+  const Mesh back = round_trip(mesh, "mesh.obj");
+  EXPECT_EQ(corners(back), corners(mesh));
+  EXPECT_EQ(back.positions.size(), mesh.positions.size());
+  const Mesh plain = round_trip(testing::sphere_mesh(1, 3), "mesh.OBJ");
+  EXPECT_TRUE(plain.colours.empty());
+  EXPECT_TRUE(plain.normals.empty());
+}
+
+TEST(MeshRoundTrip, ObjKeepsColoursAtTheirCorners) {
+  const Mesh mesh = painted_sphere(), back = round_trip(mesh, "mesh.obj");
+  ASSERT_EQ(back.triangles.size(), mesh.triangles.size());
+  for (std::size_t i = 0; i < mesh.triangles.size(); ++i)
+    for (std::size_t k = 0; k < 3; ++k) {
+      EXPECT_LT(length(back.colours[back.triangles[i][k]] - mesh.colours[mesh.triangles[i][k]]), 1e-5);
+      EXPECT_LT(length(back.normals[back.triangles[i][k]] - mesh.normals[mesh.triangles[i][k]]), 1e-5);
+    }
+}
+
+TEST(MeshRoundTrip, PlyKeepsPositionsAndColoursToAByte) {
+  const Mesh mesh = painted_sphere(), back = round_trip(mesh, "mesh.ply");
+  EXPECT_EQ(back.positions, mesh.positions);
+  EXPECT_EQ(back.triangles, mesh.triangles);
+  EXPECT_EQ(back.normals, mesh.normals);
+  EXPECT_LE(largest_difference(back.colours, mesh.colours), 0.5 / 255 + 1e-6);
+}
+
+TEST(MeshRoundTrip, StlKeepsTriangles) {
+  const Mesh mesh = painted_sphere(), back = round_trip(mesh, "mesh.stl");
+  EXPECT_EQ(corners(back), corners(mesh));
+  EXPECT_EQ(round_trip(testing::box_mesh({1, 1, 1}, 1), "box.stl").positions.size(), 8u);  // seams are joined
+  EXPECT_TRUE(back.colours.empty());
+}
+
+TEST(WriteMesh, RefusesWhatItCannotWrite) {
+  const test::TemporaryDirectory folder;
+  try {
+    write_mesh(folder / "mesh.xyz", painted_sphere());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+  }
+  for (const char* name : {"a.glb", "a.obj", "a.ply", "a.stl"}) {
+    EXPECT_NE(input_error([&] { write_mesh(folder / name, Mesh{}); }).find("no faces"), std::string::npos);
+    Mesh broken = painted_sphere();
+    broken.positions[3].y = NAN;
+    EXPECT_NE(input_error([&] { write_mesh(folder / name, broken); }).find("finite"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(folder / name));
+  }
+}
+
+TEST(ReadMesh, NamesMissingAndUnknownFiles) {
+  const test::TemporaryDirectory folder;
+  try {
+    read_mesh(folder / "missing.glb");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io);
+    EXPECT_NE(std::string(error.what()).find("missing.glb"), std::string::npos);
+  }
+  write_file_atomically(folder / "notes.txt", std::string_view("hello"));
+  EXPECT_NE(input_error([&] { read_mesh(folder / "notes.txt"); }).find("notes.txt"), std::string::npos);
+  write_file_atomically(folder / "picture.glb", std::string_view("\x89PNG\r\n\x1a\n and so on"));
+  EXPECT_NE(input_error([&] { read_mesh(folder / "picture.glb"); }).find("picture.glb"), std::string::npos);
+}
+
+TEST(ReadMesh, ReadsOtherFormatsThroughAssimp) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "tetrahedron.off",
+                        std::string_view("OFF\n4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n"
+                                         "3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"));
+  const Mesh mesh = read_mesh(folder / "tetrahedron.off");
+  EXPECT_EQ(mesh.triangles.size(), 4u);
+  EXPECT_NEAR(mesh.signed_volume(), 1.0 / 6, 1e-6);
+}
+
+TEST(ReadStl, ReadsText) {
+  const Mesh mesh =
+      read_stl(to_bytes("solid part\r\n facet normal 0 0 1\n  outer loop\n   vertex 0 0 0\n"
+                        "   vertex 1e0 0 0\n   vertex 0 +1.5 0\n  endloop\n endfacet\nendsolid\n"),
+               "part.stl");
+  ASSERT_EQ(mesh.triangles.size(), 1u);
+  EXPECT_EQ(mesh.positions[2], (Vec3{0, 1.5f, 0}));
+}
+
+TEST(ReadStl, ReadsBinaryFilesThatBeginWithSolid) {
+  auto bytes = encode_stl(testing::sphere_mesh(1, 2));
+  std::memcpy(bytes.data(), "solid x", 7);
+  EXPECT_EQ(read_stl(bytes, "x.stl").triangles.size(), testing::sphere_mesh(1, 2).triangles.size());
+}
+
+TEST(ReadStl, RefusesBrokenText) {
+  for (const char* text : {"solid x\nvertex 0 0\n", "solid x\nouter loop\nvertex 0 0 0\nendloop\n",
+                           "solid x\n", "", "solid x\nvertex 0 0 0\nvertex 1 0 0\nvertex nan 1 0\nendloop\n"})
+    EXPECT_NE(input_error([&] { read_stl(to_bytes(text), "bad.stl"); }).find("bad.stl"), std::string::npos)
+        << text;
+}
+
+constexpr const char* kAsciiPly =
+    "ply\nformat ascii 1.0\ncomment made by hand\nelement vertex 4\nproperty float x\nproperty float y\n"
+    "property float z\nproperty uchar red\nproperty uchar green\nproperty uchar blue\nelement face 1\n"
+    "property list uchar int vertex_indices\nelement edge 1\nproperty int vertex1\nproperty int vertex2\n"
+    "end_header\n0 0 0 255 0 0\n1 0 0 0 255 0\n1 1 0 0 0 255\n0 1 0 51 102 153\n4 0 1 2 3\n0 1\n";
+
+TEST(ReadPly, ReadsTextWithPolygonsAndOtherElements) {
+  const Mesh mesh = read_ply(to_bytes(kAsciiPly), "quad.ply");
+  EXPECT_EQ(mesh.triangles.size(), 2u);
+  EXPECT_NEAR(mesh.surface_area(), 1, 1e-6);
+  EXPECT_NEAR(mesh.colours[3].y, 0.4, 1e-6);
+}
+
+TEST(ReadPly, ReadsBigEndianAndFloatColours) {
+  std::vector<std::byte> bytes = to_bytes(
+      "ply\nformat binary_big_endian 1.0\nelement vertex 3\nproperty double x\nproperty float y\nproperty "
+      "short z\n"
+      "property float r\nproperty float g\nproperty float b\nelement face 1\n"
+      "property list ushort uint vertex_index\nend_header\n");
+  const auto add = [&](auto value) {
+    std::vector<std::byte> raw;
+    append_bytes(raw, value);
+    bytes.insert(bytes.end(), raw.rbegin(), raw.rend());
+  };
+  for (int i = 0; i < 3; ++i) {
+    add(double(i));
+    add(float(i * i));
+    add(std::int16_t(-i));
+    add(0.25f);
+    add(0.5f);
+    add(0.75f);
+  }
+  add(std::uint16_t(3));
+  for (std::uint32_t i = 0; i < 3; ++i) add(i);
+  const Mesh mesh = read_ply(bytes, "big.ply");
+  ASSERT_EQ(mesh.positions.size(), 3u);
+  EXPECT_EQ(mesh.positions[2], (Vec3{2, 4, -2}));
+  EXPECT_EQ(mesh.colours[1], (Vec3{0.25f, 0.5f, 0.75f}));
+}
+
+TEST(ReadPly, RefusesImpossibleHeadersAndIndices) {
+  const std::string good = kAsciiPly;
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    return input_error([&] { read_ply(to_bytes(text), "bad.ply"); });
+  };
+  EXPECT_NE(with("vertex 4", "vertex 4000000000000").find("more than fit"), std::string::npos);
+  EXPECT_NE(with("face 1", "face 99999999999").find("more than fit"), std::string::npos);
+  EXPECT_NE(with("4 0 1 2 3", "4 0 1 2 4").find("vertex 4 of 4"), std::string::npos);
+  EXPECT_NE(with("4 0 1 2 3", "4 0 1 2 -1").find("vertex -1"), std::string::npos);
+  EXPECT_NE(with("4 0 1 2 3", "9999 0 1 2 3").find("longer"), std::string::npos);
+  EXPECT_NE(with("1 1 0 0 0 255", "1 nan 0 0 0 255").find("finite"), std::string::npos);
+  EXPECT_NE(with("end_header", "end").find("no end"), std::string::npos);
+  EXPECT_NE(with("ascii", "utf8").find("format"), std::string::npos);
+}
+
+TEST(ReadObj, ReadsPolygonsNegativeIndicesAndColours) {
+  const Mesh mesh =
+      read_obj(to_bytes("# a flat L, not convex\nv 0 0 0 1 0 0\nv 2 0 0 1 0 0\nv 2 1 0 1 0 0\n"
+                        "v 1 1 0 0 1 0\nv 1 2 0 0 1 0\nv 0 2 0 0 0.5 0\nf -6 -5 \\\n -4 -3 -2 -1\n"),
+               "l.obj", {});
+  EXPECT_EQ(mesh.triangles.size(), 4u);
+  EXPECT_NEAR(mesh.surface_area(), 3, 1e-6);  // a fan would cover more
+  for (std::size_t i = 0; i < mesh.positions.size(); ++i)
+    if (mesh.positions[i] == Vec3{0, 2, 0}) EXPECT_NEAR(mesh.colours[i].y, 0.5, 1e-5);
+}
+
+TEST(ReadObj, ReadsMaterialsAndTextures) {
+  const test::TemporaryDirectory folder;
+  image::Image picture(4, 4, 3, 0);  // upper half red, lower half blue
+  for (int y = 0; y < 4; ++y)
+    for (int x = 0; x < 4; ++x) picture.at(x, y)[y < 2 ? 0 : 2] = 255;
+  image::write_png(folder / "picture.png", picture);
+  write_file_atomically(folder / "a.mtl",
+                        std::string_view("newmtl plain\nKd 0.2 0.4 0.6\nnewmtl painted\nKd 1 1 1\n"
+                                         "map_Kd picture.png\n"));
+  write_file_atomically(
+      folder / "a.obj",
+      std::string_view("mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0.5 0.75\nvt 0.5 0.25\n"
+                       "usemtl plain\nf 1 2 3\nusemtl painted\nf 1/1 2/1 3/1\nf 1/2 3/2 2/2\n"));
+  const Mesh mesh = read_mesh(folder / "a.obj");
+  ASSERT_EQ(mesh.triangles.size(), 3u);
+  const auto colour = [&](std::size_t triangle) { return mesh.colours[mesh.triangles[triangle][0]]; };
+  EXPECT_LT(length(colour(0) - Vec3{1, 0, 0}), 0.01);  // groups come sorted by material name
+  EXPECT_LT(length(colour(1) - Vec3{0, 0, 1}), 0.01);
+  EXPECT_LT(length(colour(2) - Vec3{0.2f, 0.4f, 0.6f}), 1e-4);
+}
+
+TEST(ReadObj, RefusesBrokenStatements) {
+  for (const char* text :
+       {"v 0 0\nf 1 1 1\n", "v 0 0 nan\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", "v 0 0 0\nf 1 2 3\n",
+        "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 0\n", "v 0 0 0\nv 1 0 0\nf 1 2\n", "v 0 0 0\n", "",
+        "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1/1 2/1 3/1\n", "v 0 0 0\nf 99999999999999999999 1 1\n"})
+    EXPECT_NE(input_error([&] { read_obj(to_bytes(text), "bad.obj", {}); }).find("bad.obj"),
+              std::string::npos)
+        << text;
+}
+
+TEST(ReadObj, RefusesMaterialsOutsideItsFolder) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "a.obj",
+                        std::string_view("mtllib ../../etc/a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"));
+  EXPECT_NE(input_error([&] { read_mesh(folder / "a.obj"); }).find("outside its folder"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace omni::geometry

@@ -1,0 +1,137 @@
+#include "omni/geometry/renderer.h"
+
+#include <gtest/gtest.h>
+
+#include <numbers>
+#include <thread>
+
+#include "coloured_shapes.h"
+
+namespace omni::geometry {
+namespace {
+
+using testing::six_colour_box;
+using testing::sphere_mesh;
+
+TEST(Camera, StandsWhereItsAnglesSay) {
+  const auto near = [](Vec3 a, Vec3 b) { return length(a - b) < 1e-5f; };
+  EXPECT_TRUE(near(Camera{.azimuth_degrees = 0, .distance = 2}.position(), {0, 0, 2}));
+  EXPECT_TRUE(near(Camera{.azimuth_degrees = 90, .distance = 2}.position(), {2, 0, 0}));
+  EXPECT_TRUE(near(Camera{.azimuth_degrees = 180, .distance = 2}.position(), {0, 0, -2}));
+  EXPECT_TRUE(near(Camera{.elevation_degrees = 90, .distance = 2}.position(), {0, 2, 0}));
+}
+
+TEST(Camera, BasisIsOrthonormalAndRightHandedForEveryBin) {
+  for (int a = 0; a < kAzimuthBins; ++a)
+    for (int e = 0; e < kElevationBins; ++e) {
+      const Camera camera{.azimuth_degrees = azimuth_of_bin(a), .elevation_degrees = elevation_of_bin(e)};
+      Vec3 right, up, forward;
+      camera.basis(right, up, forward);
+      EXPECT_NEAR(length(right), 1, 1e-5);
+      EXPECT_NEAR(length(cross(right, up) + forward), 0, 1e-5);
+      EXPECT_NEAR(length(camera.position() + forward * camera.distance), 0, 1e-5);
+      EXPECT_GT(up.y, 0);
+    }
+  EXPECT_EQ(elevation_of_bin(0), -30);
+  EXPECT_EQ(elevation_of_bin(6), 60);
+  EXPECT_EQ(azimuth_of_bin(23), 345);
+}
+
+// The colour in the middle of the picture.
+Vec3 center_colour(const Renderer& renderer, float azimuth, float elevation) {
+  const image::Image image = renderer.render({.azimuth_degrees = azimuth, .elevation_degrees = elevation},
+                                             {.width = 33, .height = 33});
+  const std::uint8_t* p = image.at(16, 16);
+  return Vec3{float(p[0]), float(p[1]), float(p[2])} / 255.0f;
+}
+
+TEST(Renderer, ShowsTheSideThatTheAzimuthConventionNames) {
+  const Renderer renderer(six_colour_box());
+  const auto near = [](Vec3 a, Vec3 b) { return length(a - b) < 0.02f; };
+  EXPECT_TRUE(near(center_colour(renderer, 0, 0), {0, 0, 1}));    // front, +Z
+  EXPECT_TRUE(near(center_colour(renderer, 90, 0), {1, 0, 0}));   // +X
+  EXPECT_TRUE(near(center_colour(renderer, 180, 0), {1, 1, 0}));  // -Z
+  EXPECT_TRUE(near(center_colour(renderer, 270, 0), {0, 1, 1}));  // -X
+  EXPECT_TRUE(near(center_colour(renderer, 0, 90), {0, 1, 0}));   // top
+  EXPECT_TRUE(near(center_colour(renderer, 0, -90), {1, 0, 1}));  // bottom
+}
+
+TEST(Renderer, PutsRightToTheRightAndUpAbove) {
+  Mesh marks = testing::box_mesh({0.1f, 0.1f, 0.1f}, 1);
+  for (Vec3& p : marks.positions) p += Vec3{0.8f, 0.4f, 0};
+  const image::Image image = Renderer(marks).render({}, {.width = 64, .height = 64});
+  double x_sum = 0, y_sum = 0, count = 0;
+  for (int y = 0; y < 64; ++y)
+    for (int x = 0; x < 64; ++x)
+      if (image.at(x, y)[0] < 250) {
+        x_sum += x + 0.5;
+        y_sum += y + 0.5;
+        ++count;
+      }
+  ASSERT_GT(count, 0);
+  // Projection of (0.8, 0.4, 0) through a pinhole 3.6 away.
+  const double pixels_per_unit = 32 / std::tan(19 * std::numbers::pi / 180) / 3.6;
+  EXPECT_NEAR(x_sum / count, 32 + 0.8 * pixels_per_unit, 0.7);
+  EXPECT_NEAR(y_sum / count, 32 - 0.4 * pixels_per_unit, 0.7);
+}
+
+TEST(Renderer, SphereSilhouetteHasTheRadiusOfThePinholeCamera) {
+  const float radius = 0.7f, distance = 3.6f;
+  const Renderer renderer(sphere_mesh(radius, 64));
+  for (const auto& [azimuth, elevation] : {std::pair{0.0f, 0.0f}, std::pair{37.0f, 45.0f}}) {
+    const image::Image image = renderer.render({.azimuth_degrees = azimuth, .elevation_degrees = elevation},
+                                               {.width = 200, .height = 200, .use_vertex_colours = false});
+    // Sight lines touch the sphere at the angle asin(r / d), so the disc's radius in the image plane is its
+    // tangent.
+    const double disc = std::tan(std::asin(radius / distance)) / std::tan(19 * std::numbers::pi / 180) * 100;
+    double covered = 0;
+    for (int y = 0; y < 200; ++y)
+      for (int x = 0; x < 200; ++x) covered += image.at(x, y)[0] < 255;
+    EXPECT_NEAR(std::sqrt(covered / std::numbers::pi), disc, 0.75);
+  }
+}
+
+TEST(Renderer, BlendsCoverageInLinearLight) {
+  Mesh half = testing::box_mesh({1, 1, 0.001f}, 1);
+  for (Vec3& p : half.positions) p.x += 1;  // covers the right half: the edge runs through the middle column
+  half.colours.assign(half.positions.size(), {0, 0, 0});
+  const image::Image image = Renderer(half).render({}, {.width = 33, .height = 33, .samples_per_axis = 4});
+  EXPECT_EQ(image.at(2, 16)[0], 255);
+  EXPECT_EQ(image.at(20, 16)[0], 0);
+  EXPECT_NEAR(image.at(16, 16)[0], 188, 1);  // half of the light
+}
+
+TEST(Renderer, LightsBothSidesOfASurface) {
+  Mesh box = six_colour_box();
+  Mesh inside_out = box;
+  for (auto& t : inside_out.triangles) std::swap(t[1], t[2]);
+  const Camera camera{.azimuth_degrees = 30, .elevation_degrees = 30};
+  EXPECT_EQ(Renderer(box).render(camera, {}).pixels, Renderer(inside_out).render(camera, {}).pixels);
+}
+
+TEST(Renderer, AnEmptyMeshShowsTheBackground) {
+  const image::Image image = Renderer(Mesh{}).render({}, {.width = 8, .height = 4, .background = {1, 0, 0}});
+  EXPECT_EQ(image.width, 8);
+  EXPECT_EQ(image.height, 4);
+  EXPECT_EQ(image.at(3, 2)[0], 255);
+  EXPECT_EQ(image.at(3, 2)[1], 0);
+}
+
+TEST(Renderer, GivesTheSamePictureFromManyThreads) {
+  const Renderer renderer(testing::painted_sphere());
+  const Camera camera{.azimuth_degrees = 75, .elevation_degrees = 15};
+  const image::Image expected = renderer.render(camera, {});
+  std::vector<image::Image> images(8);
+  std::vector<std::thread> threads;
+  for (auto& image : images)
+    threads.emplace_back([&] {
+      image = renderer.render(camera, {});
+      // Building others at the same time must not disturb it either.
+      Renderer(six_colour_box()).render({}, {.width = 8, .height = 8});
+    });
+  for (auto& thread : threads) thread.join();
+  for (const auto& image : images) EXPECT_EQ(image.pixels, expected.pixels);
+}
+
+}  // namespace
+}  // namespace omni::geometry
