@@ -12,13 +12,14 @@ inline std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// Both functions keep `text` a view into the same memory, so that its position can be told at the end, too.
 // Cuts the first line off `text`, without its end ("\n", "\r\n" or "\r"). False at the end of the text.
 inline bool next_line(std::string_view& text, std::string_view& line) {
   if (text.empty()) return false;
   const std::size_t end = text.find_first_of("\r\n");
   line = text.substr(0, end);
   if (end == std::string_view::npos) {
-    text = {};
+    text.remove_prefix(text.size());
   } else {
     const bool both = text[end] == '\r' && end + 1 < text.size() && text[end + 1] == '\n';
     text.remove_prefix(end + (both ? 2 : 1));
@@ -31,7 +32,7 @@ inline std::string_view next_word(std::string_view& text) {
   constexpr std::string_view spaces = " \t\r\n\v\f";
   const std::size_t begin = text.find_first_not_of(spaces);
   if (begin == std::string_view::npos) {
-    text = {};
+    text.remove_prefix(text.size());
     return {};
   }
   const std::size_t end = text.find_first_of(spaces, begin);
