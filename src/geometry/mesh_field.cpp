@@ -62,6 +62,7 @@ struct MeshField::State {
       : surface(mesh),
         winding(mesh),
         bounds(used_bounds(mesh)),
+        positions(mesh.positions),
         triangles(mesh.triangles),
         colours(mesh.colours) {
     linear_colours.reserve(colours.size());
@@ -73,12 +74,13 @@ struct MeshField::State {
   bool inside(Vec3 point) const;
   float signed_distance(Vec3 point) const;
   bool inside_by_winding(Vec3 point) const { return sign * winding.winding_number(point) > 0.5f; }
-  bool solid_behind(Vec3 point, const ClosestPoint& nearest) const;
+  bool bounds_solid(const ClosestPoint& nearest) const;
   bool outside_in_front(Vec3 point) const;
 
   ClosestPointTree surface;
   WindingTree winding;
   Bounds bounds;
+  std::vector<Vec3> positions;
   std::vector<std::array<std::uint32_t, 3>> triangles;
   std::vector<Vec3> colours, linear_colours;
   std::optional<FloodGrid> flood;
@@ -114,9 +116,10 @@ void MeshField::State::choose(const Mesh& mesh, const MeshFieldOptions& options)
   const WindingProfile sampled = profile(options.epsilon);
   consistency = orientation.score();
   epsilon = options.epsilon;
-  if (sampled.inside == 0 && (sampled.inside_out > 0 || (orientation.closed && mesh.signed_volume() < 0)))
+  if (sampled.inside == 0 && mesh.signed_volume() < 0 && (sampled.inside_out > 0 || orientation.closed))
     sign = -1;
-  const bool parts_inside_out = sign > 0 && sampled.inside_out > 0.05 * sampled.inside;
+  // A few samples in front of a hollow sheet may fall below -0.5; whole parts give more.
+  const bool parts_inside_out = sign > 0 && sampled.inside_out > std::max(0.01, 0.05 * sampled.inside);
   const bool reliable = consistency >= kReliableOrientation && !parts_inside_out;
   if (options.mode == LabelMode::flood || (options.mode == LabelMode::automatic && !reliable)) {
     flood.emplace(surface, bounds, options.epsilon);
@@ -127,15 +130,23 @@ void MeshField::State::choose(const Mesh& mesh, const MeshFieldOptions& options)
   thickens = !(orientation.closed && consistency > 0.999 && sampled.near_integer > 0.95);
 }
 
-// For a point that is not inside and nearer than epsilon: whether there is a solid, not just more outside, on
-// the other side of the surface. Across a solid's boundary the winding number steps from 0 to 1; across a
-// sheet it steps by 1 too, but around 0, so that three quarters are not reached.
-bool MeshField::State::solid_behind(Vec3 point, const ClosestPoint& nearest) const {
-  if (nearest.distance <= 1e-6f * epsilon) return false;
-  const Vec3 into = (nearest.position - point) / nearest.distance;
-  if (flood) return !flood->reached(nearest.position + into * epsilon);
-  for (const float depth : {0.05f, 0.25f, 1.0f}) {
-    if (sign * winding.winding_number(nearest.position + into * (depth * epsilon)) > 0.75f) return true;
+// Whether the surface at `nearest` bounds a solid, rather than having the outside on both of its sides.
+// Across a solid's boundary the winding number steps from 0 to 1; across a sheet it steps by 1 too, but
+// around 0, so that three quarters are not reached. Looked at a little within the face, since a sharp edge
+// has no clear inside of its own.
+bool MeshField::State::bounds_solid(const ClosestPoint& nearest) const {
+  const auto& t = triangles[nearest.triangle];
+  const Vec3 a = positions[t[0]], b = positions[t[1]], c = positions[t[2]];
+  const Vec3 normal = normalized(cross(b - a, c - a));
+  const Vec3 to_center = (a + b + c) / 3.0f - nearest.position;
+  const float reach = length(to_center);
+  const Vec3 foot =
+      nearest.position + to_center * (reach > 0 ? std::min(0.5f, 0.3f * epsilon / reach) : 0.0f);
+  if (flood) return !flood->reached(foot + normal * epsilon) || !flood->reached(foot - normal * epsilon);
+  for (const float depth : {0.02f, 0.1f, 0.5f}) {
+    for (const float side : {-1.0f, 1.0f}) {
+      if (sign * winding.winding_number(foot + normal * (side * depth * epsilon)) > 0.75f) return true;
+    }
   }
   return false;
 }
@@ -155,11 +166,11 @@ bool MeshField::State::inside(Vec3 point) const {
   if (!flood) {
     if (inside_by_winding(point)) return true;
     if (!thickens || !surface.any_within(point, epsilon)) return false;
-    return !solid_behind(point, surface.closest(point));
+    return !bounds_solid(surface.closest(point));
   }
   const ClosestPoint nearest = surface.closest(point);
   if (nearest.distance >= epsilon) return !flood->reached(point);
-  return !outside_in_front(point) || !solid_behind(point, nearest);
+  return !outside_in_front(point) || !bounds_solid(nearest);
 }
 
 float MeshField::State::signed_distance(Vec3 point) const {
@@ -168,7 +179,7 @@ float MeshField::State::signed_distance(Vec3 point) const {
   if (!thickens) return -nearest.distance;
   if (flood && nearest.distance >= epsilon && !flood->reached(point)) return nearest.distance;
   if (flood && nearest.distance < epsilon && !outside_in_front(point)) return nearest.distance;
-  return solid_behind(point, nearest) ? -nearest.distance : epsilon - nearest.distance;
+  return bounds_solid(nearest) ? -nearest.distance : epsilon - nearest.distance;
 }
 
 MeshField::MeshField(const Mesh& mesh, MeshFieldOptions options) {

@@ -8,6 +8,8 @@
 #include "analytic_shapes.h"
 #include "omni/core/error.h"
 #include "omni/core/random.h"
+#include "omni/geometry/iso_surface.h"
+#include "omni/geometry/mesh_health.h"
 
 namespace omni::geometry {
 namespace {
@@ -123,6 +125,20 @@ TEST(MeshField, ASheetBecomesTwiceEpsilonThick) {
       EXPECT_NEAR(thickness / kColumns / (2 * epsilon * slope), 1.0, 0.1) << "wave " << wave;
     }
   }
+}
+
+// Sharp edges and tips beside a hole: no stray pieces around them.
+TEST(MeshField, AnOpenSpikeHasOneSurface) {
+  const Mesh cone = testing::grid_mesh(24, 24, true, false, [](double u, double v) {
+    const double angle = 2 * std::numbers::pi * u, radius = 0.3 * (1 - v);
+    return Vec3{float(radius * std::sin(angle)), float(1.8 * v - 0.9), float(0.2 * radius * std::cos(angle))};
+  });
+  const MeshField field(cone);
+  EXPECT_TRUE(field.thickens_sheets());
+  const auto result = extract_iso_surface(
+      [&](std::span<const Vec3> points, std::span<float> values) { field.signed_distance(points, values); },
+      {.resolution = 48, .dilation_cells = 0});
+  EXPECT_EQ(inspect(result.mesh).components, 1);
 }
 
 TEST(MeshField, WindingNumbersMatchTheExactSum) {
