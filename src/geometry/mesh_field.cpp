@@ -52,7 +52,7 @@ Vec3 to_srgb(Vec3 c) {
 struct WindingProfile {
   double near_integer = 1;  // share within 0.2 of an integer
   double inside = 0;        // share above 0.5
-  double inside_out = 0;    // share below -0.5
+  double inside_out = 0;    // share below -0.8: a sheet alone gives about -0.5 in front of it
 };
 
 }  // namespace
@@ -105,7 +105,7 @@ WindingProfile MeshField::State::profile(float epsilon) const {
     ++used;
     integer += std::abs(w - std::round(w)) < 0.2f;
     in += w > 0.5f;
-    out += w < -0.5f;
+    out += w < -0.8f;
   }
   if (used == 0) return result;
   return {double(integer) / used, double(in) / used, double(out) / used};
@@ -118,7 +118,6 @@ void MeshField::State::choose(const Mesh& mesh, const MeshFieldOptions& options)
   epsilon = options.epsilon;
   if (sampled.inside == 0 && mesh.signed_volume() < 0 && (sampled.inside_out > 0 || orientation.closed))
     sign = -1;
-  // A few samples in front of a hollow sheet may fall below -0.5; whole parts give more.
   const bool parts_inside_out = sign > 0 && sampled.inside_out > std::max(0.01, 0.05 * sampled.inside);
   const bool reliable = consistency >= kReliableOrientation && !parts_inside_out;
   if (options.mode == LabelMode::flood || (options.mode == LabelMode::automatic && !reliable)) {
