@@ -66,4 +66,13 @@ AttentionBackwardKernel attention_backward_kernel(InstructionSet level) {
   return level_generic::backward;
 }
 
+CachedAttentionKernels cached_attention_kernels(InstructionSet level) {
+#if defined(__x86_64__)
+  if (level == InstructionSet::avx512) return {level_avx512::store_new, level_avx512::attend};
+  if (level == InstructionSet::avx2) return {level_avx2::store_new, level_avx2::attend};
+#endif
+  (void)level;
+  return {level_generic::store_new, level_generic::attend};
+}
+
 }  // namespace omni::kernels

@@ -287,4 +287,67 @@ Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options,
   return packed_attention(query, key, heads(rows.value, o.key_value_heads), document_starts).flatten(1);
 }
 
+namespace {
+
+Tensor cached_attention_reference(const Tensor& qkv, const RotaryAttention& o, KeyValueCache& cache,
+                                  std::span<const std::int32_t> sequence,
+                                  std::span<const std::int32_t> position) {
+  const Split rows = split(qkv, o);
+  const auto heads = [&](const Tensor& x, std::int64_t count) {
+    return x.view({qkv.size(0), count, o.head_size});
+  };
+  const Tensor query = norm_and_rotate(heads(rows.query, o.heads), o, o.query_norm).to(at::kFloat);
+  const Tensor key = norm_and_rotate(heads(rows.key, o.key_value_heads), o, o.key_norm).to(at::kFloat);
+  const Tensor value = heads(rows.value, o.key_value_heads).to(at::kFloat);
+  std::vector<Tensor> outputs;
+  for (std::int64_t i = 0; i < qkv.size(0); ++i) {
+    cache.keys[sequence[i]].select(1, position[i]).copy_(key[i]);
+    cache.values[sequence[i]].select(1, position[i]).copy_(value[i]);
+  }
+  const std::int64_t group = o.heads / o.key_value_heads;
+  for (std::int64_t i = 0; i < qkv.size(0); ++i) {
+    const auto past = [&](const Tensor& all) {
+      return all[sequence[i]].narrow(1, 0, position[i] + 1).repeat_interleave(group, 0);
+    };
+    const Tensor scores =
+        at::matmul(past(cache.keys), query[i].unsqueeze(2)) / std::sqrt(static_cast<double>(o.head_size));
+    outputs.push_back((scores.softmax(1) * past(cache.values)).sum(1).flatten());
+  }
+  return at::stack(outputs).to(qkv.scalar_type());
+}
+
+}  // namespace
+
+Tensor cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCache& cache,
+                        std::span<const std::int32_t> sequence, std::span<const std::int32_t> position) {
+  const c10::NoGradGuard guard;
+  const std::int64_t rows = qkv.size(0);
+  ensure(static_cast<std::int64_t>(sequence.size()) == rows && sequence.size() == position.size(),
+         "cached attention: one place per row");
+  for (std::int64_t i = 0; i < rows; ++i)
+    ensure(sequence[i] >= 0 && sequence[i] < cache.keys.size(0) && position[i] >= 0 &&
+               position[i] < cache.keys.size(2),
+           "cached attention: row ", i, " lies outside the cache");
+  if (!has_kernel(qkv, o.head_size) || !cache.keys.device().is_cpu())
+    return cached_attention_reference(qkv, o, cache, sequence, position);
+  const Tensor own = qkv.contiguous();
+  const Split parts = split(own, o);
+  const Plan plan{o, {}};
+  AttentionInputs in = inputs_of(plan, parts.query, parts.key, parts.value, o.query_norm, o.key_norm);
+  Tensor output = at::empty({rows, o.heads * o.head_size}, own.options());
+  CachedAttention past;
+  past.keys = cache.keys.mutable_data_ptr<float>();
+  past.values = cache.values.mutable_data_ptr<float>();
+  past.capacity = cache.keys.size(2);
+  past.sequence = sequence.data();
+  past.position = position.data();
+  past.output = output.mutable_data_ptr();
+  const CachedAttentionKernels kernels = cached_attention_kernels();
+  const std::int64_t tasks = rows * o.key_value_heads;
+  kernels.store(in, past, 0, tasks);
+  at::parallel_for(0, tasks, 16,
+                   [&](std::int64_t first, std::int64_t last) { kernels.attend(in, past, first, last); });
+  return output;
+}
+
 }  // namespace omni::kernels

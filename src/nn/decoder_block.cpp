@@ -89,14 +89,27 @@ Tensor DecoderBlock::key_norms() const {
   return stacked(weights);
 }
 
-void DecoderBlock::run(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
-                       const AttentionPlan& plan, at::ScalarType type, bool training) const {
+Tensor DecoderBlock::project(std::vector<StreamRows>& rows, const DecoderShape& shape,
+                             const StreamOrder& order, at::ScalarType type) const {
   ensure(rows.size() == streams.size(), "decoder block: wrong number of streams");
   std::vector<Tensor> projected;
   for (std::size_t s = 0; s < streams.size(); ++s)
     projected.push_back(streams[s].project(rows[s], shape, type));
-  const bool joint = streams.size() > 1;
-  const Tensor qkv = joint ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0];
+  return streams.size() > 1 ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0];
+}
+
+void DecoderBlock::finish(std::vector<StreamRows>& rows, const Tensor& attended, const DecoderShape& shape,
+                          const StreamOrder& order, bool training) const {
+  for (std::size_t s = 0; s < streams.size(); ++s) {
+    if (streams[s].keys_only) continue;
+    const Tensor own = streams.size() > 1 ? attended.index_select(0, order.rows[s]) : attended;
+    streams[s].finish(rows[s], own, shape, training);
+  }
+}
+
+void DecoderBlock::run(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
+                       const AttentionPlan& plan, at::ScalarType type, bool training) const {
+  const Tensor qkv = project(rows, shape, order, type);
   kernels::RotaryAttention attention;
   attention.heads = shape.heads;
   attention.key_value_heads = shape.key_value_heads;
@@ -107,12 +120,8 @@ void DecoderBlock::run(std::vector<StreamRows>& rows, const DecoderShape& shape,
   attention.query_norm = query_norms();
   attention.key_norm = key_norms();
   attention.norm_epsilon = shape.query_key_norm_epsilon;
-  if (joint) attention.row_group = order.row_group;
-  const Tensor attended = kernels::rotary_attention(qkv, attention, plan.document_starts);
-  for (std::size_t s = 0; s < streams.size(); ++s) {
-    if (streams[s].keys_only) continue;
-    streams[s].finish(rows[s], joint ? attended.index_select(0, order.rows[s]) : attended, shape, training);
-  }
+  if (streams.size() > 1) attention.row_group = order.row_group;
+  finish(rows, kernels::rotary_attention(qkv, attention, plan.document_starts), shape, order, training);
 }
 
 }  // namespace omni::nn

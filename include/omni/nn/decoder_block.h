@@ -90,6 +90,12 @@ struct DecoderBlock {
                const std::vector<std::string>& stream_names, bool keys_only);
   void run(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
            const AttentionPlan& plan, at::ScalarType type, bool training) const;
+  // The two halves of run(), around the attention: the projected rows [N, qkv_width] in document order, and
+  // what happens to the attention's output [N, heads * head_size].
+  Tensor project(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
+                 at::ScalarType type) const;
+  void finish(std::vector<StreamRows>& rows, const Tensor& attended, const DecoderShape& shape,
+              const StreamOrder& order, bool training) const;
   // The norm weights of all streams, [streams, head_size]; undefined without q/k norm.
   Tensor query_norms() const;
   Tensor key_norms() const;

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <vector>
+
+#include "transformer_network.h"
+
+namespace omni::model {
+
+// New rows of several sequences, sequence by sequence, each in order.
+struct NewRows {
+  std::vector<std::int32_t> sequences;               // of each row
+  std::vector<std::int32_t> offsets, rows, columns;  // positions
+  std::vector<std::uint8_t> streams;                 // 0: text, 1: generated
+};
+
+// The blocks of a network with key-value caches. Below embedding and head, so that features can be rows too.
+class CachedBlocks {
+ public:
+  CachedBlocks(const Transformer::Network& network, std::int64_t sequence_count, std::int64_t capacity);
+
+  struct Outputs {
+    Tensor hidden;                     // [outputs, width] in the activation type
+    std::vector<std::int64_t> row_of;  // of each new row; -1 where it has no output
+  };
+  Outputs append(const Tensor& embedded, const NewRows& rows);  // embedded [N, width] fp32
+  std::int64_t length(std::int64_t sequence) const { return lengths_.at(sequence); }
+  void copy_sequence(std::int64_t from, std::int64_t to);
+  void clear_sequence(std::int64_t sequence);
+
+ private:
+  // Places in one kind of cache: every row, or those of the generated stream alone.
+  struct Places {
+    std::vector<std::int32_t> sequences, positions;
+  };
+  void run_block(const nn::DecoderBlock& block, std::vector<nn::StreamRows>& rows,
+                 const nn::StreamOrder& order, const nn::AttentionPlan& plan, const Places& places,
+                 kernels::KeyValueCache& cache) const;
+
+  const Transformer::Network* network_;
+  std::int64_t capacity_;
+  std::vector<kernels::KeyValueCache> caches_;  // dual blocks, then single blocks
+  std::vector<std::int64_t> lengths_, generated_lengths_;
+};
+
+}  // namespace omni::model

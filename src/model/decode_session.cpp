@@ -1,0 +1,150 @@
+#include "omni/model/decode_session.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <numeric>
+
+#include "cached_blocks.h"
+#include "omni/core/error.h"
+#include "transformer_network.h"
+
+namespace omni::model {
+
+std::int32_t token_at(const sequence::AllowedTokens& allowed, std::int32_t index) {
+  for (int r = 0; r < allowed.run_count; ++r) {
+    if (index < allowed.runs[r].size) return allowed.runs[r].first + index;
+    index -= allowed.runs[r].size;
+  }
+  fail(ErrorKind::internal, "a logit index lies outside the allowed tokens");
+}
+
+std::int32_t index_of(const sequence::AllowedTokens& allowed, std::int32_t token) {
+  std::int32_t before = 0;
+  for (int r = 0; r < allowed.run_count; ++r) {
+    const std::int32_t inside = token - allowed.runs[r].first;
+    if (inside >= 0 && inside < allowed.runs[r].size) return before + inside;
+    before += allowed.runs[r].size;
+  }
+  return -1;
+}
+
+struct DecodeSession::State {
+  const Transformer::Network* network;
+  CachedBlocks blocks;
+  Tensor token_rows, head_rows;
+  Tensor last;                         // [sequences, width] fp32: output of each sequence's last token
+  std::vector<std::uint8_t> has_last;  // false where that token gives no output
+
+  State(const Transformer& model, std::int64_t count, std::int64_t capacity)
+      : network(&model.network()),
+        blocks(model.network(), count, capacity),
+        token_rows(network->token_rows()),
+        head_rows(network->head_rows(token_rows)),
+        last(at::zeros({count, network->config.width})),
+        has_last(count, 0) {}
+};
+
+DecodeSession::DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity) {
+  const c10::NoGradGuard guard;
+  ensure(sequence_count > 0 && capacity > 0, "a decode session needs sequences and room");
+  state_ = std::make_unique<State>(model, sequence_count, capacity);
+}
+
+DecodeSession::~DecodeSession() = default;
+
+std::int64_t DecodeSession::sequence_count() const {
+  return static_cast<std::int64_t>(state_->has_last.size());
+}
+std::int64_t DecodeSession::length(std::int64_t sequence) const { return state_->blocks.length(sequence); }
+
+void DecodeSession::append(std::span<const std::vector<DecodeToken>> tokens) {
+  const c10::NoGradGuard guard;
+  const Transformer::Network& net = *state_->network;
+  ensure(static_cast<std::int64_t>(tokens.size()) == sequence_count(), "one token list per sequence");
+  std::vector<std::int64_t> ids, slots, next_slots;
+  NewRows rows;
+  for (std::size_t s = 0; s < tokens.size(); ++s) {
+    for (const DecodeToken& t : tokens[s]) {
+      ensure(t.token >= 0 && t.token < net.vocabulary.size(), "token ", t.token,
+             " is outside the model's vocabulary");
+      ids.push_back(t.token);
+      slots.push_back(net.slot_row(t.place.modality, t.place.slot));
+      next_slots.push_back(t.next_place ? net.slot_row(t.next_place->modality, t.next_place->slot)
+                                        : net.no_slot());
+      rows.sequences.push_back(static_cast<std::int32_t>(s));
+      rows.offsets.push_back(t.place.offset);
+      rows.rows.push_back(t.place.row);
+      rows.columns.push_back(t.place.column);
+      rows.streams.push_back(t.place.modality == sequence::Modality::text ? 0 : 1);
+    }
+  }
+  if (ids.empty()) return;
+  const auto device = net.embedding.device();
+  const Tensor embedded = net.embed(state_->token_rows, index_tensor(ids).to(device),
+                                    index_tensor(slots).to(device), index_tensor(next_slots).to(device));
+  const CachedBlocks::Outputs out = state_->blocks.append(embedded, rows);
+  std::vector<std::int64_t> sources, targets;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::int32_t s = rows.sequences[i];
+    const bool is_last = i + 1 == ids.size() || rows.sequences[i + 1] != s;
+    if (!is_last) continue;
+    state_->has_last[s] = out.row_of[i] >= 0;
+    if (out.row_of[i] < 0) continue;
+    sources.push_back(out.row_of[i]);
+    targets.push_back(s);
+  }
+  if (sources.empty()) return;
+  state_->last.index_copy_(0, index_tensor(targets),
+                           out.hidden.index_select(0, index_tensor(sources).to(device)).to(at::kFloat).cpu());
+}
+
+std::vector<std::vector<float>> DecodeSession::logits(
+    std::span<const std::int64_t> sequences, std::span<const sequence::AllowedTokens> allowed) const {
+  const c10::NoGradGuard guard;
+  ensure(sequences.size() == allowed.size(), "one set of allowed tokens per sequence");
+  std::vector<std::vector<float>> result(sequences.size());
+  std::vector<bool> done(sequences.size(), false);
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    if (done[i]) continue;
+    std::vector<std::size_t> members;
+    std::vector<std::int64_t> rows;
+    for (std::size_t j = i; j < sequences.size(); ++j) {
+      if (done[j] || !(allowed[j] == allowed[i])) continue;
+      done[j] = true;
+      if (allowed[j].count() == 1) {
+        result[j] = {0.0f};
+        continue;
+      }
+      ensure(state_->has_last[sequences[j]], "logits after a token that the model gives no output for");
+      members.push_back(j);
+      rows.push_back(sequences[j]);
+    }
+    if (members.empty()) continue;
+    std::vector<Tensor> parts;
+    for (int r = 0; r < allowed[i].run_count; ++r)
+      parts.push_back(state_->head_rows.narrow(0, allowed[i].runs[r].first, allowed[i].runs[r].size));
+    const Tensor hidden = state_->last.index_select(0, index_tensor(rows)).to(state_->head_rows.device());
+    const Tensor logits =
+        at::mm(hidden, (parts.size() == 1 ? parts[0] : at::cat(parts, 0)).t()).cpu().contiguous();
+    const float* values = logits.const_data_ptr<float>();
+    const std::int64_t width = logits.size(1);
+    for (std::size_t m = 0; m < members.size(); ++m)
+      result[members[m]].assign(values + m * width, values + (m + 1) * width);
+  }
+  return result;
+}
+
+void DecodeSession::copy_sequence(std::int64_t from, std::int64_t to) {
+  const c10::NoGradGuard guard;
+  if (from == to) return;
+  state_->blocks.copy_sequence(from, to);
+  state_->last[to].copy_(state_->last[from]);
+  state_->has_last[to] = state_->has_last[from];
+}
+
+void DecodeSession::clear_sequence(std::int64_t sequence) {
+  state_->blocks.clear_sequence(sequence);
+  state_->has_last[sequence] = 0;
+}
+
+}  // namespace omni::model
