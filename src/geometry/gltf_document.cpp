@@ -330,6 +330,8 @@ void GltfDocument::apply_sparse(const AccessorLayout& layout, const Convert& con
   read_elements(what, [&](std::size_t i, const std::byte* at) { convert(targets[i], at); });
 }
 
+std::size_t GltfDocument::element_count(std::int64_t accessor) const { return layout_of(accessor).count; }
+
 std::vector<float> GltfDocument::read_floats(std::int64_t accessor, int& components) {
   const AccessorLayout layout = layout_of(accessor);
   components = layout.components;

@@ -32,6 +32,8 @@ class GltfDocument {
   const Json& item(const char* section, std::int64_t index) const;
   std::size_t count(const char* section) const;
 
+  std::size_t element_count(std::int64_t accessor) const;
+
   // Components of an accessor, row by row, as floats; normalised integers become 0 .. 1 or -1 .. 1.
   // `components` receives how many belong to one element.
   std::vector<float> read_floats(std::int64_t accessor, int& components);

@@ -14,7 +14,7 @@ namespace {
 using Json = nlohmann::json;
 
 // Nodes may repeat a mesh without end.
-constexpr std::size_t kMostTriangles = 10'000'000, kMostVertices = 20'000'000;
+constexpr std::size_t kMostTriangles = 10'000'000, kMostVertices = 10'000'000;
 
 [[noreturn]] void refuse(const GltfDocument& document, const std::string& reason) {
   fail(ErrorKind::input, "cannot read mesh ", document.name(), ": ", reason, ".");
@@ -248,11 +248,13 @@ class SceneReader {
     if (!attributes) refuse(document_, "a primitive has no attributes");
     int components = 0;
     Primitive primitive;
+    const std::int64_t position = json_integer(*attributes, "POSITION", -1, document_.name());
+    if (position < 0) return;
+    if (result_.positions.size() + document_.element_count(position) > kMostVertices)
+      refuse(document_, concat("it has more than ", kMostVertices, " vertices; simplify it first"));
     primitive.positions = to_vectors(attribute(*attributes, "POSITION", 0, 3, 3, components), 3);
     const std::size_t vertices = primitive.positions.size();
     if (vertices == 0) return;
-    if (result_.positions.size() + vertices > kMostVertices)
-      refuse(document_, concat("it has more than ", kMostVertices, " vertices; simplify it first"));
     primitive.normals = to_vectors(attribute(*attributes, "NORMAL", vertices, 3, 3, components), 3);
     if (const auto colours = attribute(*attributes, "COLOR_0", vertices, 3, 4, components); !colours.empty())
       primitive.linear_colours = to_vectors(colours, components);
