@@ -1,0 +1,94 @@
+#include "omni/generation/mesh_export.h"
+
+#include <gtest/gtest.h>
+
+#include "omni/core/error.h"
+#include "omni/geometry/mesh_files.h"
+
+namespace omni::generation {
+namespace {
+
+using geometry::Vec3;
+
+// A ball, red above and blue below, and optionally a small one beside it.
+class Balls : public tokenizers::DecodedShape {
+ public:
+  explicit Balls(float radius, bool with_floater = false) : radius_(radius), with_floater_(with_floater) {}
+  void values(std::span<const Vec3> points, std::span<float> values) const override {
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      values[i] = radius_ - length(points[i]);
+      if (with_floater_) values[i] = std::max(values[i], 0.1f - length(points[i] - Vec3{0.8f, 0.8f, 0}));
+    }
+  }
+  void colour(std::span<const Vec3> points, std::span<Vec3> colours) const override {
+    for (std::size_t i = 0; i < points.size(); ++i)
+      colours[i] = points[i].y > 0 ? Vec3{1, 0, 0} : Vec3{0, 0, 1};
+  }
+  bool has_colour() const override { return true; }
+
+ private:
+  float radius_;
+  bool with_floater_;
+};
+
+TEST(MeshExport, GivesAClosedManifoldColouredBall) {
+  const ExtractedMesh ball = extract_mesh(Balls(0.7f), {});
+  EXPECT_TRUE(ball.health.closed());
+  EXPECT_TRUE(ball.health.manifold());
+  EXPECT_NEAR(ball.health.volume, 4.0 / 3 * M_PI * 0.343, 0.02);
+  ASSERT_EQ(ball.mesh.colours.size(), ball.mesh.positions.size());
+  for (std::size_t i = 0; i < ball.mesh.positions.size(); ++i) {
+    EXPECT_EQ(ball.mesh.colours[i].x, ball.mesh.positions[i].y > 0 ? 1 : 0);
+  }
+  ASSERT_EQ(ball.mesh.normals.size(), ball.mesh.positions.size());
+  EXPECT_GT(dot(ball.mesh.normals[0], normalized(ball.mesh.positions[0])), 0.9f);
+}
+
+TEST(MeshExport, RemovesFloatersAndFacesOnDemand) {
+  MeshOptions keep{.keep_floaters = true, .snap_to_box = {}};
+  EXPECT_EQ(extract_mesh(Balls(0.7f, true), keep).health.components, 2);
+  EXPECT_EQ(extract_mesh(Balls(0.7f, true), {}).health.components, 1);
+  const ExtractedMesh small = extract_mesh(Balls(0.7f), {.faces = 500, .snap_to_box = {}});
+  EXPECT_LE(small.mesh.triangles.size(), 520u);
+  EXPECT_TRUE(small.health.closed() && small.health.manifold());
+}
+
+TEST(MeshExport, SnapsToTheBoxAndScalesToMetres) {
+  MeshOptions options;
+  options.snap_to_box = Vec3{1, 0.5f, 0.25f};
+  geometry::Mesh mesh = extract_mesh(Balls(0.7f), options).mesh;
+  scale_to_metres(mesh, 3);
+  const Vec3 extent = mesh.bounds().extent();
+  EXPECT_NEAR(extent.x, 3, 1e-3);
+  EXPECT_NEAR(extent.y, 1.5, 1e-3);
+  EXPECT_NEAR(extent.z, 0.75, 1e-3);
+}
+
+TEST(MeshExport, IsTheSameEveryTime) {
+  const auto bytes = [] { return geometry::encode_glb(extract_mesh(Balls(0.6f, true), {}).mesh); };
+  EXPECT_EQ(bytes(), bytes());
+}
+
+TEST(MeshExport, AnEmptyShapeGivesAnEmptyMesh) {
+  const ExtractedMesh empty = extract_mesh(Balls(-1), {});
+  EXPECT_TRUE(empty.mesh.triangles.empty());
+  EXPECT_FALSE(empty.health.closed());
+}
+
+TEST(MeshExport, RejectsImpossibleOptions) {
+  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.resolution = 4, .snap_to_box = {}}), Error);
+  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.resolution = 4000, .snap_to_box = {}}), Error);
+  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.faces = 3, .snap_to_box = {}}), Error);
+}
+
+TEST(MeshExport, RendersAround) {
+  const auto images = render_around(extract_mesh(Balls(0.7f), {}).mesh, 32);
+  ASSERT_EQ(images.size(), 8u);
+  for (const image::Image& image : images) {
+    EXPECT_EQ(image.width, 32);
+    EXPECT_NE(image.at(16, 10)[1], 255) << "the ball covers the middle";
+  }
+}
+
+}  // namespace
+}  // namespace omni::generation
