@@ -1,0 +1,25 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "omni/data/object_source.h"
+#include "omni/geometry/mesh.h"
+
+namespace omni::evaluation {
+
+// Points of the visible surface of an object, sorted by the colour of the part that they belong to.
+struct PartSurface {
+  std::vector<std::vector<geometry::Vec3>> points;  // by part; empty for a part that is not seen
+  std::vector<geometry::Vec3> colours;              // by part, sRGB
+};
+// Draws `count` points on `surface` (the visible one) and gives each to the parts of the true colour there.
+PartSurface make_part_surface(std::span<const data::ColouredPart> parts, const geometry::Mesh& surface,
+                              const geometry::SolidField& truth, std::size_t count, CounterRng rng);
+
+// Share of parts whose majority palette colour in `field`, at their surface points, is the true one; nothing
+// where no part is seen.
+std::optional<double> colour_score(const geometry::SolidField& field, const PartSurface& surface);
+
+}  // namespace omni::evaluation

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "omni/evaluation/occupancy_bits.h"
+
+namespace omni::evaluation {
+
+// Tells the class of a shape: that of the nearest known shape by volume IoU.
+class ShapeReader {
+ public:
+  static constexpr int kResolution = 32;
+
+  void add(OccupancyBits shape, std::string class_name);
+  std::size_t size() const { return shapes_.size(); }
+  // Ties go to the shape that was added first. `without`: shapes equal to this one are passed over (to read a
+  // known shape by its neighbours). "" if there is no shape to compare with.
+  std::string class_of(const OccupancyBits& shape, const OccupancyBits* without = nullptr) const;
+
+ private:
+  std::vector<OccupancyBits> shapes_;
+  std::vector<std::string> classes_;
+};
+
+}  // namespace omni::evaluation

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "omni/core/config.h"
+
+namespace omni::evaluation {
+
+struct SweepBundle {
+  std::string name;  // in tables; the path if empty
+  std::string path;
+};
+
+struct SweepTask {
+  std::string name;                    // a built-in task
+  std::int64_t prompts_per_split = 0;  // 0: the sweep's
+};
+
+struct SweepSetting {
+  std::string name = "default";
+  double temperature = 1;
+  std::int64_t top_k = 0;
+  double top_p = 1, min_p = 0;
+  std::string guidance;     // "text=3"; weights of modalities that are no condition of a task are left out
+  std::int64_t detail = 0;  // geometry codes; 0: all
+};
+
+struct SweepControls {
+  bool shuffled = true;  // samples against the true shapes of other prompts
+  bool nearest = true;   // the shape of the training object with the nearest caption
+  bool ceiling = true;   // the tokenizer's reconstruction of the true shape, and of true renders
+  bool reader = true;    // the class reader on true shapes
+  std::int64_t nearest_objects = 2000;    // training objects whose captions are searched
+  std::int64_t reference_objects = 1000;  // training objects that the class reader knows
+};
+
+// Everything that `omni eval` does: bundles x tasks x settings x seeds over held-out objects.
+struct SweepConfig {
+  std::string title = "Evaluation";
+  std::vector<SweepBundle> bundles;
+  std::int64_t world_seed = 1;  // the procedural world, where no folder is named
+  std::string folder;           // an imported data set
+  std::vector<std::string> splits = {"new_instance", "unseen_colour", "unseen_attribute", "unseen_count"};
+  std::int64_t prompts_per_split = 32;
+  // Texts without a true shape, one a line; then no objects are used and nothing is compared with.
+  std::string prompts_file;
+  std::vector<SweepTask> tasks;
+  std::vector<SweepSetting> settings = {{}};
+  std::vector<std::int64_t> seeds = {1};
+  SweepControls controls;
+  std::int64_t mesh_resolution = 64, iou_resolution = 64, surface_points = 2048;
+  std::int64_t bootstrap_samples = 1000;
+  std::int64_t chunk = 64;    // samples per unit of work
+  std::int64_t gallery = 16;  // samples per task that the page shows
+  std::int64_t picture_pixels = 128;
+  bool save_meshes = false;          // the gallery's meshes as GLB
+  std::vector<std::string> metrics;  // metrics.jsonl files of training runs, for the loss curves
+};
+void describe(ConfigVisitor& visitor, SweepConfig& config);
+
+// Reads and checks a sweep: throws Error(usage) with file, line and key; also for unknown tasks, splits and
+// guidance, and for tasks that need objects before an edit.
+SweepConfig load_sweep_config(const std::filesystem::path& path, const std::vector<std::string>& overrides);
+void validate(const SweepConfig& config);
+
+}  // namespace omni::evaluation

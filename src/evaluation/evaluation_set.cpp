@@ -1,0 +1,162 @@
+#include "evaluation_set.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/interrupt.h"
+#include "omni/core/parallel.h"
+#include "omni/core/progress.h"
+#include "omni/data/procedural_world.h"
+#include "omni/evaluation/shape_reader.h"
+#include "omni/geometry/iso_surface.h"
+
+namespace omni::evaluation {
+namespace {
+
+constexpr int kSurfaceResolution = 128;  // of the surface of the closed form
+constexpr std::size_t kColourPoints = 2048;
+
+std::vector<std::string> read_prompts(const std::string& path) {
+  std::vector<std::string> prompts;
+  std::istringstream lines(read_file_text(path));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (!line.empty()) prompts.push_back(line);
+  }
+  if (prompts.empty()) {
+    fail(ErrorKind::input, "reading the prompts ", path, ": the file has no line of text.");
+  }
+  return prompts;
+}
+
+geometry::Mesh visible_surface(const geometry::SolidField& field) {
+  const auto values = [&](std::span<const geometry::Vec3> points, std::span<float> out) {
+    std::vector<std::uint8_t> inside(points.size());
+    field.occupancy(points, inside);
+    for (std::size_t i = 0; i < points.size(); ++i) out[i] = inside[i] != 0 ? 1.0f : -1.0f;
+  };
+  geometry::IsoSurfaceOptions options;
+  options.resolution = kSurfaceResolution;
+  return geometry::extract_iso_surface(values, options).mesh;
+}
+
+// Complete captions name every parameter; objects take turns between their wordings.
+std::string choose_prompt(const data::ObjectRecord& record, std::size_t index) {
+  std::vector<std::string> complete;
+  for (const data::Caption& caption : record.captions) {
+    if (caption.complete) complete.push_back(caption.text);
+  }
+  if (!complete.empty()) return complete[index % complete.size()];
+  return record.captions.empty() ? std::string() : record.captions[index % record.captions.size()].text;
+}
+
+void prepare_truth(EvaluationObject& object, const SweepConfig& config) {
+  const geometry::SolidField& field = *object.record.field;
+  object.truth = OccupancyBits(field, static_cast<int>(config.iou_resolution));
+  object.coarse = OccupancyBits(field, ShapeReader::kResolution);
+  object.surface = visible_surface(field);
+  object.parts = make_part_surface(object.record.parts, object.surface, field, kColourPoints,
+                                   CounterRng(hash_string(object.record.id)));
+}
+
+}  // namespace
+
+std::unique_ptr<data::ObjectSource> open_split(const SweepConfig& config, data::Split split,
+                                               std::int64_t count) {
+  return std::make_unique<data::ProceduralSource>(data::ProceduralOptions{
+      .seed = static_cast<std::uint64_t>(config.world_seed), .split = split, .count = count});
+}
+
+EvaluationSet::EvaluationSet(const SweepConfig& config) : config_(&config) {
+  if (!config.prompts_file.empty()) {
+    prompts_ = read_prompts(config.prompts_file);
+    objects_.resize(prompts_.size());
+    for (const std::string& prompt : prompts_) {
+      fingerprint_ = hash_combine(fingerprint_, hash_string(prompt));
+    }
+    return;
+  }
+  for (const SweepTask& task : config.tasks) per_split_ = std::max(per_split_, count_of(task));
+  for (const std::string& split : config.splits) {
+    sources_.push_back(open_split(config, data::parse_split(split), per_split_));
+    objects_.resize(objects_.size() + static_cast<std::size_t>(sources_.back()->size()));
+    fingerprint_ = hash_combine(fingerprint_, hash_string(split));
+  }
+  // Not the sources' own fingerprints: they count objects, and a larger sweep must find the smaller one's.
+  fingerprint_ = hash_combine(fingerprint_, static_cast<std::uint64_t>(config.world_seed));
+  fingerprint_ = hash_combine(fingerprint_, hash_string(config.folder));
+}
+
+std::int64_t EvaluationSet::count_of(const SweepTask& task) const {
+  return task.prompts_per_split > 0 ? task.prompts_per_split : config_->prompts_per_split;
+}
+
+std::vector<std::size_t> EvaluationSet::objects_of(const SweepTask& task) const {
+  if (!prompts_.empty()) return all_objects();
+  std::vector<std::size_t> objects;
+  std::size_t first = 0;
+  for (const auto& source : sources_) {
+    const std::int64_t count = std::min(count_of(task), source->size());
+    for (std::int64_t i = 0; i < count; ++i) objects.push_back(first + static_cast<std::size_t>(i));
+    first += static_cast<std::size_t>(source->size());
+  }
+  return objects;
+}
+
+std::vector<std::size_t> EvaluationSet::all_objects() const {
+  std::vector<std::size_t> objects(objects_.size());
+  for (std::size_t i = 0; i < objects.size(); ++i) objects[i] = i;
+  return objects;
+}
+
+std::string EvaluationSet::name_of(std::size_t object) const {
+  if (!prompts_.empty()) return concat("prompts/", object);
+  const auto [split, index] = place_of(object);
+  return concat(config_->splits[split], "/", index);
+}
+
+// Split and index inside it.
+std::pair<std::size_t, std::size_t> EvaluationSet::place_of(std::size_t object) const {
+  std::size_t split = 0;
+  while (object >= static_cast<std::size_t>(sources_[split]->size())) {
+    object -= static_cast<std::size_t>(sources_[split++]->size());
+  }
+  return {split, object};
+}
+
+std::unique_ptr<EvaluationObject> EvaluationSet::load(std::size_t object) const {
+  auto loaded = std::make_unique<EvaluationObject>();
+  if (!prompts_.empty()) {
+    loaded->record.id = concat("prompt-", object);
+    loaded->split = "prompts";
+    loaded->prompt = prompts_[object];
+    return loaded;
+  }
+  const auto [split, index] = place_of(object);
+  loaded->record = sources_[split]->load(static_cast<std::int64_t>(index));
+  loaded->split = config_->splits[split];
+  loaded->prompt = choose_prompt(loaded->record, index);
+  prepare_truth(*loaded, *config_);
+  return loaded;
+}
+
+void EvaluationSet::prepare(std::span<const std::size_t> objects) {
+  std::vector<std::size_t> missing;
+  for (const std::size_t object : objects) {
+    if (!objects_.at(object)) missing.push_back(object);
+  }
+  if (missing.empty()) return;
+  Progress progress("preparing", static_cast<std::int64_t>(missing.size()), "objects");
+  parallel_for(static_cast<std::int64_t>(missing.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      throw_if_interrupted();
+      const std::size_t object = missing[static_cast<std::size_t>(i)];
+      objects_[object] = load(object);
+      progress.advance();
+    }
+  });
+}
+
+}  // namespace omni::evaluation

@@ -1,0 +1,63 @@
+// The held-out objects of a sweep, with everything that scoring needs to know of them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "omni/data/object_source.h"
+#include "omni/evaluation/colour_score.h"
+#include "omni/evaluation/occupancy_bits.h"
+#include "omni/evaluation/sweep_config.h"
+
+namespace omni::evaluation {
+
+struct EvaluationObject {
+  data::ObjectRecord record;  // without field for a bare prompt
+  std::string split, prompt;
+  OccupancyBits truth;     // at the sweep's resolution
+  OccupancyBits coarse;    // at ShapeReader::kResolution
+  geometry::Mesh surface;  // the visible surface of the closed form
+  PartSurface parts;
+
+  bool has_truth() const { return record.field != nullptr; }
+};
+
+// The objects of one split, in an order that a larger sweep only extends.
+std::unique_ptr<data::ObjectSource> open_split(const SweepConfig& config, data::Split split,
+                                               std::int64_t count);
+
+class EvaluationSet {
+ public:
+  // Opens the sources; loads no object yet. Throws as they do.
+  explicit EvaluationSet(const SweepConfig& config);
+
+  // Of everything that the objects depend on.
+  std::uint64_t fingerprint() const { return fingerprint_; }
+  // Numbers of a task's objects: the first of each split.
+  std::vector<std::size_t> objects_of(const SweepTask& task) const;
+  std::vector<std::size_t> all_objects() const;
+  // A name that stays the same in a sweep with more objects: "unseen_count/7".
+  std::string name_of(std::size_t object) const;
+
+  // Loads what is not there yet, on all cores.
+  void prepare(std::span<const std::size_t> objects);
+  const EvaluationObject& at(std::size_t object) const { return *objects_.at(object); }
+
+ private:
+  std::unique_ptr<EvaluationObject> load(std::size_t object) const;
+  std::pair<std::size_t, std::size_t> place_of(std::size_t object) const;
+  std::int64_t count_of(const SweepTask& task) const;
+
+  const SweepConfig* config_;
+  std::vector<std::string> prompts_;                          // of a prompts file
+  std::vector<std::unique_ptr<data::ObjectSource>> sources_;  // by split
+  std::int64_t per_split_ = 0;
+  std::vector<std::unique_ptr<EvaluationObject>> objects_;  // split by split
+  std::uint64_t fingerprint_ = 0;
+};
+
+}  // namespace omni::evaluation

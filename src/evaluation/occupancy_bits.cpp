@@ -1,0 +1,45 @@
+#include "omni/evaluation/occupancy_bits.h"
+
+#include <bit>
+
+#include "omni/core/error.h"
+
+namespace omni::evaluation {
+
+OccupancyBits::OccupancyBits(const geometry::SolidField& field, int resolution, float half_extent) {
+  const auto n = static_cast<std::size_t>(resolution);
+  words_.assign((n * n * n + 63) / 64, 0);
+  geometry::VoxelGrid grid;  // for its cell centres alone
+  grid.resolution = resolution;
+  grid.half_extent = half_extent;
+  std::vector<geometry::Vec3> points(n * n);
+  std::vector<std::uint8_t> inside(n * n);
+  for (int z = 0; z < resolution; ++z) {
+    std::size_t next = 0;
+    for (int y = 0; y < resolution; ++y)
+      for (int x = 0; x < resolution; ++x) points[next++] = grid.cell_center(x, y, z);
+    field.occupancy(points, inside);
+    const std::size_t first = static_cast<std::size_t>(z) * n * n;
+    for (std::size_t i = 0; i < inside.size(); ++i) {
+      if (inside[i] != 0) words_[(first + i) / 64] |= std::uint64_t{1} << ((first + i) % 64);
+    }
+  }
+}
+
+std::int64_t OccupancyBits::count() const {
+  std::int64_t cells = 0;
+  for (const std::uint64_t word : words_) cells += std::popcount(word);
+  return cells;
+}
+
+double intersection_over_union(const OccupancyBits& a, const OccupancyBits& b) {
+  ensure(a.words_.size() == b.words_.size(), "occupancies of different resolutions are compared");
+  std::int64_t both = 0, either = 0;
+  for (std::size_t i = 0; i < a.words_.size(); ++i) {
+    both += std::popcount(a.words_[i] & b.words_[i]);
+    either += std::popcount(a.words_[i] | b.words_[i]);
+  }
+  return either == 0 ? 1.0 : static_cast<double>(both) / static_cast<double>(either);
+}
+
+}  // namespace omni::evaluation

@@ -1,0 +1,33 @@
+// What controls borrow from the training split: shapes under their captions, and shapes by class.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "evaluation_set.h"
+#include "omni/evaluation/caption_retrieval.h"
+#include "omni/evaluation/shape_reader.h"
+
+namespace omni::evaluation {
+
+class TrainingReferences {
+ public:
+  explicit TrainingReferences(const SweepConfig& config) : config_(&config) {}
+
+  // The true shape of the training object whose complete caption is nearest to the prompt.
+  OccupancyBits nearest_shape(const std::string& prompt);
+  // Knows training shapes and, in addition, the given held-out ones.
+  const ShapeReader& reader(const EvaluationSet& set, const std::vector<std::size_t>& objects);
+
+ private:
+  const data::ObjectSource& source();
+
+  const SweepConfig* config_;
+  std::unique_ptr<data::ObjectSource> source_;
+  std::unique_ptr<CaptionIndex> captions_;
+  std::vector<std::int64_t> caption_objects_;
+  std::unique_ptr<ShapeReader> reader_;
+};
+
+}  // namespace omni::evaluation

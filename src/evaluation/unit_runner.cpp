@@ -1,0 +1,236 @@
+#include "unit_runner.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "condition_views.h"
+#include "omni/core/error.h"
+#include "omni/core/parallel.h"
+#include "omni/generation/pipeline.h"
+#include "sample_scores.h"
+
+namespace omni::evaluation {
+namespace {
+
+using generation::GeneratedSample;
+using generation::GenerationRequest;
+using sequence::Modality;
+
+std::size_t condition_count(const sequence::Task& task, Modality modality) {
+  return static_cast<std::size_t>(std::count_if(
+      task.segments.begin(), task.segments.end(),
+      [&](const sequence::TaskSegment& segment) { return !segment.loss && segment.modality == modality; }));
+}
+
+// The guidance of a setting, without weights for modalities that are no condition of this task.
+generation::GuidanceSettings guidance_for(const SweepSetting& setting, const sequence::Task& task) {
+  if (setting.guidance.empty()) return {};
+  generation::GuidanceSettings guidance = generation::parse_guidance(setting.guidance);
+  std::erase_if(guidance.by_modality,
+                [&](const auto& entry) { return condition_count(task, entry.first) == 0; });
+  return guidance;
+}
+
+GenerationRequest base_request(const SampleUnit& unit) {
+  GenerationRequest request;
+  request.task = sequence::built_in_task(unit.task->name);
+  request.sampling = {.temperature = unit.setting->temperature,
+                      .top_k = unit.setting->top_k,
+                      .top_p = unit.setting->top_p,
+                      .min_p = unit.setting->min_p};
+  request.guidance = guidance_for(*unit.setting, request.task);
+  request.geometry_codes = unit.setting->detail;
+  return request;
+}
+
+bool makes_view(const sequence::Task& task) {
+  return std::any_of(task.segments.begin(), task.segments.end(),
+                     [](const sequence::TaskSegment& segment) { return segment.loss && segment.view; });
+}
+
+void need_truth(const EvaluationObject& object, const sequence::Task& task) {
+  if (object.has_truth()) return;
+  fail(ErrorKind::usage, "evaluating ", task.name,
+       ": it starts from pictures or shapes, and a prompts file has none. Leave the task out.");
+}
+
+void add_images(GenerationRequest& request, const EvaluationObject& object, std::size_t number, int pixels) {
+  const std::size_t count = condition_count(request.task, Modality::image);
+  if (count == 0) return;
+  need_truth(object, request.task);
+  const std::vector<generation::View> views = choose_views(number, count);
+  std::size_t next = 0;
+  for (const sequence::TaskSegment& segment : request.task.segments) {
+    if (segment.loss || segment.modality != Modality::image) continue;
+    const generation::View view = views[next++];
+    generation::ImageCondition condition{.image = render_view(object.record.mesh, view, pixels), .view = {}};
+    if (segment.view) condition.view = view;
+    request.images.push_back(std::move(condition));
+  }
+}
+
+void add_shapes(GenerationRequest& request, const EvaluationObject& object, const model::Bundle& bundle) {
+  if (condition_count(request.task, Modality::shape) == 0) return;
+  need_truth(object, request.task);
+  generation::ShapeCondition condition;
+  condition.sample = data::make_shape_sample(object.record, bundle.shape_tokenizer->required_input(),
+                                             CounterRng(hash_string(object.record.id), 2));
+  condition.longest_side_m = object.record.longest_side_m;
+  condition.extent = object.record.mesh.bounds().extent();
+  request.shapes.assign(condition_count(request.task, Modality::shape), condition);
+}
+
+GenerationRequest request_for(const SampleUnit& unit, const EvaluationObject& object, std::size_t number,
+                              const model::Bundle& bundle) {
+  GenerationRequest request = base_request(unit);
+  request.seed = hash_combine(static_cast<std::uint64_t>(unit.seed), hash_string(object.record.id));
+  request.prompts.assign(condition_count(request.task, Modality::text), object.prompt);
+  const int pixels =
+      bundle.image_tokenizer ? static_cast<int>(bundle.image_tokenizer->config().image_size) : 64;
+  add_images(request, object, number, pixels);
+  add_shapes(request, object, bundle);
+  if (makes_view(request.task) && bundle.vocabulary().has(sequence::kRangeAzimuth)) {
+    request.view = choose_views(number + 3, 1).front();
+  }
+  return request;
+}
+
+SampleResult start_result(const EvaluationObject& object) {
+  SampleResult result;
+  result.object = object.record.id;
+  result.split = object.split;
+  result.class_name = object.record.class_name;
+  result.prompt = object.prompt;
+  return result;
+}
+
+}  // namespace
+
+std::vector<std::size_t> derange(const std::vector<std::size_t>& objects) {
+  std::vector<std::size_t> order(objects.size()), partner(objects.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  CounterRng rng(hash_string("derangement"), objects.size());
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    partner[order[i]] = objects[order[(i + 1) % order.size()]];
+  }
+  return partner;
+}
+
+const ShapeReader* UnitRunner::reader() {
+  if (!config_.prompts_file.empty()) return nullptr;
+  const std::vector<std::size_t> all = set_.all_objects();
+  set_.prepare(all);
+  return &references_.reader(set_, all);
+}
+
+std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, const SampleUnit& unit) {
+  set_.prepare(unit.objects);
+  set_.prepare(unit.foreign);
+  const sequence::Task task = sequence::built_in_task(unit.task->name);
+  const bool makes_shape =
+      std::any_of(task.segments.begin(), task.segments.end(), [](const sequence::TaskSegment& segment) {
+        return segment.loss && segment.modality == Modality::shape;
+      });
+  const ShapeReader* class_reader = makes_shape ? reader() : nullptr;
+
+  std::vector<GenerationRequest> requests(unit.objects.size());
+  parallel_for(static_cast<std::int64_t>(requests.size()), 1, [&](std::int64_t begin, std::int64_t) {
+    const auto i = static_cast<std::size_t>(begin);
+    requests[i] = request_for(unit, set_.at(unit.objects[i]), unit.objects[i], bundle);
+  });
+  const std::vector<GeneratedSample> samples = generation::Generator(bundle).generate(requests);
+
+  std::vector<SampleResult> results(samples.size());
+  parallel_for(static_cast<std::int64_t>(samples.size()), 1, [&](std::int64_t begin, std::int64_t) {
+    const auto i = static_cast<std::size_t>(begin);
+    const EvaluationObject& object = set_.at(unit.objects[i]);
+    const GeneratedSample& sample = samples[i];
+    SampleResult& result = results[i] = start_result(object);
+    const bool pictured = unit.pictured.contains(unit.objects[i]);
+    const std::string name = concat(unit.file_prefix, "-", set_.name_of(unit.objects[i]));
+    if (!sample.texts.empty()) {
+      result.text = sample.texts.back();
+      result.metrics = score_text(result.text, object);
+    }
+    if (!sample.images.empty() && requests[i].view && object.has_truth()) {
+      const image::Image truth =
+          render_view(object.record.mesh, *requests[i].view, sample.images.back().width);
+      result.metrics["psnr_db"] = image::psnr_db(sample.images.back(), truth);
+    }
+    if (!sample.shapes.empty()) {
+      const OccupancyBits* foreign = unit.foreign.empty() ? nullptr : &set_.at(unit.foreign[i]).truth;
+      const ShapeScores scores =
+          score_shape(*sample.shapes.back().field, object, class_reader, foreign, config_);
+      result.metrics.insert(scores.metrics.begin(), scores.metrics.end());
+      if (pictured) result.pictures["generated"] = files_.save_strip(name, scores.mesh);
+      if (pictured && config_.save_meshes) result.pictures["mesh"] = files_.save_mesh(name, scores.mesh);
+    }
+    if (!pictured) return;
+    if (!sample.images.empty())
+      result.pictures["image"] = files_.save_pictures(name + "-image", sample.images);
+    std::vector<image::Image> given;
+    for (const generation::ImageCondition& condition : requests[i].images) given.push_back(condition.image);
+    if (!given.empty()) result.pictures["condition"] = files_.save_pictures(name + "-given", given);
+    if (object.has_truth()) {
+      result.pictures["truth"] = files_.save_strip("truth-" + object.record.id, object.record.mesh);
+    }
+  });
+  return results;
+}
+
+std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
+                                                   const std::vector<std::size_t>& objects) {
+  set_.prepare(objects);
+  const SweepControls& controls = config_.controls;
+  const bool reconstruct = controls.ceiling && bundle.shape_tokenizer != nullptr;
+  const bool redraw = controls.ceiling && bundle.image_tokenizer != nullptr;
+  const ShapeReader* class_reader = controls.reader || reconstruct ? reader() : nullptr;
+
+  std::vector<std::unique_ptr<tokenizers::DecodedShape>> reconstructions;
+  if (reconstruct) {
+    std::vector<tokenizers::ShapeSample> samples(objects.size());
+    parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
+      const auto i = static_cast<std::size_t>(begin);
+      const data::ObjectRecord& record = set_.at(objects[i]).record;
+      samples[i] = data::make_shape_sample(record, bundle.shape_tokenizer->required_input(),
+                                           CounterRng(hash_string(record.id), 2));
+    });
+    reconstructions = bundle.shape_tokenizer->decode(bundle.shape_tokenizer->encode(samples));
+  }
+  std::vector<image::Image> pictures(redraw ? objects.size() : 0), redrawn;
+  if (redraw) {
+    const int pixels = static_cast<int>(bundle.image_tokenizer->config().image_size);
+    parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
+      const auto i = static_cast<std::size_t>(begin);
+      pictures[i] = render_view(set_.at(objects[i]).record.mesh, choose_views(objects[i], 1).front(), pixels);
+    });
+    redrawn = bundle.image_tokenizer->decode(bundle.image_tokenizer->encode(pictures));
+  }
+
+  std::vector<SampleResult> results(objects.size());
+  std::vector<OccupancyBits> nearest(objects.size());
+  for (std::size_t i = 0; i < objects.size() && controls.nearest; ++i) {
+    nearest[i] = references_.nearest_shape(set_.at(objects[i]).prompt);
+  }
+  parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
+    const auto i = static_cast<std::size_t>(begin);
+    const EvaluationObject& object = set_.at(objects[i]);
+    SampleResult& result = results[i] = start_result(object);
+    if (controls.nearest && nearest[i] != OccupancyBits()) {
+      result.metrics["nearest_iou"] = intersection_over_union(nearest[i], object.truth);
+    }
+    if (controls.reader && !object.record.class_name.empty()) {
+      const bool right = class_reader->class_of(object.coarse, &object.coarse) == object.record.class_name;
+      result.metrics["reader_class"] = right ? 1 : 0;
+    }
+    if (reconstruct) {
+      const ShapeScores scores = score_shape(*reconstructions[i], object, class_reader, nullptr, config_);
+      for (const auto& [name, value] : scores.metrics) result.metrics["ceiling_" + name] = value;
+    }
+    if (redraw) result.metrics["image_psnr_db"] = image::psnr_db(pictures[i], redrawn[i]);
+  });
+  return results;
+}
+
+}  // namespace omni::evaluation

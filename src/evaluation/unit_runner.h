@@ -1,0 +1,49 @@
+// One unit of a sweep's work: samples of one task under one setting, or the controls, over a few objects.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "evaluation_set.h"
+#include "omni/evaluation/result_log.h"
+#include "omni/evaluation/sweep_config.h"
+#include "omni/model/bundle.h"
+#include "sample_files.h"
+#include "training_references.h"
+
+namespace omni::evaluation {
+
+inline constexpr const char* kControlsTask = "controls";
+
+struct SampleUnit {
+  const SweepTask* task = nullptr;
+  const SweepSetting* setting = nullptr;
+  std::int64_t seed = 0;
+  std::vector<std::size_t> objects;
+  std::vector<std::size_t> foreign;  // by object: whose shape it is compared with in vain; empty: none
+  std::set<std::size_t> pictured;    // objects that get pictures
+  std::string file_prefix;
+};
+
+// Whose true shape each of `objects` is compared with as a control: a fixed permutation without fixed points.
+std::vector<std::size_t> derange(const std::vector<std::size_t>& objects);
+
+class UnitRunner {
+ public:
+  UnitRunner(const SweepConfig& config, EvaluationSet& set, SampleFiles files)
+      : config_(config), set_(set), files_(std::move(files)), references_(config) {}
+
+  std::vector<SampleResult> run_samples(const model::Bundle& bundle, const SampleUnit& unit);
+  std::vector<SampleResult> run_controls(const model::Bundle& bundle,
+                                         const std::vector<std::size_t>& objects);
+
+ private:
+  const ShapeReader* reader();
+
+  const SweepConfig& config_;
+  EvaluationSet& set_;
+  SampleFiles files_;
+  TrainingReferences references_;
+};
+
+}  // namespace omni::evaluation
