@@ -8,7 +8,10 @@ namespace omni::tools {
 void add_info_command(CLI::App& app);
 void add_mesh_command(CLI::App& app);
 void add_data_command(CLI::App& app);
+void add_data_preview_command(CLI::App& data);
+void add_data_tokenize_command(CLI::App& data);
 void add_tokenizer_command(CLI::App& app);
+void add_tokenizer_shape_commands(CLI::App& tokenizer, CLI::App& train);  // called by add_tokenizer_command
 void add_train_commands(CLI::App& app);  // pretrain, continue, finetune
 void add_sample_command(CLI::App& app);
 void add_eval_command(CLI::App& app);

@@ -48,10 +48,10 @@ ObjectClass pine() {
             s.cylinder({0, trunk / 2 + 0.1f, 0}, t, trunk / 2 + 0.1f, 1);
             for (int i = 0; i < count; ++i) {
               const float y = trunk + rise * static_cast<float>(i);
-              const float w = r * (1 - 0.45f * static_cast<float>(i) / static_cast<float>(count - 1));
+              const float w = r * (1 - 0.36f * static_cast<float>(i) / static_cast<float>(count - 1));
               const bool last = i + 1 == count;
               s.taper_between(Section::round, y, y + rise + (last ? 0.15f : 0.02f), w, w,
-                              last && b[4] == 0 ? 0.0f : 0.5f, 0);
+                              last ? (b[4] == 0 ? 0.0f : 0.5f) : 0.4f, 0);
             }
           }};
 }

@@ -115,14 +115,13 @@ ObjectClass ring() {
           .held_out_attributes = {{"base height", "high"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float t = b.pick(0, {0.12f, 0.21f}), r = b.pick(5, {0.45f, 0.7f});
-            const float base = b.pick(3, {0.18f, 0.5f}), w = b.pick(4, {0.3f, 0.62f});
+            const float base = b.pick(3, {0.18f, 0.5f}), w = b.pick(4, {0.3f, 0.6f});
             const bool upright = b[1] == 0;
-            s.block_between(Section::square, 0, base, w, upright ? 0.3f : w, 1);
+            // A lying ring rests on a bar across it.
+            s.block_between(Section::square, 0, base, upright ? w : r + t, upright ? 0.3f : w, 1);
             const geometry::Vec3 c{0, base + (upright ? r + t : t) - 0.04f, 0};
             if (b[2] == 0) {
               s.torus(c, r, t, 0, upright ? Axis::z : Axis::y);
-              // A lying ring hangs in the air above a narrow base without this spoke.
-              if (!upright) s.box(c, {r, t * 0.8f, t}, 0);
               return;
             }
             const auto bar = [&](float u, float v, float half_u, float half_v) {
@@ -135,7 +134,6 @@ ObjectClass ring() {
             bar(r, 0, t, r + t);
             bar(0, -r, r, t);
             bar(0, r, r, t);
-            if (!upright) s.box(c, {r, t * 0.8f, t}, 0);
           }};
 }
 

@@ -1,0 +1,118 @@
+#include "data_set_writer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "omni/core/error.h"
+#include "omni/core/random.h"
+#include "omni/geometry/mesh_files.h"
+#include "omni/geometry/renderer.h"
+
+namespace omni::data {
+namespace {
+
+constexpr std::int64_t kObjectsPerShard = 2048;
+constexpr std::uint64_t kBytesPerShard = std::uint64_t{256} << 20;
+
+std::string hexadecimal(std::uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+}  // namespace
+
+std::vector<geometry::Camera> canonical_views(int count) {
+  if (count < 0 || (count > 0 && geometry::kAzimuthBins % count != 0))
+    fail(ErrorKind::usage, "canonical views: ", count, " does not divide the ", geometry::kAzimuthBins,
+         " azimuth bins. Use 0, 1, 2, 3, 4, 6, 8, 12 or 24");
+  constexpr int kFirstAzimuthBin = 2, kElevationBin = 4;
+  std::vector<geometry::Camera> cameras;
+  for (int i = 0; i < count; ++i) {
+    geometry::Camera camera;
+    camera.azimuth_degrees = geometry::azimuth_of_bin(
+        (kFirstAzimuthBin + i * geometry::kAzimuthBins / count) % geometry::kAzimuthBins);
+    camera.elevation_degrees = geometry::elevation_of_bin(kElevationBin);
+    cameras.push_back(camera);
+  }
+  return cameras;
+}
+
+std::string view_name(const geometry::Camera& camera) {
+  char name[48];
+  std::snprintf(name, sizeof name, "a%03de%d", static_cast<int>(std::lround(camera.azimuth_degrees)),
+                static_cast<int>(std::lround(camera.elevation_degrees)));
+  return name;
+}
+
+EncodedObject encode_object(ObjectRecord record, std::span<const geometry::Camera> cameras, int render_size) {
+  EncodedObject object;
+  object.glb = geometry::encode_glb(record.mesh);
+  if (!cameras.empty()) {
+    const geometry::Renderer renderer(record.mesh);
+    for (const geometry::Camera& camera : cameras) {
+      object.renders.push_back(
+          image::encode_png(renderer.render(camera, {.width = render_size, .height = render_size})));
+      object.entry.renders.push_back({camera, {}});
+    }
+  }
+  record.mesh = {};
+  record.field.reset();
+  object.entry.record = std::move(record);
+  return object;
+}
+
+DataSetWriter::DataSetWriter(const std::filesystem::path& out) : directory_(out) {}
+
+void DataSetWriter::add(EncodedObject object) {
+  ObjectEntry& entry = object.entry;
+  ensure(is_valid_id(entry.record.id), "\"", entry.record.id, "\" cannot name an object");
+  if (shard_ == nullptr) shard_ = std::make_unique<TarShardWriter>(staging_path() / shard_name(shards_));
+  entry.shard = shards_;
+  const std::string& id = entry.record.id;
+  entry.mesh = shard_->add(id + ".glb", object.glb);
+  const std::string description = write_object_description(entry);
+  shard_->add(id + ".json", std::as_bytes(std::span(description)));
+  for (std::size_t i = 0; i < object.renders.size(); ++i)
+    entry.renders[i].bytes =
+        shard_->add(id + "." + view_name(entry.renders[i].camera) + ".png", object.renders[i]);
+  lines_ += write_object_entry(entry) + "\n";
+  ++counts_[entry.record.split];
+  ++objects_;
+  if (++objects_in_shard_ >= kObjectsPerShard || shard_->bytes_written() >= kBytesPerShard) finish_shard();
+}
+
+void DataSetWriter::finish_shard() {
+  if (shard_ == nullptr) return;
+  shard_->finish();
+  shard_.reset();
+  ++shards_;
+  objects_in_shard_ = 0;
+}
+
+void DataSetWriter::commit(const DataSetSettings& settings) {
+  finish_shard();
+  write_file_atomically(staging_path() / "objects.jsonl", lines_);
+  nlohmann::ordered_json manifest;
+  manifest["format"] = "omni-data-set";
+  manifest["version"] = 1;
+  manifest["source"] = settings.source;
+  // Of every line of objects.jsonl, which also says where each mesh lies and how long it is.
+  manifest["fingerprint"] = hexadecimal(hash_string(lines_));
+  manifest["objects"] = objects_;
+  for (const auto& [split, count] : counts_) manifest["splits"][std::string(split_name(split))] = count;
+  manifest["shards"] = shards_;
+  if (settings.source == "procedural") {
+    manifest["seed"] = hexadecimal(settings.seed);
+    manifest["world"] = hexadecimal(settings.world_fingerprint);
+  } else {
+    manifest["up"] = settings.up;
+    manifest["skipped"] = settings.skipped;
+  }
+  manifest["label"] = settings.label;
+  manifest["renders"] = settings.renders;
+  manifest["render_size"] = settings.render_size;
+  write_file_atomically(staging_path() / "dataset.json", manifest.dump(2) + "\n");
+  directory_.commit();
+}
+
+}  // namespace omni::data

@@ -1,0 +1,139 @@
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "commands.h"
+#include "omni/core/error.h"
+#include "omni/core/log.h"
+#include "omni/data/data_set.h"
+
+namespace omni::tools {
+namespace {
+
+struct SynthOptions {
+  std::string out;
+  data::SynthesisOptions synthesis;
+  std::vector<std::string> splits = {"train"};
+  std::int64_t count = 0, held_out = 0;
+  bool no_renders = false;
+};
+
+void synthesise(SynthOptions& options) {
+  for (const std::string& split : options.splits)
+    options.synthesis.counts.emplace_back(data::parse_split(split), options.count);
+  if (options.held_out > 0)
+    for (const data::Split split : {data::Split::new_instance, data::Split::unseen_colour,
+                                    data::Split::unseen_attribute, data::Split::unseen_count})
+      options.synthesis.counts.emplace_back(split, options.held_out);
+  for (std::size_t i = 0; i < options.synthesis.counts.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (options.synthesis.counts[i].first == options.synthesis.counts[j].first)
+        fail(ErrorKind::usage, "data synth: split ", data::split_name(options.synthesis.counts[i].first),
+             " is asked for twice. Name each split once");
+  if (options.no_renders) options.synthesis.renders = 0;
+  data::synthesise_data_set(options.out, options.synthesis);
+  std::printf("%s: %lld objects\n", options.out.c_str(),
+              static_cast<long long>(data::FolderSource(options.out).size()));
+}
+
+void add_synth(CLI::App& data) {
+  auto options = std::make_shared<SynthOptions>();
+  CLI::App* command = data.add_subcommand("synth", "Write a part of the procedural world as a data set");
+  command->add_option("--out", options->out, "folder to write; an older one is replaced when all is done")
+      ->required();
+  command->add_option("--seed", options->synthesis.seed, "decides the held-out combinations and the order")
+      ->capture_default_str();
+  command->add_option("--count", options->count, "objects per split; 0: all")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
+  command
+      ->add_option(
+          "--split", options->splits,
+          "train, new_instance, unseen_colour, unseen_attribute, unseen_count; more than one may be given")
+      ->capture_default_str();
+  command->add_option("--held-out", options->held_out, "also this many objects of each held-out split")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
+  command->add_option("--renders", options->synthesis.renders, "canonical views per object; divides 24")
+      ->capture_default_str();
+  command->add_option("--render-size", options->synthesis.render_size, "pixels a side")
+      ->capture_default_str()
+      ->check(CLI::Range(8, 2048));
+  command->add_flag("--no-renders", options->no_renders, "meshes and captions alone");
+  command->callback([options] { synthesise(*options); });
+}
+
+struct ImportCommand {
+  std::vector<std::string> sources, captions;
+  std::string out, label = "auto", up = "y";
+  data::ImportOptions import;
+  bool no_renders = false;
+};
+
+void import(ImportCommand& options) {
+  if (!options.captions.empty() && options.captions.size() != options.sources.size())
+    fail(ErrorKind::usage, "data import: ", options.sources.size(), " folders but ", options.captions.size(),
+         " captions files. Give one per folder, or none to use captions.csv in each");
+  for (std::size_t i = 0; i < options.sources.size(); ++i) {
+    const std::filesystem::path folder = options.sources[i];
+    options.import.folders.push_back({folder, options.captions.empty()
+                                                  ? folder / "captions.csv"
+                                                  : std::filesystem::path(options.captions[i])});
+  }
+  options.import.label = options.label == "winding" ? geometry::LabelMode::winding
+                         : options.label == "flood" ? geometry::LabelMode::flood
+                                                    : geometry::LabelMode::automatic;
+  options.import.z_up = options.up == "z";
+  if (options.no_renders) options.import.renders = 0;
+  const data::ImportReport report = data::import_data_set(options.out, options.import);
+  if (!report.skipped.empty()) {
+    std::fprintf(stderr, "skipped:\n");
+    for (const data::SkippedFile& file : report.skipped)
+      std::fprintf(stderr, "  %s\n    %s\n", file.path.c_str(), file.reason.c_str());
+  }
+  std::printf("%s: %lld objects, %zu files skipped\n", options.out.c_str(),
+              static_cast<long long>(report.imported), report.skipped.size());
+}
+
+void add_import(CLI::App& data) {
+  auto options = std::make_shared<ImportCommand>();
+  CLI::App* command = data.add_subcommand("import", "Turn folders of meshes with captions into a data set");
+  command->add_option("source", options->sources, "folders with GLB, glTF, OBJ, PLY, STL or other meshes")
+      ->required();
+  command->add_option(
+      "--captions", options->captions,
+      "CSV with the columns path and caption, and optionally class; default: captions.csv in the folder");
+  command->add_option("--out", options->out, "folder to write; an older one is replaced when all is done")
+      ->required();
+  command->add_option("--label", options->label, "how inside and outside are told apart")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "winding", "flood"}));
+  command->add_option("--up", options->up, "the files' up axis")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"y", "z"}));
+  command
+      ->add_option("--held-out-share", options->import.held_out_share,
+                   "share kept from training, by hash of the id")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--renders", options->import.renders, "canonical views per object; divides 24")
+      ->capture_default_str();
+  command->add_option("--render-size", options->import.render_size, "pixels a side")
+      ->capture_default_str()
+      ->check(CLI::Range(8, 2048));
+  command->add_flag("--no-renders", options->no_renders, "meshes and captions alone");
+  command->callback([options] { import(*options); });
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app) {
+  CLI::App* data = app.add_subcommand("data", "Make, import, look at and tokenise data sets");
+  data->require_subcommand(1);
+  add_synth(*data);
+  add_import(*data);
+  add_data_preview_command(*data);
+  add_data_tokenize_command(*data);
+}
+
+}  // namespace omni::tools
