@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "omni/data/object_source.h"
+#include "omni/tokenizers/image_tokenizer.h"
+#include "omni/tokenizers/shape_tokenizer.h"
+#include "omni/tokenizers/text_tokenizer.h"
+
+namespace omni::data {
+
+// The tokenizers of a data set and what they were loaded from. Any may be null: that modality is left out.
+struct TokenizerSet {
+  const tokenizers::TextTokenizer* text = nullptr;
+  const tokenizers::ImageTokenizer* image = nullptr;
+  const tokenizers::ShapeTokenizer* shape = nullptr;
+  std::uint64_t text_fingerprint = 0, image_fingerprint = 0, shape_fingerprint = 0;
+};
+
+struct TokenizeOptions {
+  std::uint64_t seed = 1;             // draws views and surface points
+  std::int64_t count = 0;             // the first so many objects; 0: all
+  std::int64_t views_per_object = 1;  // distinct ones of the canonical set; needs an image tokenizer
+  // The canonical set: every pair of these bins (geometry/camera.h). Eight sides, slightly and clearly from
+  // above.
+  std::vector<int> azimuth_bins = {0, 3, 6, 9, 12, 15, 18, 21};
+  std::vector<int> elevation_bins = {3, 4};
+  std::int64_t objects_per_shard = 4096;
+  std::int64_t batch = 32;  // objects that are encoded together
+  std::string source_name;  // for reports
+};
+
+struct TokenizeSummary {
+  std::int64_t objects = 0, shards = 0;
+  std::int64_t reused_shards = 0;  // found complete from an earlier run
+  std::int64_t captions = 0;
+  std::int64_t longest_caption = 0;  // tokens
+  double mean_caption = 0;           // tokens
+};
+
+// Writes <folder>/shard-00000.safetensors and so on. What is written is a function of the source, the
+// tokenizers and the options alone, on any number of threads. A shard that an earlier run of the same kind
+// completed is kept; a broken one is made again. Shards appear whole or not at all. Uses all cores and the
+// random numbers of no one else. Throws Error(usage) for impossible options and for a folder that holds
+// shards of another kind, Error(io), Error(interrupted) after Ctrl-C: the shards before stay.
+TokenizeSummary tokenize(const ObjectSource& source, const TokenizerSet& tokenizers,
+                         const TokenizeOptions& options, const std::filesystem::path& folder);
+
+}  // namespace omni::data

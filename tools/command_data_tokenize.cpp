@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "commands.h"
+#include "omni/core/error.h"
+#include "omni/data/data_set.h"
+#include "omni/data/procedural_world.h"
+#include "omni/data/tokenize.h"
+#include "omni/data/tokenizer_fingerprint.h"
+
+namespace omni::tools {
+namespace {
+
+struct TokenizeArguments {
+  std::string source = "procedural", split = "train", out;
+  std::string text_tokenizer, image_tokenizer, shape_tokenizer;
+  data::TokenizeOptions options;
+  std::vector<double> azimuths, elevations;  // degrees; empty: the default canonical set
+};
+
+std::vector<int> bins_of(const std::vector<double>& degrees, int bins, float (*degrees_of_bin)(int),
+                         const char* name) {
+  std::vector<int> found;
+  for (const double wanted : degrees) {
+    int match = -1;
+    for (int bin = 0; bin < bins; ++bin) {
+      if (std::abs(degrees_of_bin(bin) - wanted) < 0.5) match = bin;
+    }
+    if (match < 0) {
+      fail(ErrorKind::usage, "choosing the canonical views: no ", name, " bin is at ", wanted,
+           " degrees. Azimuths are multiples of 15 from 0 to 345, elevations from -30 to 60.");
+    }
+    if (std::find(found.begin(), found.end(), match) == found.end()) found.push_back(match);
+  }
+  return found;
+}
+
+std::unique_ptr<data::ObjectSource> open_source(const TokenizeArguments& arguments) {
+  if (arguments.source == "procedural") {
+    return std::make_unique<data::ProceduralSource>(
+        data::ProceduralOptions{.seed = arguments.options.seed,
+                                .split = data::parse_split(arguments.split),
+                                .count = arguments.options.count});
+  }
+  const std::optional<data::Split> only =
+      arguments.split == "all" ? std::nullopt : std::optional(data::parse_split(arguments.split));
+  return std::make_unique<data::FolderSource>(arguments.source, only);
+}
+
+void run_tokenize(TokenizeArguments arguments) {
+  using tokenizers::ImageTokenizer;
+  using tokenizers::TextTokenizer;
+  if (!arguments.azimuths.empty()) {
+    arguments.options.azimuth_bins =
+        bins_of(arguments.azimuths, geometry::kAzimuthBins, geometry::azimuth_of_bin, "azimuth");
+  }
+  if (!arguments.elevations.empty()) {
+    arguments.options.elevation_bins =
+        bins_of(arguments.elevations, geometry::kElevationBins, geometry::elevation_of_bin, "elevation");
+  }
+  data::TokenizerSet set;
+  set.text_fingerprint = data::tokenizer_fingerprint(arguments.text_tokenizer);
+  set.image_fingerprint = data::tokenizer_fingerprint(arguments.image_tokenizer);
+  set.shape_fingerprint = data::tokenizer_fingerprint(arguments.shape_tokenizer);
+  std::unique_ptr<TextTokenizer> text;
+  std::unique_ptr<ImageTokenizer> image;
+  std::unique_ptr<tokenizers::ShapeTokenizer> shape;
+  if (!arguments.text_tokenizer.empty()) {
+    text = std::make_unique<TextTokenizer>(TextTokenizer::load(arguments.text_tokenizer));
+  }
+  if (!arguments.image_tokenizer.empty()) image = ImageTokenizer::load(arguments.image_tokenizer);
+  if (!arguments.shape_tokenizer.empty()) shape = tokenizers::load_shape_tokenizer(arguments.shape_tokenizer);
+  set.text = text.get();
+  set.image = image.get();
+  set.shape = shape.get();
+  const std::unique_ptr<data::ObjectSource> source = open_source(arguments);
+  arguments.options.source_name = arguments.source;
+
+  const auto start = std::chrono::steady_clock::now();
+  const data::TokenizeSummary summary = data::tokenize(*source, set, arguments.options, arguments.out);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::cout << summary.objects << " objects in " << summary.shards << " shards (" << summary.reused_shards
+            << " from an earlier run), " << seconds.count() << " s\n";
+  if (summary.captions > 0) {
+    std::cout << summary.captions << " captions of " << summary.mean_caption << " tokens on average, "
+              << summary.longest_caption << " at most\n";
+  }
+}
+
+}  // namespace
+
+void add_data_tokenize_command(CLI::App& data) {
+  CLI::App* command = data.add_subcommand("tokenize", "turn objects into token shards, which training reads");
+  const auto arguments = std::make_shared<TokenizeArguments>();
+  data::TokenizeOptions& options = arguments->options;
+  command->add_option("--source", arguments->source, "procedural, or the folder of an imported data set")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--split", arguments->split,
+          "train, new_instance, unseen_colour, unseen_attribute, unseen_count; for a folder also all")
+      ->capture_default_str();
+  command->add_option("--seed", options.seed, "of the procedural world, the views and the surface points")
+      ->capture_default_str();
+  command->add_option("--count", options.count, "the first so many objects; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--views", options.views_per_object, "images per object, of different canonical views")
+      ->capture_default_str();
+  command->add_option("--azimuths", arguments->azimuths,
+                      "degrees of the canonical views (default: every 45; 0 is the front)");
+  command->add_option("--elevations", arguments->elevations,
+                      "degrees of the canonical views (default: 15 and 30)");
+  command->add_option("--text-tokenizer", arguments->text_tokenizer, "a tokenizer.json");
+  command->add_option("--image-tokenizer", arguments->image_tokenizer, "a tokenizer's folder");
+  command->add_option("--shape-tokenizer", arguments->shape_tokenizer, "a tokenizer's folder");
+  command->add_option("--shard-size", options.objects_per_shard, "objects per shard")->capture_default_str();
+  command->add_option("--batch", options.batch, "objects that are encoded together")->capture_default_str();
+  command->add_option("--out", arguments->out, "folder for the shards; a run that was stopped goes on there")
+      ->required();
+  command->callback([arguments] { run_tokenize(*arguments); });
+}
+
+}  // namespace omni::tools
