@@ -112,7 +112,7 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, std::uint64_t 
   colour_in_ = nn::Linear(colour.sub("in"), fine, config.colour.channels);
   colour_block_ = std::make_unique<ResidualConvolution>(colour.sub("block"), config.colour.channels);
   colour_norm_ = nn::LayerNorm(config.colour.channels, kNormEpsilon);
-  colour_head_ = nn::Linear(colour.sub("head"), config.colour.channels, patch * config.colour.slots);
+  colour_head_ = nn::Linear(colour.sub("head"), config.colour.channels, 8 * config.colour.slots);
   nn::QuantiserConfig palette;
   palette.kind = "vq";
   palette.codebook_size = config.colour.palette;
@@ -141,8 +141,7 @@ GridShapeNetwork::Decoded GridShapeNetwork::decode(const Tensor& code_values) co
 
 Tensor GridShapeNetwork::slot_logits(const Tensor& features) const {
   const Tensor h = colour_norm_((*colour_block_)(colour_in_(features)));
-  const auto factor = config_.output_resolution / features.size(1);
-  return channels_second(unfold_cells(colour_head_(h), factor)).to(at::kFloat);
+  return channels_second(unfold_cells(colour_head_(h), 2)).to(at::kFloat);
 }
 
 Tensor slot_colours(const Tensor& weights, const Tensor& colours, const Tensor& present) {

@@ -63,7 +63,8 @@ class GridShapeNetwork {
     at::Tensor features;  // [B, 2s, 2s, 2s, C]: what the colour layers see
   };
   Decoded decode(const at::Tensor& code_values) const;  // [B, s, s, s, dims]
-  // Which slot a place belongs to: logits [B, slots, O, O, O], fp32. Give detached features.
+  // Which slot a place belongs to: logits [B, slots, 4s, 4s, 4s], fp32, for trilinear interpolation. Give
+  // detached features.
   at::Tensor slot_logits(const at::Tensor& features) const;
 
   std::int64_t code_side() const { return config_.resolution / 8; }
