@@ -1,0 +1,114 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/data/csv.h"
+#include "omni/data/data_set.h"
+#include "omni/data/procedural_world.h"
+#include "omni/geometry/mesh_files.h"
+
+namespace omni::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Import : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("omni_import_" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_ / "meshes" / "chairs");
+    const ProceduralSource source({.seed = 1, .count = 3});
+    chair_ = source.load(0).mesh;
+    for (geometry::Vec3& p : chair_.positions) p = p * 0.5f + geometry::Vec3{3, 4, 5};
+    geometry::write_mesh(folder_ / "meshes" / "chairs" / "a chair.glb", chair_);
+    geometry::write_mesh(folder_ / "meshes" / "b.ply", source.load(1).mesh);
+    write_file_atomically(folder_ / "meshes" / "broken.glb", std::string_view("glTF nonsense"));
+    write_file_atomically(folder_ / "meshes" / "nan.obj",
+                          std::string_view("v nan 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"));
+    write_file_atomically(folder_ / "meshes" / "empty.obj", std::string_view("v 0 0 0\n"));
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  ImportReport run(const std::string& csv, ImportOptions options = {}) {
+    write_file_atomically(folder_ / "captions.csv", csv);
+    options.folders = {{folder_ / "meshes", folder_ / "captions.csv"}};
+    options.renders = 1;
+    options.render_size = 16;
+    return import_data_set(folder_ / "out", options);
+  }
+
+  fs::path folder_;
+  geometry::Mesh chair_;
+};
+
+TEST_F(Import, MakesADataSetAndListsWhatItSkips) {
+  const ImportReport report =
+      run("caption,path\r\n\"a red, nice chair\",chairs/a chair.glb\r\nanother wording,chairs/a chair.glb\r\n"
+          "a thing,b.ply\r\nx,broken.glb\r\nx,nan.obj\r\nx,empty.obj\r\nx,missing.stl\r\n",
+          {.held_out_share = 0});
+  EXPECT_EQ(report.imported, 2);
+  EXPECT_EQ(report.skipped.size(), 4u);
+  const CsvTable skipped = parse_csv(read_file_text(folder_ / "out" / "skipped.csv"), "skipped.csv");
+  EXPECT_EQ(skipped.rows.size(), 4u);
+
+  const FolderSource set(folder_ / "out");
+  ASSERT_EQ(set.size(), 2);
+  const ObjectRecord chair = set.load(0);
+  EXPECT_EQ(chair.id, "chairs_a_chair");
+  EXPECT_EQ(chair.class_name, "chairs");
+  ASSERT_EQ(chair.captions.size(), 2u);
+  EXPECT_EQ(chair.captions[0].text, "a red, nice chair");
+  EXPECT_FALSE(chair.captions[0].complete);
+  EXPECT_NEAR(chair.longest_side_m, 0.96, 1e-4);
+  const geometry::Vec3 extent = chair.mesh.bounds().extent();
+  EXPECT_NEAR(std::max({extent.x, extent.y, extent.z}), 1.92, 1e-4);
+  EXPECT_NEAR(length(chair.mesh.bounds().center()), 0, 1e-4);
+  EXPECT_EQ(set.load(1).class_name, "meshes");
+  // The label of the mesh agrees with the closed form that the mesh came from.
+  const ObjectRecord truth = ProceduralSource({.seed = 1, .count = 3}).load(0);
+  EXPECT_GT(geometry::volume_iou(*chair.field, *truth.field, 32), 0.95);
+}
+
+TEST_F(Import, TurnsZUpFiles) {
+  run("path,caption\nb.ply,a thing\n", {.z_up = true});
+  const geometry::Mesh turned = FolderSource(folder_ / "out").load(0).mesh;
+  const geometry::Vec3 before = ProceduralSource({.seed = 1, .count = 3}).load(1).mesh.bounds().extent();
+  EXPECT_NEAR(turned.bounds().extent().y, before.z, 1e-3);
+  EXPECT_NEAR(turned.bounds().extent().z, before.y, 1e-3);
+  EXPECT_GT(turned.signed_volume(), 0);
+}
+
+TEST_F(Import, HoldsOutAShareByHash) {
+  run("path,caption\nb.ply,a thing\n", {.held_out_share = 1});
+  EXPECT_EQ(FolderSource(folder_ / "out").describe(0).split, Split::new_instance);
+}
+
+TEST_F(Import, TakesTheClassColumn) {
+  run("path,caption,class\nb.ply,a thing,gadget\n");
+  EXPECT_EQ(FolderSource(folder_ / "out").describe(0).class_name, "gadget");
+}
+
+TEST_F(Import, NamesTheColumnsThatItFound) {
+  try {
+    run("file,text\nb.ply,a thing\n");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    for (const char* part : {"captions.csv:1", "\"path\"", "\"file\"", "\"text\""})
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(Import, LeavesNothingWhereNoMeshCanBeRead) {
+  EXPECT_THROW(run("path,caption\nbroken.glb,x\n"), Error);
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+  EXPECT_THROW(run("path,caption\n"), Error);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);  // meshes and captions.csv
+}
+
+}  // namespace
+}  // namespace omni::data
