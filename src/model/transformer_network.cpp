@@ -188,11 +188,13 @@ Tensor Transformer::Network::run(const Tensor& embedded, const RowPlan& plan, bo
   } else {
     for (const Tensor& stream : plan.order.rows) rows.push_back({embedded.index_select(0, stream), {}});
   }
-  const auto run_block = [&](const nn::DecoderBlock& block, const nn::AttentionPlan& attention) {
-    const auto body = [this, &block, &plan, &attention, training](const std::vector<Tensor>& inputs) {
+  // A block may run again in the backward pass, when the caller's plan is gone.
+  const auto kept = std::make_shared<const RowPlan>(plan);
+  const auto run_block = [&](const nn::DecoderBlock& block, const nn::AttentionPlan RowPlan::*attention) {
+    const auto body = [this, &block, kept, attention, training](const std::vector<Tensor>& inputs) {
       std::vector<nn::StreamRows> own;
       for (std::size_t i = 0; i < inputs.size(); i += 2) own.push_back({inputs[i], inputs[i + 1]});
-      block.run(own, shape, plan.order, attention, type, training);
+      block.run(own, shape, kept->order, (*kept).*attention, type, training);
       std::vector<Tensor> outputs;
       for (std::size_t s = 0; s < own.size(); ++s) {
         if (block.streams[s].keys_only) continue;
@@ -207,14 +209,14 @@ Tensor Transformer::Network::run(const Tensor& embedded, const RowPlan& plan, bo
     rows.clear();
     for (std::size_t i = 0; i < outputs.size(); i += 2) rows.push_back({outputs[i], outputs[i + 1]});
   };
-  for (const nn::DecoderBlock& block : dual_blocks) run_block(block, plan.dual);
+  for (const nn::DecoderBlock& block : dual_blocks) run_block(block, &RowPlan::dual);
   if (rows.size() == 2) {
     const auto joined = [&](const Tensor& text, const Tensor& generated) {
       return at::cat({text, generated}, 0).index_select(0, plan.order.joint_order);
     };
     rows = {{joined(rows[0].residual, rows[1].residual), joined(rows[0].delta, rows[1].delta)}};
   }
-  for (const nn::DecoderBlock& block : single_blocks) run_block(block, plan.single);
+  for (const nn::DecoderBlock& block : single_blocks) run_block(block, &RowPlan::single);
   return kernels::add_norm(rows[0].residual, rows[0].delta, final_norm,
                            {shape.norm, shape.norm_epsilon, type})
       .second;

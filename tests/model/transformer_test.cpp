@@ -1,0 +1,335 @@
+#include "omni/model/transformer.h"
+
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include "omni/core/error.h"
+#include "omni/model/decode_session.h"
+#include "small_world.h"
+
+namespace omni::model {
+namespace {
+
+double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
+std::vector<TransformerConfig> all_configs() {
+  TransformerConfig grouped = small_config(), split = small_config(), wide_head = small_config();
+  grouped.key_value_heads = 2;
+  grouped.tied_embeddings = false;
+  split.rope_split = {8, 4, 4};
+  wide_head.heads = 8;  // head size 8: no kernel, tensor operations
+  wide_head.query_key_norm = false;
+  wide_head.slot_embedding = false;
+  return {
+      small_config(), grouped, split, wide_head, two_stream_config("all"), two_stream_config("generated")};
+}
+
+class EveryTransformer : public testing::TestWithParam<std::size_t> {
+ protected:
+  EveryTransformer()
+      : vocabulary(small_vocabulary()),
+        model(all_configs()[GetParam()], vocabulary, small_layout(), 5, small_codebooks()) {}
+  sequence::Vocabulary vocabulary;
+  Transformer model;
+};
+INSTANTIATE_TEST_SUITE_P(Configs, EveryTransformer, testing::Range<std::size_t>(0, 6));
+
+TEST_P(EveryTransformer, PackedDocumentsEqualSingleOnes) {
+  const std::vector<sequence::Document> documents = {random_document(1), random_document(2),
+                                                     random_document(3)};
+  const at::Tensor together = model.logits(packed(documents, vocabulary));
+  std::int64_t first = 0;
+  for (const auto& document : documents) {
+    const at::Tensor alone = model.logits(packed({document}, vocabulary));
+    EXPECT_LT(largest_difference(alone, together.narrow(0, first, alone.size(0))), 1e-5);
+    first += alone.size(0);
+  }
+}
+
+TEST_P(EveryTransformer, LaterTokensChangeNoEarlierLogit) {
+  sequence::PackedSequence sequence = packed({random_document(1)}, vocabulary);
+  const at::Tensor before = model.logits(sequence);
+  const std::int64_t changed = sequence.length() - 4;
+  sequence.tokens[changed] = vocabulary.range("colour").first +
+                             (sequence.tokens[changed] == vocabulary.range("colour").first ? 1 : 0);
+  const at::Tensor after = model.logits(sequence);
+  EXPECT_TRUE(before.narrow(0, 0, changed).equal(after.narrow(0, 0, changed)));
+  EXPECT_GT(largest_difference(before[changed], after[changed]), 1e-3);
+}
+
+TEST_P(EveryTransformer, CachedDecodingEqualsFullRecomputation) {
+  // Two sequences of different lengths, the first in pieces of uneven size, interleaved with the second.
+  const std::vector<sequence::Document> documents = {random_document(4), random_document(5)};
+  std::vector<std::vector<DecodeToken>> tokens(2);
+  std::vector<sequence::PackedSequence> sequences;
+  for (std::size_t d = 0; d < 2; ++d) {
+    sequences.push_back(packed({documents[d]}, vocabulary));
+    sequence::GrammarWalker walker(vocabulary, model.layout(), sequence::plan_of(documents[d]));
+    for (const std::int32_t token : sequences[d].tokens) {
+      DecodeToken next{token, walker.place(), std::nullopt};
+      walker.advance(token);
+      if (!walker.finished()) next.next_place = walker.place();
+      tokens[d].push_back(next);
+    }
+  }
+  DecodeSession session(model, 2, 64);
+  std::vector<std::size_t> done = {0, 0};
+  for (std::size_t step = 0; done[0] < tokens[0].size() || done[1] < tokens[1].size(); ++step) {
+    std::vector<std::vector<DecodeToken>> pieces(2);
+    for (std::size_t d = 0; d < 2; ++d) {
+      const std::size_t count = d == 0 ? (step == 0 ? 7 : step % 3) : (step % 2 == 0 ? 1 : 2);
+      while (pieces[d].size() < count && done[d] < tokens[d].size())
+        pieces[d].push_back(tokens[d][done[d]++]);
+    }
+    session.append(pieces);
+    for (std::int64_t d = 0; d < 2; ++d) {
+      if (done[d] == 0) continue;
+      const std::int64_t position = static_cast<std::int64_t>(done[d]) - 1;
+      EXPECT_EQ(session.length(d), position + 1);
+      const std::int32_t set = sequences[d].allowed[position];
+      if (set < 0) continue;
+      const sequence::AllowedTokens& allowed = sequences[d].allowed_sets[set];
+      if (allowed.count() == 1) continue;
+      if (model.config().single_over == "generated" &&
+          sequences[d].streams[position] == sequence::Modality::text)
+        continue;
+      const std::vector<std::int64_t> which = {d};
+      const auto rows = session.logits(which, std::vector<sequence::AllowedTokens>{allowed});
+      const at::Tensor full = model.logits(sequences[d])[position];
+      ASSERT_EQ(static_cast<std::int32_t>(rows[0].size()), allowed.count());
+      for (std::int32_t i = 0; i < allowed.count(); ++i)
+        EXPECT_NEAR(rows[0][i], full[token_at(allowed, i)].item<float>(), 1e-4) << "position " << position;
+    }
+  }
+}
+
+TEST_P(EveryTransformer, GradientsMatchFiniteDifferences) {
+  const bool text_loss = model.config().single_over == "all";
+  const sequence::PackedSequence sequence =
+      packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
+  const auto objective = [&] { return model.loss(sequence, {.z_loss = 0.01}).objective.sum(); };
+  model.parameters().zero_gradients();
+  objective().backward();
+  CounterRng rng(3);
+  for (const nn::Parameter& parameter : model.parameters().all()) {
+    if (!parameter.trainable) continue;
+    ASSERT_TRUE(parameter.value.grad().defined()) << parameter.name;
+    // Along the gradient the slope is its norm: one number checks all entries of a parameter.
+    const at::Tensor gradient = parameter.value.grad().clone();
+    const double norm = gradient.norm().item<double>();
+    if (norm < 1e-3) continue;
+    const double step = 3e-3;
+    const auto moved = [&](double by) {
+      const c10::NoGradGuard guard;
+      at::Tensor value = parameter.value;
+      value.add_(gradient, by / norm);
+      const double result = objective().item<double>();
+      value.sub_(gradient, by / norm);
+      return result;
+    };
+    const double slope = (moved(step) - moved(-step)) / (2 * step);
+    EXPECT_NEAR(slope / norm, 1.0, 0.03) << parameter.name << " norm " << norm;
+  }
+}
+
+TEST_P(EveryTransformer, HalfPrecisionIsClose) {
+  const bool text_loss = model.config().single_over == "all";
+  const sequence::PackedSequence sequence =
+      packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
+  const at::Tensor exact = model.loss(sequence).cross_entropy;
+  model.set_activation_type(at::kBFloat16);
+  const at::Tensor rounded = model.loss(sequence).cross_entropy;
+  EXPECT_TRUE(at::allclose(rounded, exact, 0.05, 0.1)) << exact << rounded;
+}
+
+TEST_P(EveryTransformer, RecomputingGivesTheSameGradients) {
+  const bool text_loss = model.config().single_over == "all";
+  const sequence::PackedSequence sequence =
+      packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
+  std::vector<at::Tensor> kept;
+  model.loss(sequence).objective.sum().backward();
+  for (const auto& p : model.parameters().all())
+    kept.push_back(p.value.grad().defined() ? p.value.grad().clone() : at::Tensor());
+  model.parameters().zero_gradients();
+  model.set_recompute(true);
+  model.loss(sequence).objective.sum().backward();
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const nn::Parameter& p = model.parameters().all()[i];
+    if (!p.trainable) continue;
+    ASSERT_TRUE(p.value.grad().defined()) << p.name;
+    EXPECT_TRUE(at::allclose(p.value.grad(), kept[i], 1e-4, 1e-5)) << p.name;
+  }
+}
+
+TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
+  const auto vocabulary = small_vocabulary();
+  const Transformer model(small_config(), vocabulary, small_layout(), 5);
+  const sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
+  const at::Tensor logits = model.logits(sequence);
+  const TransformerLoss loss = model.loss(sequence);
+  std::array<double, kModalityCount> sums{}, weights{};
+  std::array<std::int64_t, kModalityCount> correct{};
+  for (std::int64_t i = 0; i < sequence.length(); ++i) {
+    if (sequence.loss_weights[i] == 0) continue;
+    const auto& allowed = sequence.allowed_sets[sequence.allowed[i]];
+    std::vector<float> row;
+    for (std::int32_t k = 0; k < allowed.count(); ++k)
+      row.push_back(logits[i][token_at(allowed, k)].item<float>());
+    const at::Tensor log_probability = at::tensor(row).log_softmax(0);
+    const std::int32_t target = index_of(allowed, sequence.targets[i]);
+    const auto m = static_cast<std::size_t>(sequence.target_modalities[i]);
+    const double entropy = -log_probability[target].item<double>();
+    sums[m] += entropy;
+    weights[m] += 1;
+    correct[m] += log_probability.argmax().item<std::int64_t>() == target;
+    EXPECT_NEAR(loss.position_cross_entropy[i].item<double>(), entropy, 1e-4);
+  }
+  for (std::size_t m = 0; m < kModalityCount; ++m) {
+    EXPECT_NEAR(loss.objective[m].item<double>(), sums[m], 1e-3);
+    EXPECT_NEAR(loss.cross_entropy[m].item<double>(), sums[m], 1e-3);
+    EXPECT_EQ(loss.weights[m], weights[m]);
+    EXPECT_EQ(loss.correct[m], correct[m]);
+    EXPECT_GT(weights[m], 0);
+  }
+}
+
+TEST(Transformer, RotationsDependOnDistancesAlone) {
+  // Without slot embeddings, shifting every position by a constant changes nothing.
+  TransformerConfig config = small_config();
+  config.slot_embedding = false;
+  config.rope_split = {8, 4, 4};
+  const auto vocabulary = small_vocabulary();
+  const Transformer model(config, vocabulary, small_layout(), 5);
+  sequence::PackedSequence sequence = packed({random_document(1)}, vocabulary);
+  const at::Tensor before = model.logits(sequence);
+  for (auto& x : sequence.offsets) x += 37;
+  for (auto& x : sequence.rows) x += 5;
+  for (auto& x : sequence.columns) x += 11;
+  EXPECT_LT(largest_difference(model.logits(sequence), before), 2e-4);
+  sequence.offsets.back() += 3;
+  EXPECT_GT(largest_difference(model.logits(sequence), before), 1e-3);
+}
+
+TEST(Transformer, GroupedQueriesEqualRepeatedHeads) {
+  const auto vocabulary = small_vocabulary();
+  TransformerConfig grouped = small_config(), full = small_config();
+  grouped.key_value_heads = 2;
+  const Transformer a(grouped, vocabulary, small_layout(), 5);
+  Transformer b(full, vocabulary, small_layout(), 5);
+  const c10::NoGradGuard guard;
+  for (const auto& target : b.parameters().all()) {
+    const at::Tensor source = a.parameters().find(target.name)->value;
+    at::Tensor value = target.value;
+    if (target.name.find("qkv") == std::string::npos) {
+      value.copy_(source);
+      continue;
+    }
+    const auto repeated = [&](std::int64_t first) {
+      return source.narrow(0, first, 32).view({2, 16, 64}).repeat_interleave(2, 0).reshape({64, 64});
+    };
+    value.copy_(at::cat({source.narrow(0, 0, 64), repeated(64), repeated(96)}));
+  }
+  const auto sequence = packed({random_document(1), random_document(2)}, vocabulary);
+  EXPECT_LT(largest_difference(a.logits(sequence), b.logits(sequence)), 1e-4);
+}
+
+TEST(Transformer, FoldingCodebooksKeepsTheFunction) {
+  const auto vocabulary = small_vocabulary();
+  Transformer model(small_config(), vocabulary, small_layout(), 5, small_codebooks());
+  const auto sequence = packed({random_document(1)}, vocabulary);
+  const at::Tensor before = model.logits(sequence);
+  EXPECT_TRUE(model.has_codebooks());
+  model.fold_codebooks();
+  EXPECT_FALSE(model.has_codebooks());
+  EXPECT_FALSE(model.config().codebook_embedding);
+  EXPECT_EQ(model.parameters().find("codebook_projection.image"), nullptr);
+  EXPECT_LT(largest_difference(model.logits(sequence), before), 1e-5);
+}
+
+TEST(Transformer, GrowingTheVocabularyKeepsOldRowsBitForBit) {
+  const auto vocabulary = small_vocabulary();
+  sequence::Vocabulary larger = vocabulary;
+  sequence::append_views(larger);
+  const Transformer model(small_config(), vocabulary, small_layout(), 5, small_codebooks());
+  const auto grown = grow_vocabulary(model, larger, 1, 0.1);
+  const at::Tensor old_rows = model.parameters().find("embedding.weight")->value;
+  const at::Tensor rows = grown->parameters().find("embedding.weight")->value;
+  ASSERT_EQ(rows.size(0), larger.size());
+  EXPECT_TRUE(rows.narrow(0, 0, vocabulary.size()).equal(old_rows));
+  const at::Tensor any = old_rows[sequence::kAny];
+  for (std::int64_t i = vocabulary.size(); i < larger.size(); ++i) {
+    const double distance = ((rows[i] - any).norm() / any.norm()).item<double>();
+    EXPECT_GT(distance, 0.03);
+    EXPECT_LT(distance, 0.3);
+  }
+  const auto sequence = packed({random_document(1)}, vocabulary);
+  EXPECT_TRUE(
+      grown->logits(sequence).narrow(1, 0, vocabulary.size()).allclose(model.logits(sequence), 1e-5, 1e-5));
+  EXPECT_THROW(grow_vocabulary(*grown, vocabulary, 1), Error);
+}
+
+TEST(Transformer, TextTasksAreRefusedWithoutTextOutput) {
+  sequence::Task task = sequence::built_in_task("image->text");
+  EXPECT_NO_THROW(check_task(two_stream_config("all"), task));
+  EXPECT_THROW(check_task(two_stream_config("generated"), task), Error);
+  EXPECT_NO_THROW(check_task(two_stream_config("generated"), sequence::built_in_task("text->shape")));
+  const auto vocabulary = small_vocabulary();
+  const Transformer model(two_stream_config("generated"), vocabulary, small_layout(), 5);
+  EXPECT_THROW(model.loss(packed({random_document(1)}, vocabulary)), Error);
+}
+
+TEST(TransformerConfig, ImpossibleSizesAreRefused) {
+  const auto refused = [](const std::function<void(TransformerConfig&)>& change) {
+    TransformerConfig config = small_config();
+    change(config);
+    try {
+      validate(config);
+    } catch (const Error& error) {
+      return error.kind() == ErrorKind::usage;
+    }
+    return false;
+  };
+  EXPECT_TRUE(refused([](auto& c) { c.heads = 5; }));
+  EXPECT_TRUE(refused([](auto& c) { c.heads = 64; }));
+  EXPECT_TRUE(refused([](auto& c) { c.key_value_heads = 3; }));
+  EXPECT_TRUE(refused([](auto& c) { c.single_blocks = 0; }));
+  EXPECT_TRUE(refused([](auto& c) { c.dual_blocks = 1; }));
+  EXPECT_TRUE(refused([](auto& c) { c.single_over = "generated"; }));
+  EXPECT_TRUE(refused([](auto& c) { c.streams = 2; }));
+  EXPECT_TRUE(refused([](auto& c) { c.rope_split = {8, 4, 2}; }));
+  EXPECT_TRUE(refused([](auto& c) { c.rope_split = {7, 5, 4}; }));
+  EXPECT_FALSE(refused([](auto&) {}));
+}
+
+TEST(DecodeSession, CopiesAndClearsSequences) {
+  const auto vocabulary = small_vocabulary();
+  const Transformer model(small_config(), vocabulary, small_layout(), 5);
+  const auto document = random_document(4);
+  sequence::GrammarWalker walker(vocabulary, model.layout(), sequence::plan_of(document));
+  std::vector<std::vector<DecodeToken>> tokens(3);
+  const auto sequence = packed({document}, vocabulary);
+  for (int i = 0; i < 6; ++i) {
+    DecodeToken token{sequence.tokens[i], walker.place(), std::nullopt};
+    walker.advance(token.token);
+    token.next_place = walker.place();
+    tokens[1].push_back(token);
+  }
+  DecodeSession session(model, 3, 6);
+  session.append(tokens);
+  session.copy_sequence(1, 2);
+  EXPECT_EQ(session.length(2), 6);
+  sequence::AllowedTokens allowed;
+  allowed.runs[0] = {0, 10};
+  allowed.run_count = 1;
+  const std::vector<std::int64_t> which = {1, 2};
+  const auto rows = session.logits(which, std::vector<sequence::AllowedTokens>{allowed, allowed});
+  EXPECT_EQ(rows[0], rows[1]);
+  EXPECT_THROW(session.append(tokens), Error);
+  session.clear_sequence(1);
+  EXPECT_EQ(session.length(1), 0);
+}
+
+}  // namespace
+}  // namespace omni::model
