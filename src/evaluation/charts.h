@@ -1,0 +1,26 @@
+// Small charts as inline SVG.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace omni::evaluation {
+
+struct Bar {
+  double value = 0, low = 0, high = 0;  // not-a-number: no bar
+};
+struct BarSeries {
+  std::string name, colour;
+  std::vector<Bar> bars;  // one per group
+};
+// Grouped bars over 0 .. 1 with their intervals.
+std::string bar_chart(const std::vector<std::string>& groups, const std::vector<BarSeries>& series);
+
+struct LineSeries {
+  std::string name, colour;
+  std::vector<double> x, y;  // not-a-number leaves a gap
+};
+std::string line_chart(const std::vector<LineSeries>& series, const std::string& x_label,
+                       const std::string& y_label);
+
+}  // namespace omni::evaluation

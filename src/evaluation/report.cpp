@@ -1,0 +1,151 @@
+#include "omni/evaluation/report.h"
+
+#include <cstdio>
+
+#include "charts.h"
+#include "html.h"
+#include "omni/core/error.h"
+#include "omni/core/progress.h"
+#include "report_tables.h"
+
+namespace omni::evaluation {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFiguresNote =
+    "Means over held-out objects with 95 % bootstrap intervals. Volume IoU: the decoded field against the "
+    "closed form. CD-L1 and F-scores: surfaces in the normalised frame (longest side 1.92). Class: that of "
+    "the "
+    "nearest known shape. Colour: share of true parts whose majority palette colour is right.";
+constexpr const char* kControlsNote =
+    "Another prompt's shape: the same samples against the true shapes of other prompts. Nearest training "
+    "caption: the true shape of the training object whose caption shares most with the prompt. Tokenizer "
+    "ceiling: the true shape encoded and decoded. Reader class: the class reader on true shapes, without the "
+    "shape itself.";
+
+std::string note(const std::string& text) { return "<p class=\"note\">" + escape_html(text) + "</p>\n"; }
+
+const char* colour_of_loss(const std::string& name) {
+  if (name == "loss_text") return "#c2577b";
+  if (name == "loss_image") return "#e2a95f";
+  if (name == "loss_shape") return "#2f6fde";
+  return "#8a94a3";
+}
+
+std::string loss_panel(const fs::path& path) {
+  try {
+    const LossCurve curve = read_loss_curve(path);
+    std::vector<LineSeries> series;
+    for (const auto& [name, losses] : curve.losses) {
+      const bool known = std::any_of(losses.begin(), losses.end(), [](double y) { return y == y; });
+      if (known) series.push_back({name, colour_of_loss(name), curve.steps, losses});
+    }
+    if (series.empty()) return note(path.string() + " holds no losses.");
+    char rate[64];
+    std::snprintf(rate, sizeof rate, ", %.0f tokens/s", curve.tokens_per_second);
+    const double seconds = curve.seconds.empty() ? 0 : curve.seconds.back();
+    return "<h3>" + escape_html(curve.stage.empty() ? path.string() : curve.stage) + " <small>" +
+           escape_html(concat(curve.steps.back(), " steps, ",
+                              format_duration(seconds == seconds ? seconds : 0), rate)) +
+           "</small></h3>\n<div class=\"panel\">" + line_chart(series, "step", "loss (nats per token)") +
+           "</div>\n";
+  } catch (const Error& error) {
+    return note(error.what());
+  }
+}
+
+std::string gallery_row(const SampleResult& sample, const std::string& kind, const std::string& label,
+                        const fs::path& output) {
+  const auto found = sample.pictures.find(kind);
+  if (found == sample.pictures.end()) return "";
+  return "<div class=\"row\"><span>" + label + "</span>" +
+         inline_picture(output / found->second, label + ": " + sample.prompt) + "</div>\n";
+}
+
+std::string figure_text(const SampleResult& sample) {
+  std::string text = "<span class=\"tag\">" + escape_html(sample.split) + "</span>";
+  const auto add = [&](const char* metric, const char* name, const char* format, double scale) {
+    const auto found = sample.metrics.find(metric);
+    if (found == sample.metrics.end()) return;
+    char number[64];
+    std::snprintf(number, sizeof number, format, scale * found->second);
+    text += std::string(" ") + name + " " + number;
+  };
+  add("iou", "IoU", "%.2f", 1);
+  add("colour", "colours", "%.0f %%", 100);
+  add("psnr_db", "PSNR", "%.1f dB", 1);
+  add("words", "words", "%.2f", 1);
+  return text;
+}
+
+std::string figure(const SampleResult& sample, const fs::path& output) {
+  std::string html =
+      "<figure>\n<p>" + escape_html(sample.prompt.empty() ? sample.object : sample.prompt) + "</p>\n";
+  html += gallery_row(sample, "condition", "given", output);
+  html += gallery_row(sample, "image", "picture", output);
+  html += gallery_row(sample, "generated", "made", output);
+  html += gallery_row(sample, "truth", "true", output);
+  if (!sample.text.empty()) html += "<p>" + escape_html("→ " + sample.text) + "</p>\n";
+  return html + "<figcaption>" + figure_text(sample) + "</figcaption>\n</figure>\n";
+}
+
+std::string gallery(const SweepConfig& config, const std::vector<UnitResult>& units, const fs::path& output) {
+  std::string html;
+  std::string open_section;
+  for (const UnitResult& unit : units) {
+    for (const SampleResult& sample : unit.samples) {
+      if (sample.pictures.empty()) continue;
+      std::string section = unit.task;
+      if (config.bundles.size() > 1) section += ", " + unit.bundle;
+      if (section != open_section) {
+        if (!open_section.empty()) html += "</div>\n";
+        html += "<h3>" + escape_html(section) + "</h3>\n<div class=\"gallery\">\n";
+        open_section = section;
+      }
+      html += figure(sample, output);
+    }
+  }
+  return open_section.empty() ? note("No samples were pictured.") : html + "</div>\n";
+}
+
+std::string settings_table(const SweepConfig& config) {
+  std::string html =
+      "<div "
+      "class=\"panel\"><table><thead><tr><th>setting</th><th>temperature</th><th>top-k</th><th>top-p</th>"
+      "<th>min-p</th><th>guidance</th><th>detail</th></tr></thead><tbody>\n";
+  for (const SweepSetting& setting : config.settings) {
+    html += "<tr><td>" + escape_html(setting.name) + "</td>";
+    html += concat("<td>", setting.temperature, "</td><td>", setting.top_k, "</td><td>", setting.top_p,
+                   "</td><td>", setting.min_p, "</td><td>");
+    html += escape_html(setting.guidance.empty() ? "none" : setting.guidance) + "</td>";
+    html += concat("<td>", setting.detail == 0 ? "all" : std::to_string(setting.detail), "</td></tr>\n");
+  }
+  std::string bundles;
+  for (const SweepBundle& bundle : config.bundles) bundles += (bundles.empty() ? "" : ", ") + bundle.name;
+  std::string seeds;
+  for (const std::int64_t seed : config.seeds) seeds += (seeds.empty() ? "" : ", ") + std::to_string(seed);
+  return html + "</tbody></table></div>\n" + note("Models: " + bundles + ". Seeds: " + seeds + ".");
+}
+
+}  // namespace
+
+std::string report_html(const SweepConfig& config, const std::vector<UnitResult>& units,
+                        const SweepSummary& summary, const fs::path& output) {
+  std::string body = "<h1>" + escape_html(config.title) + "</h1>\n";
+  body += headline_cards(summary);
+  body += "<h2 id=\"figures\">Figures</h2>\n" + note(kFiguresNote) + task_tables(config, summary);
+  body += "<h2 id=\"controls\">Against the controls</h2>\n" + note(kControlsNote) +
+          control_charts(config, summary);
+  if (!config.metrics.empty()) {
+    body += "<h2 id=\"training\">Training</h2>\n";
+    for (const std::string& path : config.metrics) body += loss_panel(path);
+  }
+  body += "<h2 id=\"gallery\">Samples</h2>\n" + gallery(config, units, output);
+  body += "<h2 id=\"settings\">Settings</h2>\n" + settings_table(config);
+  body += "<footer>" + escape_html("Measured in " + format_duration(summary.seconds) + " by omni eval.") +
+          "</footer>\n";
+  return html_page(config.title, body);
+}
+
+}  // namespace omni::evaluation

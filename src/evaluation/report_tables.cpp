@@ -1,0 +1,183 @@
+#include "report_tables.h"
+
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "charts.h"
+#include "omni/evaluation/report.h"
+
+namespace omni::evaluation {
+namespace {
+
+struct Column {
+  const char* metric;
+  const char* title;
+  bool percent;
+  int digits;
+};
+constexpr Column kColumns[] = {
+    {"iou", "volume IoU", false, 3},
+    {"cd", "CD-L1", false, 4},
+    {"f1", "F@1%", false, 3},
+    {"f2", "F@2%", false, 3},
+    {"class", "class", true, 1},
+    {"colour", "colour", true, 1},
+    {"closed", "closed", true, 1},
+    {"empty", "empty", true, 1},
+    {"words", "words", false, 3},
+    {"psnr_db", "PSNR dB", false, 1},
+    {"shuffled_iou", "shuffled IoU", false, 3},
+    {"nearest_iou", "nearest IoU", false, 3},
+    {"ceiling_iou", "ceiling IoU", false, 3},
+    {"ceiling_colour", "ceiling colour", true, 1},
+    {"ceiling_class", "ceiling class", true, 1},
+    {"reader_class", "reader class", true, 1},
+    {"image_psnr_db", "image PSNR dB", false, 1},
+};
+
+const MeanInterval* find(const TaskSummary& task, const std::string& split, const std::string& metric) {
+  const auto of_split = task.splits.find(split);
+  if (of_split == task.splits.end()) return nullptr;
+  const auto found = of_split->second.find(metric);
+  return found == of_split->second.end() ? nullptr : &found->second;
+}
+
+std::string number(double value, const Column& column) {
+  if (!std::isfinite(value)) return "–";
+  char text[48];
+  const bool percent = column.percent;
+  std::snprintf(text, sizeof text, percent ? "%.*f %%" : "%.*f", column.digits,
+                percent ? 100 * value : value);
+  return text;
+}
+
+std::string cell(const MeanInterval* interval, const Column& column) {
+  if (interval == nullptr) return "<td>–</td>";
+  const double scale = column.percent ? 100 : 1;
+  char range[64];
+  std::snprintf(range, sizeof range, "%.*f – %.*f", column.digits, scale * interval->low, column.digits,
+                scale * interval->high);
+  return "<td>" + number(interval->mean, column) + "<br/><small>" + range + "</small></td>";
+}
+
+std::int64_t sample_count(const TaskSummary& task, const std::string& split) {
+  std::int64_t count = 0;
+  const auto found = task.splits.find(split);
+  if (found == task.splits.end()) return 0;
+  for (const auto& [metric, interval] : found->second) count = std::max(count, interval.count);
+  return count;
+}
+
+std::vector<std::string> splits_of(const SweepConfig& config, const TaskSummary& task) {
+  std::vector<std::string> splits;
+  for (const std::string& split : config.splits) {
+    if (task.splits.contains(split)) splits.push_back(split);
+  }
+  return splits;
+}
+
+std::string task_title(const SweepConfig& config, const TaskSummary& task) {
+  std::string title = task.task;
+  if (config.settings.size() > 1) title += ", " + task.setting;
+  if (config.bundles.size() > 1) title += ", " + task.bundle;
+  return escape_html(title);
+}
+
+std::string task_table(const SweepConfig& config, const TaskSummary& task) {
+  std::string head = "<tr><th>split</th><th>objects</th>";
+  std::vector<Column> columns;
+  for (const Column& column : kColumns) {
+    if (find(task, "all", column.metric) == nullptr) continue;
+    columns.push_back(column);
+    head += std::string("<th>") + column.title + "</th>";
+  }
+  std::vector<std::string> splits = splits_of(config, task);
+  splits.emplace_back("all");
+  std::string rows;
+  for (const std::string& split : splits) {
+    rows += split == "all" ? "<tr class=\"all\">" : "<tr>";
+    rows += "<td>" + escape_html(split) + "</td><td>" + std::to_string(sample_count(task, split)) + "</td>";
+    for (const Column& column : columns) rows += cell(find(task, split, column.metric), column);
+    rows += "</tr>\n";
+  }
+  return "<h3>" + task_title(config, task) + "</h3>\n<div class=\"panel\"><table>\n<thead>" + head +
+         "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div>\n";
+}
+
+std::string card(const TaskSummary& task, const std::string& metric, const std::string& label) {
+  const MeanInterval* interval = find(task, "all", metric);
+  if (interval == nullptr) return "";
+  for (const Column& column : kColumns) {
+    if (metric != column.metric) continue;
+    return "<div class=\"card\"><b>" + number(interval->mean, column) + "</b><span>" + escape_html(label) +
+           "</span></div>\n";
+  }
+  return "";
+}
+
+BarSeries series_of(const TaskSummary& task, const std::vector<std::string>& splits,
+                    const std::string& metric, const std::string& name, const std::string& colour) {
+  BarSeries series{.name = name, .colour = colour, .bars = {}};
+  constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
+  for (const std::string& split : splits) {
+    const MeanInterval* interval = find(task, split, metric);
+    series.bars.push_back(interval == nullptr ? Bar{nothing, nothing, nothing}
+                                              : Bar{interval->mean, interval->low, interval->high});
+  }
+  return series;
+}
+
+}  // namespace
+
+std::string headline_cards(const SweepSummary& summary) {
+  std::string cards;
+  bool controls_shown = false;
+  std::vector<std::string> seen;
+  for (const TaskSummary& task : summary.tasks) {
+    if (std::find(seen.begin(), seen.end(), task.task) != seen.end()) continue;
+    seen.push_back(task.task);
+    cards += card(task, "iou", task.task + ": volume IoU");
+    if (task.task == "text->shape") {
+      cards += card(task, "colour", "text->shape: colours right");
+      cards += card(task, "closed", "text->shape: closed and manifold");
+      cards += card(task, "shuffled_iou", "IoU with another prompt's shape");
+      cards += card(task, "nearest_iou", "IoU of the nearest training caption's shape");
+    }
+    if (!controls_shown && find(task, "all", "ceiling_iou") != nullptr) {
+      cards += card(task, "ceiling_iou", "tokenizer's reconstruction: volume IoU");
+      cards += card(task, "image_psnr_db", "image tokenizer: PSNR in dB");
+      controls_shown = true;
+    }
+  }
+  return cards.empty() ? "" : "<div class=\"cards\">\n" + cards + "</div>\n";
+}
+
+std::string task_tables(const SweepConfig& config, const SweepSummary& summary) {
+  std::string html;
+  for (const TaskSummary& task : summary.tasks) html += task_table(config, task);
+  return html;
+}
+
+std::string control_charts(const SweepConfig& config, const SweepSummary& summary) {
+  std::string html;
+  for (const TaskSummary& task : summary.tasks) {
+    if (find(task, "all", "iou") == nullptr) continue;
+    std::vector<std::string> splits = splits_of(config, task);
+    splits.emplace_back("all");
+    std::vector<BarSeries> series;
+    const auto add = [&](const char* metric, const char* name, const char* colour) {
+      if (find(task, "all", metric) != nullptr)
+        series.push_back(series_of(task, splits, metric, name, colour));
+    };
+    add("shuffled_iou", "another prompt's shape", "#b4bcc8");
+    add("nearest_iou", "nearest training caption", "#e2a95f");
+    add("iou", "generated", "#2f6fde");
+    add("ceiling_iou", "tokenizer ceiling", "#57a985");
+    html += "<h3>" + task_title(config, task) + "</h3>\n<div class=\"panel\">" + bar_chart(splits, series) +
+            "</div>\n";
+  }
+  return html;
+}
+
+}  // namespace omni::evaluation

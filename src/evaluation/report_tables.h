@@ -1,0 +1,16 @@
+// The sections of figures of the report page.
+#pragma once
+
+#include <string>
+
+#include "omni/evaluation/summary.h"
+
+namespace omni::evaluation {
+
+std::string headline_cards(const SweepSummary& summary);
+// One table per bundle, task and setting, a row per split.
+std::string task_tables(const SweepConfig& config, const SweepSummary& summary);
+// Bars of the volume IoU per split between its controls; "" without text->shape.
+std::string control_charts(const SweepConfig& config, const SweepSummary& summary);
+
+}  // namespace omni::evaluation

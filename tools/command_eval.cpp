@@ -1,0 +1,65 @@
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+#include "commands.h"
+#include "omni/core/error.h"
+#include "omni/evaluation/sweep.h"
+
+namespace omni::tools {
+namespace {
+
+struct EvalArguments {
+  std::string config, output = "out/eval";
+  std::vector<std::string> overrides;
+  bool dry_run = false;
+};
+
+void print_metric(const evaluation::TaskSummary& task, const char* metric) {
+  const auto all = task.splits.find("all");
+  if (all == task.splits.end()) return;
+  const auto found = all->second.find(metric);
+  if (found == all->second.end()) return;
+  std::printf("  %-14s %8.4f  [%.4f, %.4f]  n=%lld\n", metric, found->second.mean, found->second.low,
+              found->second.high, static_cast<long long>(found->second.count));
+}
+
+void print_summary(const evaluation::SweepOutcome& outcome, const std::filesystem::path& output) {
+  for (const evaluation::TaskSummary& task : outcome.summary.tasks) {
+    std::printf("%s | %s | %s\n", task.bundle.c_str(), task.task.c_str(), task.setting.c_str());
+    for (const char* metric :
+         {"iou", "cd", "f1", "f2", "class", "colour", "closed", "empty", "words", "psnr_db", "shuffled_iou",
+          "nearest_iou", "ceiling_iou", "ceiling_colour", "ceiling_class", "reader_class", "image_psnr_db"}) {
+      print_metric(task, metric);
+    }
+  }
+  std::printf("%s\n", (output / "report.html").c_str());
+}
+
+void run_eval(const EvalArguments& arguments) {
+  evaluation::SweepConfig config = evaluation::load_sweep_config(arguments.config, arguments.overrides);
+  if (arguments.dry_run) {
+    std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); });
+    return;
+  }
+  const evaluation::SweepOutcome outcome = evaluation::run_sweep(config, arguments.output);
+  print_summary(outcome, arguments.output);
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("eval", "measure models: bundles x tasks x prompts x settings x seeds");
+  const auto arguments = std::make_shared<EvalArguments>();
+  command->add_option("sweep", arguments->config, "the sweep's YAML file")->required();
+  command->add_option("--set", arguments->overrides, "a.b=c: override a key of the file")
+      ->allow_extra_args(false);
+  command->add_option("--out", arguments->output, "results.jsonl, results.csv, summary.json, report.html")
+      ->capture_default_str();
+  command->add_flag("--dry-run", arguments->dry_run, "print the resolved sweep and stop");
+  command->callback([arguments] { run_eval(*arguments); });
+}
+
+}  // namespace omni::tools
