@@ -138,9 +138,10 @@ ImageNetwork::ImageNetwork(const ImageTokenizerConfig& wanted, std::uint64_t see
   quant_conv_ = nn::Convolution(root.sub("quant_conv"), 2, config.z_channels, config.codebook_dim, 1);
   post_quant_conv_ =
       nn::Convolution(root.sub("post_quant_conv"), 2, config.codebook_dim, config.z_channels, 1);
+  // Learned by moving averages, not by gradients, so it is no trainable parameter.
   embedding = root.sub("quantize")
                   .sub("embedding")
-                  .add("weight", {config.codebook_size, config.codebook_dim}, nn::Init::normal(1.0));
+                  .add("weight", {config.codebook_size, config.codebook_dim}, nn::Init::normal(1.0), false);
 }
 
 Tensor ImageNetwork::run_level(const Level& level, Tensor x) {

@@ -145,10 +145,11 @@ Tensor GridShapeNetwork::slot_logits(const Tensor& features) const {
 }
 
 Tensor slot_colours(const Tensor& weights, const Tensor& colours, const Tensor& present) {
-  constexpr double kGrey = 0.5, kGreyWeight = 0.5;  // in surface points
+  constexpr double kGrey = 0.5, kGreyShare = 0.01;  // of the surface: slots with less of it turn grey
   const Tensor masked = weights * present.unsqueeze(-1);
+  const Tensor grey = (present.sum(1) * kGreyShare).clamp_min(1e-3).view({-1, 1, 1});
   const Tensor sums = at::bmm(masked.transpose(1, 2), colours);
-  return (sums + kGrey * kGreyWeight) / (masked.sum(1).unsqueeze(-1) + kGreyWeight);
+  return (sums + kGrey * grey) / (masked.sum(1).unsqueeze(-1) + grey);
 }
 
 Tensor sample_grid(const Tensor& grid, const Tensor& points) {

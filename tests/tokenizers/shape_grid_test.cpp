@@ -201,8 +201,8 @@ TEST(GridTokenizer, SlotColoursAreMeansOverTheirSurface) {
   colours.index_put_({at::indexing::Slice(), at::indexing::Slice(0, at::indexing::None, 2), 0}, 1.0);
   const at::Tensor present = at::ones({1, 100});
   const at::Tensor slots = slot_colours(weights, colours, present);
-  EXPECT_NEAR(slots[0][0][0].item<float>(), 1.0, 0.02);
-  EXPECT_NEAR(slots[0][1][0].item<float>(), 0.0, 0.02);
+  EXPECT_NEAR(slots[0][0][0].item<float>(), 1.0, 0.03);
+  EXPECT_NEAR(slots[0][1][0].item<float>(), 0.0, 0.03);
   const at::Tensor absent = slot_colours(weights, colours, at::zeros({1, 100}));
   EXPECT_TRUE(at::allclose(absent, at::full({1, 2, 3}, 0.5)));
 }

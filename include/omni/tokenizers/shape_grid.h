@@ -98,7 +98,8 @@ class GridShapeNetwork {
 };
 
 // Mean colour of each slot: `weights` [B, P, slots] (softmax of slot logits) over surface colours [B, P, 3]
-// (sRGB, 0 .. 1) with `present` [B, P] 0 or 1. A slot without surface is mid grey. -> [B, slots, 3].
+// (sRGB, 0 .. 1) with `present` [B, P] 0 or 1. A slot with little or no surface is mid grey. -> [B, slots,
+// 3].
 at::Tensor slot_colours(const at::Tensor& weights, const at::Tensor& colours, const at::Tensor& present);
 
 // [B, C, O, O, O] at points [B, P, 3] (x, y, z in units of the half extent) -> [B, P, C]; clamped at the

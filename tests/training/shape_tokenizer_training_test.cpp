@@ -1,0 +1,156 @@
+#include "omni/training/shape_tokenizer_training.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/data/procedural_world.h"
+#include "random_unions.h"
+
+namespace omni::training {
+namespace {
+
+namespace fs = std::filesystem;
+using testing_support::RandomUnions;
+
+class ShapeTokenizerTraining : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("omni_shape_training_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static ShapeTokenizerTrainingConfig tiny(const std::string& layout) {
+    ShapeTokenizerTrainingConfig config;
+    config.layout = layout;
+    config.grid.encoder_kernels = {2, 2, 2};
+    config.grid.encoder_channels = {4, 8, 16};
+    config.grid.decoder_channels = {16, 8};
+    config.grid.decoder_blocks = {1, 1};
+    config.grid.quantiser.kind = "vq";
+    config.grid.quantiser.codebook_size = 16;
+    config.grid.quantiser.codebook_dim = 4;
+    config.grid.colour = {.slots = 3, .palette = 8, .channels = 8};
+    config.vecset.latents = 8;
+    config.vecset.width = 16;
+    config.vecset.heads = 2;
+    config.vecset.frequencies = 4;
+    config.vecset.encoder_layers = 1;
+    config.vecset.encoder_cross_attention_layers = {0};
+    config.vecset.decoder_layers = 1;
+    config.vecset.codebook_size = 16;
+    config.vecset.codebook_dim = 4;
+    config.vecset.surface_points = 64;
+    config.objects = 6;
+    config.batch = 2;
+    config.steps = 6;
+    config.continuous_share = 0.5;
+    config.near_points = 64;
+    config.volume_points = 32;
+    config.colour_points = 32;
+    config.log_steps = 1;
+    config.evaluation_objects = 2;
+    return config;
+  }
+
+  static std::vector<std::byte> weights(const fs::path& folder) {
+    return read_file_bytes(folder / "weights.safetensors");
+  }
+
+  fs::path folder_;
+  const RandomUnions train_{1, 8}, held_out_{2, 4};
+};
+
+TEST_F(ShapeTokenizerTraining, SameSeedGivesTheSameWeights) {
+  for (const char* layout : {"grid", "vecset"}) {
+    const auto config = tiny(layout);
+    const auto summary = train_shape_tokenizer(config, train_, held_out_, folder_ / "a");
+    train_shape_tokenizer(config, train_, held_out_, folder_ / "b");
+    EXPECT_EQ(summary.steps, 6);
+    EXPECT_EQ(weights(folder_ / "a"), weights(folder_ / "b")) << layout;
+    auto other = config;
+    other.seed = 2;
+    train_shape_tokenizer(other, train_, held_out_, folder_ / "c");
+    EXPECT_NE(weights(folder_ / "a"), weights(folder_ / "c")) << layout;
+    std::ifstream metrics(folder_ / "a" / "metrics.jsonl");
+    int lines = 0;
+    for (std::string line; std::getline(metrics, line);) ++lines;
+    EXPECT_EQ(lines, 6);
+    EXPECT_FALSE(fs::exists(folder_ / "a.metrics.jsonl"));
+  }
+}
+
+TEST_F(ShapeTokenizerTraining, BadSettingsAreRefusedBeforeAnythingStarts) {
+  auto config = tiny("vecset");
+  config.precision = "bf16";
+  EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
+  config = tiny("grid");
+  config.grid.adaptive_length = true;
+  EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
+  EXPECT_THROW(train_shape_tokenizer(tiny("grid"), RandomUnions(1, 0), held_out_, folder_ / "a"), Error);
+  EXPECT_FALSE(fs::exists(folder_ / "a"));
+}
+
+TEST_F(ShapeTokenizerTraining, EveryShippedConfigIsValid) {
+  for (const auto& entry : fs::directory_iterator(fs::path(OMNI_SOURCE_DIR) / "configs" / "tokenizers")) {
+    if (!entry.path().filename().string().starts_with("shape_")) continue;
+    ShapeTokenizerTrainingConfig config;
+    ConfigFile::load(entry.path()).read([&](ConfigVisitor& visitor) { describe(visitor, config); });
+    EXPECT_NO_THROW(validate(config)) << entry.path();
+  }
+}
+
+class ShapeTokenizerTrainingSlow : public ShapeTokenizerTraining {
+ protected:
+  // Shapes before and after training, from nothing but random unions.
+  double trained_iou(ShapeTokenizerTrainingConfig config) {
+    const RandomUnions train(1, 400), held_out(2, 16);
+    config.objects = 400;
+    config.batch = 16;
+    config.near_points = 256;
+    config.volume_points = 256;
+    config.evaluation_objects = 16;
+    config.schedule.peak_learning_rate = 3e-3;
+    return train_shape_tokenizer(config, train, held_out, folder_ / "trained").report.iou;
+  }
+};
+
+TEST_F(ShapeTokenizerTrainingSlow, GridLearnsUnionsOfPrimitives) {
+  auto config = tiny("grid");
+  config.grid.encoder_channels = {8, 24, 48};
+  config.grid.decoder_channels = {32, 24};
+  config.grid.quantiser.codebook_size = 128;
+  config.steps = 250;
+  config.continuous_share = 0.2;
+  EXPECT_GT(trained_iou(config), 0.7);
+}
+
+TEST_F(ShapeTokenizerTrainingSlow, VecsetLearnsSomethingOfUnionsOfPrimitives) {
+  auto config = tiny("vecset");
+  config.vecset.latents = 16;
+  config.vecset.width = 32;
+  config.vecset.codebook_size = 128;
+  config.vecset.surface_points = 256;
+  config.steps = 400;
+  config.continuous_share = 0.4;
+  EXPECT_GT(trained_iou(config), 0.4);
+}
+
+// The figures that models/tiny/README.md states.
+TEST(ShippedShapeTokenizerSlow, ReachesItsFigures) {
+  const fs::path folder = fs::path(OMNI_SOURCE_DIR) / "models" / "tiny" / "shape_tokenizer";
+  const auto tokenizer = tokenizers::load_shape_tokenizer(folder);
+  const data::ProceduralSource held_out({.seed = 1, .split = data::Split::new_instance});
+  const auto report = evaluate_shape_tokenizer(*tokenizer, held_out, 96, 5);
+  EXPECT_GE(report.iou, 0.90) << to_text(report);
+  EXPECT_GE(report.parts_coloured_right, 0.97) << to_text(report);
+  EXPECT_GT(report.codes_used, 0.1) << to_text(report);
+  EXPECT_LE(fs::file_size(folder / "weights.safetensors"), 3u << 20);
+}
+
+}  // namespace
+}  // namespace omni::training
