@@ -1,0 +1,67 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "omni/core/config.h"
+#include "omni/image/image.h"
+#include "omni/optimizer/adamw.h"
+#include "omni/optimizer/schedule.h"
+#include "omni/tokenizers/image_tokenizer.h"
+
+namespace omni::training {
+
+// How the image tokenizer learns: squared (and absolute) error of the pixels and the commitment loss of
+// VQ-VAE (van den Oord et al. 2017, arXiv 1711.00937), with a codebook of moving averages on the unit sphere.
+// LlamaGen's perceptual and adversarial losses are left out: they need weights of other networks.
+struct ImageTokenizerTrainingConfig {
+  tokenizers::ImageTokenizerConfig network;
+  std::int64_t seed = 1;
+  std::int64_t steps = 4000;
+  std::int64_t batch_size = 32;
+  double continuous_share =
+      0.15;                   // of the run, at its start, without quantising; k-means then places the codes
+  double bypass_share = 0.1;  // of each later batch: decoded from unquantised vectors
+  double absolute_error_weight = 0;
+  double commitment_weight = 0.25;
+  double codebook_decay = 0.99;  // of the moving averages, per step
+  double revival_share =
+      0.02;  // a code used less than this share of its fair share moves to where codes are missing
+  double clip_norm = 1.0;
+  std::string precision = "bf16";  // of the activations: fp32, bf16
+  std::int64_t log_steps = 50;
+  optimizer::AdamWConfig adamw;
+  optimizer::ScheduleConfig schedule;
+};
+void describe(ConfigVisitor& visitor, ImageTokenizerTrainingConfig& config);
+
+// Images as the network's input size, stacked: uint8 [N, 3, size, size].
+at::Tensor stack_images(std::span<const image::Image> images, std::int64_t size);
+
+// Trains on `images`, uint8 [N, 3, image_size, image_size], drawing batches from shuffled passes over them;
+// the result is a function of config and images (for one thread count and processor type). Appends loss,
+// PSNR, code perplexity and use to `metrics`, JSON lines, unless it is empty. Throws Error(interrupted) after
+// Ctrl-C, having written nothing else; Error(usage) where there are too few images.
+std::unique_ptr<tokenizers::ImageTokenizer> train_image_tokenizer(const ImageTokenizerTrainingConfig& config,
+                                                                  const at::Tensor& images,
+                                                                  const std::filesystem::path& metrics);
+
+struct ImageTokenizerQuality {
+  std::int64_t images = 0;
+  double psnr_db = 0;  // mean over images, each at the tokenizer's size
+  double worst_psnr_db = 0;
+  std::int64_t codes_used = 0;  // different codes over all images
+  double perplexity = 0;        // 2^entropy of the distribution of codes
+};
+// Encodes and decodes 8-bit images. If `reconstructions` is given, they are appended to it.
+ImageTokenizerQuality evaluate_image_tokenizer(const tokenizers::ImageTokenizer& tokenizer,
+                                               std::span<const image::Image> images,
+                                               std::vector<image::Image>* reconstructions = nullptr);
+
+}  // namespace omni::training

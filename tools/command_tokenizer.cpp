@@ -1,0 +1,200 @@
+// omni tokenizer: train, evaluate and import the text and image tokenizers.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "commands.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/progress.h"
+#include "omni/training/image_tokenizer_training.h"
+#include "omni/training/text_tokenizer_training.h"
+#include "omni/training/tokenizer_data.h"
+
+namespace omni::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TrainArguments {
+  std::string config, out;
+  std::vector<std::string> overrides;
+  bool dry_run = false;
+};
+
+std::shared_ptr<TrainArguments> add_train_options(CLI::App* command, const std::string& out_help) {
+  const auto arguments = std::make_shared<TrainArguments>();
+  command->add_option("--config", arguments->config, "YAML file; without it, the defaults");
+  command->add_option("--out", arguments->out, out_help)->required();
+  command->add_option("--set", arguments->overrides, "override a key: --set steps=2000")
+      ->take_all()
+      ->expected(1);
+  command->add_flag("--dry-run", arguments->dry_run, "print the resolved config and stop");
+  return arguments;
+}
+
+// Reads the config; false after a dry run has printed it.
+bool read_config(const TrainArguments& arguments, const std::function<void(ConfigVisitor&)>& description) {
+  const ConfigFile file = arguments.config.empty() ? ConfigFile::parse("", "defaults", arguments.overrides)
+                                                   : ConfigFile::load(arguments.config, arguments.overrides);
+  file.read(description);
+  if (arguments.dry_run) std::cout << config_to_yaml(description);
+  return !arguments.dry_run;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void train_text(const TrainArguments& arguments) {
+  std::int64_t vocabulary_size = 768;
+  training::TokenizerDataConfig data;
+  const auto description = [&](ConfigVisitor& visitor) {
+    visitor.integer("vocabulary_size", vocabulary_size, {.minimum = 256, .maximum = 1'000'000});
+    visitor.section("data", [&](ConfigVisitor& section) { describe(section, data); });
+  };
+  if (!read_config(arguments, description)) return;
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<std::string> texts = training::training_texts(data);
+  const auto tokenizer = training::train_text_tokenizer(texts, vocabulary_size);
+  tokenizer.save(arguments.out);
+  std::size_t bytes = 0, tokens = 0;
+  for (std::size_t i = 0; i < texts.size(); i += 1 + texts.size() / 2000) {
+    bytes += texts[i].size();
+    tokens += tokenizer.encode(texts[i]).size();
+  }
+  std::cout << "text tokenizer: " << tokenizer.vocabulary_size() << " tokens from " << texts.size()
+            << " texts in " << format_duration(seconds_since(start)) << ", "
+            << double(bytes) / double(std::max<std::size_t>(tokens, 1))
+            << " bytes a token\nsaved: " << arguments.out << '\n';
+}
+
+void train_image(const TrainArguments& arguments) {
+  training::ImageTokenizerTrainingConfig config;
+  training::TokenizerDataConfig data;
+  const auto description = [&](ConfigVisitor& visitor) {
+    describe(visitor, config);
+    visitor.section("data", [&](ConfigVisitor& section) { describe(section, data); });
+  };
+  if (!read_config(arguments, description)) return;
+  check(config.network);
+  const fs::path out(arguments.out);
+  const fs::path parent = fs::absolute(out).lexically_normal().parent_path();
+  prepare_output_directory(parent);
+  const auto start = std::chrono::steady_clock::now();
+  const auto size = config.network.image_size;
+  const at::Tensor images =
+      training::stack_images(training::training_images(data, static_cast<int>(size)), size);
+  const fs::path metrics = arguments.out + ".metrics.jsonl";
+  std::error_code ignored;
+  fs::remove(metrics, ignored);
+  const auto tokenizer = training::train_image_tokenizer(config, images, metrics);
+  tokenizer->save(out);
+  write_file_atomically(out / "training.yaml", std::string_view(config_to_yaml(description)));
+  std::cout << "image tokenizer: " << config.steps << " steps over " << images.size(0) << " images in "
+            << format_duration(seconds_since(start)) << "\nsaved: " << arguments.out << '\n';
+}
+
+struct EvalArguments {
+  std::string tokenizer, split = "new_instance", sheet;
+  training::TokenizerDataConfig data{.objects = 300, .views_per_object = 1};
+};
+
+void eval_image(const EvalArguments& arguments) {
+  const auto tokenizer = tokenizers::ImageTokenizer::load(arguments.tokenizer);
+  const auto size = static_cast<int>(tokenizer->config().image_size);
+  const auto& data = arguments.data;
+  const std::vector<image::Image> images =
+      data.folder.empty() ? training::render_world(data, data::parse_split(arguments.split), data.objects,
+                                                   data.views_per_object, size)
+                          : training::read_pictures(data.folder, size);
+  std::vector<image::Image> reconstructions;
+  const auto start = std::chrono::steady_clock::now();
+  const auto quality = training::evaluate_image_tokenizer(*tokenizer, images, &reconstructions);
+  std::cout << "images: " << quality.images << "\npsnr_db: " << quality.psnr_db
+            << "\nworst_psnr_db: " << quality.worst_psnr_db << "\ncodes_used: " << quality.codes_used
+            << " of " << tokenizer->config().codebook_size << "\ncode_perplexity: " << quality.perplexity
+            << "\nmilliseconds_per_image: " << 1e3 * seconds_since(start) / double(images.size()) << '\n';
+  if (arguments.sheet.empty()) return;
+  std::vector<image::Image> pairs;  // a row of originals over a row of their reconstructions
+  constexpr std::size_t columns = 12;
+  for (std::size_t row = 0; row + columns <= std::min<std::size_t>(images.size(), 6 * columns);
+       row += columns) {
+    for (const auto* side : {&images, &reconstructions})
+      pairs.insert(pairs.end(), side->begin() + row, side->begin() + row + columns);
+  }
+  if (pairs.empty()) fail(ErrorKind::usage, "--sheet needs at least ", columns, " images");
+  image::write_png(arguments.sheet, image::contact_sheet(pairs, columns));
+  std::cout << "sheet: " << arguments.sheet << '\n';
+}
+
+void add_eval(CLI::App& tokenizer) {
+  CLI::App* eval = tokenizer.add_subcommand("eval", "measure a tokenizer's reconstructions");
+  eval->require_subcommand(1);
+  CLI::App* image =
+      eval->add_subcommand("image", "PSNR and code use on held-out renders or a folder of pictures");
+  const auto arguments = std::make_shared<EvalArguments>();
+  image->add_option("tokenizer", arguments->tokenizer, "folder of the image tokenizer")->required();
+  image->add_option("--split", arguments->split, "split of the procedural world")->capture_default_str();
+  image->add_option("--objects", arguments->data.objects, "objects of the split")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  image->add_option("--views", arguments->data.views_per_object, "views of each")
+      ->check(CLI::Range(1, 168))
+      ->capture_default_str();
+  image->add_option("--seed", arguments->data.world_seed, "of the procedural world")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  image->add_option("--folder", arguments->data.folder, "pictures in place of renders");
+  image->add_option("--sheet", arguments->sheet, "PNG with originals over reconstructions");
+  image->callback([arguments] { eval_image(*arguments); });
+}
+
+struct ImportArguments {
+  std::string file, out;
+  std::int64_t image_size = 0;
+};
+
+void add_import(CLI::App& tokenizer) {
+  CLI::App* import = tokenizer.add_subcommand("import", "read a public tokenizer");
+  import->require_subcommand(1);
+  CLI::App* llamagen = import->add_subcommand("llamagen", "LlamaGen's image tokenizer, .pt or .safetensors");
+  const auto arguments = std::make_shared<ImportArguments>();
+  llamagen->add_option("file", arguments->file, "the checkpoint")->required();
+  llamagen->add_option("--out", arguments->out, "folder to write")->required();
+  llamagen->add_option("--image-size", arguments->image_size, "pixels a side; 0: the 256 of its training")
+      ->check(CLI::Range(0, 2048));
+  llamagen->callback([arguments] {
+    const auto tokenizer =
+        tokenizers::ImageTokenizer::import_llamagen(arguments->file, arguments->image_size);
+    tokenizer->save(arguments->out);
+    const auto& config = tokenizer->config();
+    std::cout << "image tokenizer: " << config.image_size << " pixels, " << tokenizer->code_count()
+              << " codes of " << config.codebook_size << "\nsaved: " << arguments->out << '\n';
+  });
+}
+
+}  // namespace
+
+void add_tokenizer_command(CLI::App& app) {
+  CLI::App* tokenizer = app.add_subcommand("tokenizer", "train, measure and import tokenizers");
+  tokenizer->require_subcommand(1);
+  CLI::App* train = tokenizer->add_subcommand("train", "train a tokenizer");
+  train->require_subcommand(1);
+
+  CLI::App* text = train->add_subcommand("text", "byte-level BPE");
+  const auto text_arguments = add_train_options(text, "tokenizer.json to write");
+  text->callback([text_arguments] { train_text(*text_arguments); });
+
+  CLI::App* image = train->add_subcommand("image", "convolutional VQ autoencoder");
+  const auto image_arguments = add_train_options(image, "folder to write");
+  image->callback([image_arguments] { train_image(*image_arguments); });
+
+  add_eval(*tokenizer);
+  add_import(*tokenizer);
+  add_tokenizer_shape_commands(*tokenizer, *train);
+}
+
+}  // namespace omni::tools
