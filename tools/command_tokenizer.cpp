@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <utility>
 
 #include "commands.h"
 #include "omni/core/error.h"
@@ -122,7 +123,7 @@ void eval_image(const EvalArguments& arguments) {
   constexpr std::size_t columns = 12;
   for (std::size_t row = 0; row + columns <= std::min<std::size_t>(images.size(), 6 * columns);
        row += columns) {
-    for (const auto* side : {&images, &reconstructions})
+    for (const std::vector<image::Image>* side : {&std::as_const(images), &std::as_const(reconstructions)})
       pairs.insert(pairs.end(), side->begin() + row, side->begin() + row + columns);
   }
   if (pairs.empty()) fail(ErrorKind::usage, "--sheet needs at least ", columns, " images");
