@@ -1,0 +1,156 @@
+// Tokens per second of training and decoding a tiny transformer, and where a training step's time goes.
+//   train_step [width] [blocks] [heads] [tokens per step] [steps] [bf16|fp32]
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "omni/core/random.h"
+#include "omni/kernels/cpu_memory.h"
+#include "omni/model/decode_session.h"
+#include "omni/model/transformer.h"
+#include "omni/optimizer/adamw.h"
+#include "omni/sequence/packed_sequence.h"
+
+namespace {
+
+using namespace omni;
+
+// Processor time where the machine is shared (OMNI_BENCHMARK_CPU_TIME set, one thread), else the clock.
+double seconds() {
+  if (std::getenv("OMNI_BENCHMARK_CPU_TIME")) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+sequence::SequenceLayout layout() {
+  sequence::SequenceLayout result;
+  result.text_capacity = 48;
+  result.image_grid_side = 8;
+  result.geometry_lengths = {64};
+  result.geometry_grid_side = 4;
+  result.colour_codes = 27;
+  result.colour_grid_side = 3;
+  return result;
+}
+
+std::vector<std::int32_t> random_codes(CounterRng& rng, std::int64_t count, std::uint64_t bound) {
+  std::vector<std::int32_t> codes;
+  for (std::int64_t i = 0; i < count; ++i) codes.push_back(static_cast<std::int32_t>(rng.below(bound)));
+  return codes;
+}
+
+sequence::Document caption_to_shape(CounterRng& rng) {
+  sequence::ShapePayload shape;
+  shape.size = static_cast<std::int32_t>(rng.below(64));
+  for (auto& box : shape.box) box = static_cast<std::int32_t>(rng.below(32));
+  shape.geometry = random_codes(rng, 64, 512);
+  shape.colour = random_codes(rng, 27, 256);
+  sequence::Segment target{shape};
+  target.carries_loss = true;
+  return {{sequence::Segment{
+               sequence::TextPayload{random_codes(rng, 25 + static_cast<std::int64_t>(rng.below(20)), 1024)}},
+           target}};
+}
+
+struct Parts {
+  double forward = 0, backward = 0, optimizer = 0;
+};
+
+void decode(const model::Transformer& transformer, const sequence::Vocabulary& vocabulary) {
+  constexpr std::int64_t kSequences = 64;
+  CounterRng rng(9);
+  std::vector<sequence::Document> documents;
+  std::vector<sequence::GrammarWalker> walkers;
+  std::vector<std::vector<std::int32_t>> tokens;
+  for (std::int64_t s = 0; s < kSequences; ++s) {
+    documents.push_back(caption_to_shape(rng));
+    walkers.emplace_back(vocabulary, transformer.layout(), sequence::plan_of(documents.back()));
+    tokens.push_back(sequence::document_tokens(documents.back(), vocabulary, transformer.layout()));
+  }
+  model::DecodeSession session(transformer, kSequences, 256);
+  const double start = seconds();
+  std::size_t steps = 0;
+  for (std::size_t done = 0; done < 145; ++steps) {
+    std::vector<std::vector<model::DecodeToken>> next(kSequences);
+    std::vector<std::int64_t> which;
+    std::vector<sequence::AllowedTokens> allowed;
+    const std::size_t count = done == 0 ? 28 : 1;
+    for (std::int64_t s = 0; s < kSequences; ++s) {
+      for (std::size_t i = done; i < done + count && i < tokens[s].size(); ++i) {
+        model::DecodeToken token{tokens[s][i], walkers[s].place(), std::nullopt};
+        walkers[s].advance(token.token);
+        if (!walkers[s].finished()) token.next_place = walkers[s].place();
+        next[s].push_back(token);
+      }
+      if (walkers[s].finished()) continue;
+      which.push_back(s);
+      allowed.push_back(walkers[s].allowed());
+    }
+    session.append(next);
+    session.logits(which, allowed);
+    done += count;
+  }
+  const double took = seconds() - start;
+  std::printf("decode: %lld sequences x %zu steps in %.2f s (%.0f steps/s)\n",
+              static_cast<long long>(kSequences), steps, took, static_cast<double>(steps) / took);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  kernels::keep_freed_memory();
+  const auto argument = [&](int i, long fallback) { return argc > i ? std::atol(argv[i]) : fallback; };
+  model::TransformerConfig config;
+  config.width = argument(1, 192);
+  config.single_blocks = argument(2, 6);
+  config.heads = argument(3, 6);
+  const long step_tokens = argument(4, 8192), steps = argument(5, 10);
+  const bool bf16 = argc <= 6 || std::string(argv[6]) == "bf16";
+  const sequence::Vocabulary vocabulary =
+      sequence::make_vocabulary({.text = 1024, .image = 512, .geometry = 512, .colour = 256});
+  model::Transformer transformer(config, vocabulary, layout(), 1);
+  transformer.set_activation_type(bf16 ? at::kBFloat16 : at::kFloat);
+  optimizer::AdamW optimizer(transformer.parameters(), {});
+  CounterRng rng(3);
+  sequence::PackedSequence packed;
+  while (packed.length() < step_tokens)
+    sequence::append_document(packed, caption_to_shape(rng), vocabulary, layout());
+  std::printf("%s, %lld parameters, %lld documents, %lld tokens a step, %d threads\n", bf16 ? "bf16" : "fp32",
+              static_cast<long long>(transformer.parameters().element_count()),
+              static_cast<long long>(packed.document_count()), static_cast<long long>(packed.length()),
+              at::get_num_threads());
+  Parts total;
+  double best = 1e9;
+  for (long step = -2; step < steps; ++step) {
+    const double t0 = seconds();
+    const model::TransformerLoss loss = transformer.loss(packed);
+    const double t1 = seconds();
+    (loss.objective.sum() / 1000.0).backward();
+    const double t2 = seconds();
+    optimizer::clip_gradients(transformer.parameters(), 1.0);
+    optimizer.step(1e-3);
+    optimizer.zero_gradients();
+    const double t3 = seconds();
+    if (step < 0) continue;
+    total.forward += t1 - t0;
+    total.backward += t2 - t1;
+    total.optimizer += t3 - t2;
+    best = std::min(best, t3 - t0);
+  }
+  const double mean = (total.forward + total.backward + total.optimizer) / static_cast<double>(steps);
+  const double flops = transformer.training_flops_per_token(static_cast<double>(packed.length()) /
+                                                            static_cast<double>(packed.document_count()));
+  std::printf(
+      "train: %.0f tokens/s (best step %.0f), %.0f ms a step: forward %.0f, backward %.0f, optimizer %.0f; "
+      "%.0f GFLOP/s\n",
+      static_cast<double>(packed.length()) / mean, static_cast<double>(packed.length()) / best, mean * 1e3,
+      total.forward / steps * 1e3, total.backward / steps * 1e3, total.optimizer / steps * 1e3,
+      flops * static_cast<double>(packed.length()) / mean / 1e9);
+  decode(transformer, vocabulary);
+}
