@@ -34,6 +34,13 @@ function(omni_add_room room)
   set(OMNI_ROOMS "${OMNI_ROOMS};${room}" CACHE INTERNAL "")
 endfunction()
 
+# The precompiled LibTorch header for an executable. Its flags must be those of the rooms' objects: -fPIC, not -fPIE.
+function(omni_use_torch_header target)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${target} PRIVATE -fPIC)
+  target_precompile_headers(${target} REUSE_FROM omni_torch_pch)
+endfunction()
+
 # omni_add_room_tests(<room>): tests/<room>/*_test.cpp become test_<room>, which links that room and those below it.
 # Tests whose suite name ends in "Slow" are labelled slow.
 function(omni_add_room_tests room)
@@ -57,6 +64,9 @@ function(omni_add_room_tests room)
     endif()
   endforeach()
   target_link_libraries(test_${room} PRIVATE GTest::gtest GTest::gmock GTest::gtest_main)
+  if(_torch)
+    omni_use_torch_header(test_${room})
+  endif()
   target_compile_definitions(test_${room} PRIVATE
     OMNI_TEST_FIXTURES="${PROJECT_SOURCE_DIR}/tests/fixtures"
     OMNI_SOURCE_DIR="${PROJECT_SOURCE_DIR}"

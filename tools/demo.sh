@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# From nothing to meshes: sets up, builds, makes procedural data, trains the three stages from scratch at the tiny
+# scale, samples held-out prompts, and leaves meshes, pictures, a page and figures in out/demo/.
+#   tools/demo.sh                 about 15 minutes on two CPU cores after the build
+#   tools/demo.sh --full          trains longer: about 60 minutes
+#   tools/demo.sh --from-scratch  trains the tokenizers, too: about 60 minutes
+#   tools/demo.sh --smoke         every step at toy length, about 2 minutes; its figures mean nothing
+#   --out DIR                     another folder than out/demo
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=short from_scratch=0 out=out/demo
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --full) mode=full ;;
+    --smoke) mode=smoke ;;
+    --from-scratch) from_scratch=1 ;;
+    --out) [ $# -ge 2 ] || { echo "demo.sh: --out needs a folder" >&2; exit 2; }; out=$2; shift ;;
+    -h|--help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "demo.sh: unknown argument '$1'. Valid: --full --from-scratch --smoke --out DIR" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+# objects to tokenise; minutes of each stage; prompts per held-out split, images, chains; minutes of each tokenizer
+case "$mode" in
+  short) objects=20000 pretrain=6.5 continue=0.8 finetune=1.7 prompts=32 images=32 chains=16 ;;
+  full)  objects=60000 pretrain=32  continue=3   finetune=9   prompts=32 images=32 chains=32 ;;
+  smoke) objects=300   pretrain=0.2 continue=0.1 finetune=0.1 prompts=2  images=2  chains=1 ;;
+esac
+
+# The binary's own cost counts; installing and building do not.
+tools/setup.sh
+omni=build/release/omni
+started=$(date +%s)
+say() { printf '\n== %s (%d s)\n' "$*" $(($(date +%s) - started)); }
+
+rm -rf "$out"
+mkdir -p "$out"
+tokenizers=models/tiny
+if [ "$from_scratch" = 1 ]; then
+  tokenizers=$out/tokenizers
+  say "training the tokenizers"
+  "$omni" tokenizer train text --config configs/tokenizers/text_tiny.yaml --out "$tokenizers/text_tokenizer.json"
+  "$omni" tokenizer train image --config configs/tokenizers/image_tiny.yaml --out "$tokenizers/image_tokenizer"
+  "$omni" tokenizer train shape --config configs/tokenizers/shape_tiny.yaml --out "$tokenizers/shape_tokenizer"
+fi
+
+say "making and tokenising $objects procedural objects"
+"$omni" data tokenize --source procedural --seed 1 --split train --count "$objects" --views 1 \
+  --text-tokenizer "$tokenizers/text_tokenizer.json" --image-tokenizer "$tokenizers/image_tokenizer" \
+  --shape-tokenizer "$tokenizers/shape_tokenizer" --out "$out/tokens"
+
+say "stage 1: pre-training ($pretrain minutes)"
+"$omni" pretrain configs/tiny/pretrain.yaml --set output="$out/pretrain" --set "shards=[$out/tokens]" --set minutes="$pretrain" \
+  --set tokenizers.text="$tokenizers/text_tokenizer.json" --set tokenizers.image="$tokenizers/image_tokenizer" \
+  --set tokenizers.shape="$tokenizers/shape_tokenizer"
+say "stage 2: view continuation ($continue minutes)"
+"$omni" continue configs/tiny/continue.yaml --set output="$out/continue" --set "shards=[$out/tokens]" --set minutes="$continue" \
+  --set start_bundle="$out/pretrain/bundle"
+say "stage 3: interleaved fine-tuning ($finetune minutes)"
+"$omni" finetune configs/tiny/finetune.yaml --set output="$out/finetune" --set "shards=[$out/tokens]" --set minutes="$finetune" \
+  --set start_bundle="$out/continue/bundle"
+
+say "sampling meshes"
+mkdir -p "$out/meshes"
+sample() {
+  local name=$1; shift
+  "$omni" sample --model "$out/finetune/bundle" --seed 1 --out "$out/meshes/$name.glb" --preview "$out/meshes/$name.png" "$@"
+}
+sample red_chair --prompt "a tall wide red chair with a round seat, a high back and thick black legs"
+sample table_through_an_image --task "text->image->shape" --prompt "a tall wide round green table with four thick yellow legs"
+
+say "evaluating on held-out prompts"
+"$omni" eval configs/eval/demo.yaml --out "$out" --set "bundles=[$out/finetune/bundle]" \
+  --set "metrics=[$out/pretrain/metrics.jsonl, $out/continue/metrics.jsonl, $out/finetune/metrics.jsonl]" \
+  --set prompts_per_split="$prompts" --set images="$images" --set chains="$chains" \
+  --set elapsed_seconds=$(($(date +%s) - started))
+say "done"
+echo "page:    $out/report.html"
+echo "figures: $out/summary.json"
+cat "$out/summary.json"
