@@ -49,7 +49,6 @@ ObjectClass tower() {
           .adjectives = {"{height}", "{profile}"},
           .noun = "tower",
           .features = {"{blocks} {blocks form} blocks", "a {top} {1} top"},
-          .held_out_attributes = {{"blocks form", "round"}},
           .held_out_counts = {{"blocks", "three"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const int count = b[0] + 2;
@@ -112,7 +111,6 @@ ObjectClass stairs() {
       .adjectives = {"{height}", "{width}"},
       .noun = "staircase",
       .features = {"{steps} steps", "a {wall thickness} {1} wall on the {side}"},
-      .held_out_attributes = {{"wall thickness", "thick"}},
       .held_out_counts = {{"steps", "four"}},
       .build = [](const Bins& b, SolidBuilder& s) {
         const int count = b[0] + 2;

@@ -15,7 +15,6 @@ ObjectClass table() {
           .adjectives = {"{height}", "{width}", "{top form}"},
           .noun = "table",
           .features = {"{legs} {legs thickness} {1} legs"},
-          .held_out_attributes = {{"height", "mid-height"}},
           .held_out_counts = {{"legs", "three"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float h = b.pick(0, {0.5f, 0.75f, 1.05f}), w = b.pick(1, {0.55f, 0.74f, 0.98f});
@@ -133,7 +132,7 @@ ObjectClass bed() {
           .noun = "bed",
           .features = {"{legs} legs", "a {headboard height} headboard", "a {mattress thickness} {1} mattress",
                        "a {pillow form} pillow"},
-          .held_out_attributes = {{"mattress thickness", "thin"}},
+          .held_out_attributes = {{"width", "wide"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float w = b.pick(0, {0.38f, 0.58f, 0.8f}), leg = b.pick(1, {0.16f, 0.45f});
             const float head = b.pick(2, {0.45f, 0.95f}), m = b.pick(3, {0.16f, 0.38f}), d = 0.9f;

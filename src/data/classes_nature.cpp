@@ -39,7 +39,6 @@ ObjectClass pine() {
           .adjectives = {"{height}", "{width}", "{tip}"},
           .noun = "pine tree",
           .features = {"{layers} layers", "a {trunk thickness} {1} trunk"},
-          .held_out_attributes = {{"trunk thickness", "thick"}},
           .held_out_counts = {{"layers", "three"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const int count = b[0] + 2;
@@ -92,7 +91,6 @@ ObjectClass snowman() {
           .adjectives = {"{width}"},
           .noun = "snowman",
           .features = {"{balls} balls", "a {hat height} {hat form} {1} hat", "{arms} arms"},
-          .held_out_attributes = {{"arms", "long"}},
           .held_out_counts = {{"balls", "four"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const int count = b[0] + 2;

@@ -35,7 +35,7 @@ ObjectClass ball() {
           .adjectives = {"{height}"},
           .noun = "ball",
           .features = {"a {belt thickness} belt", "a {base height} {width} {base form} {1} base"},
-          .held_out_attributes = {{"base form", "square"}},
+          .held_out_attributes = {{"height", "mid-height"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float half = b.pick(0, {0.42f, 0.65f, 0.92f}), belt = b.pick(1, {0.1f, 0.24f});
             const float base = b.pick(3, {0.26f, 0.52f}), w = b.pick(4, {0.42f, 0.76f});
@@ -58,7 +58,7 @@ ObjectClass cylinder() {
           .adjectives = {"{length}", "{direction}", "{core}"},
           .noun = "cylinder",
           .features = {"{width} {ends thickness} {1} ends"},
-          .held_out_attributes = {{"ends thickness", "thick"}},
+          .held_out_attributes = {{"length", "long"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float half = b.pick(0, {0.35f, 0.55f, 0.82f}), t = b.pick(3, {0.09f, 0.2f});
             const float r = 0.5f, end = b.pick(4, {0.4f, 0.66f}), inner = 0.2f;
@@ -172,7 +172,7 @@ std::vector<ObjectClass> primitive_classes() {
           ball(),
           cylinder(),
           cone_like("cone", Section::round, {{"height", "tall"}}),
-          cone_like("pyramid", Section::square, {{"tip", "blunt"}}),
+          cone_like("pyramid", Section::square, {{"height", "short"}}),
           ring(),
           capsule()};
 }

@@ -15,7 +15,7 @@ ObjectClass mug() {
           .adjectives = {"{height}", "{body}"},
           .noun = "mug",
           .features = {"a {handle size} {handle form} {1} handle on the {side}"},
-          .held_out_attributes = {{"side", "left"}},
+          .held_out_attributes = {{"height", "mid-height"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float h = b.pick(0, {0.8f, 1.15f, 1.6f}), hole = b.pick(2, {0.2f, 0.32f});
             const float r = 0.5f, side = b[4] == 0 ? -1.0f : 1.0f;
@@ -44,7 +44,7 @@ ObjectClass bottle() {
           .adjectives = {"{height}", "{body form}"},
           .noun = "bottle",
           .features = {"a {neck height} {width} neck", "a {cap size} {1} cap"},
-          .held_out_attributes = {{"width", "wide"}},
+          .held_out_attributes = {{"height", "tall"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float h = b.pick(0, {0.5f, 0.85f, 1.25f}), neck = b.pick(2, {0.13f, 0.26f});
             const float rise = b.pick(3, {0.12f, 0.42f}), cap = b.pick(4, {0.18f, 0.36f}), r = 0.42f;
@@ -93,7 +93,6 @@ ObjectClass cake() {
           .adjectives = {"{height}", "{width}"},
           .noun = "cake",
           .features = {"{tiers} {tiers form} tiers", "a {1} {topping}"},
-          .held_out_attributes = {{"width", "wide"}},
           .held_out_counts = {{"tiers", "four"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const int count = b[0] + 2;

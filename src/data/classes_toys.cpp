@@ -12,7 +12,7 @@ ObjectClass robot() {
           .adjectives = {"{height}", "{width}"},
           .noun = "robot",
           .features = {"a {head size} {head form} head", "{arms thickness} {1} arms and legs"},
-          .held_out_attributes = {{"head size", "large"}},
+          .held_out_attributes = {{"height", "tall"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float leg = b.pick(0, {0.25f, 0.55f, 0.9f}), w = b.pick(1, {0.3f, 0.5f});
             const float t = b.pick(2, {0.09f, 0.17f}), head = b.pick(3, {0.2f, 0.34f});

@@ -57,7 +57,7 @@ ObjectClass truck() {
           .adjectives = {"{length}"},
           .noun = "truck",
           .features = {"a {cargo height} {cargo form} {1} cargo box", "{wheels} {wheels size} {2} wheels"},
-          .held_out_attributes = {{"cargo form", "round"}},
+          .held_out_attributes = {{"length", "mid-length"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float l = b.pick(0, {0.5f, 0.72f, 0.95f}), h = b.pick(1, {0.25f, 0.44f}),
                         r = b.pick(4, {0.17f, 0.29f});
@@ -90,7 +90,6 @@ ObjectClass rocket() {
           .adjectives = {"{height}", "{width}"},
           .noun = "rocket",
           .features = {"a {nose} nose", "{fins} {fins size} {1} fins"},
-          .held_out_attributes = {{"nose", "round"}},
           .held_out_counts = {{"fins", "three"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float h = b.pick(0, {0.6f, 1.0f, 1.5f}), r = b.pick(1, {0.24f, 0.34f, 0.46f});
@@ -124,8 +123,7 @@ ObjectClass boat() {
           .adjectives = {"{length}", "{width}"},
           .noun = "boat",
           .features = {"a {cabin height} {1} cabin", "{funnels} {funnels thickness} funnels"},
-          .held_out_attributes = {{"cabin height", "high"}},
-          .held_out_counts = {{"funnels", "three"}},
+          .held_out_attributes = {{"length", "mid-length"}},
           .build = [](const Bins& b, SolidBuilder& s) {
             const float l = b.pick(0, {0.65f, 0.9f, 1.2f}), w = b.pick(1, {0.3f, 0.52f}),
                         cabin = b.pick(2, {0.2f, 0.5f});

@@ -9,9 +9,12 @@ namespace {
 using geometry::Bounds;
 using geometry::Vec3;
 
+// Coordinates are near 1, so the care that std::hypot takes against overflow would only cost time.
+float norm(float a, float b, float c = 0) { return std::sqrt(a * a + b * b + c * c); }
+
 // Distance to a rectangle-like corner from the two distances to its sides (negative inside each).
 float combine(float a, float b) {
-  const float outside = std::hypot(std::max(a, 0.0f), std::max(b, 0.0f));
+  const float outside = norm(std::max(a, 0.0f), std::max(b, 0.0f));
   return outside + std::min(std::max(a, b), 0.0f);
 }
 
@@ -23,9 +26,9 @@ float box_distance(Vec3 p, Vec3 half) {
 
 // First-order distance estimate k0 (k0 - 1) / k1, with k0 = |p / r| and k1 = |p / r^2|.
 float ellipse_distance(float x, float z, float rx, float rz) {
-  if (rx == rz) return std::hypot(x, z) - rx;
-  const float k0 = std::hypot(x / rx, z / rz);
-  const float k1 = std::hypot(x / (rx * rx), z / (rz * rz));
+  if (rx == rz) return norm(x, z) - rx;
+  const float k0 = norm(x / rx, z / rz);
+  const float k1 = norm(x / (rx * rx), z / (rz * rz));
   return k1 > 1e-6f ? k0 * (k0 - 1) / k1 : -std::min(rx, rz);
 }
 
@@ -49,8 +52,8 @@ float wedge_distance(const Primitive& s, Vec3 p) {
   const float apex = s.ratio * s.half.x;
   // Outward planes through (-x, -y)-(apex, y) and (apex, y)-(x, -y).
   const float left_run = apex + s.half.x, right_run = s.half.x - apex, rise = 2 * s.half.y;
-  const float left = (-(p.x + s.half.x) * rise + (p.y + s.half.y) * left_run) / std::hypot(rise, left_run);
-  const float right = ((p.x - s.half.x) * rise + (p.y + s.half.y) * right_run) / std::hypot(rise, right_run);
+  const float left = (-(p.x + s.half.x) * rise + (p.y + s.half.y) * left_run) / norm(rise, left_run);
+  const float right = ((p.x - s.half.x) * rise + (p.y + s.half.y) * right_run) / norm(rise, right_run);
   return combine(std::max({left, right, -s.half.y - p.y}), std::abs(p.z) - s.half.z);
 }
 
@@ -66,19 +69,19 @@ float signed_distance(const Primitive& s, Vec3 point) {
     case PrimitiveKind::cylinder:
       return combine(ellipse_distance(p.x, p.z, s.half.x, s.half.z), std::abs(p.y) - s.half.y);
     case PrimitiveKind::frustum:
-      return frustum_distance(s, p, std::hypot(p.x / s.half.x, p.z / s.half.z));
+      return frustum_distance(s, p, norm(p.x / s.half.x, p.z / s.half.z));
     case PrimitiveKind::pyramid:
       return frustum_distance(s, p, std::max(std::abs(p.x / s.half.x), std::abs(p.z / s.half.z)));
     case PrimitiveKind::torus:
-      return std::hypot(std::hypot(p.x, p.z) - s.half.x, p.y) - s.half.y;
+      return norm(norm(p.x, p.z) - s.half.x, p.y) - s.half.y;
     case PrimitiveKind::capsule: {
       const float straight = s.half.y - s.half.x;
       const float y = p.y - std::clamp(p.y, -straight, straight);
-      return std::hypot(p.x, y, p.z) - s.half.x;
+      return norm(p.x, y, p.z) - s.half.x;
     }
     case PrimitiveKind::tube: {
       const float middle = s.half.x * (1 + s.ratio) / 2, wall = s.half.x * (1 - s.ratio) / 2;
-      return combine(std::abs(std::hypot(p.x, p.z) - middle) - wall, std::abs(p.y) - s.half.y);
+      return combine(std::abs(norm(p.x, p.z) - middle) - wall, std::abs(p.y) - s.half.y);
     }
     case PrimitiveKind::wedge:
       return wedge_distance(s, p);
@@ -90,7 +93,7 @@ Bounds primitive_bounds(const Primitive& s) {
   Vec3 reach_low, reach_high;
   for (int i = 0; i < 3; ++i) {
     const float x = s.axes[0][i], y = s.axes[1][i], z = s.axes[2][i];
-    const float disc = std::hypot(x * s.half.x, z * s.half.z);
+    const float disc = norm(x * s.half.x, z * s.half.z);
     float low = 0, high = 0;
     switch (s.kind) {
       case PrimitiveKind::box:
@@ -98,7 +101,7 @@ Bounds primitive_bounds(const Primitive& s) {
         low = -high;
         break;
       case PrimitiveKind::ellipsoid:
-        high = std::hypot(x * s.half.x, y * s.half.y, z * s.half.z);
+        high = norm(x * s.half.x, y * s.half.y, z * s.half.z);
         low = -high;
         break;
       case PrimitiveKind::cylinder:
