@@ -1,16 +1,19 @@
 #include "condition_views.h"
 
+#include "omni/data/tokenize.h"
 #include "omni/geometry/renderer.h"
 
 namespace omni::evaluation {
 
 std::vector<generation::View> choose_views(std::size_t number, std::size_t count) {
-  // Eight azimuths at 15 degrees above the ground.
-  constexpr std::size_t azimuths = 8;
+  const data::TokenizeOptions canonical;  // the set that training pictures are drawn from
+  const std::size_t azimuths = canonical.azimuth_bins.size(), elevations = canonical.elevation_bins.size();
   std::vector<generation::View> views;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t turn = (number + i * azimuths / std::max<std::size_t>(1, count)) % azimuths;
-    views.push_back({static_cast<float>(turn) * 45.0f, 15.0f});
+    const std::size_t turn = (number + i * azimuths / count) % azimuths;
+    const std::size_t rise = (number / azimuths) % elevations;
+    views.push_back({geometry::azimuth_of_bin(canonical.azimuth_bins[turn]),
+                     geometry::elevation_of_bin(canonical.elevation_bins[rise])});
   }
   return views;
 }

@@ -8,6 +8,7 @@
 #include "omni/core/interrupt.h"
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
+#include "omni/data/data_set.h"
 #include "omni/data/procedural_world.h"
 #include "omni/evaluation/shape_reader.h"
 #include "omni/geometry/iso_surface.h"
@@ -65,6 +66,7 @@ void prepare_truth(EvaluationObject& object, const SweepConfig& config) {
 
 std::unique_ptr<data::ObjectSource> open_split(const SweepConfig& config, data::Split split,
                                                std::int64_t count) {
+  if (!config.folder.empty()) return std::make_unique<data::FolderSource>(config.folder, split);
   return std::make_unique<data::ProceduralSource>(data::ProceduralOptions{
       .seed = static_cast<std::uint64_t>(config.world_seed), .split = split, .count = count});
 }
@@ -81,12 +83,13 @@ EvaluationSet::EvaluationSet(const SweepConfig& config) : config_(&config) {
   for (const SweepTask& task : config.tasks) per_split_ = std::max(per_split_, count_of(task));
   for (const std::string& split : config.splits) {
     sources_.push_back(open_split(config, data::parse_split(split), per_split_));
-    objects_.resize(objects_.size() + static_cast<std::size_t>(sources_.back()->size()));
-    fingerprint_ = hash_combine(fingerprint_, hash_string(split));
+    sizes_.push_back(static_cast<std::size_t>(std::min(per_split_, sources_.back()->size())));
+    objects_.resize(objects_.size() + sizes_.back());
+    fingerprint_ = hash_combine(fingerprint_, sources_.back()->fingerprint());
   }
-  // Not the sources' own fingerprints: they count objects, and a larger sweep must find the smaller one's.
-  fingerprint_ = hash_combine(fingerprint_, static_cast<std::uint64_t>(config.world_seed));
-  fingerprint_ = hash_combine(fingerprint_, hash_string(config.folder));
+  if (objects_.empty()) {
+    fail(ErrorKind::input, "opening the objects of the sweep: its splits hold none. Choose other splits.");
+  }
 }
 
 std::int64_t EvaluationSet::count_of(const SweepTask& task) const {
@@ -97,10 +100,10 @@ std::vector<std::size_t> EvaluationSet::objects_of(const SweepTask& task) const 
   if (!prompts_.empty()) return all_objects();
   std::vector<std::size_t> objects;
   std::size_t first = 0;
-  for (const auto& source : sources_) {
-    const std::int64_t count = std::min(count_of(task), source->size());
-    for (std::int64_t i = 0; i < count; ++i) objects.push_back(first + static_cast<std::size_t>(i));
-    first += static_cast<std::size_t>(source->size());
+  for (const std::size_t size : sizes_) {
+    const std::size_t count = std::min(static_cast<std::size_t>(count_of(task)), size);
+    for (std::size_t i = 0; i < count; ++i) objects.push_back(first + i);
+    first += size;
   }
   return objects;
 }
@@ -120,9 +123,7 @@ std::string EvaluationSet::name_of(std::size_t object) const {
 // Split and index inside it.
 std::pair<std::size_t, std::size_t> EvaluationSet::place_of(std::size_t object) const {
   std::size_t split = 0;
-  while (object >= static_cast<std::size_t>(sources_[split]->size())) {
-    object -= static_cast<std::size_t>(sources_[split++]->size());
-  }
+  while (object >= sizes_.at(split)) object -= sizes_[split++];
   return {split, object};
 }
 

@@ -40,7 +40,7 @@ class EvaluationSet {
   // Numbers of a task's objects: the first of each split.
   std::vector<std::size_t> objects_of(const SweepTask& task) const;
   std::vector<std::size_t> all_objects() const;
-  // A name that stays the same in a sweep with more objects: "unseen_count/7".
+  // A short name: "unseen_count/7".
   std::string name_of(std::size_t object) const;
 
   // Loads what is not there yet, on all cores.
@@ -55,6 +55,7 @@ class EvaluationSet {
   const SweepConfig* config_;
   std::vector<std::string> prompts_;                          // of a prompts file
   std::vector<std::unique_ptr<data::ObjectSource>> sources_;  // by split
+  std::vector<std::size_t> sizes_;                            // objects used of each
   std::int64_t per_split_ = 0;
   std::vector<std::unique_ptr<EvaluationObject>> objects_;  // split by split
   std::uint64_t fingerprint_ = 0;

@@ -94,11 +94,12 @@ Json any_headline(const SweepSummary& summary, const std::string& metric) {
   return nullptr;
 }
 
+// Quoted, on one line.
 std::string csv_field(const std::string& text) {
   std::string field = "\"";
   for (const char c : text) {
     if (c == '"') field += '"';
-    field += c;
+    field += c == '\n' || c == '\r' ? ' ' : c;
   }
   return field + "\"";
 }

@@ -4,6 +4,7 @@
 
 #include "omni/core/interrupt.h"
 #include "omni/core/parallel.h"
+#include "omni/data/data_set.h"
 #include "omni/data/procedural_world.h"
 
 namespace omni::evaluation {
@@ -21,7 +22,8 @@ Described describe_object(const data::ObjectSource& source, std::int64_t index) 
     const data::ProceduralWorld& world = procedural->world();
     return {world.captions(object), world.class_info(world.class_of(object)).name};
   }
-  data::ObjectRecord record = source.load(index);
+  const auto* folder = dynamic_cast<const data::FolderSource*>(&source);
+  data::ObjectRecord record = folder != nullptr ? folder->describe(index) : source.load(index);
   return {std::move(record.captions), std::move(record.class_name)};
 }
 

@@ -51,12 +51,12 @@ inline model::TransformerConfig tiny_transformer_config_without_codebooks() {
   return config;
 }
 
-inline model::Bundle tiny_bundle(bool views = true, std::uint64_t seed = 5) {
+inline model::Bundle tiny_bundle(bool views = true, std::int64_t text_capacity = 16, std::uint64_t seed = 5) {
   auto text = std::make_unique<tokenizers::TextTokenizer>(tokenizers::TextTokenizer::from_merges({}));
   auto image = std::make_unique<tokenizers::ImageTokenizer>(tiny_image_config(), seed);
   auto shape = std::make_unique<tokenizers::GridShapeTokenizer>(tiny_shape_config(), seed);
   return model::make_bundle(tiny_transformer_config(), std::move(text), std::move(image), std::move(shape),
-                            16, views, seed);
+                            text_capacity, views, seed);
 }
 
 }  // namespace omni::generation::testing

@@ -1,0 +1,202 @@
+#include "omni/evaluation/sweep.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "../generation/generation_fixtures.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/evaluation/report.h"
+#include "temporary_directory.h"
+#include "unit_runner.h"
+#include "xml_check.h"
+
+namespace omni::evaluation {
+namespace {
+
+class Sweep : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new test::TemporaryDirectory();
+    model::save_bundle(generation::testing::tiny_bundle(true, 160), *folder_ / "bundle");
+  }
+  static void TearDownTestSuite() { delete folder_; }
+  static test::TemporaryDirectory* folder_;
+
+  static SweepConfig config() {
+    SweepConfig config;
+    config.title = "Test <sweep>";
+    config.bundles = {{"tiny", (*folder_ / "bundle").string()}};
+    config.splits = {"new_instance", "unseen_colour"};
+    config.prompts_per_split = 2;
+    config.tasks = {{"text->shape", 0}, {"image->shape", 1}, {"text->image", 1}, {"shape->text", 1}};
+    config.controls.nearest_objects = 40;
+    config.controls.reference_objects = 10;
+    config.mesh_resolution = 24;
+    config.iou_resolution = 16;
+    config.surface_points = 64;
+    config.bootstrap_samples = 50;
+    config.chunk = 3;
+    config.gallery = 2;
+    config.picture_pixels = 24;
+    return config;
+  }
+};
+test::TemporaryDirectory* Sweep::folder_ = nullptr;
+
+TEST_F(Sweep, ASecondRunDoesNothing) {
+  const auto output = *folder_ / "resume";
+  const SweepOutcome first = run_sweep(config(), output);
+  EXPECT_EQ(first.units_found, 0);
+  EXPECT_EQ(first.units_run, 2 + 2 + 1 + 1 + 1);  // controls, text->shape, and one unit each
+  const std::string results = read_file_text(output / "results.jsonl");
+  const SweepOutcome second = run_sweep(config(), output);
+  EXPECT_EQ(second.units_run, 0);
+  EXPECT_EQ(read_file_text(output / "results.jsonl"), results);
+
+  SweepConfig more = config();
+  more.seeds = {1, 2};
+  EXPECT_EQ(run_sweep(more, output).units_run, 2 + 1 + 1 + 1) << "only the new seed's units";
+
+  std::ofstream(output / "results.jsonl", std::ios::app) << "{\"key\": \"torn";
+  EXPECT_EQ(run_sweep(more, output).units_run, 0);
+}
+
+TEST_F(Sweep, WritesTableSummaryAndPage) {
+  const auto output = *folder_ / "page";
+  SweepConfig swept = config();
+  write_file_atomically(
+      *folder_ / "metrics.jsonl",
+      std::string_view(
+          "{\"stage\":\"pretrain\",\"step\":1,\"loss\":5,\"loss_shape\":5,\"tokens_per_second\":9,"
+          "\"seconds\":1}\n{\"step\":2,\"loss\":4,\"loss_shape\":4,\"seconds\":2}\ntorn{"));
+  swept.metrics = {(*folder_ / "metrics.jsonl").string(), "missing.jsonl"};
+  swept.save_meshes = true;
+  (void)run_sweep(swept, output);
+
+  const auto summary = nlohmann::json::parse(read_file_text(output / "summary.json"));
+  for (const char* key :
+       {"seconds", "shape_reconstruction_iou", "image_psnr_db", "text_to_shape_iou", "text_to_shape_colour",
+        "text_to_shape_closed", "shuffled_iou", "nearest_iou", "ceiling_iou", "image_to_shape_iou"}) {
+    ASSERT_TRUE(summary.contains(key)) << key;
+    EXPECT_EQ(summary[key].is_number(), std::string(key) != "seconds") << key;
+  }
+  EXPECT_EQ(summary["details"].size(), 4u);
+  EXPECT_TRUE(summary["details"][0]["splits"]["unseen_colour"]["iou"].contains("low"));
+
+  const std::string csv = read_file_text(output / "results.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 4 + 4 + 2 + 2 + 2);
+
+  const std::string page = read_file_text(output / "report.html");
+  for (const char* section :
+       {"id=\"figures\"", "id=\"controls\"", "id=\"training\"", "id=\"gallery\"", "id=\"settings\"",
+        "Test &lt;sweep&gt;", "data:image/png;base64,", "<svg", "<polyline", "missing.jsonl"}) {
+    EXPECT_NE(page.find(section), std::string::npos) << section;
+  }
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  EXPECT_EQ(page.find("is missing"), std::string::npos) << "every picture is there";
+  EXPECT_EQ(test::xml_problem(page), "");
+}
+
+TEST_F(Sweep, TakesPromptsWithoutTruth) {
+  write_file_atomically(*folder_ / "prompts.txt", std::string_view("a red chair\r\n\na <b>tower</b>\n"));
+  SweepConfig bare = config();
+  bare.prompts_file = (*folder_ / "prompts.txt").string();
+  bare.tasks = {{"text->shape", 0}};
+  const auto output = *folder_ / "prompts";
+  EXPECT_EQ(run_sweep(bare, output).units_run, 1);
+  EXPECT_EQ(test::xml_problem(read_file_text(output / "report.html")), "");
+  bare.tasks = {{"image->shape", 0}};
+  EXPECT_THROW((void)run_sweep(bare, *folder_ / "no-images"), Error);
+}
+
+TEST_F(Sweep, RefusesWhatCannotBeRun) {
+  SweepConfig missing = config();
+  missing.bundles = {{"x", (*folder_ / "nothing").string()}};
+  EXPECT_THROW((void)run_sweep(missing, *folder_ / "out"), Error);
+  const auto refuses = [](const std::function<void(SweepConfig&)>& change) {
+    SweepConfig changed = config();
+    change(changed);
+    EXPECT_THROW(validate(changed), Error);
+  };
+  refuses([](SweepConfig& c) { c.bundles.clear(); });
+  refuses([](SweepConfig& c) { c.tasks = {{"text->sound", 0}}; });
+  refuses([](SweepConfig& c) { c.tasks = {{"shape+text->shape", 0}}; });
+  refuses([](SweepConfig& c) { c.tasks.push_back(c.tasks.front()); });
+  refuses([](SweepConfig& c) { c.splits = {"unseen"}; });
+  refuses([](SweepConfig& c) { c.settings[0].guidance = "sound=2"; });
+  refuses([](SweepConfig& c) { c.seeds.clear(); });
+}
+
+TEST(SweepConfigFile, IsStrict) {
+  const auto read = [](const std::string& text) {
+    SweepConfig config;
+    ConfigFile::parse(text, "sweep.yaml").read([&](ConfigVisitor& visitor) { describe(visitor, config); });
+    return config;
+  };
+  const SweepConfig config = read(
+      "tasks: [{name: text->shape}]\nsettings: [{temperature: 0.5, guidance: 'text=2'}]\nseeds: [1, 2]\n");
+  EXPECT_EQ(config.tasks.at(0).name, "text->shape");
+  EXPECT_EQ(config.settings.at(0).temperature, 0.5);
+  EXPECT_THROW((void)read("taskz: []\n"), Error);
+  EXPECT_THROW((void)read("settings: [{temperature: warm}]\n"), Error);
+  EXPECT_THROW((void)read("chunk: 0\n"), Error);
+  EXPECT_NO_THROW((void)load_sweep_config(std::string(OMNI_SOURCE_DIR) + "/configs/eval/demo.yaml", {}));
+}
+
+TEST(Derangement, HasNoFixedPoints) {
+  for (const std::size_t count : {2u, 3u, 17u, 128u}) {
+    std::vector<std::size_t> objects(count);
+    for (std::size_t i = 0; i < count; ++i) objects[i] = i + 5;
+    std::vector<std::size_t> partner = derange(objects);
+    for (std::size_t i = 0; i < count; ++i) EXPECT_NE(partner[i], objects[i]);
+    std::sort(partner.begin(), partner.end());
+    EXPECT_EQ(partner, objects) << "each object is compared with once";
+  }
+}
+
+TEST(EscapeHtml, LeavesNothingThatBreaksAPage) {
+  EXPECT_EQ(escape_html("<a href='x'>&\"</a>"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;&lt;/a&gt;");
+  EXPECT_EQ(escape_html("gr\xC3\xBCn"), "gr\xC3\xBCn");
+  EXPECT_EQ(escape_html(std::string("a\x01\x7f\xC3", 4)), "a\xEF\xBF\xBD");
+  EXPECT_EQ(escape_html("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(test::xml_problem("<a>" + escape_html("<<&\"'>") + "</a>"), "");
+}
+
+TEST(Summary, AveragesSeedsBeforeObjectsAndSplits) {
+  SweepConfig config;
+  config.bundles = {{"b", "b"}};
+  config.tasks = {{"text->shape", 0}};
+  config.splits = {"new_instance", "unseen_colour"};
+  const auto unit = [](std::int64_t seed, std::vector<std::pair<const char*, double>> values,
+                       const char* metric) {
+    UnitResult unit{.key = {}, .bundle = "b", .task = "text->shape", .setting = "default", .samples = {}};
+    unit.seed = seed;
+    for (const auto& [object, value] : values) {
+      SampleResult sample{.object = object,
+                          .split = object[0] == 'n' ? "new_instance" : "unseen_colour",
+                          .class_name = {},
+                          .prompt = {},
+                          .text = {},
+                          .metrics = {{metric, value}},
+                          .pictures = {}};
+      unit.samples.push_back(std::move(sample));
+    }
+    return unit;
+  };
+  std::vector<UnitResult> units = {unit(1, {{"n1", 0.2}, {"u1", 0.5}}, "iou"), unit(2, {{"n1", 0.4}}, "iou"),
+                                   unit(1, {{"n1", 0.9}, {"other", 0.1}}, "ceiling_iou")};
+  units[2].task = "controls";
+  units[2].setting = "";
+  const TaskSummary summary = summarise(config, units).tasks.at(0);
+  EXPECT_DOUBLE_EQ(summary.splits.at("new_instance").at("iou").mean, 0.3);
+  EXPECT_DOUBLE_EQ(summary.splits.at("all").at("iou").mean, 0.4);
+  EXPECT_EQ(summary.splits.at("all").at("iou").count, 2);
+  EXPECT_DOUBLE_EQ(summary.splits.at("all").at("ceiling_iou").mean, 0.9)
+      << "controls of the task's objects alone";
+}
+
+}  // namespace
+}  // namespace omni::evaluation
