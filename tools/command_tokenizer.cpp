@@ -100,7 +100,7 @@ void train_image(const TrainArguments& arguments) {
 
 struct EvalArguments {
   std::string tokenizer, split = "new_instance", sheet;
-  training::TokenizerDataConfig data{.objects = 300, .views_per_object = 1};
+  training::TokenizerDataConfig data;
 };
 
 void eval_image(const EvalArguments& arguments) {
@@ -137,6 +137,8 @@ void add_eval(CLI::App& tokenizer) {
   CLI::App* image =
       eval->add_subcommand("image", "PSNR and code use on held-out renders or a folder of pictures");
   const auto arguments = std::make_shared<EvalArguments>();
+  arguments->data.objects = 300;
+  arguments->data.views_per_object = 1;
   image->add_option("tokenizer", arguments->tokenizer, "folder of the image tokenizer")->required();
   image->add_option("--split", arguments->split, "split of the procedural world")->capture_default_str();
   image->add_option("--objects", arguments->data.objects, "objects of the split")

@@ -1,0 +1,160 @@
+#include "omni/training/image_tokenizer_training.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "image_codebook.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/random.h"
+#include "omni/tokenizers/image_network.h"
+#include "omni/training/tokenizer_data.h"
+
+namespace omni::training {
+namespace {
+
+using at::Tensor;
+namespace fs = std::filesystem;
+
+// White squares with one coloured rectangle each.
+std::vector<image::Image> rectangles(int count, int size) {
+  std::vector<image::Image> images;
+  CounterRng rng(11);
+  for (int i = 0; i < count; ++i) {
+    image::Image image(size, size, 3, 255);
+    const int left = int(rng.below(size / 2)), top = int(rng.below(size / 2));
+    const int width = 3 + int(rng.below(size / 2)), height = 3 + int(rng.below(size / 2));
+    const std::uint8_t colour[3] = {std::uint8_t(rng.below(2) * 255), std::uint8_t(rng.below(2) * 255), 0};
+    for (int y = top; y < std::min(size, top + height); ++y) {
+      for (int x = left; x < std::min(size, left + width); ++x) std::copy(colour, colour + 3, image.at(x, y));
+    }
+    images.push_back(std::move(image));
+  }
+  return images;
+}
+
+ImageTokenizerTrainingConfig small_config() {
+  ImageTokenizerTrainingConfig config;
+  config.network.image_size = 16;
+  config.network.channels = 8;
+  config.network.channel_multipliers = {1, 2, 4};
+  config.network.res_blocks = {0, 0, 1};
+  config.network.attention = false;
+  config.network.norm_groups = 2;
+  config.network.z_channels = 16;
+  config.network.codebook_size = 64;
+  config.batch_size = 16;
+  config.steps = 150;
+  config.precision = "fp32";
+  config.schedule.peak_learning_rate = 5e-3;
+  return config;
+}
+
+// The error of the best single colour for all images.
+double constant_psnr_db(const Tensor& images) {
+  const Tensor wide = images.to(at::kFloat);
+  const double variance = (wide - wide.mean({0, 2, 3}, true)).square().mean().item<double>();
+  return 10 * std::log10(255.0 * 255.0 / variance);
+}
+
+TEST(ImageTokenizerTraining, LearnsToReconstructUnseenImages) {
+  const auto images = rectangles(600, 16);
+  const Tensor stacked = stack_images(images, 16);
+  const fs::path metrics = fs::path(testing::TempDir()) / "image_training.jsonl";
+  fs::remove(metrics);
+  const auto tokenizer = train_image_tokenizer(small_config(), stacked.narrow(0, 0, 500), metrics);
+  const auto quality = evaluate_image_tokenizer(*tokenizer, std::span(images).subspan(500));
+  EXPECT_GT(quality.psnr_db, constant_psnr_db(stacked) + 3);
+  EXPECT_GT(quality.codes_used, 20);
+  std::istringstream lines(read_file_text(metrics));
+  std::string line;
+  int count = 0;
+  for (; std::getline(lines, line); ++count)
+    EXPECT_GT(nlohmann::json::parse(line).at("psnr_db").get<double>(), 0);
+  EXPECT_EQ(count, 3);
+}
+
+TEST(ImageTokenizerTraining, IsAFunctionOfConfigAndImages) {
+  auto config = small_config();
+  config.steps = 12;
+  config.precision = "bf16";
+  const Tensor images = stack_images(rectangles(60, 16), 16);
+  const auto first = train_image_tokenizer(config, images, {});
+  const auto second = train_image_tokenizer(config, images, {});
+  for (const nn::Parameter& parameter : first->network().parameters.all()) {
+    const nn::Parameter* const twin = second->network().parameters.find(parameter.name);
+    ASSERT_NE(twin, nullptr);
+    EXPECT_TRUE(at::equal(parameter.value, twin->value)) << parameter.name;
+  }
+}
+
+TEST(ImageTokenizerTraining, RefusesAnEmptySet) {
+  EXPECT_THROW(train_image_tokenizer(small_config(), stack_images({}, 16), {}), Error);
+}
+
+TEST(ImageTokenizerTraining, StackedImagesKeepTheirBytes) {
+  const auto images = rectangles(3, 16);
+  const Tensor stacked = stack_images(images, 16);
+  for (int i = 0; i < 3; ++i) {
+    const Tensor rows = stacked[i].permute({1, 2, 0}).contiguous();
+    EXPECT_EQ(std::memcmp(rows.const_data_ptr(), images[i].pixels.data(), images[i].pixels.size()), 0);
+  }
+}
+
+Tensor unit_circle(const std::vector<double>& angles) {
+  Tensor rows = at::empty({std::int64_t(angles.size()), 2});
+  for (std::size_t i = 0; i < angles.size(); ++i) {
+    rows[std::int64_t(i)][0] = std::cos(angles[i]);
+    rows[std::int64_t(i)][1] = std::sin(angles[i]);
+  }
+  return rows;
+}
+
+TEST(ImageCodebook, FindsTheClustersOfUnitVectors) {
+  CounterRng rng(2);
+  std::vector<double> angles;
+  for (int i = 0; i < 300; ++i) angles.push_back((i % 3) * 2.0 + 0.05 * rng.normal());
+  Tensor embedding = at::randn({3, 2});
+  ImageCodebook codebook(embedding, 0.9, 0.02);
+  codebook.start(unit_circle(angles), rng);
+  const Tensor nearest = at::matmul(unit_circle({0.0, 2.0, 4.0}), embedding.t());
+  EXPECT_GT(std::get<0>(nearest.max(1)).min().item<double>(), 0.999);
+}
+
+TEST(ImageCodebook, MovesDeadCodesToWhereTheErrorIs) {
+  CounterRng rng(3);
+  Tensor embedding = unit_circle({0.0, 3.0});
+  ImageCodebook codebook(embedding, 0.5, 0.1);
+  const Tensor rows = unit_circle({0.0, 0.0, 0.0, 1.0});  // the code at 3 is never the nearest
+  for (int step = 0; step < 10; ++step) codebook.learn(rows, at::matmul(rows, embedding.t()).argmax(1), rng);
+  EXPECT_GE(codebook.revived(), 1);
+  EXPECT_GT(at::matmul(rows, embedding.t()).amax(1).min().item<double>(), 0.999);
+  EXPECT_GT(codebook.perplexity(), 1.5);
+  EXPECT_EQ(codebook.used_share(), 1.0);
+}
+
+TEST(TokenizerData, RendersAreTheSameForTheSameArguments) {
+  const TokenizerDataConfig config;
+  const auto first = render_world(config, data::Split::train, 5, 2, 24);
+  const auto second = render_world(config, data::Split::train, 5, 2, 24);
+  ASSERT_EQ(first.size(), 10u);
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].pixels, second[i].pixels);
+  EXPECT_NE(first[0].pixels, first[1].pixels);
+  EXPECT_EQ(*first[0].at(0, 0), 255);  // white background
+}
+
+TEST(TokenizerData, SkipsWhatIsNoPicture) {
+  const fs::path folder = fs::path(testing::TempDir()) / "pictures";
+  fs::create_directories(folder / "below");
+  image::write_png(folder / "below" / "a.png", rectangles(1, 20)[0]);
+  write_file_atomically(folder / "b.png", std::string_view("no picture"));
+  EXPECT_EQ(read_pictures(folder.string(), 16).size(), 1u);
+  fs::remove(folder / "below" / "a.png");
+  EXPECT_THROW(read_pictures(folder.string(), 16), Error);
+  EXPECT_THROW(read_pictures((folder / "absent").string(), 16), Error);
+}
+
+}  // namespace
+}  // namespace omni::training
