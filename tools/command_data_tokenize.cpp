@@ -18,6 +18,7 @@ namespace {
 struct TokenizeArguments {
   std::string source = "procedural", split = "train", out;
   std::string text_tokenizer, image_tokenizer, shape_tokenizer;
+  std::int64_t skip = 0;
   data::TokenizeOptions options;
   std::vector<double> azimuths, elevations;  // degrees; empty: the default canonical set
 };
@@ -41,10 +42,10 @@ std::vector<int> bins_of(const std::vector<double>& degrees, int bins, float (*d
 
 std::unique_ptr<data::ObjectSource> open_source(const TokenizeArguments& arguments) {
   if (arguments.source == "procedural") {
-    return std::make_unique<data::ProceduralSource>(
-        data::ProceduralOptions{.seed = arguments.options.seed,
-                                .split = data::parse_split(arguments.split),
-                                .count = arguments.options.count});
+    return std::make_unique<data::ProceduralSource>(data::ProceduralOptions{
+        .seed = arguments.options.seed,
+        .split = data::parse_split(arguments.split),
+        .count = arguments.options.count > 0 ? arguments.skip + arguments.options.count : 0});
   }
   const std::optional<data::Split> only =
       arguments.split == "all" ? std::nullopt : std::optional(data::parse_split(arguments.split));
@@ -77,7 +78,8 @@ void run_tokenize(TokenizeArguments arguments) {
   set.text = text.get();
   set.image = image.get();
   set.shape = shape.get();
-  const std::unique_ptr<data::ObjectSource> source = open_source(arguments);
+  std::unique_ptr<data::ObjectSource> source = open_source(arguments);
+  if (arguments.skip > 0) source = data::skip_objects(std::move(source), arguments.skip);
   arguments.options.source_name = arguments.source;
 
   const auto start = std::chrono::steady_clock::now();
@@ -107,6 +109,9 @@ void add_data_tokenize_command(CLI::App& data) {
   command->add_option("--seed", options.seed, "of the procedural world, the views and the surface points")
       ->capture_default_str();
   command->add_option("--count", options.count, "the first so many objects; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--skip", arguments->skip, "leave out the first so many objects")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--views", options.views_per_object, "images per object, of different canonical views")

@@ -22,14 +22,13 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# objects to tokenise; minutes of each stage; prompts per held-out split, images, chains; minutes of each tokenizer
+# objects with an image, objects without; minutes of each stage; prompts, images and chains per held-out split
 case "$mode" in
-  short) objects=20000 pretrain=6.5 continue=0.8 finetune=1.7 prompts=32 images=32 chains=16 ;;
-  full)  objects=60000 pretrain=32  continue=3   finetune=9   prompts=32 images=32 chains=32 ;;
-  smoke) objects=300   pretrain=0.2 continue=0.1 finetune=0.1 prompts=2  images=2  chains=1 ;;
+  short) viewed=6000  plain=16000 pretrain=6.5  continue=0.8 finetune=1.7 prompts=32 images=8 chains=4 ;;
+  full)  viewed=15000 plain=35000 pretrain=34   continue=3   finetune=9   prompts=32 images=8 chains=8 ;;
+  smoke) viewed=160   plain=160   pretrain=0.15 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 ;;
 esac
 
-# The binary's own cost counts; installing and building do not.
 tools/setup.sh
 omni=build/release/omni
 started=$(date +%s)
@@ -46,20 +45,24 @@ if [ "$from_scratch" = 1 ]; then
   "$omni" tokenizer train shape --config configs/tokenizers/shape_tiny.yaml --out "$tokenizers/shape_tokenizer"
 fi
 
-say "making and tokenising $objects procedural objects"
-"$omni" data tokenize --source procedural --seed 1 --split train --count "$objects" --views 1 \
-  --text-tokenizer "$tokenizers/text_tokenizer.json" --image-tokenizer "$tokenizers/image_tokenizer" \
-  --shape-tokenizer "$tokenizers/shape_tokenizer" --out "$out/tokens"
+say "making and tokenising procedural objects: $viewed with a picture, $plain without"
+tokenize() {
+  "$omni" data tokenize --source procedural --seed 1 --split train --text-tokenizer "$tokenizers/text_tokenizer.json" \
+    --shape-tokenizer "$tokenizers/shape_tokenizer" "$@"
+}
+tokenize --count "$viewed" --views 1 --image-tokenizer "$tokenizers/image_tokenizer" --out "$out/tokens/viewed"
+tokenize --skip "$viewed" --count "$plain" --out "$out/tokens/plain"
+shards="[$out/tokens/viewed, $out/tokens/plain]"
 
 say "stage 1: pre-training ($pretrain minutes)"
-"$omni" pretrain configs/tiny/pretrain.yaml --set output="$out/pretrain" --set "shards=[$out/tokens]" --set minutes="$pretrain" \
+"$omni" pretrain configs/tiny/pretrain.yaml --set output="$out/pretrain" --set "shards=$shards" --set minutes="$pretrain" \
   --set tokenizers.text="$tokenizers/text_tokenizer.json" --set tokenizers.image="$tokenizers/image_tokenizer" \
   --set tokenizers.shape="$tokenizers/shape_tokenizer"
 say "stage 2: view continuation ($continue minutes)"
-"$omni" continue configs/tiny/continue.yaml --set output="$out/continue" --set "shards=[$out/tokens]" --set minutes="$continue" \
+"$omni" continue configs/tiny/continue.yaml --set output="$out/continue" --set "shards=$shards" --set minutes="$continue" \
   --set start_bundle="$out/pretrain/bundle"
 say "stage 3: interleaved fine-tuning ($finetune minutes)"
-"$omni" finetune configs/tiny/finetune.yaml --set output="$out/finetune" --set "shards=[$out/tokens]" --set minutes="$finetune" \
+"$omni" finetune configs/tiny/finetune.yaml --set output="$out/finetune" --set "shards=$shards" --set minutes="$finetune" \
   --set start_bundle="$out/continue/bundle"
 
 say "sampling meshes"
@@ -72,11 +75,11 @@ sample red_chair --prompt "a tall wide red chair with a round seat, a high back 
 sample table_through_an_image --task "text->image->shape" --prompt "a tall wide round green table with four thick yellow legs"
 
 say "evaluating on held-out prompts"
-"$omni" eval configs/eval/demo.yaml --out "$out" --set "bundles=[$out/finetune/bundle]" \
+"$omni" eval configs/eval/demo.yaml --out "$out" --set "bundles=[{name: demo, path: $out/finetune/bundle}]" \
   --set "metrics=[$out/pretrain/metrics.jsonl, $out/continue/metrics.jsonl, $out/finetune/metrics.jsonl]" \
-  --set prompts_per_split="$prompts" --set images="$images" --set chains="$chains" \
-  --set elapsed_seconds=$(($(date +%s) - started))
+  --set tasks.0.prompts_per_split="$prompts" --set tasks.1.prompts_per_split="$images" --set tasks.2.prompts_per_split="$chains"
+seconds=$(($(date +%s) - started))
+sed -i "s/\"seconds\": null/\"seconds\": $seconds/" "$out/summary.json"
 say "done"
-echo "page:    $out/report.html"
-echo "figures: $out/summary.json"
 cat "$out/summary.json"
+printf '\npage:    %s\nfigures: %s\nmeshes:  %s\n' "$out/report.html" "$out/summary.json" "$out/meshes"

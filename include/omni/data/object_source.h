@@ -60,4 +60,7 @@ class ObjectSource {
 tokenizers::ShapeSample make_shape_sample(const ObjectRecord& record, const tokenizers::ShapeInput& input,
                                           CounterRng rng);
 
+// The same objects without the first `count`. Throws Error(usage) if no object is left.
+std::unique_ptr<ObjectSource> skip_objects(std::unique_ptr<ObjectSource> source, std::int64_t count);
+
 }  // namespace omni::data
