@@ -1,8 +1,10 @@
 #include "omni/kernels/fused_rows.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "cuda_plugin.h"
 #include "omni/core/error.h"
 #include "row_kernels.h"
 
@@ -136,6 +138,35 @@ Tensor plain_norm(const Tensor& x, const Tensor& weight, const NormOptions& opti
   return y.to(options.output_type);
 }
 
+// On a GPU, where no gradient is wanted and the plug-in is there.
+bool cuda_add_norm(const Tensor& residual, const Tensor& delta, const Tensor& weight,
+                   const NormOptions& options, std::pair<Tensor, Tensor>& result) {
+  const bool bf16 = options.output_type == at::kBFloat16;
+  const bool usable =
+      residual.is_cuda() && (bf16 || options.output_type == at::kFloat) && cuda_plugin().status.loaded;
+  if (!usable || at::GradMode::is_enabled()) return false;
+  const Tensor rows = residual.contiguous(), added = delta.defined() ? delta.contiguous() : Tensor();
+  Tensor sum = added.defined() ? at::empty_like(rows) : rows;
+  Tensor output = at::empty(rows.sizes(), rows.options().dtype(options.output_type));
+  OmniCudaAddNorm arguments{};
+  arguments.residual = rows.const_data_ptr<float>();
+  arguments.delta = added.defined() ? added.const_data_ptr() : nullptr;
+  arguments.weight = weight.defined() ? weight.const_data_ptr<float>() : nullptr;
+  arguments.sum = added.defined() ? sum.mutable_data_ptr<float>() : nullptr;
+  arguments.output = output.mutable_data_ptr();
+  arguments.rows = rows.size(0);
+  arguments.width = rows.size(1);
+  arguments.epsilon = static_cast<float>(options.epsilon);
+  arguments.centred = options.kind == NormKind::layer ? 1 : 0;
+  arguments.type = bf16 ? kOmniCudaBfloat16 : kOmniCudaFloat;
+  const c10::impl::VirtualGuardImpl guard(rows.device().type());
+  const std::int32_t status =
+      cuda_plugin().add_norm(&arguments, guard.getStreamNativeHandle(guard.getStream(rows.device())));
+  ensure(status == 0, "the GPU norm kernel failed with CUDA error ", status);
+  result = {sum, output};
+  return true;
+}
+
 class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
@@ -256,6 +287,8 @@ std::pair<Tensor, Tensor> add_norm(const Tensor& residual, const Tensor& delta, 
         AddNormFunction::apply(rows, delta.contiguous(), maybe(weight), centred, options.epsilon, bf16);
     return {out[0], out[1]};
   }
+  std::pair<Tensor, Tensor> result;
+  if (cuda_add_norm(residual, delta, weight, options, result)) return result;
   const Tensor sum = delta.defined() ? residual + delta.to(at::kFloat) : residual;
   return {sum, plain_norm(sum, weight, options)};
 }

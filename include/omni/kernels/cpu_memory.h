@@ -2,9 +2,9 @@
 
 namespace omni::kernels {
 
-// Asks the C library to keep freed memory instead of handing it back to the system: a training step allocates the
-// same large tensors every time, and fresh pages would be zeroed and faulted in at each step. Call once, early, in
-// programs that train. Does nothing where the C library has no such setting.
+// Asks the C library to keep freed memory instead of handing it back to the system: a training step allocates
+// the same large tensors every time, and fresh pages would be zeroed and faulted in at each step. Call once,
+// early, in programs that train. Does nothing where the C library has no such setting.
 void keep_freed_memory();
 
 }  // namespace omni::kernels

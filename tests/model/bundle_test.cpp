@@ -1,0 +1,126 @@
+#include "omni/model/bundle.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "small_world.h"
+
+namespace omni::model {
+namespace {
+
+class BundleTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder = std::filesystem::path(testing::TempDir()) / "omni_bundle_test";
+    std::filesystem::remove_all(folder);
+    auto text = std::make_unique<tokenizers::TextTokenizer>(
+        tokenizers::TextTokenizer::from_merges({{"a", "b"}, {"ab", "c"}}));
+    tokenizers::ImageTokenizerConfig image_config;
+    image_config.image_size = 16;
+    image_config.channels = 8;
+    image_config.channel_multipliers = {1, 1};
+    image_config.res_blocks = {1, 1};
+    image_config.z_channels = 8;
+    image_config.codebook_size = 12;
+    image_config.codebook_dim = 4;
+    auto image = std::make_unique<tokenizers::ImageTokenizer>(image_config, 3);
+    bundle = make_bundle(small_config(), std::move(text), std::move(image), nullptr, 8, false, 5);
+    bundle.notes = {{"command", "omni pretrain: \"quoted\", yes"}, {"seed", "5"}};
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  sequence::PackedSequence sequence() const {
+    sequence::Document document;
+    sequence::Segment text{sequence::TextPayload{{97, 256, 257}}};
+    sequence::ImagePayload payload;
+    CounterRng rng(1);
+    payload.codes = random_codes(rng, bundle.layout().image_codes(), 12);
+    sequence::Segment image{payload};
+    image.carries_loss = true;
+    document.segments = {text, image};
+    sequence::PackedSequence packed;
+    sequence::append_document(packed, document, bundle.vocabulary(), bundle.layout());
+    return packed;
+  }
+  std::string error_of_loading() const {
+    try {
+      load_bundle(folder);
+    } catch (const Error& error) {
+      EXPECT_TRUE(error.kind() == ErrorKind::input || error.kind() == ErrorKind::io);
+      return error.what();
+    }
+    return "";
+  }
+
+  std::filesystem::path folder;
+  Bundle bundle;
+};
+
+TEST_F(BundleTest, LoadsWhatWasSaved) {
+  save_bundle(bundle, folder);
+  const Bundle loaded = load_bundle(folder);
+  EXPECT_EQ(loaded.vocabulary().fingerprint(), bundle.vocabulary().fingerprint());
+  EXPECT_EQ(loaded.notes, bundle.notes);
+  EXPECT_EQ(loaded.text_tokenizer->encode("abc"), bundle.text_tokenizer->encode("abc"));
+  EXPECT_TRUE(loaded.image_tokenizer->codebook().equal(bundle.image_tokenizer->codebook()));
+  EXPECT_EQ(loaded.shape_tokenizer, nullptr);
+  EXPECT_TRUE(loaded.transformer->logits(sequence()).equal(bundle.transformer->logits(sequence())));
+}
+
+TEST_F(BundleTest, SavingAgainReplacesTheWhole) {
+  save_bundle(bundle, folder);
+  bundle.transformer->fold_codebooks();
+  bundle.notes.clear();
+  save_bundle(bundle, folder);
+  const Bundle loaded = load_bundle(folder);
+  EXPECT_TRUE(loaded.notes.empty());
+  EXPECT_FALSE(loaded.transformer->has_codebooks());
+  EXPECT_TRUE(loaded.transformer->logits(sequence()).equal(bundle.transformer->logits(sequence())));
+}
+
+TEST_F(BundleTest, GrownBundlesLoadToo) {
+  sequence::Vocabulary larger = bundle.vocabulary();
+  sequence::append_views(larger);
+  bundle.transformer = grow_vocabulary(*bundle.transformer, larger, 1);
+  save_bundle(bundle, folder);
+  EXPECT_EQ(load_bundle(folder).vocabulary().fingerprint(), larger.fingerprint());
+}
+
+TEST_F(BundleTest, MissingPartsAreNamed) {
+  EXPECT_NE(error_of_loading().find("no such folder"), std::string::npos);
+  for (const char* part :
+       {"bundle.yaml", "vocabulary.json", "text_tokenizer.json", "image_tokenizer", "model.safetensors"}) {
+    save_bundle(bundle, folder);
+    std::filesystem::remove_all(folder / part);
+    EXPECT_NE(error_of_loading().find(part), std::string::npos) << part << ": " << error_of_loading();
+  }
+}
+
+TEST_F(BundleTest, TruncatedFilesAreRefused) {
+  for (const char* part : {"bundle.yaml", "vocabulary.json", "text_tokenizer.json", "model.safetensors"}) {
+    save_bundle(bundle, folder);
+    const auto bytes = read_file_bytes(folder / part);
+    write_file_atomically(folder / part, std::span(bytes).first(bytes.size() / 2));
+    EXPECT_NE(error_of_loading(), "") << part;
+  }
+}
+
+TEST_F(BundleTest, AnotherVocabularyIsRefused) {
+  save_bundle(bundle, folder);
+  tokenizers::TextTokenizer::from_merges({{"a", "b"}}).save(folder / "text_tokenizer.json");
+  EXPECT_NE(error_of_loading().find("another vocabulary"), std::string::npos);
+  save_bundle(bundle, folder);
+  write_file_atomically(folder / "vocabulary.json", small_vocabulary().to_json());
+  EXPECT_NE(error_of_loading().find("another vocabulary"), std::string::npos);
+}
+
+TEST_F(BundleTest, AnUnwritablePlaceLeavesNothing) {
+  write_file_atomically(folder, std::string_view("a file in the way"));
+  EXPECT_THROW(save_bundle(bundle, folder / "inside"), Error);
+}
+
+}  // namespace
+}  // namespace omni::model
