@@ -2,11 +2,14 @@
 //   train_step [width] [blocks] [heads] [tokens per step] [steps] [bf16|fp32]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,6 +63,55 @@ sequence::Document caption_to_shape(CounterRng& rng) {
 
 struct Parts {
   double forward = 0, backward = 0, optimizer = 0;
+};
+
+// Time inside each operation, without the operations that it calls.
+class OperationProfile {
+ public:
+  OperationProfile() {
+    current() = this;
+    handle_ =
+        at::addGlobalCallback(at::RecordFunctionCallback(&OperationProfile::begin, &OperationProfile::end));
+  }
+  ~OperationProfile() { at::removeCallback(handle_); }
+  void print(std::size_t count, double steps) const {
+    std::vector<std::pair<double, std::string>> order;
+    for (const auto& [name, time] : times_) order.emplace_back(time, name);
+    std::sort(order.rbegin(), order.rend());
+    std::printf("largest costs of a training step:\n");
+    for (std::size_t i = 0; i < std::min(count, order.size()); ++i)
+      std::printf("  %6.1f ms  %s\n", order[i].first / steps * 1e3, order[i].second.c_str());
+  }
+
+ private:
+  struct Frame : at::ObserverContext {
+    double start = 0, children = 0;
+    Frame* parent = nullptr;
+  };
+  static OperationProfile*& current() {
+    static OperationProfile* profile = nullptr;
+    return profile;
+  }
+  static Frame*& top() {
+    static thread_local Frame* frame = nullptr;
+    return frame;
+  }
+  static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
+    auto frame = std::make_unique<Frame>();
+    frame->parent = top();
+    frame->start = seconds();
+    top() = frame.get();
+    return frame;
+  }
+  static void end(const at::RecordFunction& function, at::ObserverContext* context) {
+    auto* frame = static_cast<Frame*>(context);
+    const double took = seconds() - frame->start;
+    current()->times_[function.name()] += took - frame->children;
+    top() = frame->parent;
+    if (frame->parent) frame->parent->children += took;
+  }
+  at::CallbackHandle handle_{};
+  std::map<std::string, double> times_;
 };
 
 void decode(const model::Transformer& transformer, const sequence::Vocabulary& vocabulary) {
@@ -152,5 +204,13 @@ int main(int argc, char** argv) {
       static_cast<double>(packed.length()) / mean, static_cast<double>(packed.length()) / best, mean * 1e3,
       total.forward / steps * 1e3, total.backward / steps * 1e3, total.optimizer / steps * 1e3,
       flops * static_cast<double>(packed.length()) / mean / 1e9);
+  {
+    const OperationProfile profile;
+    for (int step = 0; step < 2; ++step) {
+      transformer.loss(packed).objective.sum().backward();
+      optimizer.zero_gradients();
+    }
+    profile.print(8, 2);
+  }
   decode(transformer, vocabulary);
 }

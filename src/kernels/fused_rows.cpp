@@ -1,6 +1,7 @@
 #include "omni/kernels/fused_rows.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -48,6 +49,7 @@ NormRows norm_rows(std::int64_t width, const Tensor& weight, bool centred, doubl
 
 variable_list norm_gradients(AutogradContext* context, const Tensor& output_gradient,
                              const Tensor& sum_gradient, bool with_delta) {
+  RECORD_FUNCTION("omni::norm_backward", std::vector<c10::IValue>());
   const auto saved = context->get_saved_variables();
   const Tensor &sum = saved[0], &weight = saved[1];
   const bool bf16 = context->saved_data["bf16"].toBool();
@@ -92,6 +94,7 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
                                const std::optional<Tensor>& given_weight, bool centred, double epsilon,
                                bool bf16) {
     const Tensor weight = given_weight.value_or(Tensor());
+    RECORD_FUNCTION("omni::norm", std::vector<c10::IValue>());
     Tensor sum = at::empty_like(residual);
     Tensor output = at::empty(residual.sizes(), residual.options().dtype(bf16 ? at::kBFloat16 : at::kFloat));
     const NormRows norm = norm_rows(residual.size(1), weight, centred, epsilon, bf16);
@@ -170,6 +173,7 @@ bool cuda_add_norm(const Tensor& residual, const Tensor& delta, const Tensor& we
 class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
+    RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
     const std::int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
     const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
     Tensor output = at::empty({rows, width}, gate_up.options());
@@ -182,6 +186,7 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
     return output;
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    RECORD_FUNCTION("omni::swiglu_backward", std::vector<c10::IValue>());
     const Tensor gate_up = context->get_saved_variables()[0];
     const Tensor incoming = gradients[0].contiguous();
     const bool bf16 = gate_up.scalar_type() == at::kBFloat16;

@@ -1,6 +1,7 @@
 #include "omni/kernels/packed_attention.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "attention_rows.h"
@@ -81,6 +82,7 @@ struct Forwarded {
 };
 
 Forwarded run_forward(const AttentionInputs& in, std::int64_t rows, at::ScalarType type) {
+  RECORD_FUNCTION("omni::attention", std::vector<c10::IValue>());
   Forwarded out;
   out.output = at::empty({rows, in.heads * in.head_size}, type);
   out.log_sum = at::empty({rows, in.heads}, at::kFloat);
@@ -96,6 +98,7 @@ struct NormGradients {
 };
 
 NormGradients run_backward(const AttentionInputs& in, AttentionGradients gradients) {
+  RECORD_FUNCTION("omni::attention_backward", std::vector<c10::IValue>());
   Tensor query, key;
   if (in.query_norm) {
     query = at::zeros({in.task_count(), in.groups, in.head_size}, at::kFloat);
