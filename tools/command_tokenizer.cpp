@@ -75,8 +75,10 @@ void train_text(const TrainArguments& arguments) {
 void train_image(const TrainArguments& arguments) {
   training::ImageTokenizerTrainingConfig config;
   training::TokenizerDataConfig data;
+  std::string weight_precision = "fp32";
   const auto description = [&](ConfigVisitor& visitor) {
     describe(visitor, config);
+    visitor.choice("weight_precision", weight_precision, {"fp32", "fp16"});
     visitor.section("data", [&](ConfigVisitor& section) { describe(section, data); });
   };
   if (!read_config(arguments, description)) return;
@@ -92,7 +94,8 @@ void train_image(const TrainArguments& arguments) {
   std::error_code ignored;
   fs::remove(metrics, ignored);
   const auto tokenizer = training::train_image_tokenizer(config, images, metrics);
-  tokenizer->save(out);
+  using Precision = tokenizers::ImageTokenizer::WeightPrecision;
+  tokenizer->save(out, weight_precision == "fp16" ? Precision::fp16 : Precision::fp32);
   write_file_atomically(out / "training.yaml", std::string_view(config_to_yaml(description)));
   std::cout << "image tokenizer: " << config.steps << " steps over " << images.size(0) << " images in "
             << format_duration(seconds_since(start)) << "\nsaved: " << arguments.out << '\n';

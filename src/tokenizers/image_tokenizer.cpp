@@ -13,7 +13,17 @@ using at::Tensor;
 
 namespace {
 constexpr std::size_t images_per_batch = 32;
+
+void save_as_fp16(const nn::ParameterStore& parameters, const std::filesystem::path& path) {
+  std::vector<Tensor> halves;
+  std::vector<NamedTensorView> views;
+  for (const nn::Parameter& parameter : parameters.all()) {
+    halves.push_back(parameter.value.detach().cpu().to(at::kHalf).contiguous());
+    views.push_back({parameter.name, nn::view_of(halves.back())});
+  }
+  write_safetensors(path, views);
 }
+}  // namespace
 
 void describe(ConfigVisitor& visitor, ImageTokenizerConfig& config) {
   visitor.integer("image_size", config.image_size, {.minimum = 8, .maximum = 2048});
@@ -61,12 +71,17 @@ std::unique_ptr<ImageTokenizer> ImageTokenizer::load(const std::filesystem::path
   return tokenizer;
 }
 
-void ImageTokenizer::save(const std::filesystem::path& folder) const {
+void ImageTokenizer::save(const std::filesystem::path& folder, WeightPrecision precision) const {
   ImageTokenizerConfig config = network_->config;
   AtomicDirectory directory(folder);
   const std::string yaml = config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); });
   write_file_atomically(directory.staging_path() / "config.yaml", std::string_view(yaml));
-  network_->parameters.save(directory.staging_path() / "weights.safetensors");
+  const std::filesystem::path weights = directory.staging_path() / "weights.safetensors";
+  if (precision == WeightPrecision::fp16) {
+    save_as_fp16(network_->parameters, weights);
+  } else {
+    network_->parameters.save(weights);
+  }
   directory.commit();
 }
 

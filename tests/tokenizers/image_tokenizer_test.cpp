@@ -115,6 +115,17 @@ TEST(ImageTokenizer, SavedAndLoadedItGivesTheSameCodes) {
   EXPECT_TRUE(at::equal(loaded->codebook(), tokenizer.codebook()));
 }
 
+TEST(ImageTokenizer, WeightsSavedInHalfPrecisionAreThoseWeightsRounded) {
+  const fs::path folder = fs::path(testing::TempDir()) / "image_tokenizer_half";
+  const ImageTokenizer tokenizer(small_config(), 5);
+  tokenizer.save(folder, ImageTokenizer::WeightPrecision::fp16);
+  const auto loaded = ImageTokenizer::load(folder);
+  for (const nn::Parameter& parameter : tokenizer.network().parameters.all()) {
+    const nn::Parameter* const half = loaded->network().parameters.find(parameter.name);
+    EXPECT_TRUE(at::equal(half->value, parameter.value.to(at::kHalf).to(at::kFloat))) << parameter.name;
+  }
+}
+
 TEST(ImageTokenizer, CodebookRowsHaveUnitLength) {
   const Tensor norms = ImageTokenizer(small_config(), 5).codebook().norm(2, {1});
   EXPECT_LT(largest_difference(norms, at::ones_like(norms)), 1e-6);

@@ -47,7 +47,9 @@ class ImageTokenizer {
   // Error(input).
   static std::unique_ptr<ImageTokenizer> import_llamagen(const std::filesystem::path& path,
                                                          std::int64_t image_size = 0);
-  void save(const std::filesystem::path& folder) const;  // atomic
+  // Atomic. Weights in fp16 take half the space and are widened when they are loaded.
+  enum class WeightPrecision { fp32, fp16 };
+  void save(const std::filesystem::path& folder, WeightPrecision precision = WeightPrecision::fp32) const;
 
   const ImageTokenizerConfig& config() const;
   std::int64_t grid_size() const;   // codes per side: image_size / 2^(levels - 1)
