@@ -19,10 +19,15 @@ nlohmann::ordered_json system_facts() {
   facts["cpu"] = cpu_name();
   facts["threads"] = at::get_num_threads();
   facts["memory_gib"] = static_cast<double>(memory_bytes() >> 20) / 1024.0;
-  facts["cpu_features"] = {{"avx2", cpu.avx2}, {"avx512", cpu.avx512}, {"avx512_bf16", cpu.avx512_bf16}, {"amx_bf16", cpu.amx_bf16}, {"amx_int8", cpu.amx_int8}};
+  facts["cpu_features"] = {{"avx2", cpu.avx2},
+                           {"avx512", cpu.avx512},
+                           {"avx512_bf16", cpu.avx512_bf16},
+                           {"amx_bf16", cpu.amx_bf16},
+                           {"amx_int8", cpu.amx_int8}};
   facts["libtorch"] = TORCH_VERSION;
-  facts["gpus"] = kernels::cuda_device_names();
-  facts["cuda_plugin"] = kernels::cuda_plugin_status();
+  const kernels::CudaPluginStatus& cuda = kernels::cuda_plugin_status();
+  facts["gpus"] = cuda.devices;
+  facts["cuda_plugin"] = cuda.detail;
   return facts;
 }
 

@@ -15,6 +15,7 @@
 #include "omni/core/log.h"
 #include "omni/core/run_metrics.h"
 #include "omni/distributed/launch_environment.h"
+#include "omni/kernels/cpu_memory.h"
 #include "omni/optimizer/schedule.h"
 #include "stage_data.h"
 #include "stage_start.h"
@@ -242,6 +243,7 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
     return {};
   }
   begin_output(config, options);
+  kernels::keep_freed_memory();
   return StageRun(config, options).run();
 }
 
