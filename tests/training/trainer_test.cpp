@@ -1,0 +1,184 @@
+#include "omni/training/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/data/token_shard.h"
+#include "omni/data/tokenizer_fingerprint.h"
+#include "omni/model/bundle.h"
+#include "temporary_directory.h"
+
+namespace omni::training {
+namespace {
+
+// A world of captions alone: a text tokenizer without merges and one shard, so that a stage runs in a moment.
+class TrainerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    tokenizers::TextTokenizer::from_merges({}).save(folder_ / "text.json");
+    write_shard("shards", data::tokenizer_fingerprint(folder_ / "text.json"));
+  }
+
+  void write_shard(const std::string& name, std::uint64_t fingerprint) {
+    const auto tokenizer = tokenizers::TextTokenizer::load(folder_ / "text.json");
+    std::vector<data::TokenObject> objects;
+    for (const char* words : {"a red ball", "a blue cube", "a tall green tower", "two small cups"}) {
+      data::TokenObject object;
+      object.id = words;
+      object.captions.push_back({tokenizer.encode(words), true});
+      objects.push_back(object);
+    }
+    data::TokenShardInfo info;
+    info.text_vocabulary = tokenizer.vocabulary_size();
+    info.text_tokenizer = fingerprint;
+    prepare_output_directory(folder_ / name);
+    data::write_token_shard(folder_.path() / name / "shard-00000.safetensors", info, objects);
+  }
+
+  StageConfig config(const std::string& output) const {
+    StageConfig c;
+    c.output = (folder_ / output).string();
+    c.text_tokenizer = (folder_ / "text.json").string();
+    c.text_capacity = 24;
+    c.shards = {(folder_ / "shards").string()};
+    c.custom_tasks = {{"captions", {{.modality = sequence::Modality::text, .loss = true}}}};
+    c.mixture = {{"captions", 1}};
+    c.model.width = 32;
+    c.model.single_blocks = 1;
+    c.model.heads = 2;
+    c.tokens_per_step = 128;
+    c.tokens_per_micro_batch = 64;
+    c.steps = 12;
+    c.precision = "fp32";
+    c.log_steps = 1;
+    c.schedule.peak_learning_rate = 1e-2;
+    return c;
+  }
+
+  static std::vector<at::Tensor> weights(const std::filesystem::path& bundle) {
+    const model::Bundle loaded = model::load_bundle(bundle);
+    std::vector<at::Tensor> values;
+    for (const nn::Parameter& parameter : loaded.transformer->parameters().all())
+      values.push_back(parameter.value.detach().clone());
+    return values;
+  }
+
+  test::TemporaryDirectory folder_;
+};
+
+TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
+  StageConfig c = config("run");
+  c.steps = 60;
+  const TrainingSummary summary = run_stage(c, {});
+  EXPECT_EQ(summary.steps, 60);
+  // Four captions are known by heart after sixty steps: far below the ln(256) of a guess.
+  EXPECT_LT(summary.loss, 1.5);
+  EXPECT_TRUE(std::filesystem::exists(summary.bundle / "bundle.yaml"));
+  const std::string metrics = read_file_text(folder_.path() / "run" / "metrics.jsonl");
+  EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 60);
+  EXPECT_THAT(metrics, testing::HasSubstr("\"loss_text\""));
+}
+
+TEST_F(TrainerTest, AResumedRunEndsWithTheSameWeights) {
+  const TrainingSummary whole = run_stage(config("whole"), {});
+  StageConfig part = config("part");
+  part.checkpoint_steps = 5;
+  part.checkpoints_kept = 9;
+  run_stage(part, {});
+  // As if the process had been killed after step 5: what came later is gone.
+  for (const char* later : {"step-00000010", "step-00000012"}) {
+    std::filesystem::remove_all(folder_.path() / "part" / "checkpoints" / later);
+  }
+  std::filesystem::remove_all(folder_.path() / "part" / "bundle");
+  const TrainingSummary resumed = run_stage(part, {.resume = true});
+  EXPECT_EQ(resumed.steps, 12);
+  EXPECT_EQ(resumed.tokens, whole.tokens);
+  const auto expected = weights(whole.bundle), got = weights(resumed.bundle);
+  ASSERT_EQ(expected.size(), got.size());
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(expected[i], got[i])) << i;
+}
+
+TEST_F(TrainerTest, RefusesAFolderThatHoldsARun) {
+  run_stage(config("run"), {});
+  try {
+    run_stage(config("run"), {});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("--resume"));
+  }
+}
+
+TEST_F(TrainerTest, RefusesShardsOfAnotherTokenizer) {
+  write_shard("foreign", 12345);
+  StageConfig c = config("run");
+  c.shards = {(folder_ / "foreign").string()};
+  try {
+    run_stage(c, {});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::HasSubstr("text tokenizer"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "run" / "bundle"));
+}
+
+TEST_F(TrainerTest, ADamagedCheckpointIsNamed) {
+  StageConfig c = config("run");
+  c.checkpoint_steps = 5;
+  run_stage(c, {});
+  const auto newest = folder_.path() / "run" / "checkpoints" / "step-00000012";
+  write_file_atomically(newest / "state.json", "{}");
+  try {
+    run_stage(c, {.resume = true});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::HasSubstr("step-00000012"));
+  }
+}
+
+TEST_F(TrainerTest, MinutesEndARunBeforeItsSteps) {
+  StageConfig c = config("run");
+  c.steps = 1'000'000;
+  c.minutes = 0.02;
+  const TrainingSummary summary = run_stage(c, {});
+  EXPECT_LT(summary.steps, 1'000'000);
+  EXPECT_GE(summary.seconds, 1.2);
+}
+
+TEST_F(TrainerTest, DryRunWritesNothing) {
+  testing::internal::CaptureStdout();
+  run_stage(config("run"), {.dry_run = true});
+  const std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(text, testing::HasSubstr("tokens_per_step: 128"));
+  EXPECT_THAT(text, testing::HasSubstr("parameters:"));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "run"));
+}
+
+TEST(StageConfigFile, NamesTheMistake) {
+  const test::TemporaryDirectory folder;
+  const auto error_of = [&](const std::string& text, const std::string& stage) -> std::string {
+    write_file_atomically(folder / "stage.yaml", text);
+    try {
+      load_stage_config(folder / "stage.yaml", stage, {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      return error.what();
+    }
+    ADD_FAILURE() << "no error";
+    return "";
+  };
+  const std::string good = "output: o\nshards: [s]\nmixture: {text->shape: 1}\n";
+  EXPECT_THAT(error_of(good + "tokens_per_stepp: 3\n", "pretrain"), testing::HasSubstr("'tokens_per_step'"));
+  EXPECT_THAT(error_of(good + "stage: finetune\n", "pretrain"), testing::HasSubstr("omni finetune"));
+  EXPECT_THAT(error_of(good, "continue"), testing::HasSubstr("start_bundle"));
+  EXPECT_THAT(error_of(good, "pretrain"), testing::HasSubstr("tokenizers.text"));
+  EXPECT_THAT(error_of("output: o\nshards: [s]\nmixture: {text->shape: 0}\n", "pretrain"),
+              testing::HasSubstr("weight 0"));
+}
+
+}  // namespace
+}  // namespace omni::training
