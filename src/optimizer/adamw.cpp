@@ -78,6 +78,8 @@ void AdamW::step(double learning_rate) {
     if (values.empty()) continue;
     at::_fused_adamw_(values, gradients, first, second, maxima, steps, learning_rate, config_.beta1,
                       config_.beta2, decayed ? config_.weight_decay : 0.0, config_.epsilon, false, false);
+    // The fused step leaves version counters as they are; copies of the weights in another type go by them.
+    for (const Tensor& value : values) value.unsafeGetTensorImpl()->bump_version();
   }
 }
 

@@ -52,6 +52,19 @@ TEST(AdamW, FollowsThePapersRule) {
   EXPECT_NEAR(table.flatten()[3].item<double>(), c.value, 1e-5);
 }
 
+// Copies of weights in the type of the activations are renewed by the version counter.
+TEST(AdamW, AStepMarksEveryParameterAsChanged) {
+  nn::ParameterStore store(1);
+  const at::Tensor weight = store.add("layer.weight", {3, 4}, nn::Init::normal(1));
+  const at::Tensor bias = store.add("layer.bias", {4}, nn::Init::normal(1));
+  AdamW optimizer(store, {});
+  set_gradients(store, 1);
+  const auto weight_version = weight._version(), bias_version = bias._version();
+  optimizer.step(0.1);
+  EXPECT_GT(weight._version(), weight_version);
+  EXPECT_GT(bias._version(), bias_version);
+}
+
 TEST(AdamW, RestrictedToRowsLeavesTheRestBitForBit) {
   nn::ParameterStore store(1);
   const at::Tensor table = store.add("embedding.weight", {6, 3}, nn::Init::normal(1));
