@@ -106,7 +106,7 @@ std::string grid_of(const Frame& frame, const std::string& x_label, const std::s
   for (double x = std::ceil(frame.x_low / x_step) * x_step; x <= frame.x_high; x += x_step) {
     svg += text_at(frame.x(x), kHeight - kBottom + 16, tick_label(x), "middle");
   }
-  svg += text_at(kWidth - kRight, kHeight - 6, x_label, "end");
+  svg += text_at(kLeft + kPlotWidth / 2, kHeight - 6, x_label, "middle");
   svg += text_at(kWidth - kRight, 18, y_label, "end");
   return svg;
 }

@@ -136,7 +136,7 @@ std::string report_html(const SweepConfig& config, const std::vector<UnitResult>
   body += headline_cards(summary);
   body += "<h2 id=\"figures\">Figures</h2>\n" + note(kFiguresNote) + task_tables(config, summary);
   body += "<h2 id=\"controls\">Against the controls</h2>\n" + note(kControlsNote) +
-          control_charts(config, summary);
+          control_charts(config, summary) + control_tables(config, summary);
   if (!config.metrics.empty()) {
     body += "<h2 id=\"training\">Training</h2>\n";
     for (const std::string& path : config.metrics) body += loss_panel(path);

@@ -1,8 +1,10 @@
 #include "report_tables.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <span>
 
 #include "charts.h"
 #include "omni/evaluation/report.h"
@@ -17,6 +19,7 @@ struct Column {
   int digits;
 };
 constexpr Column kColumns[] = {
+    // a task's own, then its controls
     {"iou", "volume IoU", false, 3},
     {"cd", "CD-L1", false, 4},
     {"f1", "F@1%", false, 3},
@@ -84,14 +87,18 @@ std::string task_title(const SweepConfig& config, const TaskSummary& task) {
   return escape_html(title);
 }
 
-std::string task_table(const SweepConfig& config, const TaskSummary& task) {
+constexpr std::size_t kFirstControl = 10;
+
+std::string figure_table(const SweepConfig& config, const TaskSummary& task,
+                         std::span<const Column> candidates) {
   std::string head = "<tr><th>split</th><th>objects</th>";
   std::vector<Column> columns;
-  for (const Column& column : kColumns) {
+  for (const Column& column : candidates) {
     if (find(task, "all", column.metric) == nullptr) continue;
     columns.push_back(column);
     head += std::string("<th>") + column.title + "</th>";
   }
+  if (columns.empty()) return "";
   std::vector<std::string> splits = splits_of(config, task);
   splits.emplace_back("all");
   std::string rows;
@@ -103,6 +110,12 @@ std::string task_table(const SweepConfig& config, const TaskSummary& task) {
   }
   return "<h3>" + task_title(config, task) + "</h3>\n<div class=\"panel\"><table>\n<thead>" + head +
          "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div>\n";
+}
+
+std::string tables(const SweepConfig& config, const SweepSummary& summary, std::span<const Column> columns) {
+  std::string html;
+  for (const TaskSummary& task : summary.tasks) html += figure_table(config, task, columns);
+  return html;
 }
 
 std::string card(const TaskSummary& task, const std::string& metric, const std::string& label) {
@@ -154,9 +167,11 @@ std::string headline_cards(const SweepSummary& summary) {
 }
 
 std::string task_tables(const SweepConfig& config, const SweepSummary& summary) {
-  std::string html;
-  for (const TaskSummary& task : summary.tasks) html += task_table(config, task);
-  return html;
+  return tables(config, summary, std::span(kColumns).first(kFirstControl));
+}
+
+std::string control_tables(const SweepConfig& config, const SweepSummary& summary) {
+  return tables(config, summary, std::span(kColumns).subspan(kFirstControl));
 }
 
 std::string control_charts(const SweepConfig& config, const SweepSummary& summary) {

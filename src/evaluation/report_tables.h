@@ -10,6 +10,8 @@ namespace omni::evaluation {
 std::string headline_cards(const SweepSummary& summary);
 // One table per bundle, task and setting, a row per split.
 std::string task_tables(const SweepConfig& config, const SweepSummary& summary);
+// The same for the controls of the task's objects.
+std::string control_tables(const SweepConfig& config, const SweepSummary& summary);
 // Bars of the volume IoU per split between its controls; "" without text->shape.
 std::string control_charts(const SweepConfig& config, const SweepSummary& summary);
 
