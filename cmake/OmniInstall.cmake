@@ -9,6 +9,13 @@ foreach(_room ${OMNI_ROOMS})
 endforeach()
 set_target_properties(omni PROPERTIES LINKER_LANGUAGE CXX EXCLUDE_FROM_ALL FALSE)
 
+# For programs of this build that use the library as an outside program would.
+add_library(omni_with_dependencies INTERFACE)
+target_link_libraries(omni_with_dependencies INTERFACE omni)
+foreach(_room ${OMNI_ROOMS})
+  target_link_libraries(omni_with_dependencies INTERFACE $<TARGET_PROPERTY:omni_${_room},INTERFACE_LINK_LIBRARIES>)
+endforeach()
+
 set(_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/omni")
 configure_package_config_file(cmake/omniConfig.cmake.in "${CMAKE_BINARY_DIR}/omniConfig.cmake" INSTALL_DESTINATION "${_cmake_dir}"
   PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR)

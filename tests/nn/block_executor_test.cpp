@@ -1,0 +1,50 @@
+#include "omni/nn/block_executor.h"
+
+#include <gtest/gtest.h>
+
+#include "omni/nn/cast_weights.h"
+
+namespace omni::nn {
+namespace {
+
+TEST(BlockExecutor, RecomputationGivesTheSameValuesAndGradients) {
+  at::manual_seed(1);
+  const at::Tensor weight = at::randn({5, 5}).requires_grad_(), x = at::randn({3, 5}).requires_grad_();
+  int calls = 0;
+  const BlockFunction block = [&](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+    ++calls;
+    EXPECT_FALSE(in[1].defined());
+    const at::Tensor y = at::mm(in[0], weight).tanh();
+    return {y, y * 2};
+  };
+  std::vector<at::Tensor> values, x_gradients, weight_gradients;
+  for (const auto& executor : {make_plain_executor().release(), make_recompute_executor().release()}) {
+    const std::unique_ptr<BlockExecutor> owned(executor);
+    const auto out = owned->run(block, {x, at::Tensor()});
+    (out[0].sum() + out[1].square().sum()).backward();
+    values.push_back(out[1].detach());
+    x_gradients.push_back(x.grad().clone());
+    weight_gradients.push_back(weight.grad().clone());
+    at::Tensor(x).mutable_grad() = at::Tensor();
+    at::Tensor(weight).mutable_grad() = at::Tensor();
+  }
+  EXPECT_EQ(calls, 3);
+  EXPECT_TRUE(values[0].equal(values[1]));
+  EXPECT_TRUE(x_gradients[0].allclose(x_gradients[1]));
+  EXPECT_TRUE(weight_gradients[0].allclose(weight_gradients[1]));
+}
+
+TEST(CastWeight, IsCastAgainOnlyAfterAChange) {
+  at::Tensor weight = at::randn({4, 4});
+  const CastWeight cast(weight);
+  EXPECT_TRUE(cast.as(at::kFloat).is_same(weight));
+  const at::Tensor first = cast.as(at::kBFloat16);
+  EXPECT_TRUE(cast.as(at::kBFloat16).is_same(first));
+  weight.mul_(2);
+  const at::Tensor second = cast.as(at::kBFloat16);
+  EXPECT_FALSE(second.is_same(first));
+  EXPECT_TRUE(second.equal(weight.to(at::kBFloat16)));
+}
+
+}  // namespace
+}  // namespace omni::nn
