@@ -1,6 +1,7 @@
 // Runs a fuzz target without libFuzzer: over every file of a corpus folder, over random mutations of each, and over
 // random bytes. The same inputs on every run.
 //   fuzz_<name> <corpus folder> [mutations per file]
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
