@@ -47,6 +47,7 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
     s.number("image", c.image_loss_weight, {.minimum = 0});
     s.number("shape", c.shape_loss_weight, {.minimum = 0});
   });
+  v.named_numbers("range_loss_weights", c.range_loss_weights, {.minimum = 0});
   v.number("view_row_noise", c.view_row_noise, {0, 10});
   v.integer("view_rows_steps", c.view_rows_steps, {.minimum = 0});
 }

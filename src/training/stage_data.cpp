@@ -81,16 +81,27 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
   options.any_control_share = config.any_control_share;
   const tokenizers::TextTokenizer& text = *bundle.text_tokenizer;
   options.encode_text = [&text](std::string_view words) { return text.encode(words); };
+  for (const auto& [name, factor] : config.range_loss_weights) {
+    range_weights_.push_back({bundle.vocabulary().range(name), static_cast<float>(factor)});
+  }
   source_ = std::make_unique<data::BatchSource>(dataset, weighted_tasks(config, bundle.transformer->config()),
                                                 bundle.layout(), bundle.vocabulary(), std::move(options));
 }
 
+sequence::PackedSequence StageData::make_batch(std::int64_t index) const {
+  sequence::PackedSequence batch = source_->batch(index / batches_per_step_, index % batches_per_step_);
+  for (const auto& [range, factor] : range_weights_) {
+    for (std::size_t i = 0; i < batch.targets.size(); ++i) {
+      if (range.contains(batch.targets[i])) batch.loss_weights[i] *= factor;
+    }
+  }
+  return batch;
+}
+
 void StageData::start(std::int64_t first_step) {
-  const auto produce = [this](std::int64_t index) {
-    return source_->batch(index / batches_per_step_, index % batches_per_step_);
-  };
-  loader_ = std::make_unique<data::PrefetchLoader>(produce, first_step * batches_per_step_,
-                                                   steps_ * batches_per_step_);
+  loader_ =
+      std::make_unique<data::PrefetchLoader>([this](std::int64_t index) { return make_batch(index); },
+                                             first_step * batches_per_step_, steps_ * batches_per_step_);
 }
 
 std::vector<sequence::PackedSequence> StageData::next_step() {

@@ -24,6 +24,13 @@ class StageData {
   const data::BatchSource& source() const { return *source_; }
 
  private:
+  struct RangeWeight {
+    sequence::TokenRange range;
+    float factor;
+  };
+  sequence::PackedSequence make_batch(std::int64_t index) const;
+
+  std::vector<RangeWeight> range_weights_;
   std::int64_t batches_per_step_;
   std::int64_t steps_;
   std::unique_ptr<data::BatchSource> source_;

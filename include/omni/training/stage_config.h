@@ -50,6 +50,9 @@ struct StageConfig {
   double clip_norm = 1.0;
   double z_loss = 1e-4;
   double text_loss_weight = 1, image_loss_weight = 1, shape_loss_weight = 1;
+  // Vocabulary range -> factor on the loss of its tokens, inside their modality. A few colour codes beside
+  // many geometry codes would hardly count.
+  std::vector<std::pair<std::string, double>> range_loss_weights;
   double view_row_noise = 0.1;       // continue: noise of the new view rows, times the <any> row's magnitude
   std::int64_t view_rows_steps = 0;  // continue: steps in which the new rows alone are trained
 
