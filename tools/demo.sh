@@ -24,7 +24,7 @@ done
 
 # objects with an image, objects without; minutes of each stage; prompts, images and chains per held-out split
 case "$mode" in
-  short) viewed=6000  plain=16000 pretrain=6.5  continue=0.8 finetune=1.7 prompts=32 images=8 chains=4 ;;
+  short) viewed=5000  plain=17000 pretrain=6.5  continue=0.8 finetune=1.7 prompts=32 images=8 chains=4 ;;
   full)  viewed=15000 plain=35000 pretrain=34   continue=3   finetune=9   prompts=32 images=8 chains=8 ;;
   smoke) viewed=160   plain=160   pretrain=0.15 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 ;;
 esac
@@ -50,7 +50,7 @@ tokenize() {
   "$omni" data tokenize --source procedural --seed 1 --split train --text-tokenizer "$tokenizers/text_tokenizer.json" \
     --shape-tokenizer "$tokenizers/shape_tokenizer" "$@"
 }
-tokenize --count "$viewed" --views 1 --image-tokenizer "$tokenizers/image_tokenizer" --out "$out/tokens/viewed"
+tokenize --count "$viewed" --views 2 --image-tokenizer "$tokenizers/image_tokenizer" --out "$out/tokens/viewed"
 tokenize --skip "$viewed" --count "$plain" --out "$out/tokens/plain"
 shards="[$out/tokens/viewed, $out/tokens/plain]"
 

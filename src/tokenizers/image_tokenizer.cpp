@@ -1,5 +1,7 @@
 #include "omni/tokenizers/image_tokenizer.h"
 
+#include <algorithm>
+
 #include <cstring>
 
 #include "omni/core/error.h"
@@ -68,6 +70,9 @@ std::unique_ptr<ImageTokenizer> ImageTokenizer::load(const std::filesystem::path
   const SafetensorsFile weights(folder / "weights.safetensors");
   tokenizer->network_->parameters.load(weights);
   tokenizer->network_->parameters.set_trainable(false);
+  const bool narrow = std::any_of(weights.tensors().begin(), weights.tensors().end(),
+                                  [](const auto& item) { return item.second.dtype == DType::f16; });
+  tokenizer->precision_ = narrow ? WeightPrecision::fp16 : WeightPrecision::fp32;
   return tokenizer;
 }
 

@@ -47,9 +47,12 @@ class ImageTokenizer {
   // Error(input).
   static std::unique_ptr<ImageTokenizer> import_llamagen(const std::filesystem::path& path,
                                                          std::int64_t image_size = 0);
-  // Atomic. Weights in fp16 take half the space and are widened when they are loaded.
+  // Weights in fp16 take half the space and are widened when they are loaded.
   enum class WeightPrecision { fp32, fp16 };
-  void save(const std::filesystem::path& folder, WeightPrecision precision = WeightPrecision::fp32) const;
+  // Atomic. Without a precision the weights are written as they were loaded (fp32 for a fresh network), byte
+  // for byte: the copy in a bundle is the same tokenizer.
+  void save(const std::filesystem::path& folder) const { save(folder, precision_); }
+  void save(const std::filesystem::path& folder, WeightPrecision precision) const;
 
   const ImageTokenizerConfig& config() const;
   std::int64_t grid_size() const;   // codes per side: image_size / 2^(levels - 1)
@@ -67,6 +70,7 @@ class ImageTokenizer {
 
  private:
   std::unique_ptr<ImageNetwork> network_;
+  WeightPrecision precision_ = WeightPrecision::fp32;
 };
 
 // The centre square of an image as [3, size, size], fp32 in -1 .. 1: what the network sees.
