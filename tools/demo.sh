@@ -69,7 +69,11 @@ say "sampling meshes"
 mkdir -p "$out/meshes"
 sample() {
   local name=$1; shift
-  "$omni" sample --model "$out/finetune/bundle" --seed 1 --out "$out/meshes/$name.glb" --preview "$out/meshes/$name.png" "$@"
+  local code=0
+  "$omni" sample --model "$out/finetune/bundle" --seed 1 --temperature 0 --out "$out/meshes/$name.glb" \
+    --preview "$out/meshes/$name.png" "$@" || code=$?
+  # After a few seconds of training a model may well draw an empty shape, which omni says with 3.
+  [ "$code" = 0 ] || { [ "$mode" = smoke ] && [ "$code" = 3 ]; } || exit "$code"
 }
 sample red_chair --prompt "a tall wide red chair with a round seat, a high back and thick black legs"
 sample table_through_an_image --task "text->image->shape" --prompt "a tall wide round green table with four thick yellow legs"
@@ -81,5 +85,5 @@ say "evaluating on held-out prompts"
 seconds=$(($(date +%s) - started))
 sed -i "s/\"seconds\": null/\"seconds\": $seconds/" "$out/summary.json"
 say "done"
-cat "$out/summary.json"
+sed '/"details"/,$d' "$out/summary.json"
 printf '\npage:    %s\nfigures: %s\nmeshes:  %s\n' "$out/report.html" "$out/summary.json" "$out/meshes"

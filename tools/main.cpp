@@ -1,4 +1,7 @@
 // The `omni` program: parses the command line and turns errors into messages and exit codes.
+#include <unistd.h>
+
+#include <cstdlib>
 #include <iostream>
 
 #include "commands.h"
@@ -6,15 +9,29 @@
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 
+namespace {
+
+// OpenMP threads that wait by spinning starve every other thread where cores are few: training beside one
+// busy process ran at a tenth of its speed. The run-time library reads the policy before main begins, so the
+// program starts itself once more with it set. Whoever sets the variable decides.
+void wait_without_spinning(char** arguments) {
+  if (::getenv("OMP_WAIT_POLICY") != nullptr || ::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  ::setenv("OMP_WAIT_POLICY", "passive", 1);
+  ::execv("/proc/self/exe", arguments);
+  // Without /proc the program goes on as it is.
+}
+
+}  // namespace
+
 int main(int argument_count, char** arguments) {
+  wait_without_spinning(arguments);
   CLI::App app{"omni: train and run a 3D-native foundation model on text, images and meshes"};
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("--version", "omni " OMNI_VERSION);
   std::string log_level = "info";
-  app.add_option("--log", log_level, "debug, info, warning, error or off")->each([](const std::string& level) {
-    omni::set_log_level(omni::parse_log_level(level));
-  });
+  app.add_option("--log", log_level, "debug, info, warning, error or off")
+      ->each([](const std::string& level) { omni::set_log_level(omni::parse_log_level(level)); });
   using namespace omni::tools;
   add_info_command(app);
   add_mesh_command(app);
