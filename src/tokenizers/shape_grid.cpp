@@ -84,7 +84,7 @@ std::vector<std::int32_t> surface_cells(const geometry::VoxelGrid& grid) {
   const int n = grid.resolution;
   const auto inside = [&](int x, int y, int z) {
     return x >= 0 && y >= 0 && z >= 0 && x < n && y < n && z < n &&
-           grid.occupancy[(static_cast<std::size_t>(z) * n + y) * n + x] >= 0.5f;
+           grid.occupancy[(static_cast<std::size_t>(z) * n + y) * n + x] > 0.5f;
   };
   std::vector<std::int32_t> cells;
   for (int z = 0; z < n; ++z)
@@ -135,7 +135,7 @@ std::vector<ShapeCodes> GridShapeTokenizer::encode(std::span<const ShapeSample> 
     Tensor colour;
     if (network_->has_colour()) {
       const auto surface = surface_colours(part);
-      const Tensor features =
+      const auto features =
           network_->decode(network_->quantiser().lookup(geometry).to(slot_dtype())).features;
       const Tensor weights = sample_grid(network_->slot_logits(features), surface.points).softmax(-1);
       colour = network_->palette().nearest(slot_colours(weights, surface.colours, surface.present));

@@ -38,6 +38,7 @@ void describe(ConfigVisitor& visitor, GridShapeConfig& config) {
     s.integer("slots", config.colour.slots, {.minimum = 0, .maximum = 4096});
     s.integer("palette", config.colour.palette, {.minimum = 2, .maximum = 65536});
     s.integer("channels", config.colour.channels, {.minimum = 1, .maximum = 4096});
+    s.integer("blocks", config.colour.blocks, {.minimum = 0, .maximum = 64});
   });
   visitor.choice("weights", config.weights, {"f16", "f32"});
   visitor.flag("adaptive_length", config.adaptive_length);
@@ -109,8 +110,10 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, std::uint64_t 
 
   if (config.colour.slots == 0) return;
   const auto colour = root.sub("colour");
+  colour_context_ = nn::Linear(colour.sub("context"), coarse, 8 * config.colour.channels);
   colour_in_ = nn::Linear(colour.sub("in"), fine, config.colour.channels);
-  colour_block_ = std::make_unique<ResidualConvolution>(colour.sub("block"), config.colour.channels);
+  for (std::int64_t i = 0; i < config.colour.blocks; ++i)
+    colour_blocks_.emplace_back(colour.sub("blocks").sub(i), config.colour.channels);
   colour_norm_ = nn::LayerNorm(config.colour.channels, kNormEpsilon);
   colour_head_ = nn::Linear(colour.sub("head"), config.colour.channels, 8 * config.colour.slots);
   nn::QuantiserConfig palette;
@@ -131,17 +134,19 @@ Tensor GridShapeNetwork::encode(const Tensor& occupancy) const {
 GridShapeNetwork::Decoded GridShapeNetwork::decode(const Tensor& code_values) const {
   Tensor h = code_out_(code_values) + positions_.to(code_values.scalar_type());
   for (const auto& block : coarse_) h = block(h);
+  const Tensor context = h;
   h = unfold_cells(expand_(h), 2);
   for (const auto& block : fine_) h = block(h);
   const Tensor features = head_norm_(h);
   const auto factor = config_.output_resolution / h.size(1);
   const Tensor logits = unfold_cells(head_(features), factor).to(at::kFloat);
-  return {channels_second(logits), features};
+  return {channels_second(logits), {context, features}};
 }
 
-Tensor GridShapeNetwork::slot_logits(const Tensor& features) const {
-  const Tensor h = colour_norm_((*colour_block_)(colour_in_(features)));
-  return channels_second(unfold_cells(colour_head_(h), 2)).to(at::kFloat);
+Tensor GridShapeNetwork::slot_logits(const Features& features) const {
+  Tensor h = colour_in_(features.fine) + unfold_cells(colour_context_(features.coarse), 2);
+  for (const auto& block : colour_blocks_) h = block(h);
+  return channels_second(unfold_cells(colour_head_(colour_norm_(h)), 2)).to(at::kFloat);
 }
 
 Tensor slot_colours(const Tensor& weights, const Tensor& colours, const Tensor& present) {

@@ -63,7 +63,7 @@ class GridTraining : public ShapeLayoutTraining {
         {"cell_loss", cells.item<double>()},
         {"point_iou", point_iou(at_points.narrow(1, config_.near_points, config_.volume_points),
                                 batch.inside.narrow(1, config_.near_points, config_.volume_points))}};
-    if (network_.has_colour()) add_colour(batch, decoded.features.detach(), quantise, losses);
+    if (network_.has_colour()) add_colour(batch, decoded.features.detached(), quantise, losses);
     return losses;
   }
 
@@ -98,7 +98,16 @@ class GridTraining : public ShapeLayoutTraining {
     return tokenizers::slot_colours(weights, batch.cell_colours, batch.present);
   }
 
-  void add_colour(const ShapeBatch& batch, const Tensor& features, bool quantise, ShapeLosses& losses) {
+  // Small parts count for more than their area: a point weighs 1 / sqrt(points of its colour), mean 1 per
+  // object.
+  static Tensor part_weights(const Tensor& colours) {
+    const Tensor same = colours.unsqueeze(1).eq(colours.unsqueeze(2)).all(-1);
+    const Tensor weights = same.sum(-1).to(at::kFloat).rsqrt();
+    return weights / weights.mean(1, true);
+  }
+
+  void add_colour(const ShapeBatch& batch, const tokenizers::GridShapeNetwork::Features& features,
+                  bool quantise, ShapeLosses& losses) {
     const Tensor slots = network_.slot_logits(features);
     Tensor colours = pooled(batch, slots);
     if (quantise) {
@@ -108,7 +117,8 @@ class GridTraining : public ShapeLayoutTraining {
       losses.total = losses.total + coded.loss;
     }
     const Tensor weights = tokenizers::sample_grid(slots, batch.colour_points).softmax(-1);
-    const Tensor error = (at::bmm(weights, colours) - batch.colours).abs().mean();
+    const Tensor error =
+        ((at::bmm(weights, colours) - batch.colours).abs().mean(-1) * part_weights(batch.colours)).mean();
     losses.total = losses.total + error;
     losses.measured.emplace_back("colour_error", error.item<double>());
   }

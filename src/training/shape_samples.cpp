@@ -25,8 +25,45 @@ void shuffle(std::vector<std::int64_t>& values, CounterRng& rng) {
   for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);
 }
 
+// A field seen through a scaling of each axis.
+class StretchedField : public geometry::SolidField {
+ public:
+  StretchedField(const geometry::SolidField& field, Vec3 scale) : field_(field), scale_(scale) {}
+  void occupancy(std::span<const Vec3> points, std::span<std::uint8_t> inside) const override {
+    field_.occupancy(original(points), inside);
+  }
+  void colour(std::span<const Vec3> points, std::span<Vec3> colours) const override {
+    field_.colour(original(points), colours);
+  }
+  Vec3 scale() const { return scale_; }
+
+ private:
+  std::vector<Vec3> original(std::span<const Vec3> points) const {
+    std::vector<Vec3> out;
+    out.reserve(points.size());
+    for (const Vec3 p : points) out.push_back({p.x / scale_.x, p.y / scale_.y, p.z / scale_.z});
+    return out;
+  }
+  const geometry::SolidField& field_;
+  Vec3 scale_;
+};
+
+// The object as the tokenizer sees it through `field`, with visible surface points.
+tokenizers::ShapeSample stretched_sample(const data::ObjectRecord& record, const StretchedField& field,
+                                         tokenizers::ShapeInput input, CounterRng rng) {
+  const int side = input.grid_resolution;
+  input.grid_resolution = 0;
+  auto sample = data::make_shape_sample(record, input, rng);
+  const Vec3 s = field.scale();
+  for (Vec3& p : sample.surface.positions) p = {p.x * s.x, p.y * s.y, p.z * s.z};
+  for (Vec3& n : sample.surface.normals) n = geometry::normalized({n.x / s.x, n.y / s.y, n.z / s.z});
+  if (side > 0)
+    sample.grid = geometry::voxelise(field, side, input.grid_half_extent, input.grid_samples_per_axis);
+  return sample;
+}
+
 // Near points from `surface`, then points in the whole frame, and which of them are inside.
-void draw_field_points(const data::ObjectRecord& record, const ShapeSampleRecipe& recipe,
+void draw_field_points(const geometry::SolidField& field, const ShapeSampleRecipe& recipe,
                        std::span<const Vec3> surface, CounterRng& rng, PreparedShape& shape) {
   for (const Vec3 point : surface) {
     const auto offset = [&] { return static_cast<float>(recipe.near_deviation * rng.normal()); };
@@ -37,7 +74,7 @@ void draw_field_points(const data::ObjectRecord& record, const ShapeSampleRecipe
     shape.points.push_back({place(), place(), place()});
   }
   shape.inside.resize(shape.points.size());
-  record.field->occupancy(shape.points, shape.inside);
+  field.occupancy(shape.points, shape.inside);
 }
 
 void keep_cell_colours(const geometry::VoxelGrid& grid, CounterRng& rng, PreparedShape& shape) {
@@ -90,14 +127,20 @@ PreparedShape prepare_shape(const data::ObjectRecord& record, const ShapeSampleR
   const auto near = static_cast<std::size_t>(recipe.near_points);
   const auto coloured = static_cast<std::size_t>(recipe.colour_points);
   input.surface_points = static_cast<int>(seen + near + coloured);
-  const auto sample = data::make_shape_sample(record, input, rng);
+  CounterRng point_rng(rng.next_u64(), 1);
+  const bool stretched = recipe.stretch > 0 && point_rng.chance(0.5);
+  const auto factor = [&] { return static_cast<float>(1.0 - recipe.stretch * point_rng.uniform()); };
+  const StretchedField stretched_field(*record.field,
+                                       stretched ? Vec3{factor(), factor(), factor()} : Vec3{1, 1, 1});
+  const auto sample = stretched ? stretched_sample(record, stretched_field, input, rng)
+                                : data::make_shape_sample(record, input, rng);
   for (const float share : sample.grid.occupancy) shape.occupancy.push_back(to_byte(share));
   const auto& surface = sample.surface;
   for (std::size_t i = 0; i < seen; ++i)
     for (const Vec3 v : {surface.positions[i], surface.normals[i]})
       for (std::size_t c = 0; c < 3; ++c) shape.surface.push_back(v[c]);
-  CounterRng point_rng(rng.next_u64(), 1);
-  draw_field_points(record, recipe, std::span(surface.positions).subspan(seen, near), point_rng, shape);
+  draw_field_points(stretched_field, recipe, std::span(surface.positions).subspan(seen, near), point_rng,
+                    shape);
   for (std::size_t i = seen + near; i < seen + near + coloured; ++i) {
     shape.colour_points.push_back(surface.positions[i]);
     for (std::size_t c = 0; c < 3; ++c) shape.colours.push_back(to_byte(surface.colours[i][c]));

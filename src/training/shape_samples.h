@@ -20,6 +20,7 @@ struct ShapeSampleRecipe {
   std::int64_t volume_points = 0;
   double near_deviation = 0;
   std::int64_t colour_points = 0;  // 0: no colours
+  double stretch = 0;              // half of the objects shrink by up to this share along each axis
 };
 
 // One object, compactly: about 60 kB for a 32^3 grid.

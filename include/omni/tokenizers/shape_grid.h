@@ -17,7 +17,8 @@ namespace omni::tokenizers {
 struct GridColourConfig {
   std::int64_t slots = 8;     // colour codes; 0 turns colour off
   std::int64_t palette = 32;  // colour vocabulary
-  std::int64_t channels = 48;
+  std::int64_t channels = 64;
+  std::int64_t blocks = 2;  // residual convolutions
 };
 
 // The grid layout: an occupancy grid of `resolution`^3 cells -> strided 3D convolutions -> resolution / 8
@@ -58,14 +59,20 @@ class GridShapeNetwork {
 
   // occupancy [B, R, R, R] (z, y, x; 0 .. 1) -> prepared code vectors [B, s, s, s, dims], fp32.
   at::Tensor encode(const at::Tensor& occupancy) const;
+  // What the colour layers see of the geometry.
+  struct Features {
+    at::Tensor coarse;  // [B, s, s, s, C0]
+    at::Tensor fine;    // [B, 2s, 2s, 2s, C1]
+    Features detached() const { return {coarse.detach(), fine.detach()}; }
+  };
   struct Decoded {
-    at::Tensor logits;    // [B, 1, O, O, O], fp32
-    at::Tensor features;  // [B, 2s, 2s, 2s, C]: what the colour layers see
+    at::Tensor logits;  // [B, 1, O, O, O], fp32
+    Features features;
   };
   Decoded decode(const at::Tensor& code_values) const;  // [B, s, s, s, dims]
   // Which slot a place belongs to: logits [B, slots, 4s, 4s, 4s], fp32, for trilinear interpolation. Give
   // detached features.
-  at::Tensor slot_logits(const at::Tensor& features) const;
+  at::Tensor slot_logits(const Features& features) const;
 
   std::int64_t code_side() const { return config_.resolution / 8; }
   nn::Quantiser& quantiser() { return *quantiser_; }
@@ -91,8 +98,8 @@ class GridShapeNetwork {
   at::Tensor positions_;  // [s, s, s, C]
   std::vector<ResidualConvolution> coarse_, fine_;
   nn::LayerNorm head_norm_;
-  nn::Linear colour_in_, colour_head_;
-  std::unique_ptr<ResidualConvolution> colour_block_;
+  nn::Linear colour_context_, colour_in_, colour_head_;
+  std::vector<ResidualConvolution> colour_blocks_;
   nn::LayerNorm colour_norm_;
   std::unique_ptr<nn::Quantiser> quantiser_, palette_;
 };

@@ -32,7 +32,9 @@ struct ShapeTokenizerTrainingConfig {
   std::int64_t volume_points = 512;  // and in the whole frame
   double near_deviation = 0.04;      // of the near samples from the surface, in units of the frame
   std::int64_t colour_points = 256;  // surface colours compared, per object
-  double grid_loss_weight = 1;       // grid: of the loss on all cells of the grid
+  double stretch =
+      0;  // half of the objects shrink by up to this share along each axis, for unseen proportions
+  double grid_loss_weight = 1;  // grid: of the loss on all cells of the grid
   optimizer::AdamWConfig adamw;
   optimizer::ScheduleConfig schedule;
   double clip_norm = 1.0;
