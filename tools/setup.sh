@@ -9,7 +9,7 @@ CUDA_RUNTIME_VERSION=13.0.96
 CUPTI_VERSION=13.0.85
 PACKAGES="build-essential cmake ninja-build ccache git pkg-config unzip python3 python3-pip lld
   libyaml-cpp-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev nlohmann-json3-dev
-  libpcre2-dev libarchive-dev libjpeg-dev libpng-dev libwebp-dev libstb-dev libtinygltf-dev libtinyobjloader-dev
+  libpcre2-dev libarchive-dev libjpeg-dev libpng-dev libwebp-dev libstb-dev libtinyobjloader-dev
   libassimp-dev libmeshoptimizer-dev libembree-dev libxxhash-dev libzstd-dev"
 
 say() { printf 'setup: %s\n' "$*"; }
