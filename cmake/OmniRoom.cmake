@@ -70,6 +70,8 @@ function(omni_add_room_tests room)
   if(_torch)
     omni_use_torch_header(test_${room})
   endif()
+  # EXPECT_* after an if without braces is GoogleTest's own idiom.
+  target_compile_options(test_${room} PRIVATE -Wno-dangling-else)
   target_compile_definitions(test_${room} PRIVATE
     OMNI_TEST_FIXTURES="${PROJECT_SOURCE_DIR}/tests/fixtures"
     OMNI_SOURCE_DIR="${PROJECT_SOURCE_DIR}"

@@ -1,4 +1,5 @@
-// The subcommands of `omni`, one function per file: each adds its subcommand, options and callback to the program.
+// The subcommands of `omni`, one function per file: each adds its subcommand, options and callback to the
+// program.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,7 +13,7 @@ void add_data_preview_command(CLI::App& data);
 void add_data_tokenize_command(CLI::App& data);
 void add_tokenizer_command(CLI::App& app);
 void add_tokenizer_shape_commands(CLI::App& tokenizer, CLI::App& train);  // called by add_tokenizer_command
-void add_train_commands(CLI::App& app);  // pretrain, continue, finetune
+void add_train_commands(CLI::App& app);                                   // pretrain, continue, finetune
 void add_sample_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 

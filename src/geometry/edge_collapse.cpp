@@ -9,8 +9,8 @@ namespace omni::geometry {
 namespace {
 
 constexpr double kColourWeight = 0.002;  // squared colour difference against squared length over length
-constexpr double kMinFaceCosine = 0.2;  // between a face before and after a collapse
-constexpr double kLengthWeight = 1e-6;  // prefers short edges where the surface is flat
+constexpr double kMinFaceCosine = 0.2;   // between a face before and after a collapse
+constexpr double kLengthWeight = 1e-6;   // prefers short edges where the surface is flat
 
 class EdgeCollapser {
  public:

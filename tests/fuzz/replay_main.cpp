@@ -1,5 +1,5 @@
-// Runs a fuzz target without libFuzzer: over every file of a corpus folder, over random mutations of each, and over
-// random bytes. The same inputs on every run.
+// Runs a fuzz target without libFuzzer: over every file of a corpus folder, over random mutations of each,
+// and over random bytes. The same inputs on every run.
 //   fuzz_<name> <corpus folder> [mutations per file]
 #include <algorithm>
 #include <cstdint>
@@ -21,12 +21,21 @@ Bytes mutate(Bytes bytes, omni::CounterRng& rng) {
   for (std::uint64_t edits = 1 + rng.below(4); edits > 0 && !bytes.empty(); --edits) {
     const std::size_t at = rng.below(bytes.size());
     switch (rng.below(5)) {
-      case 0: bytes[at] ^= static_cast<std::uint8_t>(1u << rng.below(8)); break;
-      case 1: bytes[at] = static_cast<std::uint8_t>(rng.next_u32()); break;
-      case 2: bytes.resize(at); break;
-      case 3: bytes.erase(bytes.begin() + at, bytes.begin() + std::min(bytes.size(), at + 1 + rng.below(8))); break;
+      case 0:
+        bytes[at] ^= static_cast<std::uint8_t>(1u << rng.below(8));
+        break;
+      case 1:
+        bytes[at] = static_cast<std::uint8_t>(rng.next_u32());
+        break;
+      case 2:
+        bytes.resize(at);
+        break;
+      case 3:
+        bytes.erase(bytes.begin() + at, bytes.begin() + std::min(bytes.size(), at + 1 + rng.below(8)));
+        break;
       default: {
-        const Bytes copied(bytes.begin() + at, bytes.begin() + std::min(bytes.size(), at + 1 + rng.below(16)));
+        const Bytes copied(bytes.begin() + at,
+                           bytes.begin() + std::min(bytes.size(), at + 1 + rng.below(16)));
         bytes.insert(bytes.begin() + rng.below(bytes.size() + 1), copied.begin(), copied.end());
       }
     }

@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // Touches the first and last byte of every tensor: an offset outside the file would be seen.
     unsigned sum = 0;
     for (const auto& [name, view] : file.tensors()) {
-      if (!view.bytes.empty()) sum += std::to_integer<unsigned>(view.bytes.front()) + std::to_integer<unsigned>(view.bytes.back());
+      if (!view.bytes.empty())
+        sum += std::to_integer<unsigned>(view.bytes.front()) + std::to_integer<unsigned>(view.bytes.back());
     }
     return sum == 0xffffffff ? 1 : 0;
   } catch (const omni::Error&) {

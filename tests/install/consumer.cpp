@@ -1,4 +1,5 @@
-// Loads nothing and trains nothing: it shows that the installed headers and library are enough to build and run.
+// Loads nothing and trains nothing: it shows that the installed headers and library are enough to build and
+// run.
 #include <iostream>
 
 #include "omni/core/random.h"
@@ -13,7 +14,8 @@ int main() {
   };
   const geometry::Mesh mesh = geometry::extract_iso_surface(ball, {.resolution = 32}).mesh;
   const geometry::MeshHealth health = geometry::inspect(mesh);
-  const sequence::Vocabulary vocabulary = sequence::make_vocabulary({.text = 512, .image = 256, .geometry = 256, .colour = 64, .views = true});
+  const sequence::Vocabulary vocabulary =
+      sequence::make_vocabulary({.text = 512, .image = 256, .geometry = 256, .colour = 64, .views = true});
   std::cout << "ball: volume " << health.volume << ", vocabulary of " << vocabulary.size() << " tokens\n";
   return health.closed() && health.manifold() && vocabulary.size() > 0 ? 0 : 1;
 }

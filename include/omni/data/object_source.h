@@ -54,9 +54,10 @@ class ObjectSource {
   virtual std::uint64_t fingerprint() const = 0;  // of everything that load() depends on
 };
 
-// What a tokenizer looks at, from a record. Grid: one occupancy sample per cell, at its centre; colours in the cells
-// with a neighbour on the other side of the surface, white in all others. Surface points, drawn by `rng`: of a
-// procedural object only where its parts are not buried in one another. Runs on the calling thread.
+// What a tokenizer looks at, from a record. Grid: one occupancy sample per cell, at its centre; colours in
+// the cells with a neighbour on the other side of the surface, white in all others. Surface points, drawn by
+// `rng`: of a procedural object only where its parts are not buried in one another. Runs on the calling
+// thread.
 tokenizers::ShapeSample make_shape_sample(const ObjectRecord& record, const tokenizers::ShapeInput& input,
                                           CounterRng rng);
 

@@ -31,7 +31,9 @@ __global__ void __launch_bounds__(kThreads) add_norm(OmniCudaAddNorm a) {
   float kept[kKept];
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * a.width;
   const T* delta = static_cast<const T*>(a.delta);
-  const auto value = [&](std::int64_t d) { return a.residual[row + d] + (delta ? to_float(delta[row + d]) : 0.0f); };
+  const auto value = [&](std::int64_t d) {
+    return a.residual[row + d] + (delta ? to_float(delta[row + d]) : 0.0f);
+  };
 
   float total = 0;
   int slot = 0;

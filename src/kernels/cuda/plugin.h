@@ -2,16 +2,16 @@
 
 #include <cstdint>
 
-// The C interface between the library and libomni_cuda.so, the plug-in that holds its GPU kernels. Launchers take raw
-// device pointers and a cudaStream_t, return a cudaError_t as int, and do not wait.
+// The C interface between the library and libomni_cuda.so, the plug-in that holds its GPU kernels. Launchers
+// take raw device pointers and a cudaStream_t, return a cudaError_t as int, and do not wait.
 extern "C" {
 
 constexpr std::int32_t kOmniCudaInterface = 1;  // raised whenever a signature changes
 
 enum OmniCudaType : std::int32_t { kOmniCudaFloat = 0, kOmniCudaBfloat16 = 1 };
 
-// sum = residual + delta, output = norm(sum) * weight; see add_norm in omni/kernels/fused_rows.h. delta, sum and
-// weight may be null (sum must be null where delta is).
+// sum = residual + delta, output = norm(sum) * weight; see add_norm in omni/kernels/fused_rows.h. delta, sum
+// and weight may be null (sum must be null where delta is).
 struct OmniCudaAddNorm {
   const float* residual;
   const void* delta;
@@ -20,8 +20,8 @@ struct OmniCudaAddNorm {
   void* output;
   std::int64_t rows, width;
   float epsilon;
-  std::int32_t centred;       // 1: layer norm, 0: root mean square
-  OmniCudaType type;          // of delta and output
+  std::int32_t centred;  // 1: layer norm, 0: root mean square
+  OmniCudaType type;     // of delta and output
 };
 
 using OmniCudaInterfaceFunction = std::int32_t (*)();
