@@ -77,7 +77,7 @@ function(omni_add_room_tests room)
     OMNI_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     OMNI_SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
   include(GoogleTest)
-  gtest_discover_tests(test_${room} TEST_FILTER "-*Slow.*" PROPERTIES LABELS "fast" TIMEOUT 120
+  gtest_discover_tests(test_${room} TEST_FILTER "-*Slow.*" PROPERTIES LABELS "fast" TIMEOUT 300
     DISCOVERY_TIMEOUT 120 TEST_LIST test_${room}_fast)
   gtest_discover_tests(test_${room} TEST_FILTER "*Slow.*" TEST_SUFFIX ".slow" PROPERTIES LABELS "slow" TIMEOUT 900
     DISCOVERY_TIMEOUT 120 TEST_LIST test_${room}_slow)
