@@ -16,6 +16,8 @@ for argument in "$@"; do
 done
 
 tools/setup.sh
+# Tests run side by side: threads that wait by spinning would take the cores from the others.
+export OMP_WAIT_POLICY=passive
 ctest --preset release -L fast -j "$(nproc)"
 [ "$fast_only" = 1 ] || ctest --preset release -L slow
 if [ "$sanitize" = 1 ]; then
