@@ -8,6 +8,7 @@
 
 #include "omni/core/error.h"
 #include "omni/geometry/mesh_files.h"
+#include "temporary_directory.h"
 
 namespace omni::geometry {
 namespace {
@@ -74,18 +75,17 @@ TEST(RealAssetsSlow, ClassicsAgreeWithAnIndependentReader) {
 TEST(RealAssetsSlow, RoundTripsThroughEveryFormat) {
   const fs::path folder = fs::path(OMNI_SHARED_DIR) / "data" / "kaykit" / "furniture";
   if (!fs::exists(folder)) GTEST_SKIP() << "no real assets at " << folder;
+  const test::TemporaryDirectory copies;
   const std::vector<fs::path> files = files_below(folder);
   for (std::size_t i = 0; i < files.size(); i += 5) {
     const Mesh mesh = read_mesh(files[i]);
-    const fs::path copy = fs::path(::testing::TempDir()) / "omni_round_trip";
     for (const char* extension : {".glb", ".obj", ".ply", ".stl"}) {
-      const fs::path path = copy.string() + extension;
+      const fs::path path = copies / (std::string("copy") + extension);
       write_mesh(path, mesh);
       const Mesh back = read_mesh(path);
       EXPECT_EQ(back.triangles.size(), mesh.triangles.size());
       EXPECT_NEAR(back.surface_area() / mesh.surface_area(), 1, 1e-6);
       EXPECT_EQ(back.bounds().low, mesh.bounds().low);
-      fs::remove(path);
     }
   }
 }

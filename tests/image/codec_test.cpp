@@ -12,6 +12,7 @@
 #include "omni/core/files.h"
 #include "omni/core/random.h"
 #include "omni/image/image.h"
+#include "temporary_directory.h"
 
 namespace omni::image {
 namespace {
@@ -149,11 +150,11 @@ TEST(Png, RoundTripsEveryChannelCount) {
 }
 
 TEST(Png, RoundTripsThroughAFile) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "omni_image_round_trip.png";
+  const test::TemporaryDirectory folder;
+  const auto path = folder / "round_trip.png";
   const Image image = noise(16, 16, 3);
   write_png(path, image);
   EXPECT_EQ(read_image(path).pixels, image.pixels);
-  std::filesystem::remove(path);
 }
 
 TEST(Png, ReadsPalettes) {

@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "small_world.h"
+#include "temporary_directory.h"
 
 namespace omni::model {
 namespace {
@@ -14,8 +15,6 @@ namespace {
 class BundleTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder = std::filesystem::path(testing::TempDir()) / "omni_bundle_test";
-    std::filesystem::remove_all(folder);
     auto text = std::make_unique<tokenizers::TextTokenizer>(
         tokenizers::TextTokenizer::from_merges({{"a", "b"}, {"ab", "c"}}));
     tokenizers::ImageTokenizerConfig image_config;
@@ -30,7 +29,6 @@ class BundleTest : public testing::Test {
     bundle = make_bundle(small_config(), std::move(text), std::move(image), nullptr, 8, false, 5);
     bundle.notes = {{"command", "omni pretrain: \"quoted\", yes"}, {"seed", "5"}};
   }
-  void TearDown() override { std::filesystem::remove_all(folder); }
 
   sequence::PackedSequence sequence() const {
     sequence::Document document;
@@ -55,7 +53,8 @@ class BundleTest : public testing::Test {
     return "";
   }
 
-  std::filesystem::path folder;
+  const test::TemporaryDirectory temporary;
+  const std::filesystem::path folder = temporary / "bundle";
   Bundle bundle;
 };
 

@@ -7,6 +7,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "temporary_directory.h"
 
 namespace omni::model {
 namespace {
@@ -60,9 +61,8 @@ TEST_P(Cube3dGptTest, CodebookOverwritesTheCodeRows) {
 }
 
 TEST(Cube3dGpt, BrokenFilesAreNamed) {
-  const std::filesystem::path tiny = fixtures()[0],
-                              copy = std::filesystem::path(testing::TempDir()) / "cube3d_broken";
-  std::filesystem::create_directories(copy);
+  const std::filesystem::path tiny = fixtures()[0];
+  const test::TemporaryDirectory copy;
   const auto bytes = read_file_bytes(tiny / "shape_gpt.safetensors");
   const Cube3dGptConfig config = Cube3dGptConfig::load(tiny / "config.json");
   write_file_atomically(copy / "short.safetensors", std::span(bytes).first(bytes.size() / 2));

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "omni/core/error.h"
+#include "temporary_directory.h"
 
 namespace omni::optimizer {
 namespace {
@@ -86,7 +87,8 @@ TEST(AdamW, RestrictedToRowsLeavesTheRestBitForBit) {
 }
 
 TEST(AdamW, StateRoundTripsAndGrowsWithItsParameter) {
-  const std::filesystem::path path = testing::TempDir() + "adamw_state.safetensors";
+  const test::TemporaryDirectory folder;
+  const std::filesystem::path path = folder / "state.safetensors";
   const auto build = [](nn::ParameterStore& store, std::int64_t rows) {
     store.add("embedding.weight", {rows, 3}, nn::Init::normal(1));
     store.add("layer.weight", {3, 3}, nn::Init::normal(1));

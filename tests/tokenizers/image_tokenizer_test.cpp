@@ -9,6 +9,7 @@
 #include "omni/core/random.h"
 #include "omni/core/safetensors.h"
 #include "omni/tokenizers/image_network.h"
+#include "temporary_directory.h"
 
 namespace omni::tokenizers {
 namespace {
@@ -105,7 +106,8 @@ TEST(ImageTokenizer, TakesAnySizeAndChannelCount) {
 }
 
 TEST(ImageTokenizer, SavedAndLoadedItGivesTheSameCodes) {
-  const fs::path folder = fs::path(testing::TempDir()) / "image_tokenizer";
+  const test::TemporaryDirectory temporary;
+  const fs::path folder = temporary / "image_tokenizer";
   const ImageTokenizer tokenizer(small_config(), 5);
   tokenizer.save(folder);
   const auto loaded = ImageTokenizer::load(folder);
@@ -116,7 +118,8 @@ TEST(ImageTokenizer, SavedAndLoadedItGivesTheSameCodes) {
 }
 
 TEST(ImageTokenizer, WeightsSavedInHalfPrecisionAreThoseWeightsRounded) {
-  const fs::path folder = fs::path(testing::TempDir()) / "image_tokenizer_half";
+  const test::TemporaryDirectory temporary;
+  const fs::path folder = temporary / "image_tokenizer";
   const ImageTokenizer tokenizer(small_config(), 5);
   tokenizer.save(folder, ImageTokenizer::WeightPrecision::fp16);
   const auto loaded = ImageTokenizer::load(folder);

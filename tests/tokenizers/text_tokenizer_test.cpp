@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/random.h"
+#include "temporary_directory.h"
 
 namespace omni::tokenizers {
 namespace {
@@ -41,7 +42,8 @@ TEST_P(ReferenceText, TokenIdsAreTheSame) {
 }
 
 TEST_P(ReferenceText, SavingAndLoadingKeepsEveryId) {
-  const auto path = std::filesystem::path(testing::TempDir()) / ("saved_" + GetParam() + ".json");
+  const test::TemporaryDirectory folder;
+  const auto path = folder / "saved.json";
   const auto tokenizer = TextTokenizer::load(fixtures / (GetParam() + ".json"));
   tokenizer.save(path);
   const auto again = TextTokenizer::load(path);

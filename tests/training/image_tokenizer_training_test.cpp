@@ -11,6 +11,7 @@
 #include "omni/core/random.h"
 #include "omni/tokenizers/image_network.h"
 #include "omni/training/tokenizer_data.h"
+#include "temporary_directory.h"
 
 namespace omni::training {
 namespace {
@@ -62,8 +63,8 @@ double constant_psnr_db(const Tensor& images) {
 TEST(ImageTokenizerTraining, LearnsToReconstructUnseenImages) {
   const auto images = rectangles(600, 16);
   const Tensor stacked = stack_images(images, 16);
-  const fs::path metrics = fs::path(testing::TempDir()) / "image_training.jsonl";
-  fs::remove(metrics);
+  const test::TemporaryDirectory folder;
+  const fs::path metrics = folder / "image_training.jsonl";
   const auto tokenizer = train_image_tokenizer(small_config(), stacked.narrow(0, 0, 500), metrics);
   const auto quality = evaluate_image_tokenizer(*tokenizer, std::span(images).subspan(500));
   EXPECT_GT(quality.psnr_db, constant_psnr_db(stacked) + 3);
@@ -146,7 +147,8 @@ TEST(TokenizerData, RendersAreTheSameForTheSameArguments) {
 }
 
 TEST(TokenizerData, SkipsWhatIsNoPicture) {
-  const fs::path folder = fs::path(testing::TempDir()) / "pictures";
+  const test::TemporaryDirectory temporary;
+  const fs::path& folder = temporary.path();
   fs::create_directories(folder / "below");
   image::write_png(folder / "below" / "a.png", rectangles(1, 20)[0]);
   write_file_atomically(folder / "b.png", std::string_view("no picture"));

@@ -9,6 +9,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/random.h"
+#include "temporary_directory.h"
 
 namespace omni::training {
 namespace {
@@ -64,7 +65,8 @@ std::vector<std::string> tokens_of(const tokenizers::TextTokenizer& tokenizer) {
 
 TEST(TextTokenizerTraining, LearnsTheReferenceLibrarysMerges) {
   const auto trained = train_text_tokenizer(corpus(), 450);
-  const auto path = std::filesystem::path(testing::TempDir()) / "trained_text.json";
+  const test::TemporaryDirectory folder;
+  const auto path = folder / "trained_text.json";
   trained.save(path);
   const auto ours = nlohmann::json::parse(read_file_text(path));
   const auto reference = nlohmann::json::parse(read_file_text(fixtures / "corpus_merges.json"));
