@@ -41,6 +41,15 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   # libtorch_cpu needs the CUDA run-time and CUPTI at load time; its own run path finds them beside it.
   target_link_options(LibTorch::cpu INTERFACE
     "LINKER:--allow-shlib-undefined" "LINKER:--disable-new-dtags")
+  # ATen's parallel_for is compiled into its callers and is serial there without OpenMP. The run-time library has to be
+  # the one that LibTorch was linked with: two of them would keep two sets of threads.
+  file(GLOB LibTorch_OPENMP_LIBRARY "${LIBTORCH_ROOT}/lib/libgomp*.so*")
+  # ThreadSanitizer does not see its barriers.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND LibTorch_OPENMP_LIBRARY AND NOT OMNI_SANITIZE MATCHES "thread")
+    list(GET LibTorch_OPENMP_LIBRARY 0 LibTorch_OPENMP_LIBRARY)
+    target_compile_options(LibTorch::cpu INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")
+    target_link_libraries(LibTorch::cpu INTERFACE "${LibTorch_OPENMP_LIBRARY}")
+  endif()
   if(LibTorch_CUDA_LIBRARY)
     add_library(LibTorch::cuda SHARED IMPORTED)
     set_target_properties(LibTorch::cuda PROPERTIES

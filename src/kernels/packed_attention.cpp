@@ -77,6 +77,29 @@ AttentionInputs inputs_of(const Plan& plan, const Tensor& query, const Tensor& k
   return in;
 }
 
+// Runs body(first, last) over ranges of tasks, one range per thread and all of about the same work: documents
+// differ in length.
+template <class Body>
+void for_tasks(const AttentionInputs& in, const Body& body) {
+  const auto work_of = [&](std::int64_t task) {
+    const std::int64_t document = task / in.key_value_heads;
+    const std::int64_t rows = in.document_starts[document + 1] - in.document_starts[document];
+    return rows * (rows + 64);  // scores grow with the square, reading and rotating rows does not
+  };
+  std::int64_t total = 0, done = 0;
+  for (std::int64_t task = 0; task < in.task_count(); ++task) total += work_of(task);
+  const std::int64_t threads = at::get_num_threads();
+  std::vector<std::int64_t> bounds = {0};
+  for (std::int64_t task = 0; task < in.task_count(); ++task) {
+    done += work_of(task);
+    const auto ranges = static_cast<std::int64_t>(bounds.size());
+    if (done * threads >= total * ranges && ranges < threads) bounds.push_back(task + 1);
+  }
+  bounds.push_back(in.task_count());
+  at::parallel_for(0, static_cast<std::int64_t>(bounds.size()) - 1, 1,
+                   [&](std::int64_t first, std::int64_t last) { body(bounds[first], bounds[last]); });
+}
+
 struct Forwarded {
   Tensor output, log_sum;
 };
@@ -87,7 +110,7 @@ Forwarded run_forward(const AttentionInputs& in, std::int64_t rows, at::ScalarTy
   out.output = at::empty({rows, in.heads * in.head_size}, type);
   out.log_sum = at::empty({rows, in.heads}, at::kFloat);
   const AttentionOutputs outputs{out.output.mutable_data_ptr(), out.log_sum.mutable_data_ptr<float>()};
-  at::parallel_for(0, in.task_count(), 1, [&](std::int64_t first, std::int64_t last) {
+  for_tasks(in, [&](std::int64_t first, std::int64_t last) {
     attention_forward_kernel()(in, outputs, first, last);
   });
   return out;
@@ -106,7 +129,7 @@ NormGradients run_backward(const AttentionInputs& in, AttentionGradients gradien
     gradients.query_norm = query.mutable_data_ptr<float>();
     gradients.key_norm = key.mutable_data_ptr<float>();
   }
-  at::parallel_for(0, in.task_count(), 1, [&](std::int64_t first, std::int64_t last) {
+  for_tasks(in, [&](std::int64_t first, std::int64_t last) {
     attention_backward_kernel()(in, gradients, first, last);
   });
   return {query.defined() ? query.sum(0) : query, key.defined() ? key.sum(0) : key};

@@ -25,19 +25,8 @@ void CachedBlocks::run_block(const nn::DecoderBlock& block, std::vector<nn::Stre
                              const Places& places, kernels::KeyValueCache& cache) const {
   const nn::DecoderShape& shape = network_->shape;
   const Tensor qkv = block.project(rows, shape, order, network_->type);
-  kernels::RotaryAttention attention;
-  attention.heads = shape.heads;
-  attention.key_value_heads = shape.key_value_heads;
-  attention.head_size = shape.head_size;
-  attention.cosine = plan.cosine;
-  attention.sine = plan.sine;
-  attention.interleaved = plan.interleaved;
-  attention.query_norm = block.query_norms();
-  attention.key_norm = block.key_norms();
-  attention.norm_epsilon = shape.query_key_norm_epsilon;
-  if (block.streams.size() > 1) attention.row_group = order.row_group;
-  const Tensor attended =
-      kernels::cached_attention(qkv, attention, cache, places.sequences, places.positions);
+  const Tensor attended = kernels::cached_attention(qkv, block.attention(shape, order, plan), cache,
+                                                    places.sequences, places.positions);
   block.finish(rows, attended, shape, order, false);
 }
 

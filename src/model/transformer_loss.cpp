@@ -16,7 +16,12 @@ struct LossGroup {
   std::vector<std::int64_t> positions;
   std::vector<std::int32_t> targets;  // indices into the allowed set
   std::vector<float> weights;
+  std::int64_t padding = 0;  // of the entries above, at their end: repetitions without weight
 };
+
+// The CPU's matrix library compiles a kernel for each shape that it meets, which takes longer than to run it: row
+// counts are rounded up to a multiple, so that a run meets few shapes.
+constexpr std::int64_t kRowMultiple = 128;
 
 std::vector<LossGroup> loss_groups(const sequence::PackedSequence& sequence) {
   std::map<std::pair<std::int32_t, std::size_t>, LossGroup> groups;
@@ -35,7 +40,14 @@ std::vector<LossGroup> loss_groups(const sequence::PackedSequence& sequence) {
     group.weights.push_back(sequence.loss_weights[i]);
   }
   std::vector<LossGroup> result;
-  for (auto& [key, group] : groups) result.push_back(std::move(group));
+  for (auto& [key, group] : groups) {
+    for (; static_cast<std::int64_t>(group.positions.size()) % kRowMultiple != 0; ++group.padding) {
+      group.positions.push_back(group.positions.front());
+      group.targets.push_back(group.targets.front());
+      group.weights.push_back(0);
+    }
+    result.push_back(std::move(group));
+  }
   return result;
 }
 
@@ -92,9 +104,10 @@ Tensor tensor_of(const std::vector<T>& values, at::ScalarType type, at::Device d
 
 }  // namespace
 
-TransformerLoss Transformer::loss(const sequence::PackedSequence& sequence,
-                                  const LossOptions& options) const {
+TransformerLoss Transformer::loss(const sequence::PackedSequence& given, const LossOptions& options) const {
   const Network& net = *network_;
+  sequence::PackedSequence sequence = given;
+  sequence::pad_streams(sequence, kRowMultiple);
   const PackedRows rows = packed_rows(net, sequence);
   const RowPlan plan = packed_plan(net, sequence, rows);
   const Tensor token_rows = net.token_rows();
@@ -103,7 +116,7 @@ TransformerLoss Transformer::loss(const sequence::PackedSequence& sequence,
   const auto device = hidden.device();
 
   TransformerLoss result;
-  result.position_cross_entropy = at::zeros({sequence.length()}, at::kFloat);
+  result.position_cross_entropy = at::zeros({given.length()}, at::kFloat);
   float* position_loss = result.position_cross_entropy.mutable_data_ptr<float>();
   const std::vector<LossGroup> groups = loss_groups(sequence);
   std::array<std::vector<Tensor>, kModalityCount> sums;
@@ -119,13 +132,14 @@ TransformerLoss Transformer::loss(const sequence::PackedSequence& sequence,
       sums[group.modality].push_back(one.objective);
       const Tensor losses = one.losses.cpu();
       const auto* loss = losses.const_data_ptr<float>();
-      for (std::size_t i = 0; i < group.positions.size(); ++i) {
+      const auto count = static_cast<std::int64_t>(group.positions.size()) - group.padding;
+      for (std::int64_t i = 0; i < count; ++i) {
         position_loss[group.positions[i]] = loss[i];
         entropies[group.modality] += static_cast<double>(group.weights[i]) * loss[i];
         result.weights[group.modality] += group.weights[i];
       }
-      result.targets[group.modality] += static_cast<std::int64_t>(group.positions.size());
-      result.correct[group.modality] += one.correct.sum().item<std::int64_t>();
+      result.targets[group.modality] += count;
+      result.correct[group.modality] += one.correct.narrow(0, 0, count).sum().item<std::int64_t>();
     }
   }
   std::vector<Tensor> objectives;

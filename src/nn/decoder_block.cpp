@@ -77,16 +77,25 @@ DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shap
                          keys_only && s == 0);
 }
 
-Tensor DecoderBlock::query_norms() const {
-  std::vector<Tensor> weights;
-  for (const StreamLayers& stream : streams) weights.push_back(stream.query_norm);
-  return stacked(weights);
-}
-
-Tensor DecoderBlock::key_norms() const {
-  std::vector<Tensor> weights;
-  for (const StreamLayers& stream : streams) weights.push_back(stream.key_norm);
-  return stacked(weights);
+kernels::RotaryAttention DecoderBlock::attention(const DecoderShape& shape, const StreamOrder& order,
+                                                 const AttentionPlan& plan) const {
+  std::vector<Tensor> query_norms, key_norms;
+  for (const StreamLayers& stream : streams) {
+    query_norms.push_back(stream.query_norm);
+    key_norms.push_back(stream.key_norm);
+  }
+  kernels::RotaryAttention attention;
+  attention.heads = shape.heads;
+  attention.key_value_heads = shape.key_value_heads;
+  attention.head_size = shape.head_size;
+  attention.cosine = plan.cosine;
+  attention.sine = plan.sine;
+  attention.interleaved = plan.interleaved;
+  attention.query_norm = stacked(query_norms);
+  attention.key_norm = stacked(key_norms);
+  attention.norm_epsilon = shape.query_key_norm_epsilon;
+  if (streams.size() > 1) attention.row_group = order.row_group;
+  return attention;
 }
 
 Tensor DecoderBlock::project(std::vector<StreamRows>& rows, const DecoderShape& shape,
@@ -110,18 +119,8 @@ void DecoderBlock::finish(std::vector<StreamRows>& rows, const Tensor& attended,
 void DecoderBlock::run(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
                        const AttentionPlan& plan, at::ScalarType type, bool training) const {
   const Tensor qkv = project(rows, shape, order, type);
-  kernels::RotaryAttention attention;
-  attention.heads = shape.heads;
-  attention.key_value_heads = shape.key_value_heads;
-  attention.head_size = shape.head_size;
-  attention.cosine = plan.cosine;
-  attention.sine = plan.sine;
-  attention.interleaved = plan.interleaved;
-  attention.query_norm = query_norms();
-  attention.key_norm = key_norms();
-  attention.norm_epsilon = shape.query_key_norm_epsilon;
-  if (streams.size() > 1) attention.row_group = order.row_group;
-  finish(rows, kernels::rotary_attention(qkv, attention, plan.document_starts), shape, order, training);
+  finish(rows, kernels::rotary_attention(qkv, attention(shape, order, plan), plan.document_starts), shape, order,
+         training);
 }
 
 }  // namespace omni::nn

@@ -1,5 +1,7 @@
 #include "omni/sequence/packed_sequence.h"
 
+#include <algorithm>
+
 #include "omni/core/error.h"
 
 namespace omni::sequence {
@@ -59,6 +61,26 @@ void append_document(PackedSequence& sequence, const Document& document, const V
     walker.advance(token);
   }
   sequence.document_starts.push_back(sequence.length());
+}
+
+void pad_streams(PackedSequence& sequence, std::int64_t multiple) {
+  ensure(multiple > 0, "padding to a multiple of ", multiple);
+  const std::int64_t text = std::count(sequence.streams.begin(), sequence.streams.end(), Modality::text);
+  const std::int64_t generated = sequence.length() - text;
+  if (sequence.document_starts.empty()) sequence.document_starts.push_back(0);
+  constexpr std::int64_t kDocumentRows = 16;
+  const auto append = [&](Modality modality, std::int64_t present) {
+    const std::int64_t count = (multiple - present % multiple) % multiple;
+    for (std::int64_t i = 0; i < count; ++i) {
+      TokenPlace place;
+      place.modality = modality;
+      append_position(sequence, place, kPad);
+      if (i % kDocumentRows == kDocumentRows - 1 || i + 1 == count)
+        sequence.document_starts.push_back(sequence.length());
+    }
+  };
+  append(Modality::text, text);
+  append(Modality::image, generated);
 }
 
 }  // namespace omni::sequence

@@ -20,10 +20,11 @@ void StepSums::add(const StepSums& other) {
 }
 
 StepReport::StepReport(RunMetrics& metrics, std::int64_t log_steps,
-                       const std::array<double, model::kModalityCount>& loss_weights)
+                       const std::array<double, model::kModalityCount>& loss_weights, double start_seconds)
     : metrics_(metrics),
       log_steps_(log_steps),
       loss_weights_(loss_weights),
+      window_start_seconds_(start_seconds),
       terminal_(::isatty(STDERR_FILENO) != 0) {}
 
 StepReport::~StepReport() {
@@ -31,8 +32,6 @@ StepReport::~StepReport() {
 }
 
 void StepReport::add(const StepSums& sums, const StepContext& context, bool last) {
-  // The first step of a window began when the last window ended; the very first has no rate yet.
-  if (window_start_seconds_ < 0) window_start_seconds_ = 0;
   sums_.add(sums);
   ++steps_;
   if (steps_ < log_steps_ && !last) return;

@@ -38,11 +38,11 @@ struct StepContext {
 };
 
 // Averages over `log_steps` steps, then writes a metrics line and a terminal line with loss, tokens/s and
-// time left.
+// time left. `start_seconds` is the training time already spent, by an earlier process of a resumed run.
 class StepReport {
  public:
   StepReport(RunMetrics& metrics, std::int64_t log_steps,
-             const std::array<double, model::kModalityCount>& loss_weights);
+             const std::array<double, model::kModalityCount>& loss_weights, double start_seconds);
   ~StepReport();  // ends the terminal line
   void add(const StepSums& sums, const StepContext& context, bool last);
   double latest_loss() const { return latest_loss_; }
@@ -54,7 +54,7 @@ class StepReport {
   std::array<double, model::kModalityCount> loss_weights_;
   StepSums sums_;
   std::int64_t steps_ = 0;
-  double window_start_seconds_ = -1;
+  double window_start_seconds_;
   double latest_loss_ = 0;
   bool terminal_ = false;
   bool line_open_ = false;

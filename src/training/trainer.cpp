@@ -158,7 +158,7 @@ void StageRun::checkpoint() {
 
 TrainingSummary StageRun::run() {
   RunMetrics metrics(output_ / "metrics.jsonl");
-  StepReport report(metrics, config_.log_steps, loss_weights_);
+  StepReport report(metrics, config_.log_steps, loss_weights_, seconds_before_);
   data_->start(state_.step);
   start_ = Clock::now();
   while (progress() < 1) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "omni/core/error.h"
 #include "sequence_fixtures.h"
 
@@ -113,6 +115,35 @@ TEST(PackedSequence, LaterTextMovesNoPosition) {
   };
   EXPECT_EQ(tail(a.offsets), tail(b.offsets));
   EXPECT_EQ(tail(a.slots), tail(b.slots));
+}
+
+TEST(PackedSequence, PaddingFillsBothStreamsAndChangesNothingElse) {
+  const Document document = {
+      {text_segment({1, 2}),
+       {.payload = ShapePayload{.size = 3, .box = {1, 1, 2}, .geometry = {5, 6}}, .carries_loss = true}}};
+  PackedSequence sequence;
+  append_document(sequence, document, small_vocabulary(), small_layout());
+  const PackedSequence before = sequence;
+  pad_streams(sequence, 40);
+  EXPECT_EQ(sequence.length(), 80);
+  EXPECT_EQ(std::count(sequence.streams.begin(), sequence.streams.end(), Modality::text), 40);
+  EXPECT_EQ(sequence.allowed_sets, before.allowed_sets);
+  EXPECT_TRUE(std::is_sorted(sequence.document_starts.begin(), sequence.document_starts.end()));
+  EXPECT_EQ(sequence.document_starts.back(), 80);
+  for (std::size_t i = 0; i < before.document_starts.size(); ++i)
+    EXPECT_EQ(sequence.document_starts[i], before.document_starts[i]);
+  for (std::size_t i = 0; i < 80; ++i) {
+    if (i < before.tokens.size()) {
+      EXPECT_EQ(sequence.tokens[i], before.tokens[i]);
+      EXPECT_EQ(sequence.loss_weights[i], before.loss_weights[i]);
+    } else {
+      EXPECT_EQ(sequence.loss_weights[i], 0);
+      EXPECT_EQ(sequence.targets[i], -1);
+    }
+  }
+  const PackedSequence padded = sequence;
+  pad_streams(sequence, 40);
+  EXPECT_EQ(sequence, padded);
 }
 
 TEST(PackedSequence, ABadDocumentLeavesItAsItWas) {

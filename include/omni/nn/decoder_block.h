@@ -96,9 +96,9 @@ struct DecoderBlock {
                  at::ScalarType type) const;
   void finish(std::vector<StreamRows>& rows, const Tensor& attended, const DecoderShape& shape,
               const StreamOrder& order, bool training) const;
-  // The norm weights of all streams, [streams, head_size]; undefined without q/k norm.
-  Tensor query_norms() const;
-  Tensor key_norms() const;
+  // What the attention kernels need to know about these rows; its tensors share storage with the weights.
+  kernels::RotaryAttention attention(const DecoderShape& shape, const StreamOrder& order,
+                                     const AttentionPlan& plan) const;
 };
 
 }  // namespace omni::nn
