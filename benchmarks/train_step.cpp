@@ -1,4 +1,5 @@
-// Tokens per second of training and decoding a tiny transformer, and where a training step's time goes.
+// Tokens per second of training and decoding a tiny transformer, and where the time of a step goes.
+// peers/train_step.py does the same in PyTorch; tools/bench.sh runs both and prints the ratio.
 //   train_step [width] [blocks] [heads] [tokens per step] [steps] [bf16|fp32]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -74,13 +75,13 @@ class OperationProfile {
         at::addGlobalCallback(at::RecordFunctionCallback(&OperationProfile::begin, &OperationProfile::end));
   }
   ~OperationProfile() { at::removeCallback(handle_); }
-  void print(std::size_t count, double steps) const {
+  void print(const char* title, std::size_t count, double steps) const {
     std::vector<std::pair<double, std::string>> order;
     for (const auto& [name, time] : times_) order.emplace_back(time, name);
     std::sort(order.rbegin(), order.rend());
-    std::printf("largest costs of a training step:\n");
+    std::printf("largest costs of %s:\n", title);
     for (std::size_t i = 0; i < std::min(count, order.size()); ++i)
-      std::printf("  %6.1f ms  %s\n", order[i].first / steps * 1e3, order[i].second.c_str());
+      std::printf("  %7.2f ms  %s\n", order[i].first / steps * 1e3, order[i].second.c_str());
   }
 
  private:
@@ -114,7 +115,8 @@ class OperationProfile {
   std::map<std::string, double> times_;
 };
 
-void decode(const model::Transformer& transformer, const sequence::Vocabulary& vocabulary) {
+// Returns the number of steps.
+std::size_t decode(const model::Transformer& transformer, const sequence::Vocabulary& vocabulary) {
   constexpr std::int64_t kSequences = 64;
   CounterRng rng(9);
   std::vector<sequence::Document> documents;
@@ -151,6 +153,7 @@ void decode(const model::Transformer& transformer, const sequence::Vocabulary& v
   const double took = seconds() - start;
   std::printf("decode: %lld sequences x %zu steps in %.2f s (%.0f steps/s)\n",
               static_cast<long long>(kSequences), steps, took, static_cast<double>(steps) / took);
+  return steps;
 }
 
 }  // namespace
@@ -210,7 +213,10 @@ int main(int argc, char** argv) {
       transformer.loss(packed).objective.sum().backward();
       optimizer.zero_gradients();
     }
-    profile.print(8, 2);
+    profile.print("a training step", 8, 2);
   }
   decode(transformer, vocabulary);
+  const OperationProfile profile;
+  const std::size_t decoded = decode(transformer, vocabulary);
+  profile.print("a decode step", 8, static_cast<double>(decoded));
 }

@@ -24,8 +24,8 @@ done
 
 # objects with an image, objects without; minutes of each stage; prompts, images and chains per held-out split
 case "$mode" in
-  short) viewed=5000  plain=17000 pretrain=6.5  continue=0.8 finetune=1.7 prompts=32 images=8 chains=4 ;;
-  full)  viewed=15000 plain=35000 pretrain=34   continue=3   finetune=9   prompts=32 images=8 chains=8 ;;
+  short) viewed=8000  plain=14000 pretrain=8.4  continue=0.7 finetune=2    prompts=32 images=8 chains=4 ;;
+  full)  viewed=30000 plain=30000 pretrain=37   continue=2   finetune=10   prompts=32 images=8 chains=8 ;;
   smoke) viewed=160   plain=160   pretrain=0.15 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 ;;
 esac
 
@@ -39,10 +39,17 @@ mkdir -p "$out"
 tokenizers=models/tiny
 if [ "$from_scratch" = 1 ]; then
   tokenizers=$out/tokenizers
-  say "training the tokenizers"
+  say "training the tokenizers: text, then images and shapes side by side on half of the cores each"
   "$omni" tokenizer train text --config configs/tokenizers/text_tiny.yaml --out "$tokenizers/text_tokenizer.json"
-  "$omni" tokenizer train image --config configs/tokenizers/image_tiny.yaml --out "$tokenizers/image_tokenizer"
-  "$omni" tokenizer train shape --config configs/tokenizers/shape_tiny.yaml --out "$tokenizers/shape_tokenizer"
+  half=$((($(nproc) + 1) / 2))
+  OMP_NUM_THREADS=$half "$omni" tokenizer train image --config configs/tokenizers/image_tiny.yaml \
+    --out "$tokenizers/image_tokenizer" >"$out/image_tokenizer.log" 2>&1 &
+  image_job=$!
+  trap 'kill "$image_job" 2>/dev/null || true' EXIT
+  OMP_NUM_THREADS=$half "$omni" tokenizer train shape --config configs/tokenizers/shape_tiny.yaml --out "$tokenizers/shape_tokenizer"
+  wait "$image_job" || { cat "$out/image_tokenizer.log" >&2; exit 1; }
+  tail -n 3 "$out/image_tokenizer.log"
+  trap - EXIT
 fi
 
 say "making and tokenising procedural objects: $viewed with a picture, $plain without"
@@ -50,7 +57,7 @@ tokenize() {
   "$omni" data tokenize --source procedural --seed 1 --split train --text-tokenizer "$tokenizers/text_tokenizer.json" \
     --shape-tokenizer "$tokenizers/shape_tokenizer" "$@"
 }
-tokenize --count "$viewed" --views 2 --image-tokenizer "$tokenizers/image_tokenizer" --out "$out/tokens/viewed"
+tokenize --count "$viewed" --views 3 --image-tokenizer "$tokenizers/image_tokenizer" --out "$out/tokens/viewed"
 tokenize --skip "$viewed" --count "$plain" --out "$out/tokens/plain"
 shards="[$out/tokens/viewed, $out/tokens/plain]"
 

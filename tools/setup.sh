@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Installs what omni123 needs on Debian 12 or Ubuntu: system packages, and LibTorch into .deps/.
 # Safe to run twice: what is there already is left alone. Run as root or with sudo.
+#   tools/setup.sh              installs and builds; further arguments go to the build
+#   tools/setup.sh --no-build   installs
+#   tools/setup.sh --fuzzers    installs, with the compiler that the fuzzers need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -75,6 +78,8 @@ build() {
   say "done: build/release/omni"
 }
 
-install_packages
-install_libtorch
-[ "${1:-}" = "--no-build" ] || build "$@"
+case "${1:-}" in
+  --no-build) install_packages; install_libtorch ;;
+  --fuzzers) PACKAGES="$PACKAGES clang-16 libclang-rt-16-dev"; install_packages; install_libtorch ;;
+  *) install_packages; install_libtorch; build "$@" ;;
+esac

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "document_builder.h"
+#include "input_noise.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/core/random.h"
@@ -34,6 +35,7 @@ void check_options(const BatchOptions& options) {
           "what happens at the repeat cap is error or reweight");
   require(is_share(options.complete_caption_share) && is_share(options.any_control_share),
           "a share is outside 0 .. 1");
+  require(options.input_noise >= 0 && options.input_noise <= 0.5, "input_noise is outside 0 .. 0.5");
 }
 
 void check_sizes(const TokenDataset& dataset, const sequence::SequenceLayout& layout,
@@ -281,7 +283,12 @@ sequence::PackedSequence BatchSource::batch(std::int64_t step, std::int64_t micr
     const sequence::Document document = state_->document(first + i);
     if (packed.length() + sequence::token_count(document) > state_->options.tokens_per_batch) continue;
     sequence::append_document(packed, document, state_->vocabulary, state_->layout);
+    packed.document_tasks.push_back(static_cast<std::int32_t>(state_->schedule->draw(first + i).task));
   }
+  if (state_->options.input_noise > 0)
+    add_input_noise(packed, state_->options.input_noise,
+                    CounterRng(hash_combine(state_->options.seed, hash_string("input noise")),
+                               static_cast<std::uint64_t>(first)));
   return packed;
 }
 

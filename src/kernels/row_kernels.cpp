@@ -6,55 +6,19 @@
 #include <limits>
 #include <vector>
 
-// The same source is compiled once per instruction set, each in a namespace of its own; no build flag may
-// raise the level of the whole file, since the program must start on older processors.
-// clang-format off
-#define OMNI_SIMD_LEVEL 0
-namespace omni::kernels::level_generic_rows {
-#include "simd_vector.inc"
-#include "row_kernels.inc"
-}
-#undef OMNI_SIMD_LEVEL
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#define OMNI_SIMD_LEVEL 1
-namespace omni::kernels::level_avx2_rows {
-#include "simd_vector.inc"
-#include "row_kernels.inc"
-}
-#undef OMNI_SIMD_LEVEL
-#pragma GCC pop_options
-
-// GCC 12 takes the undefined pass-through operands of its own intrinsics for uninitialised variables (bug 105593).
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")
-#define OMNI_SIMD_LEVEL 2
-namespace omni::kernels::level_avx512_rows {
-#include "simd_vector.inc"
-#include "row_kernels.inc"
-}
-#undef OMNI_SIMD_LEVEL
-#pragma GCC pop_options
-#pragma GCC diagnostic pop
-#endif
-// clang-format on
+#define OMNI_SIMD_PART row_kernels
+#define OMNI_SIMD_SOURCE "row_kernels.inc"
+#include "simd_levels.inc"
 
 namespace omni::kernels {
 
 const RowKernels& row_kernels(InstructionSet level) {
 #if defined(__x86_64__)
-  if (level == InstructionSet::avx512) return level_avx512_rows::kernels;
-  if (level == InstructionSet::avx2) return level_avx2_rows::kernels;
+  if (level == InstructionSet::avx512) return level_avx512::row_kernels::kernels;
+  if (level == InstructionSet::avx2) return level_avx2::row_kernels::kernels;
 #endif
   (void)level;
-  return level_generic_rows::kernels;
+  return level_generic::row_kernels::kernels;
 }
 
 }  // namespace omni::kernels

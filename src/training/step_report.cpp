@@ -1,13 +1,25 @@
 #include "step_report.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "omni/core/progress.h"
 #include "omni/sequence/document.h"
 
 namespace omni::training {
+namespace {
+
+// A line that wraps cannot be written over.
+std::size_t terminal_columns() {
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
+}  // namespace
 
 void StepSums::add(const StepSums& other) {
   for (std::size_t m = 0; m < model::kModalityCount; ++m) {
@@ -16,14 +28,45 @@ void StepSums::add(const StepSums& other) {
     targets[m] += other.targets[m];
     correct[m] += other.correct[m];
   }
+  task_cross_entropy.resize(std::max(task_cross_entropy.size(), other.task_cross_entropy.size()));
+  task_weight.resize(task_cross_entropy.size());
+  for (std::size_t t = 0; t < other.task_cross_entropy.size(); ++t) {
+    task_cross_entropy[t] += other.task_cross_entropy[t];
+    task_weight[t] += other.task_weight[t];
+  }
   tokens += other.tokens;
 }
 
+StepSums StepSums::of(const sequence::PackedSequence& batch, const model::TransformerLoss& loss,
+                      std::size_t task_count) {
+  StepSums sums;
+  const at::Tensor cross_entropy = loss.cross_entropy.to(at::kCPU).to(at::kDouble);
+  for (std::size_t m = 0; m < model::kModalityCount; ++m)
+    sums.cross_entropy[m] = cross_entropy[static_cast<std::int64_t>(m)].item<double>();
+  sums.weight = loss.weights;
+  sums.targets = loss.targets;
+  sums.correct = loss.correct;
+  sums.tokens = batch.length();
+  sums.task_cross_entropy.resize(task_count);
+  sums.task_weight.resize(task_count);
+  const auto* of_position = loss.position_cross_entropy.const_data_ptr<float>();
+  for (std::size_t d = 0; d < batch.document_tasks.size(); ++d) {
+    const auto task = static_cast<std::size_t>(batch.document_tasks[d]);
+    for (std::int64_t i = batch.document_starts[d]; i < batch.document_starts[d + 1]; ++i) {
+      sums.task_cross_entropy.at(task) += batch.loss_weights[i] * of_position[i];
+      sums.task_weight[task] += batch.loss_weights[i];
+    }
+  }
+  return sums;
+}
+
 StepReport::StepReport(RunMetrics& metrics, std::int64_t log_steps,
-                       const std::array<double, model::kModalityCount>& loss_weights, double start_seconds)
+                       const std::array<double, model::kModalityCount>& loss_weights,
+                       std::vector<std::string> task_names, double start_seconds)
     : metrics_(metrics),
       log_steps_(log_steps),
       loss_weights_(loss_weights),
+      task_names_(std::move(task_names)),
       window_start_seconds_(start_seconds),
       terminal_(::isatty(STDERR_FILENO) != 0) {}
 
@@ -54,9 +97,14 @@ void StepReport::write(const StepContext& c) {
     latest_loss_ += loss_weights_[m] * sums_.loss(m);
     numbers.emplace_back("loss_" + name, sums_.loss(m));
     numbers.emplace_back("accuracy_" + name, sums_.accuracy(m));
-    char text[64];
-    std::snprintf(text, sizeof text, ", %s %.3f", name.c_str(), sums_.loss(m));
-    losses += text;
+  }
+  for (std::size_t t = 0; t < sums_.task_weight.size(); ++t) {
+    if (sums_.task_weight[t] <= 0) continue;
+    const double loss = sums_.task_cross_entropy[t] / sums_.task_weight[t];
+    numbers.emplace_back("loss " + task_names_.at(t), loss);
+    char text[24];
+    std::snprintf(text, sizeof text, " %.3f", loss);
+    losses += ", " + task_names_[t] + text;
   }
   numbers.insert(numbers.end(), {{"loss", latest_loss_},
                                  {"tokens_per_second", rate},
@@ -71,10 +119,15 @@ void StepReport::write(const StepContext& c) {
   if (!terminal_ && !done && now - last_plain_line_ < std::chrono::seconds(10)) return;
   last_plain_line_ = now;
   const double left = c.progress > 0 ? c.seconds * (1 - c.progress) / c.progress : 0;
-  std::fprintf(stderr, "%s%s step %lld (%.0f %%): loss %.3f%s, %.0f tokens/s, %s left%s",
-               terminal_ ? "\r\033[K" : "", c.stage.c_str(), static_cast<long long>(c.step),
-               100 * std::min(1.0, c.progress), latest_loss_, losses.c_str(), rate,
-               format_duration(done ? 0 : left).c_str(), terminal_ ? "" : "\n");
+  char start[160];
+  std::snprintf(start, sizeof start, "%s step %lld (%.0f %%): %.0f tokens/s, %s left, loss %.3f", c.stage.c_str(),
+                static_cast<long long>(c.step), 100 * std::min(1.0, c.progress), rate,
+                format_duration(done ? 0 : left).c_str(), latest_loss_);
+  const std::string line = start + losses;
+  if (terminal_)
+    std::fprintf(stderr, "\r\033[K%s", line.substr(0, terminal_columns() - 1).c_str());
+  else
+    std::fprintf(stderr, "%s\n", line.c_str());
   line_open_ = terminal_;
 }
 

@@ -5,19 +5,24 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "omni/core/run_metrics.h"
 #include "omni/model/transformer.h"
 
 namespace omni::training {
 
-// Sums of one optimizer step over its micro-batches, by modality.
+// Sums of one optimizer step over its micro-batches, by modality and by task.
 struct StepSums {
   std::array<double, model::kModalityCount> cross_entropy{}, weight{};
   std::array<std::int64_t, model::kModalityCount> targets{}, correct{};
+  std::vector<double> task_cross_entropy, task_weight;
   std::int64_t tokens = 0;
 
   void add(const StepSums& other);
+  // From the loss of one micro-batch whose document_tasks are numbers below task_count.
+  static StepSums of(const sequence::PackedSequence& batch, const model::TransformerLoss& loss,
+                     std::size_t task_count);
   double loss(std::size_t modality) const {
     return weight[modality] > 0 ? cross_entropy[modality] / weight[modality] : 0;
   }
@@ -37,12 +42,13 @@ struct StepContext {
   std::int64_t tokens = 0;  // since the run began
 };
 
-// Averages over `log_steps` steps, then writes a metrics line and a terminal line with loss, tokens/s and
-// time left. `start_seconds` is the training time already spent, by an earlier process of a resumed run.
+// Averages over `log_steps` steps, then writes a metrics line (losses by modality and by task) and a terminal line with
+// the loss of each task, tokens/s and time left. `start_seconds` is the training time already spent, by an earlier process of a resumed run.
 class StepReport {
  public:
   StepReport(RunMetrics& metrics, std::int64_t log_steps,
-             const std::array<double, model::kModalityCount>& loss_weights, double start_seconds);
+             const std::array<double, model::kModalityCount>& loss_weights, std::vector<std::string> task_names,
+             double start_seconds);
   ~StepReport();  // ends the terminal line
   void add(const StepSums& sums, const StepContext& context, bool last);
   double latest_loss() const { return latest_loss_; }
@@ -52,6 +58,7 @@ class StepReport {
   RunMetrics& metrics_;
   std::int64_t log_steps_;
   std::array<double, model::kModalityCount> loss_weights_;
+  std::vector<std::string> task_names_;
   StepSums sums_;
   std::int64_t steps_ = 0;
   double window_start_seconds_;

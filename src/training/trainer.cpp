@@ -120,15 +120,7 @@ StepSums StageRun::run_micro_batches(const std::vector<sequence::PackedSequence>
     const model::TransformerLoss loss =
         bundle_.transformer->loss(batch, {.z_loss = config_.z_loss, .training = true});
     (loss.objective * scale).sum().backward();
-    StepSums part;
-    const at::Tensor cross_entropy = loss.cross_entropy.to(at::kCPU).to(at::kDouble);
-    for (std::size_t m = 0; m < model::kModalityCount; ++m)
-      part.cross_entropy[m] = cross_entropy[static_cast<std::int64_t>(m)].item<double>();
-    part.weight = loss.weights;
-    part.targets = loss.targets;
-    part.correct = loss.correct;
-    part.tokens = batch.length();
-    sums.add(part);
+    sums.add(StepSums::of(batch, loss, data_->source().tasks().size()));
   }
   return sums;
 }
@@ -158,7 +150,9 @@ void StageRun::checkpoint() {
 
 TrainingSummary StageRun::run() {
   RunMetrics metrics(output_ / "metrics.jsonl");
-  StepReport report(metrics, config_.log_steps, loss_weights_, seconds_before_);
+  std::vector<std::string> task_names;
+  for (const auto& task : data_->source().tasks()) task_names.push_back(task.name);
+  StepReport report(metrics, config_.log_steps, loss_weights_, std::move(task_names), seconds_before_);
   data_->start(state_.step);
   start_ = Clock::now();
   while (progress() < 1) {

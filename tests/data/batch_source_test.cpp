@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <set>
@@ -71,6 +72,49 @@ TEST_F(BatchSourceTest, BatchesStayWithinTheirTokensAndNearlyFillThem) {
   }
   EXPECT_NEAR(total / 200, batches.mean_tokens_per_batch(), 0.05 * 400);
   EXPECT_GT(static_cast<double>(documents), 0.97 * 200 * static_cast<double>(batches.documents_per_batch()));
+}
+
+TEST_F(BatchSourceTest, EveryDocumentTellsItsTask) {
+  const BatchSource batches = source(options(), tasks());
+  for (std::int64_t step = 0; step < 20; ++step) {
+    const auto batch = batches.batch(step, 0);
+    ASSERT_EQ(static_cast<std::int64_t>(batch.document_tasks.size()), batch.document_count());
+    for (std::int64_t d = 0; d < batch.document_count(); ++d) {
+      const std::string& name = batches.tasks().at(static_cast<std::size_t>(batch.document_tasks[d])).name;
+      const auto first = batch.streams.begin() + batch.document_starts[d],
+                 last = batch.streams.begin() + batch.document_starts[d + 1];
+      EXPECT_EQ(std::count(first, last, Modality::image) > 0, name.find("image") != std::string::npos) << name;
+      EXPECT_EQ(std::count(first, last, Modality::shape) > 0, name.find("shape") != std::string::npos) << name;
+    }
+  }
+}
+
+TEST_F(BatchSourceTest, InputNoiseShowsOtherTokensAndKeepsWhatIsLearnt) {
+  BatchOptions noisy = options();
+  noisy.input_noise = 0.2;
+  const BatchSource clean = source(options(), tasks()), wrong = source(noisy, tasks());
+  std::int64_t replaced = 0, candidates = 0;
+  for (std::int64_t step = 0; step < 100; ++step) {
+    const auto expected = clean.batch(step, 1);
+    auto got = wrong.batch(step, 1);
+    for (std::size_t i = 0; i < expected.tokens.size(); ++i) {
+      const bool generated =
+          i > 0 && expected.loss_weights[i - 1] > 0 && expected.streams[i] != Modality::text;
+      if (!generated) EXPECT_EQ(got.tokens[i], expected.tokens[i]) << i;
+      candidates += generated ? 1 : 0;
+      if (got.tokens[i] == expected.tokens[i]) continue;
+      ++replaced;
+      EXPECT_TRUE(expected.allowed_sets[expected.allowed[i - 1]].contains(got.tokens[i])) << i;
+    }
+    got.tokens = expected.tokens;
+    EXPECT_EQ(got, expected);
+  }
+  // Some are replaced by an equal token, and a batch's first document has none before it.
+  const double share = static_cast<double>(replaced) / static_cast<double>(candidates);
+  EXPECT_GT(share, 0.08);
+  EXPECT_LT(share, 0.2);
+  noisy.input_noise = 0.6;
+  EXPECT_THROW(source(noisy, tasks()), Error);
 }
 
 TEST_F(BatchSourceTest, NoExampleRepeatsWithinAnEpoch) {

@@ -79,6 +79,7 @@ TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
   const std::string metrics = read_file_text(folder_.path() / "run" / "metrics.jsonl");
   EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 60);
   EXPECT_THAT(metrics, testing::HasSubstr("\"loss_text\""));
+  EXPECT_THAT(metrics, testing::HasSubstr("\"loss captions\""));
 }
 
 TEST_F(TrainerTest, AResumedRunEndsWithTheSameWeights) {

@@ -30,6 +30,7 @@ struct BatchOptions {
   double complete_caption_share =
       0.5;  // of texts, those that name every parameter, where an object has both kinds
   double any_control_share = 0.1;  // of shapes' sizes and boxes and of images' views, those replaced by <any>
+  double input_noise = 0;  // mean share of the generated tokens that are shown wrong as input, 0 .. 0.5
   // Encodes the instructions of editing tasks; they cannot be drawn without it.
   std::function<std::vector<std::int32_t>(std::string_view)> encode_text;
 };
@@ -56,7 +57,8 @@ class BatchSource {
   BatchSource(const BatchSource&) = delete;
   BatchSource& operator=(const BatchSource&) = delete;
 
-  // 0 <= micro_step < batches_per_step. Throws Error(usage) when the repeat cap is reached.
+  // 0 <= micro_step < batches_per_step. document_tasks holds indices into tasks(). Throws Error(usage) when the
+  // repeat cap is reached.
   sequence::PackedSequence batch(std::int64_t step, std::int64_t micro_step) const;
 
   // What stands behind a document number: for tests, reports and error messages.

@@ -21,6 +21,7 @@ struct PackedSequence {
   std::vector<std::int32_t> allowed;          // index into allowed_sets of the target's choices; -1 at ends
   std::vector<AllowedTokens> allowed_sets;    // distinct sets, shared by all positions
   std::vector<std::int64_t> document_starts;  // one per document, plus the total length at the end
+  std::vector<std::int32_t> document_tasks;   // one per document, the caller's numbers; empty: not told
 
   std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t document_count() const {

@@ -1,0 +1,26 @@
+#include "input_noise.h"
+
+#include <map>
+#include <utility>
+
+namespace omni::data {
+
+void add_input_noise(sequence::PackedSequence& sequence, double share, CounterRng rng) {
+  std::map<std::pair<sequence::Modality, std::int32_t>, std::int32_t> seen;  // by slot, of the documents before
+  for (std::int64_t d = 0; d < sequence.document_count(); ++d) {
+    const double chance = 2 * share * rng.uniform();
+    const auto first = static_cast<std::size_t>(sequence.document_starts[d]),
+               last = static_cast<std::size_t>(sequence.document_starts[d + 1]);
+    for (std::size_t i = first + 1; i < last; ++i) {
+      const sequence::Modality modality = sequence.streams[i];
+      if (modality == sequence::Modality::text || sequence.loss_weights[i - 1] <= 0) continue;
+      std::int32_t& token = sequence.tokens[i];
+      const auto [before, is_first] = seen.try_emplace({modality, sequence.slots[i]}, token);
+      const std::int32_t true_token = token;
+      if (!is_first && rng.chance(chance)) token = before->second;
+      before->second = true_token;
+    }
+  }
+}
+
+}  // namespace omni::data

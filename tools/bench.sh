@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Benchmarks against the Python that a user would write instead, in one run, with the ratios. The Python peers get an
+# environment of their own in .deps/peers. Not part of the tests: figures mean something on an idle machine only.
+#   tools/bench.sh [--save]    --save: also into benchmarks/results/, named after the processor
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+save=0
+case "${1:-}" in
+  "") ;;
+  --save) save=1 ;;
+  *) echo "bench.sh: unknown argument '$1'. Valid: --save" >&2; exit 2 ;;
+esac
+
+tools/setup.sh --no-build
+cmake --preset release -DOMNI_BENCHMARKS=ON >/dev/null
+cmake --build --preset release --target benchmark_train_step
+python=.deps/peers/bin/python
+if ! "$python" -c 'import torch' 2>/dev/null; then
+  echo "bench: making the Python environment .deps/peers"
+  python3 -m venv .deps/peers
+  "$python" -m pip install --quiet "torch==2.11.0" numpy
+fi
+
+results=$(mktemp)
+trap 'rm -f "$results"' EXIT
+train_step() {
+  local ours peer compiled
+  ours=$(mktemp) peer=$(mktemp) compiled=$(mktemp)
+  build/release/benchmarks/train_step | tee "$ours"
+  "$python" benchmarks/peers/train_step.py | tee "$peer"
+  "$python" benchmarks/peers/train_step.py --compile | tee "$compiled"
+  awk -v ours="$(awk '/^train:/ {print $2}' "$ours")" -v eager="$(awk '/^train:/ {print $2}' "$peer")" \
+    -v compiled="$(awk '/^train:/ {print $2}' "$compiled")" \
+    'BEGIN {printf "training: %d tokens/s, PyTorch %d (%.1f times), compiled %d (%.1f times)\n", ours, eager, ours / eager, compiled, ours / compiled}'
+  awk -v ours="$(sed -n 's/^decode: .*(\([0-9]*\) steps.*/\1/p' "$ours" | head -n 1)" \
+    -v eager="$(awk '/^decode:/ {print $2}' "$peer")" \
+    'BEGIN {printf "decoding 64 sequences: %d steps/s, PyTorch %d (%.1f times)\n", ours, eager, ours / eager}'
+  rm -f "$ours" "$peer" "$compiled"
+}
+train_step | tee "$results"
+
+if [ "$save" = 1 ]; then
+  machine=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 | tr -cs 'A-Za-z0-9' '_' | sed 's/_*$//')
+  mkdir -p benchmarks/results
+  { echo "$(nproc) cores of $machine"; cat "$results"; } > "benchmarks/results/train_step_$machine.txt"
+  echo "bench: saved benchmarks/results/train_step_$machine.txt"
+fi
