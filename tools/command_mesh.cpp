@@ -35,7 +35,7 @@ struct MeshArguments {
   std::uint64_t seed = 0;
 };
 
-void print_row(const char* name, const std::string& value) { std::printf("%-24s %s\n", name, value.c_str()); }
+void print_row(const char* name, const std::string& value) { std::printf("%-28s %s\n", name, value.c_str()); }
 
 std::string fixed(double value, int digits) {
   char text[64];
@@ -43,7 +43,7 @@ std::string fixed(double value, int digits) {
   return text;
 }
 
-void print_health(const Mesh& mesh, const geometry::MeshHealth& health) {
+void print_health(const Mesh& mesh, const geometry::MeshHealth& health, std::int64_t self_intersections) {
   const geometry::Vec3 extent = mesh.positions.empty() ? geometry::Vec3{} : mesh.bounds().extent();
   print_row("triangles", std::to_string(health.triangles));
   print_row("vertices", std::to_string(health.vertices));
@@ -56,9 +56,13 @@ void print_health(const Mesh& mesh, const geometry::MeshHealth& health) {
   print_row("misoriented edges", std::to_string(health.misoriented_edges));
   print_row("non-manifold vertices", std::to_string(health.non_manifold_vertices));
   print_row("degenerate triangles", std::to_string(health.degenerate_triangles));
+  print_row("self-intersecting triangles", std::to_string(self_intersections));
   print_row("closed", health.closed() ? "yes" : "no");
   print_row("manifold", health.manifold() ? "yes" : "no");
   print_row("healthy", health.closed() && health.manifold() ? "yes" : "no");
+  // What slicers ask for: one unambiguous inside.
+  const bool printable = health.closed() && health.manifold() && health.volume > 0 && self_intersections == 0;
+  print_row("printable", printable ? "yes" : "no");
 }
 
 void check(const MeshArguments& arguments) {
@@ -66,7 +70,7 @@ void check(const MeshArguments& arguments) {
   try {
     const Mesh mesh = geometry::read_mesh(arguments.input);
     health = geometry::inspect(mesh);
-    print_health(mesh, health);
+    print_health(mesh, health, geometry::count_self_intersections(mesh));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::input && error.kind() != ErrorKind::io) throw;
     std::cerr << "omni: " << error.what() << '\n';

@@ -6,7 +6,8 @@
 namespace omni::data {
 
 void add_input_noise(sequence::PackedSequence& sequence, double share, CounterRng rng) {
-  std::map<std::pair<sequence::Modality, std::int32_t>, std::int32_t> seen;  // by slot, of the documents before
+  std::map<std::pair<sequence::Modality, std::int32_t>, std::int32_t>
+      seen;  // by slot, of the documents before
   for (std::int64_t d = 0; d < sequence.document_count(); ++d) {
     const double chance = 2 * share * rng.uniform();
     const auto first = static_cast<std::size_t>(sequence.document_starts[d]),

@@ -134,6 +134,7 @@ std::string report_html(const SweepConfig& config, const std::vector<UnitResult>
                         const SweepSummary& summary, const fs::path& output) {
   std::string body = "<h1>" + escape_html(config.title) + "</h1>\n";
   body += headline_cards(summary);
+  body += "<h2 id=\"gallery\">Samples</h2>\n" + gallery(config, units, output);
   body += "<h2 id=\"figures\">Figures</h2>\n" + note(kFiguresNote) + task_tables(config, summary);
   body += "<h2 id=\"controls\">Against the controls</h2>\n" + note(kControlsNote) +
           control_charts(config, summary) + control_tables(config, summary);
@@ -141,7 +142,6 @@ std::string report_html(const SweepConfig& config, const std::vector<UnitResult>
     body += "<h2 id=\"training\">Training</h2>\n";
     for (const std::string& path : config.metrics) body += loss_panel(path);
   }
-  body += "<h2 id=\"gallery\">Samples</h2>\n" + gallery(config, units, output);
   body += "<h2 id=\"settings\">Settings</h2>\n" + settings_table(config);
   body += "<footer>" + escape_html("Measured in " + format_duration(summary.seconds) + " by omni eval.") +
           "</footer>\n";

@@ -19,8 +19,8 @@ struct LossGroup {
   std::int64_t padding = 0;  // of the entries above, at their end: repetitions without weight
 };
 
-// The CPU's matrix library compiles a kernel for each shape that it meets, which takes longer than to run it: row
-// counts are rounded up to a multiple, so that a run meets few shapes.
+// The CPU's matrix library compiles a kernel for each shape that it meets, which takes longer than to run it:
+// row counts are rounded up to a multiple, so that a run meets few shapes.
 constexpr std::int64_t kRowMultiple = 128;
 
 std::vector<LossGroup> loss_groups(const sequence::PackedSequence& sequence) {

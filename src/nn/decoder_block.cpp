@@ -119,8 +119,8 @@ void DecoderBlock::finish(std::vector<StreamRows>& rows, const Tensor& attended,
 void DecoderBlock::run(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
                        const AttentionPlan& plan, at::ScalarType type, bool training) const {
   const Tensor qkv = project(rows, shape, order, type);
-  finish(rows, kernels::rotary_attention(qkv, attention(shape, order, plan), plan.document_starts), shape, order,
-         training);
+  finish(rows, kernels::rotary_attention(qkv, attention(shape, order, plan), plan.document_starts), shape,
+         order, training);
 }
 
 }  // namespace omni::nn

@@ -120,8 +120,8 @@ void StepReport::write(const StepContext& c) {
   last_plain_line_ = now;
   const double left = c.progress > 0 ? c.seconds * (1 - c.progress) / c.progress : 0;
   char start[160];
-  std::snprintf(start, sizeof start, "%s step %lld (%.0f %%): %.0f tokens/s, %s left, loss %.3f", c.stage.c_str(),
-                static_cast<long long>(c.step), 100 * std::min(1.0, c.progress), rate,
+  std::snprintf(start, sizeof start, "%s step %lld (%.0f %%): %.0f tokens/s, %s left, loss %.3f",
+                c.stage.c_str(), static_cast<long long>(c.step), 100 * std::min(1.0, c.progress), rate,
                 format_duration(done ? 0 : left).c_str(), latest_loss_);
   const std::string line = start + losses;
   if (terminal_)

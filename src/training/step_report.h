@@ -42,13 +42,14 @@ struct StepContext {
   std::int64_t tokens = 0;  // since the run began
 };
 
-// Averages over `log_steps` steps, then writes a metrics line (losses by modality and by task) and a terminal line with
-// the loss of each task, tokens/s and time left. `start_seconds` is the training time already spent, by an earlier process of a resumed run.
+// Averages over `log_steps` steps, then writes a metrics line (losses by modality and by task) and a terminal
+// line with the loss of each task, tokens/s and time left. `start_seconds` is the training time already
+// spent, by an earlier process of a resumed run.
 class StepReport {
  public:
   StepReport(RunMetrics& metrics, std::int64_t log_steps,
-             const std::array<double, model::kModalityCount>& loss_weights, std::vector<std::string> task_names,
-             double start_seconds);
+             const std::array<double, model::kModalityCount>& loss_weights,
+             std::vector<std::string> task_names, double start_seconds);
   ~StepReport();  // ends the terminal line
   void add(const StepSums& sums, const StepContext& context, bool last);
   double latest_loss() const { return latest_loss_; }

@@ -83,8 +83,10 @@ TEST_F(BatchSourceTest, EveryDocumentTellsItsTask) {
       const std::string& name = batches.tasks().at(static_cast<std::size_t>(batch.document_tasks[d])).name;
       const auto first = batch.streams.begin() + batch.document_starts[d],
                  last = batch.streams.begin() + batch.document_starts[d + 1];
-      EXPECT_EQ(std::count(first, last, Modality::image) > 0, name.find("image") != std::string::npos) << name;
-      EXPECT_EQ(std::count(first, last, Modality::shape) > 0, name.find("shape") != std::string::npos) << name;
+      EXPECT_EQ(std::count(first, last, Modality::image) > 0, name.find("image") != std::string::npos)
+          << name;
+      EXPECT_EQ(std::count(first, last, Modality::shape) > 0, name.find("shape") != std::string::npos)
+          << name;
     }
   }
 }

@@ -57,8 +57,8 @@ class BatchSource {
   BatchSource(const BatchSource&) = delete;
   BatchSource& operator=(const BatchSource&) = delete;
 
-  // 0 <= micro_step < batches_per_step. document_tasks holds indices into tasks(). Throws Error(usage) when the
-  // repeat cap is reached.
+  // 0 <= micro_step < batches_per_step. document_tasks holds indices into tasks(). Throws Error(usage) when
+  // the repeat cap is reached.
   sequence::PackedSequence batch(std::int64_t step, std::int64_t micro_step) const;
 
   // What stands behind a document number: for tests, reports and error messages.

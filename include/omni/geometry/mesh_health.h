@@ -25,4 +25,8 @@ struct MeshHealth {
 // Vertices at bit-equal positions count as one, as glTF splits them for colours and normals.
 MeshHealth inspect(const Mesh& mesh);
 
+// Triangles that others run through. Contact alone (shared vertices and edges, coplanar overlap, touching) does not
+// count. Slower than inspect(): n log n, on all cores.
+std::int64_t count_self_intersections(const Mesh& mesh);
+
 }  // namespace omni::geometry

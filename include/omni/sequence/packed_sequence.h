@@ -37,8 +37,9 @@ struct PackedSequence {
 void append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
                      const SequenceLayout& layout);
 
-// Appends short documents of <pad> without loss until the text positions and the generated ones (image and shape) are
-// each a multiple of `multiple` in number. Matrix products are compiled per shape: few shapes, few compilations.
+// Appends short documents of <pad> without loss until the text positions and the generated ones (image and
+// shape) are each a multiple of `multiple` in number. Matrix products are compiled per shape: few shapes, few
+// compilations.
 void pad_streams(PackedSequence& sequence, std::int64_t multiple);
 
 }  // namespace omni::sequence
