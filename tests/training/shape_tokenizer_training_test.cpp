@@ -141,14 +141,20 @@ TEST_F(ShapeTokenizerTrainingSlow, VecsetLearnsSomethingOfUnionsOfPrimitives) {
 }
 
 // The figures that models/tiny/README.md states, less what a draw of 96 objects may miss them by.
-TEST(ShippedShapeTokenizerSlow, ReachesItsFigures) {
+TEST(ShippedShapeTokenizerSlow, ReachesItsFiguresOnHeldOutObjects) {
   const fs::path folder = fs::path(OMNI_SOURCE_DIR) / "models" / "tiny" / "shape_tokenizer";
   const auto tokenizer = tokenizers::load_shape_tokenizer(folder);
-  const data::ProceduralSource held_out({.seed = 1, .split = data::Split::new_instance});
-  const auto report = evaluate_shape_tokenizer(*tokenizer, held_out, 96, 5);
-  EXPECT_GE(report.iou, 0.90) << to_text(report);
-  EXPECT_GE(report.parts_coloured_right, 0.95) << to_text(report);
-  EXPECT_GT(report.codes_used, 0.1) << to_text(report);
+  double iou = 0, colour = 0;
+  for (const auto split : {data::Split::new_instance, data::Split::unseen_colour,
+                           data::Split::unseen_attribute, data::Split::unseen_count}) {
+    const data::ProceduralSource held_out({.seed = 1, .split = split});
+    const auto report = evaluate_shape_tokenizer(*tokenizer, held_out, 96, 5);
+    EXPECT_GE(report.iou, 0.84) << data::split_name(split) << ": " << to_text(report);
+    iou += report.iou / 4;
+    colour += report.parts_coloured_right / 4;
+  }
+  EXPECT_GE(iou, 0.90);
+  EXPECT_GE(colour, 0.92);
   EXPECT_LE(fs::file_size(folder / "weights.safetensors"), 3u << 20);
 }
 
