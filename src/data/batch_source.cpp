@@ -35,7 +35,8 @@ void check_options(const BatchOptions& options) {
           "what happens at the repeat cap is error or reweight");
   require(is_share(options.complete_caption_share) && is_share(options.any_control_share),
           "a share is outside 0 .. 1");
-  require(options.input_noise >= 0 && options.input_noise <= 0.5, "input_noise is outside 0 .. 0.5");
+  for (const double noise : {options.input_noise, options.control_noise})
+    require(noise >= 0 && noise <= 0.5, "a noise is outside 0 .. 0.5");
 }
 
 void check_sizes(const TokenDataset& dataset, const sequence::SequenceLayout& layout,
@@ -285,8 +286,9 @@ sequence::PackedSequence BatchSource::batch(std::int64_t step, std::int64_t micr
     sequence::append_document(packed, document, state_->vocabulary, state_->layout);
     packed.document_tasks.push_back(static_cast<std::int32_t>(state_->schedule->draw(first + i).task));
   }
-  if (state_->options.input_noise > 0)
-    add_input_noise(packed, state_->options.input_noise,
+  const InputNoise noise{state_->options.input_noise, state_->options.control_noise};
+  if (noise.codes > 0 || noise.controls > 0)
+    add_input_noise(packed, state_->vocabulary, noise,
                     CounterRng(hash_combine(state_->options.seed, hash_string("input noise")),
                                static_cast<std::uint64_t>(first)));
   return packed;

@@ -4,12 +4,24 @@
 #include <utility>
 
 namespace omni::data {
+namespace {
 
-void add_input_noise(sequence::PackedSequence& sequence, double share, CounterRng rng) {
+bool is_code(const sequence::Vocabulary& vocabulary, std::int32_t token) {
+  for (const std::string_view range :
+       {sequence::kRangeImage, sequence::kRangeGeometry, sequence::kRangeColour})
+    if (vocabulary.has(range) && vocabulary.range(range).contains(token)) return true;
+  return false;
+}
+
+}  // namespace
+
+void add_input_noise(sequence::PackedSequence& sequence, const sequence::Vocabulary& vocabulary,
+                     InputNoise noise, CounterRng rng) {
   std::map<std::pair<sequence::Modality, std::int32_t>, std::int32_t>
       seen;  // by slot, of the documents before
   for (std::int64_t d = 0; d < sequence.document_count(); ++d) {
-    const double chance = 2 * share * rng.uniform();
+    const double wrong_codes = 2 * noise.codes * rng.uniform(),
+                 wrong_controls = 2 * noise.controls * rng.uniform();
     const auto first = static_cast<std::size_t>(sequence.document_starts[d]),
                last = static_cast<std::size_t>(sequence.document_starts[d + 1]);
     for (std::size_t i = first + 1; i < last; ++i) {
@@ -18,6 +30,7 @@ void add_input_noise(sequence::PackedSequence& sequence, double share, CounterRn
       std::int32_t& token = sequence.tokens[i];
       const auto [before, is_first] = seen.try_emplace({modality, sequence.slots[i]}, token);
       const std::int32_t true_token = token;
+      const double chance = is_code(vocabulary, token) ? wrong_codes : wrong_controls;
       if (!is_first && rng.chance(chance)) token = before->second;
       before->second = true_token;
     }

@@ -2,13 +2,21 @@
 
 #include "omni/core/random.h"
 #include "omni/sequence/packed_sequence.h"
+#include "omni/sequence/vocabulary.h"
 
 namespace omni::data {
 
-// Shows the model wrong tokens where it will see its own in sampling: of every document, a share drawn from
-// 0 .. 2 * `share` of the image and shape tokens that carry loss is replaced, as input only, by the token
+// Mean shares, 0 .. 0.5.
+struct InputNoise {
+  double codes = 0;     // image, geometry and colour codes
+  double controls = 0;  // sizes, boxes and views
+};
+
+// Shows the model wrong tokens where it will see its own in sampling: of every document, shares drawn from 0
+// to twice the mean of the image and shape tokens that carry loss are replaced, as input only, by the token
 // that the document before has in the same slot. Without it a model of few objects learns to know them by
-// their first tokens (the extents of the box, say) and no longer looks at the prompt.
-void add_input_noise(sequence::PackedSequence& sequence, double share, CounterRng rng);
+// their first tokens (size and extents of the box) and no longer looks at the prompt.
+void add_input_noise(sequence::PackedSequence& sequence, const sequence::Vocabulary& vocabulary,
+                     InputNoise noise, CounterRng rng);
 
 }  // namespace omni::data

@@ -79,6 +79,7 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
   options.total_steps = config.minutes > 0 ? 0 : config.steps;
   options.complete_caption_share = config.complete_caption_share;
   options.input_noise = config.input_noise;
+  options.control_noise = config.control_noise;
   options.any_control_share = config.any_control_share;
   const tokenizers::TextTokenizer& text = *bundle.text_tokenizer;
   options.encode_text = [&text](std::string_view words) { return text.encode(words); };

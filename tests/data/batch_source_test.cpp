@@ -93,7 +93,7 @@ TEST_F(BatchSourceTest, EveryDocumentTellsItsTask) {
 
 TEST_F(BatchSourceTest, InputNoiseShowsOtherTokensAndKeepsWhatIsLearnt) {
   BatchOptions noisy = options();
-  noisy.input_noise = 0.2;
+  noisy.input_noise = noisy.control_noise = 0.2;
   const BatchSource clean = source(options(), tasks()), wrong = source(noisy, tasks());
   std::int64_t replaced = 0, candidates = 0;
   for (std::int64_t step = 0; step < 100; ++step) {
@@ -115,6 +115,12 @@ TEST_F(BatchSourceTest, InputNoiseShowsOtherTokensAndKeepsWhatIsLearnt) {
   const double share = static_cast<double>(replaced) / static_cast<double>(candidates);
   EXPECT_GT(share, 0.08);
   EXPECT_LT(share, 0.2);
+  noisy.input_noise = 0;  // controls alone
+  const auto expected = clean.batch(0, 0), got = source(noisy, tasks()).batch(0, 0);
+  EXPECT_NE(got.tokens, expected.tokens);
+  for (std::size_t i = 0; i < got.tokens.size(); ++i)
+    if (small_vocabulary().range(sequence::kRangeGeometry).contains(expected.tokens[i]))
+      EXPECT_EQ(got.tokens[i], expected.tokens[i]);
   noisy.input_noise = 0.6;
   EXPECT_THROW(source(noisy, tasks()), Error);
 }

@@ -30,7 +30,8 @@ struct BatchOptions {
   double complete_caption_share =
       0.5;  // of texts, those that name every parameter, where an object has both kinds
   double any_control_share = 0.1;  // of shapes' sizes and boxes and of images' views, those replaced by <any>
-  double input_noise = 0;  // mean share of the generated tokens that are shown wrong as input, 0 .. 0.5
+  double input_noise = 0;    // mean share of the generated codes that are shown wrong as input, 0 .. 0.5
+  double control_noise = 0;  // the same for sizes, boxes and views
   // Encodes the instructions of editing tasks; they cannot be drawn without it.
   std::function<std::vector<std::int32_t>(std::string_view)> encode_text;
 };
