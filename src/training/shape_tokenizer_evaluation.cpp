@@ -173,9 +173,11 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
 std::string to_text(const ShapeTokenizerReport& report) {
   const auto rounded = [](double value, double unit) { return std::round(value / unit) * unit; };
   return concat("objects: ", report.objects, "\nvolume IoU: ", rounded(report.iou, 1e-4),
-                " (worst tenth: ", rounded(report.iou_worst_tenth, 1e-4),
-                ")\nparts in the right colour: ", rounded(100 * report.parts_coloured_right, 0.01), " % of ",
-                report.parts, "\ncode perplexity: ", rounded(report.code_perplexity, 0.1),
+                " (worst tenth: ", rounded(report.iou_worst_tenth, 1e-4), ")\nparts in the right colour: ",
+                report.parts > 0
+                    ? concat(rounded(100 * report.parts_coloured_right, 0.01), " % of ", report.parts)
+                    : std::string("not known of this data"),
+                "\ncode perplexity: ", rounded(report.code_perplexity, 0.1),
                 ", codes used: ", rounded(100 * report.codes_used, 0.1),
                 " %\ncodes changed by a shift of 0.01: ", rounded(100 * report.changed_by_shift, 0.1),
                 " %, by 2 % flipped surface cells: ", rounded(100 * report.changed_by_noise, 0.1),

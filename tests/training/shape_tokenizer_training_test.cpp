@@ -137,7 +137,8 @@ TEST_F(ShapeTokenizerTrainingSlow, VecsetLearnsSomethingOfUnionsOfPrimitives) {
   config.vecset.surface_points = 256;
   config.steps = 400;
   config.continuous_share = 0.4;
-  EXPECT_GT(trained_iou(config), 0.4);
+  // About 0.4 after these few steps, by rounding alone a hundredth more or less; 0 before.
+  EXPECT_GT(trained_iou(config), 0.3);
 }
 
 // The figures that models/tiny/README.md states, less what a draw of 96 objects may miss them by.
