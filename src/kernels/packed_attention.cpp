@@ -346,7 +346,7 @@ Tensor cached_attention_reference(const Tensor& qkv, const RotaryAttention& o, K
 
 Tensor cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCache& cache,
                         std::span<const std::int32_t> sequence, std::span<const std::int32_t> position) {
-  const c10::NoGradGuard guard;
+  const c10::NoGradGuard no_gradient;
   const std::int64_t rows = qkv.size(0);
   ensure(static_cast<std::int64_t>(sequence.size()) == rows && sequence.size() == position.size(),
          "cached attention: one place per row");
@@ -356,6 +356,7 @@ Tensor cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCac
            "cached attention: row ", i, " lies outside the cache");
   if (!has_kernel(qkv, o.head_size) || !cache.keys.device().is_cpu())
     return cached_attention_reference(qkv, o, cache, sequence, position);
+  RECORD_FUNCTION("omni::cached_attention", std::vector<c10::IValue>());
   const Tensor own = qkv.contiguous();
   const Split parts = split(own, o);
   const Plan plan{o, {}};
