@@ -24,8 +24,8 @@ done
 
 # objects with an image, objects without; minutes of each stage; prompts, images and chains per held-out split
 case "$mode" in
-  short) viewed=8000  plain=14000 pretrain=9    continue=0.7 finetune=2.3   prompts=32 images=8 chains=4 ;;
-  full)  viewed=30000 plain=30000 pretrain=37   continue=2   finetune=10   prompts=32 images=8 chains=8 ;;
+  short) viewed=8000  plain=14000 pretrain=9    continue=0.7 finetune=2.3   prompts=32 images=32 chains=4 ;;
+  full)  viewed=30000 plain=30000 pretrain=37   continue=2   finetune=10   prompts=32 images=32 chains=8 ;;
   smoke) viewed=160   plain=160   pretrain=0.15 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 ;;
 esac
 
