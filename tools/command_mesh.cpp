@@ -59,9 +59,9 @@ void print_health(const Mesh& mesh, const geometry::MeshHealth& health, std::int
   print_row("self-intersecting triangles", std::to_string(self_intersections));
   print_row("closed", health.closed() ? "yes" : "no");
   print_row("manifold", health.manifold() ? "yes" : "no");
-  print_row("healthy", health.closed() && health.manifold() ? "yes" : "no");
+  print_row("healthy", health.healthy() ? "yes" : "no");
   // What slicers ask for: one unambiguous inside.
-  const bool printable = health.closed() && health.manifold() && health.volume > 0 && self_intersections == 0;
+  const bool printable = health.healthy() && health.volume > 0 && self_intersections == 0;
   print_row("printable", printable ? "yes" : "no");
 }
 
@@ -76,7 +76,7 @@ void check(const MeshArguments& arguments) {
     std::cerr << "omni: " << error.what() << '\n';
     throw CLI::RuntimeError(kUnreadableExit);
   }
-  if (!health.closed() || !health.manifold()) throw CLI::RuntimeError(kUnhealthyExit);
+  if (!health.healthy()) throw CLI::RuntimeError(kUnhealthyExit);
 }
 
 void convert(const MeshArguments& arguments) {

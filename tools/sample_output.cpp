@@ -121,8 +121,8 @@ std::vector<image::Image> SampleOutput::write(const generation::GeneratedSample&
     fail(ErrorKind::input, "extracting the mesh of sample ", sample.sample_number,
          ": the shape is empty. Try another seed or a lower temperature.");
   }
-  ensure(extracted.health.closed() && extracted.health.manifold(), "the mesh of sample ",
-         sample.sample_number, " is not closed and manifold");
+  ensure(extracted.health.healthy(), "the mesh of sample ", sample.sample_number,
+         " is not closed and manifold");
   std::vector<image::Image> pictures;
   if (!preview.empty()) pictures = generation::render_around(extracted.mesh, kPreviewPixels);
   if (!out.empty() && modality_of_output(out) == Modality::shape) {

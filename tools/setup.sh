@@ -78,8 +78,10 @@ build() {
   say "done: build/release/omni"
 }
 
+[ "${1:-}" != "--fuzzers" ] || PACKAGES="$PACKAGES clang-16 libclang-rt-16-dev"
+install_packages
+install_libtorch
 case "${1:-}" in
-  --no-build) install_packages; install_libtorch ;;
-  --fuzzers) PACKAGES="$PACKAGES clang-16 libclang-rt-16-dev"; install_packages; install_libtorch ;;
-  *) install_packages; install_libtorch; build "$@" ;;
+  --no-build | --fuzzers) ;;
+  *) build "$@" ;;
 esac

@@ -126,7 +126,8 @@ struct BatchSource::State {
   void mix(const std::vector<double>& weights);
   void size_batches(const std::vector<double>& shares);
   Example example(const TaskState& task, std::int64_t use) const;
-  sequence::Document document(std::int64_t number) const;
+  // `draw` is the schedule's for this number.
+  sequence::Document document(std::int64_t number, const MixtureSchedule::Draw& draw) const;
 };
 
 std::vector<std::int64_t> BatchSource::State::eligible_objects(const sequence::Task& task) const {
@@ -233,8 +234,8 @@ void BatchSource::State::mix(const std::vector<double>& weights) {
   }
 }
 
-sequence::Document BatchSource::State::document(std::int64_t number) const {
-  const MixtureSchedule::Draw draw = schedule->draw(number);
+sequence::Document BatchSource::State::document(std::int64_t number,
+                                                const MixtureSchedule::Draw& draw) const {
   const TaskState& task = tasks[draw.task];
   if (options.repeat_cap > 0 && options.on_repeat == "error" &&
       static_cast<double>(draw.use / task.examples()) >= std::ceil(options.repeat_cap)) {
@@ -281,10 +282,11 @@ sequence::PackedSequence BatchSource::batch(std::int64_t step, std::int64_t micr
       (step * state_->options.batches_per_step + micro_step) * state_->documents_per_batch;
   sequence::PackedSequence packed;
   for (std::int64_t i = 0; i < state_->documents_per_batch; ++i) {
-    const sequence::Document document = state_->document(first + i);
+    const MixtureSchedule::Draw draw = state_->schedule->draw(first + i);
+    const sequence::Document document = state_->document(first + i, draw);
     if (packed.length() + sequence::token_count(document) > state_->options.tokens_per_batch) continue;
     sequence::append_document(packed, document, state_->vocabulary, state_->layout);
-    packed.document_tasks.push_back(static_cast<std::int32_t>(state_->schedule->draw(first + i).task));
+    packed.document_tasks.push_back(static_cast<std::int32_t>(draw.task));
   }
   const InputNoise noise{state_->options.input_noise, state_->options.control_noise};
   if (noise.codes > 0 || noise.controls > 0)
@@ -301,7 +303,9 @@ BatchSource::Draw BatchSource::draw(std::int64_t document) const {
   return {draw.task, draw.use / task.examples(), example.object, example.before};
 }
 
-sequence::Document BatchSource::document(std::int64_t number) const { return state_->document(number); }
+sequence::Document BatchSource::document(std::int64_t number) const {
+  return state_->document(number, state_->schedule->draw(number));
+}
 const std::vector<BatchSource::TaskSummary>& BatchSource::tasks() const { return state_->summaries; }
 std::int64_t BatchSource::documents_per_batch() const { return state_->documents_per_batch; }
 double BatchSource::mean_tokens_per_batch() const { return state_->mean_tokens; }

@@ -1,22 +1,26 @@
 #include "input_noise.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
+#include <vector>
 
 namespace omni::data {
 namespace {
 
-bool is_code(const sequence::Vocabulary& vocabulary, std::int32_t token) {
-  for (const std::string_view range :
+std::vector<sequence::TokenRange> code_ranges(const sequence::Vocabulary& vocabulary) {
+  std::vector<sequence::TokenRange> ranges;
+  for (const std::string_view name :
        {sequence::kRangeImage, sequence::kRangeGeometry, sequence::kRangeColour})
-    if (vocabulary.has(range) && vocabulary.range(range).contains(token)) return true;
-  return false;
+    if (vocabulary.has(name)) ranges.push_back(vocabulary.range(name));
+  return ranges;
 }
 
 }  // namespace
 
 void add_input_noise(sequence::PackedSequence& sequence, const sequence::Vocabulary& vocabulary,
                      InputNoise noise, CounterRng rng) {
+  const std::vector<sequence::TokenRange> codes = code_ranges(vocabulary);
   std::map<std::pair<sequence::Modality, std::int32_t>, std::int32_t>
       seen;  // by slot, of the documents before
   for (std::int64_t d = 0; d < sequence.document_count(); ++d) {
@@ -30,7 +34,10 @@ void add_input_noise(sequence::PackedSequence& sequence, const sequence::Vocabul
       std::int32_t& token = sequence.tokens[i];
       const auto [before, is_first] = seen.try_emplace({modality, sequence.slots[i]}, token);
       const std::int32_t true_token = token;
-      const double chance = is_code(vocabulary, token) ? wrong_codes : wrong_controls;
+      const bool is_code = std::any_of(codes.begin(), codes.end(), [&](const sequence::TokenRange& range) {
+        return range.contains(token);
+      });
+      const double chance = is_code ? wrong_codes : wrong_controls;
       if (!is_first && rng.chance(chance)) token = before->second;
       before->second = true_token;
     }

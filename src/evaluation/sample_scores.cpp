@@ -35,7 +35,7 @@ ShapeScores score_shape(const tokenizers::DecodedShape& shape, const EvaluationO
   options.resolution = static_cast<int>(config.mesh_resolution);
   generation::ExtractedMesh extracted = generation::extract_mesh(shape, options);
   scores.mesh = std::move(extracted.mesh);
-  const bool whole = extracted.health.closed() && extracted.health.manifold();
+  const bool whole = extracted.health.healthy();
   scores.metrics["closed"] = whole ? 1 : 0;
   scores.metrics["empty"] = scores.mesh.triangles.empty() ? 1 : 0;
   if (!object.has_truth()) return scores;

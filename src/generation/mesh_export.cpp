@@ -29,7 +29,7 @@ void snap(geometry::Mesh& mesh, geometry::Vec3 shares) {
 void reduce(geometry::Mesh& mesh, std::size_t faces) {
   geometry::Mesh reduced = geometry::simplify(mesh, faces);
   const geometry::MeshHealth health = geometry::inspect(reduced);
-  if (health.closed() && health.manifold()) mesh = std::move(reduced);
+  if (health.healthy()) mesh = std::move(reduced);
 }
 
 }  // namespace

@@ -32,8 +32,7 @@ void BoxTree::split(std::uint32_t node, std::uint32_t begin, std::uint32_t end) 
     nodes_[node].count = end - begin;
     return;
   }
-  const Vec3 extent = centres.extent();
-  const std::size_t axis = extent.x >= extent.y && extent.x >= extent.z ? 0 : extent.y >= extent.z ? 1 : 2;
+  const std::size_t axis = centres.longest_axis();
   const std::uint32_t middle = begin + (end - begin) / 2;
   std::nth_element(
       order_.begin() + begin, order_.begin() + middle, order_.begin() + end,

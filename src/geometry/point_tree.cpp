@@ -19,8 +19,7 @@ void PointTree::build(std::size_t begin, std::size_t end) {
   if (end - begin <= kLeafPoints) return;
   Bounds bounds;
   for (std::size_t i = begin; i < end; ++i) bounds.include(entries_[i].position);
-  const Vec3 extent = bounds.extent();
-  const std::size_t axis = extent.x >= extent.y && extent.x >= extent.z ? 0 : extent.y >= extent.z ? 1 : 2;
+  const std::size_t axis = bounds.longest_axis();
   const std::size_t middle = begin + (end - begin) / 2;
   std::nth_element(entries_.begin() + begin, entries_.begin() + middle, entries_.begin() + end,
                    [axis](const Entry& a, const Entry& b) { return a.position[axis] < b.position[axis]; });

@@ -69,7 +69,7 @@ bool cross(const Corners& a, const Corners& b, const std::array<std::uint32_t, 3
 }  // namespace
 
 std::int64_t count_self_intersections(const Mesh& mesh) {
-  const Topology topology(mesh);
+  const auto names = welded_triangles(mesh, weld_positions(mesh.positions));
   const std::size_t count = mesh.triangles.size();
   std::vector<Bounds> boxes(count);
   for (std::size_t t = 0; t < count; ++t)
@@ -88,7 +88,7 @@ std::int64_t count_self_intersections(const Mesh& mesh) {
     for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t) {
       const Corners own = corners(t);
       crossing[t] = tree.any_overlap(boxes[t], [&](std::uint32_t other) {
-        return other != t && cross(own, corners(other), topology.triangles[t], topology.triangles[other]);
+        return other != t && cross(own, corners(other), names[t], names[other]);
       });
     }
   });

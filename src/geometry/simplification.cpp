@@ -76,7 +76,7 @@ Mesh simplify_with_seams(const Mesh& mesh, std::size_t target_triangles) {
 
 bool closed_and_manifold(const Mesh& mesh) {
   const MeshHealth health = inspect(mesh);
-  return health.closed() && health.manifold();
+  return health.healthy();
 }
 
 // The enclosed volume of each component, keyed by its representative vertex group.

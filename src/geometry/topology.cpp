@@ -6,20 +6,26 @@
 
 namespace omni::geometry {
 
-Topology::Topology(const Mesh& mesh) : weld(weld_positions(mesh.positions)) {
-  triangles.reserve(mesh.triangles.size());
-  half_edges.reserve(mesh.triangles.size() * 3);
+std::vector<std::array<std::uint32_t, 3>> welded_triangles(const Mesh& mesh, const Weld& weld) {
+  std::vector<std::array<std::uint32_t, 3>> triangles(mesh.triangles.size());
   for (std::size_t t = 0; t < mesh.triangles.size(); ++t) {
-    std::array<std::uint32_t, 3> triangle;
     for (int c = 0; c < 3; ++c) {
       const std::uint32_t vertex = mesh.triangles[t][c];
       if (vertex >= mesh.positions.size()) {
         fail(ErrorKind::input, "reading a mesh: triangle ", t, " names vertex ", vertex, " of ",
              mesh.positions.size(), ". The mesh is broken; export it again");
       }
-      triangle[c] = weld.group_of[vertex];
+      triangles[t][c] = weld.group_of[vertex];
     }
-    triangles.push_back(triangle);
+  }
+  return triangles;
+}
+
+Topology::Topology(const Mesh& mesh)
+    : weld(weld_positions(mesh.positions)), triangles(welded_triangles(mesh, weld)) {
+  half_edges.reserve(triangles.size() * 3);
+  for (std::size_t t = 0; t < triangles.size(); ++t) {
+    const std::array<std::uint32_t, 3>& triangle = triangles[t];
     if (repeats_vertex(triangle)) continue;
     for (std::uint32_t c = 0; c < 3; ++c) {
       const std::uint64_t from = triangle[c];

@@ -19,6 +19,9 @@ struct HalfEdge {
   bool reversed() const { return (key & 1) != 0; }
 };
 
+// The mesh's triangles by welded vertices. Throws Error(input) if one names a vertex that does not exist.
+std::vector<std::array<std::uint32_t, 3>> welded_triangles(const Mesh& mesh, const Weld& weld);
+
 // Triangles over welded vertices and their half-edges, sorted so that those of one edge follow each other.
 struct Topology {
   Weld weld;

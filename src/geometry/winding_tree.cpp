@@ -38,8 +38,7 @@ std::uint32_t WindingTree::build(std::uint32_t begin, std::uint32_t end) {
   if (end - begin <= kLeafTriangles) return index;
   Bounds bounds;
   for (std::uint32_t i = begin; i < end; ++i) bounds.include(centroid(triangles_[i]));
-  const Vec3 extent = bounds.extent();
-  const std::size_t axis = extent.x >= extent.y && extent.x >= extent.z ? 0 : extent.y >= extent.z ? 1 : 2;
+  const std::size_t axis = bounds.longest_axis();
   const std::uint32_t middle = begin + (end - begin) / 2;
   std::nth_element(triangles_.begin() + begin, triangles_.begin() + middle, triangles_.begin() + end,
                    [axis](const Triangle& a, const Triangle& b) {

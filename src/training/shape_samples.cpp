@@ -7,6 +7,7 @@
 
 #include "omni/core/error.h"
 #include "omni/tokenizers/shape_grid.h"
+#include "placed_field.h"
 
 namespace omni::training {
 
@@ -25,31 +26,8 @@ void shuffle(std::vector<std::int64_t>& values, CounterRng& rng) {
   for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);
 }
 
-// A field seen through a scaling of each axis.
-class StretchedField : public geometry::SolidField {
- public:
-  StretchedField(const geometry::SolidField& field, Vec3 scale) : field_(field), scale_(scale) {}
-  void occupancy(std::span<const Vec3> points, std::span<std::uint8_t> inside) const override {
-    field_.occupancy(original(points), inside);
-  }
-  void colour(std::span<const Vec3> points, std::span<Vec3> colours) const override {
-    field_.colour(original(points), colours);
-  }
-  Vec3 scale() const { return scale_; }
-
- private:
-  std::vector<Vec3> original(std::span<const Vec3> points) const {
-    std::vector<Vec3> out;
-    out.reserve(points.size());
-    for (const Vec3 p : points) out.push_back({p.x / scale_.x, p.y / scale_.y, p.z / scale_.z});
-    return out;
-  }
-  const geometry::SolidField& field_;
-  Vec3 scale_;
-};
-
 // The object as the tokenizer sees it through `field`, with visible surface points.
-tokenizers::ShapeSample stretched_sample(const data::ObjectRecord& record, const StretchedField& field,
+tokenizers::ShapeSample stretched_sample(const data::ObjectRecord& record, const PlacedField& field,
                                          tokenizers::ShapeInput input, CounterRng rng) {
   const int side = input.grid_resolution;
   input.grid_resolution = 0;
@@ -130,8 +108,8 @@ PreparedShape prepare_shape(const data::ObjectRecord& record, const ShapeSampleR
   CounterRng point_rng(rng.next_u64(), 1);
   const bool stretched = recipe.stretch > 0 && point_rng.chance(0.5);
   const auto factor = [&] { return static_cast<float>(1.0 - recipe.stretch * point_rng.uniform()); };
-  const StretchedField stretched_field(*record.field,
-                                       stretched ? Vec3{factor(), factor(), factor()} : Vec3{1, 1, 1});
+  const PlacedField stretched_field(*record.field,
+                                    stretched ? Vec3{factor(), factor(), factor()} : Vec3{1, 1, 1}, Vec3{});
   const auto sample = stretched ? stretched_sample(record, stretched_field, input, rng)
                                 : data::make_shape_sample(record, input, rng);
   for (const float share : sample.grid.occupancy) shape.occupancy.push_back(to_byte(share));

@@ -11,6 +11,7 @@
 #include "omni/data/palette.h"
 #include "omni/tokenizers/shape_sample.h"
 #include "omni/training/shape_tokenizer_training.h"
+#include "placed_field.h"
 
 namespace omni::training {
 
@@ -22,26 +23,6 @@ constexpr int kIouResolution = 64;
 constexpr int kColourPoints = 1024;
 constexpr float kShift = 0.01f;  // in units of the frame
 constexpr double kFlippedShare = 0.02;
-
-class ShiftedField : public geometry::SolidField {
- public:
-  ShiftedField(const geometry::SolidField& field, Vec3 offset) : field_(field), offset_(offset) {}
-  void occupancy(std::span<const Vec3> points, std::span<std::uint8_t> inside) const override {
-    field_.occupancy(moved(points), inside);
-  }
-  void colour(std::span<const Vec3> points, std::span<Vec3> colours) const override {
-    field_.colour(moved(points), colours);
-  }
-
- private:
-  std::vector<Vec3> moved(std::span<const Vec3> points) const {
-    std::vector<Vec3> out(points.begin(), points.end());
-    for (Vec3& point : out) point += -offset_;
-    return out;
-  }
-  const geometry::SolidField& field_;
-  Vec3 offset_;
-};
 
 // Parts are told apart by their colours, which differ within an object.
 struct PartScore {
@@ -144,7 +125,7 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
       right += score.right;
     }
     if (input.grid_resolution == 0) continue;
-    const ShiftedField shifted(*record.field, Vec3{kShift, kShift, kShift});
+    const PlacedField shifted(*record.field, Vec3{1, 1, 1}, Vec3{kShift, kShift, kShift});
     const auto moved = tokenizers::make_shape_sample(record.mesh, shifted, input, rng);
     report.changed_by_shift +=
         share_changed(codes[0].geometry, tokenizer.encode(std::span(&moved, 1))[0].geometry);

@@ -3,7 +3,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <set>
@@ -13,6 +12,7 @@
 #include "omni/core/files.h"
 #include "omni/data/procedural_world.h"
 #include "omni/geometry/mesh_files.h"
+#include "temporary_directory.h"
 
 namespace omni::data {
 namespace {
@@ -21,13 +21,6 @@ namespace fs = std::filesystem;
 
 class DataSet : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("omni_data_set_" + std::to_string(::getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   // Made once: the tests below damage copies of it.
   fs::path small_set() {
     const fs::path path = folder_ / "set";
@@ -50,7 +43,7 @@ class DataSet : public testing::Test {
   }
   std::string slurp(const fs::path& path) { return read_file_text(path); }
 
-  fs::path folder_;
+  const test::TemporaryDirectory folder_;
 };
 
 TEST_F(DataSet, GivesBackWhatWasWritten) {
@@ -150,7 +143,7 @@ TEST_F(DataSet, RefusesRequestsBeforeItWrites) {
   EXPECT_THROW(synthesise_data_set(folder_ / "x", {.counts = {{Split::new_instance, 1 << 30}}}), Error);
   EXPECT_THROW(synthesise_data_set(folder_ / "x", {.counts = {{Split::train, 1}}, .renders = 5}), Error);
   EXPECT_THROW(synthesise_data_set(folder_ / "x", {}), Error);
-  EXPECT_TRUE(fs::is_empty(folder_));
+  EXPECT_TRUE(fs::is_empty(folder_.path()));
 }
 
 TEST(ObjectEntry, TruncationsAndByteFlipsNeverCrash) {

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 
@@ -9,6 +8,7 @@
 #include "omni/data/data_set.h"
 #include "omni/data/procedural_world.h"
 #include "omni/geometry/mesh_files.h"
+#include "temporary_directory.h"
 
 namespace omni::data {
 namespace {
@@ -18,8 +18,6 @@ namespace fs = std::filesystem;
 class Import : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("omni_import_" + std::to_string(::getpid()));
-    fs::remove_all(folder_);
     fs::create_directories(folder_ / "meshes" / "chairs");
     const ProceduralSource source({.seed = 1, .count = 3});
     chair_ = source.load(0).mesh;
@@ -31,7 +29,6 @@ class Import : public testing::Test {
                           std::string_view("v nan 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"));
     write_file_atomically(folder_ / "meshes" / "empty.obj", std::string_view("v 0 0 0\n"));
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   ImportReport run(const std::string& csv, ImportOptions options = {}) {
     write_file_atomically(folder_ / "captions.csv", csv);
@@ -41,7 +38,7 @@ class Import : public testing::Test {
     return import_data_set(folder_ / "out", options);
   }
 
-  fs::path folder_;
+  const test::TemporaryDirectory folder_;
   geometry::Mesh chair_;
 };
 
@@ -107,7 +104,7 @@ TEST_F(Import, LeavesNothingWhereNoMeshCanBeRead) {
   EXPECT_THROW(run("path,caption\nbroken.glb,x\n"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "out"));
   EXPECT_THROW(run("path,caption\n"), Error);
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);  // meshes and captions.csv
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 2);  // meshes and captions.csv
 }
 
 }  // namespace

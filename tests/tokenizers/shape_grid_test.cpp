@@ -2,10 +2,10 @@
 
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "temporary_directory.h"
 
 namespace omni::tokenizers {
 namespace {
@@ -137,7 +137,8 @@ TEST(GridTokenizer, FieldInterpolatesTheLogits) {
 }
 
 TEST(GridTokenizer, SavedFolderGivesTheSameCodes) {
-  const fs::path folder = fs::temp_directory_path() / ("omni_grid_" + std::to_string(getpid()));
+  const test::TemporaryDirectory temporary;
+  const fs::path folder = temporary / "grid";
   const auto sample = sample_of(Figure({0.8f, 0.1f, 0.1f}, {0.1f, 0.2f, 0.8f}));
   for (const char* kind : {"fsq", "vq"}) {
     GridShapeConfig config = small_config();
@@ -157,7 +158,6 @@ TEST(GridTokenizer, SavedFolderGivesTheSameCodes) {
   write_file_atomically(folder / "config.yaml", std::string_view("layout: grid\ngrid:\n  resolutoin: 32\n"));
   EXPECT_THROW(load_shape_tokenizer(folder), Error);
   EXPECT_THROW(load_shape_tokenizer(folder / "none"), Error);
-  fs::remove_all(folder);
 }
 
 TEST(GridTokenizer, BadInputIsRefused) {

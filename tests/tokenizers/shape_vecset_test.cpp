@@ -2,11 +2,11 @@
 
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 
 #include "omni/core/error.h"
+#include "temporary_directory.h"
 
 namespace omni::tokenizers {
 namespace {
@@ -80,12 +80,6 @@ TEST(VecsetReference, LargerCaseMatches) {
 
 class VecsetFile : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("omni_vecset_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   // The tiny reference weights with tensors renamed or dropped (empty new name).
   fs::path rewrite(const std::string& from, const std::string& to) {
     const SafetensorsFile file(reference_ / "shape_tokenizer.safetensors");
@@ -99,7 +93,7 @@ class VecsetFile : public ::testing::Test {
   }
 
   const fs::path reference_ = fs::path(OMNI_TEST_FIXTURES) / "tiny/cube3d/tokenizer";
-  fs::path folder_;
+  const test::TemporaryDirectory folder_;
 };
 
 TEST_F(VecsetFile, EmbedderIsFoundUnderItsThreeNames) {

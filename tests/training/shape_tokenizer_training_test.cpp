@@ -1,7 +1,6 @@
 #include "omni/training/shape_tokenizer_training.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 
@@ -9,6 +8,7 @@
 #include "omni/core/files.h"
 #include "omni/data/procedural_world.h"
 #include "random_unions.h"
+#include "temporary_directory.h"
 
 namespace omni::training {
 namespace {
@@ -18,12 +18,6 @@ using testing_support::RandomUnions;
 
 class ShapeTokenizerTraining : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("omni_shape_training_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   static ShapeTokenizerTrainingConfig tiny(const std::string& layout) {
     ShapeTokenizerTrainingConfig config;
     config.layout = layout;
@@ -61,7 +55,7 @@ class ShapeTokenizerTraining : public ::testing::Test {
     return read_file_bytes(folder / "weights.safetensors");
   }
 
-  fs::path folder_;
+  const test::TemporaryDirectory folder_;
   const RandomUnions train_{1, 8}, held_out_{2, 4};
 };
 

@@ -20,13 +20,14 @@ struct MeshHealth {
   bool manifold() const {
     return non_manifold_edges == 0 && misoriented_edges == 0 && non_manifold_vertices == 0;
   }
+  bool healthy() const { return closed() && manifold(); }
 };
 
 // Vertices at bit-equal positions count as one, as glTF splits them for colours and normals.
 MeshHealth inspect(const Mesh& mesh);
 
-// Triangles that others run through. Contact alone (shared vertices and edges, coplanar overlap, touching) does not
-// count. Slower than inspect(): n log n, on all cores.
+// Triangles that others run through. Contact alone (shared vertices and edges, coplanar overlap, touching)
+// does not count. Slower than inspect(): n log n, on all cores.
 std::int64_t count_self_intersections(const Mesh& mesh);
 
 }  // namespace omni::geometry

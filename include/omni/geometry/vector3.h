@@ -63,6 +63,10 @@ struct Bounds {
   bool empty() const { return low.x > high.x; }
   Vec3 extent() const { return high - low; }
   Vec3 center() const { return (low + high) * 0.5f; }
+  std::size_t longest_axis() const {
+    const Vec3 e = extent();
+    return e.x >= e.y && e.x >= e.z ? 0 : e.y >= e.z ? 1 : 2;
+  }
 };
 
 }  // namespace omni::geometry

@@ -36,9 +36,9 @@ struct StageConfig {
   double mixture_temperature = 1;
   double repeat_cap = 0;  // epochs per task at most; 0: no cap
   double complete_caption_share =
-      0.5;  // of texts, those that name every parameter, where an object has both kinds
-  double input_noise = 0;          // mean share of generated codes that are shown wrong as input
-  double control_noise = 0;        // the same for sizes, boxes and views
+      0.5;                   // of texts, those that name every parameter, where an object has both kinds
+  double input_noise = 0;    // mean share of generated codes that are shown wrong as input
+  double control_noise = 0;  // the same for sizes, boxes and views
   double any_control_share = 0.1;  // of sizes, boxes and views, those replaced by <any>
 
   std::int64_t tokens_per_step = 8192;
