@@ -84,7 +84,7 @@ TEST_F(TokenizeTest, ShardsHoldWhatTheTokenizersSay) {
     const geometry::Renderer renderer(record.mesh);
     std::set<std::pair<int, int>> views;
     for (const TokenObject::View& view : object.views) {
-      EXPECT_TRUE(view.azimuth % 3 == 0 && (view.elevation == 3 || view.elevation == 4));
+      EXPECT_TRUE(view.azimuth % 6 == 3 && view.elevation == 4);
       EXPECT_TRUE(views.emplace(view.azimuth, view.elevation).second);
       renders.push_back(renderer.render({.azimuth_degrees = geometry::azimuth_of_bin(view.azimuth),
                                          .elevation_degrees = geometry::elevation_of_bin(view.elevation)},
@@ -171,7 +171,7 @@ TEST_F(TokenizeTest, RejectsImpossibleOptions) {
   };
   refused({}, [](TokenizeOptions&) {});
   refused(set(), [](TokenizeOptions& o) { o.count = kCount + 1; });
-  refused(set(), [](TokenizeOptions& o) { o.views_per_object = 17; });
+  refused(set(), [](TokenizeOptions& o) { o.views_per_object = 5; });
   refused(set(), [](TokenizeOptions& o) { o.views_per_object = 0; });
   refused(set(), [](TokenizeOptions& o) { o.objects_per_shard = 0; });
   refused(set(), [](TokenizeOptions& o) { o.azimuth_bins = {24}; });

@@ -69,14 +69,14 @@ TEST(Renderer, PutsRightToTheRightAndUpAbove) {
         ++count;
       }
   ASSERT_GT(count, 0);
-  // Projection of (0.8, 0.4, 0) through a pinhole 3.6 away.
-  const double pixels_per_unit = 32 / std::tan(19 * std::numbers::pi / 180) / 3.6;
+  // Projection of (0.8, 0.4, 0) through a pinhole.
+  const double pixels_per_unit = 32 / std::tan(19 * std::numbers::pi / 180) / Camera{}.distance;
   EXPECT_NEAR(x_sum / count, 32 + 0.8 * pixels_per_unit, 0.7);
   EXPECT_NEAR(y_sum / count, 32 - 0.4 * pixels_per_unit, 0.7);
 }
 
 TEST(Renderer, SphereSilhouetteHasTheRadiusOfThePinholeCamera) {
-  const float radius = 0.7f, distance = 3.6f;
+  const float radius = 0.7f, distance = Camera{}.distance;
   const Renderer renderer(sphere_mesh(radius, 64));
   for (const auto& [azimuth, elevation] : {std::pair{0.0f, 0.0f}, std::pair{37.0f, 45.0f}}) {
     const image::Image image = renderer.render({.azimuth_degrees = azimuth, .elevation_degrees = elevation},

@@ -24,10 +24,10 @@ struct TokenizeOptions {
   std::uint64_t seed = 1;             // draws views and surface points
   std::int64_t count = 0;             // the first so many objects; 0: all
   std::int64_t views_per_object = 1;  // distinct ones of the canonical set; needs an image tokenizer
-  // The canonical set: every pair of these bins (geometry/camera.h). Eight sides, slightly and clearly from
-  // above.
-  std::vector<int> azimuth_bins = {0, 3, 6, 9, 12, 15, 18, 21};
-  std::vector<int> elevation_bins = {3, 4};
+  // The canonical set: every pair of these bins (geometry/camera.h). Four three-quarter views from 30 degrees
+  // above: each shows two sides and the top, so one picture tells all three extents.
+  std::vector<int> azimuth_bins = {3, 9, 15, 21};
+  std::vector<int> elevation_bins = {4};
   std::int64_t objects_per_shard = 4096;
   std::int64_t batch = 32;  // objects that are encoded together
   std::string source_name;  // for reports

@@ -9,7 +9,7 @@ namespace omni::geometry {
 struct Camera {
   float azimuth_degrees = 0;
   float elevation_degrees = 0;
-  float distance = 3.6f;  // from the origin, in units of the normalised frame
+  float distance = 4.6f;  // from the origin, in units of the normalised frame: all but the widest cubes fit
   float vertical_fov_degrees = 38.0f;
 
   Vec3 position() const;
