@@ -14,12 +14,12 @@ esac
 
 tools/setup.sh --no-build
 cmake --preset release -DOMNI_BENCHMARKS=ON >/dev/null
-cmake --build --preset release --target benchmark_train_step
+cmake --build --preset release --target benchmark_train_step benchmark_geometry
 python=.deps/peers/bin/python
-if ! "$python" -c 'import torch' 2>/dev/null; then
+if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree' 2>/dev/null; then
   echo "bench: making the Python environment .deps/peers"
   python3 -m venv .deps/peers
-  "$python" -m pip install --quiet "torch==2.11.0" numpy
+  "$python" -m pip install --quiet "torch==2.11.0" numpy trimesh scikit-image scipy rtree
 fi
 
 results=$(mktemp)
@@ -38,11 +38,28 @@ train_step() {
     'BEGIN {printf "decoding 64 sequences: %d steps/s, PyTorch %d (%.1f times)\n", ours, eager, ours / eager}'
   rm -f "$ours" "$peer" "$compiled"
 }
-train_step | tee "$results"
-
-if [ "$save" = 1 ]; then
+geometry() {
+  local work ours peer
+  work=$(mktemp -d) ours=$(mktemp) peer=$(mktemp)
+  build/release/benchmarks/geometry "$work" | tee "$ours"
+  "$python" benchmarks/peers/geometry.py "$work" | tee "$peer"
+  local piece
+  for piece in extraction sampling distance; do
+    awk -v piece="$piece" -v ours="$(awk -v p="$piece:" '$1 == p {print $2}' "$ours")" \
+      -v peer="$(awk -v p="$piece:" '$1 == p {print $2}' "$peer")" \
+      'BEGIN {printf "%s: %.1f ms, Python %.1f ms (%.1f times)\n", piece, ours, peer, peer / ours}'
+  done
+  rm -rf "$work" "$ours" "$peer"
+}
+# save NAME FILE
+save() {
+  local machine
   machine=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 | tr -cs 'A-Za-z0-9' '_' | sed 's/_*$//')
   mkdir -p benchmarks/results
-  { echo "$(nproc) cores of $machine"; cat "$results"; } > "benchmarks/results/train_step_$machine.txt"
-  echo "bench: saved benchmarks/results/train_step_$machine.txt"
-fi
+  { echo "$(nproc) cores of $machine"; cat "$2"; } > "benchmarks/results/$1_$machine.txt"
+  echo "bench: saved benchmarks/results/$1_$machine.txt"
+}
+for benchmark in train_step geometry; do
+  "$benchmark" | tee "$results"
+  [ "$save" = 0 ] || save "$benchmark" "$results"
+done

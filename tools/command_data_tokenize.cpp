@@ -117,9 +117,8 @@ void add_data_tokenize_command(CLI::App& data) {
   command->add_option("--views", options.views_per_object, "images per object, of different canonical views")
       ->capture_default_str();
   command->add_option("--azimuths", arguments->azimuths,
-                      "degrees of the canonical views (default: every 45; 0 is the front)");
-  command->add_option("--elevations", arguments->elevations,
-                      "degrees of the canonical views (default: 15 and 30)");
+                      "degrees of the canonical views (default: 45, 135, 225 and 315; 0 is the front)");
+  command->add_option("--elevations", arguments->elevations, "degrees of the canonical views (default: 30)");
   command->add_option("--text-tokenizer", arguments->text_tokenizer, "a tokenizer.json");
   command->add_option("--image-tokenizer", arguments->image_tokenizer, "a tokenizer's folder");
   command->add_option("--shape-tokenizer", arguments->shape_tokenizer, "a tokenizer's folder");

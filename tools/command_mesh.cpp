@@ -28,7 +28,7 @@ struct MeshArguments {
   double floater_share = 0;
   int views = 8;
   int size = 256;
-  float elevation = 20;
+  float azimuth = 0, elevation = 20;
   bool grey = false;
   std::size_t points = 8192;
   int grid = 64;
@@ -103,8 +103,9 @@ void render(const MeshArguments& arguments) {
   std::vector<image::Image> views(arguments.views);
   parallel_for(arguments.views, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const geometry::Camera camera{.azimuth_degrees = 360.0f * float(i) / float(arguments.views),
-                                    .elevation_degrees = arguments.elevation};
+      const geometry::Camera camera{
+          .azimuth_degrees = arguments.azimuth + 360.0f * float(i) / float(arguments.views),
+          .elevation_degrees = arguments.elevation};
       views[i] = renderer.render(
           camera, {.width = arguments.size, .height = arguments.size, .use_vertex_colours = !arguments.grey});
     }
@@ -119,13 +120,13 @@ void compare(const MeshArguments& arguments) {
       geometry::compare_surfaces(candidate, target, arguments.points, CounterRng(arguments.seed));
   geometry::normalise(candidate);
   geometry::normalise(target);
-  const double iou =
-      geometry::volume_iou(geometry::MeshField(candidate), geometry::MeshField(target), arguments.grid);
+  const geometry::MeshField candidate_field(candidate), target_field(target);
   print_row("CD-L1", fixed(surfaces.chamfer_l1, 5));
   print_row("F-score at 1 %", fixed(surfaces.f_score_1, 4));
   print_row("F-score at 2 %", fixed(surfaces.f_score_2, 4));
   print_row("normal consistency", fixed(surfaces.normal_consistency, 4));
-  print_row("volume IoU", fixed(iou, 4));
+  print_row("volume IoU", fixed(geometry::volume_iou(candidate_field, target_field, arguments.grid), 4));
+  print_row("surface IoU", fixed(geometry::surface_iou(candidate_field, target_field, arguments.grid), 4));
 }
 
 CLI::App* add(CLI::App& parent, const char* name, const char* description,
@@ -167,6 +168,8 @@ void add_mesh_command(CLI::App& app) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command->add_option("--size", a->size, "pixels a side")->check(CLI::Range(16, 2048))->capture_default_str();
+  command->add_option("--azimuth", a->azimuth, "of the first view: degrees from the front (+Z) towards +X")
+      ->capture_default_str();
   command->add_option("--elevation", a->elevation, "degrees above the ground")->capture_default_str();
   command->add_flag("--grey", a->grey, "grey material instead of the mesh's colours");
 

@@ -200,7 +200,10 @@ void add_tokenizer_command(CLI::App& app) {
 
   add_eval(*tokenizer);
   add_import(*tokenizer);
-  add_tokenizer_shape_commands(*tokenizer, *train);
+  add_tokenizer_codes_commands(*tokenizer);
+  add_tokenizer_cube3d_commands(*tokenizer);
+  add_tokenizer_train_shape_command(*train);
+  add_tokenizer_eval_shape_command(*tokenizer->get_subcommand("eval"));
 }
 
 }  // namespace omni::tools

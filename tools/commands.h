@@ -12,8 +12,12 @@ void add_data_command(CLI::App& app);
 void add_data_preview_command(CLI::App& data);
 void add_data_tokenize_command(CLI::App& data);
 void add_tokenizer_command(CLI::App& app);
-void add_tokenizer_shape_commands(CLI::App& tokenizer, CLI::App& train);  // called by add_tokenizer_command
-void add_train_commands(CLI::App& app);                                   // pretrain, continue, finetune
+// The rest of `tokenizer`, called by add_tokenizer_command.
+void add_tokenizer_train_shape_command(CLI::App& train);
+void add_tokenizer_eval_shape_command(CLI::App& eval);
+void add_tokenizer_codes_commands(CLI::App& tokenizer);
+void add_tokenizer_cube3d_commands(CLI::App& tokenizer);  // after `import`
+void add_train_commands(CLI::App& app);                   // pretrain, continue, finetune
 void add_sample_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 

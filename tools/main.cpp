@@ -3,8 +3,11 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "commands.h"
+#include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
@@ -20,6 +23,30 @@ void wait_with_little_spinning(char** arguments) {
   ::setenv("GOMP_SPINCOUNT", "30000", 1);
   ::execv("/proc/self/exe", arguments);
   // Without /proc the program goes on as it is.
+}
+
+// CLI11 says of an unknown command only that a known one is missing.
+void check_command_words(const CLI::App& app, int argument_count, char** arguments) {
+  const CLI::App* level = &app;
+  for (int i = 1; i < argument_count && level->get_require_subcommand_min() > 0; ++i) {
+    const std::string word = arguments[i];
+    if (word.starts_with('-')) return;
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* command : level->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(command->get_name());
+      if (names.back() == word) next = command;
+    }
+    if (next == nullptr) {
+      const std::string nearest = omni::nearest_word(word, names);
+      std::string known;
+      for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+      omni::fail(omni::ErrorKind::usage, "no command '", word, "'",
+                 nearest.empty() ? "" : ". Did you mean '" + nearest + "'?", nearest.empty() ? ". " : " ",
+                 "Commands here: ", known);
+    }
+    level = next;
+  }
 }
 
 }  // namespace
@@ -44,6 +71,7 @@ int main(int argument_count, char** arguments) {
 
   omni::install_interrupt_handler();
   try {
+    check_command_words(app, argument_count, arguments);
     app.parse(argument_count, arguments);
     return 0;
   } catch (const CLI::RuntimeError& error) {

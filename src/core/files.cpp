@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -183,6 +184,20 @@ void AtomicDirectory::commit() {
   committed_ = true;
   if (!old.empty()) fs::remove_all(old, error);
   sync_folder(path_.parent_path());
+}
+
+std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator at(folder, error);
+  for (const std::filesystem::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
+    std::error_code dangling;  // a link that leads nowhere is no file
+    if (at->is_regular_file(dangling)) files.push_back(at->path());
+  }
+  if (error)
+    fail(ErrorKind::io, "cannot read the folder ", folder, ": ", error.message(), ". Check the path");
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 void prepare_output_directory(const fs::path& path) {

@@ -25,13 +25,8 @@ std::uint64_t bundle_fingerprint(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
     fail(ErrorKind::io, "opening the bundle ", folder, ": there is no such folder. Check the path.");
   }
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file()) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
   std::uint64_t hash = 0;
-  for (const fs::path& file : files) {
+  for (const fs::path& file : files_below(folder)) {
     const std::vector<std::byte> bytes = read_file_bytes(file, std::uint64_t{1} << 40);
     hash = hash_combine(hash, hash_string(fs::relative(file, folder).generic_string()));
     hash = hash_combine(hash, hash_string({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));

@@ -1,7 +1,9 @@
 #include "omni/geometry/mesh_files.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <string_view>
 
 #include "mesh_formats.h"
 #include "omni/core/error.h"
@@ -123,6 +125,12 @@ Mesh read_mesh(const fs::path& path) {
   if (extension == ".ply" || starts_with("ply\n") || starts_with("ply\r")) return read_ply(bytes, name);
   if (extension == ".stl") return read_stl(bytes, name);
   return read_with_assimp(bytes, name, extension);
+}
+
+bool is_mesh_file(const fs::path& path) {
+  static constexpr std::array<std::string_view, 10> kEndings = {".glb", ".gltf", ".obj", ".ply", ".stl",
+                                                                ".off", ".dae",  ".fbx", ".3ds", ".3mf"};
+  return std::find(kEndings.begin(), kEndings.end(), lower_extension(path)) != kEndings.end();
 }
 
 void write_mesh(const fs::path& path, const Mesh& mesh) {

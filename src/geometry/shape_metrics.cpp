@@ -1,5 +1,8 @@
 #include "omni/geometry/shape_metrics.h"
 
+#include <cmath>
+#include <vector>
+
 #include "omni/core/error.h"
 #include "omni/geometry/surface_points.h"
 #include "point_tree.h"
@@ -29,6 +32,24 @@ Directed measure(const SurfacePoints& from, const SurfacePoints& to, double diag
           result.mean_abs_cosine / count};
 }
 
+// The points near a mesh's surface, as a solid.
+class SurfaceBand : public SolidField {
+ public:
+  SurfaceBand(const MeshField& mesh, float half_width) : mesh_(mesh), half_width_(half_width) {}
+  void occupancy(std::span<const Vec3> points, std::span<std::uint8_t> inside) const override {
+    std::vector<float> distances(points.size());
+    mesh_.distance(points, distances);
+    for (std::size_t i = 0; i < distances.size(); ++i) inside[i] = distances[i] <= half_width_;
+  }
+  void colour(std::span<const Vec3> points, std::span<Vec3> colours) const override {
+    mesh_.colour(points, colours);
+  }
+
+ private:
+  const MeshField& mesh_;
+  float half_width_;
+};
+
 double harmonic_mean(double a, double b) { return a + b > 0 ? 2 * a * b / (a + b) : 0; }
 
 }  // namespace
@@ -50,6 +71,11 @@ SurfaceComparison compare_surfaces(const Mesh& candidate, const Mesh& target, st
   result.f_score_2 = harmonic_mean(precision.within_2, recall.within_2);
   result.normal_consistency = (precision.mean_abs_cosine + recall.mean_abs_cosine) / 2;
   return result;
+}
+
+double surface_iou(const MeshField& a, const MeshField& b, int resolution, float half_extent) {
+  const float half_diagonal = half_extent / static_cast<float>(resolution) * std::sqrt(3.0f);
+  return volume_iou(SurfaceBand(a, half_diagonal), SurfaceBand(b, half_diagonal), resolution, half_extent);
 }
 
 }  // namespace omni::geometry

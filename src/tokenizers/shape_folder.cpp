@@ -1,5 +1,7 @@
 #include "shape_folder.h"
 
+#include <algorithm>
+
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 
@@ -24,6 +26,24 @@ void save_shape_folder(const std::filesystem::path& folder, const std::string& l
   write_safetensors(directory.staging_path() / "weights.safetensors", views,
                     {{"format", "omni.shape." + layout}});
   directory.commit();
+}
+
+void for_equal_lengths(std::span<const ShapeCodes> codes, std::size_t batch,
+                       const std::function<void(std::span<const ShapeCodes>)>& decode) {
+  for (std::size_t begin = 0; begin < codes.size();) {
+    std::size_t end = begin + 1;
+    while (end < codes.size() && end - begin < batch &&
+           codes[end].geometry.size() == codes[begin].geometry.size())
+      ++end;
+    decode(codes.subspan(begin, end - begin));
+    begin = end;
+  }
+}
+
+std::int64_t offered_length(const ShapeCodes& codes, const ShapeTokenizer& tokenizer) {
+  const std::vector<std::int64_t> lengths = tokenizer.offered_lengths();
+  const auto own = static_cast<std::int64_t>(codes.geometry.size());
+  return std::find(lengths.begin(), lengths.end(), own) != lengths.end() ? own : lengths.back();
 }
 
 at::Tensor code_tensor(std::span<const ShapeCodes> codes, std::vector<std::int32_t> ShapeCodes::*member,

@@ -109,18 +109,19 @@ ShapeInput GridShapeTokenizer::required_input() const {
   input.grid_samples_per_axis = static_cast<int>(network_->config().samples_per_axis);
   return input;
 }
-std::int64_t GridShapeTokenizer::geometry_code_count() const {
-  const auto side = network_->code_side();
-  return side * side * side;
+std::int64_t GridShapeTokenizer::geometry_code_count() const { return network_->codes().code_count(); }
+std::int64_t GridShapeTokenizer::geometry_vocabulary() const {
+  return network_->codes().quantiser().vocabulary();
 }
-std::int64_t GridShapeTokenizer::geometry_vocabulary() const { return network_->quantiser().vocabulary(); }
-std::vector<std::int64_t> GridShapeTokenizer::offered_lengths() const { return {geometry_code_count()}; }
+std::vector<std::int64_t> GridShapeTokenizer::offered_lengths() const { return network_->codes().lengths(); }
 std::int64_t GridShapeTokenizer::colour_code_count() const { return network_->config().colour.slots; }
 std::int64_t GridShapeTokenizer::colour_vocabulary() const {
   return network_->has_colour() ? network_->palette().vocabulary() : 0;
 }
-std::int64_t GridShapeTokenizer::geometry_grid_side() const { return network_->code_side(); }
-Tensor GridShapeTokenizer::geometry_codebook() const { return network_->quantiser().codebook(); }
+std::int64_t GridShapeTokenizer::geometry_grid_side() const {
+  return network_->codes().level_count() == 1 ? network_->code_side() : 0;
+}
+Tensor GridShapeTokenizer::geometry_codebook() const { return network_->codes().quantiser().codebook(); }
 Tensor GridShapeTokenizer::colour_codebook() const {
   return network_->has_colour() ? network_->palette().codebook() : Tensor();
 }
@@ -131,12 +132,14 @@ std::vector<ShapeCodes> GridShapeTokenizer::encode(std::span<const ShapeSample> 
   for (std::size_t begin = 0; begin < samples.size(); begin += kBatch) {
     const auto part = samples.subspan(begin, std::min<std::size_t>(kBatch, samples.size() - begin));
     const Tensor occupancy = occupancy_tensor(part, network_->config().resolution);
-    const Tensor geometry = network_->quantiser().nearest(network_->encode(occupancy));
+    const GridCodes& levels = network_->codes();
+    const Tensor geometry = levels.indices(network_->encode(occupancy));
     Tensor colour;
     if (network_->has_colour()) {
       const auto surface = surface_colours(part);
       const auto features =
-          network_->decode(network_->quantiser().lookup(geometry).to(slot_dtype())).features;
+          network_->decode(levels.values(geometry).to(slot_dtype()), network_->all_levels(geometry.size(0)))
+              .features;
       const Tensor weights = sample_grid(network_->slot_logits(features), surface.points).softmax(-1);
       colour = network_->palette().nearest(slot_colours(weights, surface.colours, surface.present));
     }
@@ -151,31 +154,33 @@ std::vector<std::unique_ptr<DecodedShape>> GridShapeTokenizer::decode(
     std::span<const ShapeCodes> codes) const {
   c10::NoGradGuard no_grad;
   std::vector<std::unique_ptr<DecodedShape>> shapes;
-  const auto side = network_->code_side();
-  for (std::size_t begin = 0; begin < codes.size(); begin += kBatch) {
-    const auto part = codes.subspan(begin, std::min<std::size_t>(kBatch, codes.size() - begin));
-    const Tensor geometry =
-        code_tensor(part, &ShapeCodes::geometry, geometry_code_count(), geometry_vocabulary(), "geometry");
-    const auto batch = geometry.size(0);
-    const auto decoded =
-        network_->decode(network_->quantiser().lookup(geometry.view({batch, side, side, side})));
-    // Shapes whose colour codes are absent keep the plain colour.
-    const bool coloured =
-        network_->has_colour() &&
-        std::any_of(part.begin(), part.end(), [](const ShapeCodes& c) { return !c.colour.empty(); });
-    const Tensor slots = coloured ? network_->slot_logits(decoded.features) : Tensor();
-    for (std::int64_t i = 0; i < batch; ++i) {
-      Tensor palette;
-      const auto& shape = part[static_cast<std::size_t>(i)];
-      if (!shape.colour.empty() && network_->has_colour())
-        palette =
-            network_->palette().lookup(code_tensor(std::span(&shape, 1), &ShapeCodes::colour,
-                                                   colour_code_count(), colour_vocabulary(), "colour"))[0];
-      shapes.push_back(make_grid_shape(decoded.logits[i][0], palette.defined() ? slots[i] : Tensor(), palette,
-                                       kHalfExtent));
-    }
-  }
+  for_equal_lengths(codes, kBatch, [&](std::span<const ShapeCodes> part) { decode_batch(part, shapes); });
   return shapes;
+}
+
+void GridShapeTokenizer::decode_batch(std::span<const ShapeCodes> codes,
+                                      std::vector<std::unique_ptr<DecodedShape>>& shapes) const {
+  const GridCodes& levels = network_->codes();
+  const std::int64_t length = offered_length(codes[0], *this);
+  const Tensor geometry =
+      code_tensor(codes, &ShapeCodes::geometry, length, geometry_vocabulary(), "geometry");
+  const auto batch = geometry.size(0);
+  const auto decoded =
+      network_->decode(levels.values(geometry), at::full({batch}, levels.levels_of(length), at::kLong));
+  // Shapes whose colour codes are absent keep the plain colour.
+  const bool coloured =
+      network_->has_colour() &&
+      std::any_of(codes.begin(), codes.end(), [](const ShapeCodes& c) { return !c.colour.empty(); });
+  const Tensor slots = coloured ? network_->slot_logits(decoded.features) : Tensor();
+  for (std::int64_t i = 0; i < batch; ++i) {
+    Tensor palette;
+    const auto& shape = codes[static_cast<std::size_t>(i)];
+    if (!shape.colour.empty() && network_->has_colour())
+      palette = network_->palette().lookup(code_tensor(
+          std::span(&shape, 1), &ShapeCodes::colour, colour_code_count(), colour_vocabulary(), "colour"))[0];
+    shapes.push_back(
+        make_grid_shape(decoded.logits[i][0], palette.defined() ? slots[i] : Tensor(), palette, kHalfExtent));
+  }
 }
 
 void GridShapeTokenizer::save(const std::filesystem::path& folder) const {

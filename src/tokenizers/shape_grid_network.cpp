@@ -8,7 +8,6 @@ using at::Tensor;
 namespace {
 
 constexpr double kNormEpsilon = 1e-6;
-constexpr std::int64_t kCodeCells = 8;  // cells a side that one code stands for
 
 // [B, z, y, x, C] <-> [B, C, z, y, x] without moving memory: a channels-last convolution.
 Tensor channels_second(const Tensor& x) { return x.permute({0, 4, 1, 2, 3}); }
@@ -48,18 +47,19 @@ void validate(const GridShapeConfig& config) {
   const auto expect = [](bool holds, const auto&... parts) {
     if (!holds) fail(ErrorKind::usage, "shape tokenizer: ", parts...);
   };
-  expect(config.resolution % kCodeCells == 0, "resolution ", config.resolution,
-         " is not a multiple of 8. Use 32 or 64");
-  expect(config.output_resolution % (config.resolution / 4) == 0, "output_resolution ",
-         config.output_resolution, " is not a multiple of resolution / 4. Use ", config.resolution, " or ",
+  const std::size_t stages = config.encoder_channels.size();
+  expect(config.encoder_kernels.size() == stages && stages >= 2 && stages <= 4,
+         "encoder_kernels and encoder_channels need one value for each of two to four stride-2 stages");
+  const std::int64_t cells = std::int64_t{1} << stages, side = config.resolution / cells;
+  expect(config.resolution % cells == 0, "resolution ", config.resolution, " is not a multiple of ", cells,
+         ", which ", stages, " stages make one code of. Use 32 or 64");
+  expect(config.output_resolution % (2 * side) == 0, "output_resolution ", config.output_resolution,
+         " is not a multiple of ", 2 * side, ", twice the codes a side. Use ", config.resolution, " or ",
          2 * config.resolution);
-  expect(config.encoder_kernels.size() == 3 && config.encoder_channels.size() == 3,
-         "encoder_kernels and encoder_channels need three values each, one per stride-2 stage");
   for (const auto kernel : config.encoder_kernels)
     expect(kernel % 2 == 0, "encoder_kernels holds ", kernel, ". Use 2 or 4");
   expect(config.decoder_channels.size() == 2 && config.decoder_blocks.size() == 2,
          "decoder_channels and decoder_blocks need two values each");
-  expect(!config.adaptive_length, "adaptive_length is not available yet. Set adaptive_length: false");
 }
 
 ResidualConvolution::ResidualConvolution(const nn::ParameterScope& scope, std::int64_t channels)
@@ -77,7 +77,7 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, std::uint64_t 
   const nn::ParameterScope root(store_);
   const auto encoder = root.sub("encoder");
   std::int64_t channels = 1;
-  for (std::size_t i = 0; i < 3; ++i) {
+  for (std::size_t i = 0; i < config.encoder_channels.size(); ++i) {
     const auto kernel = config.encoder_kernels[i];
     stages_.emplace_back(encoder.sub("stages").sub(static_cast<std::int64_t>(i)), 3, channels,
                          config.encoder_channels[i], kernel, 2, (kernel - 2) / 2);
@@ -92,12 +92,15 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, std::uint64_t 
   code_norm_ = nn::LayerNorm(channels, kNormEpsilon);
   const auto dims = nn::dimensions_of(config.quantiser);
   code_in_ = nn::Linear(root.sub("bottleneck").sub("in"), channels, dims);
-  quantiser_ = nn::make_quantiser(root.sub("bottleneck"), config.quantiser);
+  codes_ = std::make_unique<GridCodes>(root.sub("bottleneck"), config.quantiser, code_side(),
+                                       config.adaptive_length);
 
   const auto decoder = root.sub("decoder");
   const auto coarse = config.decoder_channels[0], fine = config.decoder_channels[1], side = code_side();
   code_out_ = nn::Linear(decoder.sub("in"), dims, coarse);
   positions_ = decoder.add("positions", {side, side, side, coarse}, nn::Init::normal(0.02));
+  if (codes_->level_count() > 1)
+    lengths_ = decoder.add("lengths", {codes_->level_count(), coarse}, nn::Init::normal(0.02));
   for (std::int64_t i = 0; i < config.decoder_blocks[0]; ++i)
     coarse_.emplace_back(decoder.sub("coarse").sub(i), coarse);
   expand_ = nn::Linear(decoder.sub("expand"), coarse, 8 * fine);
@@ -128,11 +131,17 @@ Tensor GridShapeNetwork::encode(const Tensor& occupancy) const {
   for (const auto& stage : stages_) h = at::gelu(stage(h));
   h = channels_last(h);
   for (const auto& mixer : mixers_) h = h + mixer.down(at::gelu(mixer.up(mixer.norm(h))));
-  return quantiser_->prepare(code_in_(code_norm_(h)));
+  return codes_->prepare(code_in_(code_norm_(h)));
 }
 
-GridShapeNetwork::Decoded GridShapeNetwork::decode(const Tensor& code_values) const {
+Tensor GridShapeNetwork::all_levels(std::int64_t batch) const {
+  return at::full({batch}, codes_->level_count(), at::kLong);
+}
+
+GridShapeNetwork::Decoded GridShapeNetwork::decode(const Tensor& code_values, const Tensor& levels) const {
   Tensor h = code_out_(code_values) + positions_.to(code_values.scalar_type());
+  if (lengths_.defined())
+    h = h + at::embedding(lengths_, levels - 1).view({-1, 1, 1, 1, h.size(-1)}).to(h.scalar_type());
   for (const auto& block : coarse_) h = block(h);
   const Tensor context = h;
   h = unfold_cells(expand_(h), 2);

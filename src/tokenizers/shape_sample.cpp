@@ -1,6 +1,7 @@
 #include "omni/tokenizers/shape_sample.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace omni::tokenizers {
 namespace {
@@ -76,19 +77,24 @@ void colour_surface_cells(const geometry::SolidField& field, geometry::VoxelGrid
           static_cast<std::uint8_t>(std::clamp(colours[k][channel], 0.0f, 1.0f) * 255 + 0.5f);
 }
 
-geometry::SurfacePoints sample_visible_surface(const geometry::Mesh& mesh, const geometry::SolidField& field,
-                                               std::size_t count, CounterRng& rng) {
+using Draw = std::function<geometry::SurfacePoints(std::size_t count)>;
+
+// Appends `count` of the points that `draw` gives and that are not buried in the solid; none where it gives
+// none.
+void append_visible(const Draw& draw, const geometry::SolidField& field, std::size_t count,
+                    geometry::SurfacePoints& kept) {
   constexpr float kOffset = 0.01f;  // above the error of a tessellation
   constexpr int kRounds = 16;
-  geometry::SurfacePoints kept;
-  for (int round = 0; round < kRounds && kept.positions.size() < count; ++round) {
-    const geometry::SurfacePoints drawn = geometry::sample_surface(mesh, count, rng);
+  const std::size_t wanted = kept.positions.size() + count;
+  for (int round = 0; round < kRounds && kept.positions.size() < wanted; ++round) {
+    const geometry::SurfacePoints drawn = draw(count);
+    if (drawn.positions.empty()) return;
     std::vector<Vec3> outside;
-    for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < drawn.positions.size(); ++i)
       outside.push_back(drawn.positions[i] + drawn.normals[i] * kOffset);
-    std::vector<std::uint8_t> buried(count);
+    std::vector<std::uint8_t> buried(outside.size());
     field.occupancy(outside, buried);
-    for (std::size_t i = 0; i < count && kept.positions.size() < count; ++i) {
+    for (std::size_t i = 0; i < drawn.positions.size() && kept.positions.size() < wanted; ++i) {
       // The last round takes what it gets, so that the count holds whatever the mesh is.
       if (buried[i] && round + 1 < kRounds) continue;
       kept.positions.push_back(drawn.positions[i]);
@@ -96,7 +102,41 @@ geometry::SurfacePoints sample_visible_surface(const geometry::Mesh& mesh, const
       kept.colours.push_back(drawn.colours[i]);
     }
   }
-  return kept;
+}
+
+void append(const geometry::SurfacePoints& points, geometry::SurfacePoints& all) {
+  all.positions.insert(all.positions.end(), points.positions.begin(), points.positions.end());
+  all.normals.insert(all.normals.end(), points.normals.begin(), points.normals.end());
+  all.colours.insert(all.colours.end(), points.colours.begin(), points.colours.end());
+}
+
+void shuffle(geometry::SurfacePoints& points, CounterRng& rng) {
+  for (std::size_t i = points.positions.size(); i > 1; --i) {
+    const std::size_t j = rng.below(i);
+    std::swap(points.positions[i - 1], points.positions[j]);
+    std::swap(points.normals[i - 1], points.normals[j]);
+    std::swap(points.colours[i - 1], points.colours[j]);
+  }
+}
+
+geometry::SurfacePoints surface_points(const geometry::Mesh& mesh, const geometry::SolidField& field,
+                                       const ShapeInput& input, CounterRng& rng, MeshSurface surface) {
+  const auto count = static_cast<std::size_t>(input.surface_points);
+  const auto sharp = static_cast<std::size_t>(static_cast<double>(count) * input.sharp_edge_share);
+  const Draw on_edges = [&](std::size_t n) { return geometry::sample_sharp_edges(mesh, n, rng); };
+  const Draw on_faces = [&](std::size_t n) { return geometry::sample_surface(mesh, n, rng); };
+  geometry::SurfacePoints points;
+  const auto add = [&](const Draw& draw, std::size_t n) {
+    if (n == 0) return;
+    if (surface == MeshSurface::partly_buried)
+      append_visible(draw, field, n, points);
+    else
+      append(draw(n), points);
+  };
+  add(on_edges, sharp);
+  add(on_faces, count - points.positions.size());
+  if (sharp > 0) shuffle(points, rng);  // so that any part of them holds both kinds
+  return points;
 }
 
 }  // namespace
@@ -108,11 +148,7 @@ ShapeSample make_shape_sample(const geometry::Mesh& mesh, const geometry::SolidF
     sample.grid = occupancy_grid(field, input);
     colour_surface_cells(field, sample.grid);
   }
-  if (input.surface_points > 0) {
-    const auto count = static_cast<std::size_t>(input.surface_points);
-    sample.surface = surface == MeshSurface::partly_buried ? sample_visible_surface(mesh, field, count, rng)
-                                                           : geometry::sample_surface(mesh, count, rng);
-  }
+  if (input.surface_points > 0) sample.surface = surface_points(mesh, field, input, rng, surface);
   return sample;
 }
 

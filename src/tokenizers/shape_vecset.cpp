@@ -13,6 +13,7 @@ using at::Tensor;
 namespace {
 
 constexpr std::int64_t kQueryChunk = 8192;  // bounds the activations of one field evaluation
+constexpr std::size_t kBatch = 32;          // shapes a pass, to bound memory
 
 class VecsetShape : public DecodedShape {
  public:
@@ -73,11 +74,12 @@ VecsetShapeTokenizer::~VecsetShapeTokenizer() = default;
 ShapeInput VecsetShapeTokenizer::required_input() const {
   return {.grid_resolution = 0,
           .grid_half_extent = 1.0f,
-          .surface_points = static_cast<int>(network_->config().surface_points)};
+          .surface_points = static_cast<int>(network_->config().surface_points),
+          .sharp_edge_share = network_->config().sharp_edge_share};
 }
 std::int64_t VecsetShapeTokenizer::geometry_code_count() const { return network_->config().latents; }
-std::int64_t VecsetShapeTokenizer::geometry_vocabulary() const { return network_->config().codebook_size; }
-std::vector<std::int64_t> VecsetShapeTokenizer::offered_lengths() const { return {geometry_code_count()}; }
+std::int64_t VecsetShapeTokenizer::geometry_vocabulary() const { return network_->quantiser().vocabulary(); }
+std::vector<std::int64_t> VecsetShapeTokenizer::offered_lengths() const { return network_->lengths(); }
 Tensor VecsetShapeTokenizer::geometry_codebook() const {
   c10::NoGradGuard no_grad;
   return network_->quantiser().codebook();
@@ -98,15 +100,16 @@ std::vector<ShapeCodes> VecsetShapeTokenizer::encode(std::span<const ShapeSample
 
 std::vector<std::unique_ptr<DecodedShape>> VecsetShapeTokenizer::decode(
     std::span<const ShapeCodes> codes) const {
-  if (codes.empty()) return {};
   c10::NoGradGuard no_grad;
-  const Tensor indices =
-      code_tensor(codes, &ShapeCodes::geometry, geometry_code_count(), geometry_vocabulary(), "geometry");
-  const Tensor latents = network_->decode(network_->quantiser().lookup(indices));
   std::vector<std::unique_ptr<DecodedShape>> shapes;
-  for (std::int64_t i = 0; i < latents.size(0); ++i)
-    shapes.push_back(
-        std::make_unique<VecsetShape>(network_, network_->field_keys_values(latents.narrow(0, i, 1))));
+  for_equal_lengths(codes, kBatch, [&](std::span<const ShapeCodes> part) {
+    const Tensor indices = code_tensor(part, &ShapeCodes::geometry, offered_length(part[0], *this),
+                                       geometry_vocabulary(), "geometry");
+    const Tensor latents = network_->decode(network_->quantiser().lookup(indices));
+    for (std::int64_t i = 0; i < latents.size(0); ++i)
+      shapes.push_back(
+          std::make_unique<VecsetShape>(network_, network_->field_keys_values(latents.narrow(0, i, 1))));
+  });
   return shapes;
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -13,6 +14,7 @@ namespace {
 constexpr double kLayerNormEpsilon = 1e-6;
 constexpr double kHeadNormEpsilon = 1e-5;
 constexpr std::int64_t kNormalChannels = 3;
+constexpr std::int64_t kLargestRatio = 32;  // of the full length to the shortest prefix
 
 }  // namespace
 
@@ -26,9 +28,9 @@ void describe(ConfigVisitor& visitor, VecsetShapeConfig& config) {
   visitor.integers("encoder_cross_attention_layers", config.encoder_cross_attention_layers,
                    {.minimum = 0, .maximum = 255});
   visitor.integer("decoder_layers", config.decoder_layers, {.minimum = 0, .maximum = 256});
-  visitor.integer("codebook_size", config.codebook_size, {.minimum = 2, .maximum = 1 << 20});
-  visitor.integer("codebook_dim", config.codebook_dim, {.minimum = 1, .maximum = 1024});
+  visitor.section("quantiser", [&](ConfigVisitor& s) { nn::describe(s, config.quantiser); });
   visitor.integer("surface_points", config.surface_points, {.minimum = 16, .maximum = 1 << 20});
+  visitor.number("sharp_edge_share", config.sharp_edge_share, {.minimum = 0, .maximum = 1});
   visitor.flag("adaptive_length", config.adaptive_length);
 }
 
@@ -36,9 +38,6 @@ void validate(const VecsetShapeConfig& config) {
   if (config.width % config.heads != 0)
     fail(ErrorKind::usage, "shape tokenizer: width ", config.width, " is not a multiple of heads ",
          config.heads, ". Change one of them");
-  if (config.adaptive_length)
-    fail(ErrorKind::usage,
-         "shape tokenizer: adaptive_length is not available yet. Set adaptive_length: false");
   for (const auto layer : config.encoder_cross_attention_layers)
     if (layer >= config.encoder_layers)
       fail(ErrorKind::usage, "shape tokenizer: encoder_cross_attention_layers names layer ", layer, " of ",
@@ -71,21 +70,22 @@ VecsetBlock::KeysValues VecsetBlock::keys_values(const Tensor& data) const {
   return {split_heads(c_k_(normed)), split_heads(c_v_(normed))};
 }
 
-Tensor VecsetBlock::finish(const Tensor& h, const Tensor& q, const KeysValues& kv) const {
-  const Tensor mixed = at::scaled_dot_product_attention(q, kv.keys, kv.values);
+Tensor VecsetBlock::finish(const Tensor& h, const Tensor& q, const KeysValues& kv, bool causal) const {
+  const Tensor mixed = at::scaled_dot_product_attention(q, kv.keys, kv.values, {}, 0.0, causal);
   const Tensor attended = h + c_proj_(mixed.transpose(1, 2).reshape(h.sizes()));
   return attended + down_(at::gelu(up_(norm_(attended))));
 }
 
 Tensor VecsetBlock::attend(const Tensor& h, const KeysValues& kv) const {
-  return finish(h, split_heads(c_q_(norm_(h))), kv);
+  return finish(h, split_heads(c_q_(norm_(h))), kv, false);
 }
 
-Tensor VecsetBlock::operator()(const Tensor& h, const Tensor& data) const {
+Tensor VecsetBlock::operator()(const Tensor& h, const Tensor& data, bool causal) const {
   if (cross_) return attend(h, keys_values(data));
   const Tensor normed = norm_(h);
   const auto qk = c_qk_(normed).chunk(2, -1);
-  return finish(h, q_norm_(split_heads(qk[0])), {k_norm_(split_heads(qk[1])), split_heads(c_v_(normed))});
+  return finish(h, q_norm_(split_heads(qk[0])), {k_norm_(split_heads(qk[1])), split_heads(c_v_(normed))},
+                causal);
 }
 
 VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, std::uint64_t seed)
@@ -106,19 +106,24 @@ VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, std::uin
   encoder_norm_ = nn::LayerNorm(encoder.sub("ln_f"), E, kLayerNormEpsilon);
 
   const auto bottleneck = root.sub("bottleneck").sub("block");
-  nn::QuantiserConfig quantiser;
-  quantiser.kind = "spherical";
-  quantiser.codebook_size = config.codebook_size;
-  quantiser.codebook_dim = config.codebook_dim;
-  quantiser_ = nn::make_quantiser(bottleneck, quantiser);
-  code_in_ = nn::Linear(bottleneck.sub("c_in"), E, config.codebook_dim);
-  code_out_ = nn::Linear(bottleneck.sub("c_out"), config.codebook_dim, E);
-  // Present in the public layout, used by nothing.
-  bottleneck.sub("c_x").add("weight", {config.codebook_dim, E}, nn::Init::zeros(), false);
-  bottleneck.sub("c_x").add("bias", {config.codebook_dim}, nn::Init::zeros(), false);
+  const std::int64_t dims = nn::dimensions_of(config.quantiser);
+  quantiser_ = nn::make_quantiser(bottleneck, config.quantiser);
+  code_in_ = nn::Linear(bottleneck.sub("c_in"), E, dims);
+  code_out_ = nn::Linear(bottleneck.sub("c_out"), dims, E);
+  if (config.quantiser.kind == "spherical") {  // present in the public layout, used by nothing
+    bottleneck.sub("c_x").add("weight", {dims, E}, nn::Init::zeros(), false);
+    bottleneck.sub("c_x").add("bias", {dims}, nn::Init::zeros(), false);
+  }
 
   const auto decoder = root.sub("decoder");
   positions_ = decoder.add("positional_encodings", {config.latents, E}, nn::Init::normal(0.1));
+  lengths_ = {config.latents};
+  for (std::int64_t n = config.latents / 2;
+       config.adaptive_length && n >= std::max<std::int64_t>(1, config.latents / kLargestRatio); n /= 2)
+    lengths_.insert(lengths_.begin(), n);
+  if (config.adaptive_length)
+    length_rows_ =
+        decoder.add("lengths", {static_cast<std::int64_t>(lengths_.size()), E}, nn::Init::normal(0.1));
   for (std::int64_t i = 0; i < config.decoder_layers; ++i)
     decoder_blocks_.emplace_back(decoder.sub("blocks").sub(i), E, config.heads, false);
 
@@ -135,7 +140,7 @@ VecsetShapeNetwork::Encoded VecsetShapeNetwork::encode(const Tensor& surface) co
       at::cat({embedder_(surface.narrow(-1, 0, 3)), surface.narrow(-1, 3, kNormalChannels)}, -1);
   const Tensor data = feat_out_(at::silu(feat_in_(features)));
   Tensor h = query_.unsqueeze(0).expand({surface.size(0), query_.size(0), query_.size(1)});
-  for (const auto& block : encoder_blocks_) h = block(h, data);
+  for (const auto& block : encoder_blocks_) h = block(h, data, config_.adaptive_length);
   h = encoder_norm_(h);
   if (!config_.class_token) return {h, {}};
   return {h.narrow(1, 1, config_.latents), h.select(1, 0)};
@@ -146,7 +151,11 @@ Tensor VecsetShapeNetwork::prepared(const Tensor& latents) const {
 }
 
 Tensor VecsetShapeNetwork::decode(const Tensor& code_values) const {
-  Tensor h = code_out_(code_values) + positions_;
+  const std::int64_t length = code_values.size(1);
+  const auto offered = std::find(lengths_.begin(), lengths_.end(), length);
+  ensure(offered != lengths_.end(), "decoding ", length, " codes, which no length is");
+  Tensor h = code_out_(code_values) + positions_.narrow(0, 0, length);
+  if (length_rows_.defined()) h = h + length_rows_[offered - lengths_.begin()];
   for (const auto& block : decoder_blocks_) h = block(h, h);
   return h;
 }

@@ -41,19 +41,19 @@ class GridTraining : public ShapeLayoutTraining {
   ShapeLosses forward(const ShapeBatch& batch, bool quantise, CounterRng& rng) override {
     ShapeLosses losses;
     const Tensor z = network_.encode(batch.occupancy.to(dtype_));
-    Tensor values = z;
+    const Tensor levels = draw_levels(z.size(0), rng);
+    Tensor values = network_.codes().continuous(z, levels);
     losses.total = at::zeros({});
     if (quantise) {
-      const auto coded = network_.quantiser().quantise(z);
+      coded_ = network_.codes().quantise(z, levels);
       const std::vector<std::int64_t> flat = {z.size(0), -1, z.size(4)};
-      values = mix_code_values(z.view(flat), coded.values.view(flat), config_.bypass_share,
+      values = mix_code_values(values.view(flat), coded_.values.view(flat), config_.bypass_share,
                                config_.code_noise, rng)
                    .view(z.sizes());
-      losses.total = losses.total + coded.loss;
-      losses.indices = coded.indices.flatten(1);
-      geometry_ = {z.detach(), coded.indices};
+      losses.total = losses.total + coded_.loss;
+      losses.indices = coded_.indices;
     }
-    const auto decoded = network_.decode(values.to(dtype_));
+    const auto decoded = network_.decode(values.to(dtype_), levels);
     const Tensor at_points = tokenizers::sample_grid(decoded.logits, batch.points).squeeze(-1);
     const Tensor field = at::binary_cross_entropy_with_logits(at_points, batch.inside);
     const Tensor cells = at::binary_cross_entropy_with_logits(downsampled(decoded.logits), batch.occupancy);
@@ -69,24 +69,35 @@ class GridTraining : public ShapeLayoutTraining {
 
   void start_quantisers(const std::vector<ShapeBatch>& batches, CounterRng& rng) override {
     c10::NoGradGuard no_grad;
-    std::vector<Tensor> codes, colours;
+    std::vector<Tensor> vectors, colours;
     for (const auto& batch : batches) {
       const Tensor z = network_.encode(batch.occupancy.to(dtype_));
-      codes.push_back(z.reshape({-1, z.size(4)}));
-      if (network_.has_colour())
-        colours.push_back(
-            pooled(batch, network_.slot_logits(network_.decode(z.to(dtype_)).features)).reshape({-1, 3}));
+      vectors.push_back(z);
+      if (!network_.has_colour()) continue;
+      const auto features = network_.decode(z.to(dtype_), network_.all_levels(z.size(0))).features;
+      colours.push_back(pooled(batch, network_.slot_logits(features)).reshape({-1, 3}));
     }
-    network_.quantiser().start(at::cat(codes), rng);
+    network_.codes().start(at::cat(vectors), rng);
     if (network_.has_colour()) network_.palette().start(at::cat(colours), rng);
   }
 
   void learn_codebooks(CounterRng& rng) override {
-    network_.quantiser().learn(geometry_.first, geometry_.second, rng);
+    network_.codes().learn(coded_, rng);
+    coded_ = {};
     if (network_.has_colour()) network_.palette().learn(colours_.first, colours_.second, rng);
   }
 
  private:
+  // How many levels count, for each sample: all of them for half, else one of the shorter prefixes.
+  Tensor draw_levels(std::int64_t batch, CounterRng& rng) const {
+    Tensor levels = network_.all_levels(batch);
+    const auto count = static_cast<std::uint64_t>(network_.codes().level_count());
+    if (count == 1) return levels;
+    for (std::int64_t i = 0; i < batch; ++i)
+      if (rng.chance(0.5)) levels[i] = static_cast<std::int64_t>(1 + rng.below(count - 1));
+    return levels;
+  }
+
   // Logits finer than the input are compared with it by their mean.
   Tensor downsampled(const Tensor& logits) const {
     const auto factor = logits.size(2) / config_.grid.resolution;
@@ -127,7 +138,8 @@ class GridTraining : public ShapeLayoutTraining {
   tokenizers::GridShapeTokenizer tokenizer_;
   tokenizers::GridShapeNetwork& network_;
   at::ScalarType dtype_;
-  std::pair<Tensor, Tensor> geometry_, colours_;  // vectors and codes of the last quantised step
+  tokenizers::GridCodes::Coded coded_;  // of this quantised step
+  std::pair<Tensor, Tensor> colours_;   // vectors and codes of that step
 };
 
 }  // namespace

@@ -98,6 +98,8 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
     fail(ErrorKind::input, "evaluating a shape tokenizer: the data set is empty. Give another");
   ShapeTokenizerReport report;
   report.objects = std::min(objects, held_out.size());
+  for (const std::int64_t length : tokenizer.offered_lengths())
+    if (length < tokenizer.geometry_code_count()) report.iou_by_length.emplace_back(length, 0.0);
   std::vector<double> ious;
   std::map<std::int32_t, std::int64_t> counts;
   std::int64_t right = 0;
@@ -118,6 +120,11 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
     const auto decoded = tokenizer.decode(codes);
     report.decode_ms += milliseconds(begin);
     ious.push_back(geometry::volume_iou(*record.field, *decoded[0], kIouResolution));
+    for (auto& [length, iou] : report.iou_by_length) {
+      tokenizers::ShapeCodes prefix = codes[0];
+      prefix.geometry.resize(static_cast<std::size_t>(length));
+      iou += geometry::volume_iou(*record.field, *tokenizer.decode(std::span(&prefix, 1))[0], kIouResolution);
+    }
     for (const auto code : codes[0].geometry) ++counts[code];
     if (decoded[0]->has_colour()) {
       const auto score = score_parts(record, *decoded[0], rng);
@@ -134,6 +141,7 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
         share_changed(codes[0].geometry, tokenizer.encode(std::span(&noisy, 1))[0].geometry);
   }
   const auto n = static_cast<double>(report.objects);
+  for (auto& [length, iou] : report.iou_by_length) iou /= n;
   std::sort(ious.begin(), ious.end());
   report.iou = std::accumulate(ious.begin(), ious.end(), 0.0) / n;
   const auto tenth = std::max<std::size_t>(1, ious.size() / 10);
@@ -153,8 +161,12 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
 
 std::string to_text(const ShapeTokenizerReport& report) {
   const auto rounded = [](double value, double unit) { return std::round(value / unit) * unit; };
+  std::string by_length;
+  for (const auto& [length, iou] : report.iou_by_length)
+    by_length += concat("volume IoU with ", length, " codes: ", rounded(iou, 1e-4), '\n');
   return concat("objects: ", report.objects, "\nvolume IoU: ", rounded(report.iou, 1e-4),
-                " (worst tenth: ", rounded(report.iou_worst_tenth, 1e-4), ")\nparts in the right colour: ",
+                " (worst tenth: ", rounded(report.iou_worst_tenth, 1e-4), ")\n", by_length,
+                "parts in the right colour: ",
                 report.parts > 0
                     ? concat(rounded(100 * report.parts_coloured_right, 0.01), " % of ", report.parts)
                     : std::string("not known of this data"),

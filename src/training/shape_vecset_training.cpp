@@ -18,7 +18,9 @@ class VecsetTraining : public ShapeLayoutTraining {
 
   ShapeLosses forward(const ShapeBatch& batch, bool quantise, CounterRng& rng) override {
     ShapeLosses losses;
-    const Tensor z = network_.prepared(network_.encode(batch.surface).latents);
+    // Latents beyond the drawn length are causal leftovers that nothing reads.
+    const Tensor all = network_.prepared(network_.encode(batch.surface).latents);
+    const Tensor z = all.narrow(1, 0, draw_length(rng));
     Tensor values = z;
     losses.total = at::zeros({});
     if (quantise) {
@@ -51,6 +53,13 @@ class VecsetTraining : public ShapeLayoutTraining {
   }
 
  private:
+  // The full length for half of the steps, else one of the shorter ones.
+  std::int64_t draw_length(CounterRng& rng) const {
+    const std::vector<std::int64_t>& lengths = network_.lengths();
+    if (lengths.size() == 1 || rng.chance(0.5)) return lengths.back();
+    return lengths[rng.below(lengths.size() - 1)];
+  }
+
   ShapeTokenizerTrainingConfig config_;
   tokenizers::VecsetShapeTokenizer tokenizer_;
   tokenizers::VecsetShapeNetwork& network_;

@@ -36,19 +36,6 @@ geometry::Camera camera_of_bin(int bin) {
   return camera;
 }
 
-std::vector<fs::path> files_below(const std::string& folder) {
-  std::error_code error;
-  std::vector<fs::path> files;
-  fs::recursive_directory_iterator entries(folder, error);
-  if (error)
-    fail(ErrorKind::io, "cannot read the folder '", folder, "': ", error.message(), ". Check the path");
-  for (const auto& entry : entries) {
-    if (entry.is_regular_file(error)) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 }  // namespace
 
 void describe(ConfigVisitor& visitor, TokenizerDataConfig& config) {

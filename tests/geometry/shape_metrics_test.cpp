@@ -117,5 +117,26 @@ TEST(ShapeMetrics, EmptyMeshesAreErrors) {
       Error);
 }
 
+TEST(SurfaceIou, ConcentricSpheresGiveTheShareOfTheirShells) {
+  constexpr int kResolution = 64;
+  const double half_width = std::sqrt(3.0) / kResolution;
+  const auto shell = [](double inner, double outer) { return outer * outer * outer - inner * inner * inner; };
+  const MeshField small(testing::sphere_mesh(0.7f, 40));
+  for (const double gap : {0.0, 0.02, 0.1}) {
+    const MeshField large(testing::sphere_mesh(static_cast<float>(0.7 + gap), 40));
+    const double one = shell(0.7 - half_width, 0.7 + half_width);
+    const double other = shell(0.7 + gap - half_width, 0.7 + gap + half_width);
+    const double both = gap < 2 * half_width ? shell(0.7 + gap - half_width, 0.7 + half_width) : 0;
+    EXPECT_NEAR(surface_iou(small, large, kResolution), both / (one + other - both), 0.02) << gap;
+  }
+}
+
+TEST(SurfaceIou, JudgesAnOpenMeshByWhatIsThere) {
+  Mesh open = testing::box_mesh({0.8f, 0.8f, 0.8f}, 8);
+  const MeshField whole(open);
+  open.triangles.resize(open.triangles.size() / 2);
+  EXPECT_NEAR(surface_iou(MeshField(open), whole), 0.5, 0.05);
+}
+
 }  // namespace
 }  // namespace omni::geometry

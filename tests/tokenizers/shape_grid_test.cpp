@@ -114,8 +114,8 @@ TEST(GridTokenizer, FieldInterpolatesTheLogits) {
   c10::NoGradGuard no_grad;
   const auto& network = tokenizer.network();
   const std::vector<std::int64_t> indices(codes[0].geometry.begin(), codes[0].geometry.end());
-  const auto decoded =
-      network.decode(network.quantiser().lookup(at::tensor(indices, at::kLong).view({1, 4, 4, 4})));
+  const auto decoded = network.decode(network.codes().values(at::tensor(indices, at::kLong).view({1, 64})),
+                                      network.all_levels(1));
   const Vec3 center = sample.grid.cell_center(20, 7, 11);
   const Vec3 next = sample.grid.cell_center(21, 7, 11);
   const std::vector<Vec3> points = {center, (center + next) * 0.5f, {1.5f, 0, 0}, {0, -40, 0}, {NAN, 0, 0}};
@@ -174,7 +174,8 @@ TEST(GridTokenizer, BadInputIsRefused) {
   EXPECT_THROW(tokenizer.encode(none), Error);
 
   for (const auto& spoil : std::vector<std::function<void(GridShapeConfig&)>>{
-           [](auto& c) { c.resolution = 20; }, [](auto& c) { c.adaptive_length = true; },
+           [](auto& c) { c.resolution = 20; },
+           [](auto& c) { c.resolution = c.output_resolution = 24, c.adaptive_length = true; },
            [](auto& c) {
              c.encoder_kernels = {3, 2, 2};
            },
@@ -183,6 +184,42 @@ TEST(GridTokenizer, BadInputIsRefused) {
     spoil(config);
     EXPECT_THROW(GridShapeNetwork{config}, Error);
   }
+}
+
+TEST(GridTokenizer, AdaptiveLengthDecodesEveryPrefixOfLevels) {
+  const test::TemporaryDirectory folder;
+  GridShapeConfig config = small_config();
+  config.adaptive_length = true;
+  config.encoder_kernels = {2, 2};  // two stages: 8^3 codes of 4^3 cells
+  config.encoder_channels = {8, 16};
+  const GridShapeTokenizer tokenizer(config, 3);
+  EXPECT_EQ(tokenizer.offered_lengths(), (std::vector<std::int64_t>{1, 9, 73, 585}));
+  EXPECT_EQ(tokenizer.geometry_grid_side(), 0);
+  const auto sample = sample_of(Figure({0.8f, 0.1f, 0.1f}, {0.1f, 0.2f, 0.8f}));
+  const ShapeCodes full = tokenizer.encode(std::span(&sample, 1))[0];
+  ASSERT_EQ(full.geometry.size(), 585u);
+
+  // Lengths may be mixed in one call; each shape is what it is alone.
+  std::vector<ShapeCodes> prefixes;
+  for (const std::size_t length : {73u, 73u, 1u, 585u, 9u}) {
+    prefixes.push_back(full);
+    prefixes.back().geometry.resize(length);
+  }
+  const auto shapes = tokenizer.decode(prefixes);
+  ASSERT_EQ(shapes.size(), prefixes.size());
+  tokenizer.save(folder / "saved");
+  const auto loaded = load_shape_tokenizer(folder / "saved");
+  const std::vector<Vec3> points = {{0, 0, 0}, {0.3f, -0.2f, 0.1f}, {-0.1f, 0.6f, 0.2f}};
+  for (std::size_t i = 0; i < prefixes.size(); ++i) {
+    std::vector<float> together(3), alone(3), reloaded(3);
+    shapes[i]->values(points, together);
+    tokenizer.decode(std::span(&prefixes[i], 1))[0]->values(points, alone);
+    loaded->decode(std::span(&prefixes[i], 1))[0]->values(points, reloaded);
+    EXPECT_EQ(alone, reloaded);
+    for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(together[k], alone[k], 1e-5);
+  }
+  prefixes[0].geometry.resize(72);
+  EXPECT_THROW(tokenizer.decode(prefixes), Error);
 }
 
 TEST(GridTokenizer, SurfaceCellsOfABoxAreItsShell) {

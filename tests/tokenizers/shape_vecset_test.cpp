@@ -31,8 +31,9 @@ VecsetShapeConfig read_config(const fs::path& path) {
   config.frequencies = number_of(json, "num_freqs");
   config.encoder_layers = number_of(json, "num_encoder_layers");
   config.decoder_layers = number_of(json, "num_decoder_layers");
-  config.codebook_size = number_of(json, "num_codes");
-  config.codebook_dim = number_of(json, "embed_dim");
+  config.quantiser.kind = "spherical";
+  config.quantiser.codebook_size = number_of(json, "num_codes");
+  config.quantiser.codebook_dim = number_of(json, "embed_dim");
   config.encoder_cross_attention_layers.clear();
   const auto open = json.find('[', json.find("encoder_cross_attention_levels"));
   std::stringstream levels(json.substr(open + 1, json.find(']', open) - open - 1));
@@ -114,7 +115,7 @@ TEST_F(VecsetFile, MissingUnknownAndMisshapenTensorsAreNamed) {
   VecsetShapeNetwork network(config);
   EXPECT_THROW(network.load(SafetensorsFile(rewrite("embedder.weight", ""))), Error);
   EXPECT_THROW(network.load(SafetensorsFile(rewrite("encoder.query", "encoder.queries"))), Error);
-  config.codebook_size *= 2;
+  config.quantiser.codebook_size *= 2;
   VecsetShapeNetwork larger(config);
   EXPECT_THROW(larger.load(SafetensorsFile(reference_ / "shape_tokenizer.safetensors")), Error);
 }
@@ -145,18 +146,89 @@ TEST_F(VecsetFile, SavedTokenizerGivesTheSameCodesAndField) {
   EXPECT_EQ(a, b);
 
   auto bad = codes;
-  bad[0].geometry[0] = static_cast<std::int32_t>(config.codebook_size);
+  bad[0].geometry[0] = static_cast<std::int32_t>(config.quantiser.codebook_size);
   EXPECT_THROW(tokenizer.decode(bad), Error);
   bad[0].geometry.pop_back();
   EXPECT_THROW(tokenizer.decode(bad), Error);
   EXPECT_THROW(tokenizer.encode(std::vector<ShapeSample>(1)), Error);
 }
 
-TEST(VecsetShapeConfig, AdaptiveLengthIsRefusedClearly) {
+// Later queries must not change what earlier ones found, or a prefix of codes would not be the shape's own.
+TEST(VecsetAdaptiveLength, EarlierLatentsDoNotSeeLaterQueries) {
+  const c10::NoGradGuard no_grad;
   VecsetShapeConfig config;
+  config.latents = 32;
+  config.width = 16;
+  config.heads = 2;
+  config.frequencies = 4;
   config.adaptive_length = true;
-  EXPECT_THROW(VecsetShapeNetwork{config}, Error);
-  config.adaptive_length = false;
+  VecsetShapeNetwork network(config, 3);
+  EXPECT_EQ(network.lengths(), (std::vector<std::int64_t>{1, 2, 4, 8, 16, 32}));
+  const Tensor surface = at::randn({2, 64, 6});
+  const Tensor before = network.encode(surface).latents.clone();
+  Tensor query = network.parameters().find("encoder.query")->value;
+  query.narrow(0, 1 + 8, 24).add_(1.0);  // row 0 is the class token's
+  const Tensor after = network.encode(surface).latents;
+  EXPECT_TRUE(at::equal(before.narrow(1, 0, 8), after.narrow(1, 0, 8)));
+  EXPECT_FALSE(at::allclose(before.narrow(1, 8, 24), after.narrow(1, 8, 24)));
+}
+
+TEST(VecsetAdaptiveLength, EveryOfferedPrefixDecodesAndTheDecoderIsToldWhichItIs) {
+  const c10::NoGradGuard no_grad;
+  VecsetShapeConfig config;
+  config.latents = 8;
+  config.width = 16;
+  config.heads = 2;
+  config.frequencies = 4;
+  config.adaptive_length = true;
+  VecsetShapeTokenizer tokenizer(config, 3);
+  EXPECT_EQ(tokenizer.offered_lengths(), (std::vector<std::int64_t>{1, 2, 4, 8}));
+  ShapeCodes full;
+  full.geometry = {1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<ShapeCodes> prefixes;
+  for (const std::size_t length : {8u, 4u, 4u, 1u}) {
+    prefixes.push_back(full);
+    prefixes.back().geometry.resize(length);
+  }
+  const std::vector<geometry::Vec3> point = {{0.1f, 0.2f, 0.3f}};
+  std::vector<float> values;
+  for (const auto& shape : tokenizer.decode(prefixes)) {
+    values.push_back(0);
+    shape->values(point, std::span(&values.back(), 1));
+  }
+  EXPECT_EQ(values[1], values[2]);
+  EXPECT_NE(values[0], values[1]);
+  Tensor rows = tokenizer.network().parameters().find("decoder.lengths")->value;
+  rows[2].add_(at::arange(16).to(at::kFloat));
+  tokenizer.decode(std::span(&prefixes[1], 1))[0]->values(point, std::span(&values[2], 1));
+  EXPECT_NE(values[1], values[2]);
+  prefixes[1].geometry.resize(3);
+  EXPECT_THROW(tokenizer.decode(prefixes), Error);
+}
+
+TEST(VecsetShapeConfig, EveryKindOfCodesEncodes) {
+  for (const char* kind : {"fsq", "vq", "spherical"}) {
+    VecsetShapeConfig config;
+    config.quantiser.kind = kind;
+    config.quantiser.codebook_size = 32;
+    config.latents = 4;
+    config.width = 16;
+    config.heads = 2;
+    config.frequencies = 4;
+    config.surface_points = 16;
+    const VecsetShapeTokenizer tokenizer(config, 3);
+    ShapeSample sample;
+    sample.surface.positions.assign(16, {0.5f, 0.1f, 0.2f});
+    sample.surface.normals.assign(16, {0, 1, 0});
+    const auto codes = tokenizer.encode(std::span(&sample, 1));
+    ASSERT_EQ(codes[0].geometry.size(), 4u) << kind;
+    for (const auto code : codes[0].geometry) EXPECT_LT(code, tokenizer.geometry_vocabulary());
+    EXPECT_EQ(tokenizer.decode(codes).size(), 1u);
+  }
+}
+
+TEST(VecsetShapeConfig, HeadsMustDivideTheWidth) {
+  VecsetShapeConfig config;
   config.heads = 3;
   EXPECT_THROW(VecsetShapeNetwork{config}, Error);
 }

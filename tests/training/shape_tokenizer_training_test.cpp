@@ -36,8 +36,9 @@ class ShapeTokenizerTraining : public ::testing::Test {
     config.vecset.encoder_layers = 1;
     config.vecset.encoder_cross_attention_layers = {0};
     config.vecset.decoder_layers = 1;
-    config.vecset.codebook_size = 16;
-    config.vecset.codebook_dim = 4;
+    config.vecset.quantiser.kind = "spherical";
+    config.vecset.quantiser.codebook_size = 16;
+    config.vecset.quantiser.codebook_dim = 4;
     config.vecset.surface_points = 64;
     config.objects = 6;
     config.batch = 2;
@@ -83,10 +84,24 @@ TEST_F(ShapeTokenizerTraining, BadSettingsAreRefusedBeforeAnythingStarts) {
   config.precision = "bf16";
   EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
   config = tiny("grid");
+  config.grid.quantiser.kind = "spherical";
   config.grid.adaptive_length = true;
   EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
   EXPECT_THROW(train_shape_tokenizer(tiny("grid"), RandomUnions(1, 0), held_out_, folder_ / "a"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "a"));
+}
+
+TEST_F(ShapeTokenizerTraining, EveryPrefixOfAnAdaptiveTokenizerIsMeasured) {
+  for (const char* layout : {"grid", "vecset"}) {
+    auto config = tiny(layout);
+    config.grid.adaptive_length = config.vecset.adaptive_length = true;
+    const auto summary = train_shape_tokenizer(config, train_, held_out_, folder_ / layout);
+    std::vector<std::int64_t> lengths;
+    for (const auto& [length, iou] : summary.report.iou_by_length) lengths.push_back(length);
+    const bool grid = std::string(layout) == "grid";
+    EXPECT_EQ(lengths, grid ? (std::vector<std::int64_t>{1, 9}) : (std::vector<std::int64_t>{1, 2, 4}));
+    EXPECT_NE(to_text(summary.report).find("volume IoU with 1 codes"), std::string::npos);
+  }
 }
 
 TEST_F(ShapeTokenizerTraining, EveryShippedConfigIsValid) {
@@ -123,11 +138,32 @@ TEST_F(ShapeTokenizerTrainingSlow, GridLearnsUnionsOfPrimitives) {
   EXPECT_GT(trained_iou(config), 0.7);
 }
 
+TEST_F(ShapeTokenizerTrainingSlow, LongerPrefixesOfAnAdaptiveGridAreNearerToTheShape) {
+  const RandomUnions train(1, 400), held_out(2, 16);
+  auto config = tiny("grid");
+  config.grid.adaptive_length = true;
+  config.grid.encoder_channels = {8, 24, 48};
+  config.grid.decoder_channels = {32, 24};
+  config.grid.quantiser.codebook_size = 128;
+  config.objects = 400;
+  config.batch = 16;
+  config.near_points = config.volume_points = 256;
+  config.evaluation_objects = 16;
+  config.schedule.peak_learning_rate = 3e-3;
+  config.steps = 300;
+  config.continuous_share = 0.2;
+  const auto report = train_shape_tokenizer(config, train, held_out, folder_ / "trained").report;
+  ASSERT_EQ(report.iou_by_length.size(), 2u);
+  EXPECT_GT(report.iou, 0.65) << to_text(report);
+  EXPECT_GT(report.iou, report.iou_by_length[1].second) << to_text(report);
+  EXPECT_GT(report.iou_by_length[1].second, report.iou_by_length[0].second) << to_text(report);
+}
+
 TEST_F(ShapeTokenizerTrainingSlow, VecsetLearnsSomethingOfUnionsOfPrimitives) {
   auto config = tiny("vecset");
   config.vecset.latents = 16;
   config.vecset.width = 32;
-  config.vecset.codebook_size = 128;
+  config.vecset.quantiser.codebook_size = 128;
   config.vecset.surface_points = 256;
   config.steps = 400;
   config.continuous_share = 0.4;

@@ -56,6 +56,9 @@ class AtomicDirectory {
   bool committed_ = false;
 };
 
+// The regular files below a folder, sorted by path. Throws Error(io).
+std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder);
+
 // Creates the folder and its parents if needed and checks that it can be written to. Throws Error(io).
 void prepare_output_directory(const std::filesystem::path& path);
 

@@ -16,6 +16,9 @@ namespace omni::geometry {
 // file.
 Mesh read_mesh(const std::filesystem::path& path);
 
+// Whether the ending is one of the common mesh formats that read_mesh() reads.
+bool is_mesh_file(const std::filesystem::path& path);
+
 // Writes .glb (COLOR_0 linear), .obj, .ply (sRGB) or .stl (no colours), by extension; atomic.
 // Throws Error(usage) for another extension.
 void write_mesh(const std::filesystem::path& path, const Mesh& mesh);

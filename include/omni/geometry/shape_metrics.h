@@ -2,6 +2,7 @@
 
 #include "omni/core/random.h"
 #include "omni/geometry/mesh.h"
+#include "omni/geometry/mesh_field.h"
 
 namespace omni::geometry {
 
@@ -15,5 +16,10 @@ struct SurfaceComparison {
 // Both meshes are normalised copies of the input (longest side 1.92), `points` samples each, no registration.
 SurfaceComparison compare_surfaces(const Mesh& candidate, const Mesh& target, std::size_t points,
                                    CounterRng rng);
+
+// Intersection over union of the surfaces themselves, on a grid of resolution^3 points over [-half_extent,
+// half_extent]^3: a point belongs to a surface if it lies within half the diagonal of a cell. Needs no
+// inside, so it judges open meshes and thin walls, too.
+double surface_iou(const MeshField& a, const MeshField& b, int resolution = 64, float half_extent = 1.0f);
 
 }  // namespace omni::geometry

@@ -6,6 +6,7 @@
 #include "omni/core/config.h"
 #include "omni/nn/layers.h"
 #include "omni/nn/quantisers.h"
+#include "omni/tokenizers/grid_codes.h"
 #include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::tokenizers {
@@ -21,14 +22,13 @@ struct GridColourConfig {
   std::int64_t blocks = 2;  // residual convolutions
 };
 
-// The grid layout: an occupancy grid of `resolution`^3 cells -> strided 3D convolutions -> resolution / 8
-// codes a side
-// -> a grid of logits. The field is the trilinear interpolation of the logits.
+// The grid layout: an occupancy grid of `resolution`^3 cells -> stride-2 3D convolutions -> a grid of codes,
+// each of 2^stages cells a side -> a grid of logits. The field is the trilinear interpolation of the logits.
 struct GridShapeConfig {
-  std::int64_t resolution = 32;       // cells a side over [-1, 1]^3; a multiple of 8
+  std::int64_t resolution = 32;       // cells a side over [-1, 1]^3; a multiple of 2^stages
   std::int64_t samples_per_axis = 1;  // occupancy samples in each cell and axis
-  // Three stride-2 stages. Their kernels (2 or 4) set how far a code looks beyond its own 8^3 cells: 2, 2, 2
-  // not at all, 4, 4, 2 by three cells. A short reach gives the same local geometry the same code.
+  // One value per stride-2 stage. Kernels (2 or 4) set how far a code looks beyond its own cells: 2, 2, 2 not
+  // at all, 4, 4, 2 by three cells. A short reach gives the same local geometry the same code.
   std::vector<std::int64_t> encoder_kernels = {4, 4, 2};
   std::vector<std::int64_t> encoder_channels = {16, 48, 128};
   std::int64_t encoder_mixers = 1;  // pointwise residual layers on the code grid
@@ -37,8 +37,8 @@ struct GridShapeConfig {
   std::vector<std::int64_t> decoder_blocks = {2, 2};       // residual convolutions at each
   std::int64_t output_resolution = 32;                     // of the logits; a multiple of resolution / 4
   GridColourConfig colour;
-  std::string weights = "f16";  // f32 or f16 on disk
-  bool adaptive_length = false;
+  std::string weights = "f16";   // f32 or f16 on disk
+  bool adaptive_length = false;  // codes of coarser grids first (GridCodes); any prefix of grids is a shape
 };
 void describe(ConfigVisitor& visitor, GridShapeConfig& config);
 void validate(const GridShapeConfig& config);  // throws Error(usage)
@@ -57,7 +57,7 @@ class GridShapeNetwork {
  public:
   explicit GridShapeNetwork(const GridShapeConfig& config, std::uint64_t seed = 0);
 
-  // occupancy [B, R, R, R] (z, y, x; 0 .. 1) -> prepared code vectors [B, s, s, s, dims], fp32.
+  // occupancy [B, R, R, R] (z, y, x; 0 .. 1) -> prepared vectors [B, s, s, s, dims], fp32, for codes().
   at::Tensor encode(const at::Tensor& occupancy) const;
   // What the colour layers see of the geometry.
   struct Features {
@@ -69,15 +69,17 @@ class GridShapeNetwork {
     at::Tensor logits;  // [B, 1, O, O, O], fp32
     Features features;
   };
-  Decoded decode(const at::Tensor& code_values) const;  // [B, s, s, s, dims]
+  // Code values [B, s, s, s, dims] of the first `levels` [B] levels of codes.
+  Decoded decode(const at::Tensor& code_values, const at::Tensor& levels) const;
   // Which slot a place belongs to: logits [B, slots, 4s, 4s, 4s], fp32, for trilinear interpolation. Give
   // detached features.
   at::Tensor slot_logits(const Features& features) const;
 
-  std::int64_t code_side() const { return config_.resolution / 8; }
-  nn::Quantiser& quantiser() { return *quantiser_; }
-  const nn::Quantiser& quantiser() const { return *quantiser_; }
-  nn::Quantiser& palette() { return *palette_; }  // only with colour
+  std::int64_t code_side() const { return config_.resolution >> config_.encoder_channels.size(); }
+  GridCodes& codes() { return *codes_; }
+  const GridCodes& codes() const { return *codes_; }
+  at::Tensor all_levels(std::int64_t batch) const;  // [batch], for decode() at full length
+  nn::Quantiser& palette() { return *palette_; }    // only with colour
   const nn::Quantiser& palette() const { return *palette_; }
   bool has_colour() const { return palette_ != nullptr; }
   nn::ParameterStore& parameters() { return store_; }
@@ -96,12 +98,14 @@ class GridShapeNetwork {
   nn::LayerNorm code_norm_;
   nn::Linear code_in_, code_out_, expand_, head_;
   at::Tensor positions_;  // [s, s, s, C]
+  at::Tensor lengths_;    // [levels, C]: tells the decoder how many levels count; undefined with one level
   std::vector<ResidualConvolution> coarse_, fine_;
   nn::LayerNorm head_norm_;
   nn::Linear colour_context_, colour_in_, colour_head_;
   std::vector<ResidualConvolution> colour_blocks_;
   nn::LayerNorm colour_norm_;
-  std::unique_ptr<nn::Quantiser> quantiser_, palette_;
+  std::unique_ptr<GridCodes> codes_;
+  std::unique_ptr<nn::Quantiser> palette_;
 };
 
 // Mean colour of each slot: `weights` [B, P, slots] (softmax of slot logits) over surface colours [B, P, 3]
@@ -136,6 +140,8 @@ class GridShapeTokenizer : public ShapeTokenizer {
   const GridShapeNetwork& network() const { return *network_; }
 
  private:
+  void decode_batch(std::span<const ShapeCodes> codes,
+                    std::vector<std::unique_ptr<DecodedShape>>& shapes) const;
   std::unique_ptr<GridShapeNetwork> network_;
 };
 

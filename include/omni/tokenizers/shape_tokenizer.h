@@ -25,6 +25,7 @@ struct ShapeInput {
   float grid_half_extent = 1.0f;
   int grid_samples_per_axis = 1;  // occupancy samples in each cell and axis
   int surface_points = 0;         // 0: no surface points needed
+  double sharp_edge_share = 0;    // of the surface points, those drawn on sharp edges where there are any
 };
 
 // Discrete codes of one shape. Any prefix of `geometry` whose length the tokenizer offers is a coarser shape.

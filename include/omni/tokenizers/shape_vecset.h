@@ -15,7 +15,7 @@ namespace omni::tokenizers {
 // The vecset layout: surface points with normals -> a set of latents -> codes -> a field at any point.
 // Sizes, arithmetic and tensor names are Cube3D's (Roblox 2025, arXiv 2503.15475). Defaults are a small model
 // that learns on a CPU; Cube3D v0.5 is latents 1024, width 768, heads 12, frequencies 128, encoder_layers 13
-// with cross attention at 0, 2, 4, 8, decoder_layers 24, codebook 16384 x 32.
+// with cross attention at 0, 2, 4, 8, decoder_layers 24, spherical codes 16384 x 32.
 struct VecsetShapeConfig {
   std::int64_t latents = 64;
   bool class_token = true;
@@ -25,9 +25,11 @@ struct VecsetShapeConfig {
   std::int64_t encoder_layers = 3;
   std::vector<std::int64_t> encoder_cross_attention_layers = {0, 2};
   std::int64_t decoder_layers = 4;
-  std::int64_t codebook_size = 512;
-  std::int64_t codebook_dim = 8;
+  nn::QuantiserConfig quantiser;
   std::int64_t surface_points = 1024;
+  double sharp_edge_share = 0;  // of the surface points, those drawn on sharp edges
+  // The latents' queries attend causally and the decoder is told how many codes there are, so that the first
+  // latents / 2, / 4, ... / 32 codes are coarser shapes.
   bool adaptive_length = false;
 };
 void describe(ConfigVisitor& visitor, VecsetShapeConfig& config);
@@ -37,7 +39,8 @@ void validate(const VecsetShapeConfig& config);  // throws Error(usage)
 class VecsetBlock {
  public:
   VecsetBlock(const nn::ParameterScope& scope, std::int64_t width, std::int64_t heads, bool cross);
-  at::Tensor operator()(const at::Tensor& h, const at::Tensor& data) const;  // data is unused by a self block
+  // A self block ignores `data`; `causal`: rows attend to themselves and to earlier ones.
+  at::Tensor operator()(const at::Tensor& h, const at::Tensor& data, bool causal = false) const;
 
   struct KeysValues {
     at::Tensor keys, values;  // [B, heads, L, head dim]
@@ -48,7 +51,7 @@ class VecsetBlock {
 
  private:
   at::Tensor split_heads(const at::Tensor& x) const;
-  at::Tensor finish(const at::Tensor& h, const at::Tensor& q, const KeysValues& kv) const;
+  at::Tensor finish(const at::Tensor& h, const at::Tensor& q, const KeysValues& kv, bool causal) const;
   std::int64_t heads_;
   bool cross_;
   nn::LayerNorm norm_;
@@ -65,9 +68,13 @@ class VecsetShapeNetwork {
     at::Tensor class_token;  // [B, E]; undefined without
   };
   at::Tensor embed(const at::Tensor& points) const { return embedder_(points); }
-  Encoded encode(const at::Tensor& surface) const;         // [B, N, 6]: positions, normals
-  at::Tensor prepared(const at::Tensor& latents) const;    // c_in, normalised: [B, L, codebook dim]
-  at::Tensor decode(const at::Tensor& code_values) const;  // [B, L, codebook dim] -> latents [B, L, E]
+  Encoded encode(const at::Tensor& surface) const;       // [B, N, 6]: positions, normals
+  at::Tensor prepared(const at::Tensor& latents) const;  // c_in, normalised: [B, L, codebook dim]
+  // [B, n, codebook dim] -> latents [B, n, E]; n is one of lengths().
+  at::Tensor decode(const at::Tensor& code_values) const;
+  const std::vector<std::int64_t>& lengths() const {
+    return lengths_;
+  }  // ascending; the last is config().latents
   at::Tensor field(const at::Tensor& latents,
                    const at::Tensor& queries) const;  // queries [B, Q, 3] -> [B, Q]
   VecsetBlock::KeysValues field_keys_values(const at::Tensor& latents) const;
@@ -89,6 +96,8 @@ class VecsetShapeNetwork {
   PointEmbedder embedder_;
   nn::Linear feat_in_, feat_out_, code_in_, code_out_, query_in_, query_out_, head_;
   at::Tensor query_, positions_;
+  std::vector<std::int64_t> lengths_;
+  at::Tensor length_rows_;  // [lengths, E]; undefined without adaptive length
   std::vector<VecsetBlock> encoder_blocks_, decoder_blocks_;
   nn::LayerNorm encoder_norm_, field_norm_;
   std::unique_ptr<VecsetBlock> field_block_;

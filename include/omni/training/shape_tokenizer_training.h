@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "omni/core/config.h"
 #include "omni/data/object_source.h"
@@ -49,6 +51,8 @@ void validate(const ShapeTokenizerTrainingConfig& config);  // throws Error(usag
 struct ShapeTokenizerReport {
   std::int64_t objects = 0;
   double iou = 0, iou_worst_tenth = 0;  // volume IoU on a 64^3 grid: mean, and mean of the worst tenth
+  std::vector<std::pair<std::int64_t, double>>
+      iou_by_length;  // of the shorter prefixes that are offered, ascending
   std::int64_t parts = 0;
   double parts_coloured_right = 0;  // share of parts whose majority palette colour is right; 0 without colour
   double code_perplexity = 0;       // 2^entropy of the codes over all places
@@ -69,7 +73,7 @@ struct ShapeTokenizerTrainingSummary {
   ShapeTokenizerReport report;  // of the saved tokenizer, read back from disk
 };
 
-// Trains and writes the tokenizer's folder `output` (whole or not at all) with metrics.jsonl and report.json
+// Trains and writes the tokenizer's folder `output` (whole or not at all) with metrics.jsonl
 // in it. While it runs, the metrics lie beside it in <output>.metrics.jsonl. A step's samples are a function
 // of (seed, step). Throws Error(interrupted) after Ctrl-C; nothing but the metrics is left then.
 ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,

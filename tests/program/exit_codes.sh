@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# What scripts rely on: exit codes, messages, and that a refused command leaves nothing behind.
+#   exit_codes.sh <omni> <fixtures>
+set -uo pipefail
+omni=$1 fixtures=$2
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+cd "$work"
+failures=0
+
+# expect CODE 'REGEX over both outputs' ARGUMENTS...
+expect() {
+  local code=$1 pattern=$2 output actual=0
+  shift 2
+  output=$("$omni" "$@" 2>&1) || actual=$?
+  if [ "$actual" != "$code" ] || ! grep -qE -- "$pattern" <<<"$output"; then
+    printf 'omni %s\n  exit %s (wanted %s), output (wanted /%s/):\n%s\n' "$*" "$actual" "$code" "$pattern" "$output"
+    failures=$((failures + 1))
+  fi
+}
+absent() { [ ! -e "$1" ] || { echo "'$1' should not be there"; failures=$((failures + 1)); }; }
+
+# A closed tetrahedron, the same with a face missing, and noise.
+cat >closed.obj <<'OBJ'
+v 0 0 0
+v 1 0 0
+v 0 1 0
+v 0 0 1
+f 1 3 2
+f 1 2 4
+f 2 3 4
+f 3 1 4
+OBJ
+sed '$d' closed.obj >open.obj
+head -c 300 /dev/urandom >noise.glb
+cat >stage.yaml <<'YAML'
+stage: pretrain
+model:
+  widht: 64
+YAML
+
+expect 0 'omni [0-9]' --version
+expect 0 'pretrain' --help
+expect 2 'subcommand' # nothing asked for
+expect 2 "no command 'pretrian'. Did you mean 'pretrain'" pretrian config.yaml
+expect 2 "no command 'paint'.*Commands here: check" mesh paint
+expect 0 'LibTorch|libtorch' info system
+
+expect 0 'closed' mesh check closed.obj
+expect 1 'open|boundary|closed' mesh check open.obj
+expect 2 'noise.glb' mesh check noise.glb
+expect 2 'absent.glb' mesh check absent.glb
+expect 0 '' mesh convert closed.obj out.ply
+expect 0 'closed' mesh check out.ply
+expect 3 'noise.glb' mesh convert noise.glb never.obj
+expect 4 'absent.glb' mesh convert absent.glb never.obj
+expect 2 'never.xyz|xyz' mesh convert closed.obj never.xyz
+expect 0 '' mesh render closed.obj --views 1 --azimuth 45 --elevation 30 --size 64 --out view.png
+absent never.obj
+absent never.xyz
+
+expect 2 'stage.yaml:3:[0-9]+.*widht.*width' pretrain stage.yaml --dry-run
+expect 4 'absent.yaml' pretrain absent.yaml
+expect 4 'absent' sample --model absent --prompt 'a chair' --out never.glb
+expect 2 'models|--out|required' sample --prompt 'a chair'
+absent never.glb
+
+tokenizer=$fixtures/tiny/cube3d/tokenizer
+weights=$tokenizer/shape_tokenizer.safetensors
+expect 0 '8 codes of 32' tokenizer import cube3d "$weights" --out imported
+expect 0 'geometry' tokenizer encode shape imported closed.obj
+mkdir -p meshes/inner
+cp closed.obj meshes/one.obj
+cp closed.obj meshes/inner/two.obj
+expect 0 '2 files: 2 converted, 0 there' tokenizer encode shape imported meshes --out codes --format npy
+cp noise.glb meshes/noise.glb
+expect 3 'noise.glb.*skipped' tokenizer encode shape imported meshes --out codes --format npy
+expect 3 '3 files: 0 converted, 2 there already, 1 skipped' tokenizer encode shape imported meshes --out codes --format npy
+absent codes/noise.npy
+expect 2 'ending' tokenizer encode shape imported closed.obj --out codes.txt
+absent codes.txt
+cp out.ply meshes/one.ply
+expect 2 'one.obj and one.ply' tokenizer encode shape imported meshes --out codes
+expect 0 'indices: 100.0000 % equal.*' tokenizer verify cube3d --weights "$weights" --config "$tokenizer/config.json" \
+  --expected "$tokenizer/expected.safetensors"
+expect 3 'noise.glb' tokenizer import cube3d noise.glb --out never
+expect 3 "'surface' is missing" tokenizer verify cube3d --weights "$weights" --config "$tokenizer/config.json" --expected "$weights"
+absent never
+
+[ "$failures" = 0 ] || { echo "$failures expectations failed"; exit 1; }

@@ -1,0 +1,154 @@
+#include "omni/tokenizers/cube3d_tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "temporary_directory.h"
+
+namespace omni::tokenizers {
+namespace {
+
+using at::Tensor;
+namespace fs = std::filesystem;
+
+class Cube3dTokenizer : public ::testing::Test {
+ protected:
+  const fs::path reference_ = fs::path(OMNI_TEST_FIXTURES) / "tiny/cube3d/tokenizer";
+  const fs::path weights_ = reference_ / "shape_tokenizer.safetensors";
+  const fs::path config_ = reference_ / "config.json";
+  const fs::path expected_ = reference_ / "expected.safetensors";
+  const test::TemporaryDirectory folder_;
+
+  // A copy of `source` after `change`.
+  fs::path changed(const fs::path& source,
+                   const std::function<void(std::map<std::string, Tensor>&)>& change) {
+    const SafetensorsFile file(source);
+    std::map<std::string, Tensor> tensors;
+    for (const auto& [name, view] : file.tensors()) tensors[name] = nn::to_tensor(view);
+    change(tensors);
+    std::vector<NamedTensorView> views;
+    for (const auto& [name, tensor] : tensors) views.push_back({name, nn::view_of(tensor)});
+    const fs::path path = folder_ / "changed.safetensors";
+    write_safetensors(path, views);
+    return path;
+  }
+};
+
+TEST_F(Cube3dTokenizer, SizesAreReadOffTheFile) {
+  const auto config = cube3d_tokenizer_config(SafetensorsFile(weights_));
+  EXPECT_EQ(config.latents, 8);
+  EXPECT_TRUE(config.class_token);
+  EXPECT_EQ(config.width, 32);
+  EXPECT_EQ(config.heads, 2);
+  EXPECT_EQ(config.frequencies, 8);
+  EXPECT_EQ(config.encoder_layers, 2);
+  EXPECT_EQ(config.encoder_cross_attention_layers, (std::vector<std::int64_t>{0}));
+  EXPECT_EQ(config.decoder_layers, 1);
+  EXPECT_EQ(config.quantiser.codebook_size, 32);
+  EXPECT_EQ(config.quantiser.codebook_dim, 8);
+  EXPECT_EQ(config.surface_points, 8192);
+}
+
+TEST_F(Cube3dTokenizer, ImportedFolderHoldsTheSameNetwork) {
+  const auto imported = import_cube3d_tokenizer(weights_);
+  imported->save(folder_ / "imported");
+  const auto loaded = load_shape_tokenizer(folder_ / "imported");
+  EXPECT_EQ(loaded->geometry_code_count(), 8);
+  EXPECT_TRUE(at::equal(loaded->geometry_codebook(), imported->geometry_codebook()));
+  ShapeCodes codes;
+  codes.geometry = {3, 1, 4, 1, 5, 9, 2, 6};
+  const std::vector<geometry::Vec3> points = {{0.1f, 0.2f, 0.3f}, {-0.9f, 0.4f, 1.0f}};
+  std::vector<float> a(2), b(2);
+  imported->decode(std::span(&codes, 1))[0]->values(points, a);
+  loaded->decode(std::span(&codes, 1))[0]->values(points, b);
+  EXPECT_EQ(a, b);
+}
+
+TEST_F(Cube3dTokenizer, AgreesWithTheReference) {
+  const auto agreement = verify_cube3d_tokenizer(weights_, config_, expected_);
+  EXPECT_GT(agreement.index_count, 0);
+  EXPECT_EQ(agreement.equal_indices, agreement.index_count);
+  EXPECT_TRUE(agreement.indices_agree());
+  EXPECT_TRUE(agreement.field_agrees());
+  EXPECT_GT(agreement.field_count, 0);
+}
+
+TEST_F(Cube3dTokenizer, LargerCaseAgrees) {
+  const fs::path larger = fs::path(OMNI_SHARED_DIR) / "fixtures/cube3d/tokenizer";
+  if (!fs::exists(larger)) GTEST_SKIP() << "the larger reference case is not here: " << larger;
+  const auto agreement = verify_cube3d_tokenizer(larger / "shape_tokenizer.safetensors",
+                                                 larger / "config.json", larger / "expected.safetensors");
+  EXPECT_TRUE(agreement.indices_agree());
+  EXPECT_TRUE(agreement.field_agrees());
+}
+
+TEST_F(Cube3dTokenizer, AnotherIndexIsFoundAndPlaced) {
+  const fs::path other = changed(expected_, [](auto& tensors) {
+    Tensor index = tensors["indices"][0][5];
+    index.copy_((index + 1) % 32);
+  });
+  const auto agreement = verify_cube3d_tokenizer(weights_, config_, other);
+  EXPECT_EQ(agreement.equal_indices, agreement.index_count - 1);
+  EXPECT_FALSE(agreement.indices_agree());
+  ASSERT_TRUE(agreement.first_other_index.has_value());
+  EXPECT_EQ(agreement.first_other_index->row, 0);
+  EXPECT_EQ(agreement.first_other_index->latent, 5);
+  EXPECT_GT(agreement.first_other_index->expected_distance, agreement.first_other_index->found_distance);
+}
+
+TEST_F(Cube3dTokenizer, AnotherCodeAtTheSameDistanceIsATie) {
+  // Two equal codebook rows: whichever is named, the distance is the same.
+  const Tensor indices = nn::to_tensor(SafetensorsFile(expected_).at("indices"));
+  const auto used = indices[0][0].item<std::int64_t>(), twin = (used + 1) % 32;
+  const fs::path doubled = folder_ / "doubled.safetensors";
+  fs::rename(changed(weights_,
+                     [&](auto& tensors) {
+                       Tensor rows = tensors["bottleneck.block.codebook.weight"];
+                       rows[twin].copy_(rows[used]);
+                     }),
+             doubled);
+  const fs::path renamed = changed(expected_, [&](auto& tensors) {
+    Tensor all = tensors["indices"];
+    all.copy_(at::where(all.eq(used), twin, all));
+  });
+  const auto agreement = verify_cube3d_tokenizer(doubled, config_, renamed);
+  EXPECT_EQ(agreement.ties + agreement.equal_indices, agreement.index_count);
+  EXPECT_TRUE(agreement.indices_agree());
+}
+
+TEST_F(Cube3dTokenizer, FieldErrorsAreFoundAndPlacedNotANumberToo) {
+  for (const float wrong : {0.5f, std::numeric_limits<float>::quiet_NaN()}) {
+    const fs::path other = changed(expected_, [&](auto& tensors) { tensors["logits"][0][7] += wrong; });
+    const auto agreement = verify_cube3d_tokenizer(weights_, config_, other);
+    EXPECT_TRUE(agreement.indices_agree());
+    EXPECT_FALSE(agreement.field_agrees());
+    EXPECT_EQ(agreement.largest_error_at.row, 0);
+    EXPECT_EQ(agreement.largest_error_at.query, 7);
+  }
+}
+
+TEST_F(Cube3dTokenizer, FilesThatDoNotBelongTogetherAreRefused) {
+  const auto refused = [&](const fs::path& weights, const fs::path& config, const fs::path& expected) {
+    EXPECT_THROW(verify_cube3d_tokenizer(weights, config, expected), Error);
+  };
+  refused(expected_, config_, expected_);
+  refused(weights_, config_, weights_);
+  refused(weights_, weights_, expected_);
+  const fs::path other_config = folder_ / "config.json";
+  std::string text = read_file_text(config_);
+  text.replace(text.find("\"width\": 32"), 11, "\"width\": 64");
+  write_file_atomically(other_config, std::string_view(text));
+  refused(weights_, other_config, expected_);
+  refused(weights_, config_, changed(expected_, [](auto& t) { t["indices"][0][0] = 32; }));
+  refused(weights_, config_,
+          changed(expected_, [](auto& t) { t["queries"] = t["queries"].narrow(1, 0, 3).contiguous(); }));
+  refused(changed(weights_, [](auto& t) { t.erase("encoder.blocks.1.attn.c_v.weight"); }), config_,
+          expected_);
+}
+
+}  // namespace
+}  // namespace omni::tokenizers

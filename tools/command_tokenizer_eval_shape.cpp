@@ -1,0 +1,228 @@
+// omni tokenizer eval shape: figures over a data set, or a table and a picture sheet of single objects.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "commands.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/interrupt.h"
+#include "omni/core/progress.h"
+#include "omni/data/data_set.h"
+#include "omni/data/procedural_world.h"
+#include "omni/data/tokenizer_fingerprint.h"
+#include "omni/evaluation/result_log.h"
+#include "omni/evaluation/shape_reconstruction.h"
+#include "omni/geometry/mesh_field.h"
+#include "omni/geometry/mesh_files.h"
+#include "omni/geometry/renderer.h"
+#include "omni/training/shape_tokenizer_training.h"
+
+namespace omni::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kThumbnail = 128;  // pixels a side, on the sheet
+constexpr std::array<const char*, 6> kMeasures = {"iou", "cd_l1", "f1", "f2", "normals", "colour_error"};
+
+struct EvalArguments {
+  std::string tokenizer, data, meshes, split = "new_instance", out;
+  std::int64_t objects = 128, pictures = 24;
+  std::uint64_t seed = 1, world_seed = 1;
+};
+
+// Mesh files below a folder, as objects.
+class MeshFolder : public data::ObjectSource {
+ public:
+  explicit MeshFolder(const fs::path& folder) : folder_(folder) {
+    for (const fs::path& file : files_below(folder))
+      if (geometry::is_mesh_file(file)) files_.push_back(file);
+    if (files_.empty())
+      fail(ErrorKind::input, "reading the folder ", folder,
+           ": it holds no mesh. Give one with .glb, .obj, ...");
+  }
+  std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
+  data::ObjectRecord load(std::int64_t index) const override {
+    const fs::path& file = files_[static_cast<std::size_t>(index)];
+    data::ObjectRecord record;
+    record.id = name(index);
+    record.mesh = geometry::read_mesh(file);
+    geometry::normalise(record.mesh);
+    record.field = std::make_unique<geometry::MeshField>(record.mesh);
+    return record;
+  }
+  std::uint64_t fingerprint() const override { return hash_string(folder_.string()); }
+  std::string name(std::int64_t index) const {
+    return files_[static_cast<std::size_t>(index)].lexically_relative(folder_).string();
+  }
+
+ private:
+  fs::path folder_;
+  std::vector<fs::path> files_;
+};
+
+std::unique_ptr<data::ObjectSource> open_source(const EvalArguments& arguments) {
+  const data::Split split = data::parse_split(arguments.split);
+  if (!arguments.meshes.empty()) return std::make_unique<MeshFolder>(arguments.meshes);
+  if (!arguments.data.empty()) return std::make_unique<data::FolderSource>(arguments.data, split);
+  return std::make_unique<data::ProceduralSource>(
+      data::ProceduralOptions{.seed = arguments.world_seed, .split = split});
+}
+
+std::string row_text(const evaluation::SampleResult& row) {
+  std::ostringstream text;
+  text << row.object;
+  for (const char* column : {"codes", "iou", "cd_l1", "f1", "f2", "normals", "colour_error"}) {
+    const auto found = row.metrics.find(column);
+    text << ',';
+    if (found != row.metrics.end()) text << found->second;
+  }
+  return text.str();
+}
+
+evaluation::UnitResult measure(const std::vector<evaluation::Reconstruction>& reconstructions,
+                               const std::string& key, const data::ObjectRecord& object) {
+  evaluation::UnitResult unit{.key = key, .bundle = "", .task = "shape->shape", .setting = "", .samples = {}};
+  for (const auto& reconstruction : reconstructions) {
+    evaluation::SampleResult row;
+    row.object = object.id;
+    row.class_name = object.class_name;
+    row.metrics = reconstruction.metrics;
+    row.metrics["codes"] = static_cast<double>(reconstruction.codes);
+    unit.samples.push_back(std::move(row));
+  }
+  return unit;
+}
+
+image::Image picture(const geometry::Mesh& mesh) {
+  const geometry::Camera camera{.azimuth_degrees = 30, .elevation_degrees = 30, .distance = 3.6f};
+  return geometry::Renderer(mesh).render(camera, {.width = kThumbnail, .height = kThumbnail});
+}
+
+// The original beside what an eighth, a half and all of the codes give (of the lengths offered, the longest
+// within).
+void add_pictures(const data::ObjectRecord& object, const std::vector<evaluation::Reconstruction>& all,
+                  std::vector<image::Image>& pictures) {
+  pictures.push_back(picture(object.mesh));
+  for (const std::int64_t part : {8, 2, 1}) {
+    const evaluation::Reconstruction* chosen = &all.front();
+    for (const auto& one : all)
+      if (one.codes * part <= all.back().codes) chosen = &one;
+    pictures.push_back(chosen->mesh.triangles.empty() ? image::Image(kThumbnail, kThumbnail, 3, 255)
+                                                      : picture(chosen->mesh));
+  }
+}
+
+void print_means(const std::vector<evaluation::SampleResult>& rows) {
+  std::map<double, std::map<std::string, std::pair<double, std::int64_t>>> sums;
+  for (const auto& row : rows)
+    for (const char* measure : kMeasures)
+      if (const auto found = row.metrics.find(measure); found != row.metrics.end()) {
+        auto& [sum, count] = sums[row.metrics.at("codes")][measure];
+        sum += found->second;
+        ++count;
+      }
+  std::printf("%8s", "codes");
+  for (const char* measure : kMeasures) std::printf(" %12s", measure);
+  std::printf("\n");
+  for (const auto& [codes, measures] : sums) {
+    std::printf("%8.0f", codes);
+    for (const char* measure : kMeasures) {
+      const auto found = measures.find(measure);
+      if (found == measures.end())
+        std::printf(" %12s", "-");
+      else
+        std::printf(" %12.4f", found->second.first / static_cast<double>(found->second.second));
+    }
+    std::printf("\n");
+  }
+}
+
+// One row per object and length; what an earlier, stopped run measured is read back.
+void write_table(const tokenizers::ShapeTokenizer& tokenizer, const data::ObjectSource& source,
+                 const EvalArguments& arguments) {
+  prepare_output_directory(arguments.out);
+  const fs::path out(arguments.out);
+  evaluation::ResultLog log(out / "results.jsonl");
+  const std::uint64_t fingerprint = data::tokenizer_fingerprint(arguments.tokenizer);
+  const std::int64_t count = std::min(arguments.objects, source.size());
+  std::vector<evaluation::SampleResult> rows;
+  std::vector<image::Image> pictures;
+  std::int64_t skipped = 0;
+  Progress progress("reconstructing", count, "objects");
+  for (std::int64_t i = 0; i < count; ++i) {
+    throw_if_interrupted();
+    const std::int64_t index = i * source.size() / count;  // spread over the classes
+    const std::string key = concat(fingerprint, '-', source.fingerprint(), '-', arguments.seed, '-', index);
+    try {
+      if (log.find(key) == nullptr || i < arguments.pictures) {
+        const data::ObjectRecord object = source.load(index);
+        const auto reconstructions = evaluation::reconstruct(tokenizer, object, arguments.seed);
+        if (i < arguments.pictures) add_pictures(object, reconstructions, pictures);
+        if (log.find(key) == nullptr) log.append(measure(reconstructions, key, object));
+      }
+      const auto& samples = log.find(key)->samples;
+      rows.insert(rows.end(), samples.begin(), samples.end());
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::input) throw;
+      std::cerr << "skipped: " << error.what() << '\n';
+      ++skipped;
+    }
+    progress.advance();
+  }
+  std::string table = "object,codes,iou,cd_l1,f1,f2,normals,colour_error\n";
+  for (const auto& row : rows) table += row_text(row) + '\n';
+  write_file_atomically(out / "reconstructions.csv", std::string_view(table));
+  if (!pictures.empty()) image::write_png(out / "sheet.png", image::contact_sheet(pictures, 8));
+  print_means(rows);
+  std::printf("%lld objects, %lld skipped\nsaved: %s\n", static_cast<long long>(count - skipped),
+              static_cast<long long>(skipped), arguments.out.c_str());
+  if (rows.empty()) fail(ErrorKind::input, "evaluating a shape tokenizer: no object could be read");
+}
+
+void eval_shape(const EvalArguments& arguments) {
+  const auto tokenizer = tokenizers::load_shape_tokenizer(arguments.tokenizer);
+  const auto source = open_source(arguments);
+  if (!arguments.out.empty()) return write_table(*tokenizer, *source, arguments);
+  if (!arguments.meshes.empty())
+    fail(ErrorKind::usage,
+         "evaluating a shape tokenizer on --meshes: --out is missing. Add --out DIR for the table");
+  std::cout << training::to_text(
+      training::evaluate_shape_tokenizer(*tokenizer, *source, arguments.objects, arguments.seed));
+}
+
+}  // namespace
+
+void add_tokenizer_eval_shape_command(CLI::App& eval) {
+  CLI::App* shape = eval.add_subcommand(
+      "shape", "volume IoU, part colours and code use on held-out objects; with --out a table and pictures");
+  const auto arguments = std::make_shared<EvalArguments>();
+  shape->add_option("tokenizer", arguments->tokenizer, "folder of the shape tokenizer")->required();
+  CLI::Option* data =
+      shape->add_option("--data", arguments->data, "a data set's folder; without it, the procedural world");
+  shape->add_option("--meshes", arguments->meshes, "a folder of mesh files, in place of a data set")
+      ->excludes(data);
+  shape->add_option("--split", arguments->split, "split to measure")->capture_default_str();
+  shape->add_option("--objects", arguments->objects, "objects of the split")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  shape->add_option("--seed", arguments->seed, "which objects, and their surface points")
+      ->capture_default_str();
+  shape->add_option("--world-seed", arguments->world_seed, "of the procedural world")->capture_default_str();
+  shape->add_option(
+      "--out", arguments->out,
+      "folder for reconstructions.csv (a row per object and number of codes), results.jsonl (goes on "
+      "where it stopped) and sheet.png (original, an eighth, a half and all of the codes)");
+  shape->add_option("--pictures", arguments->pictures, "objects on the sheet")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  shape->callback([arguments] { eval_shape(*arguments); });
+}
+
+}  // namespace omni::tools
