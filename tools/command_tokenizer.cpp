@@ -45,6 +45,8 @@ bool read_config(const TrainArguments& arguments, const std::function<void(Confi
   return !arguments.dry_run;
 }
 
+fs::path parent_of(const fs::path& out) { return fs::absolute(out).lexically_normal().parent_path(); }
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -57,6 +59,7 @@ void train_text(const TrainArguments& arguments) {
     visitor.section("data", [&](ConfigVisitor& section) { describe(section, data); });
   };
   if (!read_config(arguments, description)) return;
+  prepare_output_directory(parent_of(arguments.out));
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::string> texts = training::training_texts(data);
   const auto tokenizer = training::train_text_tokenizer(texts, vocabulary_size);
@@ -84,8 +87,7 @@ void train_image(const TrainArguments& arguments) {
   if (!read_config(arguments, description)) return;
   check(config.network);
   const fs::path out(arguments.out);
-  const fs::path parent = fs::absolute(out).lexically_normal().parent_path();
-  prepare_output_directory(parent);
+  prepare_output_directory(parent_of(out));
   const auto start = std::chrono::steady_clock::now();
   const auto size = config.network.image_size;
   const at::Tensor images =

@@ -1,11 +1,12 @@
 // omni tokenizer encode|decode shape: meshes to codes and back, one file or a whole folder.
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <iomanip>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <sstream>
 
 #include "commands.h"
 #include "omni/core/error.h"
@@ -54,12 +55,13 @@ std::vector<Conversion> conversions(const fs::path& folder, const fs::path& out,
   return found;
 }
 
-// Converts one after the other and prints a row for each. What is there already stays; what cannot be read is
-// listed and skipped, and told in the end by Error(input).
+// Converts one after the other, then prints a row for each. What is there already stays; what cannot be read
+// is listed and skipped, and told in the end by Error(input).
 void convert_all(const std::vector<Conversion>& all, const char* title,
                  const std::function<std::string(const Conversion&)>& convert) {
-  Progress progress(title, static_cast<std::int64_t>(all.size()), "files");
+  auto progress = std::make_unique<Progress>(title, static_cast<std::int64_t>(all.size()), "files");
   std::size_t failed = 0, kept = 0;
+  std::ostringstream rows;
   for (const Conversion& conversion : all) {
     throw_if_interrupted();
     const auto start = std::chrono::steady_clock::now();
@@ -78,11 +80,13 @@ void convert_all(const std::vector<Conversion>& all, const char* title,
       }
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    std::printf("%-40s %8.3f s  %s\n", conversion.name.c_str(), seconds, result.c_str());
-    progress.advance();
+    rows << std::left << std::setw(40) << conversion.name << std::right << std::setw(9) << std::fixed
+         << std::setprecision(3) << seconds << " s  " << result << '\n';
+    progress->advance();
   }
-  std::printf("%zu files: %zu converted, %zu there already, %zu skipped\n", all.size(),
-              all.size() - kept - failed, kept, failed);
+  progress.reset();
+  std::cout << rows.str() << all.size() << " files: " << all.size() - kept - failed << " converted, " << kept
+            << " there already, " << failed << " skipped\n";
   if (failed > 0)
     fail(ErrorKind::input, title, ": ", failed, " of ", all.size(),
          " files cannot be read; the rows above name them. Mend or remove them");

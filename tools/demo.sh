@@ -28,6 +28,11 @@ case "$mode" in
   full)  viewed=30000 plain=30000 pretrain=37   continue=2   finetune=10   prompts=32 images=32 chains=8 ;;
   smoke) viewed=160   plain=160   pretrain=0.15 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 ;;
 esac
+image_settings=() shape_settings=()  # of the tokenizers' training, beyond their configs
+if [ "$mode" = smoke ]; then
+  image_settings=(--set steps=30 --set data.objects=100)
+  shape_settings=(--set minutes=0.1 --set objects=100 --set evaluation_objects=8)
+fi
 
 tools/setup.sh
 omni=build/release/omni
@@ -43,10 +48,11 @@ if [ "$from_scratch" = 1 ]; then
   "$omni" tokenizer train text --config configs/tokenizers/text_tiny.yaml --out "$tokenizers/text_tokenizer.json"
   half=$((($(nproc) + 1) / 2))
   OMP_NUM_THREADS=$half "$omni" tokenizer train image --config configs/tokenizers/image_tiny.yaml \
-    --out "$tokenizers/image_tokenizer" >"$out/image_tokenizer.log" 2>&1 &
+    --out "$tokenizers/image_tokenizer" "${image_settings[@]}" >"$out/image_tokenizer.log" 2>&1 &
   image_job=$!
   trap 'kill "$image_job" 2>/dev/null || true' EXIT
-  OMP_NUM_THREADS=$half "$omni" tokenizer train shape --config configs/tokenizers/shape_tiny.yaml --out "$tokenizers/shape_tokenizer"
+  OMP_NUM_THREADS=$half "$omni" tokenizer train shape --config configs/tokenizers/shape_tiny.yaml \
+    --out "$tokenizers/shape_tokenizer" "${shape_settings[@]}"
   wait "$image_job" || { cat "$out/image_tokenizer.log" >&2; exit 1; }
   tail -n 3 "$out/image_tokenizer.log"
   trap - EXIT

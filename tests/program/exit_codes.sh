@@ -65,6 +65,8 @@ expect 4 'absent' sample --model absent --prompt 'a chair' --out never.glb
 expect 2 'models|--out|required' sample --prompt 'a chair'
 absent never.glb
 
+expect 0 'saved: new/folder/text.json' tokenizer train text --out new/folder/text.json --set data.objects=50
+
 tokenizer=$fixtures/tiny/cube3d/tokenizer
 weights=$tokenizer/shape_tokenizer.safetensors
 expect 0 '8 codes of 32' tokenizer import cube3d "$weights" --out imported
