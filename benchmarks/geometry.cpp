@@ -1,9 +1,9 @@
 // Times three pieces of the geometry room on inputs that benchmarks/peers/geometry.py reads, too:
-//   geometry FOLDER   writes FOLDER/field.npy and FOLDER/mesh.ply, then times
+//   geometry FOLDER   writes FOLDER/field.npy, mesh.ply and queries.npy, then times
 //     extraction  extract_iso_surface() of a 257^3 array             against skimage.measure.marching_cubes
 //     sampling    sample_surface(), 8,192 points with normals        against trimesh.sample.sample_surface
 //                 on a mesh of 280,000 faces                         and mesh.face_normals[faces]
-//     distance    MeshField::closest(), 20,000 points, same mesh     against trimesh.proximity.closest_point
+//     distance    MeshField::closest(), 5,000 near points, same      against trimesh.proximity.closest_point
 // Each is the median of several calls; what can be kept between calls (trees, areas) is built anew in each,
 // as both sides would for a new mesh, but for distance, where the queries alone are timed on both sides.
 #include <algorithm>
@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <fstream>
 #include <functional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "omni/core/random.h"
@@ -27,6 +29,7 @@ using geometry::Vec3;
 
 constexpr int kResolution = 256;
 constexpr int kAround = 374;  // 374 x 374 x 2 triangles
+constexpr std::size_t kQueries = 5000;
 
 double median_ms(int repeats, const std::function<void()>& work) {
   std::vector<double> times;
@@ -79,14 +82,23 @@ geometry::Mesh bumpy_mesh() {
   return mesh;
 }
 
-void write_field(const std::string& path, const std::vector<float>& values) {
+// A .npy file of float32.
+void write_floats(const std::string& path, const std::string& shape, std::span<const float> values) {
   std::ofstream out(path, std::ios::binary);
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (257, 257, 257), }";
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }";
   header.append(64 - 1 - (10 + header.size()) % 64, ' ');
   header += '\n';
   out << "\x93NUMPY" << '\1' << '\0' << static_cast<char>(header.size()) << '\0' << header;
-  out.write(reinterpret_cast<const char*>(values.data()),
-            static_cast<std::streamsize>(values.size() * sizeof(float)));
+  out.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
+}
+
+// Within about 0.05 of the surface: trimesh's time and memory explode for points further away.
+std::vector<Vec3> near_points(const geometry::Mesh& mesh, CounterRng& rng) {
+  const geometry::SurfacePoints points = geometry::sample_surface(mesh, kQueries, rng);
+  std::vector<Vec3> near;
+  for (std::size_t i = 0; i < points.positions.size(); ++i)
+    near.push_back(points.positions[i] + points.normals[i] * static_cast<float>(0.1 * rng.uniform() - 0.05));
+  return near;
 }
 
 }  // namespace
@@ -100,7 +112,7 @@ int main(int argument_count, char** arguments) {
   const geometry::IsoSurfaceOptions options{.resolution = kResolution};
   const std::vector<float> field = sampled_field(options);
   const geometry::Mesh mesh = bumpy_mesh();
-  write_field(folder + "/field.npy", field);
+  write_floats(folder + "/field.npy", "(257, 257, 257)", field);
   geometry::write_mesh(folder + "/mesh.ply", mesh);
 
   std::size_t triangles = 0;
@@ -113,10 +125,8 @@ int main(int argument_count, char** arguments) {
   const double sampling = median_ms(9, [&] { points = geometry::sample_surface(mesh, 8192, rng); });
   std::printf("sampling: %.2f ms (%zu faces)\n", sampling, mesh.triangles.size());
 
-  std::vector<Vec3> queries;
-  for (int i = 0; i < 20000; ++i)
-    queries.push_back(
-        {float(rng.uniform()) * 2 - 1, float(rng.uniform()) * 2 - 1, float(rng.uniform()) * 2 - 1});
+  const std::vector<Vec3> queries = near_points(mesh, rng);
+  write_floats(folder + "/queries.npy", "(5000, 3)", {&queries[0].x, 3 * queries.size()});
   std::vector<geometry::ClosestPoint> closest(queries.size());
   const geometry::MeshField mesh_field(mesh);
   const double distance = median_ms(5, [&] { mesh_field.closest(queries, closest); });

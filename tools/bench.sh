@@ -14,7 +14,7 @@ esac
 
 tools/setup.sh --no-build
 cmake --preset release -DOMNI_BENCHMARKS=ON >/dev/null
-cmake --build --preset release --target benchmark_train_step benchmark_geometry
+cmake --build --preset release --target benchmark_train_step benchmark_geometry benchmark_cube3d_tokenizer
 python=.deps/peers/bin/python
 if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree' 2>/dev/null; then
   echo "bench: making the Python environment .deps/peers"
@@ -51,6 +51,18 @@ geometry() {
   done
   rm -rf "$work" "$ours" "$peer"
 }
+cube3d_tokenizer() {
+  local work ours peer piece
+  work=$(mktemp -d) ours=$(mktemp) peer=$(mktemp)
+  build/release/benchmarks/cube3d_tokenizer "$work" | tee "$ours"
+  "$python" benchmarks/peers/cube3d_tokenizer.py "$work" | tee "$peer"
+  for piece in encode mesh; do
+    awk -v piece="$piece" -v ours="$(awk -v p="$piece:" '$1 == p {print $2}' "$ours")" \
+      -v peer="$(awk -v p="$piece:" '$1 == p {print $2}' "$peer")" \
+      'BEGIN {printf "%s: %.2f s, Python %.2f s (%.1f times)\n", piece, ours, peer, peer / ours}'
+  done
+  rm -rf "$work" "$ours" "$peer"
+}
 # save NAME FILE
 save() {
   local machine
@@ -59,7 +71,7 @@ save() {
   { echo "$(nproc) cores of $machine"; cat "$2"; } > "benchmarks/results/$1_$machine.txt"
   echo "bench: saved benchmarks/results/$1_$machine.txt"
 }
-for benchmark in train_step geometry; do
+for benchmark in train_step geometry cube3d_tokenizer; do
   "$benchmark" | tee "$results"
   [ "$save" = 0 ] || save "$benchmark" "$results"
 done

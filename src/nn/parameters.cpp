@@ -117,6 +117,14 @@ void ParameterStore::set_trainable(bool trainable) {
     parameter.value.set_requires_grad(trainable && parameter.trainable);
 }
 
+void ParameterStore::freeze_except(std::string_view prefix) {
+  for (Parameter& parameter : parameters_) {
+    if (std::string_view(parameter.name).starts_with(prefix)) continue;
+    parameter.trainable = false;
+    parameter.value.set_requires_grad(false);
+  }
+}
+
 void ParameterStore::to(at::Device device) {
   const c10::NoGradGuard no_grad;
   for (Parameter& parameter : parameters_) parameter.value.set_data(parameter.value.to(device));

@@ -65,4 +65,9 @@ at::Tensor code_tensor(std::span<const ShapeCodes> codes, std::vector<std::int32
   return indices;
 }
 
+std::vector<std::int32_t> code_row(const at::Tensor& indices, std::int64_t row) {
+  const at::Tensor flat = indices[row].flatten().to(at::kInt).contiguous();
+  return {flat.data_ptr<std::int32_t>(), flat.data_ptr<std::int32_t>() + flat.numel()};
+}
+
 }  // namespace omni::tokenizers

@@ -28,4 +28,7 @@ std::int64_t offered_length(const ShapeCodes& codes, const ShapeTokenizer& token
 at::Tensor code_tensor(std::span<const ShapeCodes> codes, std::vector<std::int32_t> ShapeCodes::*member,
                        std::int64_t length, std::int64_t vocabulary, const char* what);
 
+// Row `row` of an index tensor as codes.
+std::vector<std::int32_t> code_row(const at::Tensor& indices, std::int64_t row);
+
 }  // namespace omni::tokenizers

@@ -73,11 +73,6 @@ at::ScalarType slot_dtype() {
   return fast ? at::kBFloat16 : at::kFloat;
 }
 
-std::vector<std::int32_t> row_of(const Tensor& indices, std::int64_t row) {
-  const Tensor flat = indices[row].flatten().to(at::kInt).contiguous();
-  return {flat.data_ptr<std::int32_t>(), flat.data_ptr<std::int32_t>() + flat.numel()};
-}
-
 }  // namespace
 
 std::vector<std::int32_t> surface_cells(const geometry::VoxelGrid& grid) {
@@ -145,7 +140,7 @@ std::vector<ShapeCodes> GridShapeTokenizer::encode(std::span<const ShapeSample> 
     }
     for (std::int64_t i = 0; i < geometry.size(0); ++i)
       codes.push_back(
-          {row_of(geometry, i), colour.defined() ? row_of(colour, i) : std::vector<std::int32_t>{}});
+          {code_row(geometry, i), colour.defined() ? code_row(colour, i) : std::vector<std::int32_t>{}});
   }
   return codes;
 }

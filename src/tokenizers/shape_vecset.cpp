@@ -1,6 +1,9 @@
 #include "omni/tokenizers/shape_vecset.h"
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
+#include <optional>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -15,35 +18,63 @@ namespace {
 constexpr std::int64_t kQueryChunk = 8192;  // bounds the activations of one field evaluation
 constexpr std::size_t kBatch = 32;          // shapes a pass, to bound memory
 
+// Calls evaluate on [1, Q, 3] tensors of the points, in chunks that bound the activations, and copies what it
+// returns, Q rows of floats, to `out`.
+void in_chunks(std::span<const geometry::Vec3> points, float* out,
+               const std::function<Tensor(const Tensor& queries)>& evaluate) {
+  const c10::NoGradGuard no_grad;
+  const auto count = static_cast<std::int64_t>(points.size());
+  for (std::int64_t begin = 0; begin < count; begin += kQueryChunk) {
+    const std::int64_t size = std::min(kQueryChunk, count - begin);
+    Tensor queries = at::empty({1, size, 3});
+    std::memcpy(queries.data_ptr<float>(), points.data() + begin,
+                static_cast<std::size_t>(size) * sizeof(geometry::Vec3));
+    const Tensor results = evaluate(queries).contiguous();
+    out = std::copy_n(results.data_ptr<float>(), results.numel(), out);
+  }
+}
+
 class VecsetShape : public DecodedShape {
  public:
-  VecsetShape(std::shared_ptr<const VecsetShapeNetwork> network, VecsetBlock::KeysValues latents)
-      : network_(std::move(network)), latents_(std::move(latents)) {}
+  VecsetShape(std::shared_ptr<const VecsetShapeNetwork> network, VecsetBlock::KeysValues latents,
+              std::optional<VecsetBlock::KeysValues> colour)
+      : network_(std::move(network)), latents_(std::move(latents)), colour_(std::move(colour)) {}
 
   void values(std::span<const geometry::Vec3> points, std::span<float> values) const override {
     ensure(points.size() == values.size(), "values() needs as many values as points");
-    c10::NoGradGuard no_grad;
-    const auto count = static_cast<std::int64_t>(points.size());
-    for (std::int64_t begin = 0; begin < count; begin += kQueryChunk) {
-      const std::int64_t size = std::min(kQueryChunk, count - begin);
-      Tensor queries = at::empty({1, size, 3});
-      std::memcpy(queries.data_ptr<float>(), points.data() + begin,
-                  static_cast<std::size_t>(size) * sizeof(geometry::Vec3));
-      const Tensor field = network_->field(latents_, queries).contiguous();
-      std::memcpy(values.data() + begin, field.data_ptr<float>(),
-                  static_cast<std::size_t>(size) * sizeof(float));
-    }
+    in_chunks(points, values.data(),
+              [&](const Tensor& queries) { return network_->field(latents_, queries); });
   }
 
-  void colour(std::span<const geometry::Vec3>, std::span<geometry::Vec3> colours) const override {
-    std::fill(colours.begin(), colours.end(), kUncolouredSurface);
+  void colour(std::span<const geometry::Vec3> points, std::span<geometry::Vec3> colours) const override {
+    ensure(points.size() == colours.size(), "colour() needs as many colours as points");
+    static_assert(sizeof(geometry::Vec3) == 3 * sizeof(float));
+    if (!colour_) return std::fill(colours.begin(), colours.end(), kUncolouredSurface);
+    in_chunks(points, reinterpret_cast<float*>(colours.data()),
+              [&](const Tensor& queries) { return network_->colour().colours(*colour_, queries); });
   }
-  bool has_colour() const override { return false; }
+  bool has_colour() const override { return colour_.has_value(); }
 
  private:
   std::shared_ptr<const VecsetShapeNetwork> network_;
   VecsetBlock::KeysValues latents_;
+  std::optional<VecsetBlock::KeysValues> colour_;
 };
+
+// [B, N, 3]; undefined if a sample lacks colours.
+Tensor surface_colours(std::span<const ShapeSample> samples) {
+  const std::size_t count = samples[0].surface.positions.size();
+  for (const ShapeSample& sample : samples)
+    if (sample.surface.colours.size() != count) return {};
+  Tensor colours =
+      at::empty({static_cast<std::int64_t>(samples.size()), static_cast<std::int64_t>(count), 3});
+  float* row = colours.data_ptr<float>();
+  for (const ShapeSample& sample : samples) {
+    std::memcpy(row, sample.surface.colours.data(), count * sizeof(geometry::Vec3));
+    row += 3 * count;
+  }
+  return colours;
+}
 
 }  // namespace
 
@@ -80,6 +111,13 @@ ShapeInput VecsetShapeTokenizer::required_input() const {
 std::int64_t VecsetShapeTokenizer::geometry_code_count() const { return network_->config().latents; }
 std::int64_t VecsetShapeTokenizer::geometry_vocabulary() const { return network_->quantiser().vocabulary(); }
 std::vector<std::int64_t> VecsetShapeTokenizer::offered_lengths() const { return network_->lengths(); }
+std::int64_t VecsetShapeTokenizer::colour_vocabulary() const {
+  return network_->has_colour() ? network_->colour().quantiser().vocabulary() : 0;
+}
+Tensor VecsetShapeTokenizer::colour_codebook() const {
+  c10::NoGradGuard no_grad;
+  return network_->has_colour() ? network_->colour().quantiser().codebook() : Tensor();
+}
 Tensor VecsetShapeTokenizer::geometry_codebook() const {
   c10::NoGradGuard no_grad;
   return network_->quantiser().codebook();
@@ -88,13 +126,20 @@ Tensor VecsetShapeTokenizer::geometry_codebook() const {
 std::vector<ShapeCodes> VecsetShapeTokenizer::encode(std::span<const ShapeSample> samples) const {
   if (samples.empty()) return {};
   c10::NoGradGuard no_grad;
-  const Tensor latents = network_->encode(surface_tensor(samples)).latents;
-  const Tensor indices = network_->quantiser().nearest(network_->prepared(latents)).to(at::kInt).contiguous();
-  std::vector<ShapeCodes> codes(samples.size());
-  const auto length = static_cast<std::size_t>(geometry_code_count());
-  const auto* data = indices.data_ptr<std::int32_t>();
-  for (std::size_t i = 0; i < codes.size(); ++i)
-    codes[i].geometry.assign(data + i * length, data + (i + 1) * length);
+  const Tensor surface = surface_tensor(samples);
+  const nn::Quantiser& quantiser = network_->quantiser();
+  const Tensor geometry = quantiser.nearest(network_->prepared(network_->encode(surface).latents));
+  Tensor colour;
+  const Tensor colours = network_->has_colour() ? surface_colours(samples) : Tensor();
+  if (colours.defined()) {
+    const Tensor latents = network_->decode(quantiser.lookup(geometry));
+    const VecsetColour& part = network_->colour();
+    colour = part.quantiser().nearest(part.encode(surface.narrow(-1, 0, 3), colours, latents));
+  }
+  std::vector<ShapeCodes> codes;
+  for (std::int64_t i = 0; i < geometry.size(0); ++i)
+    codes.push_back(
+        {code_row(geometry, i), colour.defined() ? code_row(colour, i) : std::vector<std::int32_t>{}});
   return codes;
 }
 
@@ -106,9 +151,18 @@ std::vector<std::unique_ptr<DecodedShape>> VecsetShapeTokenizer::decode(
     const Tensor indices = code_tensor(part, &ShapeCodes::geometry, offered_length(part[0], *this),
                                        geometry_vocabulary(), "geometry");
     const Tensor latents = network_->decode(network_->quantiser().lookup(indices));
-    for (std::int64_t i = 0; i < latents.size(0); ++i)
+    for (std::int64_t i = 0; i < latents.size(0); ++i) {
+      const Tensor own = latents.narrow(0, i, 1);
+      const ShapeCodes& shape = part[static_cast<std::size_t>(i)];
+      std::optional<VecsetBlock::KeysValues> colour;
+      if (network_->has_colour() && !shape.colour.empty()) {
+        const Tensor codes_of_colour = code_tensor(std::span(&shape, 1), &ShapeCodes::colour,
+                                                   colour_code_count(), colour_vocabulary(), "colour");
+        colour = network_->colour().context(network_->colour().quantiser().lookup(codes_of_colour), own);
+      }
       shapes.push_back(
-          std::make_unique<VecsetShape>(network_, network_->field_keys_values(latents.narrow(0, i, 1))));
+          std::make_unique<VecsetShape>(network_, network_->field_keys_values(own), std::move(colour)));
+    }
   });
   return shapes;
 }

@@ -12,7 +12,6 @@ using at::Tensor;
 namespace {
 
 constexpr double kLayerNormEpsilon = 1e-6;
-constexpr double kHeadNormEpsilon = 1e-5;
 constexpr std::int64_t kNormalChannels = 3;
 constexpr std::int64_t kLargestRatio = 32;  // of the full length to the shortest prefix
 
@@ -32,6 +31,7 @@ void describe(ConfigVisitor& visitor, VecsetShapeConfig& config) {
   visitor.integer("surface_points", config.surface_points, {.minimum = 16, .maximum = 1 << 20});
   visitor.number("sharp_edge_share", config.sharp_edge_share, {.minimum = 0, .maximum = 1});
   visitor.flag("adaptive_length", config.adaptive_length);
+  visitor.section("colour", [&](ConfigVisitor& s) { describe(s, config.colour); });
 }
 
 void validate(const VecsetShapeConfig& config) {
@@ -42,50 +42,6 @@ void validate(const VecsetShapeConfig& config) {
     if (layer >= config.encoder_layers)
       fail(ErrorKind::usage, "shape tokenizer: encoder_cross_attention_layers names layer ", layer, " of ",
            config.encoder_layers, ". Layers count from 0");
-}
-
-VecsetBlock::VecsetBlock(const nn::ParameterScope& scope, std::int64_t width, std::int64_t heads, bool cross)
-    : heads_(heads), cross_(cross), norm_(width, kLayerNormEpsilon) {
-  const auto attention = scope.sub("attn");
-  if (cross) {
-    c_q_ = nn::Linear(attention.sub("c_q"), width, width);
-    c_k_ = nn::Linear(attention.sub("c_k"), width, width);
-  } else {
-    c_qk_ = nn::Linear(attention.sub("c_qk"), width, 2 * width);
-    q_norm_ = nn::RmsNorm(attention.sub("q_norm"), width / heads, kHeadNormEpsilon);
-    k_norm_ = nn::RmsNorm(attention.sub("k_norm"), width / heads, kHeadNormEpsilon);
-  }
-  c_v_ = nn::Linear(attention.sub("c_v"), width, width);
-  c_proj_ = nn::Linear(attention.sub("c_proj"), width, width);
-  up_ = nn::Linear(scope.sub("mlp").sub("up_proj"), width, 4 * width);
-  down_ = nn::Linear(scope.sub("mlp").sub("down_proj"), 4 * width, width);
-}
-
-Tensor VecsetBlock::split_heads(const Tensor& x) const {
-  return x.view({x.size(0), x.size(1), heads_, x.size(2) / heads_}).transpose(1, 2);
-}
-
-VecsetBlock::KeysValues VecsetBlock::keys_values(const Tensor& data) const {
-  const Tensor normed = norm_(data);
-  return {split_heads(c_k_(normed)), split_heads(c_v_(normed))};
-}
-
-Tensor VecsetBlock::finish(const Tensor& h, const Tensor& q, const KeysValues& kv, bool causal) const {
-  const Tensor mixed = at::scaled_dot_product_attention(q, kv.keys, kv.values, {}, 0.0, causal);
-  const Tensor attended = h + c_proj_(mixed.transpose(1, 2).reshape(h.sizes()));
-  return attended + down_(at::gelu(up_(norm_(attended))));
-}
-
-Tensor VecsetBlock::attend(const Tensor& h, const KeysValues& kv) const {
-  return finish(h, split_heads(c_q_(norm_(h))), kv, false);
-}
-
-Tensor VecsetBlock::operator()(const Tensor& h, const Tensor& data, bool causal) const {
-  if (cross_) return attend(h, keys_values(data));
-  const Tensor normed = norm_(h);
-  const auto qk = c_qk_(normed).chunk(2, -1);
-  return finish(h, q_norm_(split_heads(qk[0])), {k_norm_(split_heads(qk[1])), split_heads(c_v_(normed))},
-                causal);
 }
 
 VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, std::uint64_t seed)
@@ -133,6 +89,8 @@ VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, std::uin
   field_block_ = std::make_unique<VecsetBlock>(field.sub("attn_out"), E, config.heads, true);
   field_norm_ = nn::LayerNorm(field.sub("ln_f"), E, kLayerNormEpsilon);
   head_ = nn::Linear(field.sub("c_head"), E, 1);
+  if (config.colour.codes > 0)
+    colour_ = std::make_unique<VecsetColour>(root.sub("colour"), config.colour, E, config.heads, embedder_);
 }
 
 VecsetShapeNetwork::Encoded VecsetShapeNetwork::encode(const Tensor& surface) const {
@@ -177,10 +135,14 @@ void VecsetShapeNetwork::load(const SafetensorsFile& file) {
   c10::NoGradGuard no_grad;
   static const std::vector<std::string> kEmbedderNames = {"embedder.weight", "encoder.embedder.weight",
                                                           "occupancy_decoder.embedder.weight"};
+  constexpr std::string_view kColour = "colour.";
+  const bool coloured = std::any_of(file.tensors().begin(), file.tensors().end(),
+                                    [&](const auto& entry) { return entry.first.starts_with(kColour); });
   std::set<std::string> known(kEmbedderNames.begin(), kEmbedderNames.end());
   for (const auto& parameter : store_.all()) {
     known.insert(parameter.name);
     std::string name = parameter.name;
+    if (!coloured && name.starts_with(kColour)) continue;
     if (name == kEmbedderNames[0])
       for (const auto& alias : kEmbedderNames)
         if (file.contains(alias)) name = alias;

@@ -117,6 +117,8 @@ PreparedShape prepare_shape(const data::ObjectRecord& record, const ShapeSampleR
   for (std::size_t i = 0; i < seen; ++i)
     for (const Vec3 v : {surface.positions[i], surface.normals[i]})
       for (std::size_t c = 0; c < 3; ++c) shape.surface.push_back(v[c]);
+  for (std::size_t i = 0; i < seen && coloured > 0; ++i)
+    for (std::size_t c = 0; c < 3; ++c) shape.surface_colours.push_back(to_byte(surface.colours[i][c]));
   draw_field_points(stretched_field, recipe, std::span(surface.positions).subspan(seen, near), point_rng,
                     shape);
   for (std::size_t i = seen + near; i < seen + near + coloured; ++i) {
@@ -192,6 +194,9 @@ ShapeBatch ShapeSampleStream::assemble(const std::vector<const PreparedShape*>& 
   batch.points = points_tensor(shapes, &PreparedShape::points);
   batch.inside = bytes_tensor(shapes, &PreparedShape::inside, {batch.points.size(1)}, 1.0f);
   if (recipe_.colour_points == 0) return batch;
+  if (batch.surface.defined())
+    batch.surface_colours =
+        bytes_tensor(shapes, &PreparedShape::surface_colours, {batch.surface.size(1), 3}, 255.0f);
   batch.colour_points = points_tensor(shapes, &PreparedShape::colour_points);
   batch.colours = bytes_tensor(shapes, &PreparedShape::colours, {batch.colour_points.size(1), 3}, 255.0f);
   batch.cell_points = at::zeros({count, kCellsPerBatchRow, 3});

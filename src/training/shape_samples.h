@@ -29,6 +29,7 @@ struct PreparedShape {
   std::vector<geometry::Vec3> points;   // near points, then volume points
   std::vector<std::uint8_t> inside;
   std::vector<float> surface;                 // positions and normals, 6 a point
+  std::vector<std::uint8_t> surface_colours;  // sRGB there, 3 a point, if there are colour points
   std::vector<geometry::Vec3> colour_points;  // on the surface
   std::vector<std::uint8_t> colours;          // sRGB there, 3 a point
   std::vector<std::int32_t> cells;            // surface cells (shuffled), and their colours
@@ -40,6 +41,7 @@ PreparedShape prepare_shape(const data::ObjectRecord& record, const ShapeSampleR
 struct ShapeBatch {
   at::Tensor occupancy;                           // [B, R, R, R]; undefined without a grid
   at::Tensor surface;                             // [B, N, 6]; undefined without surface points
+  at::Tensor surface_colours;                     // [B, N, 3]; undefined without colours or surface points
   at::Tensor points, inside;                      // [B, P, 3], [B, P] (0 or 1)
   at::Tensor colour_points, colours;              // [B, C, 3] each
   at::Tensor cell_points, cell_colours, present;  // [B, S, 3], [B, S, 3], [B, S]

@@ -20,6 +20,8 @@ void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config) {
   visitor.choice("layout", config.layout, {"grid", "vecset"});
   visitor.section("grid", [&](ConfigVisitor& s) { tokenizers::describe(s, config.grid); });
   visitor.section("vecset", [&](ConfigVisitor& s) { tokenizers::describe(s, config.vecset); });
+  visitor.text("start", config.start);
+  visitor.flag("freeze_geometry", config.freeze_geometry);
   visitor.integer("seed", config.seed, {.minimum = 0});
   visitor.integer("objects", config.objects, {.minimum = 1, .maximum = kMany});
   visitor.integer("batch", config.batch, {.minimum = 1, .maximum = 4096});
@@ -49,6 +51,14 @@ void validate(const ShapeTokenizerTrainingConfig& config) {
     if (config.precision != "fp32")
       fail(ErrorKind::usage,
            "training a shape tokenizer: the vecset layout trains in fp32. Set precision: fp32");
+    if (config.freeze_geometry && (config.start.empty() || config.vecset.colour.codes == 0))
+      fail(ErrorKind::usage,
+           "training a shape tokenizer: freeze_geometry leaves nothing to train. Give start and "
+           "vecset.colour.codes");
+  } else if (!config.start.empty() || config.freeze_geometry) {
+    fail(
+        ErrorKind::usage,
+        "training a shape tokenizer: start and freeze_geometry are of the vecset layout. Set layout: vecset");
   }
 }
 

@@ -1,3 +1,4 @@
+#include "omni/core/error.h"
 #include "shape_layout_training.h"
 
 namespace omni::training {
@@ -6,53 +7,129 @@ using at::Tensor;
 
 namespace {
 
+constexpr std::string_view kColour = "colour.";
+
+// The tokenizer to go on from, if any.
+std::unique_ptr<tokenizers::VecsetShapeTokenizer> start_of(const ShapeTokenizerTrainingConfig& config) {
+  if (config.start.empty()) return nullptr;
+  auto loaded = tokenizers::load_shape_tokenizer(config.start);
+  auto* vecset = dynamic_cast<tokenizers::VecsetShapeTokenizer*>(loaded.get());
+  if (vecset == nullptr)
+    fail(ErrorKind::usage, "training a shape tokenizer: start ", config.start,
+         " is not of the vecset layout. Give a folder that is");
+  loaded.release();
+  return std::unique_ptr<tokenizers::VecsetShapeTokenizer>(vecset);
+}
+
+tokenizers::VecsetShapeConfig sizes_of(const ShapeTokenizerTrainingConfig& config,
+                                       const tokenizers::VecsetShapeTokenizer* start) {
+  if (start == nullptr) return config.vecset;
+  tokenizers::VecsetShapeConfig sizes = start->network().config();
+  sizes.colour = config.vecset.colour;
+  return sizes;
+}
+
 class VecsetTraining : public ShapeLayoutTraining {
  public:
-  explicit VecsetTraining(const ShapeTokenizerTrainingConfig& config)
+  VecsetTraining(const ShapeTokenizerTrainingConfig& config, const tokenizers::VecsetShapeTokenizer* start)
       : config_(config),
-        tokenizer_(config.vecset, static_cast<std::uint64_t>(config.seed)),
-        network_(tokenizer_.network()) {}
+        tokenizer_(sizes_of(config, start), static_cast<std::uint64_t>(config.seed)),
+        network_(tokenizer_.network()) {
+    if (start != nullptr) copy_parameters(*start);
+  }
 
   tokenizers::ShapeTokenizer& tokenizer() override { return tokenizer_; }
   nn::ParameterStore& parameters() override { return network_.parameters(); }
 
   ShapeLosses forward(const ShapeBatch& batch, bool quantise, CounterRng& rng) override {
     ShapeLosses losses;
-    // Latents beyond the drawn length are causal leftovers that nothing reads.
-    const Tensor all = network_.prepared(network_.encode(batch.surface).latents);
-    const Tensor z = all.narrow(1, 0, draw_length(rng));
-    Tensor values = z;
     losses.total = at::zeros({});
+    const std::int64_t length = draw_length(rng);
+    Tensor latents;
+    if (config_.freeze_geometry) {
+      const c10::NoGradGuard no_grad;
+      const Tensor z = network_.prepared(network_.encode(batch.surface).latents).narrow(1, 0, length);
+      const Tensor indices = network_.quantiser().nearest(z);
+      latents = network_.decode(network_.quantiser().lookup(indices));
+      if (quantise) losses.indices = indices;
+    } else {
+      latents = geometry(batch, length, quantise, rng, losses);
+    }
+    if (network_.has_colour()) add_colour(batch, latents, quantise, losses);
+    return losses;
+  }
+
+  void start_quantisers(const std::vector<ShapeBatch>& batches, CounterRng& rng) override {
+    c10::NoGradGuard no_grad;
+    std::vector<Tensor> codes, colours;
+    for (const auto& batch : batches) {
+      const Tensor z = network_.prepared(network_.encode(batch.surface).latents);
+      codes.push_back(z.flatten(0, 1));
+      if (network_.has_colour()) colours.push_back(colour_vectors(batch, network_.decode(z)).flatten(0, 1));
+    }
+    if (!config_.freeze_geometry) network_.quantiser().start(at::cat(codes), rng);
+    if (network_.has_colour()) network_.colour().quantiser().start(at::cat(colours), rng);
+  }
+
+  void learn_codebooks(CounterRng& rng) override {
+    if (!config_.freeze_geometry) network_.quantiser().learn(geometry_.first, geometry_.second, rng);
+    if (network_.has_colour()) network_.colour().quantiser().learn(colours_.first, colours_.second, rng);
+  }
+
+ private:
+  void copy_parameters(const tokenizers::VecsetShapeTokenizer& start) {
+    const c10::NoGradGuard no_grad;
+    for (const nn::Parameter& parameter : network_.parameters().all()) {
+      const nn::Parameter* given = start.network().parameters().find(parameter.name);
+      Tensor target = parameter.value;
+      if (given != nullptr && given->value.sizes() == target.sizes()) target.copy_(given->value);
+    }
+    if (config_.freeze_geometry) network_.parameters().freeze_except(kColour);
+  }
+
+  // The field's losses; returns the decoder's latents.
+  Tensor geometry(const ShapeBatch& batch, std::int64_t length, bool quantise, CounterRng& rng,
+                  ShapeLosses& losses) {
+    // Latents beyond the drawn length are leftovers that nothing reads.
+    const Tensor z = network_.prepared(network_.encode(batch.surface).latents).narrow(1, 0, length);
+    Tensor values = z;
     if (quantise) {
       const auto coded = network_.quantiser().quantise(z);
       values = mix_code_values(z, coded.values, config_.bypass_share, config_.code_noise, rng);
       losses.total = losses.total + coded.loss;
       losses.indices = coded.indices;
-      last_ = {z.detach(), coded.indices};
+      geometry_ = {z.detach(), coded.indices};
     }
-    const Tensor logits = network_.field(network_.decode(values), batch.points);
+    const Tensor latents = network_.decode(values);
+    const Tensor logits = network_.field(latents, batch.points);
     const Tensor field = at::binary_cross_entropy_with_logits(logits, batch.inside);
     losses.total = losses.total + field;
     losses.measured = {
         {"field_loss", field.item<double>()},
         {"point_iou", point_iou(logits.narrow(1, config_.near_points, config_.volume_points),
                                 batch.inside.narrow(1, config_.near_points, config_.volume_points))}};
-    return losses;
+    return latents;
   }
 
-  void start_quantisers(const std::vector<ShapeBatch>& batches, CounterRng& rng) override {
-    c10::NoGradGuard no_grad;
-    std::vector<Tensor> codes;
-    for (const auto& batch : batches)
-      codes.push_back(network_.prepared(network_.encode(batch.surface).latents).flatten(0, 1));
-    network_.quantiser().start(at::cat(codes), rng);
+  Tensor colour_vectors(const ShapeBatch& batch, const Tensor& latents) const {
+    return network_.colour().encode(batch.surface.narrow(-1, 0, 3), batch.surface_colours, latents);
   }
 
-  void learn_codebooks(CounterRng& rng) override {
-    network_.quantiser().learn(last_.first, last_.second, rng);
+  void add_colour(const ShapeBatch& batch, const Tensor& latents, bool quantise, ShapeLosses& losses) {
+    Tensor values = colour_vectors(batch, latents);
+    if (quantise) {
+      const auto coded = network_.colour().quantiser().quantise(values);
+      colours_ = {values.detach(), coded.indices};
+      values = coded.values;
+      losses.total = losses.total + coded.loss;
+    }
+    const auto context = network_.colour().context(values, latents);
+    const Tensor error =
+        (network_.colour().colours(context, batch.colour_points) - batch.colours).abs().mean();
+    losses.total = losses.total + error;
+    losses.measured.emplace_back("colour_error", error.item<double>());
   }
 
- private:
   // The full length for half of the steps, else one of the shorter ones.
   std::int64_t draw_length(CounterRng& rng) const {
     const std::vector<std::int64_t>& lengths = network_.lengths();
@@ -63,13 +140,14 @@ class VecsetTraining : public ShapeLayoutTraining {
   ShapeTokenizerTrainingConfig config_;
   tokenizers::VecsetShapeTokenizer tokenizer_;
   tokenizers::VecsetShapeNetwork& network_;
-  std::pair<Tensor, Tensor> last_;
+  std::pair<Tensor, Tensor> geometry_, colours_;  // vectors and codes of the last quantised step
 };
 
 }  // namespace
 
 std::unique_ptr<ShapeLayoutTraining> make_vecset_training(const ShapeTokenizerTrainingConfig& config) {
-  return std::make_unique<VecsetTraining>(config);
+  const auto start = start_of(config);
+  return std::make_unique<VecsetTraining>(config, start.get());
 }
 
 }  // namespace omni::training

@@ -227,6 +227,56 @@ TEST(VecsetShapeConfig, EveryKindOfCodesEncodes) {
   }
 }
 
+TEST(VecsetColour, RecolouringKeepsTheGeometryCodesAndTheField) {
+  const c10::NoGradGuard no_grad;
+  VecsetShapeConfig config;
+  config.latents = 4;
+  config.width = 16;
+  config.heads = 2;
+  config.frequencies = 4;
+  config.surface_points = 32;
+  config.colour.codes = 6;
+  config.colour.quantiser.codebook_size = 64;
+  VecsetShapeTokenizer tokenizer(config, 3);
+  std::vector<ShapeSample> samples(2);
+  CounterRng rng(4);
+  for (int i = 0; i < 32; ++i) {
+    const geometry::Vec3 direction =
+        geometry::normalized({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
+                              static_cast<float>(rng.normal())});
+    for (ShapeSample& sample : samples) {
+      sample.surface.positions.push_back(direction * 0.8f);
+      sample.surface.normals.push_back(direction);
+    }
+    samples[0].surface.colours.push_back({0.9f, 0.1f, 0.1f});
+    samples[1].surface.colours.push_back({0.0f, 0.2f, 1.0f});
+  }
+  const auto codes = tokenizer.encode(samples);
+  EXPECT_EQ(codes[0].geometry, codes[1].geometry);
+  ASSERT_EQ(codes[0].colour.size(), 6u);
+  EXPECT_NE(codes[0].colour, codes[1].colour);
+
+  std::vector<ShapeCodes> variants = {codes[0], codes[1], codes[0]};
+  variants[2].colour.clear();
+  const auto shapes = tokenizer.decode(variants);
+  const std::vector<geometry::Vec3> points = {{0.1f, 0.2f, 0.3f}, {0.8f, 0, 0}};
+  std::vector<std::vector<float>> fields(3, std::vector<float>(2));
+  std::vector<std::vector<geometry::Vec3>> colours(3, std::vector<geometry::Vec3>(2));
+  for (std::size_t i = 0; i < 3; ++i) {
+    shapes[i]->values(points, fields[i]);
+    shapes[i]->colour(points, colours[i]);
+  }
+  EXPECT_EQ(fields[0], fields[1]);
+  EXPECT_EQ(fields[0], fields[2]);
+  EXPECT_FALSE(colours[0][0] == colours[1][0]);
+  EXPECT_TRUE(shapes[0]->has_colour());
+  EXPECT_FALSE(shapes[2]->has_colour());
+
+  // Without colours there is nothing to code.
+  samples[0].surface.colours.clear();
+  EXPECT_TRUE(tokenizer.encode(std::span(samples.data(), 1))[0].colour.empty());
+}
+
 TEST(VecsetShapeConfig, HeadsMustDivideTheWidth) {
   VecsetShapeConfig config;
   config.heads = 3;

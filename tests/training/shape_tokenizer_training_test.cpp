@@ -104,6 +104,46 @@ TEST_F(ShapeTokenizerTraining, EveryPrefixOfAnAdaptiveTokenizerIsMeasured) {
   }
 }
 
+TEST_F(ShapeTokenizerTraining, ColourIsTrainedOnTopOfFrozenGeometry) {
+  auto config = tiny("vecset");
+  train_shape_tokenizer(config, train_, held_out_, folder_ / "geometry");
+  config.start = (folder_ / "geometry").string();
+  config.freeze_geometry = true;
+  config.vecset.latents = 4;  // the start's sizes count
+  config.vecset.colour.codes = 3;
+  config.vecset.colour.quantiser.codebook_size = 8;
+  train_shape_tokenizer(config, train_, held_out_, folder_ / "coloured");
+  const SafetensorsFile before(folder_ / "geometry" / "weights.safetensors");
+  const SafetensorsFile after(folder_ / "coloured" / "weights.safetensors");
+  for (const auto& [name, view] : before.tensors())
+    EXPECT_EQ(view.to_vector<float>(), after.at(name).to_vector<float>()) << name;
+  EXPECT_GT(after.tensors().size(), before.tensors().size());
+  const auto coloured = tokenizers::load_shape_tokenizer(folder_ / "coloured");
+  EXPECT_EQ(coloured->colour_code_count(), 3);
+  EXPECT_EQ(coloured->geometry_code_count(), 8);
+
+  config.start.clear();
+  EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "x"), Error);
+  auto grid = tiny("grid");
+  grid.start = (folder_ / "geometry").string();
+  EXPECT_THROW(train_shape_tokenizer(grid, train_, held_out_, folder_ / "x"), Error);
+}
+
+TEST_F(ShapeTokenizerTraining, VecsetLearnsGeometryAndColourTogether) {
+  auto config = tiny("vecset");
+  config.vecset.colour.codes = 3;
+  config.vecset.colour.quantiser.codebook_size = 8;
+  config.vecset.adaptive_length = true;
+  train_shape_tokenizer(config, train_, held_out_, folder_ / "a");
+  train_shape_tokenizer(config, train_, held_out_, folder_ / "b");
+  EXPECT_EQ(weights(folder_ / "a"), weights(folder_ / "b"));
+  std::ifstream metrics(folder_ / "a" / "metrics.jsonl");
+  std::string line;
+  ASSERT_TRUE(std::getline(metrics, line));
+  EXPECT_NE(line.find("colour_error"), std::string::npos);
+  EXPECT_NE(line.find("field_loss"), std::string::npos);
+}
+
 TEST_F(ShapeTokenizerTraining, EveryShippedConfigIsValid) {
   for (const auto& entry : fs::directory_iterator(fs::path(OMNI_SOURCE_DIR) / "configs" / "tokenizers")) {
     if (!entry.path().filename().string().starts_with("shape_")) continue;

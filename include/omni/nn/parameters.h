@@ -51,6 +51,8 @@ class ParameterStore {
 
   void zero_gradients();
   void set_trainable(bool trainable);  // of every parameter: false freezes the network
+  void freeze_except(
+      std::string_view prefix);  // for good: the others become buffers, which optimisers leave alone
   void to(at::Device device);
 
   // Reads every parameter under `prefix` + name; throws Error(input) naming file and tensor where one is

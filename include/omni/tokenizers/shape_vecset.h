@@ -9,6 +9,8 @@
 #include "omni/nn/quantisers.h"
 #include "omni/tokenizers/point_embedder.h"
 #include "omni/tokenizers/shape_tokenizer.h"
+#include "omni/tokenizers/vecset_block.h"
+#include "omni/tokenizers/vecset_colour.h"
 
 namespace omni::tokenizers {
 
@@ -31,33 +33,10 @@ struct VecsetShapeConfig {
   // The latents' queries attend causally and the decoder is told how many codes there are, so that the first
   // latents / 2, / 4, ... / 32 codes are coarser shapes.
   bool adaptive_length = false;
+  VecsetColourConfig colour;
 };
 void describe(ConfigVisitor& visitor, VecsetShapeConfig& config);
 void validate(const VecsetShapeConfig& config);  // throws Error(usage)
-
-// Pre-norm attention block; cross (queries from h, keys and values from data) or self.
-class VecsetBlock {
- public:
-  VecsetBlock(const nn::ParameterScope& scope, std::int64_t width, std::int64_t heads, bool cross);
-  // A self block ignores `data`; `causal`: rows attend to themselves and to earlier ones.
-  at::Tensor operator()(const at::Tensor& h, const at::Tensor& data, bool causal = false) const;
-
-  struct KeysValues {
-    at::Tensor keys, values;  // [B, heads, L, head dim]
-  };
-  KeysValues keys_values(const at::Tensor& data) const;                // cross only
-  at::Tensor attend(const at::Tensor& h, const KeysValues& kv) const;  // cross only
-  bool cross() const { return cross_; }
-
- private:
-  at::Tensor split_heads(const at::Tensor& x) const;
-  at::Tensor finish(const at::Tensor& h, const at::Tensor& q, const KeysValues& kv, bool causal) const;
-  std::int64_t heads_;
-  bool cross_;
-  nn::LayerNorm norm_;
-  nn::Linear c_q_, c_k_, c_qk_, c_v_, c_proj_, up_, down_;
-  nn::RmsNorm q_norm_, k_norm_;
-};
 
 class VecsetShapeNetwork {
  public:
@@ -82,12 +61,16 @@ class VecsetShapeNetwork {
 
   nn::Quantiser& quantiser() { return *quantiser_; }
   const nn::Quantiser& quantiser() const { return *quantiser_; }
+  bool has_colour() const { return colour_ != nullptr; }
+  VecsetColour& colour() { return *colour_; }  // only with colour
+  const VecsetColour& colour() const { return *colour_; }
   nn::ParameterStore& parameters() { return store_; }
   const nn::ParameterStore& parameters() const { return store_; }
   const VecsetShapeConfig& config() const { return config_; }
 
   // Reads a file in Cube3D's layout. The shared embedder may lie under `embedder.`, `encoder.embedder.` or
-  // `occupancy_decoder.embedder.`. Throws Error(input) for missing, misshapen or unknown tensors.
+  // `occupancy_decoder.embedder.`. A file without any colour leaves the colour as it is. Throws Error(input)
+  // for missing, misshapen or unknown tensors.
   void load(const SafetensorsFile& file);
 
  private:
@@ -102,6 +85,7 @@ class VecsetShapeNetwork {
   nn::LayerNorm encoder_norm_, field_norm_;
   std::unique_ptr<VecsetBlock> field_block_;
   std::unique_ptr<nn::Quantiser> quantiser_;
+  std::unique_ptr<VecsetColour> colour_;
 };
 
 class VecsetShapeTokenizer : public ShapeTokenizer {
@@ -113,23 +97,24 @@ class VecsetShapeTokenizer : public ShapeTokenizer {
   std::int64_t geometry_code_count() const override;
   std::int64_t geometry_vocabulary() const override;
   std::vector<std::int64_t> offered_lengths() const override;
-  std::int64_t colour_code_count() const override { return 0; }
-  std::int64_t colour_vocabulary() const override { return 0; }
+  std::int64_t colour_code_count() const override { return network_->config().colour.codes; }
+  std::int64_t colour_vocabulary() const override;
   std::int64_t geometry_grid_side() const override { return 0; }
   std::int64_t colour_grid_side() const override { return 0; }
   at::Tensor geometry_codebook() const override;
-  at::Tensor colour_codebook() const override { return {}; }
+  at::Tensor colour_codebook() const override;
   std::vector<ShapeCodes> encode(std::span<const ShapeSample> samples) const override;
   std::vector<std::unique_ptr<DecodedShape>> decode(std::span<const ShapeCodes> codes) const override;
   void save(const std::filesystem::path& folder) const override;
 
   VecsetShapeNetwork& network() { return *network_; }
+  const VecsetShapeNetwork& network() const { return *network_; }
 
  private:
   std::shared_ptr<VecsetShapeNetwork> network_;  // shared with decoded shapes
 };
 
-// [B, N, 6] from samples that all hold N surface points.
+// [B, N, 6], positions and normals, from samples that all hold N surface points.
 at::Tensor surface_tensor(std::span<const ShapeSample> samples);
 
 }  // namespace omni::tokenizers

@@ -22,6 +22,9 @@ struct ShapeTokenizerTrainingConfig {
   tokenizers::GridShapeConfig grid;
   tokenizers::VecsetShapeConfig vecset;
 
+  std::string start;  // vecset: folder of a tokenizer to go on from; its sizes count, but for the colour's
+  bool freeze_geometry = false;  // vecset: train colour alone; the geometry codes stay as they are
+
   std::int64_t seed = 1;
   std::int64_t objects = 12000;  // distinct training objects, prepared in the background
   std::int64_t batch = 32;
