@@ -18,6 +18,7 @@
 #include "omni/kernels/cpu_memory.h"
 #include "omni/optimizer/schedule.h"
 #include "stage_data.h"
+#include "stage_optimizer.h"
 #include "stage_start.h"
 #include "step_report.h"
 
@@ -48,7 +49,7 @@ class StageRun {
   fs::path output_;
   model::Bundle bundle_;
   std::array<double, model::kModalityCount> loss_weights_;
-  std::unique_ptr<optimizer::AdamW> adamw_;
+  std::unique_ptr<StageOptimizer> optimizer_;
   std::unique_ptr<StageData> data_;
   RunState state_;
   double seconds_before_ = 0;
@@ -73,13 +74,13 @@ StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
   transformer.to(at::Device(config.device));
   transformer.set_activation_type(config.precision == "bf16" ? at::kBFloat16 : at::kFloat);
   transformer.set_recompute(config.recompute);
-  adamw_ = std::make_unique<optimizer::AdamW>(transformer.parameters(), config.adamw);
+  optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon);
   if (resume) restore(*newest);
   restrict_rows();
 }
 
 void StageRun::restore(const fs::path& checkpoint) {
-  load_optimizer(checkpoint, *adamw_);
+  load_optimizer(checkpoint, *optimizer_);
   state_ = load_run_state(checkpoint);
   seconds_before_ = state_.seconds;
   last_checkpoint_step_ = state_.step;
@@ -89,9 +90,9 @@ void StageRun::restore(const fs::path& checkpoint) {
 // Stage 2 begins with the new view rows alone, so that they find their place before anything else moves.
 void StageRun::restrict_rows() {
   if (state_.step < config_.view_rows_steps)
-    adamw_->restrict_to_rows(view_rows(*bundle_.transformer));
+    optimizer_->restrict_to_rows(view_rows(*bundle_.transformer));
   else
-    adamw_->restrict_to_rows({});
+    optimizer_->restrict_to_rows({});
 }
 
 double StageRun::progress() const {
@@ -132,7 +133,7 @@ bool StageRun::update() {
                        : optimizer::gradient_norm(transformer.parameters());
   learning_rate_ = optimizer::learning_rate_at(config_.schedule, progress());
   if (!std::isfinite(gradient_norm_)) return false;
-  adamw_->step(learning_rate_);
+  optimizer_->step(learning_rate_);
   return true;
 }
 
@@ -143,7 +144,7 @@ bool StageRun::checkpoint_due() const {
 }
 
 void StageRun::checkpoint() {
-  save_checkpoint(output_, bundle_, *adamw_, state_, config_.checkpoints_kept);
+  save_checkpoint(output_, bundle_, *optimizer_, state_, config_.checkpoints_kept);
   last_checkpoint_ = Clock::now();
   last_checkpoint_step_ = state_.step;
 }
@@ -166,7 +167,7 @@ TrainingSummary StageRun::run() {
            kSkippedStepsLimit, " steps in a row, up to step ", state_.step,
            ". Lower schedule.peak_learning_rate, or use precision: fp32");
     }
-    adamw_->zero_gradients();
+    optimizer_->zero_gradients();
     ++state_.step;
     state_.tokens += sums.tokens;
     state_.seconds = seconds_before_ + std::chrono::duration<double>(Clock::now() - start_).count();
