@@ -42,6 +42,7 @@ void add_synth(CLI::App& data) {
   command->add_option("--out", options->out, "folder to write; an older one is replaced when all is done")
       ->required();
   command->add_option("--seed", options->synthesis.seed, "decides the held-out combinations and the order")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--count", options->count, "objects per split; 0: all")
       ->capture_default_str()

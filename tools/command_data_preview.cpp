@@ -81,7 +81,9 @@ void add_data_preview_command(CLI::App& data) {
       data.add_subcommand("preview", "Draw a contact sheet of a data set or of the procedural world");
   command->add_option("--dataset", options->dataset, "folder of a data set; without it the procedural world");
   command->add_option("--split", options->split, "split of the procedural world")->capture_default_str();
-  command->add_option("--seed", options->seed, "seed of the procedural world")->capture_default_str();
+  command->add_option("--seed", options->seed, "seed of the procedural world")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--count", options->count, "objects to draw")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));

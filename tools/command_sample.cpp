@@ -44,7 +44,9 @@ void add_options(CLI::App& command, SampleArguments& arguments) {
   command.add_option("--preview", arguments.preview, "a PNG of every sample's shape from eight sides");
   command.add_option("--codes", arguments.codes, "a JSON file of the sampled codes");
   command.add_option("--count", arguments.count, "samples to make")->capture_default_str();
-  command.add_option("--seed", arguments.seed, "same seed and settings, same result")->capture_default_str();
+  command.add_option("--seed", arguments.seed, "same seed and settings, same result")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command.add_option("--temperature", arguments.sampling.temperature, "0 takes the likeliest token")
       ->capture_default_str();
   command.add_option("--top-k", arguments.sampling.top_k, "keep the k likeliest tokens; 0: all");
@@ -55,7 +57,8 @@ void add_options(CLI::App& command, SampleArguments& arguments) {
   command.add_option("--detail", arguments.detail, "number of geometry codes; 0: all")->capture_default_str();
   command.add_option("--resolution", arguments.resolution,
                      "mesh cells per axis; 0: what suits the tokenizer");
-  command.add_option("--faces", arguments.faces, "simplify meshes to about this many triangles; 0: no");
+  command.add_option("--faces", arguments.faces, "simplify meshes to about this many triangles; 0: no")
+      ->check(CLI::NonNegativeNumber);
   command.add_flag("--keep-floaters", arguments.keep_floaters, "keep small loose parts");
   command.add_flag("--snap-to-box", arguments.snap_to_box, "stretch meshes to the box that the model names");
   command.add_flag("--no-colour", arguments.no_colour, "make shapes without colours");
@@ -64,16 +67,27 @@ void add_options(CLI::App& command, SampleArguments& arguments) {
       ->capture_default_str();
 }
 
+// What the output files say of it; texts are printed where there are none.
+Modality wanted_modality(const SampleArguments& arguments) {
+  if (!arguments.out.empty()) return modality_of_output(arguments.out);
+  if (!arguments.preview.empty()) return Modality::shape;
+  if (!arguments.prompts.empty()) {
+    fail(
+        ErrorKind::usage,
+        "choosing a task: nothing says what to make of the prompt. Name a file with --out (.glb, .obj, .ply, "
+        ".stl or .png), a --preview, or a --task.");
+  }
+  return Modality::text;
+}
+
 // Everything that can be checked without the model.
 GenerationRequest read_request(const SampleArguments& arguments) {
   GenerationRequest request;
   std::string task = arguments.task;
   if (task.empty()) {
-    const Modality wanted = arguments.out.empty()
-                                ? (arguments.preview.empty() ? Modality::text : Modality::shape)
-                                : modality_of_output(arguments.out);
-    task = generation::default_task(arguments.prompts.size(), arguments.images.size(),
-                                    arguments.meshes.size(), wanted, !arguments.view.empty());
+    task =
+        generation::default_task(arguments.prompts.size(), arguments.images.size(), arguments.meshes.size(),
+                                 wanted_modality(arguments), !arguments.view.empty());
   }
   request.task = sequence::built_in_task(task);
   request.prompts = arguments.prompts;

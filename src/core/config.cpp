@@ -106,14 +106,7 @@ class ConfigReader final : public ConfigVisitor {
   void choice(std::string_view key, std::string& value, std::vector<std::string> allowed) override {
     const YAML::Node node = find(key);
     if (!node) return;
-    const std::string chosen = scalar(key, node, "a text");
-    if (std::find(allowed.begin(), allowed.end(), chosen) == allowed.end()) {
-      std::string list;
-      for (const std::string& word : allowed) list += (list.empty() ? "" : ", ") + word;
-      fail(ErrorKind::usage, origin_.place(full(key), node), ": '", full(key), "' is '", chosen,
-           "'. It must be one of: ", list, suggestion(chosen, allowed));
-    }
-    value = chosen;
+    value = chosen_word(key, node, allowed);
   }
   void integers(std::string_view key, std::vector<std::int64_t>& value, NumberRange range) override {
     read_sequence(key, value, [&](const YAML::Node& item) { return checked_integer(key, item, range); });
@@ -121,8 +114,11 @@ class ConfigReader final : public ConfigVisitor {
   void numbers(std::string_view key, std::vector<double>& value, NumberRange range) override {
     read_sequence(key, value, [&](const YAML::Node& item) { return checked_number(key, item, range); });
   }
-  void texts(std::string_view key, std::vector<std::string>& value) override {
-    read_sequence(key, value, [&](const YAML::Node& item) { return scalar(key, item, "a text"); });
+  void texts(std::string_view key, std::vector<std::string>& value,
+             std::vector<std::string> allowed) override {
+    read_sequence(key, value, [&](const YAML::Node& item) {
+      return allowed.empty() ? scalar(key, item, "a text") : chosen_word(key, item, allowed);
+    });
   }
   void section(std::string_view key, const std::function<void(ConfigVisitor&)>& body) override {
     const YAML::Node node = find(key);
@@ -143,7 +139,7 @@ class ConfigReader final : public ConfigVisitor {
     }
   }
   void named_numbers(std::string_view key, std::vector<std::pair<std::string, double>>& value,
-                     NumberRange range) override {
+                     NumberRange range, std::vector<std::string> allowed) override {
     const YAML::Node node = find(key);
     if (!node) return;
     if (!node.IsMap()) wrong_type(key, node, "a mapping of names to numbers");
@@ -153,6 +149,8 @@ class ConfigReader final : public ConfigVisitor {
       const bool twice = std::any_of(value.begin(), value.end(),
                                      [&](const auto& earlier) { return earlier.first == item_key; });
       if (twice) stands_twice(concat(full(key), ".", item_key), item.first);
+      if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), item_key) == allowed.end())
+        unknown_key(concat(full(key), ".", item_key), item_key, item.first, allowed);
       value.emplace_back(item_key, checked_number(concat(key, ".", item_key), item.second, range));
     }
   }
@@ -163,10 +161,8 @@ class ConfigReader final : public ConfigVisitor {
     for (const auto& item : node_) {
       const std::string key = plain_key(item.first);
       if (!seen.insert(key).second) stands_twice(full(key), item.first);
-      if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) {
-        fail(ErrorKind::usage, origin_.place(full(key), item.first), ": unknown key '", full(key), "'",
-             suggestion(key, asked_));
-      }
+      if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
+        unknown_key(full(key), key, item.first, asked_);
     }
   }
 
@@ -181,6 +177,21 @@ class ConfigReader final : public ConfigVisitor {
   std::string plain_key(const YAML::Node& key) const {
     if (!key.IsScalar()) fail(ErrorKind::usage, origin_.place(path_, key), ": keys must be plain words");
     return key.Scalar();
+  }
+  [[noreturn]] void unknown_key(const std::string& key, std::string_view word, const YAML::Node& node,
+                                const std::vector<std::string>& known) const {
+    fail(ErrorKind::usage, origin_.place(key, node), ": unknown key '", key, "'", suggestion(word, known));
+  }
+  std::string chosen_word(std::string_view key, const YAML::Node& node,
+                          const std::vector<std::string>& allowed) const {
+    const std::string chosen = scalar(key, node, "a text");
+    if (std::find(allowed.begin(), allowed.end(), chosen) != allowed.end()) return chosen;
+    std::string list;
+    for (const std::string& word : allowed) list += (list.empty() ? "" : ", ") + word;
+    const std::string nearest = nearest_word(chosen, allowed);
+    fail(ErrorKind::usage, origin_.place(full(key), node), ": '", full(key), "' is '", chosen,
+         "'. It must be one of: ", list,
+         nearest.empty() ? std::string() : concat(". Did you mean '", nearest, "'?"));
   }
   [[noreturn]] void stands_twice(const std::string& key, const YAML::Node& node) const {
     fail(ErrorKind::usage, origin_.place(key, node), ": the key '", key, "' stands here twice");
@@ -264,7 +275,7 @@ class ConfigWriter final : public ConfigVisitor {
     for (const double item : value) out_ << shortest(item);
     out_ << YAML::EndSeq;
   }
-  void texts(std::string_view key, std::vector<std::string>& value) override {
+  void texts(std::string_view key, std::vector<std::string>& value, std::vector<std::string>) override {
     emit_key(key) << YAML::Flow << value;
   }
   void section(std::string_view key, const std::function<void(ConfigVisitor&)>& body) override {
@@ -282,8 +293,8 @@ class ConfigWriter final : public ConfigVisitor {
     }
     out_ << YAML::EndSeq;
   }
-  void named_numbers(std::string_view key, std::vector<std::pair<std::string, double>>& value,
-                     NumberRange) override {
+  void named_numbers(std::string_view key, std::vector<std::pair<std::string, double>>& value, NumberRange,
+                     std::vector<std::string>) override {
     emit_key(key) << YAML::BeginMap;
     for (const auto& [name, number] : value) emit_key(name) << shortest(number);
     out_ << YAML::EndMap;
@@ -393,6 +404,16 @@ void ConfigFile::read(const std::function<void(ConfigVisitor&)>& description) co
   ConfigReader reader(state_->origin, state_->root, "");
   description(reader);
   reader.finish();
+}
+
+void read_stored_config(const std::filesystem::path& path,
+                        const std::function<void(ConfigVisitor&)>& description) {
+  try {
+    ConfigFile::load(path).read(description);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::usage) throw;
+    fail(ErrorKind::input, error.what(), ". The file is damaged or from another version");
+  }
 }
 
 std::string config_to_yaml(const std::function<void(ConfigVisitor&)>& description) {

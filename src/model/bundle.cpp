@@ -164,7 +164,7 @@ Bundle make_bundle(const TransformerConfig& config, std::unique_ptr<tokenizers::
 
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder) {
   ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
-  AtomicDirectory directory(folder);
+  AtomicDirectory directory(folder, "bundle.yaml");
   const std::filesystem::path& staging = directory.staging_path();
   if (bundle.text_tokenizer) bundle.text_tokenizer->save(staging / "text_tokenizer.json");
   if (bundle.image_tokenizer) bundle.image_tokenizer->save(staging / "image_tokenizer");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
+#include "omni/sequence/vocabulary.h"
 
 namespace omni::training {
 namespace {
@@ -18,13 +19,29 @@ void describe_start(ConfigVisitor& v, StageConfig& c) {
   v.section("model", [&](ConfigVisitor& s) { model::describe(s, c.model); });
 }
 
+std::vector<std::string> known_tasks(const StageConfig& config) {
+  std::vector<std::string> names = sequence::built_in_task_names();
+  for (const sequence::Task& task : config.custom_tasks) names.push_back(task.name);
+  return names;
+}
+
+std::vector<std::string> known_ranges() {
+  using namespace sequence;
+  std::vector<std::string> names;
+  for (const std::string_view range : {kRangeSize, kRangeBox, kRangeDetail, kRangeText, kRangeImage,
+                                       kRangeGeometry, kRangeColour, kRangeAzimuth, kRangeElevation})
+    names.emplace_back(range);
+  return names;
+}
+
 void describe_data(ConfigVisitor& v, StageConfig& c) {
   v.texts("shards", c.shards);
   v.list(
       "tasks", c.custom_tasks.size(), [&](std::size_t n) { c.custom_tasks.resize(n); },
       [&](ConfigVisitor& item, std::size_t i) { sequence::describe(item, c.custom_tasks[i]); });
-  v.named_numbers("mixture", c.mixture, {.minimum = 0});
-  v.named_numbers("replay", c.replay, {.minimum = 0});
+  const std::vector<std::string> tasks = known_tasks(c);
+  v.named_numbers("mixture", c.mixture, {.minimum = 0}, tasks);
+  v.named_numbers("replay", c.replay, {.minimum = 0}, tasks);
   v.number("replay_share", c.replay_share, {0, 0.99});
   v.choice("mixture_unit", c.mixture_unit, {"documents", "tokens"});
   v.number("mixture_temperature", c.mixture_temperature, {0.01, 100});
@@ -49,7 +66,7 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
     s.number("image", c.image_loss_weight, {.minimum = 0});
     s.number("shape", c.shape_loss_weight, {.minimum = 0});
   });
-  v.named_numbers("range_loss_weights", c.range_loss_weights, {.minimum = 0});
+  v.named_numbers("range_loss_weights", c.range_loss_weights, {.minimum = 0}, known_ranges());
   v.number("view_row_noise", c.view_row_noise, {0, 10});
   v.integer("view_rows_steps", c.view_rows_steps, {.minimum = 0});
 }
@@ -80,7 +97,8 @@ void check(const StageConfig& c, const std::string& name) {
   } else if (c.start_bundle.empty()) {
     refuse("'start_bundle' is missing. Name the bundle of the stage before, such as out/pretrain/bundle");
   }
-  if (c.replay_share > 0 && c.replay.empty()) refuse("'replay_share' is set but 'replay' names no task");
+  if (c.replay_share != StageConfig{}.replay_share && c.replay.empty())
+    refuse("'replay_share' is set but 'replay' names no task");
   if (c.tokens_per_step % c.tokens_per_micro_batch != 0) {
     refuse("'tokens_per_step' (", c.tokens_per_step, ") must be a multiple of 'tokens_per_micro_batch' (",
            c.tokens_per_micro_batch, ")");

@@ -32,6 +32,7 @@ constexpr int kSkippedStepsLimit = 10;
 class StageRun {
  public:
   StageRun(const StageConfig& config, const TrainerOptions& options);
+  std::int64_t step() const { return state_.step; }  // the first that run() takes is the one after it
   TrainingSummary run();
 
  private:
@@ -78,7 +79,21 @@ StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
   restrict_rows();
 }
 
+// A checkpoint brings its own model: what the file says of another one would be passed over in silence.
+void refuse_another_model(const StageConfig& config, const model::Bundle& bundle) {
+  if (config.stage != "pretrain") return;
+  model::TransformerConfig wanted = config.model, stored = bundle.transformer->config();
+  const auto text = [](model::TransformerConfig& model) {
+    return config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, model); });
+  };
+  if (text(wanted) == text(stored)) return;
+  fail(ErrorKind::usage, "resuming '", config.output,
+       "': its checkpoint holds another model than the section 'model' describes. Take the section as "
+       "config.yaml in that folder has it, or choose another output");
+}
+
 void StageRun::restore(const fs::path& checkpoint) {
+  refuse_another_model(config_, bundle_);
   load_optimizer(checkpoint, *adamw_);
   state_ = load_run_state(checkpoint);
   seconds_before_ = state_.seconds;
@@ -207,17 +222,18 @@ void print_dry_run(const StageConfig& config, const model::Transformer& transfor
       parameters / 1e6, flops, state_bytes / 1e9, activation_bytes / 1e9);
 }
 
-void begin_output(const StageConfig& config, const TrainerOptions& options) {
+void refuse_an_earlier_run(const StageConfig& config) {
+  const fs::path output(config.output);
+  if (!newest_checkpoint(output) && !fs::exists(output / "bundle")) return;
+  fail(ErrorKind::usage, "training into '", config.output,
+       "': the folder holds an earlier run. Add --resume to go on with it, or choose another folder");
+}
+
+// Leaves in metrics.jsonl the steps that the run does not take again.
+void begin_output(const StageConfig& config, std::int64_t first_step) {
   const fs::path output(config.output);
   prepare_output_directory(output);
-  if (!options.resume && (newest_checkpoint(output) || fs::exists(output / "bundle"))) {
-    fail(ErrorKind::usage, "training into '", config.output,
-         "': the folder holds an earlier run. Add --resume to go on with it, or choose another folder");
-  }
-  if (!options.resume) {
-    std::error_code ignored;
-    fs::remove(output / "metrics.jsonl", ignored);
-  }
+  keep_metrics_until(output / "metrics.jsonl", first_step);
   StageConfig shown = config;
   write_file_atomically(output / "config.yaml",
                         config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); }));
@@ -236,9 +252,13 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
     print_dry_run(config, *start_bundle(config).transformer);
     return {};
   }
-  begin_output(config, options);
+  if (!options.resume) refuse_an_earlier_run(config);
+  require_writable(config.output);
   kernels::keep_freed_memory();
-  return StageRun(config, options).run();
+  // What can go wrong with the tokenizers, the data or the checkpoint does so before anything is written.
+  StageRun run(config, options);
+  begin_output(config, run.step());
+  return run.run();
 }
 
 }  // namespace omni::training

@@ -114,6 +114,27 @@ TEST(Config, WrongTypesAndRangesNamePlaceAndWhatIsWanted) {
   EXPECT_THAT(error_of("[a, b]: 1\n"), HasSubstr("plain words"));
 }
 
+TEST(Config, FreeKeysAndItemsMayBeLimitedToAList) {
+  const auto error_in = [](const std::string& text) -> std::string {
+    std::vector<std::pair<std::string, double>> mixture;
+    std::vector<std::string> splits;
+    try {
+      ConfigFile::parse(text, "test.yaml").read([&](ConfigVisitor& v) {
+        v.named_numbers("mixture", mixture, {.minimum = 0}, {"text->shape", "image->shape"});
+        v.texts("splits", splits, {"train", "new_instance"});
+      });
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(error_in("mixture: {text->shape: 1}\nsplits: [train, new_instance]\n"), "");
+  EXPECT_EQ(error_in("mixture:\n  text->shap: 1\n"),
+            "test.yaml:2:3: unknown key 'mixture.text->shap'. Did you mean 'text->shape'?");
+  EXPECT_THAT(error_in("splits: [train,\n  new_instanc]\n"),
+              AllOf(StartsWith("test.yaml:2:3: 'splits' is 'new_instanc'"), HasSubstr("'new_instance'?")));
+}
+
 TEST(Config, MistakesInOverridesNameTheOverride) {
   EXPECT_THAT(error_of("width: 3\n", {"width=wide"}),
               StartsWith("--set width=wide: 'width' must be a whole number"));

@@ -31,8 +31,8 @@ struct StageConfig {
   std::vector<sequence::Task> custom_tasks;             // beside the built-in ones
   std::vector<std::pair<std::string, double>> mixture;  // task -> weight
   std::vector<std::pair<std::string, double>> replay;   // earlier tasks -> weight
-  double replay_share = 0;                              // of the whole mixture that the replayed tasks take
-  std::string mixture_unit = "documents";               // documents, tokens
+  double replay_share = 0.3;  // of the whole mixture that the replayed tasks take, where `replay` names any
+  std::string mixture_unit = "documents";  // documents, tokens
   double mixture_temperature = 1;
   double repeat_cap = 0;  // epochs per task at most; 0: no cap
   double complete_caption_share =
