@@ -22,11 +22,14 @@ void RunMetrics::write(const std::vector<std::pair<std::string, double>>& number
   nlohmann::ordered_json line;
   for (const auto& [key, value] : texts) line[key] = value;
   for (const auto& [key, value] : numbers) {
-    // JSON has no infinity; null keeps the line readable.
-    if (std::isfinite(value))
-      line[key] = value;
-    else
+    // JSON has no infinity; null keeps the line readable. Counts are written as such.
+    constexpr double kExact = 9e15;
+    if (!std::isfinite(value))
       line[key] = nullptr;
+    else if (value == std::floor(value) && std::abs(value) < kExact)
+      line[key] = static_cast<std::int64_t>(value);
+    else
+      line[key] = value;
   }
   state_->file.append(line.dump());
 }

@@ -15,7 +15,7 @@ void describe_start(ConfigVisitor& v, StageConfig& c) {
     s.text("image", c.image_tokenizer);
     s.text("shape", c.shape_tokenizer);
   });
-  v.integer("text_capacity", c.text_capacity, {1, 4096});
+  v.integer("text_capacity", c.text_capacity, {0, 4096});
   v.section("model", [&](ConfigVisitor& s) { model::describe(s, c.model); });
 }
 
@@ -82,6 +82,13 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.integer("log_steps", c.log_steps, {1, 1e6});
 }
 
+bool describes_a_model(const StageConfig& config) {
+  const auto text = [](model::TransformerConfig model) {
+    return config_to_yaml([&](ConfigVisitor& visitor) { model::describe(visitor, model); });
+  };
+  return text(config.model) != text({});
+}
+
 void check(const StageConfig& c, const std::string& name) {
   const auto refuse = [&](const auto&... what) { fail(ErrorKind::usage, name, ": ", what...); };
   if (c.output.empty()) refuse("'output' is missing. Name the folder for checkpoints and metrics");
@@ -96,6 +103,10 @@ void check(const StageConfig& c, const std::string& name) {
     if (c.text_tokenizer.empty()) refuse("'tokenizers.text' is missing");
   } else if (c.start_bundle.empty()) {
     refuse("'start_bundle' is missing. Name the bundle of the stage before, such as out/pretrain/bundle");
+  } else if (describes_a_model(c)) {
+    refuse("'model' is for pretrain; this stage takes the model of 'start_bundle'");
+  } else if (!c.text_tokenizer.empty() || !c.image_tokenizer.empty() || !c.shape_tokenizer.empty()) {
+    refuse("'tokenizers' is for pretrain; this stage takes the tokenizers of 'start_bundle'");
   }
   if (c.replay_share != StageConfig{}.replay_share && c.replay.empty())
     refuse("'replay_share' is set but 'replay' names no task");
@@ -127,7 +138,12 @@ StageConfig load_stage_config(const std::filesystem::path& path, const std::stri
          stage, "'");
   }
   check(config, path.string());
-  if (stage == "pretrain") model::validate(config.model);
+  if (stage != "pretrain") return config;
+  try {
+    model::validate(config.model);
+  } catch (const Error& error) {
+    fail(error.kind(), path.string(), ": ", error.what());
+  }
   return config;
 }
 

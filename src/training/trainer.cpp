@@ -16,7 +16,9 @@
 #include "omni/core/run_metrics.h"
 #include "omni/distributed/launch_environment.h"
 #include "omni/kernels/cpu_memory.h"
+#include "omni/kernels/cuda_plugin.h"
 #include "omni/optimizer/schedule.h"
+#include "run_output.h"
 #include "stage_data.h"
 #include "stage_start.h"
 #include "step_report.h"
@@ -177,7 +179,7 @@ TrainingSummary StageRun::run() {
     if (update()) {
       skipped_in_a_row_ = 0;
     } else if (++skipped_in_a_row_ == kSkippedStepsLimit) {
-      fail(ErrorKind::internal, "training '", config_.output, "': the gradient was not finite in ",
+      fail(ErrorKind::usage, "training '", config_.output, "': the gradient was not finite in ",
            kSkippedStepsLimit, " steps in a row, up to step ", state_.step,
            ". Lower schedule.peak_learning_rate, or use precision: fp32");
     }
@@ -222,23 +224,6 @@ void print_dry_run(const StageConfig& config, const model::Transformer& transfor
       parameters / 1e6, flops, state_bytes / 1e9, activation_bytes / 1e9);
 }
 
-void refuse_an_earlier_run(const StageConfig& config) {
-  const fs::path output(config.output);
-  if (!newest_checkpoint(output) && !fs::exists(output / "bundle")) return;
-  fail(ErrorKind::usage, "training into '", config.output,
-       "': the folder holds an earlier run. Add --resume to go on with it, or choose another folder");
-}
-
-// Leaves in metrics.jsonl the steps that the run does not take again.
-void begin_output(const StageConfig& config, std::int64_t first_step) {
-  const fs::path output(config.output);
-  prepare_output_directory(output);
-  keep_metrics_until(output / "metrics.jsonl", first_step);
-  StageConfig shown = config;
-  write_file_atomically(output / "config.yaml",
-                        config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); }));
-}
-
 }  // namespace
 
 TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options) {
@@ -246,6 +231,10 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
   if (launch.world_size > 1) {
     fail(ErrorKind::usage, "training: ", launch.launcher, " started ", launch.world_size,
          " processes, and omni trains in one. Start it without the launcher");
+  }
+  if (config.device == "cuda" && !at::globalContext().hasCUDA()) {
+    fail(ErrorKind::usage, "training on 'device: cuda': no GPU is found (",
+         kernels::cuda_plugin_status().detail, "). Set device: cpu, or see `omni info system`");
   }
   if (config.deterministic) at::globalContext().setDeterministicAlgorithms(true, false);
   if (options.dry_run) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 
@@ -55,8 +56,9 @@ TEST(LineFile, ALineThatDoesNotFitIsTakenBack) {
 
 TEST(RunMetrics, WritesNumbersAndTextsAndNullForWhatIsNotFinite) {
   const test::TemporaryDirectory folder;
-  RunMetrics(folder / "m").write({{"step", 3}, {"loss", std::nan("")}}, {{"stage", "pretrain"}});
-  EXPECT_EQ(read_file_text(folder / "m"), "{\"stage\":\"pretrain\",\"step\":3.0,\"loss\":null}\n");
+  RunMetrics(folder / "m")
+      .write({{"step", 3}, {"loss", std::nan("")}, {"rate", 0.5}}, {{"stage", "pretrain"}});
+  EXPECT_EQ(read_file_text(folder / "m"), "{\"stage\":\"pretrain\",\"step\":3,\"loss\":null,\"rate\":0.5}\n");
 }
 
 TEST(RunMetrics, AResumedRunForgetsTheStepsThatItRepeats) {
@@ -69,7 +71,7 @@ TEST(RunMetrics, AResumedRunForgetsTheStepsThatItRepeats) {
   const std::string whole = read_file_text(folder / "m");
   write_file_atomically(folder / "m", std::string_view(whole + "{\"step\":5"));
   keep_metrics_until(folder / "m", 2);
-  EXPECT_EQ(read_file_text(folder / "m"), "{\"step\":1.0}\n{\"step\":2.0}\n");
+  EXPECT_EQ(read_file_text(folder / "m"), "{\"step\":1}\n{\"step\":2}\n");
   keep_metrics_until(folder / "absent", 2);
   EXPECT_FALSE(std::filesystem::exists(folder / "absent"));
 }

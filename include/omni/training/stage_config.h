@@ -24,7 +24,7 @@ struct StageConfig {
   // What the stage starts from: a bundle (continue, finetune), or tokenizers and a fresh model (pretrain).
   std::string start_bundle;
   std::string text_tokenizer, image_tokenizer, shape_tokenizer;
-  std::int64_t text_capacity = 48;
+  std::int64_t text_capacity = 0;  // longest text in tokens; 0: 48, or what the start bundle has
   model::TransformerConfig model;
 
   std::vector<std::string> shards;                      // folders of token shards
