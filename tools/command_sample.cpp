@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include "commands.h"
@@ -28,8 +29,9 @@ struct SampleArguments {
 void add_options(CLI::App& command, SampleArguments& arguments) {
   command.add_option("--model", arguments.model, "the bundle: a folder with tokenizers and weights")
       ->required();
-  command.add_option("--task", arguments.task,
-                     "such as text->image->shape; chosen from what is given if absent");
+  command.add_option(
+      "--task", arguments.task,
+      "such as text->image->shape, or one of the model's own; chosen from what is given if absent");
   command.add_option("--prompt", arguments.prompts, "a text; for editing tasks the instruction")
       ->allow_extra_args(false);
   command.add_option("--image", arguments.images, "a PNG, JPEG or WebP file; repeat for several views")
@@ -80,7 +82,7 @@ Modality wanted_modality(const SampleArguments& arguments) {
   return Modality::text;
 }
 
-// Everything that can be checked without the model.
+// Everything that can be checked without the model's weights.
 GenerationRequest read_request(const SampleArguments& arguments) {
   GenerationRequest request;
   std::string task = arguments.task;
@@ -89,7 +91,10 @@ GenerationRequest read_request(const SampleArguments& arguments) {
         generation::default_task(arguments.prompts.size(), arguments.images.size(), arguments.meshes.size(),
                                  wanted_modality(arguments), !arguments.view.empty());
   }
-  request.task = sequence::built_in_task(task);
+  const std::vector<std::string> built_in = sequence::built_in_task_names();
+  const bool own = std::find(built_in.begin(), built_in.end(), task) == built_in.end();
+  request.task = sequence::find_task(
+      task, own ? model::load_bundle_tasks(arguments.model) : std::vector<sequence::Task>());
   request.prompts = arguments.prompts;
   if (!arguments.view.empty()) request.view = generation::parse_view(arguments.view);
   if (!arguments.guidance.empty()) request.guidance = generation::parse_guidance(arguments.guidance);

@@ -61,6 +61,7 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
   v.section("schedule", [&](ConfigVisitor& s) { optimizer::describe(s, c.schedule); });
   v.number("clip_norm", c.clip_norm, {.minimum = 0});
   v.number("z_loss", c.z_loss, {.minimum = 0});
+  v.choice("softmax", c.softmax, {"allowed", "full"});
   v.section("loss_weights", [&](ConfigVisitor& s) {
     s.number("text", c.text_loss_weight, {.minimum = 0});
     s.number("image", c.image_loss_weight, {.minimum = 0});

@@ -9,6 +9,14 @@ namespace {
 
 constexpr std::int64_t kDefaultTextCapacity = 48;
 
+// Sampling finds the stage's own tasks in the bundle.
+void keep_tasks(const StageConfig& config, model::Bundle& bundle) {
+  for (const sequence::Task& task : config.custom_tasks) {
+    std::erase_if(bundle.tasks, [&](const sequence::Task& earlier) { return earlier.name == task.name; });
+    bundle.tasks.push_back(sequence::resolve_task(task));
+  }
+}
+
 }  // namespace
 
 model::Bundle start_bundle(const StageConfig& config) {
@@ -24,6 +32,7 @@ model::Bundle start_bundle(const StageConfig& config) {
         model::make_bundle(config.model, std::move(text), std::move(image), std::move(shape), text_capacity,
                            /*views=*/false, static_cast<std::uint64_t>(config.seed));
     bundle.notes["stage"] = config.stage;
+    keep_tasks(config, bundle);
     return bundle;
   }
   model::Bundle bundle = model::load_bundle(config.start_bundle);
@@ -34,6 +43,7 @@ model::Bundle start_bundle(const StageConfig& config) {
          ". Leave the key out, or pre-train anew");
   }
   bundle.notes["stage"] = config.stage;
+  keep_tasks(config, bundle);
   if (!bundle.vocabulary().has(sequence::kRangeAzimuth)) {
     sequence::Vocabulary larger = bundle.vocabulary();
     sequence::append_views(larger);

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <optional>
 
+#include "accumulation.h"
 #include "checkpoint.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -40,7 +41,6 @@ class StageRun {
  private:
   void restore(const fs::path& checkpoint);
   double progress() const;
-  StepSums run_micro_batches(const std::vector<sequence::PackedSequence>& batches);
   // Scales, clips and applies the gradients; false where they are not finite.
   bool update();
   void checkpoint();
@@ -50,7 +50,7 @@ class StageRun {
   const StageConfig& config_;
   fs::path output_;
   model::Bundle bundle_;
-  std::array<double, model::kModalityCount> loss_weights_;
+  LossWeights weights_;
   std::unique_ptr<optimizer::AdamW> adamw_;
   std::unique_ptr<StageData> data_;
   RunState state_;
@@ -65,7 +65,9 @@ class StageRun {
 StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
     : config_(config),
       output_(config.output),
-      loss_weights_{config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight} {
+      weights_{.modalities = {config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight},
+               .z_loss = config.z_loss,
+               .full_softmax = config.softmax == "full"} {
   const std::optional<fs::path> newest = newest_checkpoint(output_);
   const bool resume = options.resume && newest.has_value();
   if (options.resume && !newest)
@@ -117,31 +119,6 @@ double StageRun::progress() const {
   return std::min(1.0, std::max(by_steps, by_time));
 }
 
-StepSums StageRun::run_micro_batches(const std::vector<sequence::PackedSequence>& batches) {
-  // The weight of a modality is summed over all micro-batches before the first backward pass: the loss of a
-  // step does not depend on how it is cut.
-  std::array<double, model::kModalityCount> total_weight{};
-  for (const sequence::PackedSequence& batch : batches) {
-    for (std::size_t i = 0; i < batch.loss_weights.size(); ++i) {
-      total_weight[static_cast<std::size_t>(batch.target_modalities[i])] += batch.loss_weights[i];
-    }
-  }
-  at::Tensor scale = at::zeros({static_cast<std::int64_t>(model::kModalityCount)}, at::kFloat);
-  for (std::size_t m = 0; m < model::kModalityCount; ++m) {
-    if (total_weight[m] > 0) scale[static_cast<std::int64_t>(m)] = loss_weights_[m] / total_weight[m];
-  }
-  scale = scale.to(at::Device(config_.device));
-
-  StepSums sums;
-  for (const sequence::PackedSequence& batch : batches) {
-    const model::TransformerLoss loss =
-        bundle_.transformer->loss(batch, {.z_loss = config_.z_loss, .training = true});
-    (loss.objective * scale).sum().backward();
-    sums.add(StepSums::of(batch, loss, data_->source().tasks().size()));
-  }
-  return sums;
-}
-
 bool StageRun::update() {
   model::Transformer& transformer = *bundle_.transformer;
   gradient_norm_ = config_.clip_norm > 0
@@ -169,13 +146,14 @@ TrainingSummary StageRun::run() {
   RunMetrics metrics(output_ / "metrics.jsonl");
   std::vector<std::string> task_names;
   for (const auto& task : data_->source().tasks()) task_names.push_back(task.name);
-  StepReport report(metrics, config_.log_steps, loss_weights_, std::move(task_names), seconds_before_);
+  StepReport report(metrics, config_.log_steps, weights_.modalities, std::move(task_names), seconds_before_);
   data_->start(state_.step);
   start_ = Clock::now();
   while (progress() < 1) {
     if (state_.step == config_.view_rows_steps) restrict_rows();
     const std::vector<sequence::PackedSequence> batches = data_->next_step();
-    const StepSums sums = run_micro_batches(batches);
+    const StepSums sums =
+        accumulate_gradients(*bundle_.transformer, batches, weights_, data_->source().tasks().size());
     if (update()) {
       skipped_in_a_row_ = 0;
     } else if (++skipped_in_a_row_ == kSkippedStepsLimit) {

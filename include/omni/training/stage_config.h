@@ -51,6 +51,7 @@ struct StageConfig {
   optimizer::ScheduleConfig schedule;
   double clip_norm = 1.0;
   double z_loss = 1e-4;
+  std::string softmax = "allowed";  // the tokens that compete at a position: allowed by the grammar, or full
   double text_loss_weight = 1, image_loss_weight = 1, shape_loss_weight = 1;
   // Vocabulary range -> factor on the loss of its tokens, inside their modality. A few colour codes beside
   // many geometry codes would hardly count.
