@@ -78,7 +78,7 @@ void preview(const PreviewOptions& options) {
 void add_data_preview_command(CLI::App& data) {
   auto options = std::make_shared<PreviewOptions>();
   CLI::App* command =
-      data.add_subcommand("preview", "Draw a contact sheet of a data set or of the procedural world");
+      data.add_subcommand("preview", "draw a contact sheet of a data set or of the procedural world");
   command->add_option("--dataset", options->dataset, "folder of a data set; without it the procedural world");
   command->add_option("--split", options->split, "split of the procedural world")->capture_default_str();
   command->add_option("--seed", options->seed, "seed of the procedural world")
