@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "omni/core/error.h"
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
 #include "omni/data/data_set.h"
@@ -54,6 +55,11 @@ std::vector<data::ObjectRecord> pick_objects(const PreviewOptions& options) {
 }
 
 void preview(const PreviewOptions& options) {
+  constexpr std::int64_t kMostPixels = std::int64_t{1} << 27;
+  if (options.count > kMostPixels / (static_cast<std::int64_t>(options.size) * options.size)) {
+    fail(ErrorKind::usage, "data preview: ", options.count, " pictures of ", options.size, " x ",
+         options.size, " pixels are too many for one sheet. Lower --count or --size");
+  }
   const std::vector<data::ObjectRecord> records = pick_objects(options);
   std::vector<image::Image> images(records.size());
   Progress progress("drawing", static_cast<std::int64_t>(records.size()), "objects");

@@ -145,20 +145,56 @@ SampleOutput read_output(const SampleArguments& arguments, const sequence::Task&
   return output;
 }
 
-void write_samples(const std::vector<generation::GeneratedSample>& samples, const SampleOutput& output) {
-  std::vector<image::Image> pictures;
-  std::string failures;
-  for (const generation::GeneratedSample& sample : samples) {
-    try {
-      for (image::Image& picture : output.write(sample)) pictures.push_back(std::move(picture));
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::input) throw;
-      failures = error.what();
-      log_warning(error.what());
+// Writes samples as they come: what is finished stays after Ctrl-C, and memory grows with --count for the
+// preview alone.
+class SampleWriter {
+ public:
+  explicit SampleWriter(const SampleOutput& output) : output_(output) {}
+
+  void write(const std::vector<generation::GeneratedSample>& samples) {
+    for (const generation::GeneratedSample& sample : samples) {
+      try {
+        for (image::Image& picture : output_.write(sample)) pictures_.push_back(std::move(picture));
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::input) throw;
+        failure_ = error.what();
+        log_warning(failure_);
+      }
     }
   }
-  if (!pictures.empty()) image::write_png(output.preview, image::contact_sheet(pictures, 8));
-  if (!failures.empty()) fail(ErrorKind::input, failures);
+  // Throws Error(input) where a sample could not be written.
+  void finish() const {
+    if (!pictures_.empty()) image::write_png(output_.preview, image::contact_sheet(pictures_, 8));
+    if (!failure_.empty()) fail(ErrorKind::input, failure_);
+  }
+
+ private:
+  const SampleOutput& output_;
+  std::vector<image::Image> pictures_;
+  std::string failure_;
+};
+
+void sample_in_pieces(const model::Bundle& bundle, GenerationRequest request, std::int64_t piece,
+                      SampleWriter& writer) {
+  const std::int64_t count = request.count;
+  std::unique_ptr<Progress> progress;
+  std::int64_t shown = 0;
+  generation::GeneratorOptions options;
+  options.sequences_per_batch = piece;
+  options.on_progress = [&](std::int64_t sampled, std::int64_t bound) {
+    if (!progress) progress = std::make_unique<Progress>("sampling", bound / request.count * count, "tokens");
+    progress->advance(sampled - shown);
+    shown = sampled;
+  };
+  const generation::Generator generator(bundle, options);
+  for (std::int64_t first = 0; first < count; first += piece) {
+    request.first_sample = static_cast<std::uint64_t>(first);
+    request.count = std::min(piece, count - first);
+    shown = 0;
+    const auto samples = generator.generate({&request, 1});
+    if (first + request.count == count) progress.reset();
+    writer.write(samples);
+  }
 }
 
 void run_sample(const SampleArguments& arguments) {
@@ -172,18 +208,9 @@ void run_sample(const SampleArguments& arguments) {
   }
   generation::Generator(bundle).check(request);
 
-  std::unique_ptr<Progress> progress;
-  std::int64_t shown = 0;
-  generation::GeneratorOptions options;
-  options.sequences_per_batch = arguments.batch;
-  options.on_progress = [&](std::int64_t sampled, std::int64_t bound) {
-    if (!progress) progress = std::make_unique<Progress>("sampling", bound, "tokens");
-    progress->advance(sampled - shown);
-    shown = sampled;
-  };
-  const auto samples = generation::Generator(bundle, options).generate({&request, 1});
-  progress.reset();
-  write_samples(samples, output);
+  SampleWriter writer(output);
+  sample_in_pieces(bundle, request, arguments.batch, writer);
+  writer.finish();
 }
 
 }  // namespace
