@@ -29,3 +29,13 @@ if(TARGET yaml-cpp)
 else()
   set(OMNI_YAML yaml-cpp::yaml-cpp)
 endif()
+
+# "name version" of each, for `omni info system`. Packages that tell no version are left out.
+set(OMNI_LIBRARY_VERSIONS "")
+foreach(_library yaml-cpp spdlog CLI11 nlohmann_json embree meshoptimizer assimp PNG JPEG PCRE2 WEBP ZSTD XXHASH ARCHIVE)
+  if(${_library}_VERSION)
+    string(TOLOWER "${_library} ${${_library}_VERSION}" _version)
+    list(APPEND OMNI_LIBRARY_VERSIONS "${_version}")
+  endif()
+endforeach()
+list(JOIN OMNI_LIBRARY_VERSIONS ", " OMNI_LIBRARY_VERSIONS)

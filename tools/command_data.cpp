@@ -38,10 +38,11 @@ void synthesise(SynthOptions& options) {
 
 void add_synth(CLI::App& data) {
   auto options = std::make_shared<SynthOptions>();
-  CLI::App* command = data.add_subcommand("synth", "Write a part of the procedural world as a data set");
+  CLI::App* command = data.add_subcommand("synth", "write a part of the procedural world as a data set");
   command->add_option("--out", options->out, "folder to write; an older one is replaced when all is done")
       ->required();
   command->add_option("--seed", options->synthesis.seed, "decides the held-out combinations and the order")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--count", options->count, "objects per split; 0: all")
       ->capture_default_str()
@@ -97,7 +98,7 @@ void import(ImportCommand& options) {
 
 void add_import(CLI::App& data) {
   auto options = std::make_shared<ImportCommand>();
-  CLI::App* command = data.add_subcommand("import", "Turn folders of meshes with captions into a data set");
+  CLI::App* command = data.add_subcommand("import", "turn folders of meshes with captions into a data set");
   command->add_option("source", options->sources, "folders with GLB, glTF, OBJ, PLY, STL or other meshes")
       ->required();
   command->add_option(
@@ -128,7 +129,7 @@ void add_import(CLI::App& data) {
 }  // namespace
 
 void add_data_command(CLI::App& app) {
-  CLI::App* data = app.add_subcommand("data", "Make, import, look at and tokenise data sets");
+  CLI::App* data = app.add_subcommand("data", "make, import, look at and tokenise data sets");
   data->require_subcommand(1);
   add_synth(*data);
   add_import(*data);

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "omni/core/error.h"
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
 #include "omni/data/data_set.h"
@@ -54,6 +55,11 @@ std::vector<data::ObjectRecord> pick_objects(const PreviewOptions& options) {
 }
 
 void preview(const PreviewOptions& options) {
+  constexpr std::int64_t kMostPixels = std::int64_t{1} << 27;
+  if (options.count > kMostPixels / (static_cast<std::int64_t>(options.size) * options.size)) {
+    fail(ErrorKind::usage, "data preview: ", options.count, " pictures of ", options.size, " x ",
+         options.size, " pixels are too many for one sheet. Lower --count or --size");
+  }
   const std::vector<data::ObjectRecord> records = pick_objects(options);
   std::vector<image::Image> images(records.size());
   Progress progress("drawing", static_cast<std::int64_t>(records.size()), "objects");
@@ -78,10 +84,12 @@ void preview(const PreviewOptions& options) {
 void add_data_preview_command(CLI::App& data) {
   auto options = std::make_shared<PreviewOptions>();
   CLI::App* command =
-      data.add_subcommand("preview", "Draw a contact sheet of a data set or of the procedural world");
+      data.add_subcommand("preview", "draw a contact sheet of a data set or of the procedural world");
   command->add_option("--dataset", options->dataset, "folder of a data set; without it the procedural world");
   command->add_option("--split", options->split, "split of the procedural world")->capture_default_str();
-  command->add_option("--seed", options->seed, "seed of the procedural world")->capture_default_str();
+  command->add_option("--seed", options->seed, "seed of the procedural world")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--count", options->count, "objects to draw")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));

@@ -107,6 +107,7 @@ void add_data_tokenize_command(CLI::App& data) {
           "train, new_instance, unseen_colour, unseen_attribute, unseen_count; for a folder also all")
       ->capture_default_str();
   command->add_option("--seed", options.seed, "of the procedural world, the views and the surface points")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--count", options.count, "the first so many objects; 0: all")
       ->check(CLI::NonNegativeNumber)

@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
 
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -12,22 +13,32 @@
 namespace omni::tools {
 namespace {
 
+std::string compiler_name() {
+#if defined(__clang__)
+  return std::string("clang ") + __clang_version__;
+#else
+  return std::string("gcc ") + __VERSION__;
+#endif
+}
+
 nlohmann::ordered_json system_facts() {
   const CpuFeatures cpu = detect_cpu_features();
   nlohmann::ordered_json facts;
   facts["omni"] = OMNI_VERSION;
   facts["cpu"] = cpu_name();
   facts["threads"] = at::get_num_threads();
-  facts["memory_gib"] = static_cast<double>(memory_bytes() >> 20) / 1024.0;
+  facts["memory_gib"] = std::round(static_cast<double>(memory_bytes() >> 20) / 102.4) / 10;
   facts["cpu_features"] = {{"avx2", cpu.avx2},
                            {"avx512", cpu.avx512},
                            {"avx512_bf16", cpu.avx512_bf16},
                            {"amx_bf16", cpu.amx_bf16},
                            {"amx_int8", cpu.amx_int8}};
   facts["libtorch"] = TORCH_VERSION;
+  facts["libraries"] = OMNI_LIBRARY_VERSIONS;
+  facts["compiler"] = compiler_name();
   const kernels::CudaPluginStatus& cuda = kernels::cuda_plugin_status();
   facts["gpus"] = cuda.devices;
-  facts["cuda_plugin"] = cuda.detail;
+  facts["cuda_plugin"] = cuda.loaded ? cuda.detail : "none: " + cuda.detail;
   return facts;
 }
 

@@ -155,7 +155,7 @@ void add_mesh_command(CLI::App& app) {
       add(*mesh, "simplify", "collapse edges; closed manifold meshes stay closed and manifold", a, simplify);
   command->add_option("mesh", a->input, "input file")->required();
   command->add_option("out", a->output, "output file")->required();
-  command->add_option("--faces", a->faces, "triangles to keep")->required();
+  command->add_option("--faces", a->faces, "triangles to keep")->check(CLI::NonNegativeNumber)->required();
   command
       ->add_option("--floaters", a->floater_share,
                    "first drop components below this share of the largest volume")
@@ -183,7 +183,9 @@ void add_mesh_command(CLI::App& app) {
   command->add_option("--grid", a->grid, "cells per axis for the volume")
       ->check(CLI::Range(4, 512))
       ->capture_default_str();
-  command->add_option("--seed", a->seed, "of the samples")->capture_default_str();
+  command->add_option("--seed", a->seed, "of the samples")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
 }
 
 }  // namespace omni::tools

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include "commands.h"
@@ -28,8 +29,9 @@ struct SampleArguments {
 void add_options(CLI::App& command, SampleArguments& arguments) {
   command.add_option("--model", arguments.model, "the bundle: a folder with tokenizers and weights")
       ->required();
-  command.add_option("--task", arguments.task,
-                     "such as text->image->shape; chosen from what is given if absent");
+  command.add_option(
+      "--task", arguments.task,
+      "such as text->image->shape, or one of the model's own; chosen from what is given if absent");
   command.add_option("--prompt", arguments.prompts, "a text; for editing tasks the instruction")
       ->allow_extra_args(false);
   command.add_option("--image", arguments.images, "a PNG, JPEG or WebP file; repeat for several views")
@@ -44,7 +46,9 @@ void add_options(CLI::App& command, SampleArguments& arguments) {
   command.add_option("--preview", arguments.preview, "a PNG of every sample's shape from eight sides");
   command.add_option("--codes", arguments.codes, "a JSON file of the sampled codes");
   command.add_option("--count", arguments.count, "samples to make")->capture_default_str();
-  command.add_option("--seed", arguments.seed, "same seed and settings, same result")->capture_default_str();
+  command.add_option("--seed", arguments.seed, "same seed and settings, same result")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command.add_option("--temperature", arguments.sampling.temperature, "0 takes the likeliest token")
       ->capture_default_str();
   command.add_option("--top-k", arguments.sampling.top_k, "keep the k likeliest tokens; 0: all");
@@ -55,7 +59,8 @@ void add_options(CLI::App& command, SampleArguments& arguments) {
   command.add_option("--detail", arguments.detail, "number of geometry codes; 0: all")->capture_default_str();
   command.add_option("--resolution", arguments.resolution,
                      "mesh cells per axis; 0: what suits the tokenizer");
-  command.add_option("--faces", arguments.faces, "simplify meshes to about this many triangles; 0: no");
+  command.add_option("--faces", arguments.faces, "simplify meshes to about this many triangles; 0: no")
+      ->check(CLI::NonNegativeNumber);
   command.add_flag("--keep-floaters", arguments.keep_floaters, "keep small loose parts");
   command.add_flag("--snap-to-box", arguments.snap_to_box, "stretch meshes to the box that the model names");
   command.add_flag("--no-colour", arguments.no_colour, "make shapes without colours");
@@ -64,18 +69,32 @@ void add_options(CLI::App& command, SampleArguments& arguments) {
       ->capture_default_str();
 }
 
-// Everything that can be checked without the model.
+// What the output files say of it; texts are printed where there are none.
+Modality wanted_modality(const SampleArguments& arguments) {
+  if (!arguments.out.empty()) return modality_of_output(arguments.out);
+  if (!arguments.preview.empty()) return Modality::shape;
+  if (!arguments.prompts.empty()) {
+    fail(
+        ErrorKind::usage,
+        "choosing a task: nothing says what to make of the prompt. Name a file with --out (.glb, .obj, .ply, "
+        ".stl or .png), a --preview, or a --task.");
+  }
+  return Modality::text;
+}
+
+// Everything that can be checked without the model's weights.
 GenerationRequest read_request(const SampleArguments& arguments) {
   GenerationRequest request;
   std::string task = arguments.task;
   if (task.empty()) {
-    const Modality wanted = arguments.out.empty()
-                                ? (arguments.preview.empty() ? Modality::text : Modality::shape)
-                                : modality_of_output(arguments.out);
-    task = generation::default_task(arguments.prompts.size(), arguments.images.size(),
-                                    arguments.meshes.size(), wanted, !arguments.view.empty());
+    task =
+        generation::default_task(arguments.prompts.size(), arguments.images.size(), arguments.meshes.size(),
+                                 wanted_modality(arguments), !arguments.view.empty());
   }
-  request.task = sequence::built_in_task(task);
+  const std::vector<std::string> built_in = sequence::built_in_task_names();
+  const bool own = std::find(built_in.begin(), built_in.end(), task) == built_in.end();
+  request.task = sequence::find_task(
+      task, own ? model::load_bundle_tasks(arguments.model) : std::vector<sequence::Task>());
   request.prompts = arguments.prompts;
   if (!arguments.view.empty()) request.view = generation::parse_view(arguments.view);
   if (!arguments.guidance.empty()) request.guidance = generation::parse_guidance(arguments.guidance);
@@ -126,20 +145,56 @@ SampleOutput read_output(const SampleArguments& arguments, const sequence::Task&
   return output;
 }
 
-void write_samples(const std::vector<generation::GeneratedSample>& samples, const SampleOutput& output) {
-  std::vector<image::Image> pictures;
-  std::string failures;
-  for (const generation::GeneratedSample& sample : samples) {
-    try {
-      for (image::Image& picture : output.write(sample)) pictures.push_back(std::move(picture));
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::input) throw;
-      failures = error.what();
-      log_warning(error.what());
+// Writes samples as they come: what is finished stays after Ctrl-C, and memory grows with --count for the
+// preview alone.
+class SampleWriter {
+ public:
+  explicit SampleWriter(const SampleOutput& output) : output_(output) {}
+
+  void write(const std::vector<generation::GeneratedSample>& samples) {
+    for (const generation::GeneratedSample& sample : samples) {
+      try {
+        for (image::Image& picture : output_.write(sample)) pictures_.push_back(std::move(picture));
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::input) throw;
+        failure_ = error.what();
+        log_warning(failure_);
+      }
     }
   }
-  if (!pictures.empty()) image::write_png(output.preview, image::contact_sheet(pictures, 8));
-  if (!failures.empty()) fail(ErrorKind::input, failures);
+  // Throws Error(input) where a sample could not be written.
+  void finish() const {
+    if (!pictures_.empty()) image::write_png(output_.preview, image::contact_sheet(pictures_, 8));
+    if (!failure_.empty()) fail(ErrorKind::input, failure_);
+  }
+
+ private:
+  const SampleOutput& output_;
+  std::vector<image::Image> pictures_;
+  std::string failure_;
+};
+
+void sample_in_pieces(const model::Bundle& bundle, GenerationRequest request, std::int64_t piece,
+                      SampleWriter& writer) {
+  const std::int64_t count = request.count;
+  std::unique_ptr<Progress> progress;
+  std::int64_t shown = 0;
+  generation::GeneratorOptions options;
+  options.sequences_per_batch = piece;
+  options.on_progress = [&](std::int64_t sampled, std::int64_t bound) {
+    if (!progress) progress = std::make_unique<Progress>("sampling", bound / request.count * count, "tokens");
+    progress->advance(sampled - shown);
+    shown = sampled;
+  };
+  const generation::Generator generator(bundle, options);
+  for (std::int64_t first = 0; first < count; first += piece) {
+    request.first_sample = static_cast<std::uint64_t>(first);
+    request.count = std::min(piece, count - first);
+    shown = 0;
+    const auto samples = generator.generate({&request, 1});
+    if (first + request.count == count) progress.reset();
+    writer.write(samples);
+  }
 }
 
 void run_sample(const SampleArguments& arguments) {
@@ -153,18 +208,9 @@ void run_sample(const SampleArguments& arguments) {
   }
   generation::Generator(bundle).check(request);
 
-  std::unique_ptr<Progress> progress;
-  std::int64_t shown = 0;
-  generation::GeneratorOptions options;
-  options.sequences_per_batch = arguments.batch;
-  options.on_progress = [&](std::int64_t sampled, std::int64_t bound) {
-    if (!progress) progress = std::make_unique<Progress>("sampling", bound, "tokens");
-    progress->advance(sampled - shown);
-    shown = sampled;
-  };
-  const auto samples = generation::Generator(bundle, options).generate({&request, 1});
-  progress.reset();
-  write_samples(samples, output);
+  SampleWriter writer(output);
+  sample_in_pieces(bundle, request, arguments.batch, writer);
+  writer.finish();
 }
 
 }  // namespace

@@ -45,6 +45,9 @@ bool read_config(const TrainArguments& arguments, const std::function<void(Confi
   return !arguments.dry_run;
 }
 
+// "out/x/" and "out/x" are one folder.
+fs::path without_last_slash(const fs::path& out) { return out.has_filename() ? out : out.parent_path(); }
+
 fs::path parent_of(const fs::path& out) { return fs::absolute(out).lexically_normal().parent_path(); }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -86,13 +89,15 @@ void train_image(const TrainArguments& arguments) {
   };
   if (!read_config(arguments, description)) return;
   check(config.network);
-  const fs::path out(arguments.out);
+  const fs::path out = without_last_slash(arguments.out);
   prepare_output_directory(parent_of(out));
+  require_replaceable(out, "weights.safetensors");
   const auto start = std::chrono::steady_clock::now();
   const auto size = config.network.image_size;
   const at::Tensor images =
       training::stack_images(training::training_images(data, static_cast<int>(size)), size);
-  const fs::path metrics = arguments.out + ".metrics.jsonl";
+  fs::path metrics = out;
+  metrics += ".metrics.jsonl";
   std::error_code ignored;
   fs::remove(metrics, ignored);
   const auto tokenizer = training::train_image_tokenizer(config, images, metrics);

@@ -181,7 +181,9 @@ void add_tokenizer_codes_commands(CLI::App& tokenizer) {
   encode->add_option("--format", encode_arguments->format, "of a folder's files: yaml or npy")
       ->check(CLI::IsMember({"yaml", "npy"}))
       ->capture_default_str();
-  encode->add_option("--seed", encode_arguments->seed, "of the surface points")->capture_default_str();
+  encode->add_option("--seed", encode_arguments->seed, "of the surface points")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   encode->callback([encode_arguments] { encode_shapes(*encode_arguments); });
 
   const auto decode_arguments = std::make_shared<CodeArguments>();

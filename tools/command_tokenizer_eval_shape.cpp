@@ -213,8 +213,11 @@ void add_tokenizer_eval_shape_command(CLI::App& eval) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   shape->add_option("--seed", arguments->seed, "which objects, and their surface points")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  shape->add_option("--world-seed", arguments->world_seed, "of the procedural world")->capture_default_str();
+  shape->add_option("--world-seed", arguments->world_seed, "of the procedural world")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   shape->add_option(
       "--out", arguments->out,
       "folder for reconstructions.csv (a row per object and number of codes), results.jsonl (goes on "

@@ -60,6 +60,7 @@ void add_train(CLI::App& train) {
   shape->add_option("--seed", arguments->seed, "overrides the config's seed")->check(CLI::NonNegativeNumber);
   shape->add_option("--data", arguments->data, "a data set's folder; without it, the procedural world");
   shape->add_option("--world-seed", arguments->world_seed, "decides which objects of the world are held out")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   shape->add_option("--set", arguments->overrides, "override a key: --set minutes=5")
       ->take_all()

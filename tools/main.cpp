@@ -1,7 +1,9 @@
 // The `omni` program: parses the command line and turns errors into messages and exit codes.
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -49,6 +51,40 @@ void check_command_words(const CLI::App& app, int argument_count, char** argumen
   }
 }
 
+// Results that a full disk or a closed pipe swallowed are no success.
+int with_output_flushed(int code) {
+  std::cout.flush();
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+  if (written) return code;
+  std::cerr << "omni: cannot write to standard output. Check the disk or the program that reads it\n";
+  return code == 0 ? omni::exit_code(omni::ErrorKind::io) : code;
+}
+
+int run_command(CLI::App& app, int argument_count, char** arguments) {
+  try {
+    check_command_words(app, argument_count, arguments);
+    app.parse(argument_count, arguments);
+    return 0;
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();  // a command's own exit code; it has said why
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : omni::exit_code(omni::ErrorKind::usage);
+  } catch (const omni::Error& error) {
+    std::cerr << "omni: " << error.what() << '\n';
+    return omni::exit_code(error.kind());
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::cerr << "omni: cannot access '" << error.path1().string() << "': " << error.code().message()
+              << ". Check the path and its permissions\n";
+    return omni::exit_code(omni::ErrorKind::io);
+  } catch (const std::bad_alloc&) {
+    std::cerr << "omni: out of memory. Use a smaller model, batch or resolution\n";
+    return omni::exit_code(omni::ErrorKind::io);
+  } catch (const std::exception& error) {
+    std::cerr << "omni: internal error: " << error.what() << '\n';
+    return omni::exit_code(omni::ErrorKind::internal);
+  }
+}
+
 }  // namespace
 
 int main(int argument_count, char** arguments) {
@@ -70,22 +106,5 @@ int main(int argument_count, char** arguments) {
   add_eval_command(app);
 
   omni::install_interrupt_handler();
-  try {
-    check_command_words(app, argument_count, arguments);
-    app.parse(argument_count, arguments);
-    return 0;
-  } catch (const CLI::RuntimeError& error) {
-    return error.get_exit_code();  // a command's own exit code; it has said why
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : omni::exit_code(omni::ErrorKind::usage);
-  } catch (const omni::Error& error) {
-    std::cerr << "omni: " << error.what() << '\n';
-    return omni::exit_code(error.kind());
-  } catch (const std::bad_alloc&) {
-    std::cerr << "omni: out of memory. Use a smaller model, batch or resolution\n";
-    return omni::exit_code(omni::ErrorKind::io);
-  } catch (const std::exception& error) {
-    std::cerr << "omni: internal error: " << error.what() << '\n';
-    return omni::exit_code(omni::ErrorKind::internal);
-  }
+  return with_output_flushed(run_command(app, argument_count, arguments));
 }

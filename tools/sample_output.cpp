@@ -77,7 +77,7 @@ Modality modality_of_output(const fs::path& path) {
 
 void SampleOutput::check(const sequence::Task& task) const {
   generation::validate(mesh);
-  if (out.empty() && !makes(task, Modality::text)) {
+  if (out.empty() && preview.empty() && codes.empty() && !makes(task, Modality::text)) {
     fail(ErrorKind::usage, "preparing the task ", task.name,
          ": it makes more than text. Name a file with --out.");
   }

@@ -46,11 +46,28 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
 
 namespace {
 
-std::string place_of(const std::string& name, const YAML::Node& node) {
-  const YAML::Mark mark = node.Mark();
-  if (mark.is_null()) return name;
-  return concat(name, ":", mark.line + 1, ":", mark.column + 1);
-}
+// Where values come from, for error messages.
+struct ConfigOrigin {
+  struct Override {
+    std::string key;         // as errors name it: "items[1].rate"
+    std::string assignment;  // as it was given: "items.1.rate=2"
+  };
+  std::string name;
+  std::vector<Override> overrides;
+
+  // "stage.yaml:3:7", or the last override that the key or something above it was set by.
+  std::string place(const std::string& key, const YAML::Node& node) const {
+    for (auto item = overrides.rbegin(); item != overrides.rend(); ++item) {
+      const bool above =
+          key.starts_with(item->key) &&
+          (key.size() == item->key.size() || key[item->key.size()] == '.' || key[item->key.size()] == '[');
+      if (above) return "--set " + item->assignment;
+    }
+    const YAML::Mark mark = node.Mark();
+    if (mark.is_null()) return name;
+    return concat(name, ":", mark.line + 1, ":", mark.column + 1);
+  }
+};
 
 std::string range_text(const NumberRange& range) {
   if (std::isinf(range.maximum)) return concat("at least ", range.minimum);
@@ -62,11 +79,11 @@ std::string range_text(const NumberRange& range) {
 class ConfigReader final : public ConfigVisitor {
  public:
   using ConfigVisitor::integer;
-  ConfigReader(const std::string& name, YAML::Node node, std::string path)
-      : name_(name), node_(std::move(node)), path_(std::move(path)) {
+  ConfigReader(const ConfigOrigin& origin, YAML::Node node, std::string path)
+      : origin_(origin), node_(std::move(node)), path_(std::move(path)) {
     if (!node_.IsNull() && !node_.IsMap()) {
-      fail(ErrorKind::usage, place_of(name_, node_), ": ", path_.empty() ? "the file" : "'" + path_ + "'",
-           " must be a mapping of keys to values");
+      fail(ErrorKind::usage, origin_.place(path_, node_), ": ",
+           path_.empty() ? "the file" : "'" + path_ + "'", " must be a mapping of keys to values");
     }
   }
 
@@ -89,14 +106,7 @@ class ConfigReader final : public ConfigVisitor {
   void choice(std::string_view key, std::string& value, std::vector<std::string> allowed) override {
     const YAML::Node node = find(key);
     if (!node) return;
-    const std::string chosen = scalar(key, node, "a text");
-    if (std::find(allowed.begin(), allowed.end(), chosen) == allowed.end()) {
-      std::string list;
-      for (const std::string& word : allowed) list += (list.empty() ? "" : ", ") + word;
-      fail(ErrorKind::usage, place_of(name_, node), ": '", full(key), "' is '", chosen,
-           "'. It must be one of: ", list, suggestion(chosen, allowed));
-    }
-    value = chosen;
+    value = chosen_word(key, node, allowed);
   }
   void integers(std::string_view key, std::vector<std::int64_t>& value, NumberRange range) override {
     read_sequence(key, value, [&](const YAML::Node& item) { return checked_integer(key, item, range); });
@@ -104,12 +114,15 @@ class ConfigReader final : public ConfigVisitor {
   void numbers(std::string_view key, std::vector<double>& value, NumberRange range) override {
     read_sequence(key, value, [&](const YAML::Node& item) { return checked_number(key, item, range); });
   }
-  void texts(std::string_view key, std::vector<std::string>& value) override {
-    read_sequence(key, value, [&](const YAML::Node& item) { return scalar(key, item, "a text"); });
+  void texts(std::string_view key, std::vector<std::string>& value,
+             std::vector<std::string> allowed) override {
+    read_sequence(key, value, [&](const YAML::Node& item) {
+      return allowed.empty() ? scalar(key, item, "a text") : chosen_word(key, item, allowed);
+    });
   }
   void section(std::string_view key, const std::function<void(ConfigVisitor&)>& body) override {
     const YAML::Node node = find(key);
-    ConfigReader reader(name_, node ? node : YAML::Node(YAML::NodeType::Null), full(key));
+    ConfigReader reader(origin_, node ? node : YAML::Node(YAML::NodeType::Null), full(key));
     body(reader);
     reader.finish();
   }
@@ -120,19 +133,24 @@ class ConfigReader final : public ConfigVisitor {
     if (!node.IsSequence()) wrong_type(key, node, "a list");
     resize(node.size());
     for (std::size_t i = 0; i < node.size(); ++i) {
-      ConfigReader reader(name_, node[i], concat(full(key), "[", i, "]"));
+      ConfigReader reader(origin_, node[i], concat(full(key), "[", i, "]"));
       body(reader, i);
       reader.finish();
     }
   }
   void named_numbers(std::string_view key, std::vector<std::pair<std::string, double>>& value,
-                     NumberRange range) override {
+                     NumberRange range, std::vector<std::string> allowed) override {
     const YAML::Node node = find(key);
     if (!node) return;
     if (!node.IsMap()) wrong_type(key, node, "a mapping of names to numbers");
     value.clear();
     for (const auto& item : node) {
-      const std::string item_key = item.first.as<std::string>();
+      const std::string item_key = plain_key(item.first);
+      const bool twice = std::any_of(value.begin(), value.end(),
+                                     [&](const auto& earlier) { return earlier.first == item_key; });
+      if (twice) stands_twice(concat(full(key), ".", item_key), item.first);
+      if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), item_key) == allowed.end())
+        unknown_key(concat(full(key), ".", item_key), item_key, item.first, allowed);
       value.emplace_back(item_key, checked_number(concat(key, ".", item_key), item.second, range));
     }
   }
@@ -141,15 +159,10 @@ class ConfigReader final : public ConfigVisitor {
     if (!node_.IsMap()) return;
     std::set<std::string> seen;
     for (const auto& item : node_) {
-      if (!item.first.IsScalar())
-        fail(ErrorKind::usage, place_of(name_, item.first), ": keys must be plain words");
-      const std::string key = item.first.as<std::string>();
-      if (!seen.insert(key).second)
-        fail(ErrorKind::usage, place_of(name_, item.first), ": the key '", full(key), "' stands here twice");
-      if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) {
-        fail(ErrorKind::usage, place_of(name_, item.first), ": unknown key '", full(key), "'",
-             suggestion(key, asked_));
-      }
+      const std::string key = plain_key(item.first);
+      if (!seen.insert(key).second) stands_twice(full(key), item.first);
+      if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
+        unknown_key(full(key), key, item.first, asked_);
     }
   }
 
@@ -160,6 +173,28 @@ class ConfigReader final : public ConfigVisitor {
     // A const node gives no new entry for a missing key.
     const YAML::Node& fixed = node_;
     return fixed[std::string(key)];
+  }
+  std::string plain_key(const YAML::Node& key) const {
+    if (!key.IsScalar()) fail(ErrorKind::usage, origin_.place(path_, key), ": keys must be plain words");
+    return key.Scalar();
+  }
+  [[noreturn]] void unknown_key(const std::string& key, std::string_view word, const YAML::Node& node,
+                                const std::vector<std::string>& known) const {
+    fail(ErrorKind::usage, origin_.place(key, node), ": unknown key '", key, "'", suggestion(word, known));
+  }
+  std::string chosen_word(std::string_view key, const YAML::Node& node,
+                          const std::vector<std::string>& allowed) const {
+    const std::string chosen = scalar(key, node, "a text");
+    if (std::find(allowed.begin(), allowed.end(), chosen) != allowed.end()) return chosen;
+    std::string list;
+    for (const std::string& word : allowed) list += (list.empty() ? "" : ", ") + word;
+    const std::string nearest = nearest_word(chosen, allowed);
+    fail(ErrorKind::usage, origin_.place(full(key), node), ": '", full(key), "' is '", chosen,
+         "'. It must be one of: ", list,
+         nearest.empty() ? std::string() : concat(". Did you mean '", nearest, "'?"));
+  }
+  [[noreturn]] void stands_twice(const std::string& key, const YAML::Node& node) const {
+    fail(ErrorKind::usage, origin_.place(key, node), ": the key '", key, "' stands here twice");
   }
   std::string full(std::string_view key) const {
     return path_.empty() ? std::string(key) : concat(path_, ".", key);
@@ -176,7 +211,8 @@ class ConfigReader final : public ConfigVisitor {
                             : node.IsSequence() ? "a list"
                             : node.IsMap()      ? "a mapping"
                                                 : "nothing";
-    fail(ErrorKind::usage, place_of(name_, node), ": '", full(key), "' must be ", wanted, ", not ", got);
+    fail(ErrorKind::usage, origin_.place(full(key), node), ": '", full(key), "' must be ", wanted, ", not ",
+         got);
   }
   std::string scalar(std::string_view key, const YAML::Node& node, std::string_view wanted) const {
     if (!node.IsScalar()) wrong_type(key, node, wanted);
@@ -202,8 +238,8 @@ class ConfigReader final : public ConfigVisitor {
   }
   [[noreturn]] void out_of_range(std::string_view key, const YAML::Node& node,
                                  const NumberRange& range) const {
-    fail(ErrorKind::usage, place_of(name_, node), ": '", full(key), "' is ", node.Scalar(), "; it must be ",
-         range_text(range));
+    fail(ErrorKind::usage, origin_.place(full(key), node), ": '", full(key), "' is ", node.Scalar(),
+         "; it must be ", range_text(range));
   }
   template <class T, class Read>
   void read_sequence(std::string_view key, std::vector<T>& value, const Read& read) {
@@ -214,7 +250,7 @@ class ConfigReader final : public ConfigVisitor {
     for (const YAML::Node& item : node) value.push_back(read(item));
   }
 
-  const std::string& name_;
+  const ConfigOrigin& origin_;
   YAML::Node node_;
   std::string path_;
   std::vector<std::string> asked_;
@@ -239,7 +275,7 @@ class ConfigWriter final : public ConfigVisitor {
     for (const double item : value) out_ << shortest(item);
     out_ << YAML::EndSeq;
   }
-  void texts(std::string_view key, std::vector<std::string>& value) override {
+  void texts(std::string_view key, std::vector<std::string>& value, std::vector<std::string>) override {
     emit_key(key) << YAML::Flow << value;
   }
   void section(std::string_view key, const std::function<void(ConfigVisitor&)>& body) override {
@@ -257,8 +293,8 @@ class ConfigWriter final : public ConfigVisitor {
     }
     out_ << YAML::EndSeq;
   }
-  void named_numbers(std::string_view key, std::vector<std::pair<std::string, double>>& value,
-                     NumberRange) override {
+  void named_numbers(std::string_view key, std::vector<std::pair<std::string, double>>& value, NumberRange,
+                     std::vector<std::string>) override {
     emit_key(key) << YAML::BeginMap;
     for (const auto& [name, number] : value) emit_key(name) << shortest(number);
     out_ << YAML::EndMap;
@@ -276,7 +312,8 @@ class ConfigWriter final : public ConfigVisitor {
   YAML::Emitter& out_;
 };
 
-void apply_override(YAML::Node root, const std::string& assignment) {
+// Returns the key that was set, as errors name it.
+std::string apply_override(YAML::Node root, const std::string& assignment) {
   const auto equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
     fail(ErrorKind::usage, "--set ", assignment,
@@ -289,6 +326,7 @@ void apply_override(YAML::Node root, const std::string& assignment) {
     fail(ErrorKind::usage, "--set ", assignment, ": the value is not YAML: ", error.msg);
   }
   YAML::Node node = root;
+  std::string path;
   std::size_t start = 0;
   while (true) {
     const auto dot = assignment.find('.', start);
@@ -302,17 +340,19 @@ void apply_override(YAML::Node root, const std::string& assignment) {
         fail(ErrorKind::usage, "--set ", assignment, ": '", key, "' is not an item of a list of ",
              node.size());
       }
+      path += concat("[", index, "]");
       if (last) {
         node[index] = value;
-        return;
+        return path;
       }
       node.reset(node[index]);
     } else {
       if (node.IsScalar())
         fail(ErrorKind::usage, "--set ", assignment, ": '", key, "' stands below a plain value");
+      path += path.empty() ? key : "." + key;
       if (last) {
         node[key] = value;
-        return;
+        return path;
       }
       if (!node[key]) node[key] = YAML::Node(YAML::NodeType::Map);
       node.reset(node[key]);
@@ -325,7 +365,7 @@ void apply_override(YAML::Node root, const std::string& assignment) {
 
 struct ConfigFile::State {
   std::filesystem::path path;
-  std::string name;
+  ConfigOrigin origin;
   YAML::Node root;
 };
 
@@ -344,7 +384,7 @@ ConfigFile ConfigFile::load(const std::filesystem::path& path, const std::vector
 ConfigFile ConfigFile::parse(const std::string& text, const std::string& name,
                              const std::vector<std::string>& overrides) {
   ConfigFile file;
-  file.state_->name = name;
+  file.state_->origin.name = name;
   file.state_->path = name;
   try {
     file.state_->root = YAML::Load(text);
@@ -355,14 +395,25 @@ ConfigFile ConfigFile::parse(const std::string& text, const std::string& name,
   if (file.state_->root.IsNull()) file.state_->root = YAML::Node(YAML::NodeType::Map);
   if (!file.state_->root.IsMap())
     fail(ErrorKind::usage, name, ": the file must be a mapping of keys to values");
-  for (const std::string& assignment : overrides) apply_override(file.state_->root, assignment);
+  for (const std::string& assignment : overrides)
+    file.state_->origin.overrides.push_back({apply_override(file.state_->root, assignment), assignment});
   return file;
 }
 
 void ConfigFile::read(const std::function<void(ConfigVisitor&)>& description) const {
-  ConfigReader reader(state_->name, state_->root, "");
+  ConfigReader reader(state_->origin, state_->root, "");
   description(reader);
   reader.finish();
+}
+
+void read_stored_config(const std::filesystem::path& path,
+                        const std::function<void(ConfigVisitor&)>& description) {
+  try {
+    ConfigFile::load(path).read(description);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::usage) throw;
+    fail(ErrorKind::input, error.what(), ". The file is damaged or from another version");
+  }
 }
 
 std::string config_to_yaml(const std::function<void(ConfigVisitor&)>& description) {

@@ -151,8 +151,20 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())));
 }
 
-AtomicDirectory::AtomicDirectory(fs::path path) : path_(std::move(path)) {
+void require_replaceable(const fs::path& path, std::string_view marker) {
+  if (!fs::exists(path)) return;
+  if (!fs::is_directory(path))
+    fail(ErrorKind::usage, "cannot write the folder '", path.string(),
+         "': a file has that name. Choose another folder");
+  if (!fs::is_empty(path) && !fs::exists(path / marker))
+    fail(ErrorKind::usage, "cannot write the folder '", path.string(),
+         "': it holds other things, which would be lost (there is no ", marker,
+         " in it). Choose another folder, or empty it");
+}
+
+AtomicDirectory::AtomicDirectory(fs::path path, std::string_view marker) : path_(std::move(path)) {
   if (path_.filename().empty()) path_ = path_.parent_path();
+  require_replaceable(path_, marker);
   if (path_.has_parent_path()) prepare_output_directory(path_.parent_path());
   staging_ = temporary_beside(path_);
   std::error_code error;
@@ -167,19 +179,25 @@ AtomicDirectory::~AtomicDirectory() {
 
 void AtomicDirectory::commit() {
   sync_tree(staging_);
+  // rename(2) cannot replace a folder that has files in it. Where the file system can exchange two names,
+  // there is no moment without a folder of this name; elsewhere the old one steps aside first.
   std::error_code error;
-  // rename(2) cannot replace a folder that has files in it: the old one steps aside first.
   fs::path old;
   if (fs::exists(path_)) {
-    old = temporary_beside(path_);
-    fs::rename(path_, old, error);
-    if (error) fail_io("replace", path_, error.value());
+    old = staging_;
+    if (::renameat2(AT_FDCWD, staging_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
+      old = temporary_beside(path_);
+      fs::rename(path_, old, error);
+      if (error) fail_io("replace", path_, error.value());
+    }
   }
-  fs::rename(staging_, path_, error);
-  if (error) {
-    std::error_code ignored;
-    if (!old.empty()) fs::rename(old, path_, ignored);
-    fail_io("write", path_, error.value());
+  if (old != staging_) {
+    fs::rename(staging_, path_, error);
+    if (error) {
+      std::error_code ignored;
+      if (!old.empty()) fs::rename(old, path_, ignored);
+      fail_io("write", path_, error.value());
+    }
   }
   committed_ = true;
   if (!old.empty()) fs::remove_all(old, error);
@@ -198,6 +216,17 @@ std::vector<std::filesystem::path> files_below(const std::filesystem::path& fold
     fail(ErrorKind::io, "cannot read the folder ", folder, ": ", error.message(), ". Check the path");
   std::sort(files.begin(), files.end());
   return files;
+}
+
+void require_writable(const fs::path& path) {
+  fs::path existing = fs::absolute(path).lexically_normal();
+  std::error_code error;
+  while (!fs::exists(existing, error) && !error && existing.has_relative_path())
+    existing = existing.parent_path();
+  if (error) fail_io("write to the folder", path, error.value());
+  if (!fs::is_directory(existing))
+    fail(ErrorKind::io, "cannot write to '", path.string(), "': '", existing.string(), "' is not a folder");
+  if (::access(existing.c_str(), W_OK) != 0) fail_io("write to the folder", existing, errno);
 }
 
 void prepare_output_directory(const fs::path& path) {

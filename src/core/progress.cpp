@@ -1,5 +1,6 @@
 #include "omni/core/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -33,6 +34,12 @@ std::string format_duration(double seconds) {
   return text;
 }
 
+std::size_t terminal_columns() {
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
 struct Progress::State {
   std::mutex mutex;
   std::string title, unit, note;
@@ -41,7 +48,7 @@ struct Progress::State {
   Clock::time_point start = Clock::now();
   Clock::time_point last_print = start;
 
-  std::string line() const {
+  std::string line(bool last) const {
     const double elapsed = std::max(1e-6, seconds_between(start, Clock::now()));
     const double rate = static_cast<double>(done) / elapsed;
     std::ostringstream out;
@@ -56,7 +63,7 @@ struct Progress::State {
     char rate_text[32];
     std::snprintf(rate_text, sizeof rate_text, rate < 10 ? "%.2f" : "%.0f", rate);
     out << ' ' << unit << ", " << rate_text << "/s";
-    if (total > done && rate > 0)
+    if (total > done && rate > 0 && !last)
       out << ", " << format_duration(static_cast<double>(total - done) / rate) << " left";
     else
       out << ", " << format_duration(elapsed);
@@ -65,9 +72,9 @@ struct Progress::State {
   }
 
   void print(bool last) {
-    const std::string text = line();
+    const std::string text = line(last);
     if (terminal)
-      std::fprintf(stderr, "\r\033[K%s%s", text.c_str(), last ? "\n" : "");
+      std::fprintf(stderr, "\r\033[K%s%s", text.substr(0, terminal_columns() - 1).c_str(), last ? "\n" : "");
     else
       std::fprintf(stderr, "%s\n", text.c_str());
     std::fflush(stderr);

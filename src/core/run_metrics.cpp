@@ -1,26 +1,19 @@
 #include "omni/core/run_metrics.h"
 
 #include <cmath>
-#include <fstream>
 
 #include <nlohmann/json.hpp>
 
-#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/line_file.h"
 
 namespace omni {
 
 struct RunMetrics::State {
-  std::filesystem::path path;
-  std::ofstream stream;
+  LineFile file;
 };
 
-RunMetrics::RunMetrics(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
-  state_->path = path;
-  state_->stream.open(path, std::ios::app);
-  if (!state_->stream)
-    fail(ErrorKind::io, "cannot write metrics to '", path.string(),
-         "'. Check that the folder exists and can be written to");
-}
+RunMetrics::RunMetrics(const std::filesystem::path& path) : state_(new State{LineFile(path)}) {}
 
 RunMetrics::~RunMetrics() = default;
 
@@ -29,15 +22,33 @@ void RunMetrics::write(const std::vector<std::pair<std::string, double>>& number
   nlohmann::ordered_json line;
   for (const auto& [key, value] : texts) line[key] = value;
   for (const auto& [key, value] : numbers) {
-    // JSON has no infinity; null keeps the line readable.
-    if (std::isfinite(value))
-      line[key] = value;
-    else
+    // JSON has no infinity; null keeps the line readable. Counts are written as such.
+    constexpr double kExact = 9e15;
+    if (!std::isfinite(value))
       line[key] = nullptr;
+    else if (value == std::floor(value) && std::abs(value) < kExact)
+      line[key] = static_cast<std::int64_t>(value);
+    else
+      line[key] = value;
   }
-  state_->stream << line.dump() << '\n' << std::flush;
-  if (!state_->stream)
-    fail(ErrorKind::io, "cannot write metrics to '", state_->path.string(), "'. Is the disk full?");
+  state_->file.append(line.dump());
+}
+
+void keep_metrics_until(const std::filesystem::path& path, std::int64_t step) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return;
+  const std::string text = read_file_text(path);
+  std::string kept;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = text.find('\n', start);
+    if (end == std::string::npos) break;  // torn off
+    const std::string line = text.substr(start, end + 1 - start);
+    const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, false);
+    const bool numbered = parsed.is_object() && parsed.contains("step") && parsed["step"].is_number();
+    if (numbered && parsed["step"].get<double>() <= static_cast<double>(step)) kept += line;
+    start = end + 1;
+  }
+  if (kept != text) write_file_atomically(path, std::string_view(kept));
 }
 
 }  // namespace omni

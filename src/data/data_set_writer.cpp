@@ -61,7 +61,7 @@ EncodedObject encode_object(ObjectRecord record, std::span<const geometry::Camer
   return object;
 }
 
-DataSetWriter::DataSetWriter(const std::filesystem::path& out) : directory_(out) {}
+DataSetWriter::DataSetWriter(const std::filesystem::path& out) : directory_(out, "dataset.json") {}
 
 void DataSetWriter::add(EncodedObject object) {
   ObjectEntry& entry = object.entry;

@@ -17,6 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kBatch = 32;
+// Beyond these a unit has gone wrong, and a data set does not hold such numbers.
+constexpr float kSmallestSide = 1e-9f, kLargestSide = 1e9f;
 
 struct Item {
   fs::path file;
@@ -105,6 +107,10 @@ EncodedObject encode_item(const Item& item, const ImportOptions& options,
   const geometry::Vec3 extent = record.mesh.bounds().extent();
   geometry::normalise(record.mesh);
   record.longest_side_m = std::max({extent.x, extent.y, extent.z});
+  if (!(record.longest_side_m >= kSmallestSide && record.longest_side_m <= kLargestSide)) {
+    fail(ErrorKind::input, "its longest side is ", record.longest_side_m, " m. Scale it to between ",
+         kSmallestSide, " and ", kLargestSide, " m");
+  }
   const double position =
       static_cast<double>(hash_string(item.id) >> 11) / static_cast<double>(std::uint64_t{1} << 53);
   record.split = position < options.held_out_share ? Split::new_instance : Split::train;

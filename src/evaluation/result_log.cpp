@@ -1,15 +1,11 @@
 #include "omni/evaluation/result_log.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/line_file.h"
 #include "omni/core/log.h"
 
 namespace omni::evaluation {
@@ -46,20 +42,6 @@ SampleResult parse_sample(const Json& json) {
     sample.pictures = json.at("pictures").get<std::map<std::string, std::string>>();
   }
   return sample;
-}
-
-[[noreturn]] void fail_write(const fs::path& path) {
-  fail(ErrorKind::io, "cannot write results to ", path, ": ", std::strerror(errno),
-       ". Free some space there.");
-}
-
-void append_line(const fs::path& path, const std::string& line) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  if (file < 0) fail_write(path);
-  const bool written = ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
-  const bool flushed = ::fsync(file) == 0;
-  ::close(file);
-  if (!written || !flushed) fail_write(path);
 }
 
 }  // namespace
@@ -111,7 +93,7 @@ ResultLog::ResultLog(fs::path path) : path_(std::move(path)) {
   }
   if (begin == text.size()) return;
   log_warning(path_.string(), ": the last line was torn off; that piece is done again");
-  if (::truncate(path_.c_str(), static_cast<off_t>(begin)) != 0) fail_write(path_);
+  write_file_atomically(path_, std::string_view(text).substr(0, begin));
 }
 
 const UnitResult* ResultLog::find(const std::string& key) const {
@@ -120,7 +102,9 @@ const UnitResult* ResultLog::find(const std::string& key) const {
 }
 
 void ResultLog::append(UnitResult unit) {
-  append_line(path_, to_json_line(unit) + "\n");
+  LineFile file(path_);
+  file.append(to_json_line(unit));
+  file.flush_to_disk();
   units_.insert_or_assign(unit.key, std::move(unit));
 }
 

@@ -37,20 +37,22 @@ ShapeScores score_shape(const tokenizers::DecodedShape& shape, const EvaluationO
   scores.mesh = std::move(extracted.mesh);
   const bool whole = extracted.health.healthy();
   scores.metrics["closed"] = whole ? 1 : 0;
-  scores.metrics["empty"] = scores.mesh.triangles.empty() ? 1 : 0;
+  const bool empty = scores.mesh.triangles.empty();
+  scores.metrics["empty"] = empty ? 1 : 0;
   if (!object.has_truth()) return scores;
 
   const OccupancyBits bits(shape, static_cast<int>(config.iou_resolution));
   scores.metrics["iou"] = intersection_over_union(bits, object.truth);
   if (foreign != nullptr) scores.metrics["shuffled_iou"] = intersection_over_union(bits, *foreign);
   compare_meshes(scores.mesh, object, config, scores.metrics);
+  // Nothing is of no class and of no colour, whatever lies nearest and whatever a field says of its outside.
   if (reader != nullptr && !object.record.class_name.empty()) {
     const OccupancyBits coarse(shape, ShapeReader::kResolution);
-    scores.metrics["class"] = reader->class_of(coarse) == object.record.class_name ? 1 : 0;
+    scores.metrics["class"] = !empty && reader->class_of(coarse) == object.record.class_name ? 1 : 0;
   }
   if (shape.has_colour()) {
     if (const std::optional<double> colour = colour_score(shape, object.parts)) {
-      scores.metrics["colour"] = *colour;
+      scores.metrics["colour"] = empty ? 0 : *colour;
     }
   }
   return scores;

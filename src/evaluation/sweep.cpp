@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Changes whenever the same model and prompts would be measured differently.
-constexpr std::uint64_t kMeasureVersion = 1;
+constexpr std::uint64_t kMeasureVersion = 2;
 
 std::uint64_t bundle_fingerprint(const fs::path& folder) {
   if (!fs::is_directory(folder)) {

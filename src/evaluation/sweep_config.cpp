@@ -19,11 +19,27 @@ void describe_bundles(ConfigVisitor& visitor, std::vector<SweepBundle>& bundles)
       });
 }
 
+std::vector<std::string> measurable_tasks() {
+  std::vector<std::string> names = sequence::built_in_task_names();
+  std::erase_if(names, [](const std::string& name) {
+    return sequence::is_editing_task(sequence::built_in_task(name));  // the data have no edits
+  });
+  return names;
+}
+
+std::vector<std::string> split_names() {
+  std::vector<std::string> names;
+  for (const data::Split split : {data::Split::train, data::Split::new_instance, data::Split::unseen_colour,
+                                  data::Split::unseen_attribute, data::Split::unseen_count})
+    names.emplace_back(data::split_name(split));
+  return names;
+}
+
 void describe_tasks(ConfigVisitor& visitor, std::vector<SweepTask>& tasks) {
   visitor.list(
       "tasks", tasks.size(), [&](std::size_t size) { tasks.assign(size, {}); },
       [&](ConfigVisitor& item, std::size_t i) {
-        item.text("name", tasks[i].name);
+        item.choice("name", tasks[i].name, measurable_tasks());
         item.integer("prompts_per_split", tasks[i].prompts_per_split, {.minimum = 0, .maximum = 1e6});
       });
 }
@@ -77,7 +93,7 @@ void describe(ConfigVisitor& visitor, SweepConfig& config) {
     source.text("folder", config.folder);
     source.text("prompts_file", config.prompts_file);
   });
-  visitor.texts("splits", config.splits);
+  visitor.texts("splits", config.splits, split_names());
   visitor.integer("prompts_per_split", config.prompts_per_split, {.minimum = 1, .maximum = 1e6});
   describe_tasks(visitor, config.tasks);
   describe_settings(visitor, config.settings);

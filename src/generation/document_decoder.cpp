@@ -211,7 +211,13 @@ std::vector<Document> decode_documents(const model::Transformer& model,
 std::int64_t sampled_token_bound(const DocumentRequest& request, const sequence::SequenceLayout& layout) {
   std::int64_t count = 0;
   for (const SegmentRequest& segment : request.segments) {
-    if (!segment.given) count += layout.span(segment.modality) - 2;
+    if (segment.given) continue;
+    count += layout.span(segment.modality) - 2 - static_cast<std::int64_t>(segment.fixed_tokens.size());
+    if (segment.modality != sequence::Modality::shape) continue;
+    if (segment.geometry_length > 0) count -= layout.geometry_capacity() - segment.geometry_length;
+    // The level of detail follows from the length.
+    if (segment.geometry_length > 0 || layout.geometry_lengths.size() == 1) --count;
+    if (!segment.with_colour) count -= layout.colour_codes;
   }
   return count;
 }

@@ -17,6 +17,7 @@ struct BundleDescription {
   TransformerConfig transformer;
   sequence::SequenceLayout layout;
   bool text_tokenizer = false, image_tokenizer = false, shape_tokenizer = false;
+  std::vector<sequence::Task> tasks;
   std::vector<std::string> note_names, note_texts;
 };
 
@@ -28,6 +29,9 @@ void describe(ConfigVisitor& visitor, BundleDescription& d) {
   visitor.flag("shape_tokenizer", d.shape_tokenizer);
   visitor.section("transformer", [&](ConfigVisitor& v) { describe(v, d.transformer); });
   visitor.section("layout", [&](ConfigVisitor& v) { sequence::describe(v, d.layout); });
+  visitor.list(
+      "tasks", d.tasks.size(), [&](std::size_t count) { d.tasks.assign(count, {}); },
+      [&](ConfigVisitor& v, std::size_t i) { sequence::describe(v, d.tasks[i]); });
   visitor.texts("note_names", d.note_names);
   visitor.texts("note_texts", d.note_texts);
 }
@@ -46,6 +50,7 @@ BundleDescription describe_bundle(const Bundle& bundle) {
   d.text_tokenizer = bundle.text_tokenizer != nullptr;
   d.image_tokenizer = bundle.image_tokenizer != nullptr;
   d.shape_tokenizer = bundle.shape_tokenizer != nullptr;
+  d.tasks = bundle.tasks;
   for (const auto& [name, text] : bundle.notes) {
     d.note_names.push_back(name);
     d.note_texts.push_back(text);
@@ -64,6 +69,7 @@ BundleDescription read_description(const std::filesystem::path& folder) {
   try {
     ConfigFile::load(path).read([&](ConfigVisitor& v) { describe(v, d); });
     validate(d.transformer);
+    for (const sequence::Task& task : d.tasks) sequence::check_task(task);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::usage) throw;
     fail(ErrorKind::input, "cannot read the bundle ", folder, ": ", error.what());
@@ -164,7 +170,7 @@ Bundle make_bundle(const TransformerConfig& config, std::unique_ptr<tokenizers::
 
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder) {
   ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
-  AtomicDirectory directory(folder);
+  AtomicDirectory directory(folder, "bundle.yaml");
   const std::filesystem::path& staging = directory.staging_path();
   if (bundle.text_tokenizer) bundle.text_tokenizer->save(staging / "text_tokenizer.json");
   if (bundle.image_tokenizer) bundle.image_tokenizer->save(staging / "image_tokenizer");
@@ -203,8 +209,13 @@ Bundle load_bundle(const std::filesystem::path& folder) {
       std::make_unique<Transformer>(d.transformer, vocabulary, d.layout, 0,
                                     codebooks_of(bundle.image_tokenizer.get(), bundle.shape_tokenizer.get()));
   bundle.transformer->parameters().load(weights);
+  bundle.tasks = d.tasks;
   for (std::size_t i = 0; i < d.note_names.size(); ++i) bundle.notes[d.note_names[i]] = d.note_texts[i];
   return bundle;
+}
+
+std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder) {
+  return read_description(folder).tasks;
 }
 
 }  // namespace omni::model

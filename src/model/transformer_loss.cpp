@@ -23,6 +23,14 @@ struct LossGroup {
 // row counts are rounded up to a multiple, so that a run meets few shapes.
 constexpr std::int64_t kRowMultiple = 128;
 
+// Every token of the vocabulary at every position.
+void allow_everything(sequence::PackedSequence& sequence, std::int32_t vocabulary_size) {
+  sequence::AllowedTokens all;
+  all.add(0, vocabulary_size);
+  sequence.allowed_sets = {all};
+  for (std::int32_t& allowed : sequence.allowed) allowed = allowed < 0 ? allowed : 0;
+}
+
 std::vector<LossGroup> loss_groups(const sequence::PackedSequence& sequence) {
   std::map<std::pair<std::int32_t, std::size_t>, LossGroup> groups;
   for (std::int64_t i = 0; i < sequence.length(); ++i) {
@@ -108,6 +116,7 @@ TransformerLoss Transformer::loss(const sequence::PackedSequence& given, const L
   const Network& net = *network_;
   sequence::PackedSequence sequence = given;
   sequence::pad_streams(sequence, kRowMultiple);
+  if (options.full_softmax) allow_everything(sequence, net.vocabulary.size());
   const PackedRows rows = packed_rows(net, sequence);
   const RowPlan plan = packed_plan(net, sequence, rows);
   const Tensor token_rows = net.token_rows();

@@ -116,11 +116,17 @@ bool is_editing_task(const Task& task) {
                      [](const TaskSegment& segment) { return segment.source == "before"; });
 }
 
-Task built_in_task(const std::string& name) {
-  for (const Task& task : built_in_tasks()) {
-    if (task.name == name) return task;
+Task built_in_task(const std::string& name) { return find_task(name, {}); }
+
+Task find_task(const std::string& name, const std::vector<Task>& own) {
+  std::vector<std::string> names;
+  for (const std::vector<Task>* tasks : {&own, &built_in_tasks()}) {
+    for (const Task& task : *tasks) {
+      if (task.name == name) return task;
+      names.push_back(task.name);
+    }
   }
-  const std::string near = nearest_word(name, built_in_task_names());
+  const std::string near = nearest_word(name, names);
   fail(ErrorKind::usage, "choosing a task: \"", name, "\" is not known. ",
        near.empty() ? std::string("Give its segments, or take one of the built-in tasks.")
                     : "Did you mean \"" + near + "\"?");

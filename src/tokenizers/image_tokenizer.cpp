@@ -65,7 +65,7 @@ ImageTokenizer::~ImageTokenizer() = default;
 
 std::unique_ptr<ImageTokenizer> ImageTokenizer::load(const std::filesystem::path& folder) {
   ImageTokenizerConfig config;
-  ConfigFile::load(folder / "config.yaml").read([&](ConfigVisitor& visitor) { describe(visitor, config); });
+  read_stored_config(folder / "config.yaml", [&](ConfigVisitor& visitor) { describe(visitor, config); });
   auto tokenizer = std::make_unique<ImageTokenizer>(config);
   const SafetensorsFile weights(folder / "weights.safetensors");
   tokenizer->network_->parameters.load(weights);
@@ -78,7 +78,7 @@ std::unique_ptr<ImageTokenizer> ImageTokenizer::load(const std::filesystem::path
 
 void ImageTokenizer::save(const std::filesystem::path& folder, WeightPrecision precision) const {
   ImageTokenizerConfig config = network_->config;
-  AtomicDirectory directory(folder);
+  AtomicDirectory directory(folder, "weights.safetensors");
   const std::string yaml = config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); });
   write_file_atomically(directory.staging_path() / "config.yaml", std::string_view(yaml));
   const std::filesystem::path weights = directory.staging_path() / "weights.safetensors";

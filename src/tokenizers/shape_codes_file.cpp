@@ -64,7 +64,7 @@ ShapeCodes read_shape_codes(const fs::path& path) {
   ShapeCodes codes;
   if (path.extension() == ".yaml") {
     std::vector<std::int64_t> geometry, colour;
-    ConfigFile::load(path).read([&](ConfigVisitor& visitor) { describe(visitor, geometry, colour); });
+    read_stored_config(path, [&](ConfigVisitor& visitor) { describe(visitor, geometry, colour); });
     codes.geometry.assign(geometry.begin(), geometry.end());
     codes.colour.assign(colour.begin(), colour.end());
     return codes;

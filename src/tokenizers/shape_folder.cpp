@@ -11,7 +11,7 @@ void save_shape_folder(const std::filesystem::path& folder, const std::string& l
                        const std::function<void(ConfigVisitor&)>& description,
                        const nn::ParameterStore& parameters, bool half_precision) {
   std::string chosen = layout;
-  AtomicDirectory directory(folder);
+  AtomicDirectory directory(folder, "weights.safetensors");
   write_file_atomically(directory.staging_path() / "config.yaml", config_to_yaml([&](ConfigVisitor& v) {
                           v.choice("layout", chosen, {"grid", "vecset"});
                           v.section(layout, description);

@@ -18,7 +18,7 @@ std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path
   std::string layout = "grid";
   GridShapeConfig grid;
   VecsetShapeConfig vecset;
-  ConfigFile::load(folder / "config.yaml").read([&](ConfigVisitor& v) {
+  read_stored_config(folder / "config.yaml", [&](ConfigVisitor& v) {
     v.choice("layout", layout, {"grid", "vecset"});
     v.section("grid", [&](ConfigVisitor& s) { describe(s, grid); });
     v.section("vecset", [&](ConfigVisitor& s) { describe(s, vecset); });

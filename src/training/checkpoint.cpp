@@ -36,7 +36,7 @@ void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const 
   char name[32];
   std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(state.step));
   prepare_output_directory(output / "checkpoints");
-  AtomicDirectory directory(output / "checkpoints" / name);
+  AtomicDirectory directory(output / "checkpoints" / name, "state.json");
   model::save_bundle(bundle, directory.staging_path() / "bundle");
 
   std::vector<at::Tensor> held;
@@ -69,9 +69,10 @@ std::optional<fs::path> newest_checkpoint(const fs::path& output) {
 RunState load_run_state(const fs::path& checkpoint) {
   const fs::path path = checkpoint / "state.json";
   const nlohmann::json json = nlohmann::json::parse(read_file_text(path, 1 << 20), nullptr, false);
-  if (!json.is_object() || json.value("format_version", 0) != kFormatVersion || !json.contains("step") ||
-      !json.contains("tokens") || !json.contains("seconds") || !json["step"].is_number_integer() ||
-      !json["tokens"].is_number_integer() || !json["seconds"].is_number()) {
+  if (!json.is_object() || !json.contains("format_version") || json["format_version"] != kFormatVersion ||
+      !json.contains("step") || !json.contains("tokens") || !json.contains("seconds") ||
+      !json["step"].is_number_integer() || !json["tokens"].is_number_integer() ||
+      !json["seconds"].is_number()) {
     fail(ErrorKind::input, "reading the checkpoint '", path.string(),
          "': it is damaged or of another version. Remove that folder to resume from the one before");
   }

@@ -211,8 +211,10 @@ ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTraining
   const auto target = std::filesystem::absolute(output).lexically_normal();
   const auto folder = target.has_filename() ? target : target.parent_path();
   prepare_output_directory(folder.parent_path());
+  require_replaceable(folder, "weights.safetensors");
   auto metrics = folder;
   metrics += ".metrics.jsonl";
+  keep_metrics_until(metrics, -1);  // of a run that was stopped
   const auto begin = std::chrono::steady_clock::now();
   ShapeTokenizerTrainingSummary summary;
   {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
+#include "omni/sequence/vocabulary.h"
 
 namespace omni::training {
 namespace {
@@ -14,8 +15,23 @@ void describe_start(ConfigVisitor& v, StageConfig& c) {
     s.text("image", c.image_tokenizer);
     s.text("shape", c.shape_tokenizer);
   });
-  v.integer("text_capacity", c.text_capacity, {1, 4096});
+  v.integer("text_capacity", c.text_capacity, {0, 4096});
   v.section("model", [&](ConfigVisitor& s) { model::describe(s, c.model); });
+}
+
+std::vector<std::string> known_tasks(const StageConfig& config) {
+  std::vector<std::string> names = sequence::built_in_task_names();
+  for (const sequence::Task& task : config.custom_tasks) names.push_back(task.name);
+  return names;
+}
+
+std::vector<std::string> known_ranges() {
+  using namespace sequence;
+  std::vector<std::string> names;
+  for (const std::string_view range : {kRangeSize, kRangeBox, kRangeDetail, kRangeText, kRangeImage,
+                                       kRangeGeometry, kRangeColour, kRangeAzimuth, kRangeElevation})
+    names.emplace_back(range);
+  return names;
 }
 
 void describe_data(ConfigVisitor& v, StageConfig& c) {
@@ -23,8 +39,9 @@ void describe_data(ConfigVisitor& v, StageConfig& c) {
   v.list(
       "tasks", c.custom_tasks.size(), [&](std::size_t n) { c.custom_tasks.resize(n); },
       [&](ConfigVisitor& item, std::size_t i) { sequence::describe(item, c.custom_tasks[i]); });
-  v.named_numbers("mixture", c.mixture, {.minimum = 0});
-  v.named_numbers("replay", c.replay, {.minimum = 0});
+  const std::vector<std::string> tasks = known_tasks(c);
+  v.named_numbers("mixture", c.mixture, {.minimum = 0}, tasks);
+  v.named_numbers("replay", c.replay, {.minimum = 0}, tasks);
   v.number("replay_share", c.replay_share, {0, 0.99});
   v.choice("mixture_unit", c.mixture_unit, {"documents", "tokens"});
   v.number("mixture_temperature", c.mixture_temperature, {0.01, 100});
@@ -45,12 +62,13 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
   v.section("schedule", [&](ConfigVisitor& s) { optimizer::describe(s, c.schedule); });
   v.number("clip_norm", c.clip_norm, {.minimum = 0});
   v.number("z_loss", c.z_loss, {.minimum = 0});
+  v.choice("softmax", c.softmax, {"allowed", "full"});
   v.section("loss_weights", [&](ConfigVisitor& s) {
     s.number("text", c.text_loss_weight, {.minimum = 0});
     s.number("image", c.image_loss_weight, {.minimum = 0});
     s.number("shape", c.shape_loss_weight, {.minimum = 0});
   });
-  v.named_numbers("range_loss_weights", c.range_loss_weights, {.minimum = 0});
+  v.named_numbers("range_loss_weights", c.range_loss_weights, {.minimum = 0}, known_ranges());
   v.number("view_row_noise", c.view_row_noise, {0, 10});
   v.integer("view_rows_steps", c.view_rows_steps, {.minimum = 0});
 }
@@ -64,6 +82,13 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.integer("checkpoint_steps", c.checkpoint_steps, {.minimum = 0});
   v.integer("checkpoints_kept", c.checkpoints_kept, {1, 1e6});
   v.integer("log_steps", c.log_steps, {1, 1e6});
+}
+
+bool describes_a_model(const StageConfig& config) {
+  const auto text = [](model::TransformerConfig model) {
+    return config_to_yaml([&](ConfigVisitor& visitor) { model::describe(visitor, model); });
+  };
+  return text(config.model) != text({});
 }
 
 void check(const StageConfig& c, const std::string& name) {
@@ -80,8 +105,13 @@ void check(const StageConfig& c, const std::string& name) {
     if (c.text_tokenizer.empty()) refuse("'tokenizers.text' is missing");
   } else if (c.start_bundle.empty()) {
     refuse("'start_bundle' is missing. Name the bundle of the stage before, such as out/pretrain/bundle");
+  } else if (describes_a_model(c)) {
+    refuse("'model' is for pretrain; this stage takes the model of 'start_bundle'");
+  } else if (!c.text_tokenizer.empty() || !c.image_tokenizer.empty() || !c.shape_tokenizer.empty()) {
+    refuse("'tokenizers' is for pretrain; this stage takes the tokenizers of 'start_bundle'");
   }
-  if (c.replay_share > 0 && c.replay.empty()) refuse("'replay_share' is set but 'replay' names no task");
+  if (c.replay_share != StageConfig{}.replay_share && c.replay.empty())
+    refuse("'replay_share' is set but 'replay' names no task");
   if (c.tokens_per_step % c.tokens_per_micro_batch != 0) {
     refuse("'tokens_per_step' (", c.tokens_per_step, ") must be a multiple of 'tokens_per_micro_batch' (",
            c.tokens_per_micro_batch, ")");
@@ -110,7 +140,12 @@ StageConfig load_stage_config(const std::filesystem::path& path, const std::stri
          stage, "'");
   }
   check(config, path.string());
-  if (stage == "pretrain") model::validate(config.model);
+  if (stage != "pretrain") return config;
+  try {
+    model::validate(config.model);
+  } catch (const Error& error) {
+    fail(error.kind(), path.string(), ": ", error.what());
+  }
   return config;
 }
 

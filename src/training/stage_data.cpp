@@ -9,13 +9,6 @@ namespace {
 
 using WeightedTasks = std::vector<data::BatchSource::WeightedTask>;
 
-sequence::Task find_task(const StageConfig& config, const std::string& name) {
-  for (const sequence::Task& task : config.custom_tasks) {
-    if (task.name == name) return sequence::resolve_task(task);
-  }
-  return sequence::built_in_task(name);
-}
-
 double sum_of_weights(const std::vector<std::pair<std::string, double>>& weights) {
   double sum = 0;
   for (const auto& [name, weight] : weights) sum += weight;
@@ -23,7 +16,8 @@ double sum_of_weights(const std::vector<std::pair<std::string, double>>& weights
 }
 
 // New tasks share 1 - replay_share, replayed ones share the rest; a task in both lists gets both.
-WeightedTasks weighted_tasks(const StageConfig& config, const model::TransformerConfig& model) {
+WeightedTasks weighted_tasks(const StageConfig& config, const model::Bundle& bundle) {
+  const model::TransformerConfig& model = bundle.transformer->config();
   WeightedTasks tasks;
   const auto add = [&](const std::vector<std::pair<std::string, double>>& weights, double share) {
     const double sum = sum_of_weights(weights);
@@ -36,7 +30,7 @@ WeightedTasks weighted_tasks(const StageConfig& config, const model::Transformer
         same->second += share * weight / sum;
         continue;
       }
-      sequence::Task task = find_task(config, name);
+      sequence::Task task = sequence::find_task(name, bundle.tasks);
       model::check_task(model, task);
       tasks.emplace_back(std::move(task), share * weight / sum);
     }
@@ -86,8 +80,8 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
   for (const auto& [name, factor] : config.range_loss_weights) {
     range_weights_.push_back({bundle.vocabulary().range(name), static_cast<float>(factor)});
   }
-  source_ = std::make_unique<data::BatchSource>(dataset, weighted_tasks(config, bundle.transformer->config()),
-                                                bundle.layout(), bundle.vocabulary(), std::move(options));
+  source_ = std::make_unique<data::BatchSource>(dataset, weighted_tasks(config, bundle), bundle.layout(),
+                                                bundle.vocabulary(), std::move(options));
 }
 
 sequence::PackedSequence StageData::make_batch(std::int64_t index) const {

@@ -5,6 +5,20 @@
 
 namespace omni::training {
 
+namespace {
+
+constexpr std::int64_t kDefaultTextCapacity = 48;
+
+// Sampling finds the stage's own tasks in the bundle.
+void keep_tasks(const StageConfig& config, model::Bundle& bundle) {
+  for (const sequence::Task& task : config.custom_tasks) {
+    std::erase_if(bundle.tasks, [&](const sequence::Task& earlier) { return earlier.name == task.name; });
+    bundle.tasks.push_back(sequence::resolve_task(task));
+  }
+}
+
+}  // namespace
+
 model::Bundle start_bundle(const StageConfig& config) {
   if (config.stage == "pretrain") {
     auto text =
@@ -13,14 +27,23 @@ model::Bundle start_bundle(const StageConfig& config) {
         config.image_tokenizer.empty() ? nullptr : tokenizers::ImageTokenizer::load(config.image_tokenizer);
     auto shape =
         config.shape_tokenizer.empty() ? nullptr : tokenizers::load_shape_tokenizer(config.shape_tokenizer);
-    model::Bundle bundle = model::make_bundle(config.model, std::move(text), std::move(image),
-                                              std::move(shape), config.text_capacity,
-                                              /*views=*/false, static_cast<std::uint64_t>(config.seed));
+    const std::int64_t text_capacity = config.text_capacity > 0 ? config.text_capacity : kDefaultTextCapacity;
+    model::Bundle bundle =
+        model::make_bundle(config.model, std::move(text), std::move(image), std::move(shape), text_capacity,
+                           /*views=*/false, static_cast<std::uint64_t>(config.seed));
     bundle.notes["stage"] = config.stage;
+    keep_tasks(config, bundle);
     return bundle;
   }
   model::Bundle bundle = model::load_bundle(config.start_bundle);
+  const std::int64_t text_capacity = bundle.layout().text_capacity;
+  if (config.text_capacity > 0 && config.text_capacity != text_capacity) {
+    fail(ErrorKind::usage, "starting from ", config.start_bundle, ": it was made for texts of ",
+         text_capacity, " tokens, and text_capacity is ", config.text_capacity,
+         ". Leave the key out, or pre-train anew");
+  }
   bundle.notes["stage"] = config.stage;
+  keep_tasks(config, bundle);
   if (!bundle.vocabulary().has(sequence::kRangeAzimuth)) {
     sequence::Vocabulary larger = bundle.vocabulary();
     sequence::append_views(larger);

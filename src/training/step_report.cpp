@@ -1,6 +1,5 @@
 #include "step_report.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,16 +9,6 @@
 #include "omni/sequence/document.h"
 
 namespace omni::training {
-namespace {
-
-// A line that wraps cannot be written over.
-std::size_t terminal_columns() {
-  winsize size{};
-  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
-}
-
-}  // namespace
 
 void StepSums::add(const StepSums& other) {
   for (std::size_t m = 0; m < model::kModalityCount; ++m) {

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <optional>
 
+#include "accumulation.h"
 #include "checkpoint.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -16,7 +17,9 @@
 #include "omni/core/run_metrics.h"
 #include "omni/distributed/launch_environment.h"
 #include "omni/kernels/cpu_memory.h"
+#include "omni/kernels/cuda_plugin.h"
 #include "omni/optimizer/schedule.h"
+#include "run_output.h"
 #include "stage_data.h"
 #include "stage_optimizer.h"
 #include "stage_start.h"
@@ -33,12 +36,12 @@ constexpr int kSkippedStepsLimit = 10;
 class StageRun {
  public:
   StageRun(const StageConfig& config, const TrainerOptions& options);
+  std::int64_t step() const { return state_.step; }  // the first that run() takes is the one after it
   TrainingSummary run();
 
  private:
   void restore(const fs::path& checkpoint);
   double progress() const;
-  StepSums run_micro_batches(const std::vector<sequence::PackedSequence>& batches);
   // Scales, clips and applies the gradients; false where they are not finite.
   bool update();
   void checkpoint();
@@ -48,7 +51,7 @@ class StageRun {
   const StageConfig& config_;
   fs::path output_;
   model::Bundle bundle_;
-  std::array<double, model::kModalityCount> loss_weights_;
+  LossWeights weights_;
   std::unique_ptr<StageOptimizer> optimizer_;
   std::unique_ptr<StageData> data_;
   RunState state_;
@@ -63,7 +66,9 @@ class StageRun {
 StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
     : config_(config),
       output_(config.output),
-      loss_weights_{config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight} {
+      weights_{.modalities = {config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight},
+               .z_loss = config.z_loss,
+               .full_softmax = config.softmax == "full"} {
   const std::optional<fs::path> newest = newest_checkpoint(output_);
   const bool resume = options.resume && newest.has_value();
   if (options.resume && !newest)
@@ -79,7 +84,21 @@ StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
   restrict_rows();
 }
 
+// A checkpoint brings its own model: what the file says of another one would be passed over in silence.
+void refuse_another_model(const StageConfig& config, const model::Bundle& bundle) {
+  if (config.stage != "pretrain") return;
+  model::TransformerConfig wanted = config.model, stored = bundle.transformer->config();
+  const auto text = [](model::TransformerConfig& model) {
+    return config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, model); });
+  };
+  if (text(wanted) == text(stored)) return;
+  fail(ErrorKind::usage, "resuming '", config.output,
+       "': its checkpoint holds another model than the section 'model' describes. Take the section as "
+       "config.yaml in that folder has it, or choose another output");
+}
+
 void StageRun::restore(const fs::path& checkpoint) {
+  refuse_another_model(config_, bundle_);
   load_optimizer(checkpoint, *optimizer_);
   state_ = load_run_state(checkpoint);
   seconds_before_ = state_.seconds;
@@ -99,31 +118,6 @@ double StageRun::progress() const {
   const double by_steps = static_cast<double>(state_.step) / static_cast<double>(config_.steps);
   const double by_time = config_.minutes > 0 ? state_.seconds / (60 * config_.minutes) : 0;
   return std::min(1.0, std::max(by_steps, by_time));
-}
-
-StepSums StageRun::run_micro_batches(const std::vector<sequence::PackedSequence>& batches) {
-  // The weight of a modality is summed over all micro-batches before the first backward pass: the loss of a
-  // step does not depend on how it is cut.
-  std::array<double, model::kModalityCount> total_weight{};
-  for (const sequence::PackedSequence& batch : batches) {
-    for (std::size_t i = 0; i < batch.loss_weights.size(); ++i) {
-      total_weight[static_cast<std::size_t>(batch.target_modalities[i])] += batch.loss_weights[i];
-    }
-  }
-  at::Tensor scale = at::zeros({static_cast<std::int64_t>(model::kModalityCount)}, at::kFloat);
-  for (std::size_t m = 0; m < model::kModalityCount; ++m) {
-    if (total_weight[m] > 0) scale[static_cast<std::int64_t>(m)] = loss_weights_[m] / total_weight[m];
-  }
-  scale = scale.to(at::Device(config_.device));
-
-  StepSums sums;
-  for (const sequence::PackedSequence& batch : batches) {
-    const model::TransformerLoss loss =
-        bundle_.transformer->loss(batch, {.z_loss = config_.z_loss, .training = true});
-    (loss.objective * scale).sum().backward();
-    sums.add(StepSums::of(batch, loss, data_->source().tasks().size()));
-  }
-  return sums;
 }
 
 bool StageRun::update() {
@@ -153,17 +147,18 @@ TrainingSummary StageRun::run() {
   RunMetrics metrics(output_ / "metrics.jsonl");
   std::vector<std::string> task_names;
   for (const auto& task : data_->source().tasks()) task_names.push_back(task.name);
-  StepReport report(metrics, config_.log_steps, loss_weights_, std::move(task_names), seconds_before_);
+  StepReport report(metrics, config_.log_steps, weights_.modalities, std::move(task_names), seconds_before_);
   data_->start(state_.step);
   start_ = Clock::now();
   while (progress() < 1) {
     if (state_.step == config_.view_rows_steps) restrict_rows();
     const std::vector<sequence::PackedSequence> batches = data_->next_step();
-    const StepSums sums = run_micro_batches(batches);
+    const StepSums sums =
+        accumulate_gradients(*bundle_.transformer, batches, weights_, data_->source().tasks().size());
     if (update()) {
       skipped_in_a_row_ = 0;
     } else if (++skipped_in_a_row_ == kSkippedStepsLimit) {
-      fail(ErrorKind::internal, "training '", config_.output, "': the gradient was not finite in ",
+      fail(ErrorKind::usage, "training '", config_.output, "': the gradient was not finite in ",
            kSkippedStepsLimit, " steps in a row, up to step ", state_.step,
            ". Lower schedule.peak_learning_rate, or use precision: fp32");
     }
@@ -208,22 +203,6 @@ void print_dry_run(const StageConfig& config, const model::Transformer& transfor
       parameters / 1e6, flops, state_bytes / 1e9, activation_bytes / 1e9);
 }
 
-void begin_output(const StageConfig& config, const TrainerOptions& options) {
-  const fs::path output(config.output);
-  prepare_output_directory(output);
-  if (!options.resume && (newest_checkpoint(output) || fs::exists(output / "bundle"))) {
-    fail(ErrorKind::usage, "training into '", config.output,
-         "': the folder holds an earlier run. Add --resume to go on with it, or choose another folder");
-  }
-  if (!options.resume) {
-    std::error_code ignored;
-    fs::remove(output / "metrics.jsonl", ignored);
-  }
-  StageConfig shown = config;
-  write_file_atomically(output / "config.yaml",
-                        config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); }));
-}
-
 }  // namespace
 
 TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options) {
@@ -232,14 +211,22 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
     fail(ErrorKind::usage, "training: ", launch.launcher, " started ", launch.world_size,
          " processes, and omni trains in one. Start it without the launcher");
   }
+  if (config.device == "cuda" && !at::globalContext().hasCUDA()) {
+    fail(ErrorKind::usage, "training on 'device: cuda': no GPU is found (",
+         kernels::cuda_plugin_status().detail, "). Set device: cpu, or see `omni info system`");
+  }
   if (config.deterministic) at::globalContext().setDeterministicAlgorithms(true, false);
   if (options.dry_run) {
     print_dry_run(config, *start_bundle(config).transformer);
     return {};
   }
-  begin_output(config, options);
+  if (!options.resume) refuse_an_earlier_run(config);
+  require_writable(config.output);
   kernels::keep_freed_memory();
-  return StageRun(config, options).run();
+  // What can go wrong with the tokenizers, the data or the checkpoint does so before anything is written.
+  StageRun run(config, options);
+  begin_output(config, run.step());
+  return run.run();
 }
 
 }  // namespace omni::training

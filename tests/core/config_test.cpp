@@ -8,7 +8,9 @@
 namespace omni {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 struct Inner {
   double rate = 0.5;
@@ -107,6 +109,43 @@ TEST(Config, WrongTypesAndRangesNamePlaceAndWhatIsWanted) {
   EXPECT_THAT(error_of("width: 1\nwidth: 2\n"), HasSubstr("twice"));
   EXPECT_THAT(error_of("- 1\n"), HasSubstr("mapping"));
   EXPECT_THAT(error_of("a: [1\n"), HasSubstr("YAML"));
+  EXPECT_THAT(error_of("weights: {a: 1, a: 2}\n"), HasSubstr("test.yaml:1:17: the key 'weights.a'"));
+  EXPECT_THAT(error_of("weights: {[a, b]: 1}\n"), HasSubstr("plain words"));
+  EXPECT_THAT(error_of("[a, b]: 1\n"), HasSubstr("plain words"));
+}
+
+TEST(Config, FreeKeysAndItemsMayBeLimitedToAList) {
+  const auto error_in = [](const std::string& text) -> std::string {
+    std::vector<std::pair<std::string, double>> mixture;
+    std::vector<std::string> splits;
+    try {
+      ConfigFile::parse(text, "test.yaml").read([&](ConfigVisitor& v) {
+        v.named_numbers("mixture", mixture, {.minimum = 0}, {"text->shape", "image->shape"});
+        v.texts("splits", splits, {"train", "new_instance"});
+      });
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(error_in("mixture: {text->shape: 1}\nsplits: [train, new_instance]\n"), "");
+  EXPECT_EQ(error_in("mixture:\n  text->shap: 1\n"),
+            "test.yaml:2:3: unknown key 'mixture.text->shap'. Did you mean 'text->shape'?");
+  EXPECT_THAT(error_in("splits: [train,\n  new_instanc]\n"),
+              AllOf(StartsWith("test.yaml:2:3: 'splits' is 'new_instanc'"), HasSubstr("'new_instance'?")));
+}
+
+TEST(Config, MistakesInOverridesNameTheOverride) {
+  EXPECT_THAT(error_of("width: 3\n", {"width=wide"}),
+              StartsWith("--set width=wide: 'width' must be a whole number"));
+  EXPECT_THAT(error_of("width: 3\n", {"inner.rate=2"}), StartsWith("--set inner.rate=2: "));
+  EXPECT_THAT(error_of("width: 3\n", {"inner={rate: 2}"}), StartsWith("--set inner={rate: 2}: "));
+  EXPECT_THAT(error_of("items: [{}, {}]\n", {"items.1.rate=2"}), StartsWith("--set items.1.rate=2: "));
+  EXPECT_THAT(error_of("width: 3\n", {"widht=1"}),
+              AllOf(StartsWith("--set widht=1: "), HasSubstr("'width'")));
+  // The last of several says what holds, and the file's own mistakes keep their places.
+  EXPECT_THAT(error_of("", {"width=a", "width=b"}), StartsWith("--set width=b: "));
+  EXPECT_THAT(error_of("depth: 0\n", {"width=3"}), StartsWith("test.yaml:1:8: "));
 }
 
 TEST(Config, OverridesReachNestedKeysAndListItems) {

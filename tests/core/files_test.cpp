@@ -77,17 +77,45 @@ TEST(AtomicFile, AFailedWriteLeavesTheOldFileAndNoRemains) {
 TEST(AtomicDirectory, AppearsWholeAndReplacesTheOldOne) {
   const test::TemporaryDirectory folder;
   for (const char* text : {"first", "second"}) {
-    AtomicDirectory directory(folder / "bundle");
+    AtomicDirectory directory(folder / "bundle", "x");
     write_file_atomically(directory.staging_path() / "x", text);
     directory.commit();
     EXPECT_EQ(read_file_text(folder.path() / "bundle" / "x"), text);
   }
   {
-    AtomicDirectory abandoned(folder / "bundle");
+    AtomicDirectory abandoned(folder / "bundle", "x");
     write_file_atomically(abandoned.staging_path() / "x", "third");
   }
   EXPECT_EQ(read_file_text(folder.path() / "bundle" / "x"), "second");
   EXPECT_EQ(entry_count(folder.path()), 1u);
+}
+
+TEST(AtomicDirectory, RemovesNothingButItsOwnKind) {
+  const test::TemporaryDirectory folder;
+  std::filesystem::create_directories(folder.path() / "empty");
+  std::filesystem::create_directories(folder.path() / "thesis");
+  write_file_atomically(folder.path() / "thesis" / "text", "years of work");
+  write_file_atomically(folder / "file", "x");
+  AtomicDirectory(folder / "empty", "marker").commit();
+  for (const char* taken : {"thesis", "file"}) {
+    try {
+      AtomicDirectory directory(folder / taken, "marker");
+      ADD_FAILURE() << taken;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_THAT(error.what(), testing::HasSubstr(taken));
+    }
+  }
+  EXPECT_EQ(read_file_text(folder.path() / "thesis" / "text"), "years of work");
+  EXPECT_EQ(entry_count(folder.path()), 3u);
+}
+
+TEST(RequireWritable, LooksAtWhatExistsAndCreatesNothing) {
+  const test::TemporaryDirectory folder;
+  require_writable(folder / "a/b/c");
+  EXPECT_EQ(entry_count(folder.path()), 0u);
+  write_file_atomically(folder / "file", "x");
+  EXPECT_THROW(require_writable(folder / "file/x"), Error);
 }
 
 TEST(ReadFile, RefusesFoldersMissingAndTooLargeFiles) {

@@ -190,6 +190,14 @@ TEST_F(DocumentDecoder, CountsSampledTokens) {
   (void)decode_documents(model_, {&request, 1}, options);
   EXPECT_GT(sampled, 0);
   EXPECT_LE(sampled, sampled_token_bound(request, layout_));
+
+  // With a length that is asked for there is nothing left to guess.
+  DocumentRequest short_one = request;
+  short_one.segments.back().geometry_length = layout_.geometry_lengths.front();
+  short_one.segments.back().with_colour = false;
+  sampled = 0;
+  (void)decode_documents(model_, {&short_one, 1}, options);
+  EXPECT_EQ(sampled, sampled_token_bound(short_one, layout_));
 }
 
 }  // namespace

@@ -59,8 +59,18 @@ class BundleTest : public testing::Test {
 };
 
 TEST_F(BundleTest, LoadsWhatWasSaved) {
+  bundle.tasks = {
+      {"mine", {{.drop_rate = 0.25}, {.modality = sequence::Modality::image, .loss = true}}, 0.5}};
   save_bundle(bundle, folder);
   const Bundle loaded = load_bundle(folder);
+  for (const auto& tasks : {loaded.tasks, load_bundle_tasks(folder)}) {
+    ASSERT_EQ(tasks.size(), 1u);
+    EXPECT_EQ(tasks[0].name, "mine");
+    EXPECT_EQ(tasks[0].joint_drop_rate, 0.5);
+    ASSERT_EQ(tasks[0].segments.size(), 2u);
+    EXPECT_EQ(tasks[0].segments[0].drop_rate, 0.25);
+    EXPECT_TRUE(tasks[0].segments[1].loss);
+  }
   EXPECT_EQ(loaded.vocabulary().fingerprint(), bundle.vocabulary().fingerprint());
   EXPECT_EQ(loaded.notes, bundle.notes);
   EXPECT_EQ(loaded.text_tokenizer->encode("abc"), bundle.text_tokenizer->encode("abc"));

@@ -195,6 +195,43 @@ TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
   }
 }
 
+TEST(TransformerLoss, FullSoftmaxCompetesWithTheWholeVocabulary) {
+  const auto vocabulary = small_vocabulary();
+  const Transformer model(small_config(), vocabulary, small_layout(), 5);
+  const sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
+  const at::Tensor log_probability = model.logits(sequence).log_softmax(1);
+  const TransformerLoss loss = model.loss(sequence, {.full_softmax = true, .training = false});
+  for (std::int64_t i = 0; i < sequence.length(); ++i) {
+    const double expected =
+        sequence.loss_weights[i] == 0 ? 0 : -log_probability[i][sequence.targets[i]].item<double>();
+    EXPECT_NEAR(loss.position_cross_entropy[i].item<double>(), expected, 1e-4) << i;
+  }
+}
+
+TEST(TransformerLoss, ZLossIsTheSquareOfEachPositionsOwnNormaliser) {
+  const auto vocabulary = small_vocabulary();
+  const Transformer model(small_config(), vocabulary, small_layout(), 5);
+  const sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
+  const at::Tensor logits = model.logits(sequence);
+  std::array<double, kModalityCount> squares{};
+  for (std::int64_t i = 0; i < sequence.length(); ++i) {
+    if (sequence.loss_weights[i] == 0) continue;
+    const auto& allowed = sequence.allowed_sets[sequence.allowed[i]];
+    std::vector<float> row;
+    for (std::int32_t k = 0; k < allowed.count(); ++k)
+      row.push_back(logits[i][token_at(allowed, k)].item<float>());
+    const double normaliser = at::tensor(row).logsumexp(0).item<double>();
+    squares[static_cast<std::size_t>(sequence.target_modalities[i])] += normaliser * normaliser;
+  }
+  const TransformerLoss plain = model.loss(sequence, {.z_loss = 0, .training = false});
+  const TransformerLoss with = model.loss(sequence, {.z_loss = 0.5, .training = false});
+  for (std::size_t m = 0; m < kModalityCount; ++m) {
+    const double added = with.objective[m].item<double>() - plain.objective[m].item<double>();
+    EXPECT_NEAR(added, 0.5 * squares[m], 1e-3 * (1 + squares[m])) << m;
+    EXPECT_EQ(with.cross_entropy[m].item<float>(), plain.cross_entropy[m].item<float>());
+  }
+}
+
 TEST(Transformer, RotationsDependOnDistancesAlone) {
   // Without slot embeddings, shifting every position by a constant changes nothing.
   TransformerConfig config = small_config();

@@ -3,23 +3,10 @@
 #   exit_codes.sh <omni> <fixtures>
 set -uo pipefail
 omni=$1 fixtures=$2
+. "$(dirname "$0")/expectations.sh"
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work"
-failures=0
-
-# expect CODE 'REGEX over both outputs' ARGUMENTS...
-expect() {
-  local code=$1 pattern=$2 output actual=0
-  shift 2
-  output=$("$omni" "$@" 2>&1) || actual=$?
-  if [ "$actual" != "$code" ] || ! grep -qE -- "$pattern" <<<"$output"; then
-    printf 'omni %s\n  exit %s (wanted %s), output (wanted /%s/):\n%s\n' "$*" "$actual" "$code" "$pattern" "$output"
-    failures=$((failures + 1))
-  fi
-}
-absent() { [ ! -e "$1" ] || { echo "'$1' should not be there"; failures=$((failures + 1)); }; }
-
 # A closed tetrahedron, the same with a face missing, and noise.
 cat >closed.obj <<'OBJ'
 v 0 0 0
@@ -63,7 +50,21 @@ expect 2 'stage.yaml:3:[0-9]+.*widht.*width' pretrain stage.yaml --dry-run
 expect 4 'absent.yaml' pretrain absent.yaml
 expect 4 'absent' sample --model absent --prompt 'a chair' --out never.glb
 expect 2 'models|--out|required' sample --prompt 'a chair'
+expect 2 'what to make' sample --model absent --prompt 'a chair'
+expect 2 '--seed.*-1' sample --model absent --prompt 'a chair' --out never.glb --seed -1
+expect 2 '--faces.*-5' sample --model absent --prompt 'a chair' --out never.glb --faces -5
 absent never.glb
+
+# A full disk behind standard output is no success, and nobody's files are replaced by a data set.
+full=0
+"$omni" info system >/dev/full 2>/dev/null || full=$?
+check "a full disk behind standard output ends with 4, not $full" [ "$full" = 4 ]
+mkdir thesis
+echo years >thesis/text
+expect 2 'thesis.*other things' data synth --out thesis --count 1 --no-renders
+check 'the folder is as it was' [ "$(cat thesis/text)" = years ]
+expect 0 '2 objects' data synth --out world --count 2 --no-renders
+expect 0 '3 objects' data synth --out world --count 3 --no-renders
 
 expect 0 'saved: new/folder/text.json' tokenizer train text --out new/folder/text.json --set data.objects=50
 
@@ -89,4 +90,4 @@ expect 3 'noise.glb' tokenizer import cube3d noise.glb --out never
 expect 3 "'surface' is missing" tokenizer verify cube3d --weights "$weights" --config "$tokenizer/config.json" --expected "$weights"
 absent never
 
-[ "$failures" = 0 ] || { echo "$failures expectations failed"; exit 1; }
+finish

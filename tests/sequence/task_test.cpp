@@ -42,6 +42,18 @@ TEST(Task, UnknownNamesSuggestTheNearest) {
   }
 }
 
+TEST(Task, OwnTasksComeBeforeBuiltInOnes) {
+  const Task own{"text->shape", {{.loss = true}}};
+  EXPECT_EQ(find_task("text->shape", {own}).segments.size(), 1u);
+  EXPECT_EQ(find_task("image->shape", {own}).segments.size(), 2u);
+  try {
+    find_task("my tas", {{"my task", {{.loss = true}}}});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("\"my task\""), std::string::npos);
+  }
+}
+
 Task parse(const std::string& yaml) {
   Task task;
   ConfigFile::parse(yaml, "test").read([&](ConfigVisitor& v) { describe(v, task); });

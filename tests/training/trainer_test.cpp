@@ -1,5 +1,6 @@
 #include "omni/training/trainer.h"
 
+#include <ATen/Context.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +9,8 @@
 #include "omni/data/token_shard.h"
 #include "omni/data/tokenizer_fingerprint.h"
 #include "omni/model/bundle.h"
+#include "stage_data.h"
+#include "stage_start.h"
 #include "temporary_directory.h"
 
 namespace omni::training {
@@ -82,9 +85,15 @@ TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
   EXPECT_THAT(metrics, testing::HasSubstr("\"loss captions\""));
 }
 
-TEST_F(TrainerTest, AResumedRunEndsWithTheSameWeights) {
-  const TrainingSummary whole = run_stage(config("whole"), {});
+class TrainerPrecision : public TrainerTest, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Types, TrainerPrecision, testing::Values("fp32", "bf16"));
+
+TEST_P(TrainerPrecision, AResumedRunEndsWithTheSameWeights) {
+  StageConfig uninterrupted = config("whole");
+  uninterrupted.precision = GetParam();
+  const TrainingSummary whole = run_stage(uninterrupted, {});
   StageConfig part = config("part");
+  part.precision = GetParam();
   part.checkpoint_steps = 5;
   part.checkpoints_kept = 9;
   run_stage(part, {});
@@ -93,12 +102,77 @@ TEST_F(TrainerTest, AResumedRunEndsWithTheSameWeights) {
     std::filesystem::remove_all(folder_.path() / "part" / "checkpoints" / later);
   }
   std::filesystem::remove_all(folder_.path() / "part" / "bundle");
+  const auto remains = folder_.path() / "part" / "checkpoints" / "step-00000010.1.0.tmp";
+  std::filesystem::create_directories(remains);
   const TrainingSummary resumed = run_stage(part, {.resume = true});
   EXPECT_EQ(resumed.steps, 12);
   EXPECT_EQ(resumed.tokens, whole.tokens);
   const auto expected = weights(whole.bundle), got = weights(resumed.bundle);
   ASSERT_EQ(expected.size(), got.size());
   for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(expected[i], got[i])) << i;
+  EXPECT_FALSE(std::filesystem::exists(remains));
+  // Every step stands in the metrics once, though some were taken twice.
+  const std::string metrics = read_file_text(folder_.path() / "part" / "metrics.jsonl");
+  std::size_t line = 0;
+  for (int step = 1; step <= 12; ++step) {
+    const std::size_t found = metrics.find(concat("\"step\":", step, ","), line);
+    ASSERT_NE(found, std::string::npos) << step;
+    line = metrics.find('\n', found);
+  }
+  EXPECT_EQ(line + 1, metrics.size());
+  EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 12);
+}
+
+TEST_F(TrainerTest, ResumingKeepsToItsModel) {
+  run_stage(config("run"), {});
+  StageConfig wider = config("run");
+  wider.model.width = 64;
+  try {
+    run_stage(wider, {.resume = true});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("another model"));
+  }
+}
+
+TEST_F(TrainerTest, LaterStagesGrowTheVocabularyAndKeepToTheirBundle) {
+  StageConfig next = config("continue");
+  next.stage = "continue";
+  next.start_bundle = run_stage(config("run"), {}).bundle.string();
+  next.text_tokenizer = "";
+  next.text_capacity = 17;
+  try {
+    run_stage(next, {});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("text_capacity"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "continue"));
+  next.text_capacity = 0;
+  next.view_rows_steps = 2;
+  const model::Bundle before = model::load_bundle(next.start_bundle);
+  const model::Bundle after = model::load_bundle(run_stage(next, {}).bundle);
+  EXPECT_TRUE(after.vocabulary().extends(before.vocabulary()));
+  EXPECT_TRUE(after.vocabulary().has(sequence::kRangeAzimuth));
+  EXPECT_EQ(after.layout().text_capacity, 24);
+  ASSERT_EQ(after.tasks.size(), 1u);
+  EXPECT_EQ(after.tasks[0].name, "captions");
+}
+
+TEST_F(TrainerTest, RefusesADeviceThatIsNotThere) {
+  if (at::globalContext().hasCUDA()) GTEST_SKIP() << "there is a GPU here";
+  StageConfig c = config("run");
+  c.device = "cuda";
+  try {
+    run_stage(c, {});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("device: cpu"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
 }
 
 TEST_F(TrainerTest, RefusesAFolderThatHoldsARun) {
@@ -123,7 +197,7 @@ TEST_F(TrainerTest, RefusesShardsOfAnotherTokenizer) {
     EXPECT_EQ(error.kind(), ErrorKind::input);
     EXPECT_THAT(error.what(), testing::HasSubstr("text tokenizer"));
   }
-  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "run" / "bundle"));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "run"));
 }
 
 TEST_F(TrainerTest, ADamagedCheckpointIsNamed) {
@@ -179,6 +253,31 @@ TEST(StageConfigFile, NamesTheMistake) {
   EXPECT_THAT(error_of(good, "pretrain"), testing::HasSubstr("tokenizers.text"));
   EXPECT_THAT(error_of("output: o\nshards: [s]\nmixture: {text->shape: 0}\n", "pretrain"),
               testing::HasSubstr("weight 0"));
+  EXPECT_THAT(
+      error_of("output: o\nshards: [s]\nmixture:\n  text->shap: 1\n", "pretrain"),
+      testing::HasSubstr("stage.yaml:4:3: unknown key 'mixture.text->shap'. Did you mean 'text->shape'?"));
+  EXPECT_THAT(error_of(good + "range_loss_weights: {colours: 2}\n", "pretrain"),
+              testing::HasSubstr("'colour'"));
+  EXPECT_THAT(error_of(good + "model: {width: 63, heads: 2}\ntokenizers: {text: t}\n", "pretrain"),
+              testing::HasSubstr("stage.yaml: transformer config: width 63"));
+  const std::string later = good + "start_bundle: b\n";
+  EXPECT_THAT(error_of(later + "model: {width: 32}\n", "continue"),
+              testing::HasSubstr("'model' is for pretrain"));
+  EXPECT_THAT(error_of(later + "tokenizers: {text: t}\n", "finetune"),
+              testing::HasSubstr("'tokenizers' is for pretrain"));
+  EXPECT_THAT(error_of(later + "replay_share: 0.5\n", "finetune"),
+              testing::HasSubstr("'replay' names no task"));
+}
+
+TEST_F(TrainerTest, EarlierTasksAreReplayedInThreeTenths) {
+  StageConfig c = config("run");
+  c.custom_tasks.push_back(c.custom_tasks.front());
+  c.custom_tasks.back().name = "earlier";
+  c.replay = {{"earlier", 5}};
+  const StageData data(c, start_bundle(c));
+  ASSERT_EQ(data.source().tasks().size(), 2u);
+  EXPECT_NEAR(data.source().tasks()[0].share, 0.7, 1e-9);
+  EXPECT_NEAR(data.source().tasks()[1].share, 0.3, 1e-9);
 }
 
 }  // namespace

@@ -37,16 +37,19 @@ class ConfigVisitor {
   virtual void choice(std::string_view key, std::string& value, std::vector<std::string> allowed) = 0;
   virtual void integers(std::string_view key, std::vector<std::int64_t>& value, NumberRange range = {}) = 0;
   virtual void numbers(std::string_view key, std::vector<double>& value, NumberRange range = {}) = 0;
-  virtual void texts(std::string_view key, std::vector<std::string>& value) = 0;
+  // An item outside `allowed` is an error; empty: any text.
+  virtual void texts(std::string_view key, std::vector<std::string>& value,
+                     std::vector<std::string> allowed = {}) = 0;
   // A nested mapping with fixed keys.
   virtual void section(std::string_view key, const std::function<void(ConfigVisitor&)>& body) = 0;
   // A list of mappings. Reading calls resize(n) first; body is then called once per item.
   virtual void list(std::string_view key, std::size_t current_size,
                     const std::function<void(std::size_t)>& resize,
                     const std::function<void(ConfigVisitor&, std::size_t)>& body) = 0;
-  // A mapping with free keys (say, task name -> weight), kept in file order.
+  // A mapping with free keys (say, task name -> weight), kept in file order. A key outside `allowed` is an
+  // error; empty: any key.
   virtual void named_numbers(std::string_view key, std::vector<std::pair<std::string, double>>& value,
-                             NumberRange range = {}) = 0;
+                             NumberRange range = {}, std::vector<std::string> allowed = {}) = 0;
 
   // int fields without a temporary at each call site.
   void integer(std::string_view key, int& value, NumberRange range = {});
@@ -73,6 +76,11 @@ class ConfigFile {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Reads a file that the program itself wrote, such as a tokenizer's. Nobody is expected to edit those: a
+// mistake in one is Error(input), as in any other damaged file.
+void read_stored_config(const std::filesystem::path& path,
+                        const std::function<void(ConfigVisitor&)>& description);
 
 // The resolved values as YAML, in the order of the description. Reading it back gives the same values.
 std::string config_to_yaml(const std::function<void(ConfigVisitor&)>& description);

@@ -39,10 +39,15 @@ class AtomicFile {
   std::unique_ptr<State> state_;
 };
 
+// Whether a folder may be put in the place of `path`: there is nothing, an empty folder, or an older one of
+// its kind, told by the file `marker` that every such folder holds. Throws Error(usage) for a file and for a
+// folder with other things in it, which nobody asked to have removed.
+void require_replaceable(const std::filesystem::path& path, std::string_view marker);
+
 // A folder that is filled under a temporary name and appears whole on commit(), replacing an older one.
 class AtomicDirectory {
  public:
-  explicit AtomicDirectory(std::filesystem::path path);
+  AtomicDirectory(std::filesystem::path path, std::string_view marker);  // see require_replaceable
   ~AtomicDirectory();  // removes the temporary folder unless committed
   AtomicDirectory(const AtomicDirectory&) = delete;
   AtomicDirectory& operator=(const AtomicDirectory&) = delete;
@@ -58,6 +63,10 @@ class AtomicDirectory {
 
 // The regular files below a folder, sorted by path. Throws Error(io).
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder);
+
+// Whether prepare_output_directory could do its work, without doing it: what exists of the path is a folder
+// that can be written to. Throws Error(io).
+void require_writable(const std::filesystem::path& path);
 
 // Creates the folder and its parents if needed and checks that it can be written to. Throws Error(io).
 void prepare_output_directory(const std::filesystem::path& path);

@@ -24,6 +24,10 @@ class Progress {
   std::unique_ptr<State> state_;
 };
 
+// Of the terminal that standard error goes to; 80 where it is none. A longer line would wrap, and a line that
+// wraps cannot be drawn over.
+std::size_t terminal_columns();
+
 std::string format_duration(double seconds);  // "42 s", "3 min 05 s", "2 h 10 min"
 
 }  // namespace omni

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -8,8 +9,7 @@
 
 namespace omni {
 
-// Appends one JSON object per line to a file, flushed line by line, so that a killed run keeps what it
-// measured.
+// Appends one JSON object per line to a file (see LineFile), so that a killed run keeps what it measured.
 class RunMetrics {
  public:
   explicit RunMetrics(const std::filesystem::path& path);  // throws Error(io)
@@ -18,11 +18,15 @@ class RunMetrics {
   RunMetrics& operator=(const RunMetrics&) = delete;
 
   void write(const std::vector<std::pair<std::string, double>>& numbers,
-             const std::vector<std::pair<std::string, std::string>>& texts = {});
+             const std::vector<std::pair<std::string, std::string>>& texts = {});  // throws Error(io)
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Removes the lines of steps above `step`, which a resumed run takes again, and what is no line of metrics.
+// A missing file is fine. Throws Error(io).
+void keep_metrics_until(const std::filesystem::path& path, std::int64_t step);
 
 }  // namespace omni

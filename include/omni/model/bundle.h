@@ -22,6 +22,7 @@ struct Bundle {
   std::unique_ptr<tokenizers::ImageTokenizer> image_tokenizer;
   std::unique_ptr<tokenizers::ShapeTokenizer> shape_tokenizer;
   std::unique_ptr<Transformer> transformer;
+  std::vector<sequence::Task> tasks;         // what it was trained on beside the built-in tasks
   std::map<std::string, std::string> notes;  // free text: the command, the seed, the stage that made it
 
   const sequence::Vocabulary& vocabulary() const { return transformer->vocabulary(); }
@@ -49,5 +50,7 @@ void save_bundle(const Bundle& bundle, const std::filesystem::path& folder);
 // Throws Error(io) for a missing folder or file, Error(input) for one that is truncated, of another format
 // version, or of another vocabulary than its tokenizers and weights.
 Bundle load_bundle(const std::filesystem::path& folder);
+// Its own tasks alone, without reading weights. Throws like load_bundle.
+std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder);
 
 }  // namespace omni::model

@@ -80,7 +80,8 @@ struct TransformerLoss {
 
 struct LossOptions {
   double z_loss = 0;
-  bool training = true;  // dropout
+  bool full_softmax = false;  // compete with every token of the vocabulary, not with the allowed ones alone
+  bool training = true;       // dropout
 };
 
 class Transformer {
@@ -107,7 +108,7 @@ class Transformer {
   // Runs each block again in the backward pass instead of keeping its activations.
   void set_recompute(bool recompute);
 
-  // Cross-entropy over the tokens that the grammar allows at each position.
+  // Cross-entropy over the tokens that the grammar allows at each position, or over all.
   TransformerLoss loss(const sequence::PackedSequence& sequence, const LossOptions& options = {}) const;
   // [N, vocabulary] fp32, every token, allowed or not. Without graph; for tests and evaluation.
   at::Tensor logits(const sequence::PackedSequence& sequence) const;

@@ -41,6 +41,8 @@ bool is_editing_task(const Task& task);
 // Error(usage) with the nearest name for an unknown one.
 Task built_in_task(const std::string& name);
 std::vector<std::string> built_in_task_names();
+// The task of that name among `own`, else the built-in one. Throws Error(usage) with the nearest name of all.
+Task find_task(const std::string& name, const std::vector<Task>& own);
 
 // Which segments are dropped in one document: independent drops, then the joint one. Only conditions are
 // dropped.

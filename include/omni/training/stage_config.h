@@ -25,15 +25,15 @@ struct StageConfig {
   // What the stage starts from: a bundle (continue, finetune), or tokenizers and a fresh model (pretrain).
   std::string start_bundle;
   std::string text_tokenizer, image_tokenizer, shape_tokenizer;
-  std::int64_t text_capacity = 48;
+  std::int64_t text_capacity = 0;  // longest text in tokens; 0: 48, or what the start bundle has
   model::TransformerConfig model;
 
   std::vector<std::string> shards;                      // folders of token shards
   std::vector<sequence::Task> custom_tasks;             // beside the built-in ones
   std::vector<std::pair<std::string, double>> mixture;  // task -> weight
   std::vector<std::pair<std::string, double>> replay;   // earlier tasks -> weight
-  double replay_share = 0;                              // of the whole mixture that the replayed tasks take
-  std::string mixture_unit = "documents";               // documents, tokens
+  double replay_share = 0.3;  // of the whole mixture that the replayed tasks take, where `replay` names any
+  std::string mixture_unit = "documents";  // documents, tokens
   double mixture_temperature = 1;
   double repeat_cap = 0;  // epochs per task at most; 0: no cap
   double complete_caption_share =
@@ -53,6 +53,7 @@ struct StageConfig {
   optimizer::ScheduleConfig schedule;
   double clip_norm = 1.0;
   double z_loss = 1e-4;
+  std::string softmax = "allowed";  // the tokens that compete at a position: allowed by the grammar, or full
   double text_loss_weight = 1, image_loss_weight = 1, shape_loss_weight = 1;
   // Vocabulary range -> factor on the loss of its tokens, inside their modality. A few colour codes beside
   // many geometry codes would hardly count.

@@ -1,0 +1,30 @@
+#include "accumulation.h"
+
+namespace omni::training {
+
+StepSums accumulate_gradients(const model::Transformer& transformer,
+                              std::span<const sequence::PackedSequence> batches, const LossWeights& weights,
+                              std::size_t task_count) {
+  // The weight of a modality is summed over all micro-batches before the first backward pass.
+  std::array<double, model::kModalityCount> total_weight{};
+  for (const sequence::PackedSequence& batch : batches) {
+    for (std::size_t i = 0; i < batch.loss_weights.size(); ++i) {
+      total_weight[static_cast<std::size_t>(batch.target_modalities[i])] += batch.loss_weights[i];
+    }
+  }
+  at::Tensor scale = at::zeros({static_cast<std::int64_t>(model::kModalityCount)}, at::kFloat);
+  for (std::size_t m = 0; m < model::kModalityCount; ++m) {
+    if (total_weight[m] > 0) scale[static_cast<std::int64_t>(m)] = weights.modalities[m] / total_weight[m];
+  }
+  const model::LossOptions options{
+      .z_loss = weights.z_loss, .full_softmax = weights.full_softmax, .training = true};
+  StepSums sums;
+  for (const sequence::PackedSequence& batch : batches) {
+    const model::TransformerLoss loss = transformer.loss(batch, options);
+    (loss.objective * scale.to(loss.objective.device())).sum().backward();
+    sums.add(StepSums::of(batch, loss, task_count));
+  }
+  return sums;
+}
+
+}  // namespace omni::training

@@ -1,0 +1,25 @@
+// The gradients of one optimizer step, over its micro-batches.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "omni/model/transformer.h"
+#include "step_report.h"
+
+namespace omni::training {
+
+struct LossWeights {
+  std::array<double, model::kModalityCount> modalities{1, 1, 1};  // index: sequence::Modality
+  double z_loss = 0;
+  bool full_softmax = false;  // over the whole vocabulary, where the allowed ranges alone are the default
+};
+
+// Adds to the parameters' gradients those of: the sum over modalities of their weight times the mean over all
+// their loss-carrying positions of all batches. The means are over the step, so it does not matter how the
+// step is cut into micro-batches. Documents' tasks are numbers below task_count.
+StepSums accumulate_gradients(const model::Transformer& transformer,
+                              std::span<const sequence::PackedSequence> batches, const LossWeights& weights,
+                              std::size_t task_count);
+
+}  // namespace omni::training

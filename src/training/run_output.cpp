@@ -1,0 +1,53 @@
+#include "run_output.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "checkpoint.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/run_metrics.h"
+
+namespace omni::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+// AtomicFile and AtomicDirectory write under the final name with an ending of their own.
+bool is_remains(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const auto begins = [&](const char* start) { return name.starts_with(start); };
+  return name.ends_with(".tmp") &&
+         (begins("step-") || begins("bundle.") || begins("config.yaml.") || begins("metrics.jsonl."));
+}
+
+void remove_remains(const fs::path& folder) {
+  std::error_code ignored;
+  std::vector<fs::path> remains;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (is_remains(entry.path())) remains.push_back(entry.path());
+  for (const fs::path& path : remains) fs::remove_all(path, ignored);
+}
+
+}  // namespace
+
+void refuse_an_earlier_run(const StageConfig& config) {
+  const fs::path output(config.output);
+  if (!newest_checkpoint(output) && !fs::exists(output / "bundle")) return;
+  fail(ErrorKind::usage, "training into '", config.output,
+       "': the folder holds an earlier run. Add --resume to go on with it, or choose another folder");
+}
+
+void begin_output(const StageConfig& config, std::int64_t done_steps) {
+  const fs::path output(config.output);
+  prepare_output_directory(output);
+  remove_remains(output);
+  remove_remains(output / "checkpoints");
+  keep_metrics_until(output / "metrics.jsonl", done_steps);
+  StageConfig shown = config;
+  write_file_atomically(output / "config.yaml",
+                        config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); }));
+}
+
+}  // namespace omni::training

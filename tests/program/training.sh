@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# From tokens to samples with a model of a few steps: that a stage can be stopped and goes on, that its mistakes are
+# named before anything is written, and that the same seed gives the same file.
+#   training.sh <omni> <models/tiny>
+set -uo pipefail
+omni=$1 tokenizers=$2
+. "$(dirname "$0")/expectations.sh"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+cat >stage.yaml <<YAML
+stage: pretrain
+output: run
+tokenizers:
+  text: $tokenizers/text_tokenizer.json
+  image: $tokenizers/image_tokenizer
+  shape: $tokenizers/shape_tokenizer
+text_capacity: 40
+shards: [tokens]
+model: {width: 64, single_blocks: 1, heads: 2}
+tasks:
+  - name: two texts
+    segments:
+      - {modality: text, drop_rate: 0.2}
+      - {modality: text, drop_rate: 0.2}
+      - {modality: shape, loss: true}
+    joint_drop_rate: 0.1
+mixture: {text->shape: 2, image->shape: 1, shape->text: 1, text+image->shape: 1, two texts: 1}
+tokens_per_step: 1024
+tokens_per_micro_batch: 512
+steps: 3
+YAML
+
+expect 4 'tokens' pretrain stage.yaml
+absent run
+expect 0 '60 objects' data tokenize --count 60 --views 2 --text-tokenizer "$tokenizers/text_tokenizer.json" \
+  --image-tokenizer "$tokenizers/image_tokenizer" --shape-tokenizer "$tokenizers/shape_tokenizer" --out tokens
+expect 0 '# parameters: 0.*FLOPs per step' pretrain stage.yaml --dry-run
+expect 2 '^omni: --set model.width=wide: ' pretrain stage.yaml --set model.width=wide
+sed 's/width: 64/widht: 64/' stage.yaml >typo.yaml
+expect 2 "^omni: typo.yaml:9:9: .*Did you mean 'width'" pretrain typo.yaml
+expect 2 "Did you mean 'text->shape'" pretrain stage.yaml --set mixture.text-shape=1
+absent run
+
+# Ctrl-C after some steps: a checkpoint, exit code 130, and the same command with --resume ends the run.
+"$omni" pretrain stage.yaml --set steps=1000000 --set log_steps=1 >training.log 2>&1 &
+training=$!
+for _ in $(seq 600); do
+  [ "$(wc -l <run/metrics.jsonl 2>/dev/null || echo 0)" -lt 2 ] || break
+  sleep 0.1
+done
+kill -INT "$training"
+stopped=0
+wait "$training" || stopped=$?
+check "Ctrl-C ends with 130, not $stopped: $(tail -n 3 training.log)" [ "$stopped" = 130 ]
+check 'nothing half-written is left' [ -z "$(find run -name '*.tmp')" ]
+steps=$(basename run/checkpoints/step-* | sed 's/step-0*//')
+expect 2 'holds an earlier run.*--resume' pretrain stage.yaml
+expect 2 'another model' pretrain stage.yaml --set model.width=32 --resume
+expect 0 "$((steps + 2)) steps" pretrain stage.yaml --set steps=$((steps + 2)) --set log_steps=1 --resume
+check 'each step stands in the metrics once' \
+  [ "$(grep -o '"step":[0-9]*' run/metrics.jsonl | sort -u | wc -l)" = "$(wc -l <run/metrics.jsonl)" ]
+
+sample=(sample --model run/bundle)
+expect 0 'a.glb' "${sample[@]}" --prompt 'a red chair' --out a.glb --seed 5
+expect 0 'b.glb' "${sample[@]}" --prompt 'a red chair' --out b.glb --seed 5
+expect 0 'c.glb' "${sample[@]}" --prompt 'a red chair' --out c.glb --seed 6
+check 'the same seed gives the same mesh' cmp -s a.glb b.glb
+check 'another seed gives another mesh' [ -n "$(cmp a.glb c.glb)" ]
+expect 0 'healthy +yes' mesh check a.glb
+for format in obj ply stl; do expect 0 "a.$format" "${sample[@]}" --prompt 'a red chair' --out "a.$format" --seed 5; done
+expect 0 '' "${sample[@]}" --prompt 'a red chair' --preview alone.png --seed 5
+check 'a preview needs no mesh file' [ -s alone.png ]
+expect 0 '' "${sample[@]}" --prompt 'a red chair' --image alone.png --guidance text=3,image=1.5 --temperature 0.5 \
+  --top-k 20 --top-p 0.9 --min-p 0.01 --out guided.glb --seed 5 --faces 2000 --codes guided.json
+expect 0 '' "${sample[@]}" --task 'two texts' --prompt 'a red chair' --prompt 'a seat' --out own.glb --seed 5
+expect 2 "Did you mean \"two texts\"" "${sample[@]}" --task 'two text' --prompt 'a red chair' --out own.glb
+expect 0 '' "${sample[@]}" --mesh a.glb --out words.txt
+check 'a mesh is described' [ -e words.txt ]
+expect 2 'no views' "${sample[@]}" --mesh a.glb --out view.png --task 'shape->image@view' --view 45,30
+expect 4 '/proc/nowhere' "${sample[@]}" --prompt 'a red chair' --out /proc/nowhere/a.glb
+absent view.png
+
+cp -r run/bundle broken
+printf 'image_size: [\n' >broken/image_tokenizer/config.yaml
+expect 3 'config.yaml:1' sample --model broken --prompt 'a red chair' --out never.glb
+absent never.glb
+finish
