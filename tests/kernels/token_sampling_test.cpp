@@ -171,10 +171,11 @@ TEST(TokenSampling, TiesGoToTheEarlierAllowedToken) {
 TEST(TokenSampling, DrawDependsOnTheKeyAlone) {
   CounterRng rng(3);
   const std::vector<float> row = sampling_test::make_row(sampling_test::RowKind::normal, 64, rng);
-  const int first = sample_token(row, {}, {5, 6, 7}, "test").index;
-  EXPECT_EQ(sample_token(row, {}, {5, 6, 7}, "elsewhere").index, first);
+  const int first = sample_token(row, {.temperature = 3}, {5, 6, 7}, "test").index;
+  EXPECT_EQ(sample_token(row, {.temperature = 3}, {5, 6, 7}, "elsewhere").index, first);
   std::set<int> others;
-  for (std::uint64_t s = 0; s < 40; ++s) others.insert(sample_token(row, {}, {5, s, 7}, "test").index);
+  for (std::uint64_t s = 0; s < 40; ++s)
+    others.insert(sample_token(row, {.temperature = 3}, {5, s, 7}, "test").index);
   EXPECT_GT(others.size(), 5u);
 }
 

@@ -18,7 +18,6 @@ namespace rules = kernels::token_rules;
 constexpr float kInfinity = INFINITY;
 constexpr int kListCapacity = 4096;          // candidates that a block holds in shared memory
 constexpr unsigned kLeastKey = 0x00800000u;  // of the lowest finite score
-constexpr int kMostParts = 64;
 
 // Where the parts of all rows leave what they found.
 struct SamplingWorkspace {
