@@ -108,7 +108,8 @@ Tensor decode(const Documents& documents, KeyValueCache& cache) {
   for (const std::int64_t step : {0, 1, 1, 1, 7, 1000}) {
     next.clear();
     for (std::size_t s = 0; s < count; ++s)
-      next.push_back(std::min(length[s], done[s] + (step == 0 ? length[s] / (s + 2) : step)));
+      next.push_back(
+          std::min(length[s], done[s] + (step == 0 ? length[s] / static_cast<std::int64_t>(s + 2) : step)));
     feed(documents, cache, done, next, output);
     done = next;
   }

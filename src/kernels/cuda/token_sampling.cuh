@@ -17,6 +17,7 @@ namespace rules = kernels::token_rules;
 
 constexpr float kInfinity = INFINITY;
 constexpr int kListCapacity = 4096;          // candidates that a block holds in shared memory
+constexpr int kBatch = 4;                    // scores that a thread loads before it looks at the first
 constexpr unsigned kLeastKey = 0x00800000u;  // of the lowest finite score
 
 // Where the parts of all rows leave what they found.
@@ -99,9 +100,20 @@ class RowSampler {
 
   template <class F>
   __device__ void for_each_score(const F& f) const {
-    for (int p = threadIdx.x; p < memory_.row.count; p += kThreads) {
-      const unsigned key = rules::key_of(penalised(scores_[p], p));
-      if (key >= kLeastKey) f(key, p);
+    const int count = memory_.row.count;
+    for (int first = threadIdx.x; first < count; first += kBatch * kThreads) {
+      float scores[kBatch];
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int p = first + i * kThreads;
+        scores[i] = p < count ? scores_[p] : -kInfinity;
+      }
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int p = first + i * kThreads;
+        const unsigned key = p < count ? rules::key_of(penalised(scores[i], p)) : 0;
+        if (key >= kLeastKey) f(key, p);
+      }
     }
   }
   // Candidates with keys in [low, high], from the list where it holds them all.
@@ -132,7 +144,7 @@ class RowSampler {
   const SamplingLaunch& launch_;
   SamplingMemory<kThreads>& memory_;
   const int row_;
-  const OmniCudaSamplingRow settings_;
+  const OmniCudaSamplingRow& settings_;
   float* scores_;
   const std::uint32_t* seen_ = nullptr;  // null: no penalty
   rules::Scale scale_;
@@ -195,13 +207,23 @@ __device__ bool RowSampler<kThreads, T>::prepare(int part) {
   const int first = min(s.count, part * size), last = min(s.count, first + size);
   bool fault = false;
   float largest = -kInfinity, plain_largest = -kInfinity;
-  for (int p = first + static_cast<int>(threadIdx.x); p < last; p += kThreads) {
-    const float score = guided(token_of(p), fault);
-    const float own = penalised(score, p);
-    fault = fault || !(score < kInfinity) || !(own < kInfinity);
-    scores_[p] = score;
-    largest = own > largest ? own : largest;
-    plain_largest = score > plain_largest ? score : plain_largest;
+  for (int start = first + static_cast<int>(threadIdx.x); start < last; start += kBatch * kThreads) {
+    float scores[kBatch];
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const int p = start + i * kThreads;
+      scores[i] = p < last ? guided(token_of(p), fault) : -kInfinity;
+    }
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const int p = start + i * kThreads;
+      if (p >= last) break;
+      const float own = penalised(scores[i], p);
+      fault = fault || !(scores[i] < kInfinity) || !(own < kInfinity);
+      scores_[p] = scores[i];
+      largest = own > largest ? own : largest;
+      plain_largest = scores[i] > plain_largest ? scores[i] : plain_largest;
+    }
   }
   const std::int64_t index = part_index(part);
   const SamplingWorkspace& work = launch_.workspace;
@@ -485,7 +507,7 @@ __device__ void RowSampler<kThreads, T>::choose() {
 }
 
 template <int kThreads, class T>
-__global__ void __launch_bounds__(kThreads) sample_tokens(const SamplingLaunch launch) {
+__global__ void __launch_bounds__(kThreads, 1) sample_tokens(const SamplingLaunch launch) {
   OMNI_SHARED(SamplingMemory<kThreads>, memory);
   RowSampler<kThreads, T> sampler(launch, *memory, static_cast<int>(blockIdx.y));
   if (sampler.prepare(static_cast<int>(blockIdx.x))) sampler.choose();
