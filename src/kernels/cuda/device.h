@@ -47,6 +47,17 @@ int launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sha
   return take_error(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
 }
 
+// What a block of the current device may have at most; 0 where the device is older than sm_80.
+inline int most_shared_bytes() {
+  int device = 0, major = 0, bytes = 0;
+  const bool known =
+      cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess;
+  if (!known) cudaGetLastError();
+  return known && major >= 8 ? bytes : 0;
+}
+
 inline int fill_zero(void* memory, std::size_t bytes, void* stream) {
   return take_error(cudaMemsetAsync(memory, 0, bytes, static_cast<cudaStream_t>(stream)));
 }
@@ -54,6 +65,10 @@ inline int fill_zero(void* memory, std::size_t bytes, void* stream) {
 }  // namespace omni::cuda
 
 #endif
+
+namespace omni::cuda {
+constexpr int kMostBlocksY = 65535;
+}
 
 // OMNI_LAUNCH(kernel, grid, block, shared_bytes, stream, arguments...) -> 0 or a cudaError_t as int. The
 // kernel may be a template instance, commas and all.

@@ -11,7 +11,6 @@ namespace {
 
 thread_local Schedule current_schedule;
 
-constexpr std::size_t kMostSharedBytes = 227 * 1024;  // of a block, on sm_90
 constexpr std::uint64_t kMostThreads = 1024;
 
 bool possible(dim3 grid, dim3 block, std::size_t shared_bytes) {
