@@ -105,6 +105,7 @@ TEST_F(BundleTest, MissingPartsAreNamed) {
     save_bundle(bundle, folder);
     std::filesystem::remove_all(folder / part);
     EXPECT_NE(error_of_loading().find(part), std::string::npos) << part << ": " << error_of_loading();
+    std::filesystem::remove_all(folder);
   }
 }
 
