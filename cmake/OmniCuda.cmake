@@ -1,5 +1,9 @@
 # The CUDA plug-in libomni_cuda.so: raw kernels and launchers, compiled by nvcc without Torch's headers. Without nvcc
 # (or with OMNI_CUDA=OFF) the CPU build is complete.
+set(OMNI_KERNELS "common" CACHE STRING
+  "Attention kernels: common (bf16 at head sizes up to 128) or all (fp16 and head sizes up to 256 too)")
+set_property(CACHE OMNI_KERNELS PROPERTY STRINGS common all)
+
 if(NOT OMNI_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   set(CMAKE_CUDA_ARCHITECTURES 80 90a CACHE STRING "GPU architectures of the plug-in")
@@ -11,6 +15,13 @@ if(NOT OMNI_CUDA STREQUAL "OFF")
     set_target_properties(omni_cuda PROPERTIES
       LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}"
       CUDA_STANDARD 17 CUDA_RUNTIME_LIBRARY Static CUDA_VISIBILITY_PRESET default)
+    if(OMNI_KERNELS STREQUAL "all")
+      target_compile_definitions(omni_cuda PRIVATE OMNI_KERNELS_ALL)
+    endif()
+    # What ptxas says of registers and spills stays beside each object, for a test.
+    target_compile_options(omni_cuda PRIVATE -Xptxas -v)
+    set_target_properties(omni_cuda PROPERTIES
+      CUDA_COMPILER_LAUNCHER "${PROJECT_SOURCE_DIR}/cmake/keep_compiler_report.sh")
     install(TARGETS omni_cuda LIBRARY DESTINATION lib)
   elseif(OMNI_CUDA STREQUAL "ON")
     message(FATAL_ERROR "OMNI_CUDA=ON, but there is no nvcc. Install the CUDA Toolkit 13 or set OMNI_CUDA=AUTO")

@@ -22,11 +22,12 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# objects with an image, objects without; minutes of each stage; prompts, images and chains per held-out split
+# objects with an image, objects without; minutes until the training is done, of which the last two stages take their
+# own and stage 1 what is left; prompts, images and chains per held-out split
 case "$mode" in
-  short) viewed=8000  plain=14000 pretrain=9    continue=0.7 finetune=2.3   prompts=32 images=32 chains=4 ;;
-  full)  viewed=30000 plain=30000 pretrain=37   continue=2   finetune=10   prompts=32 images=32 chains=8 ;;
-  smoke) viewed=160   plain=160   pretrain=0.15 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 ;;
+  short) viewed=8000  plain=14000 trained=13  continue=0.7 finetune=2.3 prompts=32 images=32 chains=4 ;;
+  full)  viewed=20000 plain=30000 trained=56  continue=2   finetune=10  prompts=32 images=32 chains=8 ;;
+  smoke) viewed=160   plain=160   trained=0.6 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 ;;
 esac
 image_settings=() shape_settings=()  # of the tokenizers' training, beyond their configs
 if [ "$mode" = smoke ]; then
@@ -58,6 +59,7 @@ if [ "$from_scratch" = 1 ]; then
   trap - EXIT
 fi
 
+prepared=$(date +%s)
 say "making and tokenising procedural objects: $viewed with a picture, $plain without"
 tokenize() {
   "$omni" data tokenize --source procedural --seed 1 --split train --text-tokenizer "$tokenizers/text_tokenizer.json" \
@@ -67,6 +69,9 @@ tokenize --count "$viewed" --views 3 --image-tokenizer "$tokenizers/image_tokeni
 tokenize --skip "$viewed" --count "$plain" --out "$out/tokens/plain"
 shards="[$out/tokens/viewed, $out/tokens/plain]"
 
+# Machines differ in how fast they make and tokenise objects: stage 1 gets the rest of the time, a tenth of it at least.
+pretrain=$(awk -v total="$trained" -v later="$continue" -v last="$finetune" -v elapsed=$(($(date +%s) - prepared)) \
+  'BEGIN {left = total - elapsed / 60 - later - last; least = total / 10; printf "%.2f", left > least ? left : least}')
 say "stage 1: pre-training ($pretrain minutes)"
 "$omni" pretrain configs/tiny/pretrain.yaml --set output="$out/pretrain" --set "shards=$shards" --set minutes="$pretrain" \
   --set tokenizers.text="$tokenizers/text_tokenizer.json" --set tokenizers.image="$tokenizers/image_tokenizer" \

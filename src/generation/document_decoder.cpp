@@ -172,15 +172,13 @@ void BatchDecoder::choose(Group& group, std::span<const std::vector<float>> logi
   const kernels::SamplingKey key{.seed = request.seed,
                                  .sequence = request.sample_number,
                                  .step = static_cast<std::uint64_t>(row.tokens().size())};
-  std::vector<float> guided;
-  std::span<const float> scores = logits.back();
-  if (logits.size() > 1) {
-    std::vector<std::span<const float>> rows(logits.begin(), logits.end());
-    guided = kernels::combine_guidance(rows, request.guidance);
-    scores = guided;
-  }
-  const kernels::SampledToken sampled =
-      kernels::sample_token(scores, request.sampling, key, row.describe_place());
+  const std::string place = row.describe_place();
+  const std::vector<std::span<const float>> rows(logits.begin(), logits.end());
+  kernels::SamplingInput input;
+  input.rows = rows;
+  if (rows.size() > 1) input.guidance = request.guidance;
+  input.place = place;
+  const kernels::SampledToken sampled = kernels::sample_token(input, request.sampling, key);
   const std::int32_t token = row.choices().token(sampled.index);
   for (DocumentRow& each : group.rows) each.choose(token);
 }

@@ -30,15 +30,4 @@ AttentionBackwardKernel attention_backward_kernel(InstructionSet level) {
   return level_generic::attention_rows::backward;
 }
 
-CachedAttentionKernels cached_attention_kernels(InstructionSet level) {
-#if defined(__x86_64__)
-  if (level == InstructionSet::avx512)
-    return {level_avx512::attention_rows::store_new, level_avx512::attention_rows::attend};
-  if (level == InstructionSet::avx2)
-    return {level_avx2::attention_rows::store_new, level_avx2::attention_rows::attend};
-#endif
-  (void)level;
-  return {level_generic::attention_rows::store_new, level_generic::attention_rows::attend};
-}
-
 }  // namespace omni::kernels

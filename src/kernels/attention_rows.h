@@ -52,25 +52,6 @@ struct AttentionGradients {
   float* key_norm = nullptr;
 };
 
-// New rows against a cache; inputs.document_starts is unused. A task is one (row, key-value head):
-// task = row * key_value_heads + head. Storing comes before attending, for all tasks.
-struct CachedAttention {
-  float* keys = nullptr;  // [sequences, key_value_heads, capacity, head_size]
-  float* values = nullptr;
-  std::int64_t capacity = 0;
-  const std::int32_t* sequence = nullptr;  // of each row
-  const std::int32_t* position = nullptr;
-  void* output = nullptr;  // [rows, heads * head_size], contiguous
-};
-
-struct CachedAttentionKernels {
-  void (*store)(const AttentionInputs&, const CachedAttention&, std::int64_t first_task,
-                std::int64_t last_task);
-  void (*attend)(const AttentionInputs&, const CachedAttention&, std::int64_t first_task,
-                 std::int64_t last_task);
-};
-CachedAttentionKernels cached_attention_kernels(InstructionSet level = instruction_set());
-
 using AttentionForwardKernel = void (*)(const AttentionInputs&, const AttentionOutputs&,
                                         std::int64_t first_task, std::int64_t last_task);
 using AttentionBackwardKernel = void (*)(const AttentionInputs&, const AttentionGradients&,

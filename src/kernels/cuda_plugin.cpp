@@ -25,8 +25,17 @@ std::vector<std::string> candidates() {
 }
 
 template <class Function>
-Function symbol(void* library, const char* name) {
-  return reinterpret_cast<Function>(::dlsym(library, name));
+bool find(void* library, const char* name, Function& function) {
+  function = reinterpret_cast<Function>(::dlsym(library, name));
+  return function != nullptr;
+}
+
+bool find_kernels(void* library, CudaPlugin& plugin) {
+  return find(library, "omni_cuda_add_norm", plugin.add_norm) &&
+         find(library, "omni_cuda_attention_forward", plugin.attention_forward) &&
+         find(library, "omni_cuda_attention_backward", plugin.attention_backward) &&
+         find(library, "omni_cuda_attention_supports", plugin.attention_supports) &&
+         find(library, "omni_cuda_attention_atomic", plugin.attention_atomic);
 }
 
 CudaPlugin load() {
@@ -37,11 +46,12 @@ CudaPlugin load() {
       if (plugin.status.detail.empty()) plugin.status.detail = ::dlerror();
       continue;
     }
-    const auto interface_version = symbol<OmniCudaInterfaceFunction>(library, "omni_cuda_interface");
-    const auto device_count = symbol<OmniCudaDeviceCountFunction>(library, "omni_cuda_device_count");
-    plugin.add_norm = symbol<OmniCudaAddNormFunction>(library, "omni_cuda_add_norm");
-    if (!interface_version || !device_count || !plugin.add_norm ||
-        interface_version() != kOmniCudaInterface) {
+    OmniCudaInterfaceFunction interface_version = nullptr;
+    OmniCudaDeviceCountFunction device_count = nullptr;
+    const bool found = find(library, "omni_cuda_interface", interface_version) &&
+                       interface_version() == kOmniCudaInterface &&
+                       find(library, "omni_cuda_device_count", device_count) && find_kernels(library, plugin);
+    if (!found) {
       plugin = {};
       plugin.status.detail = concat(path, " belongs to another version of omni; rebuild it");
       ::dlclose(library);

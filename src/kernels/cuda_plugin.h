@@ -8,6 +8,10 @@ namespace omni::kernels {
 struct CudaPlugin {
   CudaPluginStatus status;
   OmniCudaAddNormFunction add_norm = nullptr;
+  OmniCudaAttentionFunction attention_forward = nullptr;
+  OmniCudaAttentionBackwardFunction attention_backward = nullptr;
+  OmniCudaAttentionSupportsFunction attention_supports = nullptr;
+  OmniCudaAttentionAtomicFunction attention_atomic = nullptr;
 };
 const CudaPlugin& cuda_plugin();
 

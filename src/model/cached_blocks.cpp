@@ -7,17 +7,14 @@
 namespace omni::model {
 
 CachedBlocks::CachedBlocks(const Transformer::Network& network, std::int64_t sequence_count,
-                           std::int64_t capacity)
+                           std::int64_t capacity, kernels::CacheType cache_type)
     : network_(&network),
       capacity_(capacity),
       lengths_(sequence_count, 0),
       generated_lengths_(sequence_count, 0) {
   const nn::DecoderShape& shape = network.shape;
-  for (std::int64_t i = 0; i < network.config.block_count(); ++i) {
-    const std::vector<std::int64_t> sizes = {sequence_count, shape.key_value_heads, capacity,
-                                             shape.head_size};
-    caches_.push_back({at::zeros(sizes), at::zeros(sizes)});
-  }
+  for (std::int64_t i = 0; i < network.config.block_count(); ++i)
+    caches_.emplace_back(sequence_count, shape.key_value_heads, capacity, shape.head_size, cache_type);
 }
 
 void CachedBlocks::run_block(const nn::DecoderBlock& block, std::vector<nn::StreamRows>& rows,
@@ -80,17 +77,16 @@ CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows
 }
 
 void CachedBlocks::copy_sequence(std::int64_t from, std::int64_t to) {
-  const c10::NoGradGuard guard;
-  for (kernels::KeyValueCache& cache : caches_)
-    for (const Tensor& tensor : {cache.keys, cache.values}) {
-      const std::int64_t used = lengths_.at(from);
-      tensor[to].narrow(1, 0, used).copy_(tensor[from].narrow(1, 0, used));
-    }
+  for (std::size_t i = 0; i < caches_.size(); ++i) {
+    const bool generated_only = network_->drops_text() && i >= network_->dual_blocks.size();
+    caches_[i].share_prefix(from, to, (generated_only ? generated_lengths_ : lengths_).at(from));
+  }
   lengths_.at(to) = lengths_.at(from);
   generated_lengths_.at(to) = generated_lengths_.at(from);
 }
 
 void CachedBlocks::clear_sequence(std::int64_t sequence) {
+  for (kernels::KeyValueCache& cache : caches_) cache.release(sequence);
   lengths_.at(sequence) = 0;
   generated_lengths_.at(sequence) = 0;
 }

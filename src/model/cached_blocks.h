@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "omni/kernels/decode_attention.h"
 #include "transformer_network.h"
 
 namespace omni::model {
@@ -16,7 +17,8 @@ struct NewRows {
 // The blocks of a network with key-value caches. Below embedding and head, so that features can be rows too.
 class CachedBlocks {
  public:
-  CachedBlocks(const Transformer::Network& network, std::int64_t sequence_count, std::int64_t capacity);
+  CachedBlocks(const Transformer::Network& network, std::int64_t sequence_count, std::int64_t capacity,
+               kernels::CacheType cache_type = kernels::CacheType::fp32);
 
   struct Outputs {
     Tensor hidden;                     // [outputs, width] in the activation type

@@ -35,19 +35,20 @@ struct DecodeSession::State {
   Tensor last;                         // [sequences, width] fp32: output of each sequence's last token
   std::vector<std::uint8_t> has_last;  // false where that token gives no output
 
-  State(const Transformer& model, std::int64_t count, std::int64_t capacity)
+  State(const Transformer& model, std::int64_t count, std::int64_t capacity, kernels::CacheType cache_type)
       : network(&model.network()),
-        blocks(model.network(), count, capacity),
+        blocks(model.network(), count, capacity, cache_type),
         token_rows(network->token_rows()),
         head_rows(network->head_rows(token_rows)),
         last(at::zeros({count, network->config.width})),
         has_last(count, 0) {}
 };
 
-DecodeSession::DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity) {
+DecodeSession::DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity,
+                             kernels::CacheType cache_type) {
   const c10::NoGradGuard guard;
   ensure(sequence_count > 0 && capacity > 0, "a decode session needs sequences and room");
-  state_ = std::make_unique<State>(model, sequence_count, capacity);
+  state_ = std::make_unique<State>(model, sequence_count, capacity, cache_type);
 }
 
 DecodeSession::~DecodeSession() = default;

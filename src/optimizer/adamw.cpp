@@ -38,9 +38,11 @@ void describe(ConfigVisitor& visitor, AdamWConfig& c) {
   visitor.flag("decay_embeddings", c.decay_embeddings);
 }
 
-AdamW::AdamW(nn::ParameterStore& parameters, const AdamWConfig& config) : config_(config) {
+AdamW::AdamW(nn::ParameterStore& parameters, const AdamWConfig& config,
+             const std::function<bool(const nn::Parameter&)>& left_out)
+    : config_(config) {
   for (const nn::Parameter& parameter : parameters.all()) {
-    if (!parameter.trainable) continue;
+    if (!parameter.trainable || (left_out && left_out(parameter))) continue;
     slots_.push_back({parameter.name, parameter.value, at::zeros_like(parameter.value.detach()),
                       at::zeros_like(parameter.value.detach()), is_decayed(parameter, config)});
   }

@@ -31,7 +31,7 @@ std::vector<fs::path> checkpoints_in(const fs::path& output) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const optimizer::AdamW& adamw,
+void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const StageOptimizer& optimizer,
                      const RunState& state, std::int64_t kept) {
   char name[32];
   std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(state.step));
@@ -41,7 +41,7 @@ void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const 
 
   std::vector<at::Tensor> held;
   std::vector<NamedTensorView> views;
-  for (const auto& [tensor_name, tensor] : adamw.state()) {
+  for (const auto& [tensor_name, tensor] : optimizer.state()) {
     held.push_back(tensor.detach().cpu().contiguous());
     views.push_back({tensor_name, nn::view_of(held.back())});
   }
@@ -80,8 +80,8 @@ RunState load_run_state(const fs::path& checkpoint) {
           json["seconds"].get<double>()};
 }
 
-void load_optimizer(const fs::path& checkpoint, optimizer::AdamW& adamw) {
-  adamw.load_state(SafetensorsFile(checkpoint / "optimizer.safetensors"));
+void load_optimizer(const fs::path& checkpoint, StageOptimizer& optimizer) {
+  optimizer.load_state(SafetensorsFile(checkpoint / "optimizer.safetensors"));
 }
 
 }  // namespace omni::training

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "omni/model/bundle.h"
-#include "omni/optimizer/adamw.h"
+#include "stage_optimizer.h"
 
 namespace omni::training {
 
@@ -19,10 +19,10 @@ struct RunState {
 
 // The folder appears whole or not at all; afterwards all but the newest `kept` checkpoints are removed.
 void save_checkpoint(const std::filesystem::path& output, const model::Bundle& bundle,
-                     const optimizer::AdamW& adamw, const RunState& state, std::int64_t kept);
+                     const StageOptimizer& optimizer, const RunState& state, std::int64_t kept);
 // The checkpoint with the most steps, if there is one.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& output);
 RunState load_run_state(const std::filesystem::path& checkpoint);
-void load_optimizer(const std::filesystem::path& checkpoint, optimizer::AdamW& adamw);
+void load_optimizer(const std::filesystem::path& checkpoint, StageOptimizer& optimizer);
 
 }  // namespace omni::training

@@ -58,6 +58,7 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
   v.integer("steps", c.steps, {1, 1e12});
   v.number("minutes", c.minutes, {.minimum = 0});
   v.section("adamw", [&](ConfigVisitor& s) { optimizer::describe(s, c.adamw); });
+  v.section("muon", [&](ConfigVisitor& s) { optimizer::describe(s, c.muon); });
   v.section("schedule", [&](ConfigVisitor& s) { optimizer::describe(s, c.schedule); });
   v.number("clip_norm", c.clip_norm, {.minimum = 0});
   v.number("z_loss", c.z_loss, {.minimum = 0});

@@ -21,6 +21,7 @@
 #include "omni/optimizer/schedule.h"
 #include "run_output.h"
 #include "stage_data.h"
+#include "stage_optimizer.h"
 #include "stage_start.h"
 #include "step_report.h"
 
@@ -51,7 +52,7 @@ class StageRun {
   fs::path output_;
   model::Bundle bundle_;
   LossWeights weights_;
-  std::unique_ptr<optimizer::AdamW> adamw_;
+  std::unique_ptr<StageOptimizer> optimizer_;
   std::unique_ptr<StageData> data_;
   RunState state_;
   double seconds_before_ = 0;
@@ -78,7 +79,7 @@ StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
   transformer.to(at::Device(config.device));
   transformer.set_activation_type(config.precision == "bf16" ? at::kBFloat16 : at::kFloat);
   transformer.set_recompute(config.recompute);
-  adamw_ = std::make_unique<optimizer::AdamW>(transformer.parameters(), config.adamw);
+  optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon);
   if (resume) restore(*newest);
   restrict_rows();
 }
@@ -98,7 +99,7 @@ void refuse_another_model(const StageConfig& config, const model::Bundle& bundle
 
 void StageRun::restore(const fs::path& checkpoint) {
   refuse_another_model(config_, bundle_);
-  load_optimizer(checkpoint, *adamw_);
+  load_optimizer(checkpoint, *optimizer_);
   state_ = load_run_state(checkpoint);
   seconds_before_ = state_.seconds;
   last_checkpoint_step_ = state_.step;
@@ -108,9 +109,9 @@ void StageRun::restore(const fs::path& checkpoint) {
 // Stage 2 begins with the new view rows alone, so that they find their place before anything else moves.
 void StageRun::restrict_rows() {
   if (state_.step < config_.view_rows_steps)
-    adamw_->restrict_to_rows(view_rows(*bundle_.transformer));
+    optimizer_->restrict_to_rows(view_rows(*bundle_.transformer));
   else
-    adamw_->restrict_to_rows({});
+    optimizer_->restrict_to_rows({});
 }
 
 double StageRun::progress() const {
@@ -126,7 +127,7 @@ bool StageRun::update() {
                        : optimizer::gradient_norm(transformer.parameters());
   learning_rate_ = optimizer::learning_rate_at(config_.schedule, progress());
   if (!std::isfinite(gradient_norm_)) return false;
-  adamw_->step(learning_rate_);
+  optimizer_->step(learning_rate_);
   return true;
 }
 
@@ -137,7 +138,7 @@ bool StageRun::checkpoint_due() const {
 }
 
 void StageRun::checkpoint() {
-  save_checkpoint(output_, bundle_, *adamw_, state_, config_.checkpoints_kept);
+  save_checkpoint(output_, bundle_, *optimizer_, state_, config_.checkpoints_kept);
   last_checkpoint_ = Clock::now();
   last_checkpoint_step_ = state_.step;
 }
@@ -161,7 +162,7 @@ TrainingSummary StageRun::run() {
            kSkippedStepsLimit, " steps in a row, up to step ", state_.step,
            ". Lower schedule.peak_learning_rate, or use precision: fp32");
     }
-    adamw_->zero_gradients();
+    optimizer_->zero_gradients();
     ++state_.step;
     state_.tokens += sums.tokens;
     state_.seconds = seconds_before_ + std::chrono::duration<double>(Clock::now() - start_).count();

@@ -31,7 +31,7 @@ struct DocumentRequest {
   kernels::SamplingSettings sampling;
   std::uint64_t seed = 0;
   std::uint64_t sample_number = 0;
-  // One weight per condition that is not dropped, in document order (see kernels::combine_guidance); empty:
+  // One weight per condition that is not dropped, in document order (see kernels::SamplingInput); empty:
   // plain conditional sampling, which is also what weights of 1 throughout give.
   std::vector<double> guidance;
 };

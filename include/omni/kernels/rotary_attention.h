@@ -28,19 +28,6 @@ struct RotaryAttention {
 at::Tensor rotary_attention(const at::Tensor& qkv, const RotaryAttention& options,
                             std::span<const std::int64_t> document_starts);
 
-// Keys and values of past tokens, for decoding: [sequences, key_value_heads, capacity, head_size] fp32, on
-// the CPU.
-struct KeyValueCache {
-  at::Tensor keys, values;
-};
-
-// Attention of new rows over a cache, which receives their keys and values first. qkv [N, ...] as above; row
-// i is token number position[i] of sequence[i] (int32, on the CPU) and sees tokens 0 .. position[i]. -> [N,
-// heads * head_size] in the type of qkv. No gradients. Head sizes that are no multiple of 16 run through
-// tensor operations.
-at::Tensor cached_attention(const at::Tensor& qkv, const RotaryAttention& options, KeyValueCache& cache,
-                            std::span<const std::int32_t> sequence, std::span<const std::int32_t> position);
-
 // The norm and rotation alone through tensor operations: x [N, heads, head_size] -> the same shape.
 at::Tensor norm_and_rotate(const at::Tensor& x, const RotaryAttention& options,
                            const at::Tensor& norm_weight);

@@ -7,15 +7,16 @@
 
 namespace omni::kernels {
 
-// How a token is drawn from logits. The filters apply in this order: repetition penalty, temperature, top-k,
-// top-p, min-p. Candidates are ordered by logit, highest first, ties by the lower index.
+// How a token is drawn from scores. The filters apply in this order: repetition penalty, temperature, top-k,
+// top-p, min-p. Candidates are ordered by score, highest first, ties by the earlier allowed token; every
+// filter keeps the first of them.
 struct SamplingSettings {
   double temperature = 1.0;  // 0: the first candidate (greedy); then nothing is drawn
   std::int64_t top_k = 0;    // keep the first k candidates; 0: all
-  double top_p = 1.0;        // keep the shortest prefix whose probability reaches top_p
-  double min_p = 0.0;        // keep candidates with at least min_p times the first one's probability
+  double top_p = 1.0;  // keep the shortest prefix whose probability reaches top_p (Holtzman et al. 2020)
+  double min_p = 0.0;  // keep candidates with at least min_p times the first one's probability
   double repetition_penalty =
-      1.0;  // divides positive and multiplies negative logits of seen tokens (Keskar et al. 2019)
+      1.0;  // divides positive and multiplies negative scores of seen tokens (Keskar et al. 2019)
 };
 void validate(const SamplingSettings& settings);  // throws Error(usage)
 
@@ -26,24 +27,45 @@ struct SamplingKey {
   std::uint64_t step = 0;
 };
 
+struct TokenRange {
+  std::int32_t first = 0, size = 0;
+};
+constexpr std::size_t kMostTokenRanges = 8;
+
+// What one token is drawn from. Nothing is owned.
+struct SamplingInput {
+  // Logits [vocabulary], of one length; -inf in any row marks a token that cannot be drawn. rows[0] is
+  // l(none), rows[i] has the first i conditions; one row: no guidance.
+  std::span<const std::span<const float>> rows;
+  // One weight per condition: the score is l(none) + s1 [l(c1) - l(none)] + s2 [l(c1,c2) - l(c1)] + ...
+  std::span<const double> guidance;
+  std::span<const TokenRange> allowed;  // disjoint; empty: the whole row
+  std::span<const std::int32_t> seen;   // under the repetition penalty; repeats count once, others not at all
+  std::string_view place = "an unnamed place";  // names the position in errors
+};
+
 struct SampledToken {
   std::int32_t index = 0;              // into the logits row
-  float log_probability = 0;           // under softmax(logits), before any filter
+  float log_probability = 0;           // among the allowed tokens, before penalty, temperature and filters
   float filtered_log_probability = 0;  // under the distribution that it was drawn from; 0 if greedy
 };
 
-// Draws from one row of logits; -inf marks a token that cannot be drawn. `seen` lists indices under the
-// repetition penalty (repeats count once, others are ignored). `place` names the position in errors. Throws
-// Error(internal) for NaN or +inf and for a row that is empty or -inf throughout.
+struct LikelyToken {
+  std::int32_t index = 0;     // into the logits row
+  float log_probability = 0;  // as SampledToken's
+};
+
+// Draws a token: the same one for the same input on every processor and on the GPU, since probabilities are
+// summed as 64-bit integers (40 bits below the most probable token). `likely`, if not null, receives the
+// first `likely_count` candidates in order (fewer where there are fewer). Throws Error(internal) for NaN or
+// +inf among the allowed logits and where no token can be drawn.
+SampledToken sample_token(const SamplingInput& input, const SamplingSettings& settings,
+                          const SamplingKey& key, std::vector<LikelyToken>* likely = nullptr,
+                          std::int64_t likely_count = 0);
+
+// The same from one row of logits.
 SampledToken sample_token(std::span<const float> logits, const SamplingSettings& settings,
                           const SamplingKey& key, std::string_view place,
                           std::span<const std::int32_t> seen = {});
-
-// Guidance with one weight per condition (in the order in which conditions are added):
-//   l(none) + s1 [l(c1) - l(none)] + s2 [l(c1,c2) - l(c1)] + ...
-// rows[0] is l(none), rows[i] has the first i conditions; weights has rows.size() - 1 entries. -inf in any
-// row stays -inf.
-std::vector<float> combine_guidance(std::span<const std::span<const float>> rows,
-                                    std::span<const double> weights);
 
 }  // namespace omni::kernels

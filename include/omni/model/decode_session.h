@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "omni/kernels/decode_attention.h"
 #include "omni/model/transformer.h"
 #include "omni/sequence/grammar.h"
 
@@ -23,8 +24,10 @@ struct DecodeToken {
 // length. No gradients. The model must outlive the session and keep its weights meanwhile.
 class DecodeSession {
  public:
-  // `capacity` is the longest sequence in tokens.
-  DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity);
+  // `capacity` is the longest sequence in tokens. bf16 and int8 caches take a half and a quarter of the
+  // memory of fp32 ones, which keep keys and values exactly.
+  DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity,
+                kernels::CacheType cache_type = kernels::CacheType::fp32);
   ~DecodeSession();
   DecodeSession(const DecodeSession&) = delete;
   DecodeSession& operator=(const DecodeSession&) = delete;

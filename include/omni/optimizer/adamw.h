@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,11 +20,12 @@ struct AdamWConfig {
 };
 void describe(ConfigVisitor& visitor, AdamWConfig& config);
 
-// Optimises the trainable parameters of one store, which must outlive it. Moments are fp32 beside each
-// parameter.
+// Optimises the trainable parameters of one store, which must outlive it, but for those that `left_out` names
+// (all are taken where it is empty). Moments are fp32 beside each parameter.
 class AdamW {
  public:
-  AdamW(nn::ParameterStore& parameters, const AdamWConfig& config);
+  AdamW(nn::ParameterStore& parameters, const AdamWConfig& config,
+        const std::function<bool(const nn::Parameter&)>& left_out = {});
 
   // One update from the gradients. A parameter without gradient counts as one whose gradient is zero.
   void step(double learning_rate);

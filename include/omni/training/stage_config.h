@@ -9,6 +9,7 @@
 #include "omni/core/config.h"
 #include "omni/model/transformer.h"
 #include "omni/optimizer/adamw.h"
+#include "omni/optimizer/muon.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/sequence/task.h"
 
@@ -48,6 +49,7 @@ struct StageConfig {
       0;  // 0: no limit; else the schedule follows whichever of steps and minutes is further along
 
   optimizer::AdamWConfig adamw;
+  optimizer::MuonConfig muon;  // for the matrices of the blocks; the rest stays with AdamW
   optimizer::ScheduleConfig schedule;
   double clip_norm = 1.0;
   double z_loss = 1e-4;

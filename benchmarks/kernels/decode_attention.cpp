@@ -1,0 +1,93 @@
+// One new token per sequence against a long cache, against a plain read of the same keys and values by the
+// same threads and against PyTorch's scaled_dot_product_attention over the batch, which reads a shared prompt
+// once per sample.
+//   decode_attention [rounds]
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "memory_read.h"
+#include "omni/kernels/decode_attention.h"
+#include "timing.h"
+
+namespace {
+
+using namespace omni;
+using at::Tensor;
+using kernels::CacheType;
+
+struct Shape {
+  std::int64_t sequences, length, heads, key_value_heads, head_size, shared;
+};
+
+void measure(const Shape& s, CacheType type, int rounds) {
+  at::manual_seed(1);
+  const char* names[] = {"fp32", "bf16", "int8"};
+  const at::ScalarType row_type = type == CacheType::fp32 ? at::kFloat : at::kBFloat16;
+  kernels::RotaryAttention options;
+  options.heads = s.heads;
+  options.key_value_heads = s.key_value_heads;
+  options.head_size = s.head_size;
+  const std::int64_t width = (s.heads + 2 * s.key_value_heads) * s.head_size;
+  kernels::KeyValueCache cache(s.sequences, s.key_value_heads, s.length, s.head_size, type);
+  for (std::int64_t q = 0; q < s.sequences; ++q) {
+    if (q > 0) cache.share_prefix(0, q, s.shared);
+    const std::int64_t first = q > 0 ? s.shared : 0;
+    std::vector<std::int32_t> sequence(s.length - first, static_cast<std::int32_t>(q)), position;
+    for (std::int64_t p = first; p < s.length; ++p) position.push_back(static_cast<std::int32_t>(p));
+    kernels::cached_attention(at::randn({s.length - first, width}).to(row_type), options, cache, sequence,
+                              position);
+  }
+  const Tensor rows = at::randn({s.sequences, width}).to(row_type);
+  std::vector<std::int32_t> sequence, position(s.sequences, static_cast<std::int32_t>(s.length - 1));
+  for (std::int64_t q = 0; q < s.sequences; ++q) sequence.push_back(static_cast<std::int32_t>(q));
+  const std::int64_t element = type == CacheType::fp32 ? 4 : type == CacheType::bf16 ? 2 : 1;
+  const std::int64_t tokens = s.shared + s.sequences * (s.length - s.shared);
+  const std::int64_t bytes =
+      2 * tokens * s.key_value_heads * (s.head_size * element + (element == 1 ? 4 : 0));
+  const Tensor plain = at::ones({bytes}, at::kByte);
+  const Tensor query =
+      rows.narrow(1, 0, s.heads * s.head_size).reshape({s.sequences, s.heads, 1, s.head_size});
+  std::vector<Tensor> all_keys, all_values;
+  for (std::int64_t q = 0; q < s.sequences; ++q) {
+    all_keys.push_back(cache.read_keys(q, s.length).to(row_type));
+    all_values.push_back(cache.read_values(q, s.length).to(row_type));
+  }
+  const Tensor keys = at::stack(all_keys), values = at::stack(all_values);
+  const std::vector<double> seconds = benchmark::fastest(
+      {[&] { kernels::cached_attention(rows, options, cache, sequence, position); },
+       [&] { benchmark::read_all(plain); },
+       [&] { at::scaled_dot_product_attention(query, keys, values, {}, 0.0, false, {}, true); }},
+      rounds);
+  benchmark::Line("decode_attention")
+      .add("cache", std::string(names[static_cast<int>(type)]))
+      .add("sequences", s.sequences)
+      .add("tokens", s.length)
+      .add("shared", s.shared)
+      .add("heads", s.heads)
+      .add("key_value_heads", s.key_value_heads)
+      .add("head_size", s.head_size)
+      .add("us", seconds[0] * 1e6)
+      .add("gigabytes_per_s", 1e-9 * static_cast<double>(bytes) / seconds[0])
+      .add("share_of_read", seconds[1] / seconds[0])
+      .add("library_ratio", seconds[2] / seconds[0])
+      .print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const c10::NoGradGuard guard;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 20;
+  std::printf("decode attention, %d threads\n", at::get_num_threads());
+  for (const CacheType type : {CacheType::fp32, CacheType::bf16, CacheType::int8}) {
+    measure({1, 4096, 32, 8, 128, 0}, type, rounds);
+    measure({8, 4096, 32, 8, 128, 0}, type, rounds);
+    measure({8, 4096, 32, 8, 128, 3840}, type, rounds);
+    measure({8, 4096, 12, 12, 64, 0}, type, rounds);
+    measure({64, 160, 4, 4, 32, 0}, type, 5 * rounds);
+  }
+  return 0;
+}

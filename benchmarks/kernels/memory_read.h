@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <vector>
+
+namespace omni::benchmark {
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) inline std::int64_t read_wide(const char* data, std::int64_t bytes) {
+  __m512i sums[4] = {};
+  for (std::int64_t i = 0; i + 256 <= bytes; i += 256)
+    for (int v = 0; v < 4; ++v) sums[v] = _mm512_xor_si512(sums[v], _mm512_loadu_si512(data + i + 64 * v));
+  return _mm512_reduce_add_epi64(
+      _mm512_xor_si512(_mm512_xor_si512(sums[0], sums[1]), _mm512_xor_si512(sums[2], sums[3])));
+}
+#endif
+
+inline std::int64_t read_plain(const char* data, std::int64_t bytes) {
+  std::int64_t sums[8] = {};
+  const auto* words = reinterpret_cast<const std::int64_t*>(data);
+  for (std::int64_t i = 0; i + 8 <= bytes / 8; i += 8)
+    for (int v = 0; v < 8; ++v) sums[v] ^= words[i + v];
+  std::int64_t total = 0;
+  for (const std::int64_t s : sums) total ^= s;
+  return total;
+}
+
+inline std::int64_t read_bytes(const char* data, std::int64_t bytes) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return read_wide(data, bytes);
+#endif
+  return read_plain(data, bytes);
+}
+
+// Reads the bytes as fast as the machine can, one run of them per thread.
+inline void read_all(const at::Tensor& bytes) {
+  const auto* data = static_cast<const char*>(bytes.const_data_ptr());
+  std::vector<std::int64_t> kept(at::get_num_threads());
+  const std::int64_t share = bytes.numel() / static_cast<std::int64_t>(kept.size()) / 64 * 64;
+  at::parallel_for(0, static_cast<std::int64_t>(kept.size()), 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t t = first; t < last; ++t) kept[t] = read_bytes(data + t * share, share);
+  });
+  volatile std::int64_t sink = kept[0];
+  (void)sink;
+}
+
+}  // namespace omni::benchmark

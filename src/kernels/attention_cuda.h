@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+
+namespace omni::kernels {
+
+// Attention on the GPU by the kernels of the plug-in, below autograd. Tensors are on one CUDA device.
+struct CudaAttention {
+  at::Tensor query;       // [rows, heads, head_size] bf16 or fp16, last dimension contiguous
+  at::Tensor key, value;  // [key_rows, key_value_heads, head_size] in the type of query
+  // [rows] int32, contiguous, never decreasing: row i sees keys key_first[i] <= j < key_last[i].
+  at::Tensor key_first, key_last;
+  double scale = 0;  // of the scores
+};
+
+// Why there is no kernel for such a call; empty where there is one. Then forward and backward both work.
+std::string cuda_attention_refusal(const CudaAttention& call);
+
+struct CudaAttentionResult {
+  at::Tensor output;   // [rows, heads, head_size]; 0 for rows that see nothing
+  at::Tensor log_sum;  // [heads, rows] fp32: log of the sum of exp(scale query key), -inf for such rows
+};
+CudaAttentionResult cuda_attention_forward(const CudaAttention& call);
+
+struct CudaAttentionGradients {
+  at::Tensor query, key, value;  // in the shapes and the type of the inputs, last two dimensions contiguous
+};
+// `output_gradient` in the shape and type of output. With `deterministic` every run gives the same bits;
+// without, the gradient of the query may be summed in any order, which is faster. `targets` may hold the
+// tensors to write (views of one buffer, say); undefined ones are allocated.
+CudaAttentionGradients cuda_attention_backward(const CudaAttention& call, const CudaAttentionResult& result,
+                                               const at::Tensor& output_gradient, bool deterministic,
+                                               const CudaAttentionGradients& targets = {});
+
+}  // namespace omni::kernels

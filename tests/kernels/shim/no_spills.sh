@@ -1,0 +1,41 @@
+#!/bin/sh
+# no_spills.sh <folder of the plug-in's objects> <architecture>...: reads what ptxas said when the plug-in was built and
+# fails where a kernel of attention at head sizes 64 or 128 is missing for an architecture, or where a kernel of any op
+# spills registers. Larger heads may.
+folder=$1
+shift
+reports=$(find "$folder" -name '*.report')
+[ -n "$reports" ] || { echo "no compiler reports under $folder: build the target omni_cuda" >&2; exit 1; }
+cat $reports | awk -v wanted="$*" '
+  /Compiling entry function/ {
+    split($0, quoted, "\047")
+    kernel = quoted[2]
+    architecture = quoted[4]
+    seen[kernel, architecture] = 1
+  }
+  /bytes spill stores/ {
+    count += 1
+    spilled = ($5 != 0 || $9 != 0)
+    large = kernel ~ /Li(192|256)E/
+    if (spilled) print kernel " for " architecture ": " $0
+    if (spilled && !large) failed = 1
+  }
+  /Used [0-9]+ registers/ {
+    for (i = 1; i < NF; ++i) if ($i == "Used") print $(i + 1) " registers: " kernel " for " architecture
+  }
+  END {
+    architectures = split(wanted, list, " ")
+    names = split("attention_forward attention_key_gradient attention_query_gradient", name, " ")
+    for (a = 1; a <= architectures; ++a)
+      for (n = 1; n <= names; ++n)
+        for (size = 64; size <= 128; size += 64) {
+          found = 0
+          for (key in seen) {
+            split(key, part, SUBSEP)
+            if (part[2] == "sm_" list[a] && index(part[1], name[n]) && index(part[1], "Li" size "E")) found = 1
+          }
+          if (!found) { print "no report of " name[n] " at head size " size " for sm_" list[a]; failed = 1 }
+        }
+    if (count == 0) { print "the reports hold no kernel"; failed = 1 }
+    exit failed
+  }'

@@ -1,0 +1,256 @@
+#include "shim/block.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <utility>
+
+#include "omni/core/error.h"
+
+namespace omni::shim {
+namespace {
+
+constexpr std::size_t kStackBytes = std::size_t{256} << 10;
+constexpr std::uint64_t kMostSpins = 50'000'000;
+
+thread_local Block* current_block = nullptr;
+
+std::string place(const uint3& i) { return concat("(", i.x, ", ", i.y, ", ", i.z, ")"); }
+std::string place(Site site) { return concat(site.file, ":", site.line); }
+
+}  // namespace
+
+Block& Block::current() {
+  ensure(current_block && current_block->running_, "device code runs outside of a launch");
+  return *current_block;
+}
+
+Block::Block(dim3 grid, dim3 size, std::size_t shared_bytes)
+    : grid_(grid), size_(size), shared_(shared_bytes) {
+  const unsigned count = size.x * size.y * size.z;
+  threads_.resize(count);
+  for (unsigned i = 0; i < count; ++i) {
+    fibers_.push_back(std::make_unique<Fiber>(kStackBytes));
+    threads_[i].fiber = fibers_.back().get();
+    threads_[i].number = i;
+    threads_[i].index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
+  }
+}
+
+void Block::prepare(const Schedule& schedule) {
+  random_.seed(schedule.seed * 1000003 + (index_.z * grid_.y + index_.y) * std::uint64_t{grid_.x} + index_.x);
+  shared_.fill(schedule.order == Order::reversed || (schedule.order == Order::random && random_() % 2 == 0));
+  for (Thread& thread : threads_) {
+    thread.state = ThreadState::ready;
+    thread.spins = 0;
+    thread.copies.clear();
+    thread.fiber->start(&Block::thread_main, this);
+  }
+  error_ = nullptr;
+}
+
+void Block::run(uint3 index, const Schedule& schedule, const std::function<void()>& thread) {
+  index_ = index;
+  body_ = &thread;
+  Block* const outer = std::exchange(current_block, this);
+  struct Restore {
+    Block* block;
+    ~Restore() { current_block = block; }
+  } restore{outer};
+  prepare(schedule);
+  while (!all_ended()) {
+    const bool progress = run_warps(schedule);
+    if (error_) std::rethrow_exception(error_);
+    if (shared_.damaged())
+      fail(ErrorKind::internal, "block ", place(index_), " wrote outside of its shared memory");
+    if (std::all_of(threads_.begin(), threads_.end(),
+                    [](const Thread& t) { return t.state == ThreadState::at_barrier; }))
+      release_barrier();
+    else if (!progress)
+      report_stuck();
+  }
+}
+
+void Block::thread_main(void* argument) {
+  auto& block = *static_cast<Block*>(argument);
+  try {
+    (*block.body_)();
+    Thread& thread = block.thread();
+    if (thread.copies.in_flight() > 0)
+      block.fail_here(concat("ends with ", thread.copies.in_flight(), " asynchronous copies in flight"),
+                      thread.site);
+  } catch (...) {
+    block.error_ = std::current_exception();
+  }
+  block.thread().state = ThreadState::ended;
+}
+
+void Block::run_thread(Thread& thread) {
+  running_ = &thread;
+  thread.fiber->resume();
+  running_ = nullptr;
+}
+
+std::vector<unsigned> Block::ordered(unsigned count, const Schedule& schedule) {
+  std::vector<unsigned> order(count);
+  std::iota(order.begin(), order.end(), 0u);
+  if (schedule.order == Order::reversed) std::reverse(order.begin(), order.end());
+  if (schedule.order == Order::random) std::shuffle(order.begin(), order.end(), random_);
+  return order;
+}
+
+// Lets each lane of the warp that can run do so once; true if any did.
+bool Block::run_warp(unsigned warp, const Schedule& schedule) {
+  bool progress = false;
+  for (const unsigned i : ordered(kWarpSize, schedule)) {
+    Thread* thread = lane(warp, i);
+    if (!thread || thread->state != ThreadState::ready) continue;
+    run_thread(*thread);
+    progress = true;
+    if (error_) return true;
+  }
+  return progress;
+}
+
+bool Block::run_warps(const Schedule& schedule) {
+  const auto warps = static_cast<unsigned>((threads_.size() + kWarpSize - 1) / kWarpSize);
+  bool progress = false;
+  for (const unsigned warp : ordered(warps, schedule)) {
+    // A random schedule also changes over between warps in the middle of what they do.
+    std::uint64_t turns = schedule.order == Order::random && random_() % 2 == 0 ? 1 + random_() % 8 : ~0ull;
+    while (turns-- > 0 && !error_ && run_warp(warp, schedule)) progress = true;
+    if (error_) break;
+  }
+  return progress;
+}
+
+bool Block::all_ended() const {
+  return std::all_of(threads_.begin(), threads_.end(),
+                     [](const Thread& t) { return t.state == ThreadState::ended; });
+}
+
+void Block::release_barrier() {
+  true_predicates_ = 0;
+  const Thread& first = threads_.front();
+  for (const Thread& thread : threads_) {
+    if (thread.site.line != first.site.line || std::string_view(thread.site.file) != first.site.file)
+      fail(ErrorKind::internal, "divergent barrier in block ", place(index_), ": ", describe(first), ", but ",
+           describe(thread));
+    true_predicates_ += thread.predicate ? 1 : 0;
+  }
+  for (Thread& thread : threads_) thread.state = ThreadState::ready;
+}
+
+int Block::barrier(bool predicate, Site site) {
+  Thread& thread = *running_;
+  thread.state = ThreadState::at_barrier;
+  thread.predicate = predicate;
+  thread.site = site;
+  thread.fiber->suspend();
+  return true_predicates_;
+}
+
+void Block::collective(const Collective& collective, unsigned mask, LaneRequest request, Site site) {
+  Thread& thread = *running_;
+  const unsigned warp = thread.number / kWarpSize;
+  if (!(mask >> thread.number % kWarpSize & 1u))
+    fail_here(concat("calls ", collective.name, " with a mask that lacks its own lane"), site);
+  thread.state = ThreadState::in_collective;
+  thread.collective = &collective;
+  thread.mask = mask;
+  thread.request = request;
+  thread.site = site;
+  LaneRequest requests[kWarpSize] = {};
+  bool complete = true;
+  for (unsigned i = 0; i < kWarpSize && complete; ++i) {
+    if (!(mask >> i & 1u)) continue;
+    const Thread* other = lane(warp, i);
+    complete = other && other->state == ThreadState::in_collective && other->mask == mask &&
+               other->collective->combine == collective.combine;
+    if (complete) requests[i] = other->request;
+  }
+  if (complete) {
+    collective.combine(requests, mask);
+    for (unsigned i = 0; i < kWarpSize; ++i)
+      if (mask >> i & 1u) lane(warp, i)->state = ThreadState::ready;
+  }
+  thread.fiber->suspend();
+}
+
+Thread* Block::lane(unsigned warp, unsigned lane) {
+  const unsigned number = warp * kWarpSize + lane;
+  return number < threads_.size() ? &threads_[number] : nullptr;
+}
+
+std::string Block::describe(const Thread& thread) const {
+  const std::string name = concat("thread ", place(thread.index));
+  switch (thread.state) {
+    case ThreadState::at_barrier:
+      return concat(name, " waits at the barrier of ", place(thread.site));
+    case ThreadState::in_collective: {
+      std::ostringstream mask;
+      mask << std::hex << thread.mask;
+      return concat(name, " waits in ", thread.collective->name, " with mask 0x", mask.str(), " at ",
+                    place(thread.site));
+    }
+    case ThreadState::ended:
+      return concat(name, " has ended");
+    case ThreadState::ready:
+      return concat(name, " can run");
+  }
+  return name;
+}
+
+// Nobody can go on: tells of the first thread of each kind.
+void Block::report_stuck() const {
+  std::string states;
+  for (const ThreadState state : {ThreadState::in_collective, ThreadState::at_barrier, ThreadState::ended}) {
+    const auto found =
+        std::find_if(threads_.begin(), threads_.end(), [&](const Thread& t) { return t.state == state; });
+    if (found != threads_.end()) states += (states.empty() ? "" : "; ") + describe(*found);
+  }
+  const bool divergent = std::none_of(threads_.begin(), threads_.end(),
+                                      [](const Thread& t) { return t.state == ThreadState::in_collective; });
+  fail(ErrorKind::internal, divergent ? "divergent barrier" : "deadlock", " in block ", place(index_), ": ",
+       states);
+}
+
+void Block::fail_here(const std::string& what, Site site) const {
+  fail(ErrorKind::internal, "block ", place(index_), " thread ", place(running_->index), " ", what, " at ",
+       place(site));
+}
+
+// The functions that device code calls.
+const uint3& thread_index() { return Block::current().thread().index; }
+const uint3& block_index() { return Block::current().index(); }
+const dim3& block_size() { return Block::current().size(); }
+const dim3& grid_size() { return Block::current().grid(); }
+void* dynamic_shared() { return Block::current().shared(); }
+unsigned lane_index() { return Block::current().thread().number % kWarpSize; }
+
+int block_barrier(bool predicate, Site site) { return Block::current().barrier(predicate, site); }
+
+void warp_collective(const Collective& collective, unsigned mask, LaneRequest request, Site site) {
+  Block::current().collective(collective, mask, request, site);
+}
+
+void copy_async(void* shared, const void* global, std::size_t bytes, bool valid, Site site) {
+  Thread& thread = Block::current().thread();
+  thread.site = site;
+  check_aligned(shared, bytes, "target of an asynchronous copy");
+  if (valid) check_aligned(global, bytes, "source of an asynchronous copy");
+  thread.copies.add(shared, global, bytes, valid);
+}
+void copy_async_commit() { Block::current().thread().copies.commit(); }
+void copy_async_wait(int pending_groups) {
+  Block::current().thread().copies.wait(static_cast<std::size_t>(pending_groups));
+}
+void copy_async_wait_all() { Block::current().thread().copies.wait_all(); }
+
+void count_spin(Site site) {
+  Block& block = Block::current();
+  if (++block.thread().spins > kMostSpins)
+    block.fail_here("seems to spin on memory: threads here do not run at the same time", site);
+}
+
+}  // namespace omni::shim

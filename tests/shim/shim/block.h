@@ -1,0 +1,79 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "shim/async_copy.h"
+#include "shim/fiber.h"
+#include "shim/machine.h"
+#include "shim/shared_memory.h"
+
+namespace omni::shim {
+
+constexpr unsigned kWarpSize = 32;
+
+enum class ThreadState { ready, at_barrier, in_collective, ended };
+
+// One thread of the block that runs.
+struct Thread {
+  uint3 index;
+  unsigned number = 0;  // in the block, x fastest
+  ThreadState state = ThreadState::ready;
+  Site site{"", 0};
+  bool predicate = false;
+  const Collective* collective = nullptr;
+  unsigned mask = 0;
+  LaneRequest request{};
+  std::uint64_t spins = 0;
+  AsyncCopies copies;
+  Fiber* fiber = nullptr;
+};
+
+// The threads of one block and the rules by which they go on.
+class Block {
+ public:
+  Block(dim3 grid, dim3 size, std::size_t shared_bytes);
+
+  // Throws omni::Error when the block does something wrong.
+  void run(uint3 index, const Schedule& schedule, const std::function<void()>& thread);
+
+  static Block& current();
+  Thread& thread() { return *running_; }
+  const uint3& index() const { return index_; }
+  const dim3& size() const { return size_; }
+  const dim3& grid() const { return grid_; }
+  void* shared() { return shared_.data(); }
+
+  int barrier(bool predicate, Site site);
+  void collective(const Collective& collective, unsigned mask, LaneRequest request, Site site);
+  [[noreturn]] void fail_here(const std::string& what, Site site) const;
+
+ private:
+  void prepare(const Schedule& schedule);
+  void run_thread(Thread& thread);
+  bool run_warp(unsigned warp, const Schedule& schedule);
+  bool run_warps(const Schedule& schedule);
+  std::vector<unsigned> ordered(unsigned count, const Schedule& schedule);
+  bool all_ended() const;
+  void release_barrier();
+  [[noreturn]] void report_stuck() const;
+  std::string describe(const Thread& thread) const;
+  Thread* lane(unsigned warp, unsigned lane);
+  static void thread_main(void* block);
+
+  dim3 grid_, size_;
+  uint3 index_{};
+  SharedMemory shared_;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<Thread> threads_;
+  Thread* running_ = nullptr;
+  const std::function<void()>* body_ = nullptr;
+  std::exception_ptr error_;
+  std::mt19937_64 random_;
+  int true_predicates_ = 0;
+};
+
+}  // namespace omni::shim

@@ -1,0 +1,108 @@
+#include "shim/fiber.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "omni/core/error.h"
+#include "shim/sanitizer.h"
+
+#if !defined(__x86_64__)
+#error "the fibers of the kernel shim are written for x86-64"
+#endif
+
+// void omni_shim_switch(void** saved_stack_pointer, void* next_stack_pointer): the registers that the System
+// V ABI lets a function keep go to the old stack and come from the new one.
+asm(R"(
+.text
+.globl omni_shim_switch
+.type omni_shim_switch, @function
+omni_shim_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size omni_shim_switch, .-omni_shim_switch
+)");
+extern "C" void omni_shim_switch(void** saved_stack_pointer, void* next_stack_pointer);
+
+namespace omni::shim {
+namespace {
+
+// Read once, by a fiber that starts; set by the resume() just before.
+thread_local Fiber* starting = nullptr;
+
+constexpr std::size_t kSavedRegisters = 6;
+
+}  // namespace
+
+Fiber::Fiber(std::size_t stack_bytes) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  stack_bytes_ = (stack_bytes + page - 1) / page * page;
+  memory_bytes_ = stack_bytes_ + page;
+  memory_ = ::mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory_ == MAP_FAILED)
+    fail(ErrorKind::io, "cannot get ", memory_bytes_, " bytes for a stack: error ", errno);
+  ensure(::mprotect(memory_, page, PROT_NONE) == 0, "cannot protect the guard page of a stack: error ",
+         errno);
+  stack_ = static_cast<char*>(memory_) + page;
+}
+
+Fiber::~Fiber() {
+  unpoison(stack_, stack_bytes_);
+  ::munmap(memory_, memory_bytes_);
+}
+
+void Fiber::start(Body body, void* argument) {
+  body_ = body;
+  argument_ = argument;
+  fake_stack_ = nullptr;
+  unpoison(stack_, stack_bytes_);
+  // On entry the stack pointer is 8 short of a multiple of 16, as after a call.
+  auto* top = reinterpret_cast<std::uintptr_t*>(stack_ + stack_bytes_) - 2;
+  top[0] = reinterpret_cast<std::uintptr_t>(&Fiber::enter);
+  top[1] = 0;
+  for (std::size_t i = 1; i <= kSavedRegisters; ++i) *(top - i) = 0;
+  stack_pointer_ = top - kSavedRegisters;
+}
+
+void Fiber::enter() {
+  Fiber& self = *starting;
+  finish_switch(nullptr, &self.resumer_stack_, &self.resumer_stack_bytes_);
+  self.body_(self.argument_);
+  self.leave(nullptr);
+}
+
+void Fiber::leave(void** fake_stack) {
+  start_switch(fake_stack, resumer_stack_, resumer_stack_bytes_);
+  omni_shim_switch(&stack_pointer_, resumer_stack_pointer_);
+}
+
+void Fiber::resume() {
+  starting = this;
+  void* fake_stack = nullptr;
+  start_switch(&fake_stack, stack_, stack_bytes_);
+  omni_shim_switch(&resumer_stack_pointer_, stack_pointer_);
+  finish_switch(fake_stack, nullptr, nullptr);
+}
+
+void Fiber::suspend() {
+  leave(&fake_stack_);
+  finish_switch(fake_stack_, &resumer_stack_, &resumer_stack_bytes_);
+}
+
+}  // namespace omni::shim

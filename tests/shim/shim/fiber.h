@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+
+namespace omni::shim {
+
+// A function with a stack of its own that can stop in the middle and go on later, all on one thread of the
+// operating system. x86-64 only. Under AddressSanitizer every switch is announced to it.
+class Fiber {
+ public:
+  using Body = void (*)(void* argument);
+
+  explicit Fiber(std::size_t stack_bytes);  // rounded up to pages, with a guard page below
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  // Makes the next resume() start body(argument) on the empty stack. What ran there before and has not ended
+  // is abandoned without destructors. The body must not let an exception out.
+  void start(Body body, void* argument);
+  // From outside: runs the fiber until it calls suspend() or its body returns.
+  void resume();
+  // From inside: goes back to the resume() that runs it.
+  void suspend();
+
+ private:
+  static void enter();
+  void leave(void** fake_stack);
+
+  void* memory_ = nullptr;
+  std::size_t memory_bytes_ = 0;
+  char* stack_ = nullptr;
+  std::size_t stack_bytes_ = 0;
+  void* stack_pointer_ = nullptr;
+  void* resumer_stack_pointer_ = nullptr;
+  const void* resumer_stack_ = nullptr;
+  std::size_t resumer_stack_bytes_ = 0;
+  void* fake_stack_ = nullptr;
+  Body body_ = nullptr;
+  void* argument_ = nullptr;
+};
+
+}  // namespace omni::shim
