@@ -252,7 +252,8 @@ TextPipeline parse_tokenizer_json(std::string_view json, const std::string& name
   try {
     return read_pipeline(Json::parse(json));
   } catch (const Json::exception& error) {
-    fail(ErrorKind::input, "cannot read the tokenizer ", name, ": ", error.what());
+    fail(ErrorKind::input, "cannot read the tokenizer ", name, ": it is not the JSON of a tokenizer (",
+         error.what(), "). Take the file anew from where it came");
   } catch (const Error& error) {
     throw Error(error.kind(), concat("cannot read the tokenizer ", name, ": ", error.what()));
   }

@@ -105,7 +105,18 @@ TEST_F(BundleTest, MissingPartsAreNamed) {
     save_bundle(bundle, folder);
     std::filesystem::remove_all(folder / part);
     EXPECT_NE(error_of_loading().find(part), std::string::npos) << part << ": " << error_of_loading();
+    std::filesystem::remove_all(folder);
   }
+}
+
+TEST_F(BundleTest, AForgedWidthIsRefusedBeforeMemoryIsTaken) {
+  save_bundle(bundle, folder);
+  std::string text = read_file_text(folder / "bundle.yaml");
+  const std::size_t at = text.find("width: ");
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, text.find('\n', at) - at, "width: 65536");
+  write_file_atomically(folder / "bundle.yaml", std::string_view(text));
+  EXPECT_NE(error_of_loading().find("do not belong together"), std::string::npos) << error_of_loading();
 }
 
 TEST_F(BundleTest, TruncatedFilesAreRefused) {
