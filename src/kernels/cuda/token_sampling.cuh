@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "../token_rules.h"
-#include "device.h"
+#include "numeric.cuh"
 #include "token_sampling.h"
 #include "token_select.cuh"
 
@@ -54,10 +54,6 @@ struct SamplingMemory {
   int list_positions[kListCapacity];
 };
 
-__device__ inline float as_float(float x) { return x; }
-__device__ inline float as_float(__nv_bfloat16 x) { return __bfloat162float(x); }
-__device__ inline float as_float(__half x) { return __half2float(x); }
-
 // One row of the batch as a block sees it. Position p is the p-th allowed token.
 template <int kThreads, class T>
 class RowSampler {
@@ -89,7 +85,7 @@ class RowSampler {
   __device__ int token_of(int position) const;
   __device__ float logit(int condition, int token) const {
     const T* logits = static_cast<const T*>(args_.logits);
-    return as_float(logits[condition * args_.condition_stride + row_ * args_.row_stride + token]);
+    return to_float(logits[condition * args_.condition_stride + row_ * args_.row_stride + token]);
   }
   __device__ float guided(int token, bool& fault) const;
   __device__ float penalised(float score, int position) const;
@@ -229,8 +225,8 @@ __device__ bool RowSampler<kThreads, T>::prepare(int part) {
   const SamplingWorkspace& work = launch_.workspace;
   work.maxima[index * kThreads + threadIdx.x] = largest;
   unsigned* keys = memory_.select.counts;  // of warps
-  const unsigned peak = __reduce_max_sync(0xffffffffu, rules::key_of(largest));
-  const unsigned plain_peak = __reduce_max_sync(0xffffffffu, rules::key_of(plain_largest));
+  const unsigned peak = __reduce_max_sync(kAllLanes, rules::key_of(largest));
+  const unsigned plain_peak = __reduce_max_sync(kAllLanes, rules::key_of(plain_largest));
   if (threadIdx.x % 32 == 0) {
     keys[threadIdx.x / 32] = peak;
     keys[kThreads / 32 + threadIdx.x / 32] = plain_peak;

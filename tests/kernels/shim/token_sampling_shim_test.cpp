@@ -83,9 +83,9 @@ class Batch {
     arguments_.logits = logits_.data();
     arguments_.condition_stride = batch * stride;
     arguments_.row_stride = stride;
-    arguments_.type = std::is_same_v<T, float>    ? kOmniCudaLogitFloat
-                      : std::is_same_v<T, __half> ? kOmniCudaLogitHalf
-                                                  : kOmniCudaLogitBfloat16;
+    arguments_.type = std::is_same_v<T, float>    ? kOmniCudaFloat
+                      : std::is_same_v<T, __half> ? kOmniCudaFloat16
+                                                  : kOmniCudaBfloat16;
     arguments_.batch = static_cast<std::int32_t>(batch);
     arguments_.vocabulary = static_cast<std::int32_t>(width);
     arguments_.conditions = static_cast<std::int32_t>(conditions);
