@@ -17,7 +17,7 @@ namespace rules = kernels::token_rules;
 
 constexpr float kInfinity = INFINITY;
 constexpr int kListCapacity = 4096;          // candidates that a block holds in shared memory
-constexpr int kBatch = 4;                    // scores that a thread loads before it looks at the first
+constexpr int kBatch = 8;                    // scores that a thread loads before it looks at the first
 constexpr unsigned kLeastKey = 0x00800000u;  // of the lowest finite score
 
 // Where the parts of all rows leave what they found.
