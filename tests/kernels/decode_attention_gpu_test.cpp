@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "decode_attention_cuda.h"
+#include "omni/kernels/cuda_decode_attention.h"
 #include "omni/core/error.h"
 #include "omni/kernels/cuda_plugin.h"
 

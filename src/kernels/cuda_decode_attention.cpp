@@ -1,4 +1,4 @@
-#include "decode_attention_cuda.h"
+#include "omni/kernels/cuda_decode_attention.h"
 
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
