@@ -14,6 +14,7 @@ struct CudaPlugin {
   OmniCudaAttentionAtomicFunction attention_atomic = nullptr;
   OmniCudaTokenSamplingFunction token_sampling = nullptr;
   OmniCudaTokenSamplingWorkspaceFunction token_sampling_workspace = nullptr;
+  OmniCudaCacheWriteFunction cache_write = nullptr;
   OmniCudaDecodeAttentionFunction decode_attention = nullptr;
   OmniCudaDecodeAttentionWorkspaceFunction decode_attention_workspace = nullptr;
 };

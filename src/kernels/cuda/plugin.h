@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "attention.h"
+#include "cache_write.h"
 #include "decode_attention.h"
 #include "token_sampling.h"
 #include "types.h"
