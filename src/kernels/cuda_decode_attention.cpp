@@ -20,6 +20,11 @@ OmniCudaCacheType cache_type_of(const Tensor& keys) {
   return keys.scalar_type() == at::kByte ? kOmniCudaCacheFp8 : kOmniCudaCacheLikeQuery;
 }
 
+void* stream_of(const at::Device& device) {
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  return guard.getStreamNativeHandle(guard.getStream(device));
+}
+
 void check_shapes(const CudaDecodeAttention& call) {
   const Tensor &q = call.query, &k = call.keys;
   ensure(q.dim() == 3 && k.dim() == 4 && k.sizes() == call.values.sizes() && q.size(2) == k.size(3) &&
@@ -97,6 +102,37 @@ std::string cuda_decode_refusal(const CudaDecodeAttention& call) {
   return {};
 }
 
+void cuda_cache_write(const Tensor& new_keys, const Tensor& new_values, const CudaDecodeAttention& call) {
+  const std::string refusal = cuda_decode_refusal(call);
+  ensure(refusal.empty(), "cache: ", refusal);
+  for (const Tensor* x : {&new_keys, &new_values})
+    ensure(x->dim() == 3 && x->size(0) == call.query.size(0) && x->size(1) == call.keys.size(1) &&
+               x->size(2) == call.keys.size(3) && x->stride(2) == 1 && x->stride(1) == x->size(2) &&
+               x->stride(0) == new_keys.stride(0) && x->scalar_type() == call.query.scalar_type() &&
+               x->device() == call.query.device(),
+           "cache: new keys or values do not fit it");
+  const auto scales = [](const Tensor& x) { return x.defined() ? x.mutable_data_ptr<float>() : nullptr; };
+  OmniCudaCacheWrite a{};
+  a.new_keys = new_keys.const_data_ptr();
+  a.new_values = new_values.const_data_ptr();
+  a.keys = call.keys.mutable_data_ptr();
+  a.values = call.values.mutable_data_ptr();
+  a.key_scales = scales(call.key_scales);
+  a.value_scales = scales(call.value_scales);
+  a.rows = static_cast<const OmniCudaDecodeRow*>(call.rows.const_data_ptr());
+  a.row_stride = new_keys.stride(0);
+  a.room = call.keys.size(2);
+  a.row_count = static_cast<std::int32_t>(new_keys.size(0));
+  a.key_value_heads = static_cast<std::int32_t>(new_keys.size(1));
+  a.head_size = static_cast<std::int32_t>(new_keys.size(2));
+  a.type = call.query.scalar_type() == at::kHalf ? kOmniCudaFloat16 : kOmniCudaBfloat16;
+  a.cache_type = cache_type_of(call.keys);
+  const at::Device device = call.query.device();
+  const c10::DeviceGuard on(device);
+  const int error = cuda_plugin().cache_write(&a, stream_of(device));
+  ensure(error == 0, "cache: the GPU refused to write it: error ", error);
+}
+
 Tensor cuda_decode_workspace(const CudaDecodeAttention& call) {
   const OmniCudaDecodeAttention a = arguments_of(call);
   return at::zeros({cuda_plugin().decode_attention_workspace(&a)}, call.query.options().dtype(at::kByte));
@@ -113,8 +149,7 @@ Tensor cuda_decode_attention(const CudaDecodeAttention& call, const Tensor& work
   a.workspace = workspace.mutable_data_ptr();
   const at::Device device = call.query.device();
   const c10::DeviceGuard on(device);
-  const c10::impl::VirtualGuardImpl guard(device.type());
-  const int error = cuda_plugin().decode_attention(&a, guard.getStreamNativeHandle(guard.getStream(device)));
+  const int error = cuda_plugin().decode_attention(&a, stream_of(device));
   ensure(error == 0, "decode attention: the GPU has no kernel for this call or refused it: error ", error);
   return output;
 }

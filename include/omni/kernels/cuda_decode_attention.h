@@ -33,6 +33,12 @@ at::Tensor cuda_decode_rows(std::span<const CudaDecodePlace> places, std::int64_
 // Why there is no kernel for such a call; empty where there is one.
 std::string cuda_decode_refusal(const CudaDecodeAttention& call);
 
+// Writes the keys and values of the rows, normed and rotated, to the call's cache, each at its row's
+// position: [rows, key_value_heads, head_size] in the type of query, heads side by side. A cache of bytes
+// gets the scales that make the largest magnitude of each head 127 (int8) or 448 (e4m3).
+void cuda_cache_write(const at::Tensor& new_keys, const at::Tensor& new_values,
+                      const CudaDecodeAttention& call);
+
 // Zeroed memory that a call needs; it serves call after call of the same sizes.
 at::Tensor cuda_decode_workspace(const CudaDecodeAttention& call);
 
