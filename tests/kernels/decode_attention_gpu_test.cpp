@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "omni/kernels/cuda_decode_attention.h"
 #include "omni/core/error.h"
+#include "omni/kernels/cuda_decode_attention.h"
 #include "omni/kernels/cuda_plugin.h"
 
 namespace omni::kernels {
@@ -92,6 +92,40 @@ TEST_F(DecodeAttentionGpu, MatchesADoublePrecisionSoftmax) {
     EXPECT_TRUE(at::equal(first, again));
     const double size = std::max(1.0, expected.abs().max().item<double>());
     EXPECT_LT((first.cpu().to(at::kDouble) - expected).abs().max().item<double>(), c.tolerance * size);
+  }
+}
+
+// Tokens written one after the other, at once for all rows, then read.
+TEST_F(DecodeAttentionGpu, ReadsWhatWasWritten) {
+  at::manual_seed(4);
+  const at::Device device(at::kCUDA, 0);
+  const std::int64_t rows = 3, heads = 8, kept_heads = 2, width = 64, count = 70;
+  for (const at::ScalarType type : {at::kBFloat16, at::kChar, at::kByte}) {
+    CudaDecodeAttention call;
+    call.keys = at::zeros({rows, kept_heads, 128, width}, at::TensorOptions(type).device(device));
+    call.values = at::zeros_like(call.keys);
+    if (type != at::kBFloat16) {
+      call.key_scales = at::zeros({rows, kept_heads, 128}, at::TensorOptions(at::kFloat).device(device));
+      call.value_scales = at::zeros_like(call.key_scales);
+    }
+    call.query = at::randn({rows, heads, width}).to(at::kBFloat16).to(device);
+    const Tensor keys = at::randn({count, rows, kept_heads, width}).to(at::kBFloat16),
+                 values = at::randn({count, rows, kept_heads, width}).to(at::kBFloat16);
+    std::vector<CudaDecodePlace> places;
+    for (std::int32_t r = 0; r < rows; ++r) places.push_back({r, 0, r, 1, 0, r});
+    for (std::int64_t p = 0; p < count; ++p) {
+      for (CudaDecodePlace& place : places) place.position = static_cast<std::int32_t>(p);
+      call.rows = cuda_decode_rows(places, heads / kept_heads, call.keys_per_split, device);
+      cuda_cache_write(keys[p].to(device), values[p].to(device), call);
+    }
+    const Tensor output = cuda_decode_attention(call, cuda_decode_workspace(call)).cpu().to(at::kDouble);
+    const auto past = [&](const Tensor& all) {
+      return all.to(at::kDouble).permute({1, 2, 0, 3}).repeat_interleave(heads / kept_heads, 1);
+    };
+    const Tensor scores = at::matmul(past(keys), call.query.cpu().to(at::kDouble).unsqueeze(3)) / 8;
+    const Tensor expected = (scores.softmax(2) * past(values)).sum(2);
+    EXPECT_LT((output - expected).abs().max().item<double>(), type == at::kByte ? 0.1 : 0.04)
+        << c10::toString(type);
   }
 }
 
