@@ -79,28 +79,37 @@ Tensor DecodeWeight::unpacked() const {
 }
 
 Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& bias) {
+  return decode_linear(x, weight, bias, {0, weight.outputs()});
+}
+
+Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& bias,
+                     const RowRange& outputs) {
   const c10::NoGradGuard no_gradient;
   ensure(weight.defined() && usable(x) && x.size(1) == weight.inputs(), "decode_linear: rows ", x.sizes(),
          " of ", x.scalar_type(), " do not fit a weight of ", weight.inputs(), " inputs");
+  ensure(0 <= outputs.first && outputs.first <= outputs.last && outputs.last <= weight.outputs(),
+         "decode_linear: outputs ", outputs.first, " to ", outputs.last, " of ", weight.outputs());
   ensure(!bias.defined() || bias.numel() == weight.outputs(), "decode_linear: the bias has the wrong length");
   RECORD_FUNCTION("omni::decode_linear", std::vector<c10::IValue>());
   const Tensor own = x.contiguous();
+  const std::int64_t wanted = outputs.last - outputs.first;
   const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();
   const bool bytes = weight.format_ == DecodeFormat::int8;
-  Tensor y = at::empty({x.size(0), weight.outputs()}, x.options());
+  Tensor y = at::empty({x.size(0), wanted}, x.options());
   DecodeRows rows;
   rows.format = weight.format_;
   rows.bf16 = x.scalar_type() == at::kBFloat16;
   rows.rows = x.size(0);
   rows.inputs = weight.inputs();
-  rows.outputs = weight.outputs();
+  rows.first_output = outputs.first;
+  rows.last_output = outputs.last;
   rows.steps = weight.panels_.size(1);
   const Tensor lanes = at::empty({rows.rows * (bytes ? 2 : 1), rows.steps}, at::kFloat);
   const Tensor row_scales = bytes ? at::empty({rows.rows}, at::kFloat) : Tensor();
   rows.x = own.const_data_ptr();
   rows.lanes = lanes.mutable_data_ptr<float>();
   rows.panels = static_cast<const float*>(weight.panels_.const_data_ptr());
-  rows.bias = shift.defined() ? shift.const_data_ptr<float>() : nullptr;
+  rows.bias = shift.defined() ? shift.const_data_ptr<float>() + outputs.first : nullptr;
   if (bytes) {
     rows.row_scales = row_scales.mutable_data_ptr<float>();
     rows.scales = weight.scales_.const_data_ptr<float>();
@@ -109,10 +118,10 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   rows.y = y.mutable_data_ptr();
   const DecodeKernels kernels = decode_kernels();
   kernels.prepare(rows);
-  const std::int64_t blocks = weight.panels_.size(0);
-  const std::int64_t grain =
-      std::max<std::int64_t>(1, kBytesPerThread * blocks / std::max<std::int64_t>(1, weight.bytes()));
-  at::parallel_for(0, blocks, grain,
+  const std::int64_t first_block = outputs.first / kDecodeBlock;
+  const std::int64_t last_block = (outputs.last + kDecodeBlock - 1) / kDecodeBlock;
+  const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerThread / (rows.steps * kDecodeBlock * 4));
+  at::parallel_for(first_block, last_block, grain,
                    [&](std::int64_t first, std::int64_t last) { kernels.multiply(rows, first, last); });
   return y;
 }

@@ -93,6 +93,23 @@ TEST(DecodeLinear, OtherRowsAndThreadsDoNotChangeABit) {
   }
 }
 
+TEST(DecodeLinear, SomeOutputsAreThoseOfAll) {
+  at::manual_seed(5);
+  const at::Tensor x = at::randn({3, 50}), bias = at::randn({201});
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
+    for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16, DecodeFormat::int8}) {
+      const DecodeWeight packed(at::randn({201, 50}), format);
+      const at::Tensor all = decode_linear(x.to(type), packed, bias);
+      for (const RowRange range : {RowRange{0, 201}, RowRange{0, 5}, RowRange{37, 39}, RowRange{64, 128},
+                                   RowRange{31, 200}, RowRange{200, 201}, RowRange{7, 7}})
+        EXPECT_TRUE(decode_linear(x.to(type), packed, bias, range)
+                        .equal(all.narrow(1, range.first, range.last - range.first)))
+            << range.first << " " << range.last;
+      EXPECT_THROW(decode_linear(x.to(type), packed, bias, {5, 202}), Error);
+      EXPECT_THROW(decode_linear(x.to(type), packed, bias, {6, 5}), Error);
+    }
+}
+
 TEST(DecodeLinear, NotFiniteInputsAreNotHidden) {
   for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16, DecodeFormat::int8})
     for (const float bad :
@@ -135,7 +152,7 @@ TEST(DecodeKernels, EveryInstructionSetAgrees) {
       rows.format = format;
       rows.rows = count;
       rows.inputs = inputs;
-      rows.outputs = outputs;
+      rows.last_output = outputs;
       rows.steps = inputs / lane;
       rows.x = x.const_data_ptr();
       rows.lanes = lanes.mutable_data_ptr<float>();

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "omni/kernels/decode_format.h"
+#include "omni/kernels/row_range.h"
 
 namespace omni::kernels {
 
@@ -25,7 +26,7 @@ class DecodeWeight {
   at::Tensor unpacked() const;
 
  private:
-  friend at::Tensor decode_linear(const at::Tensor&, const DecodeWeight&, const at::Tensor&);
+  friend at::Tensor decode_linear(const at::Tensor&, const DecodeWeight&, const at::Tensor&, const RowRange&);
   DecodeFormat format_ = DecodeFormat::fp32;
   std::int64_t outputs_ = 0, inputs_ = 0;
   at::Tensor panels_;         // [blocks, steps, 32] lanes of 32 bits: one fp32, two bf16 or four int8 inputs
@@ -37,5 +38,9 @@ class DecodeWeight {
 // where the time is that of reading the weight; right for any number, and each row's result is the same
 // whatever other rows there are and however many threads.
 at::Tensor decode_linear(const at::Tensor& x, const DecodeWeight& weight, const at::Tensor& bias);
+// The same for some of the outputs: -> [rows, outputs.last - outputs.first]. Each is what the call above
+// gives.
+at::Tensor decode_linear(const at::Tensor& x, const DecodeWeight& weight, const at::Tensor& bias,
+                         const RowRange& outputs);
 
 }  // namespace omni::kernels
