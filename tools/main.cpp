@@ -60,6 +60,11 @@ int with_output_flushed(int code) {
   return code == 0 ? omni::exit_code(omni::ErrorKind::io) : code;
 }
 
+int out_of_memory() {
+  std::cerr << "omni: out of memory. Use a smaller model, batch or resolution\n";
+  return omni::exit_code(omni::ErrorKind::io);
+}
+
 int run_command(CLI::App& app, int argument_count, char** arguments) {
   try {
     check_command_words(app, argument_count, arguments);
@@ -77,10 +82,12 @@ int run_command(CLI::App& app, int argument_count, char** arguments) {
               << ". Check the path and its permissions\n";
     return omni::exit_code(omni::ErrorKind::io);
   } catch (const std::bad_alloc&) {
-    std::cerr << "omni: out of memory. Use a smaller model, batch or resolution\n";
-    return omni::exit_code(omni::ErrorKind::io);
+    return out_of_memory();
   } catch (const std::exception& error) {
-    std::cerr << "omni: internal error: " << error.what() << '\n';
+    // LibTorch appends a stack trace, and tells of memory by words alone.
+    const std::string message = error.what();
+    if (message.find("can't allocate memory") != std::string::npos) return out_of_memory();
+    std::cerr << "omni: internal error: " << message.substr(0, message.find('\n')) << '\n';
     return omni::exit_code(omni::ErrorKind::internal);
   }
 }

@@ -104,6 +104,19 @@ TEST_F(Import, TurnsZUpFiles) {
   EXPECT_GT(turned.signed_volume(), 0);
 }
 
+TEST_F(Import, SkipsMeshesOfImpossibleSizeAndCanBeOpenedAgain) {
+  for (const char* side : {"1e38", "1e-30"}) {
+    write_file_atomically(folder_ / "meshes" / (std::string(side) + ".obj"),
+                          std::string_view(concat("v 0 0 0\nv ", side, " 0 0\nv 0 ", side, " 0\nv 0 0 ", side,
+                                                  "\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 3 1 4\n")));
+  }
+  const ImportReport report = run("path,caption\n1e38.obj,a\n1e-30.obj,b\nb.ply,c\n");
+  EXPECT_EQ(report.imported, 1);
+  ASSERT_EQ(report.skipped.size(), 2u);
+  EXPECT_NE(report.skipped[0].reason.find("longest side"), std::string::npos) << report.skipped[0].reason;
+  EXPECT_EQ(FolderSource(folder_ / "out").size(), 1);
+}
+
 TEST_F(Import, HoldsOutAShareByHash) {
   run("path,caption\nb.ply,a thing\n", {.held_out_share = 1});
   EXPECT_EQ(FolderSource(folder_ / "out").describe(0).split, Split::new_instance);

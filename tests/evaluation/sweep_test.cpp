@@ -143,6 +143,19 @@ TEST(SweepConfigFile, IsStrict) {
   EXPECT_THROW((void)read("taskz: []\n"), Error);
   EXPECT_THROW((void)read("settings: [{temperature: warm}]\n"), Error);
   EXPECT_THROW((void)read("chunk: 0\n"), Error);
+  const auto error_of = [&](const std::string& text) -> std::string {
+    try {
+      (void)read(text);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::string task = error_of("tasks:\n  - {name: text->shap}\n");
+  EXPECT_EQ(task.find("sweep.yaml:2:12: "), 0u) << task;
+  EXPECT_NE(task.find("Did you mean 'text->shape'?"), std::string::npos) << task;
+  const std::string split = error_of("splits: [unseen_color]\n");
+  EXPECT_NE(split.find("'unseen_colour'?"), std::string::npos) << split;
   EXPECT_NO_THROW((void)load_sweep_config(std::string(OMNI_SOURCE_DIR) + "/configs/eval/demo.yaml", {}));
 }
 
