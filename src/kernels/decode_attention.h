@@ -4,10 +4,9 @@
 
 #include "attention_rows.h"
 #include "cpu_dispatch.h"
+#include "omni/kernels/cache_type.h"
 
 namespace omni::kernels {
-
-enum class CacheType;
 
 // Raw views for the CPU kernels of attention over a key-value cache; see omni/kernels/decode_attention.h.
 struct DecodeCache {

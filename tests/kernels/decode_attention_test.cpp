@@ -200,7 +200,7 @@ TEST(CachedAttention, SharedPrefixesAreLikeCopies) {
       for (std::int64_t s = 0; s < 3; ++s)
         EXPECT_TRUE(at::equal(output.narrow(0, s * 310 + prefix, 310 - prefix),
                               expected.narrow(0, s * 310 + prefix, 310 - prefix)));
-      EXPECT_EQ(shared.holder(2, 0), prefix >= KeyValueCache::kChunk ? 0 : 2);
+      EXPECT_EQ(shared.holder(2, 0), prefix >= kCacheChunk ? 0 : 2);
       // The holder leaves; the others keep what they shared.
       const Tensor before = shared.read_keys(2, 310);
       shared.release(0);
