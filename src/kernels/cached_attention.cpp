@@ -122,6 +122,7 @@ void attend(const AttentionInputs& in, const KeyValueCache& cache, DecodeRows ro
   rows.partials = partials.data();
   rows.first_row = first;
   rows.visits = visits.visits.data();
+  rows.visit_count = static_cast<std::int64_t>(visits.visits.size());
   rows.visitors = visits.visitors.data();
   const DecodeCache view = view_of(cache);
   at::parallel_for(0, static_cast<std::int64_t>(visits.visits.size()) * in.key_value_heads, 4,
