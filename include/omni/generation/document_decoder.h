@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "omni/kernels/decode_attention.h"
+#include "omni/kernels/cache_type.h"
 #include "omni/kernels/token_sampling.h"
 #include "omni/model/transformer.h"
 #include "omni/sequence/document.h"
