@@ -4,12 +4,9 @@
 #include <span>
 #include <vector>
 
-namespace omni::kernels {
+#include "omni/kernels/row_range.h"
 
-// Rows [first, last) of a packed sequence.
-struct RowRange {
-  std::int64_t first = 0, last = 0;
-};
+namespace omni::kernels {
 
 // Which rows of a packed sequence each row attends to: row i sees keys key_first[i] <= j < key_last[i]. Both
 // never decrease from row to row, so the rows that see a key are a range too, and a kernel finds the blocks
