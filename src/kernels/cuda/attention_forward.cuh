@@ -16,7 +16,7 @@ struct ForwardShape {
   static constexpr int kRowTiles = kHead <= 128 ? 2 : 1;
   static constexpr int kThreads = kWarps * kWarp;
   static constexpr int kQueries = kWarps * kRowTiles * 16;
-  static constexpr int kKeys = kHead > 64 && kHead <= 128 ? 48 : 64;
+  static constexpr int kKeys = kHead == 128 ? 48 : 64;
   using QueryTile = SharedTile<T, kQueries, kHead>;
   using KeyTile = SharedTile<T, kKeys, kHead>;
   using Spans = Span[kQueries];
