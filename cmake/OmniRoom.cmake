@@ -13,10 +13,14 @@ function(omni_room_view target room)
   target_include_directories(${target} PRIVATE "${_view}")
 endfunction()
 
-# omni_add_room(<room> [TORCH] [MAY_USE <room>...] [LINK <library>...])
+# omni_add_room(<room> [TORCH] [MAY_USE <room>...] [LINK <library>...] [SOURCES <file>...])
+# SOURCES: these files instead of all of src/<room>.
 function(omni_add_room room)
-  cmake_parse_arguments(ARG "TORCH" "" "MAY_USE;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "" "MAY_USE;LINK;SOURCES" ${ARGN})
   file(GLOB _sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${room}/*.cpp")
+  if(ARG_SOURCES)
+    set(_sources ${ARG_SOURCES})
+  endif()
   file(GLOB _headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/include/omni/${room}/*.h")
   if(NOT _sources)
     message(FATAL_ERROR "room ${room} has no sources")
@@ -41,7 +45,7 @@ function(omni_use_torch_header target)
 endfunction()
 
 # omni_add_room_tests(<room>): tests/<room>/*_test.cpp become test_<room>, which links that room and those below it.
-# Tests whose suite name ends in "Slow" are labelled slow.
+# Tests whose suite name ends in "Slow" are labelled slow; those that end in "Gpu", which need one, gpu.
 function(omni_add_room_tests room)
   file(GLOB _sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${room}/*.cpp")
   if(NOT _sources)
@@ -77,8 +81,10 @@ function(omni_add_room_tests room)
     OMNI_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     OMNI_SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
   include(GoogleTest)
-  gtest_discover_tests(test_${room} TEST_FILTER "-*Slow.*" PROPERTIES LABELS "fast" TIMEOUT 300
+  gtest_discover_tests(test_${room} TEST_FILTER "-*Slow.*:*Gpu.*" PROPERTIES LABELS "fast" TIMEOUT 300
     DISCOVERY_TIMEOUT 120 TEST_LIST test_${room}_fast)
   gtest_discover_tests(test_${room} TEST_FILTER "*Slow.*" TEST_SUFFIX ".slow" PROPERTIES LABELS "slow" TIMEOUT 900
     DISCOVERY_TIMEOUT 120 TEST_LIST test_${room}_slow)
+  gtest_discover_tests(test_${room} TEST_FILTER "*Gpu.*" TEST_SUFFIX ".gpu" PROPERTIES LABELS "gpu" TIMEOUT 900
+    DISCOVERY_TIMEOUT 120 TEST_LIST test_${room}_gpu)
 endfunction()

@@ -56,9 +56,9 @@ cube3d_tokenizer() {
   work=$(mktemp -d) ours=$(mktemp) peer=$(mktemp)
   build/release/benchmarks/cube3d_tokenizer "$work" | tee "$ours"
   "$python" benchmarks/peers/cube3d_tokenizer.py "$work" | tee "$peer"
-  for piece in encode mesh; do
+  for piece in encode encode_bf16 mesh mesh_bf16; do
     awk -v piece="$piece" -v ours="$(awk -v p="$piece:" '$1 == p {print $2}' "$ours")" \
-      -v peer="$(awk -v p="$piece:" '$1 == p {print $2}' "$peer")" \
+      -v peer="$(awk -v p="${piece%_bf16}:" '$1 == p {print $2}' "$peer")" \
       'BEGIN {printf "%s: %.2f s, Python %.2f s (%.1f times)\n", piece, ours, peer, peer / ours}'
   done
   rm -rf "$work" "$ours" "$peer"

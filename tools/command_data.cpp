@@ -94,6 +94,8 @@ void import(ImportCommand& options) {
   }
   std::printf("%s: %lld objects, %zu files skipped\n", options.out.c_str(),
               static_cast<long long>(report.imported), report.skipped.size());
+  for (const auto& [mode, count] : report.labels)
+    std::printf("  labelled by %s: %lld\n", mode.c_str(), static_cast<long long>(count));
 }
 
 void add_import(CLI::App& data) {
@@ -109,6 +111,11 @@ void add_import(CLI::App& data) {
   command->add_option("--label", options->label, "how inside and outside are told apart")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "winding", "flood"}));
+  command
+      ->add_option("--epsilon", options->import.epsilon,
+                   "distance to which sheets are thickened on either side, with the longest side at 1.92")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001f, 0.5f));
   command->add_option("--up", options->up, "the files' up axis")
       ->capture_default_str()
       ->check(CLI::IsMember({"y", "z"}));

@@ -89,7 +89,9 @@ void simplify(const MeshArguments& arguments) {
   if (arguments.floater_share > 0) mesh = geometry::remove_floaters(mesh, arguments.floater_share);
   mesh = geometry::simplify(mesh, arguments.faces);
   geometry::write_mesh(arguments.output, mesh);
-  std::printf("%zu -> %zu triangles\n", before, mesh.triangles.size());
+  const geometry::MeshHealth health = geometry::inspect(mesh);
+  std::printf("%zu -> %zu triangles, %s and %s\n", before, mesh.triangles.size(),
+              health.closed() ? "closed" : "open", health.manifold() ? "manifold" : "not manifold");
   if (mesh.triangles.size() > arguments.faces) {
     log_warning(
         "fewer collapses than asked for: more would break the surface, its borders or its colour seams");

@@ -16,8 +16,10 @@
 #include "omni/generation/mesh_export.h"
 #include "omni/geometry/mesh_field.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/kernels/cpu_memory.h"
 #include "omni/tokenizers/shape_codes_file.h"
 #include "omni/tokenizers/shape_sample.h"
+#include "shape_precision.h"
 
 namespace omni::tools {
 namespace {
@@ -25,7 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct CodeArguments {
-  std::string tokenizer, input, out, format;
+  std::string tokenizer, input, out, format, precision = "fp32";
   int resolution = 0;
   std::uint64_t seed = 1;
 };
@@ -92,6 +94,13 @@ void convert_all(const std::vector<Conversion>& all, const char* title,
          " files cannot be read; the rows above name them. Mend or remove them");
 }
 
+std::unique_ptr<tokenizers::ShapeTokenizer> load(const CodeArguments& arguments) {
+  kernels::keep_freed_memory();
+  auto tokenizer = tokenizers::load_shape_tokenizer(arguments.tokenizer);
+  tokenizer->compute_in(precision_type(arguments.precision));
+  return tokenizer;
+}
+
 tokenizers::ShapeCodes encode_mesh(const tokenizers::ShapeTokenizer& tokenizer, const fs::path& path,
                                    std::uint64_t seed) {
   geometry::Mesh mesh = geometry::read_mesh(path);
@@ -103,7 +112,7 @@ tokenizers::ShapeCodes encode_mesh(const tokenizers::ShapeTokenizer& tokenizer, 
 }
 
 void encode_shapes(const CodeArguments& arguments) {
-  const auto tokenizer = tokenizers::load_shape_tokenizer(arguments.tokenizer);
+  const auto tokenizer = load(arguments);
   if (!fs::is_directory(arguments.input)) {
     const auto codes = encode_mesh(*tokenizer, arguments.input, arguments.seed);
     if (arguments.out.empty())
@@ -144,7 +153,7 @@ std::size_t decode_mesh(const tokenizers::ShapeTokenizer& tokenizer, const fs::p
 }
 
 void decode_shapes(const CodeArguments& arguments) {
-  const auto tokenizer = tokenizers::load_shape_tokenizer(arguments.tokenizer);
+  const auto tokenizer = load(arguments);
   if (!fs::is_directory(arguments.input)) {
     const auto triangles = decode_mesh(*tokenizer, arguments.input, arguments.out, arguments.resolution);
     std::cout << "mesh: " << triangles << " triangles\nsaved: " << arguments.out << '\n';
@@ -184,6 +193,7 @@ void add_tokenizer_codes_commands(CLI::App& tokenizer) {
   encode->add_option("--seed", encode_arguments->seed, "of the surface points")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  add_precision_option(encode, encode_arguments->precision);
   encode->callback([encode_arguments] { encode_shapes(*encode_arguments); });
 
   const auto decode_arguments = std::make_shared<CodeArguments>();
@@ -202,6 +212,7 @@ void add_tokenizer_codes_commands(CLI::App& tokenizer) {
                    "mesh cells per axis; 0: what suits the tokenizer")
       ->check(CLI::Range(0, 512))
       ->capture_default_str();
+  add_precision_option(decode, decode_arguments->precision);
   decode->callback([decode_arguments] { decode_shapes(*decode_arguments); });
 }
 

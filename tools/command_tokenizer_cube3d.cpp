@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "omni/core/error.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
+#include "shape_precision.h"
 
 namespace omni::tools {
 namespace {
@@ -29,7 +30,7 @@ void import_cube3d(const ImportArguments& arguments) {
 }
 
 struct VerifyArguments {
-  std::string weights, config, expected;
+  std::string weights, config, expected, precision = "fp32";
 };
 
 void print(const tokenizers::Cube3dAgreement& agreement) {
@@ -56,8 +57,8 @@ void print(const tokenizers::Cube3dAgreement& agreement) {
 }
 
 void verify_cube3d(const VerifyArguments& arguments) {
-  const auto agreement =
-      tokenizers::verify_cube3d_tokenizer(arguments.weights, arguments.config, arguments.expected);
+  const auto agreement = tokenizers::verify_cube3d_tokenizer(
+      arguments.weights, arguments.config, arguments.expected, precision_type(arguments.precision));
   print(agreement);
   const bool passed = agreement.indices_agree() && agreement.field_agrees();
   std::printf("%s\n", passed ? "agrees with the reference" : "DISAGREES with the reference");
@@ -87,6 +88,7 @@ cube3d
     ->add_option("--expected", arguments->expected,
                  "safetensors with surface, queries, indices and logits of the reference")
     ->required();
+add_precision_option(cube3d, arguments->precision);
 cube3d->callback([arguments] { verify_cube3d(*arguments); });
 }  // namespace omni::tools
 

@@ -18,10 +18,14 @@
 #include "omni/data/tokenizer_fingerprint.h"
 #include "omni/evaluation/result_log.h"
 #include "omni/evaluation/shape_reconstruction.h"
+#include "omni/evaluation/shape_tokenizer_page.h"
 #include "omni/geometry/mesh_field.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/renderer.h"
+#include "omni/kernels/cpu_memory.h"
+#include "omni/tokenizers/shape_codes_file.h"
 #include "omni/training/shape_tokenizer_training.h"
+#include "shape_precision.h"
 
 namespace omni::tools {
 namespace {
@@ -32,7 +36,7 @@ constexpr int kThumbnail = 128;  // pixels a side, on the sheet
 constexpr std::array<const char*, 6> kMeasures = {"iou", "cd_l1", "f1", "f2", "normals", "colour_error"};
 
 struct EvalArguments {
-  std::string tokenizer, data, meshes, split = "new_instance", out;
+  std::string tokenizer, data, meshes, split = "new_instance", out, precision = "fp32";
   std::int64_t objects = 128, pictures = 24;
   std::uint64_t seed = 1, world_seed = 1;
 };
@@ -78,7 +82,7 @@ std::unique_ptr<data::ObjectSource> open_source(const EvalArguments& arguments) 
 std::string row_text(const evaluation::SampleResult& row) {
   std::ostringstream text;
   text << row.object;
-  for (const char* column : {"codes", "iou", "cd_l1", "f1", "f2", "normals", "colour_error"}) {
+  for (const char* column : {"codes", "iou", "cd_l1", "f1", "f2", "normals", "colour_error", "thickness"}) {
     const auto found = row.metrics.find(column);
     text << ',';
     if (found != row.metrics.end()) text << found->second;
@@ -119,56 +123,95 @@ void add_pictures(const data::ObjectRecord& object, const std::vector<evaluation
   }
 }
 
-void print_means(const std::vector<evaluation::SampleResult>& rows) {
-  std::map<double, std::map<std::string, std::pair<double, std::int64_t>>> sums;
-  for (const auto& row : rows)
-    for (const char* measure : kMeasures)
-      if (const auto found = row.metrics.find(measure); found != row.metrics.end()) {
-        auto& [sum, count] = sums[row.metrics.at("codes")][measure];
-        sum += found->second;
-        ++count;
-      }
-  std::printf("%8s", "codes");
+void print_row(const std::string& name, const std::map<std::string, double>& means) {
+  std::printf("%-16s", name.c_str());
+  for (const char* measure : kMeasures) {
+    const auto found = means.find(measure);
+    if (found == means.end())
+      std::printf(" %12s", "-");
+    else
+      std::printf(" %12.4f", found->second);
+  }
+  std::printf("\n");
+}
+
+void print_figures(const std::vector<evaluation::LengthFigures>& figures) {
+  std::printf("%-16s", "codes");
   for (const char* measure : kMeasures) std::printf(" %12s", measure);
   std::printf("\n");
-  for (const auto& [codes, measures] : sums) {
-    std::printf("%8.0f", codes);
-    for (const char* measure : kMeasures) {
-      const auto found = measures.find(measure);
-      if (found == measures.end())
-        std::printf(" %12s", "-");
-      else
-        std::printf(" %12.4f", found->second.first / static_cast<double>(found->second.second));
-    }
-    std::printf("\n");
+  for (const auto& length : figures) {
+    print_row(std::to_string(length.codes), length.means);
+    print_row("  thinnest third", length.thirds[0]);
+    print_row("  middle third", length.thirds[1]);
+    print_row("  thickest third", length.thirds[2]);
   }
 }
 
-// One row per object and length; what an earlier, stopped run measured is read back.
+// What the evaluation of single objects leaves behind.
+struct TableState {
+  std::vector<evaluation::SampleResult> rows;
+  std::vector<std::vector<std::int32_t>> codes;  // of each object, at full length
+  std::vector<image::Image> pictures;
+};
+
+// Measures one object, or reads back what an earlier, stopped run measured.
+void add_object(const tokenizers::ShapeTokenizer& tokenizer, const data::ObjectSource& source,
+                std::int64_t index, const std::string& key, bool pictured, const EvalArguments& arguments,
+                evaluation::ResultLog& log, TableState& state) {
+  const fs::path codes_file = fs::path(arguments.out) / "codes" / (std::to_string(hash_string(key)) + ".npy");
+  if (log.find(key) == nullptr || pictured || !fs::exists(codes_file)) {
+    const data::ObjectRecord object = source.load(index);
+    const auto reconstructions = evaluation::reconstruct(tokenizer, object, arguments.seed);
+    if (pictured) add_pictures(object, reconstructions, state.pictures);
+    tokenizers::write_shape_codes(codes_file, reconstructions.back().shape_codes);
+    if (log.find(key) == nullptr) log.append(measure(reconstructions, key, object));
+  }
+  const auto& samples = log.find(key)->samples;
+  state.rows.insert(state.rows.end(), samples.begin(), samples.end());
+  state.codes.push_back(tokenizers::read_shape_codes(codes_file).geometry);
+}
+
+void write_results(const tokenizers::ShapeTokenizer& tokenizer, const TableState& state,
+                   const fs::path& out) {
+  std::string table = "object,codes,iou,cd_l1,f1,f2,normals,colour_error,thickness\n";
+  for (const auto& row : state.rows) table += row_text(row) + '\n';
+  write_file_atomically(out / "reconstructions.csv", std::string_view(table));
+  evaluation::ShapeTokenizerPage page{.title = "Shape tokenizer",
+                                      .figures = evaluation::figures_by_length(state.rows),
+                                      .codes = state.codes,
+                                      .vocabulary = tokenizer.geometry_vocabulary(),
+                                      .sheet = {}};
+  if (!state.pictures.empty()) {
+    page.sheet = out / "sheet.png";
+    image::write_png(page.sheet, image::contact_sheet(state.pictures, 8));
+  }
+  std::string positions = "position,perplexity\n";
+  const std::vector<double> perplexity = evaluation::perplexity_by_position(state.codes);
+  for (std::size_t i = 0; i < perplexity.size(); ++i) positions += concat(i, ',', perplexity[i], '\n');
+  write_file_atomically(out / "perplexity.csv", std::string_view(positions));
+  write_file_atomically(out / "report.html", std::string_view(evaluation::shape_tokenizer_page_html(page)));
+  print_figures(page.figures);
+}
+
+// One row per object and length.
 void write_table(const tokenizers::ShapeTokenizer& tokenizer, const data::ObjectSource& source,
                  const EvalArguments& arguments) {
   prepare_output_directory(arguments.out);
   const fs::path out(arguments.out);
+  fs::create_directories(out / "codes");
   evaluation::ResultLog log(out / "results.jsonl");
   const std::uint64_t fingerprint = data::tokenizer_fingerprint(arguments.tokenizer);
   const std::int64_t count = std::min(arguments.objects, source.size());
-  std::vector<evaluation::SampleResult> rows;
-  std::vector<image::Image> pictures;
+  TableState state;
   std::int64_t skipped = 0;
   Progress progress("reconstructing", count, "objects");
   for (std::int64_t i = 0; i < count; ++i) {
     throw_if_interrupted();
     const std::int64_t index = i * source.size() / count;  // spread over the classes
-    const std::string key = concat(fingerprint, '-', source.fingerprint(), '-', arguments.seed, '-', index);
+    const std::string key = concat("2-", fingerprint, '-', source.fingerprint(), '-', arguments.precision,
+                                   '-', arguments.seed, '-', index);
     try {
-      if (log.find(key) == nullptr || i < arguments.pictures) {
-        const data::ObjectRecord object = source.load(index);
-        const auto reconstructions = evaluation::reconstruct(tokenizer, object, arguments.seed);
-        if (i < arguments.pictures) add_pictures(object, reconstructions, pictures);
-        if (log.find(key) == nullptr) log.append(measure(reconstructions, key, object));
-      }
-      const auto& samples = log.find(key)->samples;
-      rows.insert(rows.end(), samples.begin(), samples.end());
+      add_object(tokenizer, source, index, key, i < arguments.pictures, arguments, log, state);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::input) throw;
       std::cerr << "skipped: " << error.what() << '\n';
@@ -176,18 +219,17 @@ void write_table(const tokenizers::ShapeTokenizer& tokenizer, const data::Object
     }
     progress.advance();
   }
-  std::string table = "object,codes,iou,cd_l1,f1,f2,normals,colour_error\n";
-  for (const auto& row : rows) table += row_text(row) + '\n';
-  write_file_atomically(out / "reconstructions.csv", std::string_view(table));
-  if (!pictures.empty()) image::write_png(out / "sheet.png", image::contact_sheet(pictures, 8));
-  print_means(rows);
+  if (state.rows.empty())
+    fail(ErrorKind::input, "evaluating a shape tokenizer: no object could be read. Check the meshes");
+  write_results(tokenizer, state, out);
   std::printf("%lld objects, %lld skipped\nsaved: %s\n", static_cast<long long>(count - skipped),
               static_cast<long long>(skipped), arguments.out.c_str());
-  if (rows.empty()) fail(ErrorKind::input, "evaluating a shape tokenizer: no object could be read");
 }
 
 void eval_shape(const EvalArguments& arguments) {
+  kernels::keep_freed_memory();
   const auto tokenizer = tokenizers::load_shape_tokenizer(arguments.tokenizer);
+  tokenizer->compute_in(precision_type(arguments.precision));
   const auto source = open_source(arguments);
   if (!arguments.out.empty()) return write_table(*tokenizer, *source, arguments);
   if (!arguments.meshes.empty())
@@ -220,11 +262,13 @@ void add_tokenizer_eval_shape_command(CLI::App& eval) {
       ->capture_default_str();
   shape->add_option(
       "--out", arguments->out,
-      "folder for reconstructions.csv (a row per object and number of codes), results.jsonl (goes on "
-      "where it stopped) and sheet.png (original, an eighth, a half and all of the codes)");
+      "folder for reconstructions.csv (a row per object and number of codes), report.html (error and "
+      "perplexity against the number of codes), codes/, results.jsonl (goes on where it stopped) and "
+      "sheet.png (original, an eighth, a half and all of the codes)");
   shape->add_option("--pictures", arguments->pictures, "objects on the sheet")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  add_precision_option(shape, arguments->precision);
   shape->callback([arguments] { eval_shape(*arguments); });
 }
 

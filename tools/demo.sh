@@ -71,7 +71,7 @@ shards="[$out/tokens/viewed, $out/tokens/plain]"
 
 # Machines differ in how fast they make and tokenise objects: stage 1 gets the rest of the time, a tenth of it at least.
 pretrain=$(awk -v total="$trained" -v later="$continue" -v last="$finetune" -v elapsed=$(($(date +%s) - prepared)) \
-  'BEGIN {left = total - elapsed / 60 - later - last; least = total / 10; printf "%.2f", left > least ? left : least}')
+  'BEGIN {left = total - elapsed / 60 - later - last; least = total / 10; printf "%.2f", (left > least ? left : least)}')
 say "stage 1: pre-training ($pretrain minutes)"
 "$omni" pretrain configs/tiny/pretrain.yaml --set output="$out/pretrain" --set "shards=$shards" --set minutes="$pretrain" \
   --set tokenizers.text="$tokenizers/text_tokenizer.json" --set tokenizers.image="$tokenizers/image_tokenizer" \

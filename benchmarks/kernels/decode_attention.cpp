@@ -2,15 +2,22 @@
 // same threads and against PyTorch's scaled_dot_product_attention over the batch, which reads a shared prompt
 // once per sample.
 //   decode_attention [rounds]
+// The ladder (8 sequences of 2,048 tokens, 12 heads of 64, one thread of a busy machine, us):
+//   every row reads its keys, then its values, whole; fp32               6,500 to 8,100
+//   chunks of 128 keys, four keys at a time, chunk by chunk over heads  16,000
+//   the same head by head                                                7,500
+//   key by key: one ascending run of addresses                           5,700
+//   bf16, int8                                                           2,000, 1,440
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <cmath>
 #include <cstdlib>
 
+#include "gpu_timing.h"
 #include "memory_read.h"
+#include "omni/kernels/cuda_decode_attention.h"
 #include "omni/kernels/decode_attention.h"
-#include "timing.h"
 
 namespace {
 
@@ -76,6 +83,53 @@ void measure(const Shape& s, CacheType type, int rounds) {
       .print();
 }
 
+// The same on the GPU, against the sum of as many bytes, which reads them once.
+void measure_on_gpu(const Shape& s, at::ScalarType type, int rounds) {
+  const at::Device device(at::kCUDA, 0);
+  const std::vector<std::int64_t> sizes = {s.sequences, s.key_value_heads, s.length, s.head_size};
+  const auto halves = at::TensorOptions(at::kBFloat16).device(device), floats = halves.dtype(at::kFloat);
+  kernels::CudaDecodeAttention call;
+  call.query = at::randn({s.sequences, s.heads, s.head_size}, halves);
+  const Tensor keys = at::randn(sizes, halves), values = at::randn(sizes, halves);
+  const bool bytes = type != at::kBFloat16;
+  call.keys = bytes ? (keys * 30).to(type) : keys;
+  call.values = bytes ? (values * 30).to(type) : values;
+  if (bytes) {
+    call.key_scales = at::full({s.sequences, s.key_value_heads, s.length}, 1.0 / 30, floats);
+    call.value_scales = call.key_scales.clone();
+  }
+  std::vector<kernels::CudaDecodePlace> places;
+  const std::int32_t group = s.shared > 0 ? static_cast<std::int32_t>(s.sequences) : 1;
+  for (std::int32_t r = 0; r < s.sequences; ++r)
+    places.push_back({r, static_cast<std::int32_t>(s.length - 1), r / group * group, group,
+                      static_cast<std::int32_t>(s.shared), r / group * group});
+  call.rows = kernels::cuda_decode_rows(places, s.heads / s.key_value_heads, call.keys_per_split, device);
+  call.most_splits = (s.length + call.keys_per_split - 1) / call.keys_per_split;
+  const Tensor workspace = kernels::cuda_decode_workspace(call);
+  const std::int64_t tokens = s.shared + s.sequences * (s.length - s.shared);
+  const std::int64_t read = 2 * tokens * s.key_value_heads * (bytes ? s.head_size + 4 : 2 * s.head_size);
+  const Tensor plain = at::ones({read / 4}, floats);
+  const Tensor query = call.query.unsqueeze(2);
+  const std::vector<double> seconds = benchmark::fastest_on_gpu(
+      device,
+      {[&] { kernels::cuda_decode_attention(call, workspace); }, [&] { plain.sum(); },
+       [&] { at::scaled_dot_product_attention(query, keys, values, {}, 0.0, false, {}, true); }},
+      rounds);
+  benchmark::Line("decode_attention_gpu")
+      .add("cache", std::string(c10::toString(type)))
+      .add("sequences", s.sequences)
+      .add("tokens", s.length)
+      .add("shared", s.shared)
+      .add("heads", s.heads)
+      .add("key_value_heads", s.key_value_heads)
+      .add("head_size", s.head_size)
+      .add("us", seconds[0] * 1e6)
+      .add("gigabytes_per_s", 1e-9 * static_cast<double>(read) / seconds[0])
+      .add("share_of_read", seconds[1] / seconds[0])
+      .add("library_ratio", seconds[2] / seconds[0])
+      .print();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -88,6 +142,18 @@ int main(int argc, char** argv) {
     measure({8, 4096, 32, 8, 128, 3840}, type, rounds);
     measure({8, 4096, 12, 12, 64, 0}, type, rounds);
     measure({64, 160, 4, 4, 32, 0}, type, 5 * rounds);
+  }
+  if (!benchmark::has_gpu()) {
+    std::puts("no GPU: its kernel is not timed");
+    return 0;
+  }
+  for (const at::ScalarType type : {at::kBFloat16, at::kChar}) {
+    measure_on_gpu({1, 4096, 32, 8, 128, 0}, type, 5);
+    measure_on_gpu({8, 4096, 32, 8, 128, 0}, type, 5);
+    measure_on_gpu({8, 4096, 32, 8, 128, 3840}, type, 5);
+    measure_on_gpu({64, 4096, 32, 8, 128, 0}, type, 5);
+    measure_on_gpu({8, 32768, 32, 8, 128, 0}, type, 5);
+    measure_on_gpu({8, 4096, 12, 12, 64, 0}, type, 5);
   }
   return 0;
 }

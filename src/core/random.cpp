@@ -3,8 +3,6 @@
 #include <cmath>
 #include <numbers>
 
-#include <xxhash.h>
-
 #include "omni/core/error.h"
 
 namespace omni {
@@ -62,12 +60,5 @@ std::uint64_t CounterRng::below(std::uint64_t exclusive_bound) {
 }
 
 bool CounterRng::chance(double probability) { return uniform() < probability; }
-
-std::uint64_t hash_combine(std::uint64_t a, std::uint64_t b) {
-  const std::uint64_t words[2] = {a, b};
-  return XXH64(words, sizeof words, 0);
-}
-
-std::uint64_t hash_string(std::string_view text) { return XXH64(text.data(), text.size(), 0); }
 
 }  // namespace omni

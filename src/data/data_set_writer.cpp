@@ -77,6 +77,7 @@ void DataSetWriter::add(EncodedObject object) {
         shard_->add(id + "." + view_name(entry.renders[i].camera) + ".png", object.renders[i]);
   lines_ += write_object_entry(entry) + "\n";
   ++counts_[entry.record.split];
+  if (!entry.label.mode.empty()) ++labels_[entry.label.mode];
   ++objects_;
   if (++objects_in_shard_ >= kObjectsPerShard || shard_->bytes_written() >= kBytesPerShard) finish_shard();
 }
@@ -107,6 +108,8 @@ void DataSetWriter::commit(const DataSetSettings& settings) {
   } else {
     manifest["up"] = settings.up;
     manifest["skipped"] = settings.skipped;
+    manifest["epsilon"] = settings.epsilon;
+    manifest["labels"] = labels_;
   }
   manifest["label"] = settings.label;
   manifest["renders"] = settings.renders;

@@ -28,6 +28,7 @@ struct DataSetSettings {
   std::uint64_t seed = 0;
   std::uint64_t world_fingerprint = 0;
   std::string label = "auto";
+  float epsilon = 0;
   std::string up = "y";
   std::int64_t skipped = 0;
   int renders = 0, render_size = 0;
@@ -41,6 +42,7 @@ class DataSetWriter {
   void commit(const DataSetSettings& settings);
   const std::filesystem::path& staging_path() const { return directory_.staging_path(); }
   std::int64_t size() const { return objects_; }
+  const std::map<std::string, std::int64_t>& labels() const { return labels_; }
 
  private:
   void finish_shard();
@@ -51,6 +53,7 @@ class DataSetWriter {
   std::int64_t objects_ = 0, objects_in_shard_ = 0;
   std::string lines_;
   std::map<Split, std::int64_t> counts_;
+  std::map<std::string, std::int64_t> labels_;  // objects of each label mode
 };
 
 }  // namespace omni::data

@@ -29,6 +29,7 @@ struct Manifest {
   std::string source, label = "auto";
   std::uint64_t fingerprint = 0, seed = 0, world = 0;
   std::int64_t objects = 0, shards = 0;
+  float epsilon = geometry::MeshFieldOptions{}.epsilon;
 };
 
 [[noreturn]] void damaged(const fs::path& path, const std::string& what) {
@@ -52,6 +53,7 @@ Manifest read_manifest(const fs::path& path) {
   try {
     manifest.source = parsed.at("source").get<std::string>();
     manifest.label = parsed.value("label", std::string("auto"));
+    manifest.epsilon = parsed.value("epsilon", manifest.epsilon);
     manifest.objects = parsed.at("objects").get<std::int64_t>();
     manifest.shards = parsed.at("shards").get<std::int64_t>();
     manifest.fingerprint = read_hexadecimal(parsed, "fingerprint", path);
@@ -210,7 +212,10 @@ ObjectRecord FolderSource::load(std::int64_t index) const {
     record.field = state_->world->field(entry.procedural_object);
   else
     record.field = std::make_unique<geometry::MeshField>(
-        record.mesh, geometry::MeshFieldOptions{.mode = label_mode(state_->manifest.label)});
+        record.mesh,
+        geometry::MeshFieldOptions{
+            .mode = label_mode(entry.label.mode.empty() ? state_->manifest.label : entry.label.mode),
+            .epsilon = state_->manifest.epsilon});
   return record;
 }
 

@@ -9,6 +9,7 @@
 #include "omni/core/progress.h"
 #include "omni/core/random.h"
 #include "omni/data/csv.h"
+#include "omni/geometry/mesh_field.h"
 #include "omni/geometry/mesh_files.h"
 
 namespace omni::data {
@@ -92,6 +93,17 @@ std::string defect(const geometry::Mesh& mesh) {
   return "";
 }
 
+std::string_view label_name(geometry::LabelMode mode) {
+  if (mode == geometry::LabelMode::winding) return "winding";
+  return mode == geometry::LabelMode::flood ? "flood" : "auto";
+}
+
+StoredLabel label_of(const geometry::Mesh& mesh, const ImportOptions& options) {
+  const geometry::MeshField field(mesh, {.mode = options.label, .epsilon = options.epsilon});
+  return {std::string(label_name(field.chosen_mode())), field.orientation_consistency(),
+          field.thickens_sheets()};
+}
+
 EncodedObject encode_item(const Item& item, const ImportOptions& options,
                           std::span<const geometry::Camera> cameras) {
   ObjectRecord record;
@@ -114,12 +126,10 @@ EncodedObject encode_item(const Item& item, const ImportOptions& options,
   const double position =
       static_cast<double>(hash_string(item.id) >> 11) / static_cast<double>(std::uint64_t{1} << 53);
   record.split = position < options.held_out_share ? Split::new_instance : Split::train;
-  return encode_object(std::move(record), cameras, options.render_size);
-}
-
-std::string_view label_name(geometry::LabelMode mode) {
-  if (mode == geometry::LabelMode::winding) return "winding";
-  return mode == geometry::LabelMode::flood ? "flood" : "auto";
+  StoredLabel label = label_of(record.mesh, options);
+  EncodedObject object = encode_object(std::move(record), cameras, options.render_size);
+  object.entry.label = std::move(label);
+  return object;
 }
 
 }  // namespace
@@ -170,8 +180,10 @@ ImportReport import_data_set(const fs::path& out, const ImportOptions& options) 
     table += csv_field(file.path) + "," + csv_field(file.reason) + "\n";
   write_file_atomically(writer.staging_path() / "skipped.csv", table);
   report.imported = writer.size();
+  report.labels = writer.labels();
   writer.commit({.source = "import",
                  .label = std::string(label_name(options.label)),
+                 .epsilon = options.epsilon,
                  .up = options.z_up ? "z" : "y",
                  .skipped = static_cast<std::int64_t>(report.skipped.size()),
                  .renders = options.renders,

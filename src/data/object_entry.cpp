@@ -29,6 +29,10 @@ ordered describe(const ObjectEntry& entry, bool with_places) {
     out["parts"].push_back(
         {{"name", p.name}, {"colour", p.colour_name}, {"srgb", {p.colour.x, p.colour.y, p.colour.z}}});
   if (entry.procedural_object >= 0) out["object"] = entry.procedural_object;
+  if (const StoredLabel& label = entry.label; !label.mode.empty())
+    out["label"] = {{"mode", label.mode},
+                    {"orientation_consistency", label.orientation_consistency},
+                    {"thickens_sheets", label.thickens_sheets}};
   if (with_places) {
     out["shard"] = entry.shard;
     out["mesh"] = {entry.mesh.offset, entry.mesh.size};
@@ -161,6 +165,12 @@ ObjectEntry read_object_entry(std::string_view line, const std::string& place) {
   ObjectEntry entry;
   read_record(fields, place, entry.record);
   if (fields.has("object")) entry.procedural_object = static_cast<std::int64_t>(fields.count("object"));
+  if (fields.has("label")) {  // not in older data sets
+    const Fields label(fields.at("label"), place);
+    entry.label = {label.text("mode"), label.number("orientation_consistency"),
+                   label.flag("thickens_sheets")};
+    if (entry.label.mode != "winding" && entry.label.mode != "flood") label.wrong("mode", "is unknown");
+  }
   const std::uint64_t shard = fields.count("shard");
   if (shard > 99999) fields.wrong("shard", "is not a shard number");
   entry.shard = static_cast<int>(shard);

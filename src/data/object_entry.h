@@ -20,10 +20,18 @@ struct StoredRender {
   ByteRange bytes;
 };
 
+// How an imported mesh tells inside from outside.
+struct StoredLabel {
+  std::string mode;                    // winding or flood; "" where the mesh is not labelled
+  double orientation_consistency = 0;  // 0 .. 1, which automatic mode chose by
+  bool thickens_sheets = false;
+};
+
 // A line of objects.jsonl. `record` has neither mesh nor field.
 struct ObjectEntry {
   ObjectRecord record;
   std::int64_t procedural_object = -1;  // its number in the procedural world
+  StoredLabel label;
   int shard = -1;
   ByteRange mesh;
   std::vector<StoredRender> renders;

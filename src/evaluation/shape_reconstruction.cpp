@@ -4,6 +4,7 @@
 
 #include "omni/generation/mesh_export.h"
 #include "omni/geometry/shape_metrics.h"
+#include "omni/geometry/thickness.h"
 
 namespace omni::evaluation {
 namespace {
@@ -35,12 +36,14 @@ std::vector<Reconstruction> reconstruct(const tokenizers::ShapeTokenizer& tokeni
   const tokenizers::ShapeCodes codes = tokenizer.encode(std::span(&sample, 1))[0];
   const generation::MeshOptions mesh_options{.resolution = generation::default_mesh_resolution(tokenizer)};
 
+  const double thickness = geometry::mean_thickness(*object.field, kVolumeResolution);
   std::vector<Reconstruction> all;
   for (const std::int64_t length : tokenizer.offered_lengths()) {
     tokenizers::ShapeCodes prefix = codes;
     prefix.geometry.resize(static_cast<std::size_t>(length));
     const auto decoded = std::move(tokenizer.decode(std::span(&prefix, 1))[0]);
-    Reconstruction reconstruction{.codes = length, .metrics = {}, .mesh = {}};
+    Reconstruction reconstruction{.codes = length, .metrics = {}, .mesh = {}, .shape_codes = prefix};
+    reconstruction.metrics["thickness"] = thickness;
     reconstruction.metrics["iou"] = geometry::volume_iou(*object.field, *decoded, kVolumeResolution);
     if (decoded->has_colour()) reconstruction.metrics["colour_error"] = colour_error(*decoded, visible);
     reconstruction.mesh = generation::extract_mesh(*decoded, mesh_options).mesh;

@@ -91,7 +91,7 @@ std::int64_t BatchDecoder::capacity() const {
 }
 
 std::vector<Document> BatchDecoder::run(const DecodeOptions& options) {
-  model::DecodeSession session(model_, sequence_count(), capacity());
+  model::DecodeSession session(model_, sequence_count(), capacity(), options.cache_type);
   prefill(session);
   while (true) {
     throw_if_interrupted();

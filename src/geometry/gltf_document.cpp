@@ -12,7 +12,8 @@ namespace omni::geometry {
 namespace {
 
 constexpr std::uint32_t kJsonChunk = 0x4E4F534A, kBinaryChunk = 0x004E4942;
-constexpr std::size_t kLargestUnbacked = std::size_t{1} << 24;  // elements that no bytes vouch for
+// Elements that no bytes vouch for, as sparse accessors without a base have them; more in larger files.
+constexpr std::size_t kLargestUnbacked = std::size_t{1} << 16;
 constexpr std::size_t kDeepestJson = 64;
 
 std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t offset) {
@@ -154,7 +155,7 @@ struct GltfDocument::AccessorLayout {
 };
 
 GltfDocument::GltfDocument(std::span<const std::byte> bytes, std::string name, std::filesystem::path folder)
-    : name_(std::move(name)), folder_(std::move(folder)) {
+    : name_(std::move(name)), folder_(std::move(folder)), byte_count_(bytes.size()) {
   if (bytes.size() >= 4 && std::memcmp(bytes.data(), "glTF", 4) == 0) {
     split_glb(bytes);
   } else {
@@ -239,7 +240,10 @@ std::span<const std::byte> GltfDocument::buffer(std::int64_t index) {
     refuse("buffer ", index, " has no data");
   } else {
     auto& loaded = buffers_[std::size_t(index)];
-    if (!loaded) loaded = load_uri(uri, "buffers");
+    if (!loaded) {
+      loaded = load_uri(uri, "buffers");
+      byte_count_ += loaded->size();
+    }
     bytes = *loaded;
   }
   if (length < 0 || std::size_t(length) > bytes.size())
@@ -278,7 +282,7 @@ GltfDocument::AccessorLayout GltfDocument::layout_of(std::int64_t accessor) cons
   layout.offset = std::size_t(offset);
   layout.count = std::size_t(count);
   layout.element_bytes = size * std::size_t(layout.components);
-  if (layout.buffer_view < 0 && layout.count > kLargestUnbacked)
+  if (layout.buffer_view < 0 && layout.count > std::max(kLargestUnbacked, byte_count_))
     refuse("accessor ", accessor, " asks for ", layout.count, " elements without data");
   return layout;
 }
@@ -290,6 +294,9 @@ void GltfDocument::read_elements(const AccessorLayout& layout, const Convert& co
   std::size_t stride = 0;
   const std::span<const std::byte> bytes = view(layout.buffer_view, stride);
   if (stride == 0) stride = layout.element_bytes;
+  if (stride < layout.element_bytes)
+    refuse("buffer view ", layout.buffer_view, " has a stride of ", stride, " bytes for elements of ",
+           layout.element_bytes);
   if (layout.count == 0) return;
   const std::size_t available = bytes.size() < layout.offset ? 0 : bytes.size() - layout.offset;
   if (available < layout.element_bytes || layout.count - 1 > (available - layout.element_bytes) / stride)

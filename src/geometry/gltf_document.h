@@ -25,6 +25,9 @@ class GltfDocument {
 
   const Json& json() const { return json_; }
   const std::string& name() const { return name_; }
+  // Of the document and of the buffers that have been loaded so far: what a reader may be asked to allocate
+  // is measured by it.
+  std::size_t byte_count() const { return byte_count_; }
   template <class... Parts>
   [[noreturn]] void refuse(const Parts&... parts) const;
 
@@ -59,6 +62,7 @@ class GltfDocument {
   std::string name_;
   std::filesystem::path folder_;
   Json json_;
+  std::size_t byte_count_;
   std::span<const std::byte> binary_chunk_;
   bool has_binary_chunk_ = false;
   std::vector<std::optional<std::vector<std::byte>>> buffers_;

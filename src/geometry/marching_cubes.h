@@ -25,6 +25,11 @@ class InsideBits {
   }
   bool get(int x, int y, int z) const { return row(y, z)[x / 64] >> (x % 64) & 1; }
   void set(int x, int y, int z) { row(y, z)[x / 64] |= std::uint64_t{1} << (x % 64); }
+  void assign(int x, int y, int z, bool inside) {
+    std::uint64_t& word = row(y, z)[x / 64];
+    const std::uint64_t bit = std::uint64_t{1} << (x % 64);
+    word = inside ? word | bit : word & ~bit;
+  }
 
  private:
   int points_;

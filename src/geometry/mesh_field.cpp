@@ -229,6 +229,7 @@ void MeshField::winding_number(std::span<const Vec3> points, std::span<float> wi
 }
 
 LabelMode MeshField::chosen_mode() const { return state_->flood ? LabelMode::flood : LabelMode::winding; }
+float MeshField::epsilon() const { return state_->epsilon; }
 bool MeshField::thickens_sheets() const { return state_->thickens; }
 double MeshField::orientation_consistency() const { return state_->consistency; }
 

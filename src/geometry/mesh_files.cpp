@@ -124,7 +124,7 @@ Mesh read_mesh(const fs::path& path) {
   if (extension == ".obj") return read_obj(bytes, name, folder);
   if (extension == ".ply" || starts_with("ply\n") || starts_with("ply\r")) return read_ply(bytes, name);
   if (extension == ".stl") return read_stl(bytes, name);
-  return read_with_assimp(bytes, name, extension);
+  return read_with_assimp(bytes, name, extension, folder);
 }
 
 bool is_mesh_file(const fs::path& path) {

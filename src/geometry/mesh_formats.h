@@ -23,8 +23,8 @@ Mesh read_gltf(std::span<const std::byte> bytes, const std::string& name,
 Mesh read_obj(std::span<const std::byte> bytes, const std::string& name, const std::filesystem::path& folder);
 Mesh read_ply(std::span<const std::byte> bytes, const std::string& name);
 Mesh read_stl(std::span<const std::byte> bytes, const std::string& name);
-Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name,
-                      const std::string& extension);
+Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name, const std::string& extension,
+                      const std::filesystem::path& folder);
 
 std::string encode_obj(const Mesh& mesh);
 std::vector<std::byte> encode_ply(const Mesh& mesh);

@@ -50,7 +50,8 @@ double metres_per_unit(const aiScene& scene) {
 
 class SceneConverter {
  public:
-  SceneConverter(const aiScene& scene, const std::string& name) : scene_(scene), name_(name) {}
+  SceneConverter(const aiScene& scene, const std::string& name, const std::filesystem::path& folder)
+      : scene_(scene), name_(name), folder_(folder) {}
 
   Mesh convert() {
     Matrix4 root;
@@ -119,28 +120,36 @@ class SceneConverter {
     return material;
   }
 
-  // Only textures inside the file.
   const Texture* texture_of(const std::string& path) {
     const auto [at, is_new] = textures_.try_emplace(path);
     if (is_new) {
-      const aiTexture* embedded = scene_.GetEmbeddedTexture(path.c_str());
-      if (!embedded || embedded->mHeight != 0) {
-        log_warning("mesh ", name_, " is read without its texture ", path, ": only embedded ones are read.");
-      } else {
-        try {
-          const std::span bytes(reinterpret_cast<const std::byte*>(embedded->pcData), embedded->mWidth);
-          at->second.image =
-              std::make_shared<const image::Image>(image::decode_image(bytes, name_ + " (texture)"));
-        } catch (const Error& error) {
-          log_warning("mesh ", name_, " is read without one of its textures: ", error.what());
-        }
+      try {
+        at->second.image = std::make_shared<const image::Image>(load_texture(path));
+      } catch (const Error& error) {
+        log_warning("mesh ", name_, " is read without one of its textures: ", error.what());
       }
     }
     return at->second.image ? &at->second : nullptr;
   }
 
+  image::Image load_texture(std::string path) const {
+    const aiTexture* embedded = scene_.GetEmbeddedTexture(path.c_str());
+    if (embedded && embedded->mHeight == 0) {
+      const std::span bytes(reinterpret_cast<const std::byte*>(embedded->pcData), embedded->mWidth);
+      return image::decode_image(bytes, name_ + " (texture)");
+    }
+    for (char& c : path)
+      if (c == '\\') c = '/';
+    // Exporters write where the picture lay on the author's machine; it is looked for beside the mesh.
+    const std::filesystem::path relative(path);
+    std::error_code ignored;
+    const bool beside = relative.is_relative() && std::filesystem::exists(folder_ / relative, ignored);
+    return image::read_image(resolve_reference(beside ? path : relative.filename().string(), folder_, name_));
+  }
+
   const aiScene& scene_;
   const std::string& name_;
+  const std::filesystem::path& folder_;
   Mesh result_;
   bool coloured_ = false;
   std::map<std::string, Texture> textures_;
@@ -148,8 +157,8 @@ class SceneConverter {
 
 }  // namespace
 
-Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name,
-                      const std::string& extension) {
+Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name, const std::string& extension,
+                      const std::filesystem::path& folder) {
   Assimp::Importer importer;
   if (extension.size() < 2 || !importer.IsExtensionSupported(extension))
     fail(ErrorKind::input, "cannot read mesh ", name, ": the ending \"", extension,
@@ -159,7 +168,7 @@ Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name,
       bytes.data(), bytes.size(),
       aiProcess_Triangulate | aiProcess_SortByPType | aiProcess_JoinIdenticalVertices, extension.c_str() + 1);
   if (!scene) fail(ErrorKind::input, "cannot read mesh ", name, ": ", importer.GetErrorString());
-  Mesh mesh = SceneConverter(*scene, name).convert();
+  Mesh mesh = SceneConverter(*scene, name, folder).convert();
   finish_read_mesh(mesh, name);
   return mesh;
 }

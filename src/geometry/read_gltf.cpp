@@ -13,8 +13,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Nodes may repeat a mesh without end.
-constexpr std::size_t kMostTriangles = 10'000'000, kMostVertices = 10'000'000;
+// Nodes may repeat a mesh without end. What comes of a file may have ten million vertices or triangles, but
+// of a small file only as many as its size suggests.
+constexpr std::size_t kMostElements = 10'000'000, kAlwaysAllowed = 100'000, kElementsPerByte = 16;
 
 [[noreturn]] void refuse(const GltfDocument& document, const std::string& reason) {
   fail(ErrorKind::input, "cannot read mesh ", document.name(), ": ", reason, ".");
@@ -241,6 +242,14 @@ class SceneReader {
     return values;
   }
 
+  void check_size(std::size_t count, const char* what) const {
+    const std::size_t most =
+        std::min(kMostElements, std::max(kAlwaysAllowed, kElementsPerByte * document_.byte_count()));
+    if (count <= most) return;
+    refuse(document_, concat("it comes to more than ", most, " ", what, ", at a size of ",
+                             document_.byte_count(), " bytes; simplify it or repeat its meshes less often"));
+  }
+
   void add_primitive(const Json& json, const Matrix4& transform) {
     const std::int64_t mode = json_integer(json, "mode", 4, document_.name());
     if (mode < 4 || mode > 6) return;  // points and lines have no surface
@@ -250,17 +259,17 @@ class SceneReader {
     Primitive primitive;
     const std::int64_t position = json_integer(*attributes, "POSITION", -1, document_.name());
     if (position < 0) return;
-    if (result_.positions.size() + document_.element_count(position) > kMostVertices)
-      refuse(document_, concat("it has more than ", kMostVertices, " vertices; simplify it first"));
+    if (document_.element_count(position) > kMostElements)
+      refuse(document_, concat("it has more than ", kMostElements, " vertices; simplify it first"));
     primitive.positions = to_vectors(attribute(*attributes, "POSITION", 0, 3, 3, components), 3);
     const std::size_t vertices = primitive.positions.size();
     if (vertices == 0) return;
+    check_size(result_.positions.size() + vertices, "vertices");
     primitive.normals = to_vectors(attribute(*attributes, "NORMAL", vertices, 3, 3, components), 3);
     if (const auto colours = attribute(*attributes, "COLOR_0", vertices, 3, 4, components); !colours.empty())
       primitive.linear_colours = to_vectors(colours, components);
     primitive.triangles = assemble(mode, read_or_count_indices(json, vertices));
-    if (result_.triangles.size() + primitive.triangles.size() > kMostTriangles)
-      refuse(document_, concat("it has more than ", kMostTriangles, " triangles; simplify it first"));
+    check_size(result_.triangles.size() + primitive.triangles.size(), "triangles");
 
     const GltfMaterial material =
         read_material(document_, json_integer(json, "material", -1, document_.name()));

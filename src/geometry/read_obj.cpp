@@ -36,6 +36,16 @@ class MaterialLibrary {
   MaterialLibrary(const std::string& name, std::filesystem::path folder)
       : name_(name), folder_(std::move(folder)) {}
 
+  // One name, which may hold spaces, or several names.
+  void load_all(const std::string& references) {
+    if (references.find(' ') == std::string::npos ||
+        std::filesystem::exists(resolve_reference(references, folder_, name_)))
+      return load(references);
+    std::string_view rest = references;
+    for (std::string_view word = next_word(rest); !word.empty(); word = next_word(rest))
+      load(std::string(word));
+  }
+
   void load(const std::string& reference) {
     const std::filesystem::path path = resolve_reference(reference, folder_, name_);
     std::string text;
@@ -152,7 +162,7 @@ class ObjReader {
   }
 
   void material_library(const std::string& reference) {
-    if (!folder_.empty() && !reference.empty()) library_.load(reference);
+    if (!folder_.empty() && !reference.empty()) library_.load_all(reference);
   }
 
   double number(std::string_view& line) {

@@ -265,6 +265,7 @@ void read_vertices(ScalarReader& reader, const Element& element, Mesh& mesh, con
 }
 
 void read_faces(ScalarReader& reader, const Element& element, Mesh& mesh, const std::string& name) {
+  if (element.properties.empty()) return;  // of which any number takes no bytes
   std::vector<std::uint32_t> polygon;
   std::vector<Vec3> corners;
   std::vector<std::array<std::uint32_t, 3>> triangles;

@@ -22,18 +22,19 @@ Vec3 mix_colours(Vec3 a, Vec3 b, Vec3 c, Vec3 weights) {
   return to_srgb(to_linear(a) * weights.x + to_linear(b) * weights.y + to_linear(c) * weights.z);
 }
 
+// Along the normal, with twice the area as its length.
+Vec3 area_vector(const Mesh& mesh, const std::array<std::uint32_t, 3>& t) {
+  const Vec3 a = mesh.positions[t[0]];
+  return cross(mesh.positions[t[1]] - a, mesh.positions[t[2]] - a);
+}
+
 }  // namespace
 
 SurfacePoints sample_surface(const Mesh& mesh, std::size_t count, CounterRng& rng) {
   std::vector<double> cumulative(mesh.triangles.size());
-  std::vector<Vec3> face_normals(mesh.triangles.size());
   double total = 0;
   for (std::size_t i = 0; i < mesh.triangles.size(); ++i) {
-    const auto& t = mesh.triangles[i];
-    const Vec3 a = mesh.positions[t[0]];
-    const Vec3 normal = cross(mesh.positions[t[1]] - a, mesh.positions[t[2]] - a);
-    face_normals[i] = normalized(normal);
-    total += length(normal);
+    total += length(area_vector(mesh, mesh.triangles[i]));
     cumulative[i] = total;
   }
   if (!(total > 0) || !std::isfinite(total))
@@ -55,7 +56,7 @@ SurfacePoints sample_surface(const Mesh& mesh, std::size_t count, CounterRng& rn
     const auto& t = mesh.triangles[face];
     points.positions.push_back(mesh.positions[t[0]] * weights.x + mesh.positions[t[1]] * weights.y +
                                mesh.positions[t[2]] * weights.z);
-    points.normals.push_back(face_normals[face]);
+    points.normals.push_back(normalized(area_vector(mesh, t)));
     points.colours.push_back(mesh.colours.empty() ? kGrey
                                                   : mix_colours(mesh.colours[t[0]], mesh.colours[t[1]],
                                                                 mesh.colours[t[2]], weights));

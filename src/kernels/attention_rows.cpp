@@ -3,31 +3,28 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
-#include <vector>
+#include <memory>
+#include <numbers>
 
 #define OMNI_SIMD_PART attention_rows
 #define OMNI_SIMD_SOURCE "attention_rows.inc"
+#define OMNI_SIMD_BF16
 #include "simd_levels.inc"
 
 namespace omni::kernels {
 
-AttentionForwardKernel attention_forward_kernel(InstructionSet level) {
+AttentionKernels attention_kernels(bool bf16, InstructionSet level) {
 #if defined(__x86_64__)
-  if (level == InstructionSet::avx512) return level_avx512::attention_rows::forward;
-  if (level == InstructionSet::avx2) return level_avx2::attention_rows::forward;
+  if (bf16 && level == InstructionSet::avx512_bf16) return level_avx512_bf16::attention_rows::bf16_kernels;
+  if (level >= InstructionSet::avx512)
+    return bf16 ? level_avx512::attention_rows::bf16_kernels : level_avx512::attention_rows::fp32_kernels;
+  if (level == InstructionSet::avx2)
+    return bf16 ? level_avx2::attention_rows::bf16_kernels : level_avx2::attention_rows::fp32_kernels;
 #endif
   (void)level;
-  return level_generic::attention_rows::forward;
-}
-
-AttentionBackwardKernel attention_backward_kernel(InstructionSet level) {
-#if defined(__x86_64__)
-  if (level == InstructionSet::avx512) return level_avx512::attention_rows::backward;
-  if (level == InstructionSet::avx2) return level_avx2::attention_rows::backward;
-#endif
-  (void)level;
-  return level_generic::attention_rows::backward;
+  return bf16 ? level_generic::attention_rows::bf16_kernels : level_generic::attention_rows::fp32_kernels;
 }
 
 }  // namespace omni::kernels

@@ -1,15 +1,16 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 
+#include "attention_schedule.h"
 #include "cpu_dispatch.h"
 
 namespace omni::kernels {
 
 // Raw views for the CPU attention kernels. Elements are fp32, or bf16 as 16 bits; rows are `*_stride`
-// elements apart and hold their heads side by side, head_size elements each. A task is one (document,
-// key-value head): task = document * key_value_heads + head; tasks write disjoint memory.
+// elements apart and hold their heads side by side, head_size elements each.
 struct AttentionInputs {
   bool bf16 = false;
   const void* query = nullptr;
@@ -17,7 +18,10 @@ struct AttentionInputs {
   const void* value = nullptr;
   std::int64_t query_stride = 0, key_stride = 0, value_stride = 0;
   std::int64_t heads = 0, key_value_heads = 0, head_size = 0;  // head_size: a multiple of 16
-  std::span<const std::int64_t> document_starts;
+  // What each row sees, and how that is cut into work.
+  const std::int32_t* key_first = nullptr;
+  const std::int32_t* key_last = nullptr;
+  const AttentionSchedule* schedule = nullptr;
   // Rotation of queries and keys, if any: [rows, head_size / 2].
   const float* cosine = nullptr;
   const float* sine = nullptr;
@@ -30,8 +34,13 @@ struct AttentionInputs {
   std::int64_t groups = 1;
   float norm_epsilon = 0;
 
+  // A task is one chunk of rows and one key-value head.
   std::int64_t task_count() const {
-    return (static_cast<std::int64_t>(document_starts.size()) - 1) * key_value_heads;
+    return static_cast<std::int64_t>(schedule->chunks.size()) * key_value_heads;
+  }
+  // A task of the backward pass's second step: one island of several chunks and one key-value head.
+  std::int64_t shared_task_count() const {
+    return static_cast<std::int64_t>(schedule->shared.size()) * key_value_heads;
   }
 };
 
@@ -48,15 +57,24 @@ struct AttentionGradients {
   void* key = nullptr;
   void* value = nullptr;
   std::int64_t query_stride = 0, key_stride = 0, value_stride = 0;
-  float* query_norm = nullptr;  // [tasks, groups, head_size], zeroed by the caller
+  // [task_count + shared_task_count, groups, head_size], zeroed by the caller: one part per task, those of
+  // the second step last.
+  float* query_norm = nullptr;
   float* key_norm = nullptr;
+  // Sums over the rows of one chunk: [key_value_heads, partial_rows, head_size] of the schedule.
+  float* key_partial = nullptr;
+  float* value_partial = nullptr;
 };
 
-using AttentionForwardKernel = void (*)(const AttentionInputs&, const AttentionOutputs&,
-                                        std::int64_t first_task, std::int64_t last_task);
-using AttentionBackwardKernel = void (*)(const AttentionInputs&, const AttentionGradients&,
-                                         std::int64_t first_task, std::int64_t last_task);
-AttentionForwardKernel attention_forward_kernel(InstructionSet level = instruction_set());
-AttentionBackwardKernel attention_backward_kernel(InstructionSet level = instruction_set());
+// Each thread calls the kernel with the same counter of tasks that somebody has begun, and is given tasks
+// until none is left. Tasks write disjoint memory.
+struct AttentionKernels {
+  void (*forward)(const AttentionInputs&, const AttentionOutputs&, std::atomic<std::int64_t>& next_task);
+  void (*backward)(const AttentionInputs&, const AttentionGradients&, std::atomic<std::int64_t>& next_task);
+  // After every task of `backward`: adds up the partial sums.
+  void (*backward_shared)(const AttentionInputs&, const AttentionGradients&,
+                          std::atomic<std::int64_t>& next_task);
+};
+AttentionKernels attention_kernels(bool bf16, InstructionSet level = bf16_instruction_set());
 
 }  // namespace omni::kernels

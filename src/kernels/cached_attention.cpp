@@ -77,7 +77,7 @@ struct Visits {
 Visits visits_of(const KeyValueCache& cache, const DecodeRows& rows, std::int64_t first, std::int64_t last) {
   std::vector<std::tuple<std::int32_t, std::int32_t, std::int32_t>> seen;  // holder, chunk, row
   for (std::int64_t row = first; row < last; ++row)
-    for (std::int32_t c = 0; c <= rows.position[row] / KeyValueCache::kChunk; ++c)
+    for (std::int32_t c = 0; c <= rows.position[row] / kCacheChunk; ++c)
       seen.emplace_back(cache.holder(rows.sequence[row], c), c, static_cast<std::int32_t>(row));
   std::sort(seen.begin(), seen.end());
   Visits result;
@@ -102,8 +102,8 @@ void check_places(const Tensor& qkv, const RotaryAttention& o, const KeyValueCac
     ensure(sequence[i] >= 0 && sequence[i] < cache.sequences() && position[i] >= 0 &&
                position[i] < cache.capacity(),
            "cached attention: row ", i, " lies outside the cache");
-    ensure(cache.holder(sequence[i], position[i] / KeyValueCache::kChunk) == sequence[i],
-           "cached attention: row ", i, " would overwrite a shared prefix");
+    ensure(cache.holder(sequence[i], position[i] / kCacheChunk) == sequence[i], "cached attention: row ", i,
+           " would overwrite a shared prefix");
   }
 }
 
@@ -122,6 +122,7 @@ void attend(const AttentionInputs& in, const KeyValueCache& cache, DecodeRows ro
   rows.partials = partials.data();
   rows.first_row = first;
   rows.visits = visits.visits.data();
+  rows.visit_count = static_cast<std::int64_t>(visits.visits.size());
   rows.visitors = visits.visitors.data();
   const DecodeCache view = view_of(cache);
   at::parallel_for(0, static_cast<std::int64_t>(visits.visits.size()) * in.key_value_heads, 4,
@@ -149,7 +150,7 @@ Tensor cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCac
   rows.position = position.data();
   rows.queries = queries.data();
   rows.output = output.mutable_data_ptr();
-  rows.chunks = *std::max_element(position.begin(), position.end()) / KeyValueCache::kChunk + 1;
+  rows.chunks = *std::max_element(position.begin(), position.end()) / kCacheChunk + 1;
   const DecodeCache view = view_of(cache);
   at::parallel_for(0, count * o.key_value_heads, 64, [&](std::int64_t begin, std::int64_t end) {
     decode_kernels().store(in, view, rows, begin, end);

@@ -13,4 +13,9 @@ InstructionSet instruction_set() {
   return chosen;
 }
 
+InstructionSet bf16_instruction_set() {
+  static const CpuFeatures features = detect_cpu_features();
+  return features.avx512_bf16 && features.avx512_vnni ? InstructionSet::avx512_bf16 : instruction_set();
+}
+
 }  // namespace omni::kernels

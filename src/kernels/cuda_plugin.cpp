@@ -35,7 +35,12 @@ bool find_kernels(void* library, CudaPlugin& plugin) {
          find(library, "omni_cuda_attention_forward", plugin.attention_forward) &&
          find(library, "omni_cuda_attention_backward", plugin.attention_backward) &&
          find(library, "omni_cuda_attention_supports", plugin.attention_supports) &&
-         find(library, "omni_cuda_attention_atomic", plugin.attention_atomic);
+         find(library, "omni_cuda_attention_atomic", plugin.attention_atomic) &&
+         find(library, "omni_cuda_token_sampling", plugin.token_sampling) &&
+         find(library, "omni_cuda_token_sampling_workspace", plugin.token_sampling_workspace) &&
+         find(library, "omni_cuda_cache_write", plugin.cache_write) &&
+         find(library, "omni_cuda_decode_attention", plugin.decode_attention) &&
+         find(library, "omni_cuda_decode_attention_workspace", plugin.decode_attention_workspace);
 }
 
 CudaPlugin load() {

@@ -12,6 +12,11 @@ struct CudaPlugin {
   OmniCudaAttentionBackwardFunction attention_backward = nullptr;
   OmniCudaAttentionSupportsFunction attention_supports = nullptr;
   OmniCudaAttentionAtomicFunction attention_atomic = nullptr;
+  OmniCudaTokenSamplingFunction token_sampling = nullptr;
+  OmniCudaTokenSamplingWorkspaceFunction token_sampling_workspace = nullptr;
+  OmniCudaCacheWriteFunction cache_write = nullptr;
+  OmniCudaDecodeAttentionFunction decode_attention = nullptr;
+  OmniCudaDecodeAttentionWorkspaceFunction decode_attention_workspace = nullptr;
 };
 const CudaPlugin& cuda_plugin();
 

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "omni/kernels/decode_attention.h"
-
 #define OMNI_SIMD_PART decode_attention
 #define OMNI_SIMD_SOURCE "decode_attention.inc"
 #include "simd_levels.inc"

@@ -4,10 +4,9 @@
 
 #include "attention_rows.h"
 #include "cpu_dispatch.h"
+#include "omni/kernels/cache_type.h"
 
 namespace omni::kernels {
-
-enum class CacheType;
 
 // Raw views for the CPU kernels of attention over a key-value cache; see omni/kernels/decode_attention.h.
 struct DecodeCache {
@@ -39,6 +38,7 @@ struct DecodeRows {
   std::int64_t first_row = 0;
   std::int64_t chunks = 0;
   const ChunkVisit* visits = nullptr;
+  std::int64_t visit_count = 0;
   const std::int32_t* visitors = nullptr;  // rows
 };
 
@@ -50,7 +50,7 @@ struct DecodeKernels {
   // Task row * key_value_heads + head: writes the row's key and value to the cache and prepares its queries.
   void (*store)(const AttentionInputs&, const DecodeCache&, const DecodeRows&, std::int64_t first,
                 std::int64_t last);
-  // Task visit * key_value_heads + head.
+  // Task head * visit_count + visit: neighbours in memory follow each other.
   void (*attend)(const AttentionInputs&, const DecodeCache&, const DecodeRows&, std::int64_t first,
                  std::int64_t last);
   // Task (row - first_row) * heads + head: merges the row's chunks in order.

@@ -200,46 +200,109 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
   }
 };
 
+// Logits held at a time. Larger chunks gain nothing: the products are as fast, and the sum of the row
+// gradients over chunks is already a twentieth of them.
+constexpr std::int64_t kLogitBytes = 128 << 20;
+
+// Rows of one chunk of logits: a multiple of kChunkRows, so that the matrix library meets few shapes.
+std::int64_t logit_chunk(std::int64_t rows, std::int64_t classes, std::int64_t element_size) {
+  const std::int64_t fitting = kLogitBytes / std::max<std::int64_t>(1, classes * element_size);
+  return std::min(rows, std::max(kChunkRows, fitting / kChunkRows * kChunkRows));
+}
+
+// What the rows of logits are compared with, and where what is known of each row goes.
+struct CrossEntropyPlaces {
+  Tensor targets, weights, losses, log_sums, correct;
+  double z_loss = 0;
+};
+
+// Logits [n, classes] of the rows from `first` on -> their gradients, in place.
+void differentiate_logits(const Tensor& logits, const CrossEntropyPlaces& places, std::int64_t first) {
+  CrossEntropyRows rows;
+  rows.bf16 = logits.scalar_type() == at::kBFloat16;
+  rows.width = logits.size(1);
+  rows.logits = logits.mutable_data_ptr();
+  rows.targets = places.targets.const_data_ptr<std::int32_t>() + first;
+  rows.weights = places.weights.const_data_ptr<float>() + first;
+  rows.z_loss = static_cast<float>(places.z_loss);
+  rows.losses = places.losses.mutable_data_ptr<float>() + first;
+  rows.log_sums = places.log_sums.mutable_data_ptr<float>() + first;
+  rows.correct = places.correct.mutable_data_ptr<std::uint8_t>() + first;
+  for_chunks(logits.size(0), [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+    row_kernels().cross_entropy(rows, begin, end);
+  });
+}
+
+struct CrossEntropyGradients {
+  Tensor hidden, rows;
+};
+
+// Chunk by chunk, each chunk's gradients formed before the next chunk's logits take its place.
+CrossEntropyGradients chunked_cross_entropy(const Tensor& hidden, const Tensor& cast,
+                                            const CrossEntropyPlaces& places, std::int64_t chunk,
+                                            bool with_gradients) {
+  CrossEntropyGradients gradients;
+  if (with_gradients) {
+    gradients.hidden = at::empty_like(hidden);
+    gradients.rows = at::zeros(cast.sizes(), at::kFloat);
+  }
+  Tensor logits;
+  for (std::int64_t first = 0; first < hidden.size(0); first += chunk) {
+    const std::int64_t count = std::min(chunk, hidden.size(0) - first);
+    const Tensor own = hidden.narrow(0, first, count);
+    if (!logits.defined() || logits.size(0) != count)
+      logits = at::empty({count, cast.size(0)}, hidden.options());
+    at::mm_out(logits, own, cast.t());
+    differentiate_logits(logits, places, first);
+    if (!with_gradients) continue;
+    Tensor hidden_gradient = gradients.hidden.narrow(0, first, count);
+    at::mm_out(hidden_gradient, logits, cast);
+    gradients.rows.add_(at::mm(logits.t(), own));
+  }
+  return gradients;
+}
+
 class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFunction> {
  public:
+  // Saves hidden rows, class rows and the gradient of the logits where those fit one chunk, else the
+  // gradients of hidden rows and class rows themselves.
   static variable_list forward(AutogradContext* context, const Tensor& hidden, const Tensor& rows,
-                               const Tensor& targets, const Tensor& weights, double z_loss) {
-    const bool bf16 = hidden.scalar_type() == at::kBFloat16;
+                               const Tensor& targets, const Tensor& weights, double z_loss,
+                               bool with_gradients) {
     const std::int64_t count = hidden.size(0);
     const Tensor cast = rows.to(hidden.scalar_type());
-    Tensor logits = at::mm(hidden, cast.t());
-    Tensor losses = at::empty({count}, at::kFloat), log_sums = at::empty({count}, at::kFloat);
-    Tensor correct = at::empty({count}, at::kByte);
-    CrossEntropyRows arguments;
-    arguments.bf16 = bf16;
-    arguments.width = rows.size(0);
-    arguments.logits = logits.mutable_data_ptr();
-    arguments.targets = targets.const_data_ptr<std::int32_t>();
-    arguments.weights = weights.const_data_ptr<float>();
-    arguments.z_loss = static_cast<float>(z_loss);
-    arguments.losses = losses.mutable_data_ptr<float>();
-    arguments.log_sums = log_sums.mutable_data_ptr<float>();
-    arguments.correct = correct.mutable_data_ptr<std::uint8_t>();
-    for_chunks(count, [&](std::int64_t, std::int64_t first, std::int64_t last) {
-      row_kernels().cross_entropy(arguments, first, last);
-    });
-    context->save_for_backward({hidden, cast, logits});
+    const CrossEntropyPlaces places{targets,
+                                    weights,
+                                    at::empty({count}, at::kFloat),
+                                    at::empty({count}, at::kFloat),
+                                    at::empty({count}, at::kByte),
+                                    z_loss};
+    const std::int64_t chunk = logit_chunk(count, rows.size(0), hidden.element_size());
+    if (chunk == count) {
+      const Tensor logits = at::mm(hidden, cast.t());
+      differentiate_logits(logits, places, 0);
+      context->save_for_backward({hidden, cast, logits});
+    } else {
+      const auto gradients = chunked_cross_entropy(hidden, cast, places, chunk, with_gradients);
+      context->save_for_backward({gradients.hidden, gradients.rows});
+    }
     context->set_materialize_grads(false);
-    Tensor objective = (weights * losses).sum();
-    if (z_loss > 0) objective = objective + z_loss * (weights * log_sums.square()).sum();
-    context->mark_non_differentiable({losses, correct});
-    return {objective, losses, correct};
+    Tensor objective = (weights * places.losses).sum();
+    if (z_loss > 0) objective = objective + z_loss * (weights * places.log_sums.square()).sum();
+    context->mark_non_differentiable({places.losses, places.correct});
+    return {objective, places.losses, places.correct};
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    if (!gradients[0].defined()) return {Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+    variable_list result(6);
+    if (!gradients[0].defined()) return result;
     const auto saved = context->get_saved_variables();
-    const Tensor &hidden = saved[0], &cast = saved[1], &logit_gradient = saved[2];
     const Tensor scale = gradients[0];
-    Tensor hidden_gradient, row_gradient;
-    if (context->needs_input_grad(0)) hidden_gradient = at::mm(logit_gradient, cast).mul_(scale);
+    const bool whole = saved.size() == 3;
+    if (context->needs_input_grad(0))
+      result[0] = whole ? at::mm(saved[2], saved[1]).mul_(scale) : saved[0].mul(scale);
     if (context->needs_input_grad(1))
-      row_gradient = at::mm(logit_gradient.t(), hidden).to(at::kFloat).mul_(scale);
-    return {hidden_gradient, row_gradient, Tensor(), Tensor(), Tensor()};
+      result[1] = whole ? at::mm(saved[2].t(), saved[0]).to(at::kFloat).mul_(scale) : saved[1].mul(scale);
+    return result;
   }
 };
 
@@ -307,7 +370,9 @@ Tensor swiglu(const Tensor& gate_up) {
 RowCrossEntropy row_cross_entropy(const Tensor& hidden, const Tensor& rows, const Tensor& targets,
                                   const Tensor& weights, double z_loss) {
   if (!has_kernel(hidden)) return plain_cross_entropy(hidden, rows, targets, weights, z_loss);
-  const variable_list out = CrossEntropyFunction::apply(hidden, rows, targets, weights, z_loss);
+  const bool with_gradients = at::GradMode::is_enabled() && (hidden.requires_grad() || rows.requires_grad());
+  const variable_list out =
+      CrossEntropyFunction::apply(hidden, rows, targets, weights, z_loss, with_gradients);
   return {out[0], out[1], out[2].to(at::kBool)};
 }
 

@@ -24,9 +24,9 @@ at::ScalarType stored_type(CacheType type) {
 
 KeyValueCache::KeyValueCache(std::int64_t sequences, std::int64_t key_value_heads, std::int64_t capacity,
                              std::int64_t head_size, CacheType type)
-    : capacity_(capacity), chunks_((capacity + kChunk - 1) / kChunk), type_(type) {
+    : capacity_(capacity), chunks_((capacity + kCacheChunk - 1) / kCacheChunk), type_(type) {
   ensure(sequences > 0 && key_value_heads > 0 && capacity > 0 && head_size > 0, "a cache needs room");
-  const std::vector<std::int64_t> places = {sequences, key_value_heads, chunks_ * kChunk};
+  const std::vector<std::int64_t> places = {sequences, key_value_heads, chunks_ * kCacheChunk};
   std::vector<std::int64_t> sizes = places;
   sizes.push_back(head_size);
   keys_ = at::zeros(sizes, stored_type(type));
@@ -50,13 +50,13 @@ void KeyValueCache::share_prefix(std::int64_t from, std::int64_t to, std::int64_
   if (from == to) return;
   const c10::NoGradGuard no_gradient;
   release(to);
-  const std::int64_t whole = count / kChunk, rest = count - whole * kChunk;
+  const std::int64_t whole = count / kCacheChunk, rest = count - whole * kCacheChunk;
   for (std::int64_t c = 0; c < whole; ++c)
     holders_[static_cast<std::size_t>(to * chunks_ + c)] = holder(from, c);
   if (rest == 0) return;
   const std::int64_t source = holder(from, whole);
   for (const Tensor& store : stores())
-    store[to].narrow(1, whole * kChunk, rest).copy_(store[source].narrow(1, whole * kChunk, rest));
+    store[to].narrow(1, whole * kCacheChunk, rest).copy_(store[source].narrow(1, whole * kCacheChunk, rest));
 }
 
 void KeyValueCache::release(std::int64_t sequence) {
@@ -69,7 +69,9 @@ void KeyValueCache::release(std::int64_t sequence) {
       if (heir < 0) {
         heir = s;
         for (const Tensor& store : stores())
-          store[s].narrow(1, c * kChunk, kChunk).copy_(store[sequence].narrow(1, c * kChunk, kChunk));
+          store[s]
+              .narrow(1, c * kCacheChunk, kCacheChunk)
+              .copy_(store[sequence].narrow(1, c * kCacheChunk, kCacheChunk));
       }
       holders_[static_cast<std::size_t>(s * chunks_ + c)] = static_cast<std::int32_t>(heir);
     }
@@ -80,7 +82,7 @@ void KeyValueCache::release(std::int64_t sequence) {
 void KeyValueCache::write(std::int64_t sequence, std::int64_t position, const Tensor& key,
                           const Tensor& value) {
   const c10::NoGradGuard no_gradient;
-  ensure(holder(sequence, position / kChunk) == sequence, "a shared chunk of a cache is read only");
+  ensure(holder(sequence, position / kCacheChunk) == sequence, "a shared chunk of a cache is read only");
   const auto put = [&](const Tensor& store, const Tensor& scales, const Tensor& x) {
     const Tensor target = store[sequence].select(1, position);
     if (type_ != CacheType::int8) {
@@ -98,8 +100,9 @@ void KeyValueCache::write(std::int64_t sequence, std::int64_t position, const Te
 Tensor KeyValueCache::read(const Tensor& store, const Tensor& scales, std::int64_t sequence,
                            std::int64_t count) const {
   std::vector<Tensor> parts;
-  for (std::int64_t first = 0; first < count; first += kChunk) {
-    const std::int64_t source = holder(sequence, first / kChunk), size = std::min(kChunk, count - first);
+  for (std::int64_t first = 0; first < count; first += kCacheChunk) {
+    const std::int64_t source = holder(sequence, first / kCacheChunk),
+                       size = std::min(kCacheChunk, count - first);
     Tensor part = store[source].narrow(1, first, size).to(at::kFloat);
     if (scales.defined()) part = part * scales[source].narrow(1, first, size).unsqueeze(2);
     parts.push_back(part);

@@ -4,6 +4,9 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <atomic>
+
+#include "attention_paths.h"
 #include "attention_rows.h"
 #include "omni/core/error.h"
 #include "omni/kernels/rotary_attention.h"
@@ -19,36 +22,25 @@ const float* floats(const Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
 }
 
-// Everything of a call but the tensors that carry gradients.
-struct Plan {
+// Everything of a call but the tensors that carry gradients. The backward pass takes it from the forward
+// pass.
+struct Plan : torch::CustomClassHolder {
   RotaryAttention options;
-  std::vector<std::int64_t> document_starts;
+  AttentionSpans spans;
+  AttentionSchedule schedule;
 };
+using PlanPointer = c10::intrusive_ptr<Plan>;
 
-void save_plan(AutogradContext* context, const Plan& plan) {
-  const RotaryAttention& o = plan.options;
-  context->saved_data["sizes"] =
-      std::vector<std::int64_t>{o.heads, o.key_value_heads, o.head_size, o.interleaved ? 1 : 0};
-  context->saved_data["epsilon"] = o.norm_epsilon;
-  context->saved_data["starts"] = plan.document_starts;
-  context->saved_data["cosine"] = o.cosine;
-  context->saved_data["sine"] = o.sine;
-  context->saved_data["row_group"] = o.row_group;
+PlanPointer make_plan(const RotaryAttention& options, const AttentionSpans& spans) {
+  auto plan = c10::make_intrusive<Plan>();
+  plan->options = options;
+  plan->spans = spans;
+  plan->schedule = attention_schedule(spans);
+  return plan;
 }
 
-Plan saved_plan(AutogradContext* context) {
-  Plan plan;
-  const auto sizes = context->saved_data["sizes"].toIntVector();
-  plan.options.heads = sizes[0];
-  plan.options.key_value_heads = sizes[1];
-  plan.options.head_size = sizes[2];
-  plan.options.interleaved = sizes[3] != 0;
-  plan.options.norm_epsilon = context->saved_data["epsilon"].toDouble();
-  plan.document_starts = context->saved_data["starts"].toIntVector();
-  plan.options.cosine = context->saved_data["cosine"].toTensor();
-  plan.options.sine = context->saved_data["sine"].toTensor();
-  plan.options.row_group = context->saved_data["row_group"].toTensor();
-  return plan;
+const Plan& saved_plan(AutogradContext* context) {
+  return static_cast<const Plan&>(*context->saved_data["plan"].toCapsule());
 }
 
 AttentionInputs inputs_of(const Plan& plan, const Tensor& query, const Tensor& key, const Tensor& value,
@@ -64,7 +56,9 @@ AttentionInputs inputs_of(const Plan& plan, const Tensor& query, const Tensor& k
   in.heads = plan.options.heads;
   in.key_value_heads = plan.options.key_value_heads;
   in.head_size = plan.options.head_size;
-  in.document_starts = plan.document_starts;
+  in.key_first = plan.spans.key_first().data();
+  in.key_last = plan.spans.key_last().data();
+  in.schedule = &plan.schedule;
   in.cosine = floats(plan.options.cosine);
   in.sine = floats(plan.options.sine);
   in.interleaved = plan.options.interleaved;
@@ -77,27 +71,14 @@ AttentionInputs inputs_of(const Plan& plan, const Tensor& query, const Tensor& k
   return in;
 }
 
-// Runs body(first, last) over ranges of tasks, one range per thread and all of about the same work: documents
-// differ in length.
-template <class Body>
-void for_tasks(const AttentionInputs& in, const Body& body) {
-  const auto work_of = [&](std::int64_t task) {
-    const std::int64_t document = task / in.key_value_heads;
-    const std::int64_t rows = in.document_starts[document + 1] - in.document_starts[document];
-    return rows * (rows + 64);  // scores grow with the square, reading and rotating rows does not
-  };
-  std::int64_t total = 0, done = 0;
-  for (std::int64_t task = 0; task < in.task_count(); ++task) total += work_of(task);
-  const std::int64_t threads = at::get_num_threads();
-  std::vector<std::int64_t> bounds = {0};
-  for (std::int64_t task = 0; task < in.task_count(); ++task) {
-    done += work_of(task);
-    const auto ranges = static_cast<std::int64_t>(bounds.size());
-    if (done * threads >= total * ranges && ranges < threads) bounds.push_back(task + 1);
-  }
-  bounds.push_back(in.task_count());
-  at::parallel_for(0, static_cast<std::int64_t>(bounds.size()) - 1, 1,
-                   [&](std::int64_t first, std::int64_t last) { body(bounds[first], bounds[last]); });
+// Every thread takes tasks until none is left.
+template <class Kernel, class Results>
+void run_tasks(Kernel kernel, const AttentionInputs& in, const Results& results, std::int64_t tasks) {
+  std::atomic<std::int64_t> next_task = 0;
+  const std::int64_t workers = std::min<std::int64_t>(at::get_num_threads(), tasks);
+  at::parallel_for(0, workers, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t worker = first; worker < last; ++worker) kernel(in, results, next_task);
+  });
 }
 
 struct Forwarded {
@@ -110,9 +91,7 @@ Forwarded run_forward(const AttentionInputs& in, std::int64_t rows, at::ScalarTy
   out.output = at::empty({rows, in.heads * in.head_size}, type);
   out.log_sum = at::empty({rows, in.heads}, at::kFloat);
   const AttentionOutputs outputs{out.output.mutable_data_ptr(), out.log_sum.mutable_data_ptr<float>()};
-  for_tasks(in, [&](std::int64_t first, std::int64_t last) {
-    attention_forward_kernel()(in, outputs, first, last);
-  });
+  run_tasks(attention_kernels(in.bf16).forward, in, outputs, in.task_count());
   return out;
 }
 
@@ -124,14 +103,20 @@ NormGradients run_backward(const AttentionInputs& in, AttentionGradients gradien
   RECORD_FUNCTION("omni::attention_backward", std::vector<c10::IValue>());
   Tensor query, key;
   if (in.query_norm) {
-    query = at::zeros({in.task_count(), in.groups, in.head_size}, at::kFloat);
+    query = at::zeros({in.task_count() + in.shared_task_count(), in.groups, in.head_size}, at::kFloat);
     key = at::zeros_like(query);
     gradients.query_norm = query.mutable_data_ptr<float>();
     gradients.key_norm = key.mutable_data_ptr<float>();
   }
-  for_tasks(in, [&](std::int64_t first, std::int64_t last) {
-    attention_backward_kernel()(in, gradients, first, last);
-  });
+  Tensor partial;
+  if (in.shared_task_count() > 0) {
+    partial = at::empty({2, in.key_value_heads, in.schedule->partial_rows, in.head_size}, at::kFloat);
+    gradients.key_partial = partial[0].mutable_data_ptr<float>();
+    gradients.value_partial = partial[1].mutable_data_ptr<float>();
+  }
+  const AttentionKernels kernels = attention_kernels(in.bf16);
+  run_tasks(kernels.backward, in, gradients, in.task_count());
+  run_tasks(kernels.backward_shared, in, gradients, in.shared_task_count());
   return {query.defined() ? query.sum(0) : query, key.defined() ? key.sum(0) : key};
 }
 
@@ -148,19 +133,19 @@ class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttention
  public:
   static Tensor forward(AutogradContext* context, const Tensor& qkv,
                         const std::optional<Tensor>& given_query_norm,
-                        const std::optional<Tensor>& given_key_norm, const Plan& plan) {
+                        const std::optional<Tensor>& given_key_norm, const PlanPointer& plan) {
     const Tensor query_norm = given_query_norm.value_or(Tensor()),
                  key_norm = given_key_norm.value_or(Tensor());
-    const Split rows = split(qkv, plan.options);
-    const AttentionInputs in = inputs_of(plan, rows.query, rows.key, rows.value, query_norm, key_norm);
+    const Split rows = split(qkv, plan->options);
+    const AttentionInputs in = inputs_of(*plan, rows.query, rows.key, rows.value, query_norm, key_norm);
     const Forwarded out = run_forward(in, qkv.size(0), qkv.scalar_type());
     context->save_for_backward({qkv, query_norm, key_norm, out.output, out.log_sum});
-    save_plan(context, plan);
+    context->saved_data["plan"] = c10::IValue::make_capsule(plan);
     return out.output;
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const Plan plan = saved_plan(context);
+    const Plan& plan = saved_plan(context);
     const Split rows = split(saved[0], plan.options);
     const Tensor incoming = gradients[0].contiguous();
     const AttentionInputs in = inputs_of(plan, rows.query, rows.key, rows.value, saved[1], saved[2]);
@@ -182,16 +167,16 @@ class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttention
 class PackedAttentionFunction : public torch::autograd::Function<PackedAttentionFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& query, const Tensor& key, const Tensor& value,
-                        const Plan& plan) {
-    const AttentionInputs in = inputs_of(plan, query, key, value, {}, {});
+                        const PlanPointer& plan) {
+    const AttentionInputs in = inputs_of(*plan, query, key, value, {}, {});
     const Forwarded out = run_forward(in, query.size(0), query.scalar_type());
     context->save_for_backward({query, key, value, out.output, out.log_sum});
-    save_plan(context, plan);
+    context->saved_data["plan"] = c10::IValue::make_capsule(plan);
     return out.output.view(query.sizes());
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const Plan plan = saved_plan(context);
+    const Plan& plan = saved_plan(context);
     const Tensor incoming = gradients[0].contiguous();
     const AttentionInputs in = inputs_of(plan, saved[0], saved[1], saved[2], {}, {});
     Tensor query = at::empty(saved[0].sizes(), saved[0].options()),
@@ -212,61 +197,39 @@ class PackedAttentionFunction : public torch::autograd::Function<PackedAttention
   }
 };
 
-constexpr std::int64_t kLargestHead = 512;  // the kernel's row buffer
-
-bool has_kernel(const Tensor& tensor, std::int64_t head_size) {
-  return tensor.device().is_cpu() && head_size % 16 == 0 && head_size <= kLargestHead &&
-         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
-}
-
-void check_documents(std::span<const std::int64_t> starts, std::int64_t rows) {
-  ensure(!starts.empty() && starts.front() == 0 && starts.back() == rows,
-         "attention: documents do not cover the rows");
-  for (std::size_t i = 1; i < starts.size(); ++i)
-    ensure(starts[i - 1] <= starts[i], "attention: documents overlap");
-}
-
 Tensor heads_contiguous(const Tensor& x) {
   return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous();
 }
 
 }  // namespace
 
-Tensor packed_attention_reference(const Tensor& query, const Tensor& key, const Tensor& value,
-                                  std::span<const std::int64_t> document_starts) {
-  check_documents(document_starts, query.size(0));
-  const std::int64_t group = query.size(1) / key.size(1);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(query.size(2)));
-  std::vector<Tensor> parts;
-  for (std::size_t d = 0; d + 1 < document_starts.size(); ++d) {
-    const std::int64_t first = document_starts[d], length = document_starts[d + 1] - first;
-    if (length == 0) continue;
-    const auto type = query.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-    const auto heads = [&](const Tensor& x, std::int64_t repeat) {
-      return x.narrow(0, first, length).to(type).transpose(0, 1).repeat_interleave(repeat, 0);
-    };
-    const Tensor scores = at::matmul(heads(query, 1), heads(key, group).transpose(1, 2)) * scale;
-    const Tensor later = at::ones({length, length}, query.options().dtype(at::kBool)).triu(1);
-    const Tensor weights = scores.masked_fill(later, -std::numeric_limits<double>::infinity()).softmax(-1);
-    parts.push_back(at::matmul(weights, heads(value, group)).transpose(0, 1).to(query.scalar_type()));
+Tensor packed_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                        const AttentionSpans& spans, AttentionPath path) {
+  ensure(query.dim() == 3 && key.dim() == 3 && key.sizes() == value.sizes() && key.size(1) > 0 &&
+             query.size(1) % key.size(1) == 0 && query.size(2) == key.size(2),
+         "attention: queries ", query.sizes(), ", keys ", key.sizes(), " and values ", value.sizes(),
+         " do not fit together");
+  ensure(query.size(0) == spans.rows() && key.size(0) == spans.rows(), "attention: spans of ", spans.rows(),
+         " rows for ", query.size(0), " queries and ", key.size(0), " keys");
+  switch (choose_attention_path(query, query.size(2), spans, path)) {
+    case AttentionPath::library:
+      return library_attention(query, key, value, spans);
+    case AttentionPath::reference:
+      return reference_attention(query, key, value, spans);
+    default:
+      break;
   }
-  return parts.empty() ? at::zeros_like(query) : at::cat(parts, 0);
+  RotaryAttention options;
+  options.heads = query.size(1);
+  options.key_value_heads = key.size(1);
+  options.head_size = query.size(2);
+  return PackedAttentionFunction::apply(heads_contiguous(query), heads_contiguous(key),
+                                        heads_contiguous(value), make_plan(options, spans));
 }
 
 Tensor packed_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                         std::span<const std::int64_t> document_starts) {
-  ensure(query.dim() == 3 && key.sizes() == value.sizes() && query.size(1) % key.size(1) == 0,
-         "attention: shapes do not match");
-  if (!has_kernel(query, query.size(2)))
-    return packed_attention_reference(query, key, value, document_starts);
-  check_documents(document_starts, query.size(0));
-  Plan plan;
-  plan.options.heads = query.size(1);
-  plan.options.key_value_heads = key.size(1);
-  plan.options.head_size = query.size(2);
-  plan.document_starts.assign(document_starts.begin(), document_starts.end());
-  return PackedAttentionFunction::apply(heads_contiguous(query), heads_contiguous(key),
-                                        heads_contiguous(value), plan);
+  return packed_attention(query, key, value, AttentionSpans::causal(document_starts));
 }
 
 Tensor norm_and_rotate(const Tensor& x, const RotaryAttention& options, const Tensor& norm_weight) {
@@ -292,25 +255,29 @@ Tensor norm_and_rotate(const Tensor& x, const RotaryAttention& options, const Te
   return y.to(x.scalar_type());
 }
 
-Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options,
-                        std::span<const std::int64_t> document_starts) {
+Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options, const AttentionSpans& spans,
+                        AttentionPath path) {
   const RotaryAttention& o = options;
   ensure(qkv.dim() == 2 && qkv.size(1) == (o.heads + 2 * o.key_value_heads) * o.head_size,
          "attention: qkv has the wrong width");
-  if (has_kernel(qkv, o.head_size)) {
-    check_documents(document_starts, qkv.size(0));
-    const Plan plan{options, {document_starts.begin(), document_starts.end()}};
+  ensure(qkv.size(0) == spans.rows(), "attention: spans of ", spans.rows(), " rows for ", qkv.size(0));
+  const AttentionPath chosen = choose_attention_path(qkv, o.head_size, spans, path);
+  if (chosen == AttentionPath::kernel)
     return RotaryAttentionFunction::apply(
         qkv.contiguous(), o.query_norm.defined() ? std::optional<Tensor>(o.query_norm) : std::nullopt,
-        o.key_norm.defined() ? std::optional<Tensor>(o.key_norm) : std::nullopt, plan);
-  }
+        o.key_norm.defined() ? std::optional<Tensor>(o.key_norm) : std::nullopt, make_plan(o, spans));
   const Split rows = split(qkv, o);
   const auto heads = [&](const Tensor& x, std::int64_t count) {
     return x.view({qkv.size(0), count, o.head_size});
   };
   const Tensor query = norm_and_rotate(heads(rows.query, o.heads), o, o.query_norm);
   const Tensor key = norm_and_rotate(heads(rows.key, o.key_value_heads), o, o.key_norm);
-  return packed_attention(query, key, heads(rows.value, o.key_value_heads), document_starts).flatten(1);
+  return packed_attention(query, key, heads(rows.value, o.key_value_heads), spans, chosen).flatten(1);
+}
+
+Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options,
+                        std::span<const std::int64_t> document_starts) {
+  return rotary_attention(qkv, options, AttentionSpans::causal(document_starts));
 }
 
 }  // namespace omni::kernels

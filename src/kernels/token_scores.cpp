@@ -11,13 +11,13 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-[[noreturn]] void fail_not_finite(std::string_view place) {
+}  // namespace
+
+void fail_not_finite(std::string_view place) {
   fail(ErrorKind::internal, "sampling at ", place,
        ": the model's logits are not finite. The weights are damaged or training diverged; use an older "
        "checkpoint");
 }
-
-}  // namespace
 
 TokenScores::TokenScores(const SamplingInput& input) : input_(input) {
   check_input();

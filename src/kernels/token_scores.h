@@ -39,6 +39,9 @@ class TokenScores {
   std::vector<std::pair<std::int32_t, float>> before_penalty_;  // position and score, ascending
 };
 
+// The error for logits that are NaN or +inf.
+[[noreturn]] void fail_not_finite(std::string_view place);
+
 // The same with the largest score of every block, to find the best candidates without looking at the others.
 class SurveyedScores {
  public:

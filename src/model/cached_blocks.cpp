@@ -21,10 +21,10 @@ void CachedBlocks::run_block(const nn::DecoderBlock& block, std::vector<nn::Stre
                              const nn::StreamOrder& order, const nn::AttentionPlan& plan,
                              const Places& places, kernels::KeyValueCache& cache) const {
   const nn::DecoderShape& shape = network_->shape;
-  const Tensor qkv = block.project(rows, shape, order, network_->type);
+  const Tensor qkv = block.project(rows, shape, order, network_->type, nn::LinearUse::decoding);
   const Tensor attended = kernels::cached_attention(qkv, block.attention(shape, order, plan), cache,
                                                     places.sequences, places.positions);
-  block.finish(rows, attended, shape, order, false);
+  block.finish(rows, attended, shape, order, false, nn::LinearUse::decoding);
 }
 
 CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows& rows) {

@@ -6,6 +6,7 @@
 
 #include "cached_blocks.h"
 #include "omni/core/error.h"
+#include "omni/kernels/decode_linear.h"
 #include "transformer_network.h"
 
 namespace omni::model {
@@ -32,6 +33,7 @@ struct DecodeSession::State {
   const Transformer::Network* network;
   CachedBlocks blocks;
   Tensor token_rows, head_rows;
+  kernels::DecodeWeight head;          // head_rows for products of a few rows, on the CPU
   Tensor last;                         // [sequences, width] fp32: output of each sequence's last token
   std::vector<std::uint8_t> has_last;  // false where that token gives no output
 
@@ -40,8 +42,22 @@ struct DecodeSession::State {
         blocks(model.network(), count, capacity, cache_type),
         token_rows(network->token_rows()),
         head_rows(network->head_rows(token_rows)),
+        head(head_rows.device().is_cpu() ? kernels::DecodeWeight(head_rows, kernels::DecodeFormat::fp32)
+                                         : kernels::DecodeWeight()),
         last(at::zeros({count, network->config.width})),
         has_last(count, 0) {}
+
+  // hidden [n, width] fp32 on the CPU -> logits of the allowed tokens [n, allowed.count()].
+  Tensor logits(const Tensor& hidden, const sequence::AllowedTokens& allowed) const {
+    std::vector<Tensor> parts;
+    for (int r = 0; r < allowed.run_count; ++r) {
+      const std::int64_t first = allowed.runs[r].first, size = allowed.runs[r].size;
+      parts.push_back(head.defined()
+                          ? kernels::decode_linear(hidden, head, {}, {first, first + size})
+                          : at::mm(hidden.to(head_rows.device()), head_rows.narrow(0, first, size).t()));
+    }
+    return (parts.size() == 1 ? parts[0] : at::cat(parts, 1)).cpu().contiguous();
+  }
 };
 
 DecodeSession::DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity,
@@ -121,12 +137,7 @@ std::vector<std::vector<float>> DecodeSession::logits(
       rows.push_back(sequences[j]);
     }
     if (members.empty()) continue;
-    std::vector<Tensor> parts;
-    for (int r = 0; r < allowed[i].run_count; ++r)
-      parts.push_back(state_->head_rows.narrow(0, allowed[i].runs[r].first, allowed[i].runs[r].size));
-    const Tensor hidden = state_->last.index_select(0, index_tensor(rows)).to(state_->head_rows.device());
-    const Tensor logits =
-        at::mm(hidden, (parts.size() == 1 ? parts[0] : at::cat(parts, 0)).t()).cpu().contiguous();
+    const Tensor logits = state_->logits(state_->last.index_select(0, index_tensor(rows)), allowed[i]);
     const float* values = logits.const_data_ptr<float>();
     const std::int64_t width = logits.size(1);
     for (std::size_t m = 0; m < members.size(); ++m)

@@ -2,18 +2,26 @@
 
 namespace omni::nn {
 
+CastWeight::Origin CastWeight::origin() const {
+  return {static_cast<std::uint32_t>(weight_._version()), weight_.const_data_ptr()};
+}
+
 const at::Tensor& CastWeight::as(at::ScalarType type) const {
   if (weight_.scalar_type() == type) return weight_;
-  const void* source = weight_.const_data_ptr();
-  const auto version = static_cast<std::uint32_t>(weight_._version());
-  const bool fresh =
-      copy_.defined() && copy_.scalar_type() == type && source_ == source && version_ == version;
-  if (!fresh) {
+  if (!copy_.defined() || copy_.scalar_type() != type || copied_ != origin()) {
     copy_ = weight_.detach().to(type);
-    source_ = source;
-    version_ = version;
+    copied_ = origin();
   }
   return copy_;
+}
+
+const kernels::DecodeWeight& CastWeight::for_decoding(at::ScalarType type) const {
+  const auto format = type == at::kBFloat16 ? kernels::DecodeFormat::bf16 : kernels::DecodeFormat::fp32;
+  if (!packed_.defined() || packed_.format() != format || packed_from_ != origin()) {
+    packed_ = kernels::DecodeWeight(weight_, format);
+    packed_from_ = origin();
+  }
+  return packed_;
 }
 
 }  // namespace omni::nn

@@ -24,7 +24,10 @@ CastLinear::CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_
   if (with_bias) bias = scope.add("bias", {out}, Init::zeros());
 }
 
-Tensor CastLinear::operator()(const Tensor& x) const {
+Tensor CastLinear::operator()(const Tensor& x, LinearUse use) const {
+  const auto type = x.scalar_type();
+  if (use == LinearUse::decoding && x.device().is_cpu() && (type == at::kFloat || type == at::kBFloat16))
+    return kernels::decode_linear(x, weight.for_decoding(type), bias);
   return kernels::cast_linear(x, weight.weight(), weight.as(x.scalar_type()), bias);
 }
 
@@ -53,21 +56,22 @@ StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shap
   down = CastLinear(scope.sub("down"), shape.mlp_width, shape.width, shape.bias, into_residual);
 }
 
-Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, at::ScalarType type) const {
+Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, at::ScalarType type,
+                             LinearUse use) const {
   const auto [residual, normed] =
       kernels::add_norm(rows.residual, rows.delta, attention_norm, {shape.norm, shape.norm_epsilon, type});
   rows = {residual, Tensor()};
-  Tensor projected = qkv(normed);
+  Tensor projected = qkv(normed, use);
   if (keys_only) projected = at::constant_pad_nd(projected, {shape.heads * shape.head_size, 0});
   return projected;
 }
 
-void StreamLayers::finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape,
-                          bool training) const {
-  const Tensor delta = dropped(attention_out(attended), shape.dropout, training);
+void StreamLayers::finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape, bool training,
+                          LinearUse use) const {
+  const Tensor delta = dropped(attention_out(attended, use), shape.dropout, training);
   const auto [residual, normed] = kernels::add_norm(rows.residual, delta, mlp_norm,
                                                     {shape.norm, shape.norm_epsilon, delta.scalar_type()});
-  rows = {residual, dropped(down(kernels::swiglu(gate_up(normed))), shape.dropout, training)};
+  rows = {residual, dropped(down(kernels::swiglu(gate_up(normed, use)), use), shape.dropout, training)};
 }
 
 DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shape,
@@ -99,20 +103,20 @@ kernels::RotaryAttention DecoderBlock::attention(const DecoderShape& shape, cons
 }
 
 Tensor DecoderBlock::project(std::vector<StreamRows>& rows, const DecoderShape& shape,
-                             const StreamOrder& order, at::ScalarType type) const {
+                             const StreamOrder& order, at::ScalarType type, LinearUse use) const {
   ensure(rows.size() == streams.size(), "decoder block: wrong number of streams");
   std::vector<Tensor> projected;
   for (std::size_t s = 0; s < streams.size(); ++s)
-    projected.push_back(streams[s].project(rows[s], shape, type));
+    projected.push_back(streams[s].project(rows[s], shape, type, use));
   return streams.size() > 1 ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0];
 }
 
 void DecoderBlock::finish(std::vector<StreamRows>& rows, const Tensor& attended, const DecoderShape& shape,
-                          const StreamOrder& order, bool training) const {
+                          const StreamOrder& order, bool training, LinearUse use) const {
   for (std::size_t s = 0; s < streams.size(); ++s) {
     if (streams[s].keys_only) continue;
     const Tensor own = streams.size() > 1 ? attended.index_select(0, order.rows[s]) : attended;
-    streams[s].finish(rows[s], own, shape, training);
+    streams[s].finish(rows[s], own, shape, training, use);
   }
 }
 

@@ -168,9 +168,10 @@ std::unique_ptr<VecsetShapeTokenizer> import_cube3d_tokenizer(const std::filesys
 
 Cube3dAgreement verify_cube3d_tokenizer(const std::filesystem::path& weights,
                                         const std::filesystem::path& config,
-                                        const std::filesystem::path& expected) {
+                                        const std::filesystem::path& expected, at::ScalarType precision) {
   const c10::NoGradGuard no_grad;
   const auto tokenizer = import_cube3d_tokenizer(weights);
+  tokenizer->compute_in(precision);
   const VecsetShapeNetwork& network = tokenizer->network();
   require_config(config, network.config());
 

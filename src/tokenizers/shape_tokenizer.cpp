@@ -14,6 +14,12 @@ void DecodedShape::occupancy(std::span<const geometry::Vec3> points, std::span<s
   for (std::size_t i = 0; i < field.size(); ++i) inside[i] = field[i] > 0;
 }
 
+void ShapeTokenizer::compute_in(at::ScalarType type) {
+  if (type != at::kFloat)
+    fail(ErrorKind::usage,
+         "shape tokenizer: the grid layout encodes and decodes in fp32 alone. Leave the precision at fp32");
+}
+
 std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path& folder) {
   std::string layout = "grid";
   GridShapeConfig grid;

@@ -15,8 +15,9 @@ using at::Tensor;
 
 namespace {
 
-constexpr std::int64_t kQueryChunk = 8192;  // bounds the activations of one field evaluation
-constexpr std::size_t kBatch = 32;          // shapes a pass, to bound memory
+constexpr std::int64_t kQueryChunk = 8192;       // bounds the activations of one field evaluation
+constexpr std::size_t kBatch = 32;               // shapes a pass, to bound memory
+constexpr std::size_t kEncodedPoints = 1 << 16;  // surface points a pass
 
 // Calls evaluate on [1, Q, 3] tensors of the points, in chunks that bound the activations, and copies what it
 // returns, Q rows of floats, to `out`.
@@ -124,8 +125,17 @@ Tensor VecsetShapeTokenizer::geometry_codebook() const {
 }
 
 std::vector<ShapeCodes> VecsetShapeTokenizer::encode(std::span<const ShapeSample> samples) const {
-  if (samples.empty()) return {};
   c10::NoGradGuard no_grad;
+  std::vector<ShapeCodes> codes;
+  const auto points = static_cast<std::size_t>(network_->config().surface_points);
+  const std::size_t batch = std::clamp<std::size_t>(kEncodedPoints / points, 1, kBatch);
+  for (std::size_t begin = 0; begin < samples.size(); begin += batch)
+    encode_batch(samples.subspan(begin, std::min(batch, samples.size() - begin)), codes);
+  return codes;
+}
+
+void VecsetShapeTokenizer::encode_batch(std::span<const ShapeSample> samples,
+                                        std::vector<ShapeCodes>& codes) const {
   const Tensor surface = surface_tensor(samples);
   const nn::Quantiser& quantiser = network_->quantiser();
   const Tensor geometry = quantiser.nearest(network_->prepared(network_->encode(surface).latents));
@@ -136,11 +146,9 @@ std::vector<ShapeCodes> VecsetShapeTokenizer::encode(std::span<const ShapeSample
     const VecsetColour& part = network_->colour();
     colour = part.quantiser().nearest(part.encode(surface.narrow(-1, 0, 3), colours, latents));
   }
-  std::vector<ShapeCodes> codes;
   for (std::int64_t i = 0; i < geometry.size(0); ++i)
     codes.push_back(
         {code_row(geometry, i), colour.defined() ? code_row(colour, i) : std::vector<std::int32_t>{}});
-  return codes;
 }
 
 std::vector<std::unique_ptr<DecodedShape>> VecsetShapeTokenizer::decode(

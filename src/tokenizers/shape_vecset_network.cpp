@@ -2,6 +2,7 @@
 #include <cmath>
 #include <set>
 
+#include "farthest_points.h"
 #include "omni/core/error.h"
 #include "omni/tokenizers/shape_vecset.h"
 
@@ -31,10 +32,14 @@ void describe(ConfigVisitor& visitor, VecsetShapeConfig& config) {
   visitor.integer("surface_points", config.surface_points, {.minimum = 16, .maximum = 1 << 20});
   visitor.number("sharp_edge_share", config.sharp_edge_share, {.minimum = 0, .maximum = 1});
   visitor.flag("adaptive_length", config.adaptive_length);
+  visitor.choice("queries", config.queries, {"learned", "farthest_points"});
   visitor.section("colour", [&](ConfigVisitor& s) { describe(s, config.colour); });
 }
 
 void validate(const VecsetShapeConfig& config) {
+  if (config.queries == "farthest_points" && config.surface_points < config.latents)
+    fail(ErrorKind::usage, "shape tokenizer: queries are ", config.latents, " of only ",
+         config.surface_points, " surface points. Raise surface_points");
   if (config.width % config.heads != 0)
     fail(ErrorKind::usage, "shape tokenizer: width ", config.width, " is not a multiple of heads ",
          config.heads, ". Change one of them");
@@ -96,12 +101,20 @@ VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, std::uin
 VecsetShapeNetwork::Encoded VecsetShapeNetwork::encode(const Tensor& surface) const {
   const Tensor features =
       at::cat({embedder_(surface.narrow(-1, 0, 3)), surface.narrow(-1, 3, kNormalChannels)}, -1);
-  const Tensor data = feat_out_(at::silu(feat_in_(features)));
+  const Tensor data = feat_out_(at::silu(feat_in_(features.to(type_))));
   Tensor h = query_.unsqueeze(0).expand({surface.size(0), query_.size(0), query_.size(1)});
+  if (config_.queries == "farthest_points") h = h + at_farthest_points(surface, data);
   for (const auto& block : encoder_blocks_) h = block(h, data, config_.adaptive_length);
   h = encoder_norm_(h);
   if (!config_.class_token) return {h, {}};
   return {h.narrow(1, 1, config_.latents), h.select(1, 0)};
+}
+
+// The features of the farthest points, [B, rows of query_, E]; zero for the class token.
+Tensor VecsetShapeNetwork::at_farthest_points(const Tensor& surface, const Tensor& data) const {
+  const Tensor chosen = farthest_points(surface.narrow(-1, 0, 3), config_.latents);
+  const Tensor rows = data.gather(1, chosen.unsqueeze(-1).expand({-1, -1, data.size(2)})).to(at::kFloat);
+  return config_.class_token ? at::constant_pad_nd(rows, {0, 0, 1, 0}) : rows;
 }
 
 Tensor VecsetShapeNetwork::prepared(const Tensor& latents) const {
@@ -123,12 +136,25 @@ VecsetBlock::KeysValues VecsetShapeNetwork::field_keys_values(const Tensor& late
 }
 
 Tensor VecsetShapeNetwork::field(const VecsetBlock::KeysValues& latents, const Tensor& queries) const {
-  const Tensor h = query_out_(at::silu(query_in_(embedder_(queries))));
+  const Tensor h = query_out_(at::silu(query_in_(embedder_(queries).to(type_)))).to(at::kFloat);
   return head_(field_norm_(field_block_->attend(h, latents))).squeeze(-1);
 }
 
 Tensor VecsetShapeNetwork::field(const Tensor& latents, const Tensor& queries) const {
   return field(field_keys_values(latents), queries);
+}
+
+void VecsetShapeNetwork::compute_in(at::ScalarType type) {
+  if (type != at::kFloat && type != at::kBFloat16)
+    fail(ErrorKind::usage, "shape tokenizer: the vecset layout computes in fp32 or bf16, not in ",
+         at::toString(type));
+  type_ = type;
+  for (nn::Linear* layer : {&feat_in_, &feat_out_, &query_in_, &query_out_})
+    convert_frozen_weights(*layer, type);
+  for (auto* blocks : {&encoder_blocks_, &decoder_blocks_})
+    for (VecsetBlock& block : *blocks) block.compute_in(type);
+  field_block_->compute_in(type);
+  if (colour_) colour_->compute_in(type);
 }
 
 void VecsetShapeNetwork::load(const SafetensorsFile& file) {

@@ -33,26 +33,40 @@ Tensor VecsetBlock::split_heads(const Tensor& x) const {
 }
 
 VecsetBlock::KeysValues VecsetBlock::keys_values(const Tensor& data) const {
-  const Tensor normed = norm_(data);
+  const Tensor normed = norm_(data).to(type_);
   return {split_heads(c_k_(normed)), split_heads(c_v_(normed))};
 }
 
 Tensor VecsetBlock::finish(const Tensor& h, const Tensor& q, const KeysValues& kv, bool causal) const {
   const Tensor mixed = at::scaled_dot_product_attention(q, kv.keys, kv.values, {}, 0.0, causal);
   const Tensor attended = h + c_proj_(mixed.transpose(1, 2).reshape(h.sizes()));
-  return attended + down_(at::gelu(up_(norm_(attended))));
+  return attended + down_(at::gelu(up_(norm_(attended).to(type_))));
 }
 
 Tensor VecsetBlock::attend(const Tensor& h, const KeysValues& kv) const {
-  return finish(h, split_heads(c_q_(norm_(h))), kv, false);
+  return finish(h, split_heads(c_q_(norm_(h).to(type_))), kv, false);
 }
 
 Tensor VecsetBlock::operator()(const Tensor& h, const Tensor& data, bool causal) const {
   if (cross_) return attend(h, keys_values(data));
-  const Tensor normed = norm_(h);
+  const Tensor normed = norm_(h).to(type_);
   const auto qk = c_qk_(normed).chunk(2, -1);
   return finish(h, q_norm_(split_heads(qk[0])), {k_norm_(split_heads(qk[1])), split_heads(c_v_(normed))},
                 causal);
+}
+
+void convert_frozen_weights(nn::Linear& layer, at::ScalarType type) {
+  const auto convert = [type](Tensor& tensor) {
+    if (tensor.defined() && !tensor.requires_grad()) tensor = tensor.to(type);
+  };
+  convert(layer.weight);
+  convert(layer.bias);
+}
+
+void VecsetBlock::compute_in(at::ScalarType type) {
+  type_ = type;
+  for (nn::Linear* layer : {&c_q_, &c_k_, &c_qk_, &c_v_, &c_proj_, &up_, &down_})
+    convert_frozen_weights(*layer, type);
 }
 
 }  // namespace omni::tokenizers

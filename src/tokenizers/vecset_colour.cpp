@@ -48,6 +48,12 @@ VecsetColour::VecsetColour(const nn::ParameterScope& scope, const VecsetColourCo
   head_ = nn::Linear(head.sub("colour"), width, kColourChannels);
 }
 
+void VecsetColour::compute_in(at::ScalarType type) {
+  for (VecsetBlock* block : {encoder_cross_.get(), head_cross_.get()}) block->compute_in(type);
+  for (auto* blocks : {&encoder_blocks_, &decoder_blocks_})
+    for (VecsetBlock& block : *blocks) block.compute_in(type);
+}
+
 Tensor VecsetColour::encode(const Tensor& points, const Tensor& colours, const Tensor& latents) const {
   const Tensor features = at::cat({embedder_(points).detach(), colours}, -1);
   const Tensor data = at::cat({feat_out_(at::silu(feat_in_(features))), latents.detach()}, 1);

@@ -17,6 +17,12 @@ Tensor mix_code_values(const Tensor& continuous, const Tensor& quantised, double
   return at::where(bypass, continuous, at::where(replaced, others, quantised));
 }
 
+Tensor field_loss(const ShapeTokenizerTrainingConfig& config, const Tensor& values, const ShapeBatch& batch) {
+  if (config.field_loss == "occupancy") return at::binary_cross_entropy_with_logits(values, batch.inside);
+  const Tensor target = (batch.distances / config.truncation).clamp(-1, 1);
+  return (at::tanh(values) - target).abs().mean();
+}
+
 double point_iou(const Tensor& logits, const Tensor& inside) {
   c10::NoGradGuard no_grad;
   const Tensor predicted = logits.gt(0), truth = inside.gt(0.5);
@@ -55,7 +61,7 @@ class GridTraining : public ShapeLayoutTraining {
     }
     const auto decoded = network_.decode(values.to(dtype_), levels);
     const Tensor at_points = tokenizers::sample_grid(decoded.logits, batch.points).squeeze(-1);
-    const Tensor field = at::binary_cross_entropy_with_logits(at_points, batch.inside);
+    const Tensor field = field_loss(config_, at_points, batch);
     const Tensor cells = at::binary_cross_entropy_with_logits(downsampled(decoded.logits), batch.occupancy);
     losses.total = losses.total + field + config_.grid_loss_weight * cells;
     losses.measured = {

@@ -38,6 +38,10 @@ std::unique_ptr<ShapeLayoutTraining> make_vecset_training(const ShapeTokenizerTr
 at::Tensor mix_code_values(const at::Tensor& continuous, const at::Tensor& quantised, double bypass_share,
                            double noise_share, CounterRng& rng);
 
+// How far the field's values [B, P] are from the batch's truth, as config.field_loss says.
+at::Tensor field_loss(const ShapeTokenizerTrainingConfig& config, const at::Tensor& values,
+                      const ShapeBatch& batch);
+
 // Intersection over union of (logits > 0) and inside over all points given: a quick stand-in for volume IoU.
 double point_iou(const at::Tensor& logits, const at::Tensor& inside);
 

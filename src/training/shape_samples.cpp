@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/tokenizers/shape_grid.h"
 #include "placed_field.h"
+#include "surface_distance.h"
 
 namespace omni::training {
 
@@ -121,6 +122,8 @@ PreparedShape prepare_shape(const data::ObjectRecord& record, const ShapeSampleR
     for (std::size_t c = 0; c < 3; ++c) shape.surface_colours.push_back(to_byte(surface.colours[i][c]));
   draw_field_points(stretched_field, recipe, std::span(surface.positions).subspan(seen, near), point_rng,
                     shape);
+  if (recipe.distances)
+    shape.distances = signed_distances(record, stretched_field.scale(), shape.points, shape.inside);
   for (std::size_t i = seen + near; i < seen + near + coloured; ++i) {
     shape.colour_points.push_back(surface.positions[i]);
     for (std::size_t c = 0; c < 3; ++c) shape.colours.push_back(to_byte(surface.colours[i][c]));
@@ -193,6 +196,12 @@ ShapeBatch ShapeSampleStream::assemble(const std::vector<const PreparedShape*>& 
   }
   batch.points = points_tensor(shapes, &PreparedShape::points);
   batch.inside = bytes_tensor(shapes, &PreparedShape::inside, {batch.points.size(1)}, 1.0f);
+  if (recipe_.distances) {
+    batch.distances = at::empty_like(batch.inside);
+    float* target = batch.distances.mutable_data_ptr<float>();
+    for (const auto* shape : shapes)
+      target = std::copy(shape->distances.begin(), shape->distances.end(), target);
+  }
   if (recipe_.colour_points == 0) return batch;
   if (batch.surface.defined())
     batch.surface_colours =

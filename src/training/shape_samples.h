@@ -20,6 +20,7 @@ struct ShapeSampleRecipe {
   std::int64_t volume_points = 0;
   double near_deviation = 0;
   std::int64_t colour_points = 0;  // 0: no colours
+  bool distances = false;          // of the field points from the surface
   double stretch = 0;              // half of the objects shrink by up to this share along each axis
 };
 
@@ -28,6 +29,7 @@ struct PreparedShape {
   std::vector<std::uint8_t> occupancy;  // grid cells, share * 255
   std::vector<geometry::Vec3> points;   // near points, then volume points
   std::vector<std::uint8_t> inside;
+  std::vector<float> distances;               // of the points from the surface, positive inside, if asked for
   std::vector<float> surface;                 // positions and normals, 6 a point
   std::vector<std::uint8_t> surface_colours;  // sRGB there, 3 a point, if there are colour points
   std::vector<geometry::Vec3> colour_points;  // on the surface
@@ -43,6 +45,7 @@ struct ShapeBatch {
   at::Tensor surface;                             // [B, N, 6]; undefined without surface points
   at::Tensor surface_colours;                     // [B, N, 3]; undefined without colours or surface points
   at::Tensor points, inside;                      // [B, P, 3], [B, P] (0 or 1)
+  at::Tensor distances;                           // [B, P], positive inside; undefined unless asked for
   at::Tensor colour_points, colours;              // [B, C, 3] each
   at::Tensor cell_points, cell_colours, present;  // [B, S, 3], [B, S, 3], [B, S]
 };

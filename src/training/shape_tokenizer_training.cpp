@@ -3,12 +3,14 @@
 #include <chrono>
 #include <cmath>
 
+#include "code_use.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 #include "omni/core/progress.h"
 #include "omni/core/run_metrics.h"
+#include "omni/kernels/cpu_memory.h"
 #include "shape_layout_training.h"
 
 namespace omni::training {
@@ -32,6 +34,8 @@ void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config) {
   visitor.number("code_noise", config.code_noise, {.minimum = 0, .maximum = 1});
   visitor.integer("near_points", config.near_points, {.minimum = 0, .maximum = 1 << 20});
   visitor.integer("volume_points", config.volume_points, {.minimum = 1, .maximum = 1 << 20});
+  visitor.choice("field_loss", config.field_loss, {"occupancy", "distance"});
+  visitor.number("truncation", config.truncation, {.minimum = 1e-3, .maximum = 4});
   visitor.number("near_deviation", config.near_deviation, {.minimum = 0, .maximum = 1});
   visitor.integer("colour_points", config.colour_points, {.minimum = 1, .maximum = 1 << 20});
   visitor.number("stretch", config.stretch, {.minimum = 0, .maximum = 0.9});
@@ -48,9 +52,6 @@ void validate(const ShapeTokenizerTrainingConfig& config) {
   if (config.layout == "grid") tokenizers::validate(config.grid);
   if (config.layout == "vecset") {
     tokenizers::validate(config.vecset);
-    if (config.precision != "fp32")
-      fail(ErrorKind::usage,
-           "training a shape tokenizer: the vecset layout trains in fp32. Set precision: fp32");
     if (config.freeze_geometry && (config.start.empty() || config.vecset.colour.codes == 0))
       fail(ErrorKind::usage,
            "training a shape tokenizer: freeze_geometry leaves nothing to train. Give start and "
@@ -64,8 +65,7 @@ void validate(const ShapeTokenizerTrainingConfig& config) {
 
 namespace {
 
-constexpr double kCollapsedShare = 0.05;  // of the vocabulary in use: below, the codebook has collapsed
-constexpr int kStartBatches = 4;          // whose vectors seed the codebooks
+constexpr int kStartBatches = 4;  // whose vectors seed the codebooks
 
 double elapsed_seconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
@@ -78,26 +78,11 @@ ShapeSampleRecipe recipe_for(const ShapeTokenizerTrainingConfig& config,
   recipe.near_points = config.near_points;
   recipe.volume_points = config.volume_points;
   recipe.near_deviation = config.near_deviation;
+  recipe.distances = config.field_loss == "distance";
   recipe.stretch = config.stretch;
   recipe.colour_points = tokenizer.colour_code_count() > 0 ? config.colour_points : 0;
   return recipe;
 }
-
-// How often each code was seen since the last report.
-class CodeUse {
- public:
-  explicit CodeUse(std::int64_t vocabulary) : counts_(at::zeros({vocabulary}, at::kLong)) {}
-  void add(const Tensor& indices) { counts_ += at::bincount(indices.flatten(), {}, counts_.size(0)); }
-  double perplexity() const {
-    const Tensor p = counts_.to(at::kDouble) / counts_.sum().clamp_min(1).to(at::kDouble);
-    return std::exp(-(p * p.clamp_min(1e-30).log()).sum().item<double>());
-  }
-  double used() const { return counts_.gt(0).to(at::kDouble).mean().item<double>(); }
-  void clear() { counts_.zero_(); }
-
- private:
-  Tensor counts_;
-};
 
 class Run {
  public:
@@ -176,7 +161,7 @@ class Run {
       numbers.emplace_back("code_perplexity", perplexity);
       numbers.emplace_back("codes_used", used);
       note += concat(", ", std::round(perplexity), " codes");
-      if (used < kCollapsedShare && step - last_warning_ > 10 * config_.log_steps) {
+      if (use_.collapsed() && step - last_warning_ > 10 * config_.log_steps) {
         last_warning_ = step;
         log_warning("the codebook has collapsed: ", std::round(used * 1000) / 10,
                     " % of the codes are in use at step ", step,
@@ -193,7 +178,7 @@ class Run {
   std::unique_ptr<ShapeLayoutTraining> training_;
   optimizer::AdamW optimizer_;
   ShapeSampleStream stream_;
-  CodeUse use_;
+  CodeUse use_;  // since the last report
   RunMetrics metrics_;
   ShapeLosses losses_;
   double gradient_norm_ = 0;
@@ -208,6 +193,7 @@ ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTraining
                                                     const data::ObjectSource& held_out,
                                                     const std::filesystem::path& output) {
   validate(config);
+  kernels::keep_freed_memory();
   const auto target = std::filesystem::absolute(output).lexically_normal();
   const auto folder = target.has_filename() ? target : target.parent_path();
   prepare_output_directory(folder.parent_path());

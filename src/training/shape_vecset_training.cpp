@@ -36,6 +36,7 @@ class VecsetTraining : public ShapeLayoutTraining {
         tokenizer_(sizes_of(config, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()) {
     if (start != nullptr) copy_parameters(*start);
+    if (config.precision == "bf16") network_.compute_in(at::kBFloat16);
   }
 
   tokenizers::ShapeTokenizer& tokenizer() override { return tokenizer_; }
@@ -102,7 +103,7 @@ class VecsetTraining : public ShapeLayoutTraining {
     }
     const Tensor latents = network_.decode(values);
     const Tensor logits = network_.field(latents, batch.points);
-    const Tensor field = at::binary_cross_entropy_with_logits(logits, batch.inside);
+    const Tensor field = field_loss(config_, logits, batch);
     losses.total = losses.total + field;
     losses.measured = {
         {"field_loss", field.item<double>()},

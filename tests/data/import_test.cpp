@@ -70,6 +70,31 @@ TEST_F(Import, MakesADataSetAndListsWhatItSkips) {
   EXPECT_GT(geometry::volume_iou(*chair.field, *truth.field, 32), 0.95);
 }
 
+TEST_F(Import, RecordsHowEachMeshIsLabelled) {
+  geometry::Mesh doubled = geometry::read_mesh(folder_ / "meshes" / "b.ply");
+  const std::size_t count = doubled.triangles.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto t = doubled.triangles[i];
+    doubled.triangles.push_back({t[0], t[2], t[1]});
+  }
+  geometry::write_mesh(folder_ / "meshes" / "doubled.ply", doubled);
+  const std::string csv = "path,caption\nb.ply,a thing\ndoubled.ply,a thing\n";
+  const ImportReport report = run(csv, {.epsilon = 0.05f});
+  EXPECT_EQ(report.labels.at("winding"), 1);
+  EXPECT_EQ(report.labels.at("flood"), 1);
+  const std::string lines = read_file_text(folder_ / "out" / "objects.jsonl");
+  EXPECT_NE(lines.find("\"mode\":\"winding\",\"orientation_consistency\":1"), std::string::npos) << lines;
+  EXPECT_NE(lines.find("\"mode\":\"flood\""), std::string::npos);
+  EXPECT_NE(read_file_text(folder_ / "out" / "dataset.json").find("\"epsilon\": 0.05"), std::string::npos);
+  // The choice is kept when the set is read.
+  const ObjectRecord loaded = FolderSource(folder_ / "out").load(1);
+  const auto* field = dynamic_cast<const geometry::MeshField*>(loaded.field.get());
+  ASSERT_NE(field, nullptr);
+  EXPECT_EQ(field->chosen_mode(), geometry::LabelMode::flood);
+  run(csv, {.label = geometry::LabelMode::winding});
+  EXPECT_EQ(read_file_text(folder_ / "out" / "objects.jsonl").find("flood"), std::string::npos);
+}
+
 TEST_F(Import, TurnsZUpFiles) {
   run("path,caption\nb.ply,a thing\n", {.z_up = true});
   const geometry::Mesh turned = FolderSource(folder_ / "out").load(0).mesh;

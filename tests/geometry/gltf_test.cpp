@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "allocation_peak.h"
 #include "gltf_builder.h"
 #include "omni/core/files.h"
 #include "omni/geometry/mesh_files.h"
@@ -155,9 +156,9 @@ TEST(Gltf, ReadsInterleavedAndQuantisedPositions) {
 GltfBuilder textured(const std::vector<float>& coordinates, const Json& image) {
   GltfBuilder b;
   const int p = b.positions(kTriangle), t = b.accessor(coordinates, 5126, "VEC2", 3);
-  b.json["images"] = {image};
+  b.json["images"] = Json::array({image});
   b.json["textures"] = {{{"source", 0}, {"sampler", 0}}};
-  b.json["samplers"] = {Json::object()};
+  b.json["samplers"] = Json::array({Json::object()});
   b.json["materials"] = {{{"pbrMetallicRoughness", {{"baseColorTexture", {{"index", 0}}}}}}};
   b.mesh({{"attributes", {{"POSITION", p}, {"TEXCOORD_0", t}}}, {"material", 0}});
   return b;
@@ -229,7 +230,7 @@ TEST(GltfTexture, DividingKeepsAClosedMeshClosed) {
     coordinates.insert(coordinates.end(), {p.x * 0.4f + 0.5f, p.y * 0.3f + p.z * 0.2f + 0.5f});
   const int p = b.positions(box.positions);
   const int t = b.accessor(coordinates, 5126, "VEC2", box.positions.size());
-  b.json["images"] = {picture_uri(four_colours())};
+  b.json["images"] = Json::array({picture_uri(four_colours())});
   b.json["textures"] = {{{"source", 0}}};
   b.json["materials"] = {{{"pbrMetallicRoughness", {{"baseColorTexture", {{"index", 0}}}}}}};
   b.mesh({{"attributes", {{"POSITION", p}, {"TEXCOORD_0", t}}},
@@ -325,6 +326,7 @@ TEST(GltfErrors, NameTheFileAndTheProblem) {
        "without data"},
       {[](Json& j) { j["bufferViews"][0]["byteLength"] = 1000; }, "leaves its buffer"},
       {[](Json& j) { j["bufferViews"][0]["byteOffset"] = -4; }, "leaves its buffer"},
+      {[](Json& j) { j["bufferViews"][0]["byteStride"] = 4; }, "stride of 4"},
       {[](Json& j) { j["buffers"][0]["byteLength"] = 100000; }, "should have"},
       {[](Json& j) { j["buffers"][0]["uri"] = "data:application/octet-stream;base64,@@@@"; }, "base64"},
       {[](Json& j) { j["buffers"][0].erase("uri"); }, "no data"},
@@ -368,11 +370,61 @@ TEST(GltfErrors, SurvivesDeepNesting) {
 
 TEST(GltfErrors, LimitsHowOftenAMeshIsRepeated) {
   GltfBuilder b;
-  b.json["accessors"] = {{{"componentType", 5126}, {"count", 6000000}, {"type", "VEC3"}}};
+  b.json["accessors"] = {{{"componentType", 5126}, {"count", 60000}, {"type", "VEC3"}}};
   const int i = b.indices({0, 1, 2});
   const Json primitive = {{"attributes", {{"POSITION", 0}}}, {"indices", i}};
   b.json["meshes"] = {{{"primitives", std::vector<Json>(50, primitive)}}};
   EXPECT_NE(input_error([&] { b.read(); }).find("more than"), std::string::npos);
+}
+
+TEST(GltfErrors, FindsCyclesOfAnyLength) {
+  for (const int length : {1, 2, 5}) {
+    GltfBuilder b;
+    const int m = b.mesh({{"attributes", {{"POSITION", b.positions(kTriangle)}}}});
+    for (int i = 0; i < length; ++i) b.node({{"mesh", m}, {"children", {(i + 1) % length}}});
+    b.json["scenes"] = {{{"nodes", {0}}}};
+    EXPECT_NE(input_error([&] { b.read(); }).find("its own ancestor"), std::string::npos) << length;
+    b.json.erase("scenes");  // then no node is a root, and nothing is drawn
+    EXPECT_NE(input_error([&] { b.read(); }).find("no faces"), std::string::npos) << length;
+  }
+}
+
+// What a file of a kilobyte claims to hold does not decide what is allocated.
+TEST(GltfErrors, GigabytesClaimedInAKilobyteAllocateNothing) {
+  const auto peak_of = [](const std::function<void(Json&)>& change) {
+    GltfBuilder b;
+    const int p = b.positions(kTriangle);
+    b.mesh({{"attributes", {{"POSITION", p}}}, {"indices", b.indices({0, 1, 2})}});
+    b.embedded();
+    change(b.json);
+    const auto bytes = to_bytes(b.json.dump());
+    const test::AllocationPeak peak;
+    EXPECT_NE(input_error([&] { read_gltf(bytes, "case.gltf", {}); }), "no error");
+    return peak.bytes();
+  };
+  static constexpr std::int64_t kFourGigabytes = std::int64_t{1} << 32;
+  constexpr std::size_t kSmall = std::size_t{1} << 20;
+  EXPECT_LT(peak_of([](Json& j) { j["buffers"][0]["byteLength"] = kFourGigabytes; }), kSmall);
+  EXPECT_LT(peak_of([](Json& j) { j["bufferViews"][0]["byteLength"] = kFourGigabytes; }), kSmall);
+  EXPECT_LT(peak_of([](Json& j) { j["accessors"][0]["count"] = kFourGigabytes / 12; }), kSmall);
+  EXPECT_LT(peak_of([](Json& j) {
+              j["accessors"][0].erase("bufferView");
+              j["accessors"][0]["count"] = kFourGigabytes / 12;
+            }),
+            kSmall);
+  EXPECT_LT(peak_of([](Json& j) {
+              j["accessors"][0]["sparse"] = {{"count", kFourGigabytes},
+                                             {"indices", {{"bufferView", 1}, {"componentType", 5123}}},
+                                             {"values", {{"bufferView", 0}}}};
+            }),
+            kSmall);
+  auto glb = encode_glb(testing::box_mesh({1, 1, 1}, 1));
+  const std::uint32_t claimed = 0xffffffff;
+  std::memcpy(glb.data() + 8, &claimed, sizeof claimed);
+  const test::AllocationPeak peak;
+  EXPECT_NE(input_error([&] { decode_glb(glb, "claims.glb"); }).find("promises 4294967295"),
+            std::string::npos);
+  EXPECT_LT(peak.bytes(), kSmall);
 }
 
 }  // namespace

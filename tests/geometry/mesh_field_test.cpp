@@ -89,6 +89,62 @@ TEST(MeshField, ShapesWithSomeFacesFlippedAreFlooded) {
   }
 }
 
+// What real assets are made of: parts that run through each other.
+TEST(MeshField, OverlappingPartsAreOneSolid) {
+  Mesh parts = testing::sphere_mesh(0.5f, 40);
+  Mesh beam = testing::box_mesh({0.9f, 0.15f, 0.2f}, 16);
+  Mesh ring = testing::torus_mesh(0.6, 0.12, 128, 48);
+  append(parts, beam);
+  append(parts, ring);
+  EXPECT_GT(count_self_intersections(parts), 0);
+  const MeshField field(parts);
+  EXPECT_EQ(field.chosen_mode(), LabelMode::winding);
+  EXPECT_GE(share_right(field,
+                        [](Vec3 p) {
+                          return std::min({testing::sphere_distance(p, 0.5),
+                                           testing::box_distance(p, {0.9f, 0.15f, 0.2f}),
+                                           testing::torus_distance(p, 0.6, 0.12)});
+                        }),
+            0.999);
+}
+
+TEST(MeshField, ManySeparatePartsAreEachASolid) {
+  Mesh parts;
+  std::vector<Vec3> centres;
+  CounterRng rng(6);
+  for (int i = 0; i < 60; ++i) {
+    centres.push_back(
+        {float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.9, 0.9))});
+    Mesh ball = testing::sphere_mesh(0.12f, 12);
+    for (Vec3& p : ball.positions) p += centres.back();
+    append(parts, ball);
+  }
+  EXPECT_GE(share_right(MeshField(parts),
+                        [&](Vec3 p) {
+                          double nearest = 10;
+                          for (const Vec3 c : centres)
+                            nearest = std::min(nearest, testing::sphere_distance(p - c, 0.12));
+                          return nearest;
+                        }),
+            0.998);  // balls of facets are a little smaller than round ones
+}
+
+// A solid with a sheet standing out of it, as a leaf on a pot: the solid stays as it is, the sheet thickens.
+TEST(MeshField, ASheetOnASolidThickensAlone) {
+  Mesh mesh = testing::box_mesh({0.4f, 0.4f, 0.4f}, 8);
+  append(mesh, testing::grid_mesh(8, 8, false, false, [](double u, double v) {
+           return Vec3{float(0.4 + 0.5 * u), 0, float(0.3 - 0.6 * v)};
+         }));
+  constexpr float kEpsilon = 0.05f;
+  const MeshField field(mesh, {.epsilon = kEpsilon});
+  EXPECT_TRUE(field.thickens_sheets());
+  const std::vector<Vec3> points = {{0, 0, 0},     {0.6f, 0.04f, 0},     {0.6f, -0.04f, 0}, {0.6f, 0.06f, 0},
+                                    {0, 0.41f, 0}, {-0.41f, 0.1f, 0.1f}, {0, 0.39f, 0}};
+  std::vector<std::uint8_t> inside(points.size());
+  field.occupancy(points, inside);
+  EXPECT_EQ(inside, (std::vector<std::uint8_t>{1, 1, 1, 0, 0, 0, 1}));
+}
+
 TEST(MeshField, AMeshThatIsInsideOutIsTurned) {
   for (const Shape& shape : shapes()) {
     Mesh turned = shape.mesh;

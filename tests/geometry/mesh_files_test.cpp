@@ -1,9 +1,12 @@
 #include "omni/geometry/mesh_files.h"
 
+#include <assimp/scene.h>
 #include <gtest/gtest.h>
 
+#include <assimp/Importer.hpp>
 #include <fstream>
 
+#include "allocation_peak.h"
 #include "coloured_shapes.h"
 #include "mesh_formats.h"
 #include "omni/core/files.h"
@@ -91,6 +94,30 @@ TEST(MeshRoundTrip, StlKeepsTriangles) {
   EXPECT_TRUE(back.colours.empty());
 }
 
+// As another reader sees them: our own would not notice the same mistake made twice.
+TEST(WriteMesh, ColoursAreLinearInGlbAndSrgbInPly) {
+  Mesh mesh = testing::box_mesh({1, 2, 3}, 1);
+  mesh.colours.assign(mesh.positions.size(), Vec3{0.5f, 0.25f, 1});
+  const test::TemporaryDirectory folder;
+  for (const bool linear : {true, false}) {
+    const auto path = folder / (linear ? "box.glb" : "box.ply");
+    write_mesh(path, mesh);
+    Assimp::Importer importer;
+    const aiScene* scene = importer.ReadFile(path.string(), 0);
+    ASSERT_NE(scene, nullptr) << importer.GetErrorString();
+    ASSERT_EQ(scene->mNumMeshes, 1u);
+    ASSERT_TRUE(scene->mMeshes[0]->HasVertexColors(0));
+    const aiColor4D& colour = scene->mMeshes[0]->mColors[0][0];
+    EXPECT_NEAR(colour.r, linear ? 0.21404 : 0.5, 0.003);
+    EXPECT_NEAR(colour.g, linear ? 0.05088 : 0.25, 0.003);
+    EXPECT_NEAR(colour.b, 1, 1e-6);
+    float height = 0;
+    for (unsigned i = 0; i < scene->mMeshes[0]->mNumVertices; ++i)
+      height = std::max(height, scene->mMeshes[0]->mVertices[i].y);
+    EXPECT_EQ(height, 2);  // Y up, in metres
+  }
+}
+
 TEST(WriteMesh, RefusesWhatItCannotWrite) {
   const test::TemporaryDirectory folder;
   try {
@@ -131,6 +158,47 @@ TEST(ReadMesh, ReadsOtherFormatsThroughAssimp) {
   const Mesh mesh = read_mesh(folder / "tetrahedron.off");
   EXPECT_EQ(mesh.triangles.size(), 4u);
   EXPECT_NEAR(mesh.signed_volume(), 1.0 / 6, 1e-6);
+}
+
+// A square of COLLADA, Z up and in centimetres, with a picture that lay elsewhere on its author's machine.
+constexpr const char* kCollada = R"(<?xml version="1.0"?>
+<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1">
+<asset><unit meter="0.01" name="centimetre"/><up_axis>Z_UP</up_axis></asset>
+<library_images><image id="img"><init_from>file:///C:/work/picture.png</init_from></image></library_images>
+<library_effects><effect id="fx"><profile_COMMON>
+<newparam sid="s"><surface type="2D"><init_from>img</init_from></surface></newparam>
+<newparam sid="t"><sampler2D><source>s</source></sampler2D></newparam>
+<technique sid="common"><lambert><diffuse><texture texture="t" texcoord="uv"/></diffuse></lambert></technique>
+</profile_COMMON></effect></library_effects>
+<library_materials><material id="mat"><instance_effect url="#fx"/></material></library_materials>
+<library_geometries><geometry id="g"><mesh>
+<source id="p"><float_array id="pa" count="12">0 0 0 100 0 0 100 0 100 0 0 100</float_array><technique_common>
+<accessor source="#pa" count="4" stride="3"><param name="X" type="float"/><param name="Y" type="float"/>
+<param name="Z" type="float"/></accessor></technique_common></source>
+<source id="u"><float_array id="ua" count="2">0.5 0.5</float_array><technique_common>
+<accessor source="#ua" count="1" stride="2"><param name="S" type="float"/><param name="T" type="float"/>
+</accessor></technique_common></source>
+<vertices id="v"><input semantic="POSITION" source="#p"/></vertices>
+<polylist material="m" count="1"><input semantic="VERTEX" source="#v" offset="0"/>
+<input semantic="TEXCOORD" source="#u" offset="1" set="0"/><vcount>4</vcount><p>0 0 1 0 2 0 3 0</p></polylist>
+</mesh></geometry></library_geometries>
+<library_visual_scenes><visual_scene id="sc"><node id="n"><instance_geometry url="#g"><bind_material>
+<technique_common><instance_material symbol="m" target="#mat"/></technique_common></bind_material>
+</instance_geometry></node></visual_scene></library_visual_scenes>
+<scene><instance_visual_scene url="#sc"/></scene></COLLADA>)";
+
+TEST(ReadMesh, FindsTexturesOfOtherFormatsBesideThem) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "square.dae", std::string_view(kCollada));
+  const Mesh bare = read_mesh(folder / "square.dae");  // a warning, and no texture
+  EXPECT_NEAR(bare.surface_area(), 1, 1e-5);           // metres
+  EXPECT_NEAR(bare.bounds().extent().y, 1, 1e-5);      // Y up
+  image::Image picture(4, 4, 3, 0);
+  for (std::size_t i = 1; i < picture.pixels.size(); i += 3) picture.pixels[i] = 255;
+  image::write_png(folder / "picture.png", picture);
+  const Mesh painted = read_mesh(folder / "square.dae");
+  ASSERT_FALSE(painted.colours.empty());
+  EXPECT_LT(length(painted.colours[0] - Vec3{0, 1, 0}), 1e-3);
 }
 
 TEST(ReadStl, ReadsText) {
@@ -212,6 +280,33 @@ TEST(ReadPly, RefusesImpossibleHeadersAndIndices) {
   EXPECT_NE(with("ascii", "utf8").find("format"), std::string::npos);
 }
 
+// What a file of a kilobyte claims to hold does not decide what is allocated.
+TEST(ReadMesh, GigabytesClaimedInAKilobyteAllocateNothing) {
+  constexpr std::size_t kSmall = std::size_t{1} << 20;
+  const auto refused = [&](const std::string& text, const auto& read, const char* reason) {
+    const auto bytes = to_bytes(text);
+    const test::AllocationPeak peak;
+    EXPECT_NE(input_error([&] { read(bytes); }).find(reason), std::string::npos) << text.substr(0, 80);
+    EXPECT_LT(peak.bytes(), kSmall) << text.substr(0, 80);
+  };
+  const auto ply = [](const auto& bytes) { read_ply(bytes, "claims.ply"); };
+  for (const char* format : {"ascii", "binary_little_endian", "binary_big_endian"}) {
+    const std::string head = concat("ply\nformat ", format, " 1.0\nelement vertex ");
+    const std::string vertices = "property float x\nproperty float y\nproperty float z\n";
+    refused(head + "357913941\n" + vertices + "end_header\n" + std::string(900, '0'), ply, "more than fit");
+    refused(head + "1\n" + vertices +
+                "element face 1\nproperty list uint uint vertex_indices\nend_header\n0 0 0 0 0 0 " +
+                std::string(4, '\xff') + "4294967295" + std::string(900, '\xff'),
+            ply, "");
+    // A list of nothing takes no more than its count; an element without properties takes nothing at all.
+    refused(head + "4000000000\nelement face 4000000000\nend_header\n", ply, "");
+  }
+  std::string stl(84 + 900, '\0');
+  std::memset(stl.data() + 80, 0xff, 4);
+  refused(
+      stl, [](const auto& bytes) { read_stl(bytes, "claims.stl"); }, "promises 4294967295");
+}
+
 TEST(ReadObj, ReadsPolygonsNegativeIndicesAndColours) {
   const Mesh mesh =
       read_obj(to_bytes("# a flat L, not convex\nv 0 0 0 1 0 0\nv 2 0 0 1 0 0\nv 2 1 0 1 0 0\n"
@@ -242,6 +337,31 @@ TEST(ReadObj, ReadsMaterialsAndTextures) {
   EXPECT_LT(length(colour(0) - Vec3{1, 0, 0}), 0.01);  // groups come sorted by material name
   EXPECT_LT(length(colour(1) - Vec3{0, 0, 1}), 0.01);
   EXPECT_LT(length(colour(2) - Vec3{0.2f, 0.4f, 0.6f}), 1e-4);
+}
+
+TEST(ReadObj, ReadsSeveralLibrariesAndNamesWithSpaces) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "a.mtl", std::string_view("newmtl red\nKd 1 0 0\n"));
+  write_file_atomically(folder / "b.mtl", std::string_view("newmtl blue\nKd 0 0 1\n"));
+  write_file_atomically(folder / "my colours.mtl", std::string_view("newmtl red\nKd 0 1 0\n"));
+  constexpr const char* kFaces = "\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl blue\nf 1 2 3\nusemtl red\nf 1 3 2\n";
+  write_file_atomically(folder / "two.obj", std::string("mtllib a.mtl b.mtl") + kFaces);
+  const Mesh two = read_mesh(folder / "two.obj");
+  EXPECT_EQ(two.colours[two.triangles[0][0]], (Vec3{0, 0, 1}));
+  EXPECT_EQ(two.colours[two.triangles[1][0]], (Vec3{1, 0, 0}));
+  write_file_atomically(folder / "space.obj", std::string("mtllib my colours.mtl") + kFaces);
+  const Mesh spaced = read_mesh(folder / "space.obj");
+  EXPECT_EQ(spaced.colours[spaced.triangles[1][0]], (Vec3{0, 1, 0}));
+}
+
+TEST(ReadObj, SurvivesMissingMaterialsAndTextures) {
+  const test::TemporaryDirectory folder;
+  constexpr const char* kFace = "\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n";
+  write_file_atomically(folder / "a.obj", std::string("mtllib absent.mtl") + kFace);
+  EXPECT_EQ(read_mesh(folder / "a.obj").triangles.size(), 1u);
+  write_file_atomically(folder / "b.mtl", std::string_view("newmtl m\nKd 0 1 0\nmap_Kd absent.png\n"));
+  write_file_atomically(folder / "b.obj", std::string("mtllib b.mtl") + kFace);
+  EXPECT_EQ(read_mesh(folder / "b.obj").colours[0], (Vec3{0, 1, 0}));
 }
 
 TEST(ReadObj, RefusesBrokenStatements) {

@@ -1,131 +1,231 @@
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "attention_rows.h"
+#include "attention_truth.h"
 #include "gradient_check.h"
+#include "omni/core/error.h"
 #include "omni/kernels/packed_attention.h"
 #include "omni/kernels/rotary_attention.h"
 
 namespace omni::kernels {
 namespace {
 
-struct Case {
-  std::string name;
-  std::int64_t heads, key_value_heads, head_size;
-  bool rotated, interleaved, normed;
-  std::int64_t groups;
-  at::ScalarType type;
-  double tolerance;
-};
-
-class RotaryAttentionTest : public testing::TestWithParam<Case> {};
-
 const std::vector<std::int64_t> kStarts = {0, 1, 18, 18, 67, 140};  // lengths 1, 17, 0, 49, 73
 
-RotaryAttention options_of(const Case& c, std::int64_t rows) {
-  RotaryAttention options;
-  options.heads = c.heads;
-  options.key_value_heads = c.key_value_heads;
-  options.head_size = c.head_size;
-  options.interleaved = c.interleaved;
-  if (c.rotated) {
-    const at::Tensor angles = at::randn({rows, c.head_size / 2});
-    options.cosine = angles.cos();
-    options.sine = angles.sin();
-  }
-  if (c.groups > 1) options.row_group = at::randint(c.groups, {rows}, at::kByte);
-  return options;
+// bf16 keeps 8 bits: outputs and gradients round to 2^-9 of their size, and where the processor multiplies
+// bf16 directly probabilities and score gradients do too.
+double tolerance_of(at::ScalarType type) { return type == at::kBFloat16 ? 2e-2 : 1e-5; }
+
+std::vector<InstructionSet> levels() {
+  std::vector<InstructionSet> all = {InstructionSet::generic};
+  for (const InstructionSet level :
+       {InstructionSet::avx2, InstructionSet::avx512, InstructionSet::avx512_bf16})
+    if (level <= bf16_instruction_set()) all.push_back(level);
+  return all;
 }
 
-// One level of instructions at a time is chosen by the machine; the reference is the double-precision path.
-TEST_P(RotaryAttentionTest, MatchesReferenceWithGradients) {
-  at::manual_seed(1);
-  const Case& c = GetParam();
-  const std::int64_t rows = kStarts.back();
-  const RotaryAttention options = options_of(c, rows);
-  std::vector<at::Tensor> inputs = {
-      at::randn({rows, (c.heads + 2 * c.key_value_heads) * c.head_size}).to(c.type)};
-  if (c.normed)
-    for (int i = 0; i < 2; ++i) inputs.push_back(at::rand({c.groups, c.head_size}) + 0.5);
-  const auto run = [&](const std::vector<at::Tensor>& x) {
-    RotaryAttention own = options;
-    if (c.normed) {
-      own.query_norm = x[1];
-      own.key_norm = x[2];
-    }
-    return rotary_attention(x[0], own, kStarts);
-  };
-  expect_same(inputs, run, run, c.tolerance);
-}
+struct RawResult {
+  at::Tensor output, log_sum, query, key, value;
+};
 
-INSTANTIATE_TEST_SUITE_P(Cases, RotaryAttentionTest,
-                         testing::Values(Case{"plain", 2, 2, 32, false, false, false, 1, at::kFloat, 1e-5},
-                                         Case{"half", 3, 3, 32, true, false, true, 1, at::kFloat, 1e-5},
-                                         Case{"interleaved", 2, 2, 16, true, true, true, 1, at::kFloat, 1e-5},
-                                         Case{"grouped_queries", 6, 2, 48, true, false, true, 1, at::kFloat,
-                                              1e-5},
-                                         Case{"two_streams", 4, 4, 32, true, true, true, 2, at::kFloat, 1e-5},
-                                         Case{"wide_head", 1, 1, 128, true, true, false, 1, at::kFloat, 1e-5},
-                                         Case{"odd_head", 2, 1, 24, true, false, true, 1, at::kFloat, 1e-5},
-                                         Case{"bf16", 6, 6, 32, true, false, true, 1, at::kBFloat16, 2e-2}),
-                         [](const auto& info) { return info.param.name; });
-
-TEST(PackedAttention, MatchesReferenceWithGradients) {
-  at::manual_seed(2);
-  const std::vector<at::Tensor> inputs = {at::randn({140, 4, 32}), at::randn({140, 2, 32}),
-                                          at::randn({140, 2, 32})};
-  const auto run = [](const std::vector<at::Tensor>& x) {
-    return packed_attention(x[0], x[1], x[2], kStarts);
-  };
-  expect_same(inputs, run, run, 1e-5);
-}
-
-TEST(PackedAttention, EveryInstructionSetAgrees) {
-  at::manual_seed(3);
-  const std::int64_t rows = kStarts.back(), heads = 2, width = 48;
-  const at::Tensor x = at::randn({rows, heads * width}), k = at::randn({rows, heads * width}),
-                   v = at::randn({rows, heads * width});
+// Runs one instruction set's kernels on [rows, heads, head_size] tensors.
+RawResult run_raw(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                  const at::Tensor& output_gradient, const AttentionSpans& spans, InstructionSet level) {
+  const AttentionSchedule schedule = attention_schedule(spans);
   AttentionInputs in;
-  in.query = x.const_data_ptr();
-  in.key = k.const_data_ptr();
-  in.value = v.const_data_ptr();
-  in.query_stride = in.key_stride = in.value_stride = heads * width;
-  in.heads = in.key_value_heads = heads;
-  in.head_size = width;
-  in.document_starts = kStarts;
-  const auto run = [&](InstructionSet level) {
-    at::Tensor y = at::zeros({rows, heads * width}), sums = at::zeros({rows, heads});
-    const AttentionOutputs out{y.mutable_data_ptr(), sums.mutable_data_ptr<float>()};
-    attention_forward_kernel(level)(in, out, 0, in.task_count());
-    at::Tensor gradients = at::zeros({3, rows, heads * width});
-    AttentionGradients g;
-    g.output = y.const_data_ptr();
-    g.output_gradient = v.const_data_ptr();
-    g.log_sum = sums.const_data_ptr<float>();
-    g.query = gradients[0].mutable_data_ptr();
-    g.key = gradients[1].mutable_data_ptr();
-    g.value = gradients[2].mutable_data_ptr();
-    g.query_stride = g.key_stride = g.value_stride = heads * width;
-    attention_backward_kernel(level)(in, g, 0, in.task_count());
-    return at::cat({y.unsqueeze(0), gradients});
+  in.bf16 = query.scalar_type() == at::kBFloat16;
+  in.query = query.const_data_ptr();
+  in.key = key.const_data_ptr();
+  in.value = value.const_data_ptr();
+  in.query_stride = query.stride(0);
+  in.key_stride = in.value_stride = key.stride(0);
+  in.heads = query.size(1);
+  in.key_value_heads = key.size(1);
+  in.head_size = query.size(2);
+  in.key_first = spans.key_first().data();
+  in.key_last = spans.key_last().data();
+  in.schedule = &schedule;
+  const auto nan = std::numeric_limits<double>::quiet_NaN();
+  RawResult r{at::full_like(query, nan), at::full({query.size(0), query.size(1)}, nan, at::kFloat),
+              at::full_like(query, nan), at::full_like(key, nan), at::full_like(value, nan)};
+  const AttentionKernels kernels = attention_kernels(in.bf16, level);
+  std::atomic<std::int64_t> next = 0;
+  kernels.forward(in, {r.output.mutable_data_ptr(), r.log_sum.mutable_data_ptr<float>()}, next);
+  AttentionGradients g;
+  g.output = r.output.const_data_ptr();
+  g.output_gradient = output_gradient.const_data_ptr();
+  g.log_sum = r.log_sum.const_data_ptr<float>();
+  g.query = r.query.mutable_data_ptr();
+  g.key = r.key.mutable_data_ptr();
+  g.value = r.value.mutable_data_ptr();
+  g.query_stride = query.stride(0);
+  g.key_stride = g.value_stride = key.stride(0);
+  const at::Tensor partial =
+      at::empty({2, in.key_value_heads, schedule.partial_rows, in.head_size}, at::kFloat);
+  g.key_partial = partial[0].mutable_data_ptr<float>();
+  g.value_partial = partial[1].mutable_data_ptr<float>();
+  next = 0;
+  kernels.backward(in, g, next);
+  next = 0;
+  kernels.backward_shared(in, g, next);
+  return r;
+}
+
+at::Tensor true_log_sums(const at::Tensor& query, const at::Tensor& key, const AttentionSpans& spans) {
+  const std::int64_t group = query.size(1) / key.size(1);
+  at::Tensor sums =
+      at::full({query.size(0), query.size(1)}, -std::numeric_limits<double>::infinity(), at::kDouble);
+  for (std::int64_t i = 0; i < spans.rows(); ++i) {
+    const std::int64_t first = spans.key_first()[i], count = spans.key_last()[i] - first;
+    if (count == 0) continue;
+    const at::Tensor seen = key.narrow(0, first, count).to(at::kDouble).repeat_interleave(group, 1);
+    sums[i] = ((seen * query[i].to(at::kDouble)).sum(-1) / std::sqrt(double(query.size(2)))).logsumexp(0);
+  }
+  return sums;
+}
+
+struct SpanCase {
+  const char* name;
+  AttentionSpans (*make)(std::int64_t rows, std::mt19937& random);
+};
+AttentionSpans random_causal(std::int64_t rows, std::mt19937& random) {
+  return AttentionSpans::causal(random_documents(rows, random));
+}
+AttentionSpans all_see_all(std::int64_t rows, std::mt19937&) {
+  return {std::vector<std::int32_t>(rows, 0),
+          std::vector<std::int32_t>(rows, static_cast<std::int32_t>(rows))};
+}
+AttentionSpans nothing_seen(std::int64_t rows, std::mt19937&) {
+  return {std::vector<std::int32_t>(rows, 0), std::vector<std::int32_t>(rows, 0)};
+}
+const SpanCase kSpanCases[] = {{"causal", random_causal},
+                               {"segments", random_segments},
+                               {"windows", random_windows},
+                               {"full", all_see_all},
+                               {"nothing", nothing_seen}};
+
+struct SizeCase {
+  std::int64_t rows, heads, key_value_heads, head_size;
+};
+
+class AttentionKernelTest : public testing::TestWithParam<std::tuple<SizeCase, SpanCase, at::ScalarType>> {};
+
+TEST_P(AttentionKernelTest, EveryInstructionSetMatchesDoublePrecision) {
+  const auto [size, kind, type] = GetParam();
+  at::manual_seed(11);
+  std::mt19937 random(static_cast<unsigned>(size.rows));
+  const AttentionSpans spans = kind.make(size.rows, random);
+  const auto make = [&](std::int64_t heads) {
+    return at::randn({size.rows, heads, size.head_size}).to(type);
   };
-  const at::Tensor plain = run(InstructionSet::generic);
-  if (instruction_set() >= InstructionSet::avx2)
-    EXPECT_LT(difference(run(InstructionSet::avx2), plain), 1e-5);
-  if (instruction_set() >= InstructionSet::avx512)
-    EXPECT_LT(difference(run(InstructionSet::avx512), plain), 1e-5);
+  const at::Tensor query = make(size.heads), key = make(size.key_value_heads),
+                   value = make(size.key_value_heads), gradient = make(size.heads);
+  std::vector<at::Tensor> exact;
+  for (const at::Tensor& x : {query, key, value}) exact.push_back(x.to(at::kDouble).requires_grad_());
+  const at::Tensor truth = true_attention(exact[0], exact[1], exact[2], spans);
+  truth.backward(gradient.to(at::kDouble));
+  const at::Tensor log_sums = true_log_sums(query, key, spans);
+  const double tolerance = tolerance_of(type);
+  for (const InstructionSet level : levels()) {
+    SCOPED_TRACE(static_cast<int>(level));
+    const RawResult r = run_raw(query, key, value, gradient, spans, level);
+    EXPECT_LT(difference(r.output, truth.detach()), tolerance);
+    EXPECT_TRUE(at::allclose(r.log_sum.to(at::kDouble), log_sums, 1e-5, 1e-5));
+    EXPECT_LT(difference(r.query, exact[0].grad()), tolerance) << "query";
+    EXPECT_LT(difference(r.key, exact[1].grad()), tolerance) << "key";
+    EXPECT_LT(difference(r.value, exact[2].grad()), tolerance) << "value";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, AttentionKernelTest,
+                         testing::Combine(testing::Values(SizeCase{1, 1, 1, 16}, SizeCase{7, 2, 1, 32},
+                                                          SizeCase{61, 1, 1, 48}, SizeCase{197, 2, 2, 64},
+                                                          SizeCase{151, 4, 2, 32}, SizeCase{143, 3, 1, 80},
+                                                          SizeCase{171, 1, 1, 128}, SizeCase{53, 1, 1, 256}),
+                                          testing::ValuesIn(kSpanCases),
+                                          testing::Values(at::kFloat, at::kBFloat16)),
+                         [](const auto& info) {
+      const SizeCase& size = std::get<0>(info.param);
+      return std::string(std::get<1>(info.param).name) + "_" + std::to_string(size.rows) + "x" +
+             std::to_string(size.head_size) + (std::get<2>(info.param) == at::kFloat ? "_fp32" : "_bf16");
+    });
+
+// Islands that are cut into chunks: gradients of keys are sums over chunks.
+TEST(PackedAttention, LongDocumentsMatchDoublePrecision) {
+  at::manual_seed(12);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const std::vector<std::int64_t> starts = {0, 37, 2111, 2150};
+    const auto spans = AttentionSpans::causal_with_segments(starts, std::vector<RowRange>{{1000, 1400}});
+    ASSERT_EQ(attention_schedule(spans).shared.size(), 1u);
+    const auto run = [&](const std::vector<at::Tensor>& x) {
+      return packed_attention(x[0], x[1], x[2], spans);
+    };
+    const auto truth = [&](const std::vector<at::Tensor>& x) {
+      return true_attention(x[0], x[1], x[2], spans);
+    };
+    expect_same({at::randn({2150, 2, 32}).to(type), at::randn({2150, 1, 32}).to(type),
+                 at::randn({2150, 1, 32}).to(type)},
+                run, truth, tolerance_of(type));
+  }
+}
+
+TEST(PackedAttention, ThreadCountDoesNotChangeABit) {
+  at::manual_seed(13);
+  const std::vector<std::int64_t> starts = {0, 5, 2100, 2300};
+  const auto options = at::TensorOptions().dtype(at::kBFloat16);
+  const at::Tensor noise = at::randn({2300, 2, 32}).to(at::kBFloat16);
+  const at::Tensor source = at::randn({3, 2300, 2, 32}).to(options);
+  const auto run = [&](int threads) {
+    at::set_num_threads(threads);
+    std::vector<at::Tensor> x;
+    for (int i = 0; i < 3; ++i) x.push_back(source[i].clone().requires_grad_());
+    const at::Tensor y = packed_attention(x[0], x[1], x[2], starts);
+    y.backward(noise);
+    return at::stack({y.detach(), x[0].grad(), x[1].grad(), x[2].grad()});
+  };
+  const int before = at::get_num_threads();
+  const at::Tensor alone = run(1), together = run(3);
+  at::set_num_threads(before);
+  EXPECT_TRUE(alone.equal(together));
 }
 
 TEST(PackedAttention, DocumentsNeverSeeEachOther) {
   at::manual_seed(4);
-  const at::Tensor q = at::randn({140, 2, 32}), k = at::randn({140, 2, 32}), v = at::randn({140, 2, 32});
-  const at::Tensor together = packed_attention(q, k, v, kStarts);
-  for (std::size_t d = 0; d + 1 < kStarts.size(); ++d) {
-    const std::int64_t first = kStarts[d], length = kStarts[d + 1] - first;
-    if (length == 0) continue;
-    const std::vector<std::int64_t> own = {0, length};
-    const at::Tensor alone = packed_attention(q.narrow(0, first, length), k.narrow(0, first, length),
-                                              v.narrow(0, first, length), own);
-    EXPECT_TRUE(alone.equal(together.narrow(0, first, length))) << "document " << d;
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor q = at::randn({140, 2, 32}).to(type), k = at::randn({140, 2, 32}).to(type),
+                     v = at::randn({140, 2, 32}).to(type);
+    const at::Tensor together = packed_attention(q, k, v, kStarts);
+    for (std::size_t d = 0; d + 1 < kStarts.size(); ++d) {
+      const std::int64_t first = kStarts[d], length = kStarts[d + 1] - first;
+      if (length == 0) continue;
+      const std::vector<std::int64_t> own = {0, length};
+      const at::Tensor alone = packed_attention(q.narrow(0, first, length), k.narrow(0, first, length),
+                                                v.narrow(0, first, length), own);
+      EXPECT_TRUE(alone.equal(together.narrow(0, first, length))) << "document " << d;
+    }
+  }
+}
+
+TEST(PackedAttention, FiniteDifferences) {
+  at::manual_seed(14);
+  std::mt19937 random(3);
+  const AttentionSpans spans = random_segments(40, random);
+  std::vector<at::Tensor> x;
+  for (int i = 0; i < 3; ++i) x.push_back(at::randn({40, 1, 16}).requires_grad_());
+  const at::Tensor noise = at::randn({40, 1, 16});
+  const auto value = [&] { return (packed_attention(x[0], x[1], x[2], spans) * noise).sum(at::kDouble); };
+  value().backward();
+  for (int i = 0; i < 3; ++i) {
+    const at::Tensor direction = at::randn({40, 1, 16});
+    const c10::NoGradGuard guard;
+    const double step = 1e-2, slope = (x[i].grad() * direction).sum(at::kDouble).item<double>();
+    x[i].add_(direction, step);
+    const double above = value().item<double>();
+    x[i].add_(direction, -2 * step);
+    const double below = value().item<double>();
+    x[i].add_(direction, step);
+    EXPECT_NEAR((above - below) / (2 * step), slope, 1e-2 * (1 + std::abs(slope))) << "input " << i;
   }
 }
 
@@ -137,6 +237,68 @@ TEST(PackedAttention, NotANumberIsNotHidden) {
   const at::Tensor y = packed_attention(q, k, v, starts);
   EXPECT_TRUE(y[7].isnan().all().item<bool>());
   EXPECT_FALSE(y[8].isnan().any().item<bool>());
+}
+
+TEST(PackedAttention, LargeScoresStayFinite) {
+  at::manual_seed(15);
+  const std::vector<std::int64_t> starts = {0, 70};
+  const at::Tensor q = at::randn({70, 1, 32}) * 300, k = at::randn({70, 1, 32}) * 300,
+                   v = at::randn({70, 1, 32});
+  const auto spans = AttentionSpans::causal(starts);
+  EXPECT_LT(difference(packed_attention(q, k, v, spans), true_attention(q, k, v, spans)), 1e-4);
+}
+
+TEST(PackedAttention, EveryPathAgrees) {
+  at::manual_seed(16);
+  const auto spans = AttentionSpans::causal(kStarts);
+  const at::Tensor q = at::randn({140, 4, 32}), k = at::randn({140, 2, 32}), v = at::randn({140, 2, 32});
+  const at::Tensor truth = true_attention(q, k, v, spans);
+  for (const AttentionPath path :
+       {AttentionPath::automatic, AttentionPath::kernel, AttentionPath::library, AttentionPath::reference})
+    EXPECT_LT(difference(packed_attention(q, k, v, spans, path), truth), 1e-5) << static_cast<int>(path);
+  std::mt19937 random(9);
+  const AttentionSpans windows = random_windows(140, random);
+  EXPECT_LT(difference(packed_attention(q, k, v, windows, AttentionPath::reference),
+                       true_attention(q, k, v, windows)),
+            1e-5);
+}
+
+TEST(PackedAttention, FallsBackAndRefusesToBeForced) {
+  at::manual_seed(17);
+  std::mt19937 random(2);
+  const AttentionSpans spans = random_segments(90, random);
+  for (const at::ScalarType type : {at::kFloat, at::kHalf, at::kDouble}) {
+    const at::Tensor q = at::randn({90, 2, 20}).to(type), k = at::randn({90, 2, 20}).to(type);
+    EXPECT_LT(difference(packed_attention(q, k, k, spans), true_attention(q, k, k, spans)),
+              type == at::kHalf ? 3e-3 : 1e-5);
+    EXPECT_THROW(packed_attention(q, k, k, spans, AttentionPath::kernel), Error);
+    EXPECT_THROW(packed_attention(q, k, k, spans, AttentionPath::library), Error);
+  }
+}
+
+TEST(PackedAttention, RefusesShapesThatDoNotFit) {
+  const auto spans = AttentionSpans::causal(kStarts);
+  const at::Tensor q = at::randn({140, 4, 32}), k = at::randn({140, 2, 32});
+  EXPECT_THROW(packed_attention(q, k, at::randn({140, 2, 16}), spans), Error);
+  EXPECT_THROW(packed_attention(q, at::randn({140, 3, 32}), at::randn({140, 3, 32}), spans), Error);
+  EXPECT_THROW(packed_attention(q.narrow(0, 0, 139), k, k, spans), Error);
+  EXPECT_THROW(packed_attention(q.flatten(1), k, k, spans), Error);
+}
+
+TEST(PackedAttention, NoRowsGiveNoRows) {
+  const at::Tensor none = at::zeros({0, 2, 32}).requires_grad_();
+  const at::Tensor y = packed_attention(none, none, none, std::vector<std::int64_t>{0});
+  EXPECT_EQ(y.sizes(), none.sizes());
+  y.sum().backward();
+  EXPECT_EQ(none.grad().numel(), 0);
+}
+
+TEST(PackedAttention, TakesRowsThatAreNotDense) {
+  at::manual_seed(18);
+  const at::Tensor wide = at::randn({140, 3, 96});
+  const auto spans = AttentionSpans::causal(kStarts);
+  const at::Tensor q = wide.narrow(2, 0, 32), k = wide.narrow(2, 32, 32), v = wide.narrow(2, 64, 32);
+  EXPECT_LT(difference(packed_attention(q, k, v, spans), true_attention(q, k, v, spans)), 1e-5);
 }
 
 }  // namespace

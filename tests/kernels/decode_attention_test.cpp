@@ -200,7 +200,7 @@ TEST(CachedAttention, SharedPrefixesAreLikeCopies) {
       for (std::int64_t s = 0; s < 3; ++s)
         EXPECT_TRUE(at::equal(output.narrow(0, s * 310 + prefix, 310 - prefix),
                               expected.narrow(0, s * 310 + prefix, 310 - prefix)));
-      EXPECT_EQ(shared.holder(2, 0), prefix >= KeyValueCache::kChunk ? 0 : 2);
+      EXPECT_EQ(shared.holder(2, 0), prefix >= kCacheChunk ? 0 : 2);
       // The holder leaves; the others keep what they shared.
       const Tensor before = shared.read_keys(2, 310);
       shared.release(0);
@@ -282,9 +282,16 @@ TEST(CachedAttention, EveryInstructionSetAgrees) {
       std::vector<float> queries(150 * c.heads * c.head_size),
           partials(150 * 2 * c.heads * (c.head_size + kPartialTail));
       Tensor output = at::zeros({150, c.heads * c.head_size});
-      DecodeRows rows{
-          sequence.data(), position.data(), queries.data(), output.mutable_data_ptr(), partials.data(), 0, 2,
-          visits.data(),   position.data()};
+      DecodeRows rows{sequence.data(),
+                      position.data(),
+                      queries.data(),
+                      output.mutable_data_ptr(),
+                      partials.data(),
+                      0,
+                      2,
+                      visits.data(),
+                      2,
+                      position.data()};
       const DecodeKernels kernels = decode_kernels(level);
       kernels.store(in, view, rows, 0, 150 * c.key_value_heads);
       kernels.attend(in, view, rows, 0, 2 * c.key_value_heads);

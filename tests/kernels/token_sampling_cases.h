@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "omni/core/random.h"
@@ -204,6 +205,15 @@ inline std::vector<Case> all_cases(std::size_t longest) {
   one.settings = {.top_k = 5, .top_p = 0.5, .min_p = 0.1};
   cases.push_back(one);
   return cases;
+}
+
+// Cases of one vocabulary and number of conditions together.
+inline std::vector<std::vector<Case>> batches_of(const std::vector<Case>& cases) {
+  std::map<std::pair<std::size_t, std::size_t>, std::vector<Case>> groups;
+  for (const Case& c : cases) groups[{c.rows[0].size(), c.rows.size()}].push_back(c);
+  std::vector<std::vector<Case>> result;
+  for (auto& [key, group] : groups) result.push_back(std::move(group));
+  return result;
 }
 
 }  // namespace omni::kernels::sampling_test

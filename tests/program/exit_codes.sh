@@ -43,6 +43,11 @@ expect 3 'noise.glb' mesh convert noise.glb never.obj
 expect 4 'absent.glb' mesh convert absent.glb never.obj
 expect 2 'never.xyz|xyz' mesh convert closed.obj never.xyz
 expect 0 '' mesh render closed.obj --views 1 --azimuth 45 --elevation 30 --size 64 --out view.png
+expect 0 'volume IoU +1.0000' mesh compare closed.obj out.ply --points 500 --grid 16
+expect 0 'CD-L1 +[0-9]' mesh compare open.obj closed.obj --points 500 --grid 16
+expect 0 '4 -> 4 triangles, closed and manifold' mesh simplify closed.obj simple.stl --faces 2
+expect 0 'closed' mesh check simple.stl
+expect 4 'absent.glb' mesh compare closed.obj absent.glb
 absent never.obj
 absent never.xyz
 
@@ -80,6 +85,11 @@ cp noise.glb meshes/noise.glb
 expect 3 'noise.glb.*skipped' tokenizer encode shape imported meshes --out codes --format npy
 expect 3 '3 files: 0 converted, 2 there already, 1 skipped' tokenizer encode shape imported meshes --out codes --format npy
 absent codes/noise.npy
+expect 0 '1 files: 1 converted' tokenizer encode shape imported meshes/inner --out codes_bf16 --precision bf16
+expect 0 '2 objects, 1 skipped' tokenizer eval shape imported --meshes meshes --out evaluation --pictures 1
+present evaluation/report.html
+present evaluation/sheet.png
+expect 0 '2 objects, 1 skipped' tokenizer eval shape imported --meshes meshes --out evaluation --pictures 0
 expect 2 'ending' tokenizer encode shape imported closed.obj --out codes.txt
 absent codes.txt
 cp out.ply meshes/one.ply

@@ -18,6 +18,7 @@ check() {
   shift
   "$@" || { echo "does not hold: $what"; failures=$((failures + 1)); }
 }
+present() { check "'$1' is there" [ -s "$1" ]; }
 absent() { check "'$1' is not there" [ ! -e "$1" ]; }
 
 finish() { [ "$failures" = 0 ] || { echo "$failures expectations failed"; exit 1; }; }

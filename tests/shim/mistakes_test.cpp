@@ -209,6 +209,7 @@ void misaligned_store(int*) {
 void misaligned_copy(int*) {
   OMNI_SHARED(int, shared);
   cuda::copy_async_16(shared + threadIdx.x, source_of_copies);
+  cuda::copy_async_wait_all();
 }
 void misaligned_rows(int*) {
   OMNI_SHARED(int, shared);

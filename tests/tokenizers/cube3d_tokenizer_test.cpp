@@ -53,6 +53,44 @@ TEST_F(Cube3dTokenizer, SizesAreReadOffTheFile) {
   EXPECT_EQ(config.surface_points, 8192);
 }
 
+// The public files' layouts, at a small width: how many tensors there are does not depend on it. v0.5's file
+// is known to hold 483.
+TEST_F(Cube3dTokenizer, BothPublicVersionsAreReadBackFromTheirLayout) {
+  for (const std::int64_t latents : {512, 1024}) {  // v0.1, v0.5
+    VecsetShapeConfig config;
+    config.latents = latents;
+    config.width = 48;
+    config.heads = 12;
+    config.frequencies = 8;
+    config.encoder_layers = 13;
+    config.encoder_cross_attention_layers = {0, 2, 4, 8};
+    config.decoder_layers = 24;
+    config.quantiser.kind = "spherical";
+    config.quantiser.codebook_size = 64;
+    config.quantiser.codebook_dim = 32;
+    const VecsetShapeTokenizer made(config, 2);
+    const fs::path file = folder_ / "weights.safetensors";
+    made.network().parameters().save(file);
+    EXPECT_EQ(SafetensorsFile(file).tensors().size(), 483u);
+    const auto imported = import_cube3d_tokenizer(file);
+    const VecsetShapeConfig& read = imported->network().config();
+    EXPECT_EQ(read.latents, latents);
+    EXPECT_EQ(read.heads, 12);
+    EXPECT_EQ(read.encoder_layers, 13);
+    EXPECT_EQ(read.encoder_cross_attention_layers, config.encoder_cross_attention_layers);
+    EXPECT_EQ(read.decoder_layers, 24);
+    EXPECT_EQ(imported->offered_lengths(), (std::vector<std::int64_t>{latents}));
+    EXPECT_TRUE(at::equal(imported->geometry_codebook(), made.geometry_codebook()));
+  }
+}
+
+TEST_F(Cube3dTokenizer, Bf16IsMeasuredAgainstTheReference) {
+  const auto agreement = verify_cube3d_tokenizer(weights_, config_, expected_, at::kBFloat16);
+  EXPECT_GT(agreement.equal_indices, agreement.index_count / 2);
+  EXPECT_GT(agreement.largest_field_error, 1e-4);
+  EXPECT_FALSE(agreement.field_agrees());
+}
+
 TEST_F(Cube3dTokenizer, ImportedFolderHoldsTheSameNetwork) {
   const auto imported = import_cube3d_tokenizer(weights_);
   imported->save(folder_ / "imported");

@@ -206,6 +206,95 @@ TEST(VecsetAdaptiveLength, EveryOfferedPrefixDecodesAndTheDecoderIsToldWhichItIs
   EXPECT_THROW(tokenizer.decode(prefixes), Error);
 }
 
+VecsetShapeConfig small_config() {
+  VecsetShapeConfig config;
+  config.latents = 16;
+  config.width = 32;
+  config.heads = 2;
+  config.frequencies = 8;
+  config.surface_points = 128;
+  return config;
+}
+
+ShapeSample ball_sample(std::int64_t points, std::uint64_t seed) {
+  ShapeSample sample;
+  CounterRng rng(seed);
+  for (std::int64_t i = 0; i < points; ++i) {
+    const geometry::Vec3 direction =
+        geometry::normalized({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
+                              static_cast<float>(rng.normal())});
+    sample.surface.positions.push_back(direction * 0.9f);
+    sample.surface.normals.push_back(direction);
+  }
+  return sample;
+}
+
+TEST(VecsetPrecision, Bf16StaysNearFp32) {
+  const c10::NoGradGuard no_grad;
+  const auto config = small_config();
+  VecsetShapeTokenizer exact(config, 3), fast(config, 3);
+  fast.network().parameters().set_trainable(false);
+  fast.compute_in(at::kBFloat16);
+  const ShapeSample sample = ball_sample(128, 4);
+  const Tensor surface = surface_tensor(std::span(&sample, 1));
+  const auto relative_error = [](const Tensor& a, const Tensor& b) {
+    EXPECT_EQ(b.scalar_type(), at::kFloat);
+    return ((a - b).norm() / a.norm()).item<double>();
+  };
+  const Tensor latents = exact.network().encode(surface).latents;
+  const double encoded = relative_error(latents, fast.network().encode(surface).latents);
+  EXPECT_GT(encoded, 0);
+  EXPECT_LT(encoded, 0.02);
+  const Tensor values = exact.network().prepared(latents);
+  const Tensor decoded = exact.network().decode(values), fast_decoded = fast.network().decode(values);
+  EXPECT_LT(relative_error(decoded, fast_decoded), 0.02);
+  const Tensor queries = at::rand({1, 100, 3}) * 2 - 1;
+  EXPECT_LT(relative_error(exact.network().field(decoded, queries), fast.network().field(decoded, queries)),
+            0.05);
+  // The parameters themselves stay as they are.
+  EXPECT_EQ(fast.network().parameters().find("encoder.feat_in.in_layer.weight")->value.scalar_type(),
+            at::kFloat);
+  EXPECT_THROW(fast.compute_in(at::kHalf), Error);
+}
+
+TEST(VecsetQueries, FarthestPointsDoNotDependOnTheOrderOfThePoints) {
+  const c10::NoGradGuard no_grad;
+  auto config = small_config();
+  config.queries = "farthest_points";
+  for (const bool class_token : {true, false}) {
+    config.class_token = class_token;
+    const VecsetShapeNetwork network(config, 3);
+    const ShapeSample sample = ball_sample(128, 4);
+    const Tensor surface = surface_tensor(std::span(&sample, 1));
+    const Tensor latents = network.encode(surface).latents;
+    EXPECT_EQ(latents.sizes(), (at::IntArrayRef{1, 16, 32}));
+    EXPECT_TRUE(at::allclose(latents, network.encode(surface.flip({1})).latents, 1e-4, 1e-4));
+  }
+  config.queries = "learned";
+  EXPECT_THROW(
+      [&] {
+        config.queries = "farthest_points";
+        config.surface_points = 16;
+        config.latents = 17;
+        VecsetShapeNetwork network(config, 3);
+      }(),
+      Error);
+}
+
+// More shapes than one pass takes.
+TEST(VecsetTokenizer, ManyShapesGetTheCodesOfEach) {
+  auto config = small_config();
+  config.surface_points = 4096;
+  const VecsetShapeTokenizer tokenizer(config, 3);
+  std::vector<ShapeSample> samples;
+  for (std::uint64_t i = 0; i < 18; ++i) samples.push_back(ball_sample(4096, i));
+  const auto codes = tokenizer.encode(samples);
+  ASSERT_EQ(codes.size(), 18u);
+  for (const std::size_t i : {0u, 15u, 16u, 17u})
+    EXPECT_EQ(codes[i].geometry, tokenizer.encode(std::span(&samples[i], 1))[0].geometry) << i;
+  EXPECT_TRUE(tokenizer.encode({}).empty());
+}
+
 TEST(VecsetShapeConfig, EveryKindOfCodesEncodes) {
   for (const char* kind : {"fsq", "vq", "spherical"}) {
     VecsetShapeConfig config;

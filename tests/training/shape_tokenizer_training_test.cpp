@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/data/procedural_world.h"
+#include "omni/tokenizers/cube3d_tokenizer.h"
 #include "random_unions.h"
 #include "temporary_directory.h"
 
@@ -81,7 +82,8 @@ TEST_F(ShapeTokenizerTraining, SameSeedGivesTheSameWeights) {
 
 TEST_F(ShapeTokenizerTraining, BadSettingsAreRefusedBeforeAnythingStarts) {
   auto config = tiny("vecset");
-  config.precision = "bf16";
+  config.vecset.queries = "farthest_points";
+  config.vecset.surface_points = config.vecset.latents - 1;
   EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
   config = tiny("grid");
   config.grid.quantiser.kind = "spherical";
@@ -89,6 +91,35 @@ TEST_F(ShapeTokenizerTraining, BadSettingsAreRefusedBeforeAnythingStarts) {
   EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
   EXPECT_THROW(train_shape_tokenizer(tiny("grid"), RandomUnions(1, 0), held_out_, folder_ / "a"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "a"));
+}
+
+// The other choices that a config has; each trains, and trains to something of its own.
+TEST_F(ShapeTokenizerTraining, EveryChoiceHasItsEffect) {
+  train_shape_tokenizer(tiny("vecset"), train_, held_out_, folder_ / "plain");
+  const auto differs = [&](const char* name, const ShapeTokenizerTrainingConfig& config) {
+    train_shape_tokenizer(config, train_, held_out_, folder_ / name);
+    EXPECT_NE(weights(folder_ / name), weights(folder_ / "plain")) << name;
+    train_shape_tokenizer(config, train_, held_out_, folder_ / "again");
+    EXPECT_EQ(weights(folder_ / name), weights(folder_ / "again")) << name;
+  };
+  auto config = tiny("vecset");
+  config.precision = "bf16";
+  differs("bf16", config);
+  config = tiny("vecset");
+  config.field_loss = "distance";
+  differs("distance", config);
+  config = tiny("vecset");
+  config.vecset.queries = "farthest_points";
+  differs("farthest points", config);
+  config = tiny("vecset");
+  config.vecset.sharp_edge_share = 0.5;
+  differs("sharp edges", config);
+  config = tiny("grid");
+  train_shape_tokenizer(config, train_, held_out_, folder_ / "plain");
+  config.field_loss = "distance";
+  config.grid_loss_weight = 0;
+  config.stretch = 0.3;
+  differs("grid distance", config);
 }
 
 TEST_F(ShapeTokenizerTraining, EveryPrefixOfAnAdaptiveTokenizerIsMeasured) {
@@ -127,6 +158,30 @@ TEST_F(ShapeTokenizerTraining, ColourIsTrainedOnTopOfFrozenGeometry) {
   auto grid = tiny("grid");
   grid.start = (folder_ / "geometry").string();
   EXPECT_THROW(train_shape_tokenizer(grid, train_, held_out_, folder_ / "x"), Error);
+}
+
+// The public layout's codes, coloured: no geometry code changes, and there are colour codes beside them.
+TEST_F(ShapeTokenizerTraining, ImportedCodesAreColoured) {
+  const fs::path public_weights =
+      fs::path(OMNI_TEST_FIXTURES) / "tiny/cube3d/tokenizer/shape_tokenizer.safetensors";
+  const auto imported = tokenizers::import_cube3d_tokenizer(public_weights);
+  imported->save(folder_ / "imported");
+  auto config = tiny("vecset");
+  config.start = (folder_ / "imported").string();
+  config.freeze_geometry = true;
+  config.vecset.colour.codes = 3;
+  config.vecset.colour.quantiser.codebook_size = 8;
+  config.objects = 2;
+  config.steps = 2;
+  train_shape_tokenizer(config, train_, held_out_, folder_ / "coloured");
+  const auto coloured = tokenizers::load_shape_tokenizer(folder_ / "coloured");
+  const auto sample = data::make_shape_sample(held_out_.load(0), coloured->required_input(), CounterRng(3));
+  const auto codes = coloured->encode(std::span(&sample, 1))[0];
+  EXPECT_EQ(codes.geometry, imported->encode(std::span(&sample, 1))[0].geometry);
+  EXPECT_EQ(codes.colour.size(), 3u);
+  auto recoloured = sample;
+  for (geometry::Vec3& c : recoloured.surface.colours) c = geometry::Vec3{1, 1, 1} - c;
+  EXPECT_EQ(coloured->encode(std::span(&recoloured, 1))[0].geometry, codes.geometry);
 }
 
 TEST_F(ShapeTokenizerTraining, VecsetLearnsGeometryAndColourTogether) {

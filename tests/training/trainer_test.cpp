@@ -85,15 +85,26 @@ TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
   EXPECT_THAT(metrics, testing::HasSubstr("\"loss captions\""));
 }
 
-class TrainerPrecision : public TrainerTest, public testing::WithParamInterface<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Types, TrainerPrecision, testing::Values("fp32", "bf16"));
+struct Resumption {
+  std::string precision;
+  bool muon;
+};
+class TrainerResumption : public TrainerTest, public testing::WithParamInterface<Resumption> {};
+INSTANTIATE_TEST_SUITE_P(Kinds, TrainerResumption,
+                         testing::Values(Resumption{"fp32", false}, Resumption{"bf16", false},
+                                         Resumption{"bf16", true}),
+                         [](const auto& info) {
+                           return info.param.precision + (info.param.muon ? "_muon" : "");
+                         });
 
-TEST_P(TrainerPrecision, AResumedRunEndsWithTheSameWeights) {
+TEST_P(TrainerResumption, AResumedRunEndsWithTheSameWeights) {
   StageConfig uninterrupted = config("whole");
-  uninterrupted.precision = GetParam();
+  uninterrupted.precision = GetParam().precision;
+  uninterrupted.muon.enabled = GetParam().muon;
   const TrainingSummary whole = run_stage(uninterrupted, {});
   StageConfig part = config("part");
-  part.precision = GetParam();
+  part.precision = GetParam().precision;
+  part.muon.enabled = GetParam().muon;
   part.checkpoint_steps = 5;
   part.checkpoints_kept = 9;
   run_stage(part, {});

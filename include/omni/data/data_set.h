@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,8 +46,9 @@ struct ImportFolder {
 struct ImportOptions {
   std::vector<ImportFolder> folders;
   geometry::LabelMode label = geometry::LabelMode::automatic;
-  bool z_up = false;             // the files' up axis is Z instead of Y
-  double held_out_share = 0.05;  // by hash of the id -> Split::new_instance
+  float epsilon = geometry::MeshFieldOptions{}.epsilon;  // in the normalised frame
+  bool z_up = false;                                     // the files' up axis is Z instead of Y
+  double held_out_share = 0.05;                          // by hash of the id -> Split::new_instance
   int renders = 4;
   int render_size = 64;
 };
@@ -56,10 +58,12 @@ struct SkippedFile {
 };
 struct ImportReport {
   std::int64_t imported = 0;
+  std::map<std::string, std::int64_t> labels;  // imported meshes of each label mode, winding and flood
   std::vector<SkippedFile> skipped;
 };
 // Several rows with one path are several captions of one object. The class is the `class` column, or else the
-// folder that the mesh lies in. Meshes that cannot be read, or hold no triangles or no finite positions, are
+// folder that the mesh lies in. objects.jsonl records for each mesh the label mode that was chosen. Meshes
+// that cannot be read, or hold no triangles or no finite positions, are
 // skipped; throws Error(input) if none is left or a CSV cannot be understood, Error(io), Error(interrupted).
 ImportReport import_data_set(const std::filesystem::path& out, const ImportOptions& options);
 

@@ -16,8 +16,9 @@ struct IsoSurfaceOptions {
   float half_extent = 1.05f;
   float isovalue = 0;     // inside is strictly above; NaN is outside
   int coarse_factor = 4;  // a coarse cell is this many fine cells wide; 1 evaluates the dense grid
-  int dilation_cells =
-      1;  // how many coarse cells around those that straddle the surface are refined with them
+  // 0 asks for values beside the surface alone. n evaluates the coarse cells that the surface crosses as a
+  // whole, with n - 1 more around them: finds small parts there, too, at several times the field queries.
+  int dilation_cells = 0;
 };
 
 struct IsoSurfaceResult {
@@ -27,10 +28,10 @@ struct IsoSurfaceResult {
 
 // Marching cubes (Lorensen and Cline 1987) with one consistent table: ambiguous faces always separate the
 // inside corners, so neighbouring cells agree and the mesh is closed. Points on the border count as outside.
-// Coarse to fine: the coarse lattice first, then the coarse cells that straddle the surface, then any that
-// the surface leaves them into. A part of the surface that no coarse corner separates and that touches no
-// refined cell is missed; elsewhere the mesh is that of the dense grid, bit for bit. Throws Error(usage) for
-// a resolution outside 2 .. 2048 (dense: 1024) or other options out of range.
+// Coarse to fine: the coarse lattice first; where neighbours on it differ the surface is found and followed
+// from cell to cell. A part of the surface that no two neighbouring coarse points enclose and that does not
+// hang together with any other is missed; elsewhere the mesh is that of the dense grid, bit for bit. Throws
+// Error(usage) for a resolution outside 2 .. 2048 (dense: 1024) or other options out of range.
 IsoSurfaceResult extract_iso_surface(const FieldFunction& field, const IsoSurfaceOptions& options);
 
 // The same from given values at the (resolution + 1)^3 lattice points, x fastest; coarse_factor is not used.

@@ -51,6 +51,7 @@ class MeshField : public SolidField {
 
   LabelMode chosen_mode() const;  // winding or flood
   bool thickens_sheets() const;
+  float epsilon() const;  // as used: flooding coarsens it where its lattice would be too large
   // Share (0 .. 1) of the edges between faces that agree on their outside, times the share of the area that
   // no coincident opposite face cancels. Automatic mode takes winding from 0.95 on.
   double orientation_consistency() const;

@@ -6,13 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "omni/kernels/cache_type.h"
 #include "omni/kernels/rotary_attention.h"
 
 namespace omni::kernels {
-
-// How cached keys and values are kept. int8: one fp32 scale per head and token, the largest magnitude
-// becoming 127.
-enum class CacheType { fp32, bf16, int8 };
 
 // Keys and values of past tokens of several sequences, for decoding on the CPU. Sequences that start alike
 // share memory: see share_prefix(). Not copyable: attention reads and writes it in place.
@@ -22,9 +19,6 @@ class KeyValueCache {
                 std::int64_t head_size, CacheType type = CacheType::fp32);
   KeyValueCache(KeyValueCache&&) = default;
   KeyValueCache& operator=(KeyValueCache&&) = default;
-
-  // Sharing is in chunks of this many tokens; so are the partial sums of attention, whatever is shared.
-  static constexpr std::int64_t kChunk = 128;
 
   std::int64_t sequences() const { return keys_.size(0); }
   std::int64_t key_value_heads() const { return keys_.size(1); }
@@ -45,8 +39,8 @@ class KeyValueCache {
   at::Tensor read_keys(std::int64_t sequence, std::int64_t count) const;
   at::Tensor read_values(std::int64_t sequence, std::int64_t count) const;
 
-  // [sequences, key_value_heads, whole chunks * kChunk, head_size] fp32, bf16 or int8; scales
-  // [sequences, key_value_heads, whole chunks * kChunk] fp32, undefined unless int8.
+  // [sequences, key_value_heads, whole chunks * kCacheChunk, head_size] fp32, bf16 or int8; scales
+  // [sequences, key_value_heads, whole chunks * kCacheChunk] fp32, undefined unless int8.
   const at::Tensor& keys() const { return keys_; }
   const at::Tensor& values() const { return values_; }
   const at::Tensor& key_scales() const { return key_scales_; }

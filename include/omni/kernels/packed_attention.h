@@ -5,22 +5,30 @@
 #include <cstdint>
 #include <span>
 
+#include "omni/kernels/attention_spans.h"
+
 namespace omni::kernels {
 
-// Causal attention inside each document of a packed batch: softmax(q k^T / sqrt(head_dim)) v over the
-// document's earlier positions and itself (Vaswani et al. 2017, arXiv 1706.03762), in blocks with an online
-// softmax (Dao et al. 2022, arXiv 2205.14135). Differentiable in q, k and v.
-//   query            [N, heads, head_dim]            fp32 or bf16, CPU or CUDA; last dimension contiguous
-//   key, value       [N, key_value_heads, head_dim]  heads must be a multiple of key_value_heads
-//   document_starts  one per document and N at the end, ascending from 0
-// Returns [N, heads, head_dim] in the dtype of query. Products accumulate in fp32. On the CPU the result
+// How attention is computed. `automatic` takes the first of the others that can: the project's own kernel
+// (CPU: fp32 and bf16, head sizes that are multiples of 16 up to 512), PyTorch's scaled_dot_product_attention
+// island by island (where every row sees its whole island or everything up to itself), plain tensor
+// operations. Why is logged at debug level, once per kind. Asking for one that cannot is Error(usage).
+enum class AttentionPath { automatic, kernel, library, reference };
+
+// softmax(q k^T / sqrt(head_dim)) v over what the spans show (Vaswani et al. 2017, arXiv 1706.03762), in
+// blocks with an online softmax (Dao et al. 2022, arXiv 2205.14135); blocks that nobody sees are skipped.
+// Rows that see nothing give zeros. Differentiable in q, k and v.
+//   query       [N, heads, head_dim]            N = spans.rows()
+//   key, value  [N, key_value_heads, head_dim]  heads must be a multiple of key_value_heads
+// Returns [N, heads, head_dim] in the dtype of query. Products accumulate in fp32; with bf16 inputs the
+// kernel may round probabilities to bf16 before it multiplies them with the values. On the CPU the result
 // depends on neither the thread count nor the other documents of the batch.
 at::Tensor packed_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                            std::span<const std::int64_t> document_starts);
+                            const AttentionSpans& spans, AttentionPath path = AttentionPath::automatic);
 
-// The same through plain tensor operations, document by document: the reference for tests, and the path for
-// head sizes and devices without a kernel.
-at::Tensor packed_attention_reference(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                                      std::span<const std::int64_t> document_starts);
+// The same for causal documents: document_starts holds one entry per document and N at the end, ascending
+// from 0.
+at::Tensor packed_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                            std::span<const std::int64_t> document_starts);
 
 }  // namespace omni::kernels

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "omni/kernels/decode_attention.h"
+#include "omni/kernels/cache_type.h"
 #include "omni/model/transformer.h"
 #include "omni/sequence/grammar.h"
 

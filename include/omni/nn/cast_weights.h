@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "omni/kernels/decode_linear.h"
+
 namespace omni::nn {
 
 // A weight and its copy in the type of the activations. The copy is made when first asked for and again only
@@ -15,12 +17,23 @@ class CastWeight {
   const at::Tensor& weight() const { return weight_; }
   // Not for two threads at once.
   const at::Tensor& as(at::ScalarType type) const;
+  // The same for products with few rows, packed as fp32 or bf16 like `type`.
+  const kernels::DecodeWeight& for_decoding(at::ScalarType type) const;
 
  private:
+  // Which state of the weight a copy was made from.
+  struct Origin {
+    std::uint32_t version = 0;
+    const void* source = nullptr;
+    bool operator==(const Origin&) const = default;
+  };
+  Origin origin() const;
+
   at::Tensor weight_;
   mutable at::Tensor copy_;
-  mutable std::uint32_t version_ = 0;
-  mutable const void* source_ = nullptr;
+  mutable Origin copied_;
+  mutable kernels::DecodeWeight packed_;
+  mutable Origin packed_from_;
 };
 
 }  // namespace omni::nn

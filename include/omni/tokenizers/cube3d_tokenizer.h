@@ -37,10 +37,12 @@ struct Cube3dAgreement {
 };
 
 // `config`: the reference's JSON, which must name the sizes that the weights have. `expected`: `surface` [B,
-// N, 6] and `queries` [B, Q, 3] as inputs, `indices` [B, L] and `logits` [B, Q] as outputs. Throws
-// Error(input) naming the file and what is wrong with it.
+// N, 6] and `queries` [B, Q, 3] as inputs, `indices` [B, L] and `logits` [B, Q] as outputs. `precision`: of
+// this implementation's products, fp32 or bf16. Throws Error(input) naming the file and what is wrong with
+// it.
 Cube3dAgreement verify_cube3d_tokenizer(const std::filesystem::path& weights,
                                         const std::filesystem::path& config,
-                                        const std::filesystem::path& expected);
+                                        const std::filesystem::path& expected,
+                                        at::ScalarType precision = at::kFloat);
 
 }  // namespace omni::tokenizers

@@ -65,6 +65,11 @@ class ShapeTokenizer {
   virtual std::vector<ShapeCodes> encode(std::span<const ShapeSample> samples) const = 0;
   virtual std::vector<std::unique_ptr<DecodedShape>> decode(std::span<const ShapeCodes> codes) const = 0;
 
+  // From here on encodes and decodes with products in `type`: fp32 (the default) or, where the layout can,
+  // bf16, which is faster and gives most shapes nearly the same codes. Not while others use it. Throws
+  // Error(usage) for a type that the layout does not know.
+  virtual void compute_in(at::ScalarType type);
+
   virtual void save(const std::filesystem::path& folder) const = 0;
 };
 

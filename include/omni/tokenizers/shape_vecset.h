@@ -33,6 +33,9 @@ struct VecsetShapeConfig {
   // The latents' queries attend causally and the decoder is told how many codes there are, so that the first
   // latents / 2, / 4, ... / 32 codes are coarser shapes.
   bool adaptive_length = false;
+  // What the latents start from: learned rows, or the farthest of the surface points, in that order, beside
+  // them (as 3DShape2VecSet's point queries; Zhang et al. 2023, arXiv 2301.11445).
+  std::string queries = "learned";
   VecsetColourConfig colour;
 };
 void describe(ConfigVisitor& visitor, VecsetShapeConfig& config);
@@ -59,6 +62,10 @@ class VecsetShapeNetwork {
   VecsetBlock::KeysValues field_keys_values(const at::Tensor& latents) const;
   at::Tensor field(const VecsetBlock::KeysValues& latents, const at::Tensor& queries) const;
 
+  // Where the arithmetic of the layers happens: fp32 (the default) or bf16, as VecsetBlock::compute_in().
+  // Embeddings, norms, quantisers and results stay in fp32.
+  void compute_in(at::ScalarType type);
+
   nn::Quantiser& quantiser() { return *quantiser_; }
   const nn::Quantiser& quantiser() const { return *quantiser_; }
   bool has_colour() const { return colour_ != nullptr; }
@@ -74,6 +81,8 @@ class VecsetShapeNetwork {
   void load(const SafetensorsFile& file);
 
  private:
+  at::Tensor at_farthest_points(const at::Tensor& surface, const at::Tensor& data) const;
+
   VecsetShapeConfig config_;
   nn::ParameterStore store_;
   PointEmbedder embedder_;
@@ -86,6 +95,7 @@ class VecsetShapeNetwork {
   std::unique_ptr<VecsetBlock> field_block_;
   std::unique_ptr<nn::Quantiser> quantiser_;
   std::unique_ptr<VecsetColour> colour_;
+  at::ScalarType type_ = at::kFloat;
 };
 
 class VecsetShapeTokenizer : public ShapeTokenizer {
@@ -105,12 +115,15 @@ class VecsetShapeTokenizer : public ShapeTokenizer {
   at::Tensor colour_codebook() const override;
   std::vector<ShapeCodes> encode(std::span<const ShapeSample> samples) const override;
   std::vector<std::unique_ptr<DecodedShape>> decode(std::span<const ShapeCodes> codes) const override;
+  void compute_in(at::ScalarType type) override { network_->compute_in(type); }
   void save(const std::filesystem::path& folder) const override;
 
   VecsetShapeNetwork& network() { return *network_; }
   const VecsetShapeNetwork& network() const { return *network_; }
 
  private:
+  void encode_batch(std::span<const ShapeSample> samples, std::vector<ShapeCodes>& codes) const;
+
   std::shared_ptr<VecsetShapeNetwork> network_;  // shared with decoded shapes
 };
 

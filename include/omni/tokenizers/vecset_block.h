@@ -18,14 +18,23 @@ class VecsetBlock {
   at::Tensor attend(const at::Tensor& h, const KeysValues& kv) const;  // cross only
   bool cross() const { return cross_; }
 
+  // Matrix products and attention run in `type` from here on, fp32 (the default) or bf16; norms, the sums
+  // along the blocks and the results stay in fp32. Weights that need no gradient are converted now and no
+  // longer follow the parameters; others are at every call.
+  void compute_in(at::ScalarType type);
+
  private:
   at::Tensor split_heads(const at::Tensor& x) const;
   at::Tensor finish(const at::Tensor& h, const at::Tensor& q, const KeysValues& kv, bool causal) const;
   std::int64_t heads_;
   bool cross_;
+  at::ScalarType type_ = at::kFloat;
   nn::LayerNorm norm_;
   nn::Linear c_q_, c_k_, c_qk_, c_v_, c_proj_, up_, down_;
   nn::RmsNorm q_norm_, k_norm_;
 };
+
+// The conversion of one layer's weights that VecsetBlock::compute_in() describes.
+void convert_frozen_weights(nn::Linear& layer, at::ScalarType type);
 
 }  // namespace omni::tokenizers

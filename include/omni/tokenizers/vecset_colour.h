@@ -35,6 +35,8 @@ class VecsetColour {
   at::Tensor colours(const VecsetBlock::KeysValues& context,
                      const at::Tensor& points) const;  // [B, Q, 3], sRGB
 
+  void compute_in(at::ScalarType type);  // of its blocks, as VecsetBlock::compute_in()
+
   nn::Quantiser& quantiser() { return *quantiser_; }
   const nn::Quantiser& quantiser() const { return *quantiser_; }
 

@@ -35,11 +35,15 @@ struct ShapeTokenizerTrainingConfig {
   double code_noise = 0.02;          // share of codes replaced by another object's code at the same place
   std::int64_t near_points = 1024;   // field samples near the surface, per object
   std::int64_t volume_points = 512;  // and in the whole frame
+  // What the field is compared by: occupancy (cross-entropy), or distance (tanh of the field against the
+  // signed distance, in units of `truncation` and cut off there).
+  std::string field_loss = "occupancy";
+  double truncation = 0.1;
   double near_deviation = 0.04;      // of the near samples from the surface, in units of the frame
   std::int64_t colour_points = 256;  // surface colours compared, per object
   double stretch =
       0;  // half of the objects shrink by up to this share along each axis, for unseen proportions
-  double grid_loss_weight = 1;  // grid: of the loss on all cells of the grid
+  double grid_loss_weight = 1;  // grid: of the occupancy loss on all cells; 0 suits field_loss: distance
   optimizer::AdamWConfig adamw;
   optimizer::ScheduleConfig schedule;
   double clip_norm = 1.0;

@@ -197,21 +197,30 @@ __device__ __forceinline__ void add_query_sums(const OmniCudaAttentionBackward& 
   }
 }
 
-// The tiles of queries of all heads of a group that see keys [key, key + kKeys), one number each.
+// Walks over the tiles of kQueries rows that see keys [key, key + kKeys), head by head of a group.
 template <int kKeys, int kQueries>
-struct QueryTiles {
-  int row_begin, tiles, count, first_head;
+class QueryTiles {
+ public:
+  __device__ __forceinline__ QueryTiles(const OmniCudaAttention& a, int key, int key_head)
+      : row_begin_(lower_bound(a.key_last, a.query_rows, key + 1)),
+        row_end_(lower_bound(a.key_first, a.query_rows, key + kKeys)),
+        row_(row_begin_),
+        head_(key_head * (a.heads / a.key_value_heads)),
+        heads_left_(row_begin_ < row_end_ ? a.heads / a.key_value_heads : 0) {}
 
-  __device__ __forceinline__ QueryTiles(const OmniCudaAttention& a, int key, int key_head) {
-    const int group = a.heads / a.key_value_heads;
-    const int end = lower_bound(a.key_first, a.query_rows, key + kKeys);
-    row_begin = lower_bound(a.key_last, a.query_rows, key + 1);
-    tiles = end > row_begin ? (end - row_begin + kQueries - 1) / kQueries : 0;
-    count = tiles * group;
-    first_head = key_head * group;
+  __device__ __forceinline__ bool done() const { return heads_left_ == 0; }
+  __device__ __forceinline__ int head() const { return head_; }
+  __device__ __forceinline__ int row() const { return row_; }
+  __device__ __forceinline__ void next() {
+    row_ += kQueries;
+    if (row_ < row_end_) return;
+    row_ = row_begin_;
+    ++head_;
+    --heads_left_;
   }
-  __device__ __forceinline__ int head(int number) const { return first_head + number / tiles; }
-  __device__ __forceinline__ int row(int number) const { return row_begin + number % tiles * kQueries; }
+
+ private:
+  int row_begin_, row_end_, row_, head_, heads_left_;
 };
 
 // One block per tile of keys (x) and key-value head (y).
@@ -226,29 +235,31 @@ __global__ void __launch_bounds__(KeyShape<T, kHead>::kThreads)
   unsigned char* const stages = shared + 2 * Shape::KeyTile::kBytes;
   const typename Shape::GradientTile gradients{reinterpret_cast<T*>(stages + 2 * Shape::kStageBytes)};
   const auto stage_of = [&](int number) {
-    return QueryStage<T, kHead>(stages + number % 2 * Shape::kStageBytes);
+    return QueryStage<T, kHead>(stages + number * Shape::kStageBytes);
   };
 
   const int key_head = static_cast<int>(blockIdx.y), key_begin = static_cast<int>(blockIdx.x) * Shape::kKeys;
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp_key = key_begin + 16 * warp;
-  const QueryTiles<Shape::kKeys, Shape::kQueries> tiles(a, key_begin, key_head);
+  QueryTiles<Shape::kKeys, Shape::kQueries> tiles(a, key_begin, key_head);
   KeyRows<T, kHead, kPass> rows(a.scale, warp_key, 16 * warp, lane);
-  if (tiles.count > 0) {
+  if (!tiles.done()) {
     copy_tile_async<Shape::kThreads>(keys,
                                      global_rows<T>(a.key, key_head, key_begin, a.key_rows, a.head_size));
     copy_tile_async<Shape::kThreads>(values,
                                      global_rows<T>(a.value, key_head, key_begin, a.key_rows, a.head_size));
-    stage_of(0).copy(b, tiles.head(0), tiles.row(0));
+    stage_of(0).copy(b, tiles.head(), tiles.row());
     copy_async_commit();
   }
-  for (int i = 0; i < tiles.count; ++i) {
-    if (i + 1 < tiles.count) stage_of(i + 1).copy(b, tiles.head(i + 1), tiles.row(i + 1));
+  for (int number = 0; !tiles.done(); number ^= 1) {
+    const int head = tiles.head(), row = tiles.row(),
+              last = min(row + Shape::kQueries, a.query_rows) - 1 - row;
+    tiles.next();
+    if (!tiles.done()) stage_of(number ^ 1).copy(b, tiles.head(), tiles.row());
     copy_async_commit();
     copy_async_wait<1>();
     __syncthreads();  // this stage is there
-    const QueryStage<T, kHead> stage = stage_of(i);
-    const int row = tiles.row(i), last = min(row + Shape::kQueries, a.query_rows) - 1 - row;
+    const QueryStage<T, kHead> stage = stage_of(number);
     const Sight sight = sight_of(stage.spans[0], stage.spans[last], warp_key, warp_key + 16);
     if (sight != Sight::none)
       rows.add(stage, last + 1 < Shape::kQueries ? Sight::some : sight, keys, values, gradients);
@@ -256,7 +267,7 @@ __global__ void __launch_bounds__(KeyShape<T, kHead>::kThreads)
       rows.keep_zeros(gradients);
     if constexpr (kPass == KeyPass::both_and_query) {
       __syncthreads();  // the gradients of all keys are there
-      add_query_sums<T, kHead>(b, tiles.head(i), row, gradients, keys, warp, lane);
+      add_query_sums<T, kHead>(b, head, row, gradients, keys, warp, lane);
     }
     __syncthreads();  // nobody needs this stage any more
   }

@@ -15,8 +15,9 @@ struct QueryShape {
   static constexpr int kKeys = kLarge ? 32 : 64;
   using QueryTile = SharedTile<T, kQueries, kHead>;
   using KeyTile = SharedTile<T, kKeys, kHead>;
-  static constexpr int kSpanBytes = kQueries * static_cast<int>(sizeof(Span));
-  static constexpr int kSharedBytes = 2 * QueryTile::kBytes + 4 * KeyTile::kBytes + kSpanBytes;
+  using Spans = Span[kQueries];
+  static constexpr int kSharedBytes =
+      2 * QueryTile::kBytes + 4 * KeyTile::kBytes + static_cast<int>(sizeof(Spans));
 };
 
 // One warp's 16 queries.
@@ -108,17 +109,15 @@ __global__ void __launch_bounds__(QueryShape<T, kHead>::kThreads)
   const auto values_of = [&](int stage) {
     return typename Shape::KeyTile{stages + stage * Shape::KeyTile::kBytes + Shape::KeyTile::kBytes / 2};
   };
-  Span* const spans = reinterpret_cast<Span*>(stages + 2 * Shape::KeyTile::kBytes);
+  auto& spans = *reinterpret_cast<typename Shape::Spans*>(stages + 2 * Shape::KeyTile::kBytes);
 
   const int head = static_cast<int>(blockIdx.y), key_head = head / (a.heads / a.key_value_heads);
   const int row_begin = static_cast<int>(gridDim.x - 1 - blockIdx.x) * Shape::kQueries;
   const int row_end = min(row_begin + Shape::kQueries, a.query_rows);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp;
   const int warp_row = thread / kWarp * 16;
-  if (thread < Shape::kQueries)
-    spans[thread] = row_begin + thread < row_end ? span_of(a, row_begin + thread) : Span{0, 0};
 
-  KeyTiles<Shape::kKeys> tiles(a, row_begin, row_end);
+  auto tiles = KeyTiles<Shape::kKeys>::over(a, row_begin, row_end, spans);
   const auto copy_keys = [&](int stage) {
     const int key = tiles.key();
     copy_tile_async<Shape::kThreads>(keys_of(stage),
@@ -140,7 +139,7 @@ __global__ void __launch_bounds__(QueryShape<T, kHead>::kThreads)
   QueryRows<T, kHead> rows(b, head, row_begin + warp_row, warp_row, lane);
   for (int stage = 0; !tiles.done(); stage ^= 1) {
     const int key = tiles.key();
-    tiles.next();
+    tiles.next(spans);
     if (!tiles.done()) copy_keys(stage ^ 1);
     copy_async_commit();
     copy_async_wait<1>();

@@ -18,8 +18,9 @@ struct ForwardShape {
   static constexpr int kKeys = 64;
   using QueryTile = SharedTile<T, kQueries, kHead>;
   using KeyTile = SharedTile<T, kKeys, kHead>;
-  static constexpr int kSpanBytes = kQueries * static_cast<int>(sizeof(Span));
-  static constexpr int kSharedBytes = QueryTile::kBytes + 2 * KeyTile::kBytes + kSpanBytes;
+  using Spans = Span[kQueries];
+  static constexpr int kSharedBytes =
+      QueryTile::kBytes + 2 * KeyTile::kBytes + static_cast<int>(sizeof(Spans));
 };
 
 // One warp's rows: what the online softmax carries from tile to tile.
@@ -126,17 +127,15 @@ __global__ void __launch_bounds__(ForwardShape<T, kHead>::kThreads) attention_fo
   const typename Shape::QueryTile queries{shared};
   const typename Shape::KeyTile keys{queries.data + Shape::QueryTile::kBytes / 2};
   const typename Shape::KeyTile values{keys.data + Shape::KeyTile::kBytes / 2};
-  Span* const spans = reinterpret_cast<Span*>(values.data + Shape::KeyTile::kBytes / 2);
+  auto& spans = *reinterpret_cast<typename Shape::Spans*>(values.data + Shape::KeyTile::kBytes / 2);
 
   const int head = static_cast<int>(blockIdx.y), key_head = head / (a.heads / a.key_value_heads);
   const int row_begin = static_cast<int>(gridDim.x - 1 - blockIdx.x) * Shape::kQueries;
   const int row_end = min(row_begin + Shape::kQueries, a.query_rows);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp;
   const int warp_row = thread / kWarp * 16 * Shape::kRowTiles;  // in the tile
-  if (thread < Shape::kQueries)
-    spans[thread] = row_begin + thread < row_end ? span_of(a, row_begin + thread) : Span{0, 0};
 
-  KeyTiles<Shape::kKeys> tiles(a, row_begin, row_end);
+  auto tiles = KeyTiles<Shape::kKeys>::over(a, row_begin, row_end, spans);
   const auto copy_keys = [&](const OmniCudaHeads& from, const typename Shape::KeyTile& to, int key) {
     copy_tile_async<Shape::kThreads>(to, global_rows<T>(from, key_head, key, a.key_rows, a.head_size));
     copy_async_commit();
@@ -163,7 +162,7 @@ __global__ void __launch_bounds__(ForwardShape<T, kHead>::kThreads) attention_fo
     if (sight == Sight::some) rows.hide_unseen(scores, spans + warp_row, key);
     copy_async_wait<0>();
     __syncthreads();  // the values are there, and nobody needs these keys any more
-    tiles.next();
+    tiles.next(spans);
     if (!tiles.done()) copy_keys(a.key, keys, tiles.key());
     if (sight != Sight::none) {
       rows.soften(scores);

@@ -26,40 +26,52 @@ __device__ __forceinline__ Sight sight_of(const Span& first_row, const Span& las
   return last_row.first <= key_begin && first_row.last >= key_end ? Sight::all : Sight::some;
 }
 
-// Walks over the tiles of kKeys keys that the rows [row_begin, row_end) of a block see, row_end - row_begin
-// at most the number of threads. All threads of the block call everything together.
+// Walks over the tiles of kKeys keys that the rows of a block see. All threads of the block call everything
+// together.
 template <int kKeys>
 class KeyTiles {
  public:
-  __device__ __forceinline__ KeyTiles(const OmniCudaAttention& a, int row_begin, int row_end) {
-    const int row = row_begin + static_cast<int>(threadIdx.x);
-    own_ = row < row_end ? span_of(a, row) : Span{0, 0};
-    const bool gap = row + 1 < row_end && own_.last < span_of(a, row + 1).first;
-    gaps_ = __syncthreads_or(gap) != 0;
-    tile_ = span_of(a, row_begin).first / kKeys;
-    end_ = (span_of(a, row_end - 1).last + kKeys - 1) / kKeys;
-    skip_unseen();
+  // Fills spans, kRows in shared memory and at most one per thread, with those of the rows from row_begin on;
+  // rows from row_end on see nothing.
+  template <int kRows>
+  __device__ __forceinline__ static KeyTiles over(const OmniCudaAttention& a, int row_begin, int row_end,
+                                                  Span (&spans)[kRows]) {
+    const int thread = static_cast<int>(threadIdx.x), row = row_begin + thread;
+    Span own{0, 0};
+    if (row < row_end) own = span_of(a, row);
+    if (thread < kRows) spans[thread] = own;
+    const bool gap = row + 1 < row_end && own.last < span_of(a, row + 1).first;
+    KeyTiles tiles;
+    tiles.gaps_ = __syncthreads_or(gap) != 0;
+    tiles.tile_ = spans[0].first / kKeys;
+    tiles.end_ = (spans[row_end - 1 - row_begin].last + kKeys - 1) / kKeys;
+    tiles.skip_unseen(spans);
+    return tiles;
   }
 
   __device__ __forceinline__ bool done() const { return tile_ >= end_; }
   __device__ __forceinline__ int key() const { return tile_ * kKeys; }
-  __device__ __forceinline__ void next() {
+  template <int kRows>
+  __device__ __forceinline__ void next(const Span (&spans)[kRows]) {
     ++tile_;
-    skip_unseen();
+    skip_unseen(spans);
   }
 
  private:
   // Only between rows whose spans do not touch can there be tiles that nobody sees.
-  __device__ __forceinline__ void skip_unseen() {
+  template <int kRows>
+  __device__ __forceinline__ void skip_unseen(const Span (&spans)[kRows]) {
     if (!gaps_) return;
+    const int thread = static_cast<int>(threadIdx.x);
     while (tile_ < end_) {
       const int begin = tile_ * kKeys;
-      if (__syncthreads_or(max(own_.first, begin) < min(own_.last, begin + kKeys))) break;
+      const bool sees =
+          thread < kRows && max(spans[thread].first, begin) < min(spans[thread].last, begin + kKeys);
+      if (__syncthreads_or(sees)) break;
       ++tile_;
     }
   }
 
-  Span own_;
   bool gaps_;
   int tile_, end_;
 };

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 
-#include "device.h"
+#include "numeric.cuh"
 #include "ptx.h"
 
 // Keys and values of a cache as operands of tensor-core products, from rows in shared memory. T is the type
@@ -17,23 +15,6 @@ struct Int8 {
 struct Fp8 {  // e4m3: sign, 4 bits of exponent, 3 of fraction; no infinity
   unsigned char bits;
 };
-
-template <class T>
-__device__ inline unsigned pack(float x, float y);
-template <>
-__device__ inline unsigned pack<__nv_bfloat16>(float x, float y) {
-  const __nv_bfloat162 both = __floats2bfloat162_rn(x, y);
-  unsigned bits;
-  memcpy(&bits, &both, sizeof bits);
-  return bits;
-}
-template <>
-__device__ inline unsigned pack<__half>(float x, float y) {
-  const __half2 both = __floats2half2_rn(x, y);
-  unsigned bits;
-  memcpy(&bits, &both, sizeof bits);
-  return bits;
-}
 
 __device__ inline float value_of(Int8 x) { return static_cast<float>(x.bits); }
 // The bits, moved into place in an fp16 number, are the value over 2^8, subnormal numbers included.
@@ -50,7 +31,7 @@ constexpr bool kIsByte = sizeof(E) == 1;
 // Operands of S = Q K^T: keys [16] x dimensions [16] from `rows` on; b[n] belongs to keys 8 n to 8 n + 7.
 template <class T, class E>
 __device__ inline void load_keys(unsigned (&b)[2][2], const E* rows, int pitch) {
-  const int lane = threadIdx.x % 32;
+  const int lane = threadIdx.x % kWarp;
   if constexpr (kIsByte<E>) {
     for (int n = 0; n < 2; ++n)
       for (int half = 0; half < 2; ++half) {
@@ -70,7 +51,7 @@ __device__ inline void load_keys(unsigned (&b)[2][2], const E* rows, int pitch) 
 // Operands of O += P V: keys [16] x dimensions [16]; b[n] belongs to dimensions 8 n to 8 n + 7.
 template <class T, class E>
 __device__ inline void load_values(unsigned (&b)[2][2], const E* rows, int pitch) {
-  const int lane = threadIdx.x % 32;
+  const int lane = threadIdx.x % kWarp;
   if constexpr (kIsByte<E>) {
     for (int n = 0; n < 2; ++n)
       for (int half = 0; half < 2; ++half) {

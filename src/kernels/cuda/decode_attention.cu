@@ -3,17 +3,15 @@
 namespace omni::cuda {
 namespace {
 
-constexpr int kInvalidValue = 1;  // cudaErrorInvalidValue
-
 bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
 
 bool is_possible(const OmniCudaDecodeAttention& a) {
   const bool bytes = a.cache_type != kOmniCudaCacheLikeQuery;
-  return a.row_count >= 0 && a.row_count <= 65535 && a.key_value_heads >= 1 && a.key_value_heads <= 65535 &&
-         a.heads >= a.key_value_heads && a.heads % a.key_value_heads == 0 &&
-         a.heads / a.key_value_heads <= kOmniCudaMostGroupQueries && a.keys_per_split >= kTileKeys &&
-         a.keys_per_split % kTileKeys == 0 && a.most_splits >= 1 && a.query_stride % 8 == 0 &&
-         is_aligned(a.query) && is_aligned(a.keys) && is_aligned(a.values) &&
+  return a.row_count >= 0 && a.row_count <= kMostBlocksY && a.key_value_heads >= 1 &&
+         a.key_value_heads <= kMostBlocksY && a.heads >= a.key_value_heads &&
+         a.heads % a.key_value_heads == 0 && a.heads / a.key_value_heads <= kOmniCudaMostGroupQueries &&
+         a.keys_per_split >= kTileKeys && a.keys_per_split % kTileKeys == 0 && a.most_splits >= 1 &&
+         a.query_stride % 8 == 0 && is_aligned(a.query) && is_aligned(a.keys) && is_aligned(a.values) &&
          (!bytes || (a.key_scales && a.value_scales));
 }
 
@@ -38,7 +36,8 @@ int launch_decode(const OmniCudaDecodeAttention& a, void* stream) {
                             reinterpret_cast<unsigned*>(memory)};
   const dim3 grid(static_cast<unsigned>(a.most_splits), static_cast<unsigned>(a.key_value_heads),
                   static_cast<unsigned>(a.row_count));
-  constexpr std::size_t kShared = DecodeTiles<E, kWidth>::kBytes;
+  constexpr int kShared = DecodeTiles<E, kWidth>::kBytes;
+  if (kShared > most_shared_bytes()) return kOmniCudaUnsupported;
   return OMNI_LAUNCH((decode_attention<T, E, kWidth>), grid, dim3(kDecodeThreads), kShared, stream, launch);
 }
 
@@ -52,7 +51,7 @@ int launch_cached(const OmniCudaDecodeAttention& a, void* stream) {
     case kOmniCudaCacheFp8:
       return launch_decode<T, Fp8, kWidth>(a, stream);
   }
-  return kInvalidValue;
+  return kOmniCudaUnsupported;
 }
 
 template <class T>
@@ -73,7 +72,7 @@ int launch_sized(const OmniCudaDecodeAttention& a, void* stream) {
       return launch_cached<T, 256>(a, stream);
 #endif
     default:
-      return kInvalidValue;
+      return kOmniCudaUnsupported;
   }
 }
 
@@ -89,12 +88,12 @@ std::int64_t omni_cuda_decode_attention_workspace(const OmniCudaDecodeAttention*
 
 std::int32_t omni_cuda_decode_attention(const OmniCudaDecodeAttention* arguments, void* stream) {
   using namespace omni::cuda;
-  if (!is_possible(*arguments)) return kInvalidValue;
+  if (!is_possible(*arguments)) return kOmniCudaUnsupported;
   if (arguments->row_count == 0) return kSuccess;
-  if (arguments->type == kOmniCudaDecodeBfloat16) return launch_sized<__nv_bfloat16>(*arguments, stream);
+  if (arguments->type == kOmniCudaBfloat16) return launch_sized<__nv_bfloat16>(*arguments, stream);
 #ifdef OMNI_KERNELS_ALL
-  if (arguments->type == kOmniCudaDecodeHalf) return launch_sized<__half>(*arguments, stream);
+  if (arguments->type == kOmniCudaFloat16) return launch_sized<__half>(*arguments, stream);
 #endif
-  return kInvalidValue;
+  return kOmniCudaUnsupported;
 }
 }

@@ -5,7 +5,7 @@
 
 #include "cache_fragments.cuh"
 #include "decode_attention.h"
-#include "device.h"
+#include "numeric.cuh"
 #include "ptx.h"
 
 // Attention of few queries to many keys ("flash decoding", Dao et al. 2023): a block handles one split of the
@@ -147,7 +147,7 @@ __device__ void DecodeBlock<T, E, kWidth>::attend_slice(const Stage& s, int firs
     multiply_accumulate<T>(scores[0], query_[step], b[0]);
     multiply_accumulate<T>(scores[1], query_[step], b[1]);
   }
-  const float unit = args_.scale * 1.44269504f;
+  const float unit = args_.scale * kLog2E;
   float peak[2] = {largest_[0], largest_[1]};
   for (int n = 0; n < 2; ++n)
     for (int i = 0; i < 4; ++i) {
@@ -159,8 +159,7 @@ __device__ void DecodeBlock<T, E, kWidth>::attend_slice(const Stage& s, int firs
     }
   float shift[2], factor[2];
   for (int r = 0; r < 2; ++r) {
-    peak[r] = fmaxf(peak[r], __shfl_xor_sync(0xffffffffu, peak[r], 1));
-    peak[r] = fmaxf(peak[r], __shfl_xor_sync(0xffffffffu, peak[r], 2));
+    peak[r] = group_max<2>(peak[r]);
     shift[r] = peak[r] == -INFINITY ? 0.0f : peak[r];
     factor[r] = exp2_approximate(largest_[r] - shift[r]);
     largest_[r] = peak[r];
@@ -193,10 +192,7 @@ __device__ void DecodeBlock<T, E, kWidth>::merge_warps() {
   float* results = reinterpret_cast<float*>(memory_);  // [queries, width]
   float2* totals = reinterpret_cast<float2*>(memory_ + kOmniCudaMostGroupQueries * kWidth * sizeof(float));
   float2* states = reinterpret_cast<float2*>(memory_ + Tiles::kResultBytes);  // [warps, queries of a tile]
-  for (int r = 0; r < 2; ++r) {
-    total_[r] += __shfl_xor_sync(0xffffffffu, total_[r], 1);
-    total_[r] += __shfl_xor_sync(0xffffffffu, total_[r], 2);
-  }
+  for (int r = 0; r < 2; ++r) total_[r] = group_sum<2>(total_[r]);
   __syncthreads();  // the tiles have been read
   if (lane % 4 == 0)
     for (int r = 0; r < 2; ++r)

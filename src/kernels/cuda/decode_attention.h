@@ -2,12 +2,12 @@
 
 #include <cstdint>
 
+#include "types.h"
+
 // The C interface of attention over a key-value cache on the GPU: a few queries per row against many keys,
 // split over the keys. Rows, positions and outputs lie in device memory, so that a captured graph can be
 // replayed as sequences grow.
 extern "C" {
-
-enum OmniCudaDecodeType : std::int32_t { kOmniCudaDecodeBfloat16 = 0, kOmniCudaDecodeHalf = 1 };
 
 // How the cache is kept: in the type of the queries, or as bytes with one fp32 scale per head and token.
 enum OmniCudaCacheType : std::int32_t {
@@ -40,7 +40,7 @@ struct OmniCudaDecodeAttention {
   std::int32_t row_count, heads, key_value_heads, head_size;
   std::int32_t keys_per_split;  // a multiple of 64; one block's share
   std::int32_t most_splits;     // at least position / keys_per_split + 1 of every row
-  OmniCudaDecodeType type;
+  OmniCudaType type;            // of queries and output: bf16 or fp16
   OmniCudaCacheType cache_type;
   float scale;      // of the scores: 1 / sqrt(head_size)
   void* workspace;  // omni_cuda_decode_attention_workspace() bytes, zeroed once before the first launch
@@ -50,7 +50,7 @@ using OmniCudaDecodeAttentionWorkspaceFunction = std::int64_t (*)(const OmniCuda
 using OmniCudaDecodeAttentionFunction = std::int32_t (*)(const OmniCudaDecodeAttention*, void* stream);
 
 std::int64_t omni_cuda_decode_attention_workspace(const OmniCudaDecodeAttention* arguments);
-// One launch, no wait, no allocation. cudaErrorInvalidValue for head sizes and types without a kernel and for
+// One launch, no wait, no allocation. kOmniCudaUnsupported for head sizes and types without a kernel and for
 // pointers or strides that are no multiple of 16 bytes: the caller falls back.
 std::int32_t omni_cuda_decode_attention(const OmniCudaDecodeAttention* arguments, void* stream);
 }

@@ -3,13 +3,16 @@
 #include <cstdint>
 
 #include "attention.h"
+#include "cache_write.h"
+#include "decode_attention.h"
+#include "token_sampling.h"
 #include "types.h"
 
 // The C interface between the library and libomni_cuda.so, the plug-in that holds its GPU kernels. Launchers
 // take raw device pointers and a cudaStream_t, return a cudaError_t as int, and do not wait.
 extern "C" {
 
-constexpr std::int32_t kOmniCudaInterface = 2;  // raised whenever a signature changes
+constexpr std::int32_t kOmniCudaInterface = 3;  // raised whenever a signature changes
 
 // sum = residual + delta, output = norm(sum) * weight; see add_norm in omni/kernels/fused_rows.h. delta, sum
 // and weight may be null (sum must be null where delta is).

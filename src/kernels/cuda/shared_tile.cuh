@@ -37,13 +37,28 @@ __device__ __forceinline__ void copy_tile_async(const SharedTile<T, kRows, kColu
                                                 const GlobalRows<T>& rows) {
   constexpr int kChunks = kColumns / 8;
   static_assert(kRows * kChunks % kThreads == 0, "every thread copies as many chunks");
+  const int thread = static_cast<int>(threadIdx.x);
+  if constexpr (kThreads % kChunks == 0) {
+    // Each thread stays in its column: one address, moved on by whole rows.
+    constexpr int kStep = kThreads / kChunks;
+    const int first = thread / kChunks, column = thread % kChunks * 8;
+    const bool inside = column < rows.column_count;
+    const T* source = rows.data + first * rows.row_stride + column;
 #pragma unroll
-  for (int i = 0; i < kRows * kChunks / kThreads; ++i) {
-    const int number = i * kThreads + static_cast<int>(threadIdx.x);
-    const int row = number / kChunks, column = number % kChunks * 8;
-    const bool valid = row < rows.row_count && column < rows.column_count;
-    copy_async_16(tile.at(row, column), valid ? rows.data + row * rows.row_stride + column : rows.data,
-                  valid);
+    for (int i = 0; i < kRows / kStep; ++i, source += kStep * rows.row_stride) {
+      const int row = first + i * kStep;
+      const bool valid = inside && row < rows.row_count;
+      copy_async_16(tile.at(row, column), valid ? source : rows.data, valid);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < kRows * kChunks / kThreads; ++i) {
+      const int number = i * kThreads + thread;
+      const int row = number / kChunks, column = number % kChunks * 8;
+      const bool valid = row < rows.row_count && column < rows.column_count;
+      copy_async_16(tile.at(row, column), valid ? rows.data + row * rows.row_stride + column : rows.data,
+                    valid);
+    }
   }
 }
 

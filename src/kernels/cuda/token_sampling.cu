@@ -5,7 +5,7 @@
 namespace omni::cuda {
 namespace {
 
-constexpr int kSamplingThreads = 1024;
+constexpr int kSamplingThreads = 512;
 
 // Enough blocks to keep the memory busy, of no fewer scores than pay for a block.
 int part_count(int batch, int vocabulary) {

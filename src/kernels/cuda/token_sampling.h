@@ -2,18 +2,14 @@
 
 #include <cstdint>
 
+#include "types.h"
+
 // The C interface of token sampling on the GPU; see omni/kernels/token_sampling.h for what is sampled. The
 // settings, keys and outputs lie in device memory, so that a captured graph can be replayed as they change.
 extern "C" {
 
 constexpr std::int32_t kOmniCudaMostRanges = 8;
 constexpr std::int32_t kOmniCudaMostLikely = 64;
-
-enum OmniCudaLogitType : std::int32_t {
-  kOmniCudaLogitFloat = 0,
-  kOmniCudaLogitBfloat16 = 1,
-  kOmniCudaLogitHalf = 2
-};
 
 // The settings of one row; see token_rules.h for the units.
 struct OmniCudaSamplingRow {
@@ -38,7 +34,7 @@ struct OmniCudaTokenSampling {
   // Element (condition, row, token) at condition * condition_stride + row * row_stride + token.
   const void* logits;
   std::int64_t condition_stride, row_stride;
-  OmniCudaLogitType type;
+  OmniCudaType type;
   std::int32_t batch, vocabulary, conditions;  // conditions: 0 for no guidance
   const float* guidance;                       // [batch, conditions]
   const std::int32_t* ranges;  // [batch, kOmniCudaMostRanges, 2]: first, size; disjoint; null: the whole row
@@ -58,6 +54,6 @@ using OmniCudaTokenSamplingWorkspaceFunction = std::int64_t (*)(std::int32_t bat
 using OmniCudaTokenSamplingFunction = std::int32_t (*)(const OmniCudaTokenSampling*, void* stream);
 
 std::int64_t omni_cuda_token_sampling_workspace(std::int32_t batch, std::int32_t vocabulary);
-// One launch, no wait, no allocation. Sizes beyond what is said above give cudaErrorInvalidValue.
+// One launch, no wait, no allocation. kOmniCudaUnsupported for sizes beyond what is said above.
 std::int32_t omni_cuda_token_sampling(const OmniCudaTokenSampling* arguments, void* stream);
 }

@@ -36,16 +36,13 @@ SamplingWorkspace carve(Carver& carver, int batch, int vocabulary, int parts_per
 }
 
 inline bool is_possible(const OmniCudaTokenSampling& a) {
-  constexpr int kLargestBatch = 65535;  // of a grid's second dimension
-  return a.batch >= 0 && a.batch <= kLargestBatch && a.vocabulary >= 1 &&
-         a.vocabulary <= rules::kLargestRow && a.conditions >= 0 && a.likely_count >= 0 &&
-         a.likely_count <= kOmniCudaMostLikely;
+  return a.batch >= 0 && a.batch <= kMostBlocksY && a.vocabulary >= 1 && a.vocabulary <= rules::kLargestRow &&
+         a.conditions >= 0 && a.likely_count >= 0 && a.likely_count <= kOmniCudaMostLikely;
 }
 
 template <int kThreads>
 int launch_token_sampling(const OmniCudaTokenSampling& arguments, int parts, void* stream) {
-  constexpr int kInvalidValue = 1;  // cudaErrorInvalidValue
-  if (!is_possible(arguments)) return kInvalidValue;
+  if (!is_possible(arguments)) return kOmniCudaUnsupported;
   if (arguments.batch == 0) return kSuccess;
   SamplingLaunch launch{arguments, {}, parts};
   Carver carver(arguments.workspace);
@@ -53,15 +50,15 @@ int launch_token_sampling(const OmniCudaTokenSampling& arguments, int parts, voi
   const dim3 grid(static_cast<unsigned>(parts), static_cast<unsigned>(arguments.batch));
   constexpr std::size_t kShared = sizeof(SamplingMemory<kThreads>);
   switch (arguments.type) {
-    case kOmniCudaLogitFloat:
+    case kOmniCudaFloat:
       return OMNI_LAUNCH((sample_tokens<kThreads, float>), grid, dim3(kThreads), kShared, stream, launch);
-    case kOmniCudaLogitBfloat16:
+    case kOmniCudaBfloat16:
       return OMNI_LAUNCH((sample_tokens<kThreads, __nv_bfloat16>), grid, dim3(kThreads), kShared, stream,
                          launch);
-    case kOmniCudaLogitHalf:
+    case kOmniCudaFloat16:
       return OMNI_LAUNCH((sample_tokens<kThreads, __half>), grid, dim3(kThreads), kShared, stream, launch);
   }
-  return kInvalidValue;
+  return kOmniCudaUnsupported;
 }
 
 }  // namespace omni::cuda

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "device.h"
+#include "numeric.cuh"
 
 // Selection without sorting, by one block of threads: the digits of a key are settled from the top, each by a
 // histogram of counts and masses (64-bit integers, so that the order of additions has no say).
@@ -44,7 +44,7 @@ template <int kThreads>
 __device__ Mass block_scan(Mass x, Mass* warp_totals) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   for (unsigned distance = 1; distance < 32; distance *= 2) {
-    const Mass other = __shfl_up_sync(0xffffffffu, x, distance);
+    const Mass other = __shfl_up_sync(kAllLanes, x, distance);
     if (lane >= static_cast<int>(distance)) x += other;
   }
   if (lane == 31) warp_totals[warp] = x;
@@ -56,7 +56,7 @@ __device__ Mass block_scan(Mass x, Mass* warp_totals) {
 // The sum over the block, for every thread. The caller's next use of warp_totals must be behind a barrier.
 template <int kThreads>
 __device__ Mass block_sum(Mass x, Mass* warp_totals) {
-  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
+  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(kAllLanes, x, distance);
   if (threadIdx.x % 32 == 0) warp_totals[threadIdx.x / 32] = x;
   __syncthreads();
   Mass total = 0;

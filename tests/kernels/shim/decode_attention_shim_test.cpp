@@ -1,8 +1,8 @@
 // Decode attention on the GPU against a plain softmax in double precision over the cache as it is stored.
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -27,7 +27,8 @@ struct Case {
   double tolerance;  // of outputs of size 1
 };
 
-// Device memory of one launch, the cache's elements in their stored form.
+// Device memory of one launch, the cache's elements in their stored form. T: of queries and output.
+template <class T>
 class Problem {
  public:
   explicit Problem(const Case& c) : case_(c) {
@@ -50,10 +51,9 @@ class Problem {
       }
   }
 
-  // The output's bits.
-  std::vector<unsigned short> run(int times = 1) const {
-    std::vector<__nv_bfloat16> output(case_.lengths.size() * case_.heads * case_.head_size,
-                                      __ushort_as_bfloat16(0x7fff));
+  // Bytes of the output, [rows, heads, head_size] of T.
+  std::vector<T> run(int times = 1) const {
+    std::vector<T> output(case_.lengths.size() * case_.heads * case_.head_size, T(NAN));
     OmniCudaDecodeAttention a{};
     const bool bytes = case_.cache_type != kOmniCudaCacheLikeQuery;
     a.query = query_.data();
@@ -71,14 +71,13 @@ class Problem {
     a.head_size = case_.head_size;
     a.keys_per_split = kSplit;
     a.most_splits = room_ / kSplit + 1;
+    a.type = std::is_same_v<T, __half> ? kOmniCudaFloat16 : kOmniCudaBfloat16;
     a.cache_type = case_.cache_type;
     a.scale = scale();
     std::vector<std::uint64_t> workspace(omni_cuda_decode_attention_workspace(&a) / 8);
     a.workspace = workspace.data();
     for (int i = 0; i < times; ++i) EXPECT_EQ(omni_cuda_decode_attention(&a, nullptr), 0);
-    std::vector<unsigned short> bits;
-    for (const __nv_bfloat16 x : output) bits.push_back(__bfloat16_as_ushort(x));
-    return bits;
+    return output;
   }
 
   std::vector<double> truth() const {
@@ -86,7 +85,7 @@ class Problem {
     const int group = case_.heads / case_.key_value_heads;
     for (std::size_t r = 0; r < case_.lengths.size(); ++r)
       for (int h = 0; h < case_.heads; ++h) {
-        const __nv_bfloat16* q = query_.data() + r * stride() + static_cast<std::size_t>(h) * case_.head_size;
+        const T* q = query_.data() + r * stride() + static_cast<std::size_t>(h) * case_.head_size;
         std::vector<double> p, sum(case_.head_size, 0.0);
         double peak = -INFINITY, total = 0;
         for (int k = 0; k < case_.lengths[r]; ++k) {
@@ -114,7 +113,7 @@ class Problem {
   std::int64_t stride() const { return static_cast<std::int64_t>(case_.heads) * case_.head_size + 8; }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(case_.head_size)); }
 
-  void fill(std::vector<__nv_bfloat16>& halves, std::vector<unsigned char>& bytes, std::vector<float>& scales,
+  void fill(std::vector<T>& halves, std::vector<unsigned char>& bytes, std::vector<float>& scales,
             std::size_t tokens, CounterRng& rng) const {
     const std::size_t count = tokens * case_.head_size;
     if (case_.cache_type == kOmniCudaCacheLikeQuery) {
@@ -140,7 +139,7 @@ class Problem {
     return byte & 0x80 ? -magnitude : magnitude;
   }
 
-  double element(const std::vector<__nv_bfloat16>& halves, const std::vector<unsigned char>& bytes,
+  double element(const std::vector<T>& halves, const std::vector<unsigned char>& bytes,
                  const std::vector<float>& scales, std::size_t row, int head, int key, int column) const {
     const OmniCudaDecodeRow& place = rows_[row];
     const std::size_t sequence = key < place.shared_keys ? place.holder : place.sequence;
@@ -152,7 +151,7 @@ class Problem {
 
   const Case& case_;
   std::int64_t room_ = 0;
-  std::vector<__nv_bfloat16> query_, keys_, values_;
+  std::vector<T> query_, keys_, values_;
   std::vector<unsigned char> key_bytes_, value_bytes_;
   std::vector<float> key_scales_, value_scales_;
   std::vector<OmniCudaDecodeRow> rows_;
@@ -171,33 +170,57 @@ std::vector<Case> cases() {
           {"int8", int8, 64, 4, 2, {1, 70, 129}, {}, 3e-2},
           {"int8 wide, shared", int8, 128, 4, 1, {65, 100, 64}, {{0, 2, 64, 1}}, 3e-2},
           {"fp8", fp8, 64, 4, 2, {70, 16}, {}, 3e-2},
-          {"fp8 wide", fp8, 128, 2, 1, {67}, {}, 3e-2}};
+          {"fp8 wide", fp8, 128, 2, 1, {67}, {}, 3e-2},
+          {"narrow", like, 32, 4, 2, {1, 90}, {}, 2e-2},
+          {"ninety-six", int8, 96, 2, 1, {70}, {}, 3e-2},
+          {"widest", like, 256, 2, 1, {130}, {}, 2e-2},
+          {"widest fp8", fp8, 192, 2, 1, {20}, {}, 3e-2}};
+}
+
+// What for_every_order compares.
+template <class T>
+std::vector<std::uint16_t> bits_of(const std::vector<T>& values) {
+  std::vector<std::uint16_t> bits(values.size());
+  std::memcpy(bits.data(), values.data(), 2 * values.size());
+  return bits;
+}
+
+template <class T>
+void expect_truth(const Case& c) {
+  SCOPED_TRACE(c.name);
+  const Problem<T> problem(c);
+  std::vector<std::uint16_t> first;
+  EXPECT_EQ(shim::for_every_order([&] { return bits_of(problem.run()); }, first), "");
+  const std::vector<T> output = problem.run(2);  // the workspace serves launch after launch
+  EXPECT_EQ(bits_of(output), first);
+  const std::vector<double> truth = problem.truth();
+  ASSERT_EQ(output.size(), truth.size());
+  double size = 1, worst = 0;
+  for (const double x : truth) size = std::max(size, std::abs(x));
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const double error = std::abs(static_cast<float>(output[i]) - truth[i]);
+    worst = error <= worst ? worst : error;  // NaN sticks
+  }
+  EXPECT_LT(worst, c.tolerance * size);
 }
 
 TEST(DecodeAttentionShim, MatchesADoublePrecisionSoftmax) {
+  for (const Case& c : cases()) expect_truth<__nv_bfloat16>(c);
+}
+
+TEST(DecodeAttentionShim, HalfPrecisionMatchesToo) {
   for (const Case& c : cases()) {
-    SCOPED_TRACE(c.name);
-    const Problem problem(c);
-    std::vector<unsigned short> output;
-    EXPECT_EQ(shim::for_every_order([&] { return problem.run(); }, output), "");
-    const std::vector<double> truth = problem.truth();
-    ASSERT_EQ(output.size(), truth.size());
-    double size = 1, worst = 0;
-    for (const double x : truth) size = std::max(size, std::abs(x));
-    for (std::size_t i = 0; i < truth.size(); ++i)
-      worst = std::max(worst, std::abs(float(__ushort_as_bfloat16(output[i])) - truth[i]));
-    EXPECT_LT(worst, c.tolerance * size);
-    // The workspace serves launch after launch.
-    EXPECT_EQ(problem.run(2), output);
+    Case narrower = c;
+    narrower.tolerance /= 6;  // three more bits
+    expect_truth<__half>(narrower);
   }
 }
 
 TEST(DecodeAttentionShim, SharingChangesNoBit) {
-  // Sequences 1 and 2 hold what sequence 0 holds where it is shared.
-  Case shared{"", kOmniCudaCacheLikeQuery, 64, 4, 2, {100, 90, 129}, {{0, 3, 64, 0}}, 0};
+  const Case shared{"", kOmniCudaCacheLikeQuery, 64, 4, 2, {100, 90, 129}, {{0, 3, 64, 0}}, 0};
   Case alone = shared;
   alone.groups = {{0, 1, 64, 0}, {1, 1, 64, 0}, {2, 1, 64, 0}};
-  EXPECT_EQ(Problem(shared).run(), Problem(alone).run());
+  EXPECT_EQ(bits_of(Problem<__nv_bfloat16>(shared).run()), bits_of(Problem<__nv_bfloat16>(alone).run()));
 }
 
 TEST(DecodeAttentionShim, WhatHasNoKernelIsRefused) {
@@ -206,6 +229,7 @@ TEST(DecodeAttentionShim, WhatHasNoKernelIsRefused) {
   good.head_size = 64;
   good.keys_per_split = 64;
   good.most_splits = 1;
+  good.type = kOmniCudaBfloat16;
   EXPECT_EQ(omni_cuda_decode_attention(&good, nullptr), 0);  // no rows
   const auto refused = [&](auto change) {
     OmniCudaDecodeAttention a = good;

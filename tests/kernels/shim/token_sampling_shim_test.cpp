@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cuda_sampling_row.h"
 #include "omni/core/error.h"
 #include "omni/core/random.h"
 #include "shim/orders.h"
@@ -20,25 +21,6 @@ using sampling_test::CaseInput;
 using sampling_test::kNever;
 
 constexpr int kLikely = 5;
-
-OmniCudaSamplingRow row_of(const SamplingSettings& s, const SamplingKey& key) {
-  OmniCudaSamplingRow row{};
-  row.temperature = s.temperature;
-  row.has_min_p = s.min_p > 0;
-  row.min_p_reach = row.has_min_p ? s.temperature * std::log(s.min_p) : 0;
-  row.has_top_p = s.top_p < 1;
-  row.top_p_share = row.has_top_p ? token_rules::share_from(s.top_p) : 0;
-  row.random_seed = hash_combine(key.seed, key.sequence);
-  row.step = key.step;
-  if (s.temperature > 0) {
-    const token_rules::Scale scale = token_rules::scale_of(s.temperature);
-    row.scale_high = scale.high;
-    row.scale_low = scale.low;
-  }
-  row.penalty = static_cast<float>(s.repetition_penalty);
-  row.top_k = static_cast<std::int32_t>(s.top_k);
-  return row;
-}
 
 // All that one launch writes; compared bit by bit between schedules.
 struct Outputs {
@@ -78,14 +60,15 @@ class Batch {
       }
       for (const std::int32_t token : c.seen)
         if (token >= 0 && token < width) seen_[b * words + token / 32] |= 1u << (token % 32);
-      rows_.push_back(row_of(c.settings, {key.seed, key.sequence + static_cast<std::uint64_t>(b), key.step}));
+      rows_.push_back(
+          cuda_sampling_row(c.settings, {key.seed, key.sequence + static_cast<std::uint64_t>(b), key.step}));
     }
     arguments_.logits = logits_.data();
     arguments_.condition_stride = batch * stride;
     arguments_.row_stride = stride;
-    arguments_.type = std::is_same_v<T, float>    ? kOmniCudaLogitFloat
-                      : std::is_same_v<T, __half> ? kOmniCudaLogitHalf
-                                                  : kOmniCudaLogitBfloat16;
+    arguments_.type = std::is_same_v<T, float>    ? kOmniCudaFloat
+                      : std::is_same_v<T, __half> ? kOmniCudaFloat16
+                                                  : kOmniCudaBfloat16;
     arguments_.batch = static_cast<std::int32_t>(batch);
     arguments_.vocabulary = static_cast<std::int32_t>(width);
     arguments_.conditions = static_cast<std::int32_t>(conditions);
@@ -183,17 +166,9 @@ void expect_like_processor(const std::vector<Case>& cases, int parts) {
     expect_same_choice(cases[b], {key.seed, key.sequence + b, key.step}, out, b);
 }
 
-// Cases of one vocabulary and number of conditions together.
-std::vector<std::vector<Case>> batches_of(const std::vector<Case>& cases) {
-  std::map<std::pair<std::size_t, std::size_t>, std::vector<Case>> groups;
-  for (const Case& c : cases) groups[{c.rows[0].size(), c.rows.size()}].push_back(c);
-  std::vector<std::vector<Case>> result;
-  for (auto& [key, group] : groups) result.push_back(std::move(group));
-  return result;
-}
-
 TEST(TokenSamplingShim, DrawsTheProcessorsTokens) {
-  for (const auto& cases : batches_of(sampling_test::all_cases(700))) expect_like_processor<128>(cases, 3);
+  for (const auto& cases : sampling_test::batches_of(sampling_test::all_cases(700)))
+    expect_like_processor<128>(cases, 3);
 }
 
 // More candidates than a block can list, and more of them tied.

@@ -1,0 +1,110 @@
+// Products of a few rows with a weight that does not fit the caches, against a plain read of the same bytes
+// by the same threads and against at::linear.
+//   decode_linear [rounds] [outputs] [inputs]
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <cstdlib>
+
+#include "omni/kernels/decode_linear.h"
+#include "timing.h"
+
+namespace {
+
+using namespace omni;
+using at::Tensor;
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) std::int64_t read_wide(const char* data, std::int64_t bytes) {
+  __m512i sums[4] = {};
+  for (std::int64_t i = 0; i + 256 <= bytes; i += 256)
+    for (int v = 0; v < 4; ++v) sums[v] = _mm512_xor_si512(sums[v], _mm512_loadu_si512(data + i + 64 * v));
+  return _mm512_reduce_add_epi64(
+      _mm512_xor_si512(_mm512_xor_si512(sums[0], sums[1]), _mm512_xor_si512(sums[2], sums[3])));
+}
+#endif
+
+std::int64_t read_plain(const char* data, std::int64_t bytes) {
+  std::int64_t sums[8] = {};
+  const auto* words = reinterpret_cast<const std::int64_t*>(data);
+  for (std::int64_t i = 0; i + 8 <= bytes / 8; i += 8)
+    for (int v = 0; v < 8; ++v) sums[v] ^= words[i + v];
+  std::int64_t total = 0;
+  for (const std::int64_t s : sums) total ^= s;
+  return total;
+}
+
+std::int64_t read_bytes(const char* data, std::int64_t bytes) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return read_wide(data, bytes);
+#endif
+  return read_plain(data, bytes);
+}
+
+// One run of bytes per thread.
+void read_all(const Tensor& bytes) {
+  const auto* data = static_cast<const char*>(bytes.const_data_ptr());
+  std::vector<std::int64_t> kept(at::get_num_threads());
+  const std::int64_t share = bytes.numel() / static_cast<std::int64_t>(kept.size()) / 64 * 64;
+  at::parallel_for(0, static_cast<std::int64_t>(kept.size()), 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t t = first; t < last; ++t) kept[t] = read_bytes(data + t * share, share);
+  });
+  volatile std::int64_t sink = kept[0];
+  (void)sink;
+}
+
+const char* name_of(kernels::DecodeFormat format) {
+  return format == kernels::DecodeFormat::fp32   ? "fp32"
+         : format == kernels::DecodeFormat::bf16 ? "bf16"
+                                                 : "int8";
+}
+
+void measure(std::int64_t rows, const Tensor& weight, kernels::DecodeFormat format, int rounds) {
+  const c10::NoGradGuard guard;
+  const auto type = format == kernels::DecodeFormat::fp32 ? at::kFloat : at::kBFloat16;
+  const kernels::DecodeWeight packed(weight, format);
+  const Tensor x = at::randn({rows, weight.size(1)}).to(type), plain = weight.to(type);
+  const Tensor bytes = at::ones({packed.bytes()}, at::kByte);
+  const std::vector<double> seconds =
+      benchmark::fastest({[&] { kernels::decode_linear(x, packed, {}); }, [&] { read_all(bytes); },
+                          [&] { at::linear(x, plain); }},
+                         rounds);
+  const double gigabytes = 1e-9 * static_cast<double>(packed.bytes());
+  benchmark::Line("decode_linear")
+      .add("weight", std::string(name_of(format)))
+      .add("rows", rows)
+      .add("outputs", weight.size(0))
+      .add("inputs", weight.size(1))
+      .add("us", seconds[0] * 1e6)
+      .add("gb_per_s", gigabytes / seconds[0])
+      .add("read_gb_per_s", gigabytes / seconds[1])
+      .add("share_of_read", seconds[1] / seconds[0])
+      .add("linear_us", seconds[2] * 1e6)
+      .add("linear_ratio", seconds[2] / seconds[0])
+      .print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (!benchmark::cpu_only("products of a few rows")) return 0;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 30;
+  const std::int64_t outputs = argc > 2 ? std::atoll(argv[2]) : 4096,
+                     inputs = argc > 3 ? std::atoll(argv[3]) : 11008;
+  at::manual_seed(1);
+  std::printf("products of a few rows, %d threads\n", at::get_num_threads());
+  const Tensor weight = at::randn({outputs, inputs});
+  using Format = kernels::DecodeFormat;
+  for (const Format format : {Format::bf16, Format::int8, Format::fp32})
+    for (const std::int64_t rows : {1, 2, 4, 8, 32, 96})
+      measure(rows, weight, format, rows > 8 ? std::min(rounds, 5) : rounds);
+  // Sizes that do fit: those of small models.
+  for (const Format format : {Format::bf16, Format::fp32})
+    for (const std::int64_t width : {192, 768})
+      for (const std::int64_t rows : {2, 16, 96})
+        measure(rows, at::randn({3 * width, width}), format, 20 * rounds);
+  return 0;
+}

@@ -1,0 +1,155 @@
+// Attention over packed documents, forward and backward, against PyTorch's scaled_dot_product_attention with
+// a dense mask over the whole batch, and called once per document.
+//   packed_attention [rounds] [tokens]
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <cstdlib>
+
+#include "omni/kernels/packed_attention.h"
+#include "timing.h"
+
+namespace {
+
+using namespace omni;
+using at::Tensor;
+
+struct Case {
+  at::ScalarType type;
+  std::int64_t heads, key_value_heads, head_size, documents;
+  bool dense;  // also with a dense mask
+};
+
+struct Inputs {
+  Tensor query, key, value, gradient;  // [N, heads, head_size]
+};
+
+Inputs make_inputs(const Case& c, std::int64_t tokens) {
+  const auto make = [&](std::int64_t heads) {
+    return at::randn({tokens, heads, c.head_size}).to(benchmark::device(), c.type).set_requires_grad(true);
+  };
+  return {make(c.heads), make(c.key_value_heads), make(c.key_value_heads), make(c.heads).detach()};
+}
+
+Tensor batched(const Tensor& x, std::int64_t repeat) {
+  const Tensor heads = x.transpose(0, 1).unsqueeze(0);
+  return repeat == 1 ? heads : heads.repeat_interleave(repeat, 1);
+}
+
+Tensor library(const Inputs& in, const std::optional<Tensor>& mask, bool causal) {
+  const std::int64_t repeat = in.query.size(1) / in.key.size(1);
+  return at::scaled_dot_product_attention(batched(in.query, 1), batched(in.key, repeat),
+                                          batched(in.value, repeat), mask, 0.0, causal)
+      .squeeze(0)
+      .transpose(0, 1);
+}
+
+void backward(const Tensor& output, const Inputs& in) {
+  in.query.mutable_grad() = in.key.mutable_grad() = in.value.mutable_grad() = Tensor();
+  output.backward(in.gradient);
+}
+
+std::vector<std::int64_t> starts_of(std::int64_t documents, std::int64_t tokens) {
+  std::vector<std::int64_t> starts;
+  for (std::int64_t d = 0; d <= documents; ++d) starts.push_back(tokens * d / documents);
+  return starts;
+}
+
+void per_document(const Inputs& in, const std::vector<std::int64_t>& starts) {
+  std::vector<Tensor> outputs;
+  for (std::size_t d = 0; d + 1 < starts.size(); ++d) {
+    const auto own = [&](const Tensor& x) { return x.narrow(0, starts[d], starts[d + 1] - starts[d]); };
+    outputs.push_back(library({own(in.query), own(in.key), own(in.value), {}}, std::nullopt, true));
+  }
+  backward(at::cat(outputs, 0), in);
+}
+
+// The library's own call for packed documents, which CPUs lack.
+void variable_length(const Inputs& in, const Tensor& starts, std::int64_t longest) {
+  const c10::NoGradGuard guard;
+  const auto [output, log_sum, random, unused, mask] = at::_flash_attention_forward(
+      in.query, in.key, in.value, starts, starts, longest, longest, 0.0, true, false);
+  at::_flash_attention_backward(in.gradient, in.query, in.key, in.value, output, log_sum, starts, starts,
+                                longest, longest, 0.0, true, random, unused);
+}
+
+Tensor dense_mask(const std::vector<std::int64_t>& starts) {
+  const Tensor document = at::empty({starts.back()}, at::kLong);
+  for (std::size_t d = 0; d + 1 < starts.size(); ++d)
+    document.narrow(0, starts[d], starts[d + 1] - starts[d]).fill_(static_cast<std::int64_t>(d));
+  const Tensor own = document.to(benchmark::device());
+  return own.unsqueeze(0).eq(own.unsqueeze(1)).tril();
+}
+
+void measure(const Case& c, std::int64_t tokens, int rounds) {
+  at::manual_seed(1);
+  const Inputs in = make_inputs(c, tokens);
+  const std::vector<std::int64_t> starts = starts_of(c.documents, tokens);
+  const auto spans = kernels::AttentionSpans::causal(starts);
+  std::vector<std::function<void()>> candidates = {
+      [&] { backward(kernels::packed_attention(in.query, in.key, in.value, spans), in); },
+      [&] { per_document(in, starts); }};
+  const std::vector<double> seconds = benchmark::fastest(candidates, rounds);
+  const std::vector<double> forward =
+      benchmark::fastest({[&] {
+                           const c10::NoGradGuard guard;
+                           kernels::packed_attention(in.query, in.key, in.value, spans);
+                         }},
+                         rounds);
+  // Two products forward, five backward; two operations per product and pair.
+  const double unit = 2e-9 * static_cast<double>(spans.visible_pairs() * c.heads * c.head_size);
+  benchmark::Line line("packed_attention");
+  line.add("type", std::string(c.type == at::kFloat ? "fp32" : "bf16"))
+      .add("head_size", c.head_size)
+      .add("heads", c.heads)
+      .add("key_value_heads", c.key_value_heads)
+      .add("documents", c.documents)
+      .add("tokens", tokens)
+      .add("forward_ms", forward[0] * 1e3)
+      .add("both_ms", seconds[0] * 1e3)
+      .add("forward_gflops", 2 * unit / forward[0])
+      .add("both_gflops", 7 * unit / seconds[0])
+      .add("per_document_ratio", seconds[1] / seconds[0]);
+  if (c.dense) {
+    const Tensor mask = dense_mask(starts);
+    const std::vector<double> dense = benchmark::fastest(
+        {candidates[0], [&] { backward(library(in, mask, false), in); }}, std::max(1, rounds / 5));
+    line.add("dense_mask_ratio", dense[1] / std::min(dense[0], seconds[0]));
+  }
+  if (benchmark::device().is_cuda() && c.type == at::kBFloat16) {
+    Tensor cumulative = at::empty({c.documents + 1}, at::kInt);
+    for (std::int64_t d = 0; d <= c.documents; ++d) cumulative[d] = starts[d];
+    cumulative = cumulative.to(benchmark::device());
+    const std::vector<double> library = benchmark::fastest(
+        {candidates[0], [&] { variable_length(in, cumulative, tokens / c.documents + 1); }}, rounds);
+    line.add("variable_length_ratio", library[1] / std::min(library[0], seconds[0]));
+  }
+  line.print();
+}
+
+void measure_cpu(std::int64_t tokens, int rounds) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
+    for (const Case& c :
+         {Case{type, 8, 8, 64, 8, true}, Case{type, 4, 4, 128, 8, true}, Case{type, 6, 6, 32, 8, true},
+          Case{type, 8, 2, 64, 8, false}, Case{type, 8, 8, 64, 1, false}, Case{type, 1, 1, 128, 1, false},
+          Case{type, 6, 6, 32, 40, false}})
+      measure(c, tokens, rounds);
+}
+
+void measure_gpu(int rounds) {
+  for (const std::int64_t head_size : {64, 128})
+    for (const std::int64_t tokens : {1024, 4096, 8192, 32768})
+      for (const std::int64_t documents : {1, 8})
+        measure({at::kBFloat16, 2048 / head_size, 2048 / head_size, head_size, documents, tokens <= 8192},
+                tokens, rounds);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 10;
+  const std::int64_t tokens = argc > 2 ? std::atoll(argv[2]) : 4096;
+  std::printf("attention, forward and backward, %d threads\n", at::get_num_threads());
+  benchmark::device().is_cuda() ? measure_gpu(rounds) : measure_cpu(tokens, rounds);
+  return 0;
+}

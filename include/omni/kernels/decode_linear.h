@@ -1,0 +1,46 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+#include "omni/kernels/decode_format.h"
+#include "omni/kernels/row_range.h"
+
+namespace omni::kernels {
+
+// A weight laid out for products with few rows, which read it once from end to end: made once, then constant.
+// On the CPU; owns its memory and keeps nothing of the weight it was made from.
+class DecodeWeight {
+ public:
+  DecodeWeight() = default;
+  // weight [outputs, inputs] fp32 or bf16, on the CPU. Not finite or not of these types: Error(usage).
+  DecodeWeight(const at::Tensor& weight, DecodeFormat format);
+
+  bool defined() const { return panels_.defined(); }
+  std::int64_t outputs() const { return outputs_; }
+  std::int64_t inputs() const { return inputs_; }
+  DecodeFormat format() const { return format_; }
+  std::int64_t bytes() const { return panels_.numel() * panels_.element_size(); }  // read per product
+  // [outputs, inputs] fp32: what the products use.
+  at::Tensor unpacked() const;
+
+ private:
+  friend at::Tensor decode_linear(const at::Tensor&, const DecodeWeight&, const at::Tensor&, const RowRange&);
+  DecodeFormat format_ = DecodeFormat::fp32;
+  std::int64_t outputs_ = 0, inputs_ = 0;
+  at::Tensor panels_;         // [blocks, steps, 32] lanes of 32 bits: one fp32, two bf16 or four int8 inputs
+  at::Tensor scales_, sums_;  // [blocks * 32] fp32 and int32: of int8 weights, per output
+};
+
+// x weight^T + bias without gradients. x [rows, inputs] fp32 or bf16 (rounded to bf16 for a bf16 weight), on
+// the CPU; bias [outputs] or undefined. -> [rows, outputs] in the type of x. Made for one to eight rows,
+// where the time is that of reading the weight; right for any number, and each row's result is the same
+// whatever other rows there are and however many threads.
+at::Tensor decode_linear(const at::Tensor& x, const DecodeWeight& weight, const at::Tensor& bias);
+// The same for some of the outputs: -> [rows, outputs.last - outputs.first]. Each is what the call above
+// gives.
+at::Tensor decode_linear(const at::Tensor& x, const DecodeWeight& weight, const at::Tensor& bias,
+                         const RowRange& outputs);
+
+}  // namespace omni::kernels

@@ -1,0 +1,129 @@
+#include "omni/kernels/decode_linear.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/record_function.h>
+
+#include <cmath>
+
+#include "decode_rows.h"
+#include "omni/core/error.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+
+constexpr std::int64_t kBytesPerThread = 128 << 10;  // less is read faster than another thread wakes up
+
+std::int64_t per_lane(DecodeFormat format) {
+  return format == DecodeFormat::fp32 ? 1 : format == DecodeFormat::bf16 ? 2 : 4;
+}
+
+at::ScalarType element_type(DecodeFormat format) {
+  return format == DecodeFormat::fp32 ? at::kFloat : format == DecodeFormat::bf16 ? at::kBFloat16 : at::kChar;
+}
+
+// [outputs, inputs] -> [blocks, steps, 32 * inputs per lane], filled up with zeros.
+Tensor panels_of(const Tensor& weight, std::int64_t lane) {
+  const std::int64_t outputs = weight.size(0), inputs = weight.size(1);
+  const std::int64_t blocks = (outputs + kDecodeBlock - 1) / kDecodeBlock, steps = (inputs + lane - 1) / lane;
+  const Tensor full =
+      at::constant_pad_nd(weight, {0, steps * lane - inputs, 0, blocks * kDecodeBlock - outputs});
+  return full.view({blocks, kDecodeBlock, steps, lane})
+      .permute({0, 2, 1, 3})
+      .reshape({blocks, steps, kDecodeBlock * lane})
+      .contiguous();
+}
+
+bool usable(const Tensor& x) {
+  return x.device().is_cpu() && x.dim() == 2 &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+}  // namespace
+
+DecodeWeight::DecodeWeight(const Tensor& weight, DecodeFormat format) : format_(format) {
+  const c10::NoGradGuard guard;
+  if (!usable(weight) || weight.numel() == 0)
+    fail(ErrorKind::usage, "packing a weight for decoding: it is ", weight.sizes(), " of ",
+         weight.scalar_type(), ". Pass a matrix of fp32 or bf16 on the CPU");
+  outputs_ = weight.size(0);
+  inputs_ = weight.size(1);
+  if (format != DecodeFormat::int8) {
+    panels_ = panels_of(weight.detach().to(element_type(format)), per_lane(format));
+    return;
+  }
+  const Tensor wide = weight.detach().to(at::kFloat);
+  const Tensor peak = wide.abs().amax(1);
+  if (!peak.isfinite().all().item<bool>())
+    fail(ErrorKind::usage,
+         "packing a weight as int8: it is not finite. Keep it as bf16 or look for the defect");
+  const Tensor scale = peak.div(127.0).clamp_min(std::numeric_limits<float>::min());
+  const Tensor rounded = wide.div(scale.unsqueeze(1)).round().clamp(-127, 127).to(at::kChar);
+  panels_ = panels_of(rounded, per_lane(format));
+  const std::int64_t missing = panels_.size(0) * kDecodeBlock - outputs_;
+  scales_ = at::constant_pad_nd(scale, {0, missing});
+  sums_ = at::constant_pad_nd(rounded.sum(1, false, at::kInt), {0, missing});
+}
+
+Tensor DecodeWeight::unpacked() const {
+  ensure(defined(), "a decode weight that was never packed");
+  const std::int64_t lane = per_lane(format_), blocks = panels_.size(0), steps = panels_.size(1);
+  const Tensor weight = panels_.view({blocks, steps, kDecodeBlock, lane})
+                            .permute({0, 2, 1, 3})
+                            .reshape({blocks * kDecodeBlock, steps * lane})
+                            .narrow(0, 0, outputs_)
+                            .narrow(1, 0, inputs_)
+                            .to(at::kFloat);
+  return scales_.defined() ? weight * scales_.narrow(0, 0, outputs_).unsqueeze(1) : weight;
+}
+
+Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& bias) {
+  return decode_linear(x, weight, bias, {0, weight.outputs()});
+}
+
+Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& bias,
+                     const RowRange& outputs) {
+  const c10::NoGradGuard no_gradient;
+  ensure(weight.defined() && usable(x) && x.size(1) == weight.inputs(), "decode_linear: rows ", x.sizes(),
+         " of ", x.scalar_type(), " do not fit a weight of ", weight.inputs(), " inputs");
+  ensure(0 <= outputs.first && outputs.first <= outputs.last && outputs.last <= weight.outputs(),
+         "decode_linear: outputs ", outputs.first, " to ", outputs.last, " of ", weight.outputs());
+  ensure(!bias.defined() || bias.numel() == weight.outputs(), "decode_linear: the bias has the wrong length");
+  RECORD_FUNCTION("omni::decode_linear", std::vector<c10::IValue>());
+  const Tensor own = x.contiguous();
+  const std::int64_t wanted = outputs.last - outputs.first;
+  const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();
+  const bool bytes = weight.format_ == DecodeFormat::int8;
+  Tensor y = at::empty({x.size(0), wanted}, x.options());
+  DecodeRows rows;
+  rows.format = weight.format_;
+  rows.bf16 = x.scalar_type() == at::kBFloat16;
+  rows.rows = x.size(0);
+  rows.inputs = weight.inputs();
+  rows.first_output = outputs.first;
+  rows.last_output = outputs.last;
+  rows.steps = weight.panels_.size(1);
+  const Tensor lanes = at::empty({rows.rows * (bytes ? 2 : 1), rows.steps}, at::kFloat);
+  const Tensor row_scales = bytes ? at::empty({rows.rows}, at::kFloat) : Tensor();
+  rows.x = own.const_data_ptr();
+  rows.lanes = lanes.mutable_data_ptr<float>();
+  rows.panels = static_cast<const float*>(weight.panels_.const_data_ptr());
+  rows.bias = shift.defined() ? shift.const_data_ptr<float>() + outputs.first : nullptr;
+  if (bytes) {
+    rows.row_scales = row_scales.mutable_data_ptr<float>();
+    rows.scales = weight.scales_.const_data_ptr<float>();
+    rows.sums = weight.sums_.const_data_ptr<std::int32_t>();
+  }
+  rows.y = y.mutable_data_ptr();
+  const DecodeKernels kernels = decode_kernels();
+  kernels.prepare(rows);
+  const std::int64_t first_block = outputs.first / kDecodeBlock;
+  const std::int64_t last_block = (outputs.last + kDecodeBlock - 1) / kDecodeBlock;
+  const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerThread / (rows.steps * kDecodeBlock * 4));
+  at::parallel_for(first_block, last_block, grain,
+                   [&](std::int64_t first, std::int64_t last) { kernels.multiply(rows, first, last); });
+  return y;
+}
+
+}  // namespace omni::kernels

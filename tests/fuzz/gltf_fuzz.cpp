@@ -1,0 +1,7 @@
+#include "mesh_reader_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  // Textures of many pixels and meshes that nodes repeat are short.
+  return omni::fuzz::run(data, size, std::size_t{64} << 20,
+                         [](auto bytes) { return omni::geometry::read_gltf(bytes, "fuzz", {}); });
+}

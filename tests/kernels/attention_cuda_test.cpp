@@ -1,0 +1,109 @@
+#include "attention_cuda.h"
+
+#include <gtest/gtest.h>
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "cuda_plugin.h"
+#include "omni/core/error.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+
+// Causal documents of `length` rows, the second one with a bidirectional start.
+struct Call {
+  CudaAttention attention;
+  Tensor output_gradient;
+};
+Call make_call(at::Device device, at::ScalarType type, std::int64_t rows, std::int64_t head_size) {
+  constexpr std::int64_t kHeads = 4, kKeyHeads = 2, kLength = 150;
+  at::manual_seed(3);
+  const auto random = [&](std::int64_t heads) {
+    return at::randn({rows, heads, head_size}).to(type).to(device);
+  };
+  std::vector<std::int32_t> first, last;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const std::int64_t document = i / kLength * kLength;
+    first.push_back(static_cast<std::int32_t>(document));
+    last.push_back(
+        static_cast<std::int32_t>(std::min(rows, std::max(i + 1, document + (document ? 40 : 0)))));
+  }
+  Call call;
+  call.attention.query = random(kHeads);
+  call.attention.key = random(kKeyHeads);
+  call.attention.value = random(kKeyHeads);
+  call.attention.key_first = at::tensor(first, at::kInt).to(device);
+  call.attention.key_last = at::tensor(last, at::kInt).to(device);
+  call.attention.scale = 1 / std::sqrt(static_cast<double>(head_size));
+  call.output_gradient = random(kHeads);
+  return call;
+}
+
+TEST(AttentionCuda, TellsWhyThereIsNoKernel) {
+  const Call call = make_call(at::kCPU, at::kBFloat16, 10, 64);
+  EXPECT_EQ(cuda_attention_refusal(call.attention), "the tensors are not on a CUDA device");
+}
+
+TEST(AttentionCuda, ShapesThatDoNotFitAreRefused) {
+  Call call = make_call(at::kCPU, at::kBFloat16, 10, 64);
+  call.attention.key_first = call.attention.key_first.narrow(0, 0, 9);
+  EXPECT_THROW(cuda_attention_refusal(call.attention), Error);
+  call = make_call(at::kCPU, at::kBFloat16, 10, 64);
+  call.attention.value = call.attention.value.narrow(2, 0, 32);
+  EXPECT_THROW(cuda_attention_refusal(call.attention), Error);
+}
+
+// In double precision on the CPU, with a dense mask.
+std::vector<Tensor> reference(const Call& call) {
+  const auto heads = [&](const Tensor& x, std::int64_t repeat) {
+    return x.to(at::kCPU, at::kDouble).repeat_interleave(repeat, 1).transpose(0, 1).detach();
+  };
+  const CudaAttention& a = call.attention;
+  const std::int64_t group = a.query.size(1) / a.key.size(1);
+  Tensor query = heads(a.query, 1).requires_grad_(), key = a.key.to(at::kCPU, at::kDouble).requires_grad_();
+  Tensor value = a.value.to(at::kCPU, at::kDouble).requires_grad_();
+  const Tensor keys = key.repeat_interleave(group, 1).transpose(0, 1);
+  const Tensor values = value.repeat_interleave(group, 1).transpose(0, 1);
+  const Tensor columns = at::arange(a.key.size(0)).unsqueeze(0);
+  const Tensor seen = (columns >= a.key_first.cpu().unsqueeze(1)) & (columns < a.key_last.cpu().unsqueeze(1));
+  const Tensor scores = at::matmul(query, keys.transpose(1, 2)) * a.scale;
+  const Tensor hidden = scores.masked_fill(seen.logical_not(), -std::numeric_limits<double>::infinity());
+  const Tensor output = at::matmul(hidden.softmax(-1), values);
+  (output * heads(call.output_gradient, 1)).sum().backward();
+  return {output.transpose(0, 1).detach(), query.grad().transpose(0, 1), key.grad(), value.grad()};
+}
+
+double relative_error(const Tensor& computed, const Tensor& expected) {
+  return (computed.to(at::kCPU, at::kDouble) - expected).norm().item<double>() /
+         expected.norm().item<double>();
+}
+
+TEST(AttentionCuda, MatchesDoublePrecisionOnTheGpu) {
+  if (cuda_plugin_status().devices == 0 || !at::hasCUDA()) GTEST_SKIP() << "needs a GPU";
+  for (const std::int64_t head_size : {64, 80, 128})
+    for (const std::int64_t rows : {1, 333, 1000}) {
+      const Call call = make_call(at::kCUDA, at::kBFloat16, rows, head_size);
+      ASSERT_EQ(cuda_attention_refusal(call.attention), "");
+      const std::vector<Tensor> expected = reference(call);
+      const CudaAttentionResult result = cuda_attention_forward(call.attention);
+      EXPECT_LT(relative_error(result.output, expected[0]), 0.01);
+      for (const bool deterministic : {true, false}) {
+        const CudaAttentionGradients gradients =
+            cuda_attention_backward(call.attention, result, call.output_gradient, deterministic);
+        // One row's weights are all 1: its query and key have no gradient.
+        if (rows > 1) EXPECT_LT(relative_error(gradients.query, expected[1]), 0.02);
+        if (rows > 1) EXPECT_LT(relative_error(gradients.key, expected[2]), 0.02);
+        EXPECT_LT(relative_error(gradients.value, expected[3]), 0.02);
+      }
+    }
+}
+
+}  // namespace
+}  // namespace omni::kernels

@@ -1,0 +1,179 @@
+#include "omni/kernels/decode_linear.h"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "decode_rows.h"
+#include "gradient_check.h"
+#include "omni/core/error.h"
+
+namespace omni::kernels {
+namespace {
+
+std::vector<InstructionSet> levels() {
+  std::vector<InstructionSet> all = {InstructionSet::generic};
+  for (const InstructionSet level :
+       {InstructionSet::avx2, InstructionSet::avx512, InstructionSet::avx512_bf16})
+    if (level <= bf16_instruction_set()) all.push_back(level);
+  return all;
+}
+
+using Case = std::tuple<int, std::pair<int, int>, DecodeFormat, at::ScalarType, bool>;
+class DecodeLinearTest : public testing::TestWithParam<Case> {};
+
+TEST_P(DecodeLinearTest, MatchesDoublePrecision) {
+  const auto [rows, sizes, format, type, with_bias] = GetParam();
+  const auto [outputs, inputs] = sizes;
+  at::manual_seed(rows + outputs);
+  const at::Tensor weight = at::randn({outputs, inputs}), x = at::randn({rows, inputs}).to(type);
+  const at::Tensor bias = with_bias ? at::randn({outputs}) : at::Tensor();
+  const DecodeWeight packed(weight, format);
+  const at::Tensor y = decode_linear(x, packed, bias);
+  // The truth uses the weight and inputs as they are kept.
+  const at::Tensor kept = format == DecodeFormat::bf16 ? x.to(at::kBFloat16) : x;
+  at::Tensor truth = at::mm(kept.to(at::kDouble), packed.unpacked().to(at::kDouble).t());
+  if (with_bias) truth = truth + bias;
+  EXPECT_EQ(y.scalar_type(), type);
+  // Fixed-point inputs are off by 1 / 65534 of the row's largest at the most, at random.
+  const double tolerance = type == at::kBFloat16 ? 4e-3 : format == DecodeFormat::int8 ? 1e-4 : 1e-5;
+  EXPECT_LT(difference(y, truth), tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, DecodeLinearTest,
+                         testing::Combine(testing::Values(1, 2, 3, 8, 19),
+                                          testing::Values(std::pair{1, 1}, std::pair{33, 7},
+                                                          std::pair{64, 130}, std::pair{250, 515}),
+                                          testing::Values(DecodeFormat::fp32, DecodeFormat::bf16,
+                                                          DecodeFormat::int8),
+                                          testing::Values(at::kFloat, at::kBFloat16), testing::Bool()));
+
+TEST(DecodeWeight, KeepsWhatItsFormatCanHold) {
+  at::manual_seed(1);
+  const at::Tensor weight = at::randn({45, 71});
+  EXPECT_TRUE(DecodeWeight(weight, DecodeFormat::fp32).unpacked().equal(weight));
+  EXPECT_TRUE(
+      DecodeWeight(weight, DecodeFormat::bf16).unpacked().equal(weight.to(at::kBFloat16).to(at::kFloat)));
+  const at::Tensor step = weight.abs().amax(1, true) / 127;
+  const at::Tensor error = (DecodeWeight(weight, DecodeFormat::int8).unpacked() - weight).abs();
+  EXPECT_TRUE((error <= step * 0.5001).all().item<bool>());
+  EXPECT_EQ(DecodeWeight(weight, DecodeFormat::int8).bytes(), 2 * 18 * 32 * 4);
+  const at::Tensor zeros = at::zeros({3, 5});
+  EXPECT_TRUE(DecodeWeight(zeros, DecodeFormat::int8).unpacked().equal(zeros));
+}
+
+TEST(DecodeWeight, RefusesWhatItCannotPack) {
+  EXPECT_THROW(DecodeWeight(at::zeros({4}), DecodeFormat::bf16), Error);
+  EXPECT_THROW(DecodeWeight(at::zeros({0, 4}), DecodeFormat::bf16), Error);
+  EXPECT_THROW(DecodeWeight(at::zeros({4, 4}, at::kInt), DecodeFormat::bf16), Error);
+  EXPECT_THROW(
+      DecodeWeight(at::full({4, 4}, std::numeric_limits<double>::infinity(), at::kFloat), DecodeFormat::int8),
+      Error);
+  EXPECT_THROW(decode_linear(at::zeros({1, 4}), DecodeWeight(), {}), Error);
+  EXPECT_THROW(decode_linear(at::zeros({1, 4}), DecodeWeight(at::ones({4, 5}), DecodeFormat::bf16), {}),
+               Error);
+  EXPECT_THROW(
+      decode_linear(at::zeros({1, 5}), DecodeWeight(at::ones({4, 5}), DecodeFormat::bf16), at::ones({5})),
+      Error);
+}
+
+// A sampled sequence must not depend on what is sampled beside it.
+TEST(DecodeLinear, OtherRowsAndThreadsDoNotChangeABit) {
+  at::manual_seed(2);
+  const at::Tensor weight = at::randn({700, 333});
+  for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16, DecodeFormat::int8}) {
+    const DecodeWeight packed(weight, format);
+    const at::Tensor x = at::randn({21, 333});
+    const int before = at::get_num_threads();
+    at::set_num_threads(3);
+    const at::Tensor together = decode_linear(x, packed, {});
+    at::set_num_threads(1);
+    for (std::int64_t i = 0; i < 21; ++i)
+      EXPECT_TRUE(decode_linear(x.narrow(0, i, 1), packed, {}).equal(together.narrow(0, i, 1))) << i;
+    at::set_num_threads(before);
+  }
+}
+
+TEST(DecodeLinear, SomeOutputsAreThoseOfAll) {
+  at::manual_seed(5);
+  const at::Tensor x = at::randn({3, 50}), bias = at::randn({201});
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
+    for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16, DecodeFormat::int8}) {
+      const DecodeWeight packed(at::randn({201, 50}), format);
+      const at::Tensor all = decode_linear(x.to(type), packed, bias);
+      for (const RowRange range : {RowRange{0, 201}, RowRange{0, 5}, RowRange{37, 39}, RowRange{64, 128},
+                                   RowRange{31, 200}, RowRange{200, 201}, RowRange{7, 7}})
+        EXPECT_TRUE(decode_linear(x.to(type), packed, bias, range)
+                        .equal(all.narrow(1, range.first, range.last - range.first)))
+            << range.first << " " << range.last;
+      EXPECT_THROW(decode_linear(x.to(type), packed, bias, {5, 202}), Error);
+      EXPECT_THROW(decode_linear(x.to(type), packed, bias, {6, 5}), Error);
+    }
+}
+
+TEST(DecodeLinear, NotFiniteInputsAreNotHidden) {
+  for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16, DecodeFormat::int8})
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      at::Tensor x = at::ones({2, 40});
+      x[1][17] = bad;
+      const at::Tensor y = decode_linear(x, DecodeWeight(at::ones({9, 40}), format), {});
+      EXPECT_TRUE(y[0].isfinite().all().item<bool>());
+      EXPECT_FALSE(y[1].isfinite().any().item<bool>());
+    }
+}
+
+TEST(DecodeLinear, RowsOfZerosAndTinyRows) {
+  const DecodeWeight packed(at::randn({9, 40}), DecodeFormat::int8);
+  EXPECT_TRUE(decode_linear(at::zeros({1, 40}), packed, {}).equal(at::zeros({1, 9})));
+  EXPECT_TRUE(decode_linear(at::full({1, 40}, 1e-38f), packed, {}).isfinite().all().item<bool>());
+  EXPECT_EQ(decode_linear(at::zeros({0, 40}), packed, {}).size(0), 0);
+}
+
+TEST(DecodeKernels, EveryInstructionSetAgrees) {
+  at::manual_seed(3);
+  const std::int64_t count = 5, outputs = 96, inputs = 200;
+  const at::Tensor x = at::randn({count, inputs});
+  for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16, DecodeFormat::int8}) {
+    const std::int64_t lane = format == DecodeFormat::fp32 ? 1 : format == DecodeFormat::bf16 ? 2 : 4;
+    const at::Tensor bytes = at::randint(-127, 128, {outputs / 32, inputs / lane, 32 * lane}).to(at::kChar);
+    const at::Tensor panels = format == DecodeFormat::int8   ? bytes
+                              : format == DecodeFormat::bf16 ? bytes.to(at::kBFloat16)
+                                                             : bytes.to(at::kFloat);
+    const at::Tensor scales = at::rand({outputs}) + 0.5;
+    const at::Tensor sums = bytes.to(at::kInt)
+                                .view({outputs / 32, inputs / lane, 32, lane})
+                                .sum({1, 3}, false, at::kInt)
+                                .flatten()
+                                .contiguous();
+    const auto run = [&](InstructionSet level) {
+      at::Tensor y = at::zeros({count, outputs}), lanes = at::zeros({2 * count, inputs}),
+                 row_scales = at::zeros({count});
+      DecodeRows rows;
+      rows.format = format;
+      rows.rows = count;
+      rows.inputs = inputs;
+      rows.last_output = outputs;
+      rows.steps = inputs / lane;
+      rows.x = x.const_data_ptr();
+      rows.lanes = lanes.mutable_data_ptr<float>();
+      rows.row_scales = row_scales.mutable_data_ptr<float>();
+      rows.panels = static_cast<const float*>(panels.const_data_ptr());
+      rows.scales = scales.const_data_ptr<float>();
+      rows.sums = sums.const_data_ptr<std::int32_t>();
+      rows.y = y.mutable_data_ptr();
+      decode_kernels(level).prepare(rows);
+      decode_kernels(level).multiply(rows, 0, outputs / 32);
+      return y;
+    };
+    const at::Tensor plain = run(InstructionSet::generic);
+    for (const InstructionSet level : levels()) {
+      const at::Tensor y = run(level);
+      // Integer sums have no rounding to differ in.
+      if (format == DecodeFormat::int8) EXPECT_TRUE(y.equal(plain)) << static_cast<int>(level);
+      EXPECT_LT(difference(y, plain), 1e-5) << static_cast<int>(level);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace omni::kernels
