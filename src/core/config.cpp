@@ -79,8 +79,8 @@ std::string range_text(const NumberRange& range) {
 class ConfigReader final : public ConfigVisitor {
  public:
   using ConfigVisitor::integer;
-  ConfigReader(const ConfigOrigin& origin, YAML::Node node, std::string path)
-      : origin_(origin), node_(std::move(node)), path_(std::move(path)) {
+  ConfigReader(const ConfigOrigin& origin, const YAML::Node& node, std::string path)
+      : origin_(origin), node_(node), path_(std::move(path)) {
     if (!node_.IsNull() && !node_.IsMap()) {
       fail(ErrorKind::usage, origin_.place(path_, node_), ": ",
            path_.empty() ? "the file" : "'" + path_ + "'", " must be a mapping of keys to values");
@@ -313,7 +313,7 @@ class ConfigWriter final : public ConfigVisitor {
 };
 
 // Returns the key that was set, as errors name it.
-std::string apply_override(YAML::Node root, const std::string& assignment) {
+std::string apply_override(const YAML::Node& root, const std::string& assignment) {
   const auto equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
     fail(ErrorKind::usage, "--set ", assignment,

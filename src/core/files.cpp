@@ -115,6 +115,7 @@ AtomicFile::AtomicFile(fs::path path) {
   fs::path temporary = temporary_beside(path);
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0) fail_io("write", path, errno);
+  // A descriptor cannot be moved into an argument of make_unique. NOLINTNEXTLINE(modernize-make-unique)
   state_.reset(new State{std::move(path), std::move(temporary), Descriptor(fd)});
 }
 

@@ -49,19 +49,16 @@ GeneratedShape read_shape(const sequence::ShapePayload& payload) {
   return shape;
 }
 
+// One by one: the last bits of a convolution depend on the size of the batch, and a mesh is to depend on its
+// sample alone.
 void decode_shapes(std::vector<GeneratedSample>& samples, const tokenizers::ShapeTokenizer* tokenizer) {
-  std::vector<GeneratedShape*> shapes;
-  std::vector<tokenizers::ShapeCodes> codes;
   for (GeneratedSample& sample : samples) {
     for (GeneratedShape& shape : sample.shapes) {
-      shapes.push_back(&shape);
-      codes.push_back(shape.codes);
+      auto fields = tokenizer->decode({&shape.codes, 1});
+      ensure(fields.size() == 1, "a shape tokenizer returned another number of shapes");
+      shape.field = std::move(fields.front());
     }
   }
-  if (shapes.empty()) return;
-  auto fields = tokenizer->decode(codes);
-  ensure(fields.size() == shapes.size(), "a shape tokenizer returned another number of shapes");
-  for (std::size_t i = 0; i < shapes.size(); ++i) shapes[i]->field = std::move(fields[i]);
 }
 
 void decode_images(std::vector<GeneratedSample>& samples, const tokenizers::ImageTokenizer* tokenizer,

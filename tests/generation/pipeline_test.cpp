@@ -83,6 +83,15 @@ TEST_F(Pipeline, NumbersSamplesAndRepeatsThem) {
   const auto again = Generator(*bundle_).generate({&last, 1});
   EXPECT_EQ(again.front().document, all[2].document);
   EXPECT_NE(all[0].document, all[1].document);
+  // The field, too, is the same to the last bit.
+  CounterRng rng(3);
+  std::vector<geometry::Vec3> points(500);
+  for (geometry::Vec3& p : points)
+    for (std::size_t axis = 0; axis < 3; ++axis) p[axis] = static_cast<float>(rng.uniform(-1, 1));
+  std::vector<float> beside(points.size()), alone(points.size());
+  all[2].shapes.front().field->values(points, beside);
+  again.front().shapes.front().field->values(points, alone);
+  EXPECT_EQ(beside, alone);
 }
 
 TEST_F(Pipeline, PutsTheViewIntoTheImage) {

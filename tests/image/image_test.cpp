@@ -43,7 +43,7 @@ TEST(Psnr, FollowsItsClosedForm) {
 
 TEST(Resize, KeepsConstantImagesExactly) {
   for (const int channels : {1, 3, 4})
-    for (const auto [width, height] : {std::pair{3, 5}, std::pair{64, 64}, std::pair{200, 17}}) {
+    for (const auto& [width, height] : {std::pair{3, 5}, std::pair{64, 64}, std::pair{200, 17}}) {
       const Image resized = resize(Image(31, 47, channels, 200), width, height);
       EXPECT_EQ(resized.width, width);
       EXPECT_EQ(resized.height, height);
