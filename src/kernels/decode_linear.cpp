@@ -96,7 +96,7 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();
   const bool bytes = weight.format_ == DecodeFormat::int8;
   Tensor y = at::empty({x.size(0), wanted}, x.options());
-  DecodeRows rows;
+  LinearRows rows;
   rows.format = weight.format_;
   rows.bf16 = x.scalar_type() == at::kBFloat16;
   rows.rows = x.size(0);
@@ -116,7 +116,7 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
     rows.sums = weight.sums_.const_data_ptr<std::int32_t>();
   }
   rows.y = y.mutable_data_ptr();
-  const DecodeKernels kernels = decode_kernels();
+  const LinearKernels kernels = linear_kernels();
   kernels.prepare(rows);
   const std::int64_t first_block = outputs.first / kDecodeBlock;
   const std::int64_t last_block = (outputs.last + kDecodeBlock - 1) / kDecodeBlock;

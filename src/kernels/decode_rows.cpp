@@ -13,7 +13,7 @@
 
 namespace omni::kernels {
 
-DecodeKernels decode_kernels(InstructionSet level) {
+LinearKernels linear_kernels(InstructionSet level) {
 #if defined(__x86_64__)
   if (level == InstructionSet::avx512_bf16)
     return {level_avx512_bf16::decode_rows::prepare, level_avx512_bf16::decode_rows::multiply};
