@@ -1,6 +1,12 @@
 // Products of a few rows with a weight that does not fit the caches, against a plain read of the same bytes
 // by the same threads and against at::linear.
 //   decode_linear [rounds] [outputs] [inputs]
+//
+// The ladder, as shares of a plain read on one core of an AMD EPYC (Zen 4), bf16, 1, 2, 4 and 8 rows:
+//   0.92 0.70 0.98 0.90   32 outputs side by side, one stream, hardware prefetching alone
+//   0.95 0.98 0.97 0.95   the stream asked for 8 KiB ahead (2, 4 and 16 KiB: 0.6 to 0.9)
+// int8 through fixed-point inputs and byte products is read at the same speed up to four rows; at eight, a
+// block takes two passes and reaches half of it.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #if defined(__x86_64__)
@@ -22,8 +28,12 @@ __attribute__((target("avx512f"))) std::int64_t read_wide(const char* data, std:
   __m512i sums[4] = {};
   for (std::int64_t i = 0; i + 256 <= bytes; i += 256)
     for (int v = 0; v < 4; ++v) sums[v] = _mm512_xor_si512(sums[v], _mm512_loadu_si512(data + i + 64 * v));
-  return _mm512_reduce_add_epi64(
-      _mm512_xor_si512(_mm512_xor_si512(sums[0], sums[1]), _mm512_xor_si512(sums[2], sums[3])));
+  std::int64_t words[8], total = 0;
+  for (const __m512i& sum : sums) {
+    _mm512_storeu_si512(words, sum);
+    for (const std::int64_t word : words) total ^= word;
+  }
+  return total;
 }
 #endif
 

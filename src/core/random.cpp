@@ -1,5 +1,6 @@
 #include "omni/core/random.h"
 
+#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -60,5 +61,20 @@ std::uint64_t CounterRng::below(std::uint64_t exclusive_bound) {
 }
 
 bool CounterRng::chance(double probability) { return uniform() < probability; }
+
+// xxHash64 of the two words, written out: what draws random numbers needs no hash library.
+std::uint64_t hash_combine(std::uint64_t a, std::uint64_t b) {
+  constexpr std::uint64_t kPrime1 = 0x9E3779B185EBCA87, kPrime2 = 0xC2B2AE3D27D4EB4F,
+                          kPrime3 = 0x165667B19E3779F9, kPrime4 = 0x85EBCA77C2B2AE63,
+                          kPrime5 = 0x27D4EB2F165667C5;
+  std::uint64_t hash = kPrime5 + sizeof a + sizeof b;
+  for (const std::uint64_t word : {a, b}) {
+    hash ^= std::rotl(word * kPrime2, 31) * kPrime1;
+    hash = std::rotl(hash, 27) * kPrime1 + kPrime4;
+  }
+  hash = (hash ^ (hash >> 33)) * kPrime2;
+  hash = (hash ^ (hash >> 29)) * kPrime3;
+  return hash ^ (hash >> 32);
+}
 
 }  // namespace omni

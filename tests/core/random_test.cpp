@@ -1,6 +1,7 @@
 #include "omni/core/random.h"
 
 #include <gtest/gtest.h>
+#include <xxhash.h>
 
 #include <cmath>
 #include <vector>
@@ -51,6 +52,14 @@ TEST(CounterRng, DrawsHaveTheMomentsOfTheirDistributions) {
   EXPECT_NEAR(normal_sum / kDraws, 0.0, 5 / std::sqrt(kDraws));
   EXPECT_NEAR(normal_squares / kDraws, 1.0, 5 * std::sqrt(2.0 / kDraws));
   for (const int count : counts) EXPECT_NEAR(count, kDraws / 7.0, 5 * std::sqrt(kDraws / 7.0));
+}
+
+TEST(HashCombine, IsXxHash64OfBothWords) {
+  CounterRng rng(3);
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint64_t words[2] = {i % 3 ? rng.next_u64() : static_cast<std::uint64_t>(i), rng.next_u64()};
+    EXPECT_EQ(hash_combine(words[0], words[1]), XXH64(words, sizeof words, 0));
+  }
 }
 
 TEST(HashString, IsXxHash64) { EXPECT_EQ(hash_string(""), 0xEF46DB3751D8E999ull); }

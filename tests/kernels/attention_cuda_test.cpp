@@ -85,7 +85,7 @@ double relative_error(const Tensor& computed, const Tensor& expected) {
          expected.norm().item<double>();
 }
 
-TEST(AttentionCuda, MatchesDoublePrecisionOnTheGpu) {
+TEST(AttentionGpu, MatchesDoublePrecision) {
   if (cuda_plugin_status().devices == 0 || !at::hasCUDA()) GTEST_SKIP() << "needs a GPU";
   for (const std::int64_t head_size : {64, 80, 128})
     for (const std::int64_t rows : {1, 333, 1000}) {

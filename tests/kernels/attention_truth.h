@@ -24,7 +24,8 @@ inline at::Tensor true_attention(const at::Tensor& query, const at::Tensor& key,
       seen[i].narrow(0, j, 1).fill_(1);
   const at::Tensor scores =
       at::matmul(heads(query, 1), heads(key, group).transpose(1, 2)) / std::sqrt(double(query.size(2)));
-  const at::Tensor weights = (scores - scores.detach().amax(-1, true)).exp() * seen;
+  const at::Tensor top = scores.detach().masked_fill(seen.eq(0), -1e300).amax(-1, true);
+  const at::Tensor weights = (scores - top).clamp_max(0).exp() * seen;
   const at::Tensor mass = weights.sum(-1, true);
   return at::matmul(weights / mass.where(mass.gt(0), at::ones_like(mass)), heads(value, group))
       .transpose(0, 1);

@@ -32,7 +32,8 @@ struct OmniCudaAttention {
 };
 
 // Takes what the forward call left in output and log_sum. With query_sums the gradient of the query is summed
-// by atomics (its bits vary from run to run), without by a kernel of its own.
+// by atomics (its bits vary from run to run), without by a kernel of its own. Workspaces are aligned to 16
+// bytes.
 struct OmniCudaAttentionBackward {
   OmniCudaAttention forward;
   OmniCudaHeads output_gradient, query_gradient, key_gradient, value_gradient;

@@ -112,7 +112,7 @@ extern "C" std::int32_t omni_cuda_attention_backward(const OmniCudaAttentionBack
   const OmniCudaAttentionBackward& b = *arguments;
   if (!omni_cuda_attention_supports(&b.forward) || !aligned(b.forward.output) ||
       !aligned(b.output_gradient) || !aligned(b.query_gradient) || !aligned(b.key_gradient) ||
-      !aligned(b.value_gradient))
+      !aligned(b.value_gradient) || !aligned(b.row_numbers) || !aligned(b.query_sums))
     return kOmniCudaUnsupported;
   return for_shape<LaunchBackward>(b.forward.type, b.forward.head_size, b, stream);
 }

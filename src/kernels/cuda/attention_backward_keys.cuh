@@ -79,13 +79,13 @@ class KeyRows {
                                       const typename Shape::GradientTile& gradients) {
     Weights weights;
     clear(weights);
-    multiply_rows<T>(weights, keys, row_, stage.queries, lane_);
+    multiply_rows<T, 8>(weights, keys, row_, stage.queries, lane_);
     weigh(weights, stage, sight);
     if constexpr (kValues) multiply_accumulators<T>(value_gradient_, weights, stage.output_gradients, lane_);
     if constexpr (kKeys) {
       Weights gradient;
       clear(gradient);
-      multiply_rows<T>(gradient, values, row_, stage.output_gradients, lane_);
+      multiply_rows<T, 1>(gradient, values, row_, stage.output_gradients, lane_);
 #pragma unroll
       for (int n = 0; n < kQueryTiles; ++n)
 #pragma unroll

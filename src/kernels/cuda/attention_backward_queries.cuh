@@ -47,10 +47,10 @@ class QueryRows {
                                       Sight sight) {
     Weights weights, gradient;
     clear(weights);
-    multiply_rows<T>(weights, queries, row_, keys, lane_);
+    multiply_rows<T, 8>(weights, queries, row_, keys, lane_);
     weigh(weights, spans, key, sight);
     clear(gradient);
-    multiply_rows<T>(gradient, output_gradients, row_, values, lane_);
+    multiply_rows<T, 8>(gradient, output_gradients, row_, values, lane_);
 #pragma unroll
     for (int n = 0; n < kKeyTiles; ++n)
 #pragma unroll
@@ -134,8 +134,6 @@ __global__ void __launch_bounds__(QueryShape<T, kHead>::kThreads)
     copy_async_commit();
   }
 
-  const bool idle = row_begin + warp_row >= row_end;
-  const int warp_last = min(warp_row + 16, row_end - row_begin) - 1;
   QueryRows<T, kHead> rows(b, head, row_begin + warp_row, warp_row, lane);
   for (int stage = 0; !tiles.done(); stage ^= 1) {
     const int key = tiles.key();
@@ -144,8 +142,7 @@ __global__ void __launch_bounds__(QueryShape<T, kHead>::kThreads)
     copy_async_commit();
     copy_async_wait<1>();
     __syncthreads();  // this stage is there
-    const Sight sight =
-        idle ? Sight::none : sight_of(spans[warp_row], spans[warp_last], key, key + Shape::kKeys);
+    const Sight sight = sight_of(spans[warp_row], spans[warp_row + 15], key, key + Shape::kKeys);
     if (sight != Sight::none)
       rows.add(queries, output_gradients, keys_of(stage), values_of(stage), spans, key, sight);
     __syncthreads();  // nobody needs this stage any more

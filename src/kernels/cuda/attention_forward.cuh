@@ -11,11 +11,12 @@ namespace omni::cuda {
 template <class T, int kHead>
 struct ForwardShape {
   static constexpr int kWarps = 4;
-  // Two row tiles per warp share each fragment of keys and values; larger heads leave registers for one.
+  // Two row tiles per warp share each fragment of keys and values; larger heads leave registers for one. At
+  // head size 128 scores of 64 keys would spill.
   static constexpr int kRowTiles = kHead <= 128 ? 2 : 1;
   static constexpr int kThreads = kWarps * kWarp;
   static constexpr int kQueries = kWarps * kRowTiles * 16;
-  static constexpr int kKeys = 64;
+  static constexpr int kKeys = kHead == 128 ? 48 : 64;
   using QueryTile = SharedTile<T, kQueries, kHead>;
   using KeyTile = SharedTile<T, kKeys, kHead>;
   using Spans = Span[kQueries];
@@ -146,8 +147,6 @@ __global__ void __launch_bounds__(ForwardShape<T, kHead>::kThreads) attention_fo
     copy_keys(a.key, keys, tiles.key());
   }
 
-  const bool idle = row_begin + warp_row >= row_end;
-  const int warp_last = min(warp_row + 16 * Shape::kRowTiles, row_end - row_begin) - 1;
   ForwardRows<T, kHead> rows(a.scale, lane);
   while (!tiles.done()) {
     const int key = tiles.key();
@@ -155,10 +154,10 @@ __global__ void __launch_bounds__(ForwardShape<T, kHead>::kThreads) attention_fo
     __syncthreads();  // these keys are there, and nobody needs the last values any more
     copy_keys(a.value, values, key);
     const Sight sight =
-        idle ? Sight::none : sight_of(spans[warp_row], spans[warp_last], key, key + Shape::kKeys);
+        sight_of(spans[warp_row], spans[warp_row + 16 * Shape::kRowTiles - 1], key, key + Shape::kKeys);
     typename ForwardRows<T, kHead>::Scores scores;
     clear(scores);
-    if (sight != Sight::none) multiply_rows<T>(scores, queries, warp_row, keys, lane);
+    if (sight != Sight::none) multiply_rows<T, 8>(scores, queries, warp_row, keys, lane);
     if (sight == Sight::some) rows.hide_unseen(scores, spans + warp_row, key);
     copy_async_wait<0>();
     __syncthreads();  // the values are there, and nobody needs these keys any more

@@ -9,9 +9,9 @@
 // 128; a head size in between is padded with zeros in shared memory.
 namespace omni::cuda {
 
+inline bool aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
 inline bool aligned(const OmniCudaHeads& heads) {
-  return reinterpret_cast<std::uintptr_t>(heads.data) % 16 == 0 && heads.row_stride % 8 == 0 &&
-         heads.head_stride % 8 == 0;
+  return aligned(heads.data) && heads.row_stride % 8 == 0 && heads.head_stride % 8 == 0;
 }
 
 // Launch::run<T, head size>(arguments...) of the smallest kernel that holds the head size, else

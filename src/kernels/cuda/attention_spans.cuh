@@ -32,19 +32,18 @@ template <int kKeys>
 class KeyTiles {
  public:
   // Fills spans, kRows in shared memory and at most one per thread, with those of the rows from row_begin on;
-  // rows from row_end on see nothing.
+  // rows from row_end on get that of the last one.
   template <int kRows>
   __device__ __forceinline__ static KeyTiles over(const OmniCudaAttention& a, int row_begin, int row_end,
                                                   Span (&spans)[kRows]) {
     const int thread = static_cast<int>(threadIdx.x), row = row_begin + thread;
-    Span own{0, 0};
-    if (row < row_end) own = span_of(a, row);
+    const Span own = span_of(a, min(row, row_end - 1));
     if (thread < kRows) spans[thread] = own;
     const bool gap = row + 1 < row_end && own.last < span_of(a, row + 1).first;
     KeyTiles tiles;
     tiles.gaps_ = __syncthreads_or(gap) != 0;
     tiles.tile_ = spans[0].first / kKeys;
-    tiles.end_ = (spans[row_end - 1 - row_begin].last + kKeys - 1) / kKeys;
+    tiles.end_ = (spans[kRows - 1].last + kKeys - 1) / kKeys;
     tiles.skip_unseen(spans);
     return tiles;
   }

@@ -62,25 +62,38 @@ __device__ __forceinline__ void copy_tile_async(const SharedTile<T, kRows, kColu
   }
 }
 
-// The fragments of mma.m16n8k16. "lane" is the thread's number in its warp.
+// The fragments of mma.m16n8k16, each by one ldmatrix of the four 8 x 8 pieces of a 16 x 16 square, in the
+// order in which mma wants its registers: they must be neighbours, and any other order costs moves. "lane" is
+// the thread's number in its warp.
+
+// Lanes 0 to 7 address the upper left piece, the next ones the upper right, the lower left, the lower right.
+template <class Tile>
+__device__ __forceinline__ auto* row_by_row(const Tile& tile, int row, int column, int lane) {
+  return tile.at(lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8) + row * Tile::kStride + column;
+}
+// Upper left, lower left, upper right, lower right.
+template <class Tile>
+__device__ __forceinline__ auto* column_by_column(const Tile& tile, int row, int column, int lane) {
+  return tile.at(lane % 16, lane / 16 * 8) + row * Tile::kStride + column;
+}
 
 // A[i][k] = tile[row + i][column + k], 16 x 16.
 template <class Tile>
 __device__ __forceinline__ void load_left(unsigned (&a)[4], const Tile& tile, int row, int column, int lane) {
-  load_matrix_x4(a, tile.at(row + lane % 16, column + lane / 16 * 8));
+  load_matrix_x4(a, column_by_column(tile, row, column, lane));
 }
 // A[i][k] = tile[row + k][column + i].
 template <class Tile>
 __device__ __forceinline__ void load_left_transposed(unsigned (&a)[4], const Tile& tile, int row, int column,
                                                      int lane) {
-  load_matrix_x4_transposed(a, tile.at(row + lane % 8 + lane / 16 * 8, column + lane / 8 % 2 * 8));
+  load_matrix_x4_transposed(a, row_by_row(tile, row, column, lane));
 }
 // Two neighbouring B, each 16 x 8: B_j[k][n] = tile[row + 8 j + n][column + k].
 template <class Tile>
 __device__ __forceinline__ void load_right_from_rows(unsigned (&b)[2][2], const Tile& tile, int row,
                                                      int column, int lane) {
   unsigned r[4];
-  load_matrix_x4(r, tile.at(row + lane % 8 + lane / 16 * 8, column + lane / 8 % 2 * 8));
+  load_matrix_x4(r, row_by_row(tile, row, column, lane));
   b[0][0] = r[0], b[0][1] = r[1], b[1][0] = r[2], b[1][1] = r[3];
 }
 // Two neighbouring B: B_j[k][n] = tile[row + k][column + 8 j + n].
@@ -88,17 +101,17 @@ template <class Tile>
 __device__ __forceinline__ void load_right_from_columns(unsigned (&b)[2][2], const Tile& tile, int row,
                                                         int column, int lane) {
   unsigned r[4];
-  load_matrix_x4_transposed(r, tile.at(row + lane % 16, column + lane / 16 * 8));
+  load_matrix_x4_transposed(r, column_by_column(tile, row, column, lane));
   b[0][0] = r[0], b[0][1] = r[1], b[1][0] = r[2], b[1][1] = r[3];
 }
 
 // sums[m][n] += left[16 m + row ..] (right[8 n ..])^T over all columns of both tiles: 16 x 8 pieces of a
 // product of rows with rows, from `left_row` and row 0 of `right` on.
-template <class T, int kLeftTiles, int kRightTiles, class Left, class Right>
+template <class T, int kUnroll, int kLeftTiles, int kRightTiles, class Left, class Right>
 __device__ __forceinline__ void multiply_rows(float (&sums)[kLeftTiles][kRightTiles][4], const Left& left,
                                               int left_row, const Right& right, int lane) {
   static_assert(Left::kColumns == Right::kColumns && kRightTiles % 2 == 0, "");
-#pragma unroll
+#pragma unroll kUnroll
   for (int k = 0; k < Left::kColumns; k += 16) {
     unsigned a[kLeftTiles][4];
 #pragma unroll
@@ -125,6 +138,8 @@ __device__ __forceinline__ void multiply_accumulators(float (&sums)[kLeftTiles][
   static_assert(kInnerTiles % 2 == 0 && kRightTiles % 2 == 0, "");
 #pragma unroll
   for (int k = 0; k < kInnerTiles; k += 2) {
+    // Keeps ptxas from loading the fragments of later steps early, for which there are no registers.
+    __syncwarp();
     unsigned a[kLeftTiles][4];
 #pragma unroll
     for (int m = 0; m < kLeftTiles; ++m) {

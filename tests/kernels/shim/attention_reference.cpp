@@ -122,6 +122,64 @@ void add(Bounded& sum, std::size_t i, double x, double e) {
   sum.error[i] += e;
 }
 
+// Adds what one row of one head contributes.
+struct TruthOfRow {
+  const AttentionShape& s;
+  const Reference& reference;
+  const Values &query, &key, &output_gradient;
+  const Rounding& format;
+  AttentionTruth& t;
+
+  // What the gradients need of the forward pass: output times its gradient.
+  struct Delta {
+    double value = 0, error = 0, slack = 0;
+  };
+
+  Delta output(const Row& row, int i, int head) {
+    const std::size_t at = reference.query_index(i, head),
+                      sum_at = static_cast<std::size_t>(head) * s.rows + i;
+    Delta delta{0, 0, kFloatError};
+    for (const double e : row.exponent_error) delta.slack = std::max(delta.slack, 2 * e);
+    t.log_sum.value[sum_at] = row.log_sum;
+    t.log_sum.error[sum_at] = delta.slack * (1 + std::fabs(row.log_sum));
+    for (int d = 0; d < s.head_size; ++d) {
+      for (int j = row.first; j < row.last; ++j) {
+        const double w = row.weights[j - row.first], v = reference.value(j, head, d);
+        add(t.output, at + d, w * v, (w * (format.rounding + delta.slack) + format.tiny) * std::fabs(v));
+      }
+      const double o = t.output.value[at + d], g = output_gradient[at + d];
+      t.output.error[at + d] += format.rounding * std::fabs(o) + format.tiny;
+      delta.value += o * g;
+      delta.error += (t.output.error[at + d] + kFloatError * std::fabs(o)) * std::fabs(g);
+    }
+    return delta;
+  }
+
+  void gradients(const Row& row, int i, int head, const Delta& delta) {
+    const std::size_t at = reference.query_index(i, head);
+    for (int j = row.first; j < row.last; ++j) {
+      const double w = row.weights[j - row.first];
+      const std::size_t key_at = reference.key_index(j, head);
+      double weight_gradient = 0, size = std::fabs(delta.value);
+      for (int d = 0; d < s.head_size; ++d) {
+        const double product = output_gradient[at + d] * reference.value(j, head, d);
+        weight_gradient += product;
+        size += std::fabs(product);
+      }
+      const double score = w * (weight_gradient - delta.value);
+      const double score_error =
+          std::fabs(score) * format.rounding + format.tiny + w * (delta.error + delta.slack * size);
+      for (int d = 0; d < s.head_size; ++d) {
+        const double g = output_gradient[at + d], k = key[key_at + d], q = query[at + d];
+        add(t.value_gradient, key_at + d, w * g,
+            (w * (format.rounding + delta.slack) + format.tiny) * std::fabs(g));
+        add(t.query_gradient, at + d, s.scale * score * k, s.scale * score_error * std::fabs(k));
+        add(t.key_gradient, key_at + d, s.scale * score * q, s.scale * score_error * std::fabs(q));
+      }
+    }
+  }
+};
+
 }  // namespace
 
 Spans make_spans(MaskKind kind, int rows, int key_rows, std::uint64_t seed) {
@@ -150,47 +208,11 @@ AttentionTruth attention_truth(const AttentionShape& s, const Spans& spans, cons
   t.output = t.query_gradient = zeros(query.size());
   t.key_gradient = t.value_gradient = zeros(key.size());
   t.log_sum = zeros(static_cast<std::size_t>(s.heads) * s.rows);
+  TruthOfRow add_row{s, reference, query, key, output_gradient, format, t};
   for (int head = 0; head < s.heads; ++head)
     for (int i = 0; i < s.rows; ++i) {
       const Row row = reference.row(i, head);
-      const std::size_t at = reference.query_index(i, head),
-                        sum_at = static_cast<std::size_t>(head) * s.rows + i;
-      t.log_sum.value[sum_at] = row.log_sum;
-      double delta = 0, delta_error = 0, slack = kFloatError;
-      for (double e : row.exponent_error) slack = std::max(slack, 2 * e);
-      t.log_sum.error[sum_at] = slack * (1 + std::fabs(row.log_sum));
-      for (int d = 0; d < s.head_size; ++d) {
-        for (int j = row.first; j < row.last; ++j) {
-          const double w = row.weights[j - row.first], v = reference.value(j, head, d);
-          add(t.output, at + d, w * v, (w * (format.rounding + slack) + format.tiny) * std::fabs(v));
-        }
-        t.output.error[at + d] += format.rounding * std::fabs(t.output.value[at + d]) + format.tiny;
-        delta += t.output.value[at + d] * output_gradient[at + d];
-        delta_error += (t.output.error[at + d] + kFloatError * std::fabs(t.output.value[at + d])) *
-                       std::fabs(output_gradient[at + d]);
-      }
-      for (int j = row.first; j < row.last; ++j) {
-        const double w = row.weights[j - row.first];
-        const std::size_t key_at = reference.key_index(j, head);
-        double weight_gradient = 0, size = std::fabs(delta);
-        for (int d = 0; d < s.head_size; ++d) {
-          const double product = output_gradient[at + d] * value[key_at + d];
-          weight_gradient += product;
-          size += std::fabs(product);
-        }
-        const double score = w * (weight_gradient - delta);
-        const double score_error =
-            std::fabs(score) * format.rounding + format.tiny + w * (delta_error + slack * size);
-        for (int d = 0; d < s.head_size; ++d) {
-          const double g = output_gradient[at + d];
-          add(t.value_gradient, key_at + d, w * g,
-              (w * (format.rounding + slack) + format.tiny) * std::fabs(g));
-          add(t.query_gradient, at + d, s.scale * score * key[key_at + d],
-              s.scale * score_error * std::fabs(key[key_at + d]));
-          add(t.key_gradient, key_at + d, s.scale * score * query[at + d],
-              s.scale * score_error * std::fabs(query[at + d]));
-        }
-      }
+      add_row.gradients(row, i, head, add_row.output(row, i, head));
     }
   for (Bounded* gradient : {&t.query_gradient, &t.key_gradient, &t.value_gradient})
     for (std::size_t i = 0; i < gradient->value.size(); ++i)

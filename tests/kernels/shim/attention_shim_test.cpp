@@ -354,6 +354,10 @@ TEST(AttentionShimRefusals, WhatNoKernelTakes) {
   OmniCudaAttention output_apart = good;
   output_apart.output.row_stride += 1;
   EXPECT_EQ(omni_cuda_attention_forward(&output_apart, nullptr), kOmniCudaUnsupported);
+  OmniCudaAttentionBackward workspace_apart{};
+  workspace_apart.forward = good;
+  workspace_apart.row_numbers = out.log_sum.data() + 1;
+  EXPECT_EQ(omni_cuda_attention_backward(&workspace_apart, nullptr), kOmniCudaUnsupported);
 }
 
 }  // namespace

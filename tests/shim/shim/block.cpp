@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
-#include <utility>
 
 #include "omni/core/error.h"
 
 namespace omni::shim {
 namespace {
 
-constexpr std::size_t kStackBytes = std::size_t{256} << 10;
-constexpr std::uint64_t kMostSpins = 50'000'000;
+constexpr std::uint64_t kMostSpins = 10'000'000;
 
 thread_local Block* current_block = nullptr;
 
@@ -25,13 +23,13 @@ Block& Block::current() {
   return *current_block;
 }
 
-Block::Block(dim3 grid, dim3 size, std::size_t shared_bytes)
+Block::Block(dim3 grid, dim3 size, std::size_t shared_bytes, FiberPool& pool)
     : grid_(grid), size_(size), shared_(shared_bytes) {
   const unsigned count = size.x * size.y * size.z;
+  const std::vector<Fiber*> fibers = pool.first(count);
   threads_.resize(count);
   for (unsigned i = 0; i < count; ++i) {
-    fibers_.push_back(std::make_unique<Fiber>(kStackBytes));
-    threads_[i].fiber = fibers_.back().get();
+    threads_[i].fiber = fibers[i];
     threads_[i].number = i;
     threads_[i].index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
   }
@@ -52,11 +50,10 @@ void Block::prepare(const Schedule& schedule) {
 void Block::run(uint3 index, const Schedule& schedule, const std::function<void()>& thread) {
   index_ = index;
   body_ = &thread;
-  Block* const outer = std::exchange(current_block, this);
-  struct Restore {
-    Block* block;
-    ~Restore() { current_block = block; }
-  } restore{outer};
+  current_block = this;
+  struct Clear {
+    ~Clear() { current_block = nullptr; }
+  } clear;
   prepare(schedule);
   while (!all_ended()) {
     const bool progress = run_warps(schedule);

@@ -35,7 +35,8 @@ struct Thread {
 // The threads of one block and the rules by which they go on.
 class Block {
  public:
-  Block(dim3 grid, dim3 size, std::size_t shared_bytes);
+  // Runs on the pool's first fibers, which nobody else may use meanwhile.
+  Block(dim3 grid, dim3 size, std::size_t shared_bytes, FiberPool& pool);
 
   // Throws omni::Error when the block does something wrong.
   void run(uint3 index, const Schedule& schedule, const std::function<void()>& thread);
@@ -67,7 +68,6 @@ class Block {
   dim3 grid_, size_;
   uint3 index_{};
   SharedMemory shared_;
-  std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Thread> threads_;
   Thread* running_ = nullptr;
   const std::function<void()>* body_ = nullptr;

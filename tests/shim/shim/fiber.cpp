@@ -71,7 +71,8 @@ void Fiber::start(Body body, void* argument) {
   body_ = body;
   argument_ = argument;
   fake_stack_ = nullptr;
-  unpoison(stack_, stack_bytes_);
+  if (!ended_) unpoison(stack_, stack_bytes_);
+  ended_ = false;
   // On entry the stack pointer is 8 short of a multiple of 16, as after a call.
   auto* top = reinterpret_cast<std::uintptr_t*>(stack_ + stack_bytes_) - 2;
   top[0] = reinterpret_cast<std::uintptr_t>(&Fiber::enter);
@@ -84,6 +85,7 @@ void Fiber::enter() {
   Fiber& self = *starting;
   finish_switch(nullptr, &self.resumer_stack_, &self.resumer_stack_bytes_);
   self.body_(self.argument_);
+  self.ended_ = true;
   self.leave(nullptr);
 }
 
@@ -103,6 +105,13 @@ void Fiber::resume() {
 void Fiber::suspend() {
   leave(&fake_stack_);
   finish_switch(fake_stack_, &resumer_stack_, &resumer_stack_bytes_);
+}
+
+std::vector<Fiber*> FiberPool::first(std::size_t count) {
+  while (fibers_.size() < count) fibers_.push_back(std::make_unique<Fiber>(stack_bytes_));
+  std::vector<Fiber*> taken;
+  for (std::size_t i = 0; i < count; ++i) taken.push_back(fibers_[i].get());
+  return taken;
 }
 
 }  // namespace omni::shim

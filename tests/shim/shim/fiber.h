@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <vector>
 
 namespace omni::shim {
 
@@ -38,6 +40,19 @@ class Fiber {
   void* fake_stack_ = nullptr;
   Body body_ = nullptr;
   void* argument_ = nullptr;
+  bool ended_ = true;  // what runs on the stack has unwound it
+};
+
+// Fibers that wait for their next use: making a stack costs more than running a small kernel on it.
+class FiberPool {
+ public:
+  explicit FiberPool(std::size_t stack_bytes) : stack_bytes_(stack_bytes) {}
+  // The first `count` fibers, made where there are too few. They stay the pool's.
+  std::vector<Fiber*> first(std::size_t count);
+
+ private:
+  std::size_t stack_bytes_;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
 };
 
 }  // namespace omni::shim

@@ -3,6 +3,7 @@
 #include <random>
 #include <utility>
 
+#include "omni/core/error.h"
 #include "shim/block.h"
 #include "shim/machine.h"
 
@@ -10,6 +11,10 @@ namespace omni::shim {
 namespace {
 
 thread_local Schedule current_schedule;
+thread_local bool running = false;
+
+// Room for AddressSanitizer's frames and for the report that it writes on the stack where it finds something.
+constexpr std::size_t kStackBytes = std::size_t{256} << 10;
 
 constexpr std::uint64_t kMostThreads = 1024;
 
@@ -19,6 +24,11 @@ bool possible(dim3 grid, dim3 block, std::size_t shared_bytes) {
          grid.z <= 65535 && threads >= 1 && threads <= kMostThreads && block.z <= 64 &&
          shared_bytes <= kMostSharedBytes;
 }
+
+struct Running {
+  Running() { running = true; }
+  ~Running() { running = false; }
+};
 
 std::vector<std::uint64_t> block_order(std::uint64_t count, const Schedule& schedule) {
   std::vector<std::uint64_t> order(count);
@@ -38,7 +48,11 @@ ScopedSchedule::~ScopedSchedule() { current_schedule = previous_; }
 
 int run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& thread) {
   if (!possible(grid, block, shared_bytes)) return 1;
-  Block state(grid, block, shared_bytes);
+  // A kernel cannot start another one here, so one set of stacks is enough.
+  thread_local FiberPool pool(kStackBytes);
+  ensure(!running, "a kernel starts a kernel: the shim cannot run that");
+  const Running scope;
+  Block state(grid, block, shared_bytes, pool);
   const Schedule schedule = current_schedule;
   for (const std::uint64_t i : block_order(std::uint64_t{grid.x} * grid.y * grid.z, schedule)) {
     const auto index = static_cast<unsigned>(i % grid.x);
