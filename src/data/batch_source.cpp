@@ -237,8 +237,9 @@ void BatchSource::State::mix(const std::vector<double>& weights) {
 sequence::Document BatchSource::State::document(std::int64_t number,
                                                 const MixtureSchedule::Draw& draw) const {
   const TaskState& task = tasks[draw.task];
+  const std::int64_t epoch = draw.use / task.examples();
   if (options.repeat_cap > 0 && options.on_repeat == "error" &&
-      static_cast<double>(draw.use / task.examples()) >= std::ceil(options.repeat_cap)) {
+      static_cast<double>(epoch) >= std::ceil(options.repeat_cap)) {
     fail(ErrorKind::usage, "drawing a training batch: the task \"", task.task.name, "\" has shown its ",
          task.examples(), " examples ", options.repeat_cap,
          " times. Raise the repeat cap or lower the task's weight.");
@@ -248,7 +249,7 @@ sequence::Document BatchSource::State::document(std::int64_t number,
   return builder->build(task.task, example(task, draw.use), rng);
 }
 
-BatchSource::BatchSource(std::shared_ptr<const TokenDataset> dataset, std::vector<WeightedTask> tasks,
+BatchSource::BatchSource(std::shared_ptr<const TokenDataset> dataset, const std::vector<WeightedTask>& tasks,
                          const sequence::SequenceLayout& layout, const sequence::Vocabulary& vocabulary,
                          BatchOptions options) {
   check_options(options);

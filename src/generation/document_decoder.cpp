@@ -84,6 +84,7 @@ std::int64_t BatchDecoder::capacity() const {
   std::int64_t longest = 0;
   for (const Group& group : groups_) {
     std::vector<sequence::Modality> modalities;
+    modalities.reserve(group.request->segments.size());
     for (const SegmentRequest& segment : group.request->segments) modalities.push_back(segment.modality);
     longest = std::max(longest, model_.layout().document_capacity(modalities));
   }

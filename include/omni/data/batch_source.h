@@ -51,7 +51,7 @@ class BatchSource {
   // Takes the shards, the layout and the vocabulary into shared ownership or copies. Throws Error(usage) for
   // tasks that the model or the data cannot serve, impossible options and a repeat cap that cannot be kept;
   // Error(input) where the shards are of another size than the layout and the vocabulary.
-  BatchSource(std::shared_ptr<const TokenDataset> dataset, std::vector<WeightedTask> tasks,
+  BatchSource(std::shared_ptr<const TokenDataset> dataset, const std::vector<WeightedTask>& tasks,
               const sequence::SequenceLayout& layout, const sequence::Vocabulary& vocabulary,
               BatchOptions options);
   ~BatchSource();
