@@ -16,8 +16,12 @@ __attribute__((target("avx512f"))) inline std::int64_t read_wide(const char* dat
   __m512i sums[4] = {};
   for (std::int64_t i = 0; i + 256 <= bytes; i += 256)
     for (int v = 0; v < 4; ++v) sums[v] = _mm512_xor_si512(sums[v], _mm512_loadu_si512(data + i + 64 * v));
-  return _mm512_reduce_add_epi64(
-      _mm512_xor_si512(_mm512_xor_si512(sums[0], sums[1]), _mm512_xor_si512(sums[2], sums[3])));
+  std::int64_t lanes[8];
+  _mm512_storeu_si512(
+      lanes, _mm512_xor_si512(_mm512_xor_si512(sums[0], sums[1]), _mm512_xor_si512(sums[2], sums[3])));
+  std::int64_t total = 0;
+  for (const std::int64_t lane : lanes) total ^= lane;
+  return total;
 }
 #endif
 

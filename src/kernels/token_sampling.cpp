@@ -51,7 +51,7 @@ SampledToken sample_token(const SamplingInput& input, const SamplingSettings& se
   TokenScores scores(input);
   const std::int64_t wanted = std::max(settings.top_k < scores.count() ? settings.top_k : 0, likely_count);
   SurveyedScores surveyed(scores, survey_block(scores.count(), wanted), input.place);
-  const double log_sum = surveyed.peak() + token_rules::log_mass(surveyed.total_weight(1.0));
+  const double log_sum = surveyed.log_sum();
   if (settings.repetition_penalty != 1.0 && !input.seen.empty()) {
     scores.penalise(settings.repetition_penalty);
     surveyed = SurveyedScores(scores, survey_block(scores.count(), wanted), input.place);

@@ -1,6 +1,7 @@
 #include "token_scores.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -139,6 +140,10 @@ std::uint64_t SurveyedScores::total_weight(double temperature) {
                                             token_rules::scale_of(temperature));
   }
   return last_total_;
+}
+
+double SurveyedScores::log_sum() const {
+  return peak_ + std::log(token_row_kernels().exponential_sum(scores_->data(), scores_->count(), peak_));
 }
 
 CandidateList SurveyedScores::at_least(float bound) const {

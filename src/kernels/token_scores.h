@@ -50,6 +50,7 @@ class SurveyedScores {
   float peak() const { return peak_; }
   std::int64_t count() const { return scores_->count(); }
   std::uint64_t total_weight(double temperature);  // remembers the last answer
+  double log_sum() const;                          // of the exponentials of all scores
   // Candidates at or above the bound, without weights.
   CandidateList at_least(float bound) const;
   // The first `count` candidates in sampling order (fewer where there are fewer), without weights.
