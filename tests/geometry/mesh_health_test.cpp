@@ -163,6 +163,16 @@ TEST(MeshHealth, EmptyMeshIsNotClosedAndBadIndicesAreErrors) {
   EXPECT_THROW(inspect(broken), Error);
 }
 
+TEST(MeshHealth, NothingButPointsIsNotClosed) {
+  Mesh mesh;
+  mesh.positions = {{1, 2, 3}, {1, 2, 3}, {1, 2, 3}};
+  mesh.triangles = {{0, 1, 2}};
+  const MeshHealth health = inspect(mesh);
+  EXPECT_EQ(health.degenerate_triangles, 1);
+  EXPECT_FALSE(health.closed());
+  EXPECT_FALSE(health.healthy());
+}
+
 TEST(MeshHealth, NanVerticesCountAsDegenerate) {
   Mesh mesh = tetrahedron();
   mesh.positions[3].z = std::nanf("");

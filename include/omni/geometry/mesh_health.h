@@ -13,10 +13,10 @@ struct MeshHealth {
   std::int64_t misoriented_edges = 0;      // used by two that disagree on the direction
   std::int64_t non_manifold_vertices = 0;  // whose triangles form more than one fan
   std::int64_t degenerate_triangles = 0;   // zero area or repeated vertices
-  std::int64_t components = 0;
+  std::int64_t components = 0;             // of triangles whose vertices differ
   double volume = 0, area = 0;
 
-  bool closed() const { return triangles > 0 && boundary_edges == 0; }
+  bool closed() const { return components > 0 && boundary_edges == 0; }
   bool manifold() const {
     return non_manifold_edges == 0 && misoriented_edges == 0 && non_manifold_vertices == 0;
   }
