@@ -74,7 +74,8 @@ struct Documents {
     const Tensor key =
         norm_and_rotate(all.narrow(1, options.heads, options.key_value_heads), exact, exact.key_norm);
     const Tensor value = all.narrow(1, options.heads + options.key_value_heads, options.key_value_heads);
-    return packed_attention_reference(query, key, value, starts).flatten(1);
+    return packed_attention(query, key, value, AttentionSpans::causal(starts), AttentionPath::reference)
+        .flatten(1);
   }
 };
 

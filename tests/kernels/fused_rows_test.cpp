@@ -94,7 +94,7 @@ TEST(RowCrossEntropy, ChunksMatchReferenceWithGradients) {
   const at::Tensor targets = at::randint(classes, {rows}, at::kInt), weights = at::rand({rows});
   const at::Tensor hidden = at::randn({rows, 8}), table = at::randn({classes, 8});
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    const at::Tensor x = hidden.to(type).requires_grad_(), t = table.clone().requires_grad_();
+    const at::Tensor x = hidden.to(type, false, true).requires_grad_(), t = table.clone().requires_grad_();
     const RowCrossEntropy loss = row_cross_entropy(x, t, targets, weights, 0.1);
     (loss.objective * 0.5).backward();
     // The truth in blocks of rows, in double precision, by the formula of the gradient.
