@@ -39,14 +39,11 @@ void measure(const Shape& s, CacheType type, int rounds) {
   options.head_size = s.head_size;
   const std::int64_t width = (s.heads + 2 * s.key_value_heads) * s.head_size;
   kernels::KeyValueCache cache(s.sequences, s.key_value_heads, s.length, s.head_size, type);
-  for (std::int64_t q = 0; q < s.sequences; ++q) {
-    if (q > 0) cache.share_prefix(0, q, s.shared);
-    const std::int64_t first = q > 0 ? s.shared : 0;
-    std::vector<std::int32_t> sequence(s.length - first, static_cast<std::int32_t>(q)), position;
-    for (std::int64_t p = first; p < s.length; ++p) position.push_back(static_cast<std::int32_t>(p));
-    kernels::cached_attention(at::randn({s.length - first, width}).to(row_type), options, cache, sequence,
-                              position);
-  }
+  for (const Tensor& store : {cache.keys(), cache.values()})
+    type == CacheType::int8 ? Tensor(store).random_(-127, 128) : Tensor(store).normal_();
+  for (const Tensor& scales : {cache.key_scales(), cache.value_scales()})
+    if (scales.defined()) Tensor(scales).fill_(1.0 / 64);
+  for (std::int64_t q = 1; q < s.sequences; ++q) cache.share_prefix(0, q, s.shared);
   const Tensor rows = at::randn({s.sequences, width}).to(row_type);
   std::vector<std::int32_t> sequence, position(s.sequences, static_cast<std::int32_t>(s.length - 1));
   for (std::int64_t q = 0; q < s.sequences; ++q) sequence.push_back(static_cast<std::int32_t>(q));
