@@ -51,7 +51,7 @@ struct SweepConfig {
   std::vector<SweepSetting> settings = {{}};
   std::vector<std::int64_t> seeds = {1};
   SweepControls controls;
-  std::int64_t mesh_resolution = 64, iou_resolution = 64, surface_points = 2048;
+  std::int64_t mesh_resolution = 64, iou_resolution = 64, surface_points = 8192;
   std::int64_t bootstrap_samples = 1000;
   std::int64_t chunk = 64;    // samples per unit of work
   std::int64_t gallery = 16;  // samples per task that the page shows
