@@ -29,6 +29,24 @@ struct Shape {
   std::int64_t sequences, length, heads, key_value_heads, head_size, shared;
 };
 
+// seconds: of the kernel, of a read of as many bytes, of the library's call.
+void print_line(const char* name, const Shape& s, const char* cache, std::int64_t bytes,
+                const std::vector<double>& seconds) {
+  benchmark::Line(name)
+      .add("cache", std::string(cache))
+      .add("sequences", s.sequences)
+      .add("tokens", s.length)
+      .add("shared", s.shared)
+      .add("heads", s.heads)
+      .add("key_value_heads", s.key_value_heads)
+      .add("head_size", s.head_size)
+      .add("us", seconds[0] * 1e6)
+      .add("gigabytes_per_s", 1e-9 * static_cast<double>(bytes) / seconds[0])
+      .add("share_of_read", seconds[1] / seconds[0])
+      .add("library_ratio", seconds[2] / seconds[0])
+      .print();
+}
+
 void measure(const Shape& s, CacheType type, int rounds) {
   at::manual_seed(1);
   const char* names[] = {"fp32", "bf16", "int8"};
@@ -65,19 +83,7 @@ void measure(const Shape& s, CacheType type, int rounds) {
        [&] { benchmark::read_all(plain); },
        [&] { at::scaled_dot_product_attention(query, keys, values, {}, 0.0, false, {}, true); }},
       rounds);
-  benchmark::Line("decode_attention")
-      .add("cache", std::string(names[static_cast<int>(type)]))
-      .add("sequences", s.sequences)
-      .add("tokens", s.length)
-      .add("shared", s.shared)
-      .add("heads", s.heads)
-      .add("key_value_heads", s.key_value_heads)
-      .add("head_size", s.head_size)
-      .add("us", seconds[0] * 1e6)
-      .add("gigabytes_per_s", 1e-9 * static_cast<double>(bytes) / seconds[0])
-      .add("share_of_read", seconds[1] / seconds[0])
-      .add("library_ratio", seconds[2] / seconds[0])
-      .print();
+  print_line("decode_attention", s, names[static_cast<int>(type)], bytes, seconds);
 }
 
 // The same on the GPU, against the sum of as many bytes, which reads them once.
@@ -112,19 +118,7 @@ void measure_on_gpu(const Shape& s, at::ScalarType type, int rounds) {
       {[&] { kernels::cuda_decode_attention(call, workspace); }, [&] { plain.sum(); },
        [&] { at::scaled_dot_product_attention(query, keys, values, {}, 0.0, false, {}, true); }},
       rounds);
-  benchmark::Line("decode_attention_gpu")
-      .add("cache", std::string(c10::toString(type)))
-      .add("sequences", s.sequences)
-      .add("tokens", s.length)
-      .add("shared", s.shared)
-      .add("heads", s.heads)
-      .add("key_value_heads", s.key_value_heads)
-      .add("head_size", s.head_size)
-      .add("us", seconds[0] * 1e6)
-      .add("gigabytes_per_s", 1e-9 * static_cast<double>(read) / seconds[0])
-      .add("share_of_read", seconds[1] / seconds[0])
-      .add("library_ratio", seconds[2] / seconds[0])
-      .print();
+  print_line("decode_attention_gpu", s, c10::toString(type), read, seconds);
 }
 
 }  // namespace

@@ -9,12 +9,10 @@
 // block takes two passes and reaches half of it.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include <cstdlib>
 
+#include "memory_read.h"
 #include "omni/kernels/decode_linear.h"
 #include "timing.h"
 
@@ -22,49 +20,6 @@ namespace {
 
 using namespace omni;
 using at::Tensor;
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f"))) std::int64_t read_wide(const char* data, std::int64_t bytes) {
-  __m512i sums[4] = {};
-  for (std::int64_t i = 0; i + 256 <= bytes; i += 256)
-    for (int v = 0; v < 4; ++v) sums[v] = _mm512_xor_si512(sums[v], _mm512_loadu_si512(data + i + 64 * v));
-  std::int64_t words[8], total = 0;
-  for (const __m512i& sum : sums) {
-    _mm512_storeu_si512(words, sum);
-    for (const std::int64_t word : words) total ^= word;
-  }
-  return total;
-}
-#endif
-
-std::int64_t read_plain(const char* data, std::int64_t bytes) {
-  std::int64_t sums[8] = {};
-  const auto* words = reinterpret_cast<const std::int64_t*>(data);
-  for (std::int64_t i = 0; i + 8 <= bytes / 8; i += 8)
-    for (int v = 0; v < 8; ++v) sums[v] ^= words[i + v];
-  std::int64_t total = 0;
-  for (const std::int64_t s : sums) total ^= s;
-  return total;
-}
-
-std::int64_t read_bytes(const char* data, std::int64_t bytes) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return read_wide(data, bytes);
-#endif
-  return read_plain(data, bytes);
-}
-
-// One run of bytes per thread.
-void read_all(const Tensor& bytes) {
-  const auto* data = static_cast<const char*>(bytes.const_data_ptr());
-  std::vector<std::int64_t> kept(at::get_num_threads());
-  const std::int64_t share = bytes.numel() / static_cast<std::int64_t>(kept.size()) / 64 * 64;
-  at::parallel_for(0, static_cast<std::int64_t>(kept.size()), 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t t = first; t < last; ++t) kept[t] = read_bytes(data + t * share, share);
-  });
-  volatile std::int64_t sink = kept[0];
-  (void)sink;
-}
 
 const char* name_of(kernels::DecodeFormat format) {
   return format == kernels::DecodeFormat::fp32   ? "fp32"
@@ -79,7 +34,7 @@ void measure(std::int64_t rows, const Tensor& weight, kernels::DecodeFormat form
   const Tensor x = at::randn({rows, weight.size(1)}).to(type), plain = weight.to(type);
   const Tensor bytes = at::ones({packed.bytes()}, at::kByte);
   const std::vector<double> seconds =
-      benchmark::fastest({[&] { kernels::decode_linear(x, packed, {}); }, [&] { read_all(bytes); },
+      benchmark::fastest({[&] { kernels::decode_linear(x, packed, {}); }, [&] { benchmark::read_all(bytes); },
                           [&] { at::linear(x, plain); }},
                          rounds);
   const double gigabytes = 1e-9 * static_cast<double>(packed.bytes());

@@ -4,6 +4,7 @@
 #include "attention_rows.h"
 #include "attention_truth.h"
 #include "gradient_check.h"
+#include "instruction_sets.h"
 #include "omni/core/error.h"
 #include "omni/kernels/packed_attention.h"
 #include "omni/kernels/rotary_attention.h"
@@ -16,14 +17,6 @@ const std::vector<std::int64_t> kStarts = {0, 1, 18, 18, 67, 140};  // lengths 1
 // bf16 keeps 8 bits: outputs and gradients round to 2^-9 of their size, and where the processor multiplies
 // bf16 directly probabilities and score gradients do too.
 double tolerance_of(at::ScalarType type) { return type == at::kBFloat16 ? 2e-2 : 1e-5; }
-
-std::vector<InstructionSet> levels() {
-  std::vector<InstructionSet> all = {InstructionSet::generic};
-  for (const InstructionSet level :
-       {InstructionSet::avx2, InstructionSet::avx512, InstructionSet::avx512_bf16})
-    if (level <= bf16_instruction_set()) all.push_back(level);
-  return all;
-}
 
 struct RawResult {
   at::Tensor output, log_sum, query, key, value;

@@ -5,18 +5,11 @@
 
 #include "decode_rows.h"
 #include "gradient_check.h"
+#include "instruction_sets.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {
 namespace {
-
-std::vector<InstructionSet> levels() {
-  std::vector<InstructionSet> all = {InstructionSet::generic};
-  for (const InstructionSet level :
-       {InstructionSet::avx2, InstructionSet::avx512, InstructionSet::avx512_bf16})
-    if (level <= bf16_instruction_set()) all.push_back(level);
-  return all;
-}
 
 using Case = std::tuple<int, std::pair<int, int>, DecodeFormat, at::ScalarType, bool>;
 class DecodeLinearTest : public testing::TestWithParam<Case> {};

@@ -34,8 +34,9 @@ struct RowCrossEntropy {
   at::Tensor correct;    // [n] bool
 };
 // hidden [n, width] fp32 or bf16; rows [classes, width] fp32; targets [n] int32 below `classes`; weights [n]
-// fp32; all contiguous. Logits are hidden rows^T, computed and stored in the type of hidden, on the CPU at most
-// 128 MiB of them at a time (or 128 rows): larger sets form their gradients in the forward pass, chunk by chunk.
+// fp32; all contiguous. Logits are hidden rows^T, computed and stored in the type of hidden, on the CPU at
+// most 128 MiB of them at a time (or 128 rows): larger sets form their gradients in the forward pass, chunk
+// by chunk.
 RowCrossEntropy row_cross_entropy(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,
                                   const at::Tensor& weights, double z_loss);
 

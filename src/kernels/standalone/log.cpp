@@ -1,5 +1,5 @@
-// The log of a build of the kernels alone, which has no logging library: everything from `info` on, to standard
-// error.
+// The log of a build of the kernels alone, which has no logging library: everything from `info` on, to
+// standard error.
 #include "omni/core/log.h"
 
 #include <atomic>
