@@ -15,16 +15,16 @@
 #include <utility>
 #include <vector>
 
-#include "omni/core/random.h"
+#include "documents.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/model/decode_session.h"
 #include "omni/model/transformer.h"
 #include "omni/optimizer/adamw.h"
-#include "omni/sequence/packed_sequence.h"
 
 namespace {
 
 using namespace omni;
+using namespace omni::benchmarks;
 
 // Processor time where the machine is shared (OMNI_BENCHMARK_CPU_TIME set, one thread), else the clock.
 double seconds() {
@@ -32,39 +32,35 @@ double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-sequence::SequenceLayout layout() {
-  sequence::SequenceLayout result;
-  result.text_capacity = 48;
-  result.image_grid_side = 8;
-  result.geometry_lengths = {64};
-  result.geometry_grid_side = 4;
-  result.colour_codes = 27;
-  result.colour_grid_side = 3;
-  return result;
-}
-
-std::vector<std::int32_t> random_codes(CounterRng& rng, std::int64_t count, std::uint64_t bound) {
-  std::vector<std::int32_t> codes;
-  for (std::int64_t i = 0; i < count; ++i) codes.push_back(static_cast<std::int32_t>(rng.below(bound)));
-  return codes;
-}
-
-sequence::Document caption_to_shape(CounterRng& rng) {
-  sequence::ShapePayload shape;
-  shape.size = static_cast<std::int32_t>(rng.below(64));
-  for (auto& box : shape.box) box = static_cast<std::int32_t>(rng.below(32));
-  shape.geometry = random_codes(rng, 64, 512);
-  shape.colour = random_codes(rng, 27, 256);
-  sequence::Segment target{shape};
-  target.carries_loss = true;
-  return {{sequence::Segment{
-               sequence::TextPayload{random_codes(rng, 25 + static_cast<std::int64_t>(rng.below(20)), 1024)}},
-           target}};
-}
-
 struct Parts {
   double forward = 0, backward = 0, optimizer = 0;
+  double sum() const { return forward + backward + optimizer; }
 };
+
+// The mean of `steps` steps after two that do not count, and the best one's sum.
+std::pair<Parts, double> train(model::Transformer& transformer, optimizer::AdamW& optimizer,
+                               const sequence::PackedSequence& packed, long steps) {
+  Parts mean;
+  double best = 1e9;
+  const auto share = 1 / static_cast<double>(steps);
+  for (long step = -2; step < steps; ++step) {
+    const double t0 = seconds();
+    const model::TransformerLoss loss = transformer.loss(packed);
+    const double t1 = seconds();
+    (loss.objective.sum() / 1000.0).backward();
+    const double t2 = seconds();
+    optimizer::clip_gradients(transformer.parameters(), 1.0);
+    optimizer.step(1e-3);
+    optimizer.zero_gradients();
+    const double t3 = seconds();
+    if (step < 0) continue;
+    mean.forward += (t1 - t0) * share;
+    mean.backward += (t2 - t1) * share;
+    mean.optimizer += (t3 - t2) * share;
+    best = std::min(best, t3 - t0);
+  }
+  return {mean, best};
+}
 
 // Time inside each operation, without the operations that it calls.
 class OperationProfile {
@@ -167,8 +163,7 @@ int main(int argc, char** argv) {
   config.heads = argument(3, 6);
   const long step_tokens = argument(4, 8192), steps = argument(5, 10);
   const bool bf16 = argc <= 6 || std::string(argv[6]) == "bf16";
-  const sequence::Vocabulary vocabulary =
-      sequence::make_vocabulary({.text = 1024, .image = 512, .geometry = 512, .colour = 256});
+  const sequence::Vocabulary vocabulary = benchmarks::vocabulary();
   model::Transformer transformer(config, vocabulary, layout(), 1);
   transformer.set_activation_type(bf16 ? at::kBFloat16 : at::kFloat);
   optimizer::AdamW optimizer(transformer.parameters(), {});
@@ -180,33 +175,21 @@ int main(int argc, char** argv) {
               static_cast<long long>(transformer.parameters().element_count()),
               static_cast<long long>(packed.document_count()), static_cast<long long>(packed.length()),
               at::get_num_threads());
-  Parts total;
-  double best = 1e9;
-  for (long step = -2; step < steps; ++step) {
-    const double t0 = seconds();
-    const model::TransformerLoss loss = transformer.loss(packed);
-    const double t1 = seconds();
-    (loss.objective.sum() / 1000.0).backward();
-    const double t2 = seconds();
-    optimizer::clip_gradients(transformer.parameters(), 1.0);
-    optimizer.step(1e-3);
-    optimizer.zero_gradients();
-    const double t3 = seconds();
-    if (step < 0) continue;
-    total.forward += t1 - t0;
-    total.backward += t2 - t1;
-    total.optimizer += t3 - t2;
-    best = std::min(best, t3 - t0);
-  }
-  const double mean = (total.forward + total.backward + total.optimizer) / static_cast<double>(steps);
-  const double flops = transformer.training_flops_per_token(static_cast<double>(packed.length()) /
-                                                            static_cast<double>(packed.document_count()));
+  const auto tokens = static_cast<double>(packed.length());
+  const double flops =
+      transformer.training_flops_per_token(tokens / static_cast<double>(packed.document_count()));
+  const auto [mean, best] = train(transformer, optimizer, packed, steps);
   std::printf(
       "train: %.0f tokens/s (best step %.0f), %.0f ms a step: forward %.0f, backward %.0f, optimizer %.0f; "
       "%.0f GFLOP/s\n",
-      static_cast<double>(packed.length()) / mean, static_cast<double>(packed.length()) / best, mean * 1e3,
-      total.forward / steps * 1e3, total.backward / steps * 1e3, total.optimizer / steps * 1e3,
-      flops * static_cast<double>(packed.length()) / mean / 1e9);
+      tokens / mean.sum(), tokens / best, mean.sum() * 1e3, mean.forward * 1e3, mean.backward * 1e3,
+      mean.optimizer * 1e3, flops * tokens / mean.sum() / 1e9);
+  transformer.set_attention_path(kernels::AttentionPath::library);
+  const double library = train(transformer, optimizer, packed, steps).first.sum();
+  transformer.set_attention_path(kernels::AttentionPath::automatic);
+  std::printf(
+      "train with LibTorch's attention, document by document: %.0f tokens/s; the kernels give %.2f times\n",
+      tokens / library, library / mean.sum());
   {
     const OperationProfile profile;
     for (int step = 0; step < 2; ++step) {

@@ -14,7 +14,7 @@ esac
 
 tools/setup.sh --no-build
 cmake --preset release -DOMNI_BENCHMARKS=ON >/dev/null
-cmake --build --preset release --target benchmark_train_step benchmark_geometry benchmark_cube3d_tokenizer
+cmake --build --preset release --target benchmark_train_step benchmark_decode_token benchmark_geometry benchmark_cube3d_tokenizer
 python=.deps/peers/bin/python
 if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree' 2>/dev/null; then
   echo "bench: making the Python environment .deps/peers"
@@ -37,6 +37,18 @@ train_step() {
     -v eager="$(awk '/^decode:/ {print $2}' "$peer")" \
     'BEGIN {printf "decoding 64 sequences: %d steps/s, PyTorch %d (%.1f times)\n", ours, eager, ours / eager}'
   rm -f "$ours" "$peer" "$compiled"
+}
+decode_token() {
+  local ours peer piece
+  ours=$(mktemp) peer=$(mktemp)
+  build/release/benchmarks/decode_token | tee "$ours"
+  "$python" benchmarks/peers/decode_token.py | tee "$peer"
+  for piece in fp32 bf16 int8; do
+    awk -v piece="$piece" -v ours="$(awk -v p="$piece:" '$1 == p {print $2}' "$ours")" \
+      -v peer="$(sort -n -k2 "$peer" | awk '$3 == "ms" {print $2; exit}')" \
+      'BEGIN {printf "a token in %s: %.1f ms, PyTorch at its best %.1f ms (%.1f times)\n", piece, ours, peer, peer / ours}'
+  done
+  rm -f "$ours" "$peer"
 }
 geometry() {
   local work ours peer
@@ -71,7 +83,7 @@ save() {
   { echo "$(nproc) cores of $machine"; cat "$2"; } > "benchmarks/results/$1_$machine.txt"
   echo "bench: saved benchmarks/results/$1_$machine.txt"
 }
-for benchmark in train_step geometry cube3d_tokenizer; do
+for benchmark in train_step decode_token geometry cube3d_tokenizer; do
   "$benchmark" | tee "$results"
   [ "$save" = 0 ] || save "$benchmark" "$results"
 done

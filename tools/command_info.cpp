@@ -39,6 +39,7 @@ nlohmann::ordered_json system_facts() {
   const kernels::CudaPluginStatus& cuda = kernels::cuda_plugin_status();
   facts["gpus"] = cuda.devices;
   facts["cuda_plugin"] = cuda.loaded ? cuda.detail : "none: " + cuda.detail;
+  facts["gpu"] = kernels::gpu_refusal().empty() ? "usable" : "none: " + kernels::gpu_refusal();
   return facts;
 }
 

@@ -34,12 +34,16 @@ cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DOMNI_KERNELS_ONLY=ON -DOMNI_
   -DLIBTORCH_ROOT="$libtorch" >/dev/null
 cmake --build "$build" -j "$(nproc)"
 
+OMNI_CUDA_PLUGIN=$(realpath -m "$build/libomni_cuda.so")
+export OMNI_CUDA_PLUGIN
 mkdir -p "$out"
 log=$(mktemp)
 trap 'rm -f "$log" "$log".*' EXIT
 
 tests_failed=0
 ctest --test-dir "$build" -L "$label" --no-tests=error --output-on-failure >"$log.tests" 2>&1 || tests_failed=1
+# Where a GPU was promised, a test that finds none has failed.
+if [ "$device" = cuda ] && grep -q 'Skipped' "$log.tests"; then tests_failed=1; fi
 test_summary=$(grep -E 'tests passed|No tests' "$log.tests" | tail -n 1)
 [ "$tests_failed" = 0 ] || tail -n 40 "$log.tests" >&2
 

@@ -10,6 +10,11 @@ cd "$(dirname "$0")/.."
 TORCH_VERSION=2.11.0
 CUDA_RUNTIME_VERSION=13.0.96
 CUPTI_VERSION=13.0.85
+# What this LibTorch names as its own.
+GPU_LIBRARIES="nvidia-cublas==13.1.0.3 nvidia-cuda-nvrtc==13.0.88 nvidia-cudnn-cu13==9.19.0.56 nvidia-cufft==12.0.0.61
+  nvidia-cufile==1.15.1.6 nvidia-curand==10.4.0.35 nvidia-cusolver==12.0.4.66 nvidia-cusparse==12.6.3.3
+  nvidia-cusparselt-cu13==0.8.0 nvidia-nccl-cu13==2.28.9 nvidia-nvjitlink==13.0.88 nvidia-nvshmem-cu13==3.4.5
+  nvidia-nvtx==13.0.85"
 PACKAGES="build-essential cmake ninja-build ccache git pkg-config unzip python3 python3-pip lld
   libyaml-cpp-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev nlohmann-json3-dev
   libpcre2-dev libarchive-dev libjpeg-dev libpng-dev libwebp-dev libstb-dev libtinyobjloader-dev
@@ -71,6 +76,21 @@ install_libtorch() {
   say "LibTorch $TORCH_VERSION: in .deps/libtorch"
 }
 
+# What LibTorch's CUDA half needs, where there is a GPU to run it.
+install_gpu_libraries() {
+  local stamp=.deps/nvidia/.omni-$TORCH_VERSION
+  if ! command -v nvidia-smi >/dev/null || ! nvidia-smi -L 2>/dev/null | grep -q GPU; then return; fi
+  if [ -f "$stamp" ]; then say "CUDA libraries: there, in .deps/nvidia"; return; fi
+  local work; work=$(mktemp -d .deps-setup.XXXXXX)
+  trap "rm -rf '$PWD/$work'" EXIT
+  say "CUDA libraries: downloading (2 GB)"
+  for library in $GPU_LIBRARIES; do download_wheel "$library" "$work"; done
+  for wheel in "$work"/*.whl; do unzip -q -o "$wheel" 'nvidia/*' -d .deps; done
+  touch "$stamp"
+  rm -rf "$work"
+  say "CUDA libraries: in .deps/nvidia"
+}
+
 build() {
   say "building (release)"
   cmake --preset release >.deps/configure.log 2>&1 || { tail -n 30 .deps/configure.log >&2; die "configuration failed"; }
@@ -81,6 +101,7 @@ build() {
 [ "${1:-}" != "--fuzzers" ] || PACKAGES="$PACKAGES clang-16 libclang-rt-16-dev"
 install_packages
 install_libtorch
+install_gpu_libraries
 case "${1:-}" in
   --no-build | --fuzzers) ;;
   *) build "$@" ;;

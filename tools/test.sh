@@ -3,7 +3,8 @@
 #   tools/test.sh              fast and slow tests of the release build
 #   tools/test.sh --fast       the fast ones alone
 #   tools/test.sh --sanitize   the fast tests under AddressSanitizer and UndefinedBehaviorSanitizer, too
-#   tools/test.sh --nightly    all of that, ThreadSanitizer, and every parser fuzzed for OMNI_FUZZ_SECONDS (120)
+#   tools/test.sh --nightly    all of that, ThreadSanitizer, the GPU kernels on the host shim under MemorySanitizer, and
+#                              every parser fuzzed for OMNI_FUZZ_SECONDS (120)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,8 +31,13 @@ sanitized() {
   ASAN_OPTIONS=detect_leaks=1 ctest --preset "$1" -L fast -j "$(nproc)"
 }
 
+unwritten_memory() {
+  cmake --preset msan >/dev/null
+  cmake --build --preset msan
+  ctest --preset msan -j "$(nproc)"
+}
+
 fuzz() {
-  tools/setup.sh --fuzzers
   cmake --preset fuzz >/dev/null
   local targets=()
   for source in tests/fuzz/*_fuzz.cpp; do
@@ -51,5 +57,7 @@ fuzz() {
 [ "$sanitize" = 0 ] || sanitized asan
 if [ "$nightly" = 1 ]; then
   sanitized tsan
+  tools/setup.sh --fuzzers
+  unwritten_memory
   fuzz
 fi

@@ -11,7 +11,7 @@
 
 namespace omni::benchmark {
 
-inline bool has_gpu() { return at::hasCUDA() && kernels::cuda_plugin_status().devices > 0; }
+inline bool has_gpu() { return kernels::gpu_refusal().empty(); }
 
 inline void wait_for(const at::Device& device) {
   c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());

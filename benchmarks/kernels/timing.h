@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,18 +14,19 @@
 #include <utility>
 #include <vector>
 
+#include "omni/kernels/cuda_plugin.h"
+
 // Helpers of the kernel benchmarks. Every benchmark prints one line per measurement, words and then key=value
 // pairs, which tools/gpu-report.sh reads.
 namespace omni::benchmark {
 
-// The device that tools/gpu-report.sh asks for. For a GPU the CUDA half of LibTorch is loaded; where that
-// fails the program ends.
+// The device that tools/gpu-report.sh asks for. Where that is a GPU and there is none, the program ends.
 inline at::Device device() {
   static const at::Device chosen = [] {
     const char* wanted = std::getenv("OMNI_BENCHMARK_DEVICE");
     if (!wanted || std::string(wanted) != "cuda") return at::Device(at::kCPU);
-    if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
-      std::fprintf(stderr, "benchmark: %s\n", dlerror());
+    if (!kernels::gpu_refusal().empty()) {
+      std::fprintf(stderr, "benchmark: %s\n", kernels::gpu_refusal().c_str());
       std::exit(1);
     }
     return at::Device(at::kCUDA, 0);

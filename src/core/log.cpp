@@ -2,6 +2,7 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 namespace omni {
 namespace {
@@ -25,7 +26,8 @@ spdlog::level::level_enum level_of(LogLevel level) {
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
     auto created = spdlog::stderr_color_mt("omni");
-    created->set_pattern("%^%l%$: %v");
+    // On a terminal a progress bar may stand in the line.
+    created->set_pattern(::isatty(STDERR_FILENO) ? "\r\033[K%^%l%$: %v" : "%^%l%$: %v");
     return created;
   }();
   return *instance;

@@ -9,6 +9,7 @@
 #include "charts.h"
 #include "html.h"
 #include "omni/core/error.h"
+#include "omni/core/perplexity.h"
 #include "omni/evaluation/report.h"
 
 namespace omni::evaluation {
@@ -54,16 +55,6 @@ class Means {
  private:
   std::map<std::string, std::pair<double, std::int64_t>> sums_;
 };
-
-double entropy_perplexity(const std::map<std::int32_t, std::int64_t>& counts) {
-  double total = 0, bits = 0;
-  for (const auto& [code, count] : counts) total += static_cast<double>(count);
-  for (const auto& [code, count] : counts) {
-    const double share = static_cast<double>(count) / total;
-    bits -= share * std::log2(share);
-  }
-  return counts.empty() ? 0 : std::exp2(bits);
-}
 
 std::string table_row(const std::string& name, const std::map<std::string, double>& means, bool strong) {
   std::string row = strong ? "<tr class=\"all\"><td>" : "<tr><td>";
@@ -119,9 +110,9 @@ bool measured(const std::vector<LengthFigures>& figures, const char* metric) {
 }
 
 std::string code_section(const ShapeTokenizerPage& page) {
-  const std::vector<double> perplexity = perplexity_by_position(page.codes);
-  LineSeries line{.name = "perplexity", .colour = kColours[0], .x = {}, .y = perplexity};
-  for (std::size_t i = 0; i < perplexity.size(); ++i) line.x.push_back(static_cast<double>(i));
+  const std::vector<double> by_position = perplexity_by_position(page.codes);
+  LineSeries line{.name = "perplexity", .colour = kColours[0], .x = {}, .y = by_position};
+  for (std::size_t i = 0; i < by_position.size(); ++i) line.x.push_back(static_cast<double>(i));
   std::set<std::int32_t> used;
   for (const auto& codes : page.codes) used.insert(codes.begin(), codes.end());
   return concat("<h2>Codes</h2>\n<p class=\"note\">", used.size(), " of ", page.vocabulary,
@@ -158,23 +149,23 @@ std::vector<LengthFigures> figures_by_length(const std::vector<SampleResult>& ro
 }
 
 std::vector<double> perplexity_by_position(const std::vector<std::vector<std::int32_t>>& codes) {
-  std::vector<double> perplexity;
+  std::vector<double> by_position;
   for (std::size_t position = 0; !codes.empty() && position < codes[0].size(); ++position) {
     std::map<std::int32_t, std::int64_t> counts;
     for (const auto& shape : codes) {
       ensure(shape.size() == codes[0].size(), "shapes of ", shape.size(), " and ", codes[0].size(), " codes");
       ++counts[shape[position]];
     }
-    perplexity.push_back(entropy_perplexity(counts));
+    by_position.push_back(perplexity(counts));
   }
-  return perplexity;
+  return by_position;
 }
 
 double code_perplexity(const std::vector<std::vector<std::int32_t>>& codes) {
   std::map<std::int32_t, std::int64_t> counts;
   for (const auto& shape : codes)
     for (const std::int32_t code : shape) ++counts[code];
-  return entropy_perplexity(counts);
+  return perplexity(counts);
 }
 
 std::string shape_tokenizer_page_html(const ShapeTokenizerPage& page) {

@@ -52,6 +52,8 @@ class SweepPlanner {
  public:
   SweepPlanner(const SweepConfig& config, const EvaluationSet& set) : config_(config), set_(set) {
     for (const SweepBundle& bundle : config.bundles) {
+      const std::vector<sequence::Task> own = model::load_bundle_tasks(bundle.path);
+      for (const SweepTask& task : config.tasks) (void)measured_task(task, own);
       bundle_fingerprints_.push_back(bundle_fingerprint(bundle.path));
     }
   }
@@ -93,10 +95,11 @@ class SweepPlanner {
       const auto shown = std::min(static_cast<std::size_t>(config_.gallery), objects.size());
       for (std::size_t i = 0; i < shown; ++i) unit.pictured.insert(objects[i * objects.size() / shown]);
     }
-    const std::string recipe = concat(
-        task.name, " ", setting.temperature, " ", setting.top_k, " ", setting.top_p, " ", setting.min_p, " ",
-        setting.guidance, " ", setting.detail, " ", seed, " ", config_.controls.shuffled, " ",
-        unit.pictured.size(), " ", config_.save_meshes, " ", config_.picture_pixels);
+    const std::string recipe =
+        concat(task.name, " ", setting.temperature, " ", setting.top_k, " ", setting.top_p, " ",
+               setting.min_p, " ", setting.guidance, " ", setting.detail, " ", setting.precision, " ", seed,
+               " ", config_.controls.shuffled, " ", unit.pictured.size(), " ", config_.save_meshes, " ",
+               config_.picture_pixels);
     add_chunks(bundle, objects, unit, recipe, units);
   }
 

@@ -19,14 +19,6 @@ void describe_bundles(ConfigVisitor& visitor, std::vector<SweepBundle>& bundles)
       });
 }
 
-std::vector<std::string> measurable_tasks() {
-  std::vector<std::string> names = sequence::built_in_task_names();
-  std::erase_if(names, [](const std::string& name) {
-    return sequence::is_editing_task(sequence::built_in_task(name));  // the data have no edits
-  });
-  return names;
-}
-
 std::vector<std::string> split_names() {
   std::vector<std::string> names;
   for (const data::Split split : {data::Split::train, data::Split::new_instance, data::Split::unseen_colour,
@@ -39,7 +31,7 @@ void describe_tasks(ConfigVisitor& visitor, std::vector<SweepTask>& tasks) {
   visitor.list(
       "tasks", tasks.size(), [&](std::size_t size) { tasks.assign(size, {}); },
       [&](ConfigVisitor& item, std::size_t i) {
-        item.choice("name", tasks[i].name, measurable_tasks());
+        item.text("name", tasks[i].name);
         item.integer("prompts_per_split", tasks[i].prompts_per_split, {.minimum = 0, .maximum = 1e6});
       });
 }
@@ -55,6 +47,7 @@ void describe_settings(ConfigVisitor& visitor, std::vector<SweepSetting>& settin
         item.number("min_p", settings[i].min_p, {.minimum = 0, .maximum = 1});
         item.text("guidance", settings[i].guidance);
         item.integer("detail", settings[i].detail, {.minimum = 0, .maximum = 32768});
+        item.choice("precision", settings[i].precision, {"fp32", "bf16", "int8"});
       });
 }
 
@@ -73,13 +66,6 @@ void check_unique_names(const Items& items, std::string_view what) {
   for (const auto& item : items) {
     if (names.insert(item.name).second) continue;
     fail(ErrorKind::usage, "reading the sweep: two ", what, " are called \"", item.name, "\". Rename one.");
-  }
-}
-
-void check_task_name(const std::string& name) {
-  if (sequence::is_editing_task(sequence::built_in_task(name))) {
-    fail(ErrorKind::usage, "reading the sweep: the task ", name,
-         " edits an object, and the data have no edits. Choose another task.");
   }
 }
 
@@ -123,11 +109,22 @@ void validate(const SweepConfig& config) {
   if (config.splits.empty()) fail(ErrorKind::usage, "reading the sweep: it names no split.");
   check_unique_names(config.tasks, "tasks");
   check_unique_names(config.settings, "settings");
-  for (const SweepTask& task : config.tasks) check_task_name(task.name);
+  for (const SweepTask& task : config.tasks) {
+    if (task.name.empty()) fail(ErrorKind::usage, "reading the sweep: a task has no name.");
+  }
   for (const std::string& split : config.splits) (void)data::parse_split(split);
   for (const SweepSetting& setting : config.settings) {
     if (!setting.guidance.empty()) (void)generation::parse_guidance(setting.guidance);
   }
+}
+
+sequence::Task measured_task(const SweepTask& wanted, const std::vector<sequence::Task>& own) {
+  sequence::Task task = sequence::find_task(wanted.name, own);
+  if (sequence::is_editing_task(task)) {
+    fail(ErrorKind::usage, "reading the sweep: the task ", wanted.name,
+         " edits an object, and the data have no edits. Choose another task.");
+  }
+  return task;
 }
 
 SweepConfig load_sweep_config(const std::filesystem::path& path, const std::vector<std::string>& overrides) {

@@ -31,9 +31,9 @@ generation::GuidanceSettings guidance_for(const SweepSetting& setting, const seq
   return guidance;
 }
 
-GenerationRequest base_request(const SampleUnit& unit) {
+GenerationRequest base_request(const SampleUnit& unit, const sequence::Task& task) {
   GenerationRequest request;
-  request.task = sequence::built_in_task(unit.task->name);
+  request.task = task;
   request.sampling = {.temperature = unit.setting->temperature,
                       .top_k = unit.setting->top_k,
                       .top_p = unit.setting->top_p,
@@ -80,9 +80,10 @@ void add_shapes(GenerationRequest& request, const EvaluationObject& object, cons
   request.shapes.assign(condition_count(request.task, Modality::shape), condition);
 }
 
-GenerationRequest request_for(const SampleUnit& unit, const EvaluationObject& object, std::size_t number,
+GenerationRequest request_for(const SampleUnit& unit, const sequence::Task& task,
+                              const EvaluationObject& object, std::size_t number,
                               const model::Bundle& bundle) {
-  GenerationRequest request = base_request(unit);
+  GenerationRequest request = base_request(unit, task);
   request.seed = hash_combine(static_cast<std::uint64_t>(unit.seed), hash_string(object.record.id));
   request.prompts.assign(condition_count(request.task, Modality::text), object.prompt);
   const int pixels =
@@ -127,7 +128,7 @@ const ShapeReader* UnitRunner::reader() {
 std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, const SampleUnit& unit) {
   set_.prepare(unit.objects);
   set_.prepare(unit.foreign);
-  const sequence::Task task = sequence::built_in_task(unit.task->name);
+  const sequence::Task task = measured_task(*unit.task, bundle.tasks);
   const bool makes_shape =
       std::any_of(task.segments.begin(), task.segments.end(), [](const sequence::TaskSegment& segment) {
         return segment.loss && segment.modality == Modality::shape;
@@ -137,9 +138,11 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
   std::vector<GenerationRequest> requests(unit.objects.size());
   parallel_for(static_cast<std::int64_t>(requests.size()), 1, [&](std::int64_t begin, std::int64_t) {
     const auto i = static_cast<std::size_t>(begin);
-    requests[i] = request_for(unit, set_.at(unit.objects[i]), unit.objects[i], bundle);
+    requests[i] = request_for(unit, task, set_.at(unit.objects[i]), unit.objects[i], bundle);
   });
-  const std::vector<GeneratedSample> samples = generation::Generator(bundle).generate(requests);
+  const generation::GeneratorOptions options{.precision =
+                                                 model::parse_decode_precision(unit.setting->precision)};
+  const std::vector<GeneratedSample> samples = generation::Generator(bundle, options).generate(requests);
 
   std::vector<SampleResult> results(samples.size());
   parallel_for(static_cast<std::int64_t>(samples.size()), 1, [&](std::int64_t begin, std::int64_t) {

@@ -92,7 +92,7 @@ std::int64_t BatchDecoder::capacity() const {
 }
 
 std::vector<Document> BatchDecoder::run(const DecodeOptions& options) {
-  model::DecodeSession session(model_, sequence_count(), capacity(), options.cache_type);
+  model::DecodeSession session(model_, sequence_count(), capacity(), options.precision);
   prefill(session);
   while (true) {
     throw_if_interrupted();

@@ -88,7 +88,8 @@ std::vector<GeneratedSample> Generator::generate(std::span<const GenerationReque
   for (const GenerationRequest& request : requests) check(request);
   std::vector<DocumentRequest> documents = document_requests(requests, *bundle_);
 
-  DecodeOptions decode{.sequences_per_batch = options_.sequences_per_batch, .on_tokens = {}};
+  DecodeOptions decode{
+      .precision = options_.precision, .sequences_per_batch = options_.sequences_per_batch, .on_tokens = {}};
   std::int64_t bound = 0, sampled = 0;
   for (const DocumentRequest& document : documents) bound += sampled_token_bound(document, bundle_->layout());
   if (options_.on_progress) {

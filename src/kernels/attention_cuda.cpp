@@ -20,25 +20,26 @@ OmniCudaHeads heads_of(const Tensor& x) {
   return {const_cast<void*>(x.const_data_ptr()), x.stride(0), x.stride(1)};
 }
 
-OmniCudaAttention arguments_of(const CudaAttention& call) {
+// All but the spans and the scale.
+OmniCudaAttention arguments_of(const Tensor& query, const Tensor& key, const Tensor& value) {
   OmniCudaAttention a{};
-  a.query = heads_of(call.query);
-  a.key = heads_of(call.key);
-  a.value = heads_of(call.value);
-  a.key_first = call.key_first.const_data_ptr<std::int32_t>();
-  a.key_last = call.key_last.const_data_ptr<std::int32_t>();
-  a.query_rows = static_cast<std::int32_t>(call.query.size(0));
-  a.key_rows = static_cast<std::int32_t>(call.key.size(0));
-  a.heads = static_cast<std::int32_t>(call.query.size(1));
-  a.key_value_heads = static_cast<std::int32_t>(call.key.size(1));
-  a.head_size = static_cast<std::int32_t>(call.query.size(2));
-  a.scale = static_cast<float>(call.scale);
-  a.type = call.query.scalar_type() == at::kBFloat16 ? kOmniCudaBfloat16 : kOmniCudaFloat16;
+  a.query = heads_of(query);
+  a.key = heads_of(key);
+  a.value = heads_of(value);
+  a.query_rows = static_cast<std::int32_t>(query.size(0));
+  a.key_rows = static_cast<std::int32_t>(key.size(0));
+  a.heads = static_cast<std::int32_t>(query.size(1));
+  a.key_value_heads = static_cast<std::int32_t>(key.size(1));
+  a.head_size = static_cast<std::int32_t>(query.size(2));
+  a.type = query.scalar_type() == at::kBFloat16 ? kOmniCudaBfloat16 : kOmniCudaFloat16;
   return a;
 }
 
 OmniCudaAttention arguments_of(const CudaAttention& call, const CudaAttentionResult& result) {
-  OmniCudaAttention a = arguments_of(call);
+  OmniCudaAttention a = arguments_of(call.query, call.key, call.value);
+  a.key_first = call.key_first.const_data_ptr<std::int32_t>();
+  a.key_last = call.key_last.const_data_ptr<std::int32_t>();
+  a.scale = static_cast<float>(call.scale);
   a.output = heads_of(result.output);
   a.log_sum = const_cast<float*>(result.log_sum.const_data_ptr<float>());
   return a;
@@ -49,10 +50,8 @@ void* current_stream(const Tensor& x) {
   return guard.getStreamNativeHandle(guard.getStream(x.device()));
 }
 
-void check_shapes(const CudaAttention& call) {
-  const Tensor &q = call.query, &k = call.key, &v = call.value;
-  ensure(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(2) == k.size(2),
-         "attention: query, key and value do not fit together");
+void check_spans(const CudaAttention& call) {
+  const Tensor& q = call.query;
   for (const Tensor* bound : {&call.key_first, &call.key_last})
     ensure(bound->dim() == 1 && bound->size(0) == q.size(0) && bound->scalar_type() == at::kInt &&
                bound->is_contiguous() && bound->device() == q.device(),
@@ -69,30 +68,30 @@ Tensor target_or_empty(const Tensor& target, const Tensor& like) {
 
 }  // namespace
 
-std::string cuda_attention_refusal(const CudaAttention& call) {
-  check_shapes(call);
-  const Tensor& q = call.query;
+std::string cuda_attention_refusal(const Tensor& q, const Tensor& key, const Tensor& value) {
+  ensure(q.dim() == 3 && key.dim() == 3 && key.sizes() == value.sizes() && q.size(2) == key.size(2),
+         "attention: query, key and value do not fit together");
   if (!q.is_cuda()) return "the tensors are not on a CUDA device";
   const CudaPlugin& plugin = cuda_plugin();
   if (!plugin.status.loaded) return concat("the CUDA plug-in is not loaded: ", plugin.status.detail);
   if (q.scalar_type() != at::kBFloat16 && q.scalar_type() != at::kHalf)
     return concat("there is no kernel for ", c10::toString(q.scalar_type()));
-  for (const Tensor* x : {&call.query, &call.key, &call.value}) {
+  for (const Tensor* x : {&q, &key, &value}) {
     if (x->scalar_type() != q.scalar_type() || x->device() != q.device())
       return "query, key and value differ in type or device";
     if (x->stride(2) != 1) return "the last dimension is not contiguous";
     if (is_wide(*x)) return "there are 2^31 rows or more";
   }
   const c10::DeviceGuard guard(q.device());
-  const OmniCudaAttention arguments = arguments_of(call);
+  const OmniCudaAttention arguments = arguments_of(q, key, value);
   if (!plugin.attention_supports(&arguments))
     return concat("there is no kernel for ", c10::toString(q.scalar_type()), " at head size ", q.size(2),
-                  " with ", q.size(1), " over ", call.key.size(1),
-                  " heads, or these strides, or this device");
+                  " with ", q.size(1), " over ", key.size(1), " heads, or these strides, or this device");
   return {};
 }
 
 CudaAttentionResult cuda_attention_forward(const CudaAttention& call) {
+  check_spans(call);
   const Tensor& q = call.query;
   const c10::DeviceGuard guard(q.device());
   CudaAttentionResult result;

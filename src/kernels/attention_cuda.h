@@ -15,8 +15,9 @@ struct CudaAttention {
   double scale = 0;  // of the scores
 };
 
-// Why there is no kernel for such a call; empty where there is one. Then forward and backward both work.
-std::string cuda_attention_refusal(const CudaAttention& call);
+// Why there is no kernel for such tensors, shaped as in CudaAttention; empty where there is one. Then forward
+// and backward both work.
+std::string cuda_attention_refusal(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value);
 
 struct CudaAttentionResult {
   at::Tensor output;   // [rows, heads, head_size]; 0 for rows that see nothing

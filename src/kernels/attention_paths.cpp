@@ -1,10 +1,13 @@
 #include "attention_paths.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <mutex>
+#include <string>
 #include <vector>
 
+#include "attention_cuda.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 
@@ -34,61 +37,62 @@ bool library_can(const AttentionSpans& spans) {
   return true;
 }
 
-const char* name_of(AttentionPath path) {
-  switch (path) {
-    case AttentionPath::kernel:
-      return "kernel";
-    case AttentionPath::library:
-      return "library";
-    case AttentionPath::reference:
-      return "reference";
-    default:
-      return "automatic";
-  }
-}
+constexpr std::array<const char*, 4> kPathNames = {"automatic", "kernel", "library", "reference"};
 
 // One message per path and device type in the life of the program, however many threads attend.
-void log_once(AttentionPath path, const Tensor& query, std::int64_t head_size, const char* reason) {
+void log_once(AttentionPath path, const Tensor& query, const std::string& reason) {
   static std::array<std::once_flag, 8> said;
   const std::size_t kind = static_cast<std::size_t>(path) + (query.is_cuda() ? 4 : 0);
   std::call_once(said[kind], [&] {
     log_debug("attention on ", c10::DeviceTypeName(query.device().type()), ", ", query.scalar_type(),
-              ", head size ", head_size, ": ", name_of(path), " path, because ", reason);
+              ", head size ", query.size(2), ": ", kPathNames[static_cast<std::size_t>(path)],
+              " path, because ", reason);
   });
+}
+
+// Why the kernels cannot; empty where they can.
+std::string kernel_refusal(const Tensor& query, const Tensor& key, const Tensor& value) {
+  if (!query.device().is_cpu()) return cuda_attention_refusal(query, key, value);
+  const std::int64_t head_size = query.size(2);
+  if (head_size == 0 || head_size % 16 != 0 || head_size > kLargestHead)
+    return concat("head sizes must be multiples of 16 up to ", kLargestHead, ", not ", head_size);
+  if (query.scalar_type() != at::kFloat && query.scalar_type() != at::kBFloat16)
+    return concat("there is no kernel for ", c10::toString(query.scalar_type()));
+  return {};
 }
 
 }  // namespace
 
-bool has_cpu_attention_kernel(const Tensor& query, std::int64_t head_size) {
-  return query.device().is_cpu() && head_size > 0 && head_size % 16 == 0 && head_size <= kLargestHead &&
-         (query.scalar_type() == at::kFloat || query.scalar_type() == at::kBFloat16);
+AttentionPath parse_attention_path(std::string_view name) {
+  const auto found = std::find(kPathNames.begin(), kPathNames.end(), name);
+  if (found == kPathNames.end())
+    fail(ErrorKind::usage, "the attention path '", name,
+         "' is not known. Choose automatic, kernel, library or reference");
+  return static_cast<AttentionPath>(found - kPathNames.begin());
 }
 
-AttentionPath choose_attention_path(const Tensor& query, std::int64_t head_size, const AttentionSpans& spans,
-                                    AttentionPath wanted) {
-  const bool kernel = has_cpu_attention_kernel(query, head_size);
-  if (wanted == AttentionPath::kernel && !kernel)
-    fail(ErrorKind::usage, "attention: there is no kernel for ", c10::DeviceTypeName(query.device().type()),
-         ", ", query.scalar_type(), ", head size ", head_size, ". Choose the automatic path");
+AttentionPath choose_attention_path(const Tensor& query, const Tensor& key, const Tensor& value,
+                                    const AttentionSpans& spans, AttentionPath wanted) {
+  const std::string refusal = kernel_refusal(query, key, value);
+  if (wanted == AttentionPath::kernel && !refusal.empty())
+    fail(ErrorKind::usage, "attention: the kernel cannot run: ", refusal, ". Choose the automatic path");
   if (wanted == AttentionPath::library && !library_can(spans))
     fail(ErrorKind::usage,
          "attention: the library call cannot express these spans without a dense mask. Choose the automatic "
          "path");
   if (wanted != AttentionPath::automatic) {
-    log_once(wanted, query, head_size, "it was asked for");
+    log_once(wanted, query, "it was asked for");
     return wanted;
   }
-  if (kernel) {
-    log_once(AttentionPath::kernel, query, head_size, "there is a kernel for it");
+  if (refusal.empty()) {
+    log_once(AttentionPath::kernel, query, "there is a kernel for it");
     return AttentionPath::kernel;
   }
   if (library_can(spans)) {
-    log_once(AttentionPath::library, query, head_size,
-             "there is no kernel for it, and every document is causal or full");
+    log_once(AttentionPath::library, query, refusal + ", and every document is causal or full");
     return AttentionPath::library;
   }
-  log_once(AttentionPath::reference, query, head_size,
-           "there is no kernel for it, and the library would need a dense mask");
+  log_once(AttentionPath::reference, query, refusal + ", and the library would need a dense mask");
   return AttentionPath::reference;
 }
 

@@ -1,5 +1,7 @@
 #include "omni/kernels/attention_spans.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -58,6 +60,20 @@ AttentionSpans AttentionSpans::causal_with_segments(std::span<const std::int64_t
               static_cast<std::int32_t>(segment.last));
   }
   return {std::move(first), std::move(last)};
+}
+
+at::Tensor AttentionSpans::bounds(at::Device device) const {
+  if (device_bounds_.defined() && device_bounds_.device() == device) return device_bounds_;
+  const at::Tensor bounds = at::empty({2, rows()}, at::kInt);
+  auto* values = bounds.mutable_data_ptr<std::int32_t>();
+  std::copy(key_last_.begin(), key_last_.end(), std::copy(key_first_.begin(), key_first_.end(), values));
+  return bounds.to(device);
+}
+
+AttentionSpans AttentionSpans::on(at::Device device) const {
+  AttentionSpans copy = *this;
+  copy.device_bounds_ = bounds(device);
+  return copy;
 }
 
 std::int64_t AttentionSpans::visible_pairs() const {

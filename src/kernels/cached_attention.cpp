@@ -6,6 +6,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "cuda_cached_attention.h"
 #include "decode_attention.h"
 #include "omni/core/error.h"
 #include "omni/kernels/decode_attention.h"
@@ -77,7 +78,7 @@ struct Visits {
 Visits visits_of(const KeyValueCache& cache, const DecodeRows& rows, std::int64_t first, std::int64_t last) {
   std::vector<std::tuple<std::int32_t, std::int32_t, std::int32_t>> seen;  // holder, chunk, row
   for (std::int64_t row = first; row < last; ++row)
-    for (std::int32_t c = 0; c <= rows.position[row] / kCacheChunk; ++c)
+    for (std::int32_t c = 0; c <= rows.last_seen[row] / kCacheChunk; ++c)
       seen.emplace_back(cache.holder(rows.sequence[row], c), c, static_cast<std::int32_t>(row));
   std::sort(seen.begin(), seen.end());
   Visits result;
@@ -92,15 +93,17 @@ Visits visits_of(const KeyValueCache& cache, const DecodeRows& rows, std::int64_
 }
 
 void check_places(const Tensor& qkv, const RotaryAttention& o, const KeyValueCache& cache,
-                  std::span<const std::int32_t> sequence, std::span<const std::int32_t> position) {
+                  std::span<const std::int32_t> sequence, std::span<const std::int32_t> position,
+                  std::span<const std::int32_t> last_seen) {
   const auto rows = static_cast<std::size_t>(qkv.size(0));
-  ensure(sequence.size() == rows && position.size() == rows, "cached attention: one place per row");
+  ensure(sequence.size() == rows && position.size() == rows && last_seen.size() == rows,
+         "cached attention: one place per row");
   ensure(o.key_value_heads == cache.key_value_heads() && o.head_size == cache.head_size() &&
              qkv.size(1) == (o.heads + 2 * o.key_value_heads) * o.head_size,
          "cached attention: the cache has other heads than the rows");
   for (std::size_t i = 0; i < rows; ++i) {
     ensure(sequence[i] >= 0 && sequence[i] < cache.sequences() && position[i] >= 0 &&
-               position[i] < cache.capacity(),
+               position[i] <= last_seen[i] && last_seen[i] < cache.capacity(),
            "cached attention: row ", i, " lies outside the cache");
     ensure(cache.holder(sequence[i], position[i] / kCacheChunk) == sequence[i], "cached attention: row ", i,
            " would overwrite a shared prefix");
@@ -134,10 +137,15 @@ void attend(const AttentionInputs& in, const KeyValueCache& cache, DecodeRows ro
 }  // namespace
 
 Tensor cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCache& cache,
-                        std::span<const std::int32_t> sequence, std::span<const std::int32_t> position) {
+                        std::span<const std::int32_t> sequence, std::span<const std::int32_t> position,
+                        std::span<const std::int32_t> last_seen) {
   const c10::NoGradGuard no_gradient;
-  check_places(qkv, o, cache, sequence, position);
-  if (!has_kernel(qkv, o.head_size)) return cached_attention_reference(qkv, o, cache, sequence, position);
+  if (last_seen.empty()) last_seen = position;
+  check_places(qkv, o, cache, sequence, position, last_seen);
+  if (const std::optional<Tensor> done = cuda_cached_attention(qkv, o, cache, sequence, position, last_seen))
+    return *done;
+  if (!has_kernel(qkv, o.head_size))
+    return cached_attention_reference(qkv, o, cache, sequence, position, last_seen);
   RECORD_FUNCTION("omni::cached_attention", std::vector<c10::IValue>());
   const Tensor own = qkv.contiguous();
   const AttentionInputs in = inputs_of(own, o);
@@ -148,9 +156,10 @@ Tensor cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCac
   DecodeRows rows;
   rows.sequence = sequence.data();
   rows.position = position.data();
+  rows.last_seen = last_seen.data();
   rows.queries = queries.data();
   rows.output = output.mutable_data_ptr();
-  rows.chunks = *std::max_element(position.begin(), position.end()) / kCacheChunk + 1;
+  rows.chunks = *std::max_element(last_seen.begin(), last_seen.end()) / kCacheChunk + 1;
   const DecodeCache view = view_of(cache);
   at::parallel_for(0, count * o.key_value_heads, 64, [&](std::int64_t begin, std::int64_t end) {
     decode_kernels().store(in, view, rows, begin, end);
@@ -164,21 +173,24 @@ Tensor cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCac
 
 Tensor cached_attention_reference(const Tensor& qkv, const RotaryAttention& o, KeyValueCache& cache,
                                   std::span<const std::int32_t> sequence,
-                                  std::span<const std::int32_t> position) {
+                                  std::span<const std::int32_t> position,
+                                  std::span<const std::int32_t> last_seen) {
   const c10::NoGradGuard no_gradient;
-  check_places(qkv, o, cache, sequence, position);
+  if (last_seen.empty()) last_seen = position;
+  check_places(qkv, o, cache, sequence, position, last_seen);
   if (qkv.size(0) == 0) return at::empty({0, o.heads * o.head_size}, qkv.options());
   const Projected rows = split(qkv.contiguous(), o);
-  const Tensor query = norm_and_rotate(rows.query, o, o.query_norm).to(at::kFloat).cpu();
-  const Tensor key = norm_and_rotate(rows.key, o, o.key_norm).to(at::kFloat).cpu();
-  const Tensor value = rows.value.to(at::kFloat).cpu();
+  const auto held = cache.keys().options().dtype(at::kFloat);
+  const Tensor query = norm_and_rotate(rows.query, o, o.query_norm).to(held);
+  const Tensor key = norm_and_rotate(rows.key, o, o.key_norm).to(held);
+  const Tensor value = rows.value.to(held);
   for (std::int64_t i = 0; i < qkv.size(0); ++i) cache.write(sequence[i], position[i], key[i], value[i]);
   const std::int64_t group = o.heads / o.key_value_heads;
   const double scale = 1.0 / std::sqrt(static_cast<double>(o.head_size));
   std::vector<Tensor> outputs;
   for (std::int64_t i = 0; i < qkv.size(0); ++i) {
     const auto past = [&](const Tensor& all) { return all.repeat_interleave(group, 0); };
-    const std::int64_t count = position[i] + 1;
+    const std::int64_t count = last_seen[i] + 1;
     const Tensor scores =
         at::matmul(past(cache.read_keys(sequence[i], count)), query[i].unsqueeze(2)) * scale;
     outputs.push_back((scores.softmax(1) * past(cache.read_values(sequence[i], count))).sum(1).flatten());

@@ -1,5 +1,6 @@
 #include "cuda_plugin.h"
 
+#include <ATen/Context.h>
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -19,6 +20,7 @@ std::vector<std::string> candidates() {
   if (!error) {
     paths.push_back((program / "libomni_cuda.so").string());
     paths.push_back((program / "../lib/libomni_cuda.so").string());
+    paths.push_back((program / "../libomni_cuda.so").string());  // of a test, from its build folder
   }
   paths.emplace_back("libomni_cuda.so");
   return paths;
@@ -68,6 +70,18 @@ CudaPlugin load() {
   return plugin;
 }
 
+// LibTorch's CUDA half makes itself known when it is loaded. It lies beside the half that the program links,
+// and stays for the life of the program.
+std::string find_gpu() {
+  const CudaPluginStatus& plugin = cuda_plugin_status();
+  if (!plugin.loaded) return concat("the CUDA plug-in is not there: ", plugin.detail);
+  if (plugin.devices == 0) return "there is no GPU";
+  if (!::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL))
+    return concat("LibTorch's CUDA half cannot be loaded (tools/setup.sh fetches what it needs): ",
+                  ::dlerror());
+  return at::globalContext().hasCUDA() ? "" : "LibTorch sees no GPU";
+}
+
 }  // namespace
 
 const CudaPlugin& cuda_plugin() {
@@ -76,5 +90,16 @@ const CudaPlugin& cuda_plugin() {
 }
 
 const CudaPluginStatus& cuda_plugin_status() { return cuda_plugin().status; }
+
+const std::string& gpu_refusal() {
+  static const std::string refusal = find_gpu();
+  return refusal;
+}
+
+void require_gpu(std::string_view work) {
+  if (gpu_refusal().empty()) return;
+  fail(ErrorKind::usage, work, " on the device cuda: ", gpu_refusal(),
+       ". Choose the device cpu, or see `omni info system`");
+}
 
 }  // namespace omni::kernels

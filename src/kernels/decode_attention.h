@@ -30,8 +30,9 @@ struct ChunkVisit {
 struct DecodeRows {
   const std::int32_t* sequence = nullptr;  // of each row
   const std::int32_t* position = nullptr;
-  float* queries = nullptr;  // [rows, heads, head_size]: normed, rotated, scaled
-  void* output = nullptr;    // [rows, heads * head_size], contiguous
+  const std::int32_t* last_seen = nullptr;  // of each row: the last token that it attends to
+  float* queries = nullptr;                 // [rows, heads, head_size]: normed, rotated, scaled
+  void* output = nullptr;                   // [rows, heads * head_size], contiguous
   // Partial softmaxes of the rows [first_row, first_row + ...) in work: [rows, chunks, heads, head_size + 16]
   // with the unscaled output, then the largest score and the sum of exponentials.
   float* partials = nullptr;

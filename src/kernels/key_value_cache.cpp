@@ -1,5 +1,7 @@
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "omni/core/error.h"
 #include "omni/kernels/decode_attention.h"
 
@@ -23,17 +25,18 @@ at::ScalarType stored_type(CacheType type) {
 }  // namespace
 
 KeyValueCache::KeyValueCache(std::int64_t sequences, std::int64_t key_value_heads, std::int64_t capacity,
-                             std::int64_t head_size, CacheType type)
+                             std::int64_t head_size, CacheType type, at::Device device)
     : capacity_(capacity), chunks_((capacity + kCacheChunk - 1) / kCacheChunk), type_(type) {
   ensure(sequences > 0 && key_value_heads > 0 && capacity > 0 && head_size > 0, "a cache needs room");
   const std::vector<std::int64_t> places = {sequences, key_value_heads, chunks_ * kCacheChunk};
   std::vector<std::int64_t> sizes = places;
   sizes.push_back(head_size);
-  keys_ = at::zeros(sizes, stored_type(type));
-  values_ = at::zeros(sizes, stored_type(type));
+  const auto options = at::TensorOptions().device(device);
+  keys_ = at::zeros(sizes, options.dtype(stored_type(type)));
+  values_ = at::zeros_like(keys_);
   if (type == CacheType::int8) {
-    key_scales_ = at::zeros(places, at::kFloat);
-    value_scales_ = at::zeros(places, at::kFloat);
+    key_scales_ = at::zeros(places, options.dtype(at::kFloat));
+    value_scales_ = at::zeros_like(key_scales_);
   }
   for (std::int64_t s = 0; s < sequences; ++s)
     holders_.insert(holders_.end(), static_cast<std::size_t>(chunks_), static_cast<std::int32_t>(s));
@@ -50,13 +53,18 @@ void KeyValueCache::share_prefix(std::int64_t from, std::int64_t to, std::int64_
   if (from == to) return;
   const c10::NoGradGuard no_gradient;
   release(to);
-  const std::int64_t whole = count / kCacheChunk, rest = count - whole * kCacheChunk;
-  for (std::int64_t c = 0; c < whole; ++c)
-    holders_[static_cast<std::size_t>(to * chunks_ + c)] = holder(from, c);
-  if (rest == 0) return;
-  const std::int64_t source = holder(from, whole);
-  for (const Tensor& store : stores())
-    store[to].narrow(1, whole * kCacheChunk, rest).copy_(store[source].narrow(1, whole * kCacheChunk, rest));
+  const bool one_holder = !keys_.device().is_cpu();
+  std::int64_t shared = 0;
+  while (shared < count / kCacheChunk && (!one_holder || holder(from, shared) == holder(from, 0))) {
+    holders_[static_cast<std::size_t>(to * chunks_ + shared)] = holder(from, shared);
+    ++shared;
+  }
+  for (std::int64_t first = shared * kCacheChunk; first < count; first += kCacheChunk) {
+    const std::int64_t source = holder(from, first / kCacheChunk),
+                       size = std::min(kCacheChunk, count - first);
+    for (const Tensor& store : stores())
+      store[to].narrow(1, first, size).copy_(store[source].narrow(1, first, size));
+  }
 }
 
 void KeyValueCache::release(std::int64_t sequence) {
@@ -107,7 +115,7 @@ Tensor KeyValueCache::read(const Tensor& store, const Tensor& scales, std::int64
     if (scales.defined()) part = part * scales[source].narrow(1, first, size).unsqueeze(2);
     parts.push_back(part);
   }
-  if (parts.empty()) return at::empty({key_value_heads(), 0, head_size()});
+  if (parts.empty()) return at::empty({key_value_heads(), 0, head_size()}, keys_.options().dtype(at::kFloat));
   return at::cat(parts, 1);
 }
 

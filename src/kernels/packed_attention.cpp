@@ -10,6 +10,7 @@
 #include "attention_rows.h"
 #include "omni/core/error.h"
 #include "omni/kernels/rotary_attention.h"
+#include "packed_attention_cuda.h"
 
 namespace omni::kernels {
 namespace {
@@ -211,7 +212,10 @@ Tensor packed_attention(const Tensor& query, const Tensor& key, const Tensor& va
          " do not fit together");
   ensure(query.size(0) == spans.rows() && key.size(0) == spans.rows(), "attention: spans of ", spans.rows(),
          " rows for ", query.size(0), " queries and ", key.size(0), " keys");
-  switch (choose_attention_path(query, query.size(2), spans, path)) {
+  for (const Tensor* x : {&key, &value})
+    ensure(x->scalar_type() == query.scalar_type() && x->device() == query.device(),
+           "attention: queries, keys and values differ in type or device");
+  switch (choose_attention_path(query, key, value, spans, path)) {
     case AttentionPath::library:
       return library_attention(query, key, value, spans);
     case AttentionPath::reference:
@@ -219,6 +223,7 @@ Tensor packed_attention(const Tensor& query, const Tensor& key, const Tensor& va
     default:
       break;
   }
+  if (!query.device().is_cpu()) return cuda_packed_attention(query, key, value, spans);
   RotaryAttention options;
   options.heads = query.size(1);
   options.key_value_heads = key.size(1);
@@ -261,18 +266,20 @@ Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options, const
   ensure(qkv.dim() == 2 && qkv.size(1) == (o.heads + 2 * o.key_value_heads) * o.head_size,
          "attention: qkv has the wrong width");
   ensure(qkv.size(0) == spans.rows(), "attention: spans of ", spans.rows(), " rows for ", qkv.size(0));
-  const AttentionPath chosen = choose_attention_path(qkv, o.head_size, spans, path);
-  if (chosen == AttentionPath::kernel)
-    return RotaryAttentionFunction::apply(
-        qkv.contiguous(), o.query_norm.defined() ? std::optional<Tensor>(o.query_norm) : std::nullopt,
-        o.key_norm.defined() ? std::optional<Tensor>(o.key_norm) : std::nullopt, make_plan(o, spans));
   const Split rows = split(qkv, o);
   const auto heads = [&](const Tensor& x, std::int64_t count) {
     return x.view({qkv.size(0), count, o.head_size});
   };
-  const Tensor query = norm_and_rotate(heads(rows.query, o.heads), o, o.query_norm);
-  const Tensor key = norm_and_rotate(heads(rows.key, o.key_value_heads), o, o.key_norm);
-  return packed_attention(query, key, heads(rows.value, o.key_value_heads), spans, chosen).flatten(1);
+  const Tensor plain_query = heads(rows.query, o.heads), plain_key = heads(rows.key, o.key_value_heads),
+               value = heads(rows.value, o.key_value_heads);
+  const AttentionPath chosen = choose_attention_path(plain_query, plain_key, value, spans, path);
+  if (chosen == AttentionPath::kernel && qkv.device().is_cpu())
+    return RotaryAttentionFunction::apply(
+        qkv.contiguous(), o.query_norm.defined() ? std::optional<Tensor>(o.query_norm) : std::nullopt,
+        o.key_norm.defined() ? std::optional<Tensor>(o.key_norm) : std::nullopt, make_plan(o, spans));
+  const Tensor query = norm_and_rotate(plain_query, o, o.query_norm);
+  const Tensor key = norm_and_rotate(plain_key, o, o.key_norm);
+  return packed_attention(query, key, value, spans, chosen).flatten(1);
 }
 
 Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options,

@@ -108,20 +108,6 @@ void check_tokenizers(const Bundle& bundle, const sequence::Vocabulary& vocabula
   }
 }
 
-// A forged width would ask for more memory than there is, long before the weights are found not to fit.
-void check_weight_count(const BundleDescription& d, const sequence::Vocabulary& vocabulary,
-                        const SafetensorsFile& weights, const std::filesystem::path& folder) {
-  double stored = 0;
-  for (const auto& [name, tensor] : weights.tensors()) stored += static_cast<double>(tensor.element_count());
-  const auto width = static_cast<double>(d.transformer.width);
-  // The token rows, and of each block its projections of queries and outputs alone.
-  const double least =
-      width * vocabulary.size() + 2 * width * width * static_cast<double>(d.transformer.block_count());
-  if (least <= stored) return;
-  fail(ErrorKind::input, "the bundle ", folder, ": bundle.yaml describes a model of at least ", least,
-       " weights, model.safetensors holds ", stored, ". The two do not belong together");
-}
-
 }  // namespace
 
 sequence::SequenceLayout layout_of(const tokenizers::TextTokenizer* text,
@@ -219,9 +205,8 @@ Bundle load_bundle(const std::filesystem::path& folder) {
   if (stamp != weights.metadata().end() && stamp->second != d.vocabulary_fingerprint)
     fail(ErrorKind::input, "the bundle ", folder,
          ": model.safetensors is of another vocabulary than bundle.yaml");
-  check_weight_count(d, vocabulary, weights, folder);
   bundle.transformer =
-      std::make_unique<Transformer>(d.transformer, vocabulary, d.layout, 0,
+      std::make_unique<Transformer>(d.transformer, vocabulary, d.layout, nn::ParameterStart::to_load(weights),
                                     codebooks_of(bundle.image_tokenizer.get(), bundle.shape_tokenizer.get()));
   bundle.transformer->parameters().load(weights);
   bundle.tasks = d.tasks;

@@ -7,30 +7,33 @@
 namespace omni::model {
 
 CachedBlocks::CachedBlocks(const Transformer::Network& network, std::int64_t sequence_count,
-                           std::int64_t capacity, kernels::CacheType cache_type)
+                           std::int64_t capacity, const DecodePrecision& precision)
     : network_(&network),
       capacity_(capacity),
+      weights_(precision.weights),
       lengths_(sequence_count, 0),
       generated_lengths_(sequence_count, 0) {
   const nn::DecoderShape& shape = network.shape;
   for (std::int64_t i = 0; i < network.config.block_count(); ++i)
-    caches_.emplace_back(sequence_count, shape.key_value_heads, capacity, shape.head_size, cache_type);
+    caches_.emplace_back(sequence_count, shape.key_value_heads, capacity, shape.head_size, precision.cache,
+                         network.embedding.device());
 }
 
 void CachedBlocks::run_block(const nn::DecoderBlock& block, std::vector<nn::StreamRows>& rows,
                              const nn::StreamOrder& order, const nn::AttentionPlan& plan,
                              const Places& places, kernels::KeyValueCache& cache) const {
   const nn::DecoderShape& shape = network_->shape;
-  const Tensor qkv = block.project(rows, shape, order, network_->type, nn::LinearUse::decoding);
+  const Tensor qkv = block.project(rows, shape, order, network_->type, weights_);
   const Tensor attended = kernels::cached_attention(qkv, block.attention(shape, order, plan), cache,
-                                                    places.sequences, places.positions);
-  block.finish(rows, attended, shape, order, false, nn::LinearUse::decoding);
+                                                    places.sequences, places.positions, places.last_seen);
+  block.finish(rows, attended, shape, order, false, weights_);
 }
 
 CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows& rows) {
   const c10::NoGradGuard guard;
   const auto count = static_cast<std::int64_t>(rows.sequences.size());
   Places all, generated;
+  std::vector<std::int32_t> generated_position(static_cast<std::size_t>(count), 0);
   Outputs out;
   std::int64_t outputs = 0;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -42,8 +45,13 @@ CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows
     if (rows.streams[i] == 1) {
       generated.sequences.push_back(s);
       generated.positions.push_back(static_cast<std::int32_t>(generated_lengths_[s]++));
+      generated_position[i] = generated.positions.back();
     }
     out.row_of.push_back(network_->drops_text() && rows.streams[i] == 0 ? -1 : outputs++);
+  }
+  for (std::size_t i = 0; i < rows.last_seen.size(); ++i) {
+    all.last_seen.push_back(all.positions[rows.last_seen[i]]);
+    if (rows.streams[i] == 1) generated.last_seen.push_back(generated_position[rows.last_seen[i]]);
   }
   const std::vector<std::int64_t> starts = {0, count};
   const RowPlan plan = network_->plan({rows.offsets, rows.rows, rows.columns, rows.streams, starts});

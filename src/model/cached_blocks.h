@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "omni/kernels/decode_attention.h"
+#include "omni/model/decode_precision.h"
 #include "transformer_network.h"
 
 namespace omni::model {
@@ -12,13 +13,14 @@ struct NewRows {
   std::vector<std::int32_t> sequences;               // of each row
   std::vector<std::int32_t> offsets, rows, columns;  // positions
   std::vector<std::uint8_t> streams;                 // 0: text, 1: generated
+  std::vector<std::size_t> last_seen;  // of each row: the last of these rows that it sees; empty: itself
 };
 
 // The blocks of a network with key-value caches. Below embedding and head, so that features can be rows too.
 class CachedBlocks {
  public:
   CachedBlocks(const Transformer::Network& network, std::int64_t sequence_count, std::int64_t capacity,
-               kernels::CacheType cache_type = kernels::CacheType::fp32);
+               const DecodePrecision& precision = {});
 
   struct Outputs {
     Tensor hidden;                     // [outputs, width] in the activation type
@@ -32,7 +34,7 @@ class CachedBlocks {
  private:
   // Places in one kind of cache: every row, or those of the generated stream alone.
   struct Places {
-    std::vector<std::int32_t> sequences, positions;
+    std::vector<std::int32_t> sequences, positions, last_seen;
   };
   void run_block(const nn::DecoderBlock& block, std::vector<nn::StreamRows>& rows,
                  const nn::StreamOrder& order, const nn::AttentionPlan& plan, const Places& places,
@@ -40,6 +42,7 @@ class CachedBlocks {
 
   const Transformer::Network* network_;
   std::int64_t capacity_;
+  kernels::DecodeFormat weights_;
   std::vector<kernels::KeyValueCache> caches_;  // dual blocks, then single blocks
   std::vector<std::int64_t> lengths_, generated_lengths_;
 };

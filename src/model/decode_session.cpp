@@ -29,42 +29,56 @@ std::int32_t index_of(const sequence::AllowedTokens& allowed, std::int32_t token
   return -1;
 }
 
+DecodePrecision parse_decode_precision(std::string_view name) {
+  if (name == "fp32") return {};
+  if (name == "bf16") return {kernels::DecodeFormat::bf16, kernels::CacheType::bf16};
+  if (name == "int8") return {kernels::DecodeFormat::int8, kernels::CacheType::int8};
+  fail(ErrorKind::usage, "the precision '", name, "' is not known. Choose fp32, bf16 or int8");
+}
+
 struct DecodeSession::State {
   const Transformer::Network* network;
   CachedBlocks blocks;
   Tensor token_rows, head_rows;
-  kernels::DecodeWeight head;          // head_rows for products of a few rows, on the CPU
+  // head_rows for products of a few rows, on the CPU: the network's, or made here where codebooks are added.
+  kernels::DecodeWeight own_head;
+  const kernels::DecodeWeight* head = nullptr;
   Tensor last;                         // [sequences, width] fp32: output of each sequence's last token
   std::vector<std::uint8_t> has_last;  // false where that token gives no output
 
-  State(const Transformer& model, std::int64_t count, std::int64_t capacity, kernels::CacheType cache_type)
+  State(const Transformer& model, std::int64_t count, std::int64_t capacity, const DecodePrecision& precision)
       : network(&model.network()),
-        blocks(model.network(), count, capacity, cache_type),
+        blocks(model.network(), count, capacity, precision),
         token_rows(network->token_rows()),
         head_rows(network->head_rows(token_rows)),
-        head(head_rows.device().is_cpu() ? kernels::DecodeWeight(head_rows, kernels::DecodeFormat::fp32)
-                                         : kernels::DecodeWeight()),
         last(at::zeros({count, network->config.width})),
-        has_last(count, 0) {}
+        has_last(count, 0) {
+    if (!head_rows.device().is_cpu()) return;
+    if (network->head.defined() || network->code_ranges.empty()) {
+      head = &network->output_rows.for_decoding(precision.weights);
+    } else {
+      own_head = kernels::DecodeWeight(head_rows, precision.weights);
+      head = &own_head;
+    }
+  }
 
   // hidden [n, width] fp32 on the CPU -> logits of the allowed tokens [n, allowed.count()].
   Tensor logits(const Tensor& hidden, const sequence::AllowedTokens& allowed) const {
     std::vector<Tensor> parts;
     for (int r = 0; r < allowed.run_count; ++r) {
       const std::int64_t first = allowed.runs[r].first, size = allowed.runs[r].size;
-      parts.push_back(head.defined()
-                          ? kernels::decode_linear(hidden, head, {}, {first, first + size})
-                          : at::mm(hidden.to(head_rows.device()), head_rows.narrow(0, first, size).t()));
+      parts.push_back(head ? kernels::decode_linear(hidden, *head, {}, {first, first + size})
+                           : at::mm(hidden.to(head_rows.device()), head_rows.narrow(0, first, size).t()));
     }
     return (parts.size() == 1 ? parts[0] : at::cat(parts, 1)).cpu().contiguous();
   }
 };
 
 DecodeSession::DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity,
-                             kernels::CacheType cache_type) {
+                             const DecodePrecision& precision) {
   const c10::NoGradGuard guard;
   ensure(sequence_count > 0 && capacity > 0, "a decode session needs sequences and room");
-  state_ = std::make_unique<State>(model, sequence_count, capacity, cache_type);
+  state_ = std::make_unique<State>(model, sequence_count, capacity, precision);
 }
 
 DecodeSession::~DecodeSession() = default;
@@ -73,6 +87,29 @@ std::int64_t DecodeSession::sequence_count() const {
   return static_cast<std::int64_t>(state_->has_last.size());
 }
 std::int64_t DecodeSession::length(std::int64_t sequence) const { return state_->blocks.length(sequence); }
+
+namespace {
+
+// Of each row, the last one that it sees: itself, or in a bidirectional segment, which comes all at once, the
+// segment's last.
+std::vector<std::size_t> last_seen_rows(const TransformerConfig& config,
+                                        std::span<const std::vector<DecodeToken>> tokens) {
+  std::vector<std::size_t> last_seen;
+  if (config.bidirectional.empty()) return last_seen;
+  for (const std::vector<DecodeToken>& own : tokens) {
+    const std::size_t before = last_seen.size();
+    for (std::size_t i = 0; i < own.size(); ++i) last_seen.push_back(before + i);
+    for (std::size_t i = own.size(); i-- > 1;) {
+      const sequence::TokenPlace &place = own[i - 1].place, &next = own[i].place;
+      if (place.segment == next.segment && place.modality == next.modality &&
+          config.is_bidirectional(place.modality))
+        last_seen[before + i - 1] = last_seen[before + i];
+    }
+  }
+  return last_seen;
+}
+
+}  // namespace
 
 void DecodeSession::append(std::span<const std::vector<DecodeToken>> tokens) {
   const c10::NoGradGuard guard;
@@ -96,6 +133,7 @@ void DecodeSession::append(std::span<const std::vector<DecodeToken>> tokens) {
     }
   }
   if (ids.empty()) return;
+  rows.last_seen = last_seen_rows(net.config, tokens);
   const auto device = net.embedding.device();
   const Tensor embedded = net.embed(state_->token_rows, index_tensor(ids).to(device),
                                     index_tensor(slots).to(device), index_tensor(next_slots).to(device));

@@ -30,9 +30,9 @@ void copy_parameters(const nn::ParameterStore& from, nn::ParameterStore& to) {
 }  // namespace
 
 Transformer::Transformer(const TransformerConfig& config, const sequence::Vocabulary& vocabulary,
-                         const sequence::SequenceLayout& layout, std::uint64_t seed,
+                         const sequence::SequenceLayout& layout, nn::ParameterStart start,
                          const std::vector<RangeCodebook>& codebooks)
-    : network_(std::make_unique<Network>(config, vocabulary, layout, seed, codebooks)) {}
+    : network_(std::make_unique<Network>(config, vocabulary, layout, std::move(start), codebooks)) {}
 
 Transformer::~Transformer() = default;
 
@@ -48,6 +48,8 @@ void Transformer::set_activation_type(at::ScalarType type) {
 }
 
 at::ScalarType Transformer::activation_type() const { return network_->type; }
+
+void Transformer::set_attention_path(kernels::AttentionPath path) { network_->attention_path = path; }
 
 void Transformer::to(at::Device device) { network_->parameters.to(device); }
 
@@ -67,6 +69,7 @@ void Transformer::fold_codebooks() {
   copy_parameters(network_->parameters, folded->parameters);
   folded->embedding.copy_(network_->token_rows());
   folded->type = network_->type;
+  folded->attention_path = network_->attention_path;
   network_ = std::move(folded);
 }
 

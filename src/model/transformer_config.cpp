@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -10,6 +11,11 @@ std::int64_t TransformerConfig::mlp_width() const {
   const auto wanted =
       static_cast<std::int64_t>(std::ceil(static_cast<double>(width) * mlp_multiplier - 1e-9));
   return (wanted + 31) / 32 * 32;
+}
+
+bool TransformerConfig::is_bidirectional(sequence::Modality modality) const {
+  return std::find(bidirectional.begin(), bidirectional.end(), sequence::modality_name(modality)) !=
+         bidirectional.end();
 }
 
 void describe(ConfigVisitor& visitor, TransformerConfig& c) {
@@ -33,6 +39,7 @@ void describe(ConfigVisitor& visitor, TransformerConfig& c) {
   visitor.flag("tied_embeddings", c.tied_embeddings);
   visitor.flag("slot_embedding", c.slot_embedding);
   visitor.flag("codebook_embedding", c.codebook_embedding);
+  visitor.texts("bidirectional", c.bidirectional, {"text", "image", "shape"});
   visitor.number("dropout", c.dropout, {.minimum = 0, .maximum = 0.9});
   visitor.number("initial_deviation", c.initial_deviation, {.minimum = 1e-6, .maximum = 1});
 }
@@ -65,9 +72,14 @@ void validate(const TransformerConfig& c) {
 }
 
 void check_task(const TransformerConfig& config, const sequence::Task& task) {
-  if (config.streams == 1 || config.single_over == "all") return;
+  const bool silent_text = config.streams == 2 && config.single_over == "generated";
   for (const sequence::TaskSegment& segment : task.segments) {
-    if (segment.modality != sequence::Modality::text || !segment.loss) continue;
+    if (!segment.loss) continue;
+    const std::string_view name = sequence::modality_name(segment.modality);
+    if (config.is_bidirectional(segment.modality))
+      fail(ErrorKind::usage, "task '", task.name, "' generates ", name, ", but bidirectional lists ", name,
+           ", whose tokens see those after them. Take it from the list, or drop the task");
+    if (segment.modality != sequence::Modality::text || !silent_text) continue;
     fail(ErrorKind::usage, "task '", task.name,
          "' generates text, but single_over: generated leaves text without output. Set single_over: all, or "
          "drop the task");

@@ -41,6 +41,36 @@ nn::RotaryAngles angles_of(const TransformerConfig& c, const std::vector<std::ve
   return nn::rotary_angles(spans, split);
 }
 
+// The spans of a set of rows, among the rows of the generated stream.
+kernels::AttentionSpans generated_spans(const RowPlaces& places) {
+  std::vector<std::int64_t> before = {0};  // generated rows before each row
+  for (const std::uint8_t stream : places.streams) before.push_back(before.back() + stream);
+  std::vector<std::int64_t> starts;
+  for (const std::int64_t start : places.document_starts) starts.push_back(before[start]);
+  std::vector<kernels::RowRange> bidirectional;
+  for (const kernels::RowRange& range : places.bidirectional)
+    bidirectional.push_back({before[range.first], before[range.last]});
+  return kernels::AttentionSpans::causal_with_segments(starts, bidirectional);
+}
+
+// The segments of a packed sequence that see all of themselves.
+std::vector<kernels::RowRange> bidirectional_ranges(const TransformerConfig& config,
+                                                    const sequence::PackedSequence& sequence) {
+  std::vector<kernels::RowRange> ranges;
+  if (config.bidirectional.empty()) return ranges;
+  for (std::int64_t d = 0; d < sequence.document_count(); ++d) {
+    const std::int64_t end = sequence.document_starts[d + 1];
+    for (std::int64_t i = sequence.document_starts[d], last; i < end; i = last) {
+      last = i + 1;
+      while (last < end && sequence.segments[last] == sequence.segments[i] &&
+             sequence.streams[last] == sequence.streams[i])
+        ++last;
+      if (config.is_bidirectional(sequence.streams[i])) ranges.push_back({i, last});
+    }
+  }
+  return ranges;
+}
+
 }  // namespace
 
 Tensor index_tensor(const std::vector<std::int64_t>& values) {
@@ -50,12 +80,12 @@ Tensor index_tensor(const std::vector<std::int64_t>& values) {
 }
 
 Transformer::Network::Network(const TransformerConfig& given, const sequence::Vocabulary& given_vocabulary,
-                              const sequence::SequenceLayout& given_layout, std::uint64_t seed,
+                              const sequence::SequenceLayout& given_layout, nn::ParameterStart start,
                               const std::vector<RangeCodebook>& codebooks)
     : config(given),
       vocabulary(given_vocabulary),
       layout(given_layout),
-      parameters(seed),
+      parameters(std::move(start)),
       shape(shape_of(given)) {
   validate(config);
   const nn::ParameterScope root(parameters);
@@ -65,6 +95,7 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
   if (!config.tied_embeddings)
     head = root.sub("head").add("weight", {vocabulary.size(), config.width},
                                 nn::Init::normal(config.initial_deviation));
+  output_rows = nn::CastWeight(head.defined() ? head : embedding);
   if (config.slot_embedding) {
     slots = root.sub("slot_embedding")
                 .add("weight", {slot_count() + 1, config.width}, nn::Init::normal(config.initial_deviation));
@@ -146,10 +177,10 @@ RowPlan Transformer::Network::plan(const RowPlaces& places) const {
                                                        {places.columns.begin(), places.columns.end()}};
   const nn::RotaryAngles angles = angles_of(config, axes);
   const auto device = embedding.device();
-  plan.dual = {angles.cosine.to(device),
-               angles.sine.to(device),
-               config.rope == "interleaved",
-               {places.document_starts.begin(), places.document_starts.end()}};
+  plan.dual = {
+      angles.cosine.to(device), angles.sine.to(device), config.rope == "interleaved",
+      kernels::AttentionSpans::causal_with_segments(places.document_starts, places.bidirectional).on(device),
+      attention_path};
   plan.single = plan.dual;
   if (config.streams == 1) return plan;
 
@@ -171,13 +202,7 @@ RowPlan Transformer::Network::plan(const RowPlaces& places) const {
   plan.output_rows = plan.order.rows[1];
   plan.single.cosine = plan.dual.cosine.index_select(0, plan.output_rows);
   plan.single.sine = plan.dual.sine.index_select(0, plan.output_rows);
-  plan.single.document_starts = {0};
-  for (std::size_t d = 0; d + 1 < places.document_starts.size(); ++d) {
-    std::int64_t own = 0;
-    for (std::int64_t i = places.document_starts[d]; i < places.document_starts[d + 1]; ++i)
-      own += places.streams[i];
-    plan.single.document_starts.push_back(plan.single.document_starts.back() + own);
-  }
+  plan.single.spans = generated_spans(places).on(device);
   return plan;
 }
 
@@ -255,8 +280,8 @@ PackedRows packed_rows(const Transformer::Network& network, const sequence::Pack
 
 RowPlan packed_plan(const Transformer::Network& network, const sequence::PackedSequence& sequence,
                     const PackedRows& rows) {
-  return network.plan(
-      {sequence.offsets, sequence.rows, sequence.columns, rows.streams, sequence.document_starts});
+  return network.plan({sequence.offsets, sequence.rows, sequence.columns, rows.streams,
+                       sequence.document_starts, bidirectional_ranges(network.config, sequence)});
 }
 
 }  // namespace omni::model

@@ -13,11 +13,12 @@ namespace omni::model {
 using at::Tensor;
 
 // Where rows stand, in document order. Spans have one entry per row, document_starts one per document and the
-// total.
+// total; bidirectional the ranges of rows that see all of themselves.
 struct RowPlaces {
   std::span<const std::int32_t> offsets, rows, columns;
   std::span<const std::uint8_t> streams;  // 0: text, 1: generated; ignored with one stream
   std::span<const std::int64_t> document_starts;
+  std::span<const kernels::RowRange> bidirectional = {};
 };
 
 // What the blocks need to know about a set of rows.
@@ -40,17 +41,19 @@ struct Transformer::Network {
   sequence::SequenceLayout layout;
   nn::ParameterStore parameters;
   nn::DecoderShape shape;
-  Tensor embedding;          // [vocabulary, width]
-  Tensor head;               // the same; undefined where tied
-  Tensor slots, next_slots;  // [slot_count() + 1, width], the last row for no slot; undefined without
-  Tensor final_norm;         // [width] or undefined
+  Tensor embedding;            // [vocabulary, width]
+  Tensor head;                 // the same; undefined where tied
+  nn::CastWeight output_rows;  // head, or embedding where tied: what logits are made with but for codebooks
+  Tensor slots, next_slots;    // [slot_count() + 1, width], the last row for no slot; undefined without
+  Tensor final_norm;           // [width] or undefined
   std::vector<CodeRange> code_ranges;
   std::vector<nn::DecoderBlock> dual_blocks, single_blocks;
   at::ScalarType type = at::kFloat;
+  kernels::AttentionPath attention_path = kernels::AttentionPath::automatic;
   std::unique_ptr<nn::BlockExecutor> executor = nn::make_plain_executor();
 
   Network(const TransformerConfig& config, const sequence::Vocabulary& vocabulary,
-          const sequence::SequenceLayout& layout, std::uint64_t seed,
+          const sequence::SequenceLayout& layout, nn::ParameterStart start,
           const std::vector<RangeCodebook>& codebooks);
 
   std::int64_t slot_count() const { return layout.text_span() + layout.image_span() + layout.shape_span(); }

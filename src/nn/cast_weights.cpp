@@ -15,8 +15,7 @@ const at::Tensor& CastWeight::as(at::ScalarType type) const {
   return copy_;
 }
 
-const kernels::DecodeWeight& CastWeight::for_decoding(at::ScalarType type) const {
-  const auto format = type == at::kBFloat16 ? kernels::DecodeFormat::bf16 : kernels::DecodeFormat::fp32;
+const kernels::DecodeWeight& CastWeight::for_decoding(kernels::DecodeFormat format) const {
   if (!packed_.defined() || packed_.format() != format || packed_from_ != origin()) {
     packed_ = kernels::DecodeWeight(weight_, format);
     packed_from_ = origin();

@@ -24,10 +24,8 @@ CastLinear::CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_
   if (with_bias) bias = scope.add("bias", {out}, Init::zeros());
 }
 
-Tensor CastLinear::operator()(const Tensor& x, LinearUse use) const {
-  const auto type = x.scalar_type();
-  if (use == LinearUse::decoding && x.device().is_cpu() && (type == at::kFloat || type == at::kBFloat16))
-    return kernels::decode_linear(x, weight.for_decoding(type), bias);
+Tensor CastLinear::operator()(const Tensor& x, Decoding decoding) const {
+  if (decoding && x.device().is_cpu()) return kernels::decode_linear(x, weight.for_decoding(*decoding), bias);
   return kernels::cast_linear(x, weight.weight(), weight.as(x.scalar_type()), bias);
 }
 
@@ -57,21 +55,22 @@ StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shap
 }
 
 Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, at::ScalarType type,
-                             LinearUse use) const {
+                             Decoding decoding) const {
   const auto [residual, normed] =
       kernels::add_norm(rows.residual, rows.delta, attention_norm, {shape.norm, shape.norm_epsilon, type});
   rows = {residual, Tensor()};
-  Tensor projected = qkv(normed, use);
+  Tensor projected = qkv(normed, decoding);
   if (keys_only) projected = at::constant_pad_nd(projected, {shape.heads * shape.head_size, 0});
   return projected;
 }
 
 void StreamLayers::finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape, bool training,
-                          LinearUse use) const {
-  const Tensor delta = dropped(attention_out(attended, use), shape.dropout, training);
+                          Decoding decoding) const {
+  const Tensor delta = dropped(attention_out(attended, decoding), shape.dropout, training);
   const auto [residual, normed] = kernels::add_norm(rows.residual, delta, mlp_norm,
                                                     {shape.norm, shape.norm_epsilon, delta.scalar_type()});
-  rows = {residual, dropped(down(kernels::swiglu(gate_up(normed, use)), use), shape.dropout, training)};
+  rows = {residual,
+          dropped(down(kernels::swiglu(gate_up(normed, decoding)), decoding), shape.dropout, training)};
 }
 
 DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shape,
@@ -103,27 +102,27 @@ kernels::RotaryAttention DecoderBlock::attention(const DecoderShape& shape, cons
 }
 
 Tensor DecoderBlock::project(std::vector<StreamRows>& rows, const DecoderShape& shape,
-                             const StreamOrder& order, at::ScalarType type, LinearUse use) const {
+                             const StreamOrder& order, at::ScalarType type, Decoding decoding) const {
   ensure(rows.size() == streams.size(), "decoder block: wrong number of streams");
   std::vector<Tensor> projected;
   for (std::size_t s = 0; s < streams.size(); ++s)
-    projected.push_back(streams[s].project(rows[s], shape, type, use));
+    projected.push_back(streams[s].project(rows[s], shape, type, decoding));
   return streams.size() > 1 ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0];
 }
 
 void DecoderBlock::finish(std::vector<StreamRows>& rows, const Tensor& attended, const DecoderShape& shape,
-                          const StreamOrder& order, bool training, LinearUse use) const {
+                          const StreamOrder& order, bool training, Decoding decoding) const {
   for (std::size_t s = 0; s < streams.size(); ++s) {
     if (streams[s].keys_only) continue;
     const Tensor own = streams.size() > 1 ? attended.index_select(0, order.rows[s]) : attended;
-    streams[s].finish(rows[s], own, shape, training, use);
+    streams[s].finish(rows[s], own, shape, training, decoding);
   }
 }
 
 void DecoderBlock::run(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
                        const AttentionPlan& plan, at::ScalarType type, bool training) const {
   const Tensor qkv = project(rows, shape, order, type);
-  finish(rows, kernels::rotary_attention(qkv, attention(shape, order, plan), plan.document_starts), shape,
+  finish(rows, kernels::rotary_attention(qkv, attention(shape, order, plan), plan.spans, plan.path), shape,
          order, training);
 }
 

@@ -88,9 +88,26 @@ Init Init::fan_in(std::int64_t inputs) {
   return uniform(1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, inputs))));
 }
 
+ParameterStart ParameterStart::to_load(const SafetensorsFile& file) {
+  constexpr double kAlways = 1 << 24;
+  ParameterStart start;
+  start.file = file.name();
+  start.most_elements = kAlways;
+  // Twice: a network may have parts that the file lacks.
+  for (const auto& [name, tensor] : file.tensors())
+    start.most_elements += 2 * static_cast<double>(tensor.element_count());
+  return start;
+}
+
 Tensor ParameterStore::add(std::string name, at::IntArrayRef shape, Init init, bool trainable) {
   ensure(!index_.contains(name), "parameter '", name, "' exists twice");
-  Tensor value = initial_value(shape, init, hash_combine(seed_, hash_string(name)));
+  double elements = 1;
+  for (const std::int64_t side : shape) elements *= static_cast<double>(side);
+  elements_ += elements;
+  if (elements_ > start_.most_elements)
+    fail(ErrorKind::input, "reading '", start_.file, "': its configuration describes ", elements_,
+         " weights and more, far more than it holds. The two do not belong together");
+  Tensor value = initial_value(shape, init, hash_combine(start_.seed, hash_string(name)));
   value.set_requires_grad(trainable);
   index_.emplace(name, parameters_.size());
   parameters_.push_back({std::move(name), value, trainable});

@@ -129,8 +129,8 @@ void ImageNetwork::make_decoder() {
   decoder_.conv_out = nn::Convolution(scope.sub("conv_out"), 2, channels, 3, 3, 1, 1);
 }
 
-ImageNetwork::ImageNetwork(const ImageTokenizerConfig& wanted, std::uint64_t seed)
-    : config(wanted), parameters(seed) {
+ImageNetwork::ImageNetwork(const ImageTokenizerConfig& wanted, nn::ParameterStart start)
+    : config(wanted), parameters(std::move(start)) {
   check(config);
   make_encoder();
   make_decoder();

@@ -59,15 +59,15 @@ void check(const ImageTokenizerConfig& config) {
     fail(ErrorKind::usage, "image tokenizer: the last level needs at least one residual block");
 }
 
-ImageTokenizer::ImageTokenizer(const ImageTokenizerConfig& config, std::uint64_t seed)
-    : network_(std::make_unique<ImageNetwork>(config, seed)) {}
+ImageTokenizer::ImageTokenizer(const ImageTokenizerConfig& config, nn::ParameterStart start)
+    : network_(std::make_unique<ImageNetwork>(config, std::move(start))) {}
 ImageTokenizer::~ImageTokenizer() = default;
 
 std::unique_ptr<ImageTokenizer> ImageTokenizer::load(const std::filesystem::path& folder) {
   ImageTokenizerConfig config;
   read_stored_config(folder / "config.yaml", [&](ConfigVisitor& visitor) { describe(visitor, config); });
-  auto tokenizer = std::make_unique<ImageTokenizer>(config);
   const SafetensorsFile weights(folder / "weights.safetensors");
+  auto tokenizer = std::make_unique<ImageTokenizer>(config, nn::ParameterStart::to_load(weights));
   tokenizer->network_->parameters.load(weights);
   tokenizer->network_->parameters.set_trainable(false);
   const bool narrow = std::any_of(weights.tensors().begin(), weights.tensors().end(),

@@ -93,8 +93,8 @@ std::vector<std::int32_t> surface_cells(const geometry::VoxelGrid& grid) {
   return cells;
 }
 
-GridShapeTokenizer::GridShapeTokenizer(const GridShapeConfig& config, std::uint64_t seed)
-    : network_(std::make_unique<GridShapeNetwork>(config, seed)) {}
+GridShapeTokenizer::GridShapeTokenizer(const GridShapeConfig& config, nn::ParameterStart start)
+    : network_(std::make_unique<GridShapeNetwork>(config, std::move(start))) {}
 GridShapeTokenizer::~GridShapeTokenizer() = default;
 
 ShapeInput GridShapeTokenizer::required_input() const {

@@ -71,8 +71,8 @@ Tensor ResidualConvolution::operator()(const Tensor& x) const {
   return x + out(at::gelu(channels_last(convolution(channels_second(norm(x))))));
 }
 
-GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, std::uint64_t seed)
-    : config_(config), store_(seed) {
+GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, nn::ParameterStart start)
+    : config_(config), store_(std::move(start)) {
   validate(config);
   const nn::ParameterScope root(store_);
   const auto encoder = root.sub("encoder");

@@ -31,12 +31,12 @@ std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path
   });
   const SafetensorsFile weights(folder / "weights.safetensors");
   if (layout == "vecset") {
-    auto tokenizer = std::make_unique<VecsetShapeTokenizer>(vecset);
+    auto tokenizer = std::make_unique<VecsetShapeTokenizer>(vecset, nn::ParameterStart::to_load(weights));
     tokenizer->network().load(weights);
     tokenizer->network().parameters().set_trainable(false);
     return tokenizer;
   }
-  auto tokenizer = std::make_unique<GridShapeTokenizer>(grid);
+  auto tokenizer = std::make_unique<GridShapeTokenizer>(grid, nn::ParameterStart::to_load(weights));
   tokenizer->network().parameters().load(weights);
   tokenizer->network().parameters().set_trainable(false);
   return tokenizer;

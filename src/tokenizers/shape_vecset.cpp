@@ -99,8 +99,8 @@ Tensor surface_tensor(std::span<const ShapeSample> samples) {
   return surface;
 }
 
-VecsetShapeTokenizer::VecsetShapeTokenizer(const VecsetShapeConfig& config, std::uint64_t seed)
-    : network_(std::make_shared<VecsetShapeNetwork>(config, seed)) {}
+VecsetShapeTokenizer::VecsetShapeTokenizer(const VecsetShapeConfig& config, nn::ParameterStart start)
+    : network_(std::make_shared<VecsetShapeNetwork>(config, std::move(start))) {}
 VecsetShapeTokenizer::~VecsetShapeTokenizer() = default;
 
 ShapeInput VecsetShapeTokenizer::required_input() const {

@@ -49,8 +49,8 @@ void validate(const VecsetShapeConfig& config) {
            config.encoder_layers, ". Layers count from 0");
 }
 
-VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, std::uint64_t seed)
-    : config_(config), store_(seed) {
+VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, nn::ParameterStart start)
+    : config_(config), store_(std::move(start)) {
   validate(config);
   const nn::ParameterScope root(store_);
   const auto E = config.width;

@@ -1,7 +1,8 @@
 #include "code_use.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "omni/core/perplexity.h"
 
 namespace omni::training {
 namespace {
@@ -16,8 +17,8 @@ void CodeUse::add(const at::Tensor& indices) {
 }
 
 double CodeUse::perplexity() const {
-  const at::Tensor p = counts_.to(at::kDouble) / counts_.sum().clamp_min(1).to(at::kDouble);
-  return std::exp(-(p * p.clamp_min(1e-30).log()).sum().item<double>());
+  const at::Tensor counts = counts_.to(at::kDouble);
+  return omni::perplexity({counts.const_data_ptr<double>(), static_cast<std::size_t>(counts.numel())});
 }
 
 double CodeUse::used() const { return counts_.gt(0).to(at::kDouble).mean().item<double>(); }

@@ -1,8 +1,8 @@
 #include "image_codebook.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "omni/core/perplexity.h"
 #include "omni/nn/quantisers.h"
 
 namespace omni::training {
@@ -55,8 +55,8 @@ void ImageCodebook::revive(const Tensor& rows, const Tensor& codes, double fair_
 
 double ImageCodebook::perplexity() const {
   if (!counts_.defined()) return 0;
-  const Tensor shares = counts_ / counts_.sum();
-  return std::exp(-(shares * shares.clamp_min(1e-12).log()).sum().item<double>());
+  const Tensor counts = counts_.to(at::kDouble).contiguous();
+  return omni::perplexity({counts.const_data_ptr<double>(), static_cast<std::size_t>(counts.numel())});
 }
 
 double ImageCodebook::used_share() const {

@@ -1,5 +1,6 @@
 #include "omni/training/image_tokenizer_training.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -8,6 +9,7 @@
 #include "image_codebook.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
+#include "omni/core/perplexity.h"
 #include "omni/core/progress.h"
 #include "omni/core/random.h"
 #include "omni/core/run_metrics.h"
@@ -258,14 +260,8 @@ ImageTokenizerQuality evaluate_image_tokenizer(const ImageTokenizer& tokenizer,
     quality.worst_psnr_db = std::min(quality.worst_psnr_db, psnr);
     for (const std::int32_t code : codes[i]) counts[code] += 1;
   }
-  const double total = double(images.size()) * double(tokenizer.code_count());
-  double entropy = 0;
-  for (const double count : counts) {
-    if (count == 0) continue;
-    ++quality.codes_used;
-    entropy -= count / total * std::log(count / total);
-  }
-  quality.perplexity = std::exp(entropy);
+  quality.codes_used = std::count_if(counts.begin(), counts.end(), [](double count) { return count > 0; });
+  quality.perplexity = perplexity(counts);
   if (reconstructions) reconstructions->insert(reconstructions->end(), decoded.begin(), decoded.end());
   return quality;
 }

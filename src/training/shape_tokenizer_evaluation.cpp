@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/parallel.h"
+#include "omni/core/perplexity.h"
 #include "omni/data/palette.h"
 #include "omni/tokenizers/shape_sample.h"
 #include "omni/training/shape_tokenizer_training.h"
@@ -82,13 +83,6 @@ double milliseconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since).count();
 }
 
-double entropy_bits(const std::map<std::int32_t, std::int64_t>& counts, double total) {
-  double bits = 0;
-  for (const auto& [code, count] : counts)
-    bits -= static_cast<double>(count) / total * std::log2(static_cast<double>(count) / total);
-  return bits;
-}
-
 }  // namespace
 
 ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& tokenizer,
@@ -149,8 +143,7 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
       std::accumulate(ious.begin(), ious.begin() + tenth, 0.0) / static_cast<double>(tenth);
   report.parts_coloured_right =
       report.parts > 0 ? static_cast<double>(right) / static_cast<double>(report.parts) : 0;
-  report.code_perplexity =
-      std::exp2(entropy_bits(counts, n * static_cast<double>(tokenizer.geometry_code_count())));
+  report.code_perplexity = perplexity(counts);
   report.codes_used =
       static_cast<double>(counts.size()) / static_cast<double>(tokenizer.geometry_vocabulary());
   for (double* mean :

@@ -78,6 +78,7 @@ StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
   model::Transformer& transformer = *bundle_.transformer;
   transformer.to(at::Device(config.device));
   transformer.set_activation_type(config.precision == "bf16" ? at::kBFloat16 : at::kFloat);
+  transformer.set_attention_path(kernels::parse_attention_path(config.attention));
   transformer.set_recompute(config.recompute);
   optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon);
   if (resume) restore(*newest);
@@ -211,10 +212,7 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
     fail(ErrorKind::usage, "training: ", launch.launcher, " started ", launch.world_size,
          " processes, and omni trains in one. Start it without the launcher");
   }
-  if (config.device == "cuda" && !at::globalContext().hasCUDA()) {
-    fail(ErrorKind::usage, "training on 'device: cuda': no GPU is found (",
-         kernels::cuda_plugin_status().detail, "). Set device: cpu, or see `omni info system`");
-  }
+  if (config.device == "cuda") kernels::require_gpu("training");
   if (config.deterministic) at::globalContext().setDeterministicAlgorithms(true, false);
   if (options.dry_run) {
     print_dry_run(config, *start_bundle(config).transformer);

@@ -122,12 +122,35 @@ TEST_F(Sweep, RefusesWhatCannotBeRun) {
     EXPECT_THROW(validate(changed), Error);
   };
   refuses([](SweepConfig& c) { c.bundles.clear(); });
-  refuses([](SweepConfig& c) { c.tasks = {{"text->sound", 0}}; });
-  refuses([](SweepConfig& c) { c.tasks = {{"shape+text->shape", 0}}; });
+  refuses([](SweepConfig& c) { c.tasks = {{"", 0}}; });
   refuses([](SweepConfig& c) { c.tasks.push_back(c.tasks.front()); });
   refuses([](SweepConfig& c) { c.splits = {"unseen"}; });
   refuses([](SweepConfig& c) { c.settings[0].guidance = "sound=2"; });
   refuses([](SweepConfig& c) { c.seeds.clear(); });
+}
+
+TEST_F(Sweep, MeasuresTheModelsOwnTasks) {
+  sequence::Task own = sequence::built_in_task("text->shape");
+  own.name = "from words";
+  model::Bundle bundle = generation::testing::tiny_bundle(true, 160);
+  bundle.tasks = {own};
+  model::save_bundle(bundle, *folder_ / "own");
+  SweepConfig swept = config();
+  swept.bundles = {{"own", (*folder_ / "own").string()}};
+  swept.tasks = {{"from words", 1}};
+  EXPECT_GT(run_sweep(swept, *folder_ / "own-tasks").units_run, 0);
+  const auto error_of = [&](const std::string& task) -> std::string {
+    SweepConfig changed = swept;
+    changed.tasks = {{task, 1}};
+    try {
+      (void)run_sweep(changed, *folder_ / "refused-tasks");
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(error_of("from word").find("Did you mean \"from words\"?"), std::string::npos);
+  EXPECT_NE(error_of("shape+text->shape").find("the data have no edits"), std::string::npos);
 }
 
 TEST(SweepConfigFile, IsStrict) {
@@ -151,10 +174,8 @@ TEST(SweepConfigFile, IsStrict) {
     }
     return "";
   };
-  const std::string task = error_of("tasks:\n  - {name: text->shap}\n");
-  EXPECT_EQ(task.find("sweep.yaml:2:12: "), 0u) << task;
-  EXPECT_NE(task.find("Did you mean 'text->shape'?"), std::string::npos) << task;
   const std::string split = error_of("splits: [unseen_color]\n");
+  EXPECT_EQ(split.find("sweep.yaml:1:10: "), 0u) << split;
   EXPECT_NE(split.find("'unseen_colour'?"), std::string::npos) << split;
   EXPECT_NO_THROW((void)load_sweep_config(std::string(OMNI_SOURCE_DIR) + "/configs/eval/demo.yaml", {}));
 }

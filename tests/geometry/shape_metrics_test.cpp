@@ -117,7 +117,7 @@ TEST(ShapeMetrics, EmptyMeshesAreErrors) {
       Error);
 }
 
-TEST(SurfaceIou, ConcentricSpheresGiveTheShareOfTheirShells) {
+TEST(SurfaceIouSlow, ConcentricSpheresGiveTheShareOfTheirShells) {
   constexpr int kResolution = 64;
   const double half_width = std::sqrt(3.0) / kResolution;
   const auto shell = [](double inner, double outer) { return outer * outer * outer - inner * inner * inner; };

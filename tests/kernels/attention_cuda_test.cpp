@@ -9,8 +9,10 @@
 #include <limits>
 #include <vector>
 
-#include "cuda_plugin.h"
+#include "attention_truth.h"
 #include "omni/core/error.h"
+#include "omni/kernels/cuda_plugin.h"
+#include "omni/kernels/packed_attention.h"
 
 namespace omni::kernels {
 namespace {
@@ -46,18 +48,22 @@ Call make_call(at::Device device, at::ScalarType type, std::int64_t rows, std::i
   return call;
 }
 
+std::string refusal(const Call& call) {
+  return cuda_attention_refusal(call.attention.query, call.attention.key, call.attention.value);
+}
+
 TEST(AttentionCuda, TellsWhyThereIsNoKernel) {
   const Call call = make_call(at::kCPU, at::kBFloat16, 10, 64);
-  EXPECT_EQ(cuda_attention_refusal(call.attention), "the tensors are not on a CUDA device");
+  EXPECT_EQ(refusal(call), "the tensors are not on a CUDA device");
 }
 
 TEST(AttentionCuda, ShapesThatDoNotFitAreRefused) {
   Call call = make_call(at::kCPU, at::kBFloat16, 10, 64);
   call.attention.key_first = call.attention.key_first.narrow(0, 0, 9);
-  EXPECT_THROW(cuda_attention_refusal(call.attention), Error);
+  EXPECT_THROW(cuda_attention_forward(call.attention), Error);
   call = make_call(at::kCPU, at::kBFloat16, 10, 64);
   call.attention.value = call.attention.value.narrow(2, 0, 32);
-  EXPECT_THROW(cuda_attention_refusal(call.attention), Error);
+  EXPECT_THROW(refusal(call), Error);
 }
 
 // In double precision on the CPU, with a dense mask.
@@ -86,11 +92,11 @@ double relative_error(const Tensor& computed, const Tensor& expected) {
 }
 
 TEST(AttentionGpu, MatchesDoublePrecision) {
-  if (cuda_plugin_status().devices == 0 || !at::hasCUDA()) GTEST_SKIP() << "needs a GPU";
+  if (!gpu_refusal().empty()) GTEST_SKIP() << gpu_refusal();
   for (const std::int64_t head_size : {64, 80, 128})
     for (const std::int64_t rows : {1, 333, 1000}) {
       const Call call = make_call(at::kCUDA, at::kBFloat16, rows, head_size);
-      ASSERT_EQ(cuda_attention_refusal(call.attention), "");
+      ASSERT_EQ(refusal(call), "");
       const std::vector<Tensor> expected = reference(call);
       const CudaAttentionResult result = cuda_attention_forward(call.attention);
       EXPECT_LT(relative_error(result.output, expected[0]), 0.01);
@@ -103,6 +109,28 @@ TEST(AttentionGpu, MatchesDoublePrecision) {
         EXPECT_LT(relative_error(gradients.value, expected[3]), 0.02);
       }
     }
+}
+
+// Through autograd and the dispatcher, as training does it.
+TEST(AttentionGpu, PackedAttentionTakesTheKernel) {
+  if (!gpu_refusal().empty()) GTEST_SKIP() << gpu_refusal();
+  at::manual_seed(5);
+  const std::vector<std::int64_t> starts = {0, 1, 90, 90, 301};
+  const auto spans = AttentionSpans::causal_with_segments(starts, std::vector<RowRange>{{100, 180}});
+  const auto random = [](std::int64_t heads) { return at::randn({301, heads, 64}).to(at::kBFloat16); };
+  const Tensor gradient = random(4);
+  std::vector<Tensor> exact, own;
+  for (const std::int64_t heads : {4, 2, 2}) {
+    const Tensor x = random(heads);
+    exact.push_back(x.to(at::kDouble).requires_grad_());
+    own.push_back(x.to(at::kCUDA).requires_grad_());
+  }
+  const Tensor expected = true_attention(exact[0], exact[1], exact[2], spans);
+  expected.backward(gradient.to(at::kDouble));
+  const Tensor output = packed_attention(own[0], own[1], own[2], spans.on(at::kCUDA), AttentionPath::kernel);
+  output.backward(gradient.to(at::kCUDA));
+  EXPECT_LT(relative_error(output.detach(), expected.detach()), 0.01);
+  for (int i = 0; i < 3; ++i) EXPECT_LT(relative_error(own[i].grad(), exact[i].grad()), 0.02) << i;
 }
 
 }  // namespace

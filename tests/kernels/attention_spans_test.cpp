@@ -30,6 +30,13 @@ TEST(AttentionSpans, CausalDocumentsSeeTheirOwnPast) {
   EXPECT_EQ(spans.visible_pairs(), pairs);
 }
 
+TEST(AttentionSpans, BoundsAreTheFirstAndLastKeys) {
+  const AttentionSpans spans = AttentionSpans::causal(std::vector<std::int64_t>{0, 2, 3});
+  const at::Tensor expected = at::tensor({0, 0, 2, 1, 2, 3}, at::kInt).view({2, 3});
+  EXPECT_TRUE(spans.bounds(at::kCPU).equal(expected));
+  EXPECT_TRUE(spans.on(at::kCPU).bounds(at::kCPU).equal(expected));
+}
+
 TEST(AttentionSpans, SegmentsSeeTheirEnd) {
   const std::vector<std::int64_t> starts = {0, 5, 12};
   const std::vector<RowRange> segments = {{1, 3}, {3, 3}, {3, 5}, {6, 10}};

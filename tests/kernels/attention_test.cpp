@@ -102,13 +102,9 @@ struct SizeCase {
   std::int64_t rows, heads, key_value_heads, head_size;
 };
 
-class AttentionKernelTest : public testing::TestWithParam<std::tuple<SizeCase, SpanCase, at::ScalarType>> {};
+class AttentionKernelTest : public testing::TestWithParam<std::tuple<SizeCase, at::ScalarType>> {};
 
-TEST_P(AttentionKernelTest, EveryInstructionSetMatchesDoublePrecision) {
-  const auto [size, kind, type] = GetParam();
-  at::manual_seed(11);
-  std::mt19937 random(static_cast<unsigned>(size.rows));
-  const AttentionSpans spans = kind.make(size.rows, random);
+void expect_double_precision(const SizeCase& size, at::ScalarType type, const AttentionSpans& spans) {
   const auto make = [&](std::int64_t heads) {
     return at::randn({size.rows, heads, size.head_size}).to(type);
   };
@@ -131,22 +127,30 @@ TEST_P(AttentionKernelTest, EveryInstructionSetMatchesDoublePrecision) {
   }
 }
 
+TEST_P(AttentionKernelTest, EveryInstructionSetMatchesDoublePrecision) {
+  const auto [size, type] = GetParam();
+  for (const SpanCase& kind : kSpanCases) {
+    SCOPED_TRACE(kind.name);
+    at::manual_seed(11);
+    std::mt19937 random(static_cast<unsigned>(size.rows));
+    expect_double_precision(size, type, kind.make(size.rows, random));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Table, AttentionKernelTest,
                          testing::Combine(testing::Values(SizeCase{1, 1, 1, 16}, SizeCase{7, 2, 1, 32},
                                                           SizeCase{61, 1, 1, 48}, SizeCase{197, 2, 2, 64},
                                                           SizeCase{151, 4, 2, 32}, SizeCase{143, 3, 1, 80},
                                                           SizeCase{171, 1, 1, 128}, SizeCase{53, 1, 1, 256}),
-                                          testing::ValuesIn(kSpanCases),
                                           testing::Values(at::kFloat, at::kBFloat16)),
                          [](const auto& info) {
                            const SizeCase& size = std::get<0>(info.param);
-                           return std::string(std::get<1>(info.param).name) + "_" +
-                                  std::to_string(size.rows) + "x" + std::to_string(size.head_size) +
-                                  (std::get<2>(info.param) == at::kFloat ? "_fp32" : "_bf16");
+                           return std::to_string(size.rows) + "x" + std::to_string(size.head_size) +
+                                  (std::get<1>(info.param) == at::kFloat ? "_fp32" : "_bf16");
                          });
 
 // Islands that are cut into chunks: gradients of keys are sums over chunks.
-TEST(PackedAttention, LongDocumentsMatchDoublePrecision) {
+TEST(PackedAttentionSlow, LongDocumentsMatchDoublePrecision) {
   at::manual_seed(12);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     const std::vector<std::int64_t> starts = {0, 37, 2111, 2150};
@@ -255,6 +259,12 @@ TEST(PackedAttention, EveryPathAgrees) {
   EXPECT_LT(difference(packed_attention(q, k, v, windows, AttentionPath::reference),
                        true_attention(q, k, v, windows)),
             1e-5);
+}
+
+TEST(PackedAttention, PathsHaveNames) {
+  EXPECT_EQ(parse_attention_path("automatic"), AttentionPath::automatic);
+  EXPECT_EQ(parse_attention_path("reference"), AttentionPath::reference);
+  EXPECT_THROW(parse_attention_path("flash"), Error);
 }
 
 TEST(PackedAttention, FallsBackAndRefusesToBeForced) {

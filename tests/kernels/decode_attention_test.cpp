@@ -285,6 +285,7 @@ TEST(CachedAttention, EveryInstructionSetAgrees) {
       Tensor output = at::zeros({150, c.heads * c.head_size});
       DecodeRows rows{sequence.data(),
                       position.data(),
+                      position.data(),
                       queries.data(),
                       output.mutable_data_ptr(),
                       partials.data(),

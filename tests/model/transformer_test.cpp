@@ -48,6 +48,15 @@ TEST_P(EveryTransformer, PackedDocumentsEqualSingleOnes) {
   }
 }
 
+TEST_P(EveryTransformer, EveryAttentionPathGivesTheSameLogits) {
+  const sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
+  const at::Tensor automatic = model.logits(sequence);
+  for (const char* path : {"library", "reference"}) {
+    model.set_attention_path(kernels::parse_attention_path(path));
+    EXPECT_LT(largest_difference(model.logits(sequence), automatic), 1e-4) << path;
+  }
+}
+
 TEST_P(EveryTransformer, LaterTokensChangeNoEarlierLogit) {
   sequence::PackedSequence sequence = packed({random_document(1)}, vocabulary);
   const at::Tensor before = model.logits(sequence);
@@ -65,7 +74,7 @@ struct CachedLogits {
   double worst = 0, share = 0;
 };
 CachedLogits compare_cached_logits(const Transformer& model, const sequence::Vocabulary& vocabulary,
-                                   kernels::CacheType cache) {
+                                   const DecodePrecision& precision) {
   // Two sequences of different lengths, the first in pieces of uneven size, interleaved with the second.
   const std::vector<sequence::Document> documents = {random_document(4), random_document(5)};
   std::vector<std::vector<DecodeToken>> tokens(2);
@@ -80,7 +89,7 @@ CachedLogits compare_cached_logits(const Transformer& model, const sequence::Voc
       tokens[d].push_back(next);
     }
   }
-  DecodeSession session(model, 2, 64, cache);
+  DecodeSession session(model, 2, 64, precision);
   double worst = 0, squares = 0, total = 0;
   std::vector<std::size_t> done = {0, 0};
   for (std::size_t step = 0; done[0] < tokens[0].size() || done[1] < tokens[1].size(); ++step) {
@@ -118,11 +127,13 @@ CachedLogits compare_cached_logits(const Transformer& model, const sequence::Voc
 }
 
 TEST_P(EveryTransformer, CachedDecodingEqualsFullRecomputation) {
-  EXPECT_LT(compare_cached_logits(model, vocabulary, kernels::CacheType::fp32).worst, 1e-4);
+  EXPECT_LT(compare_cached_logits(model, vocabulary, {}).worst, 1e-4);
   // Keys, values and weights of attention are rounded to 2^-9 of themselves, or to 1 / 254 of a row's
   // largest.
-  EXPECT_LT(compare_cached_logits(model, vocabulary, kernels::CacheType::bf16).share, 1.0 / 64);
-  EXPECT_LT(compare_cached_logits(model, vocabulary, kernels::CacheType::int8).share, 1.0 / 32);
+  EXPECT_LT(compare_cached_logits(model, vocabulary, {.cache = kernels::CacheType::bf16}).share, 1.0 / 64);
+  EXPECT_LT(compare_cached_logits(model, vocabulary, {.cache = kernels::CacheType::int8}).share, 1.0 / 32);
+  EXPECT_LT(compare_cached_logits(model, vocabulary, parse_decode_precision("bf16")).share, 1.0 / 32);
+  EXPECT_LT(compare_cached_logits(model, vocabulary, parse_decode_precision("int8")).share, 1.0 / 16);
 }
 
 TEST_P(EveryTransformer, GradientsMatchFiniteDifferences) {

@@ -60,7 +60,7 @@ double constant_psnr_db(const Tensor& images) {
   return 10 * std::log10(255.0 * 255.0 / variance);
 }
 
-TEST(ImageTokenizerTraining, LearnsToReconstructUnseenImages) {
+TEST(ImageTokenizerTrainingSlow, LearnsToReconstructUnseenImages) {
   const auto images = rectangles(600, 16);
   const Tensor stacked = stack_images(images, 16);
   const test::TemporaryDirectory folder;
@@ -77,7 +77,7 @@ TEST(ImageTokenizerTraining, LearnsToReconstructUnseenImages) {
   EXPECT_EQ(count, 3);
 }
 
-TEST(ImageTokenizerTraining, IsAFunctionOfConfigAndImages) {
+TEST(ImageTokenizerTrainingSlow, IsAFunctionOfConfigAndImages) {
   auto config = small_config();
   config.steps = 12;
   config.precision = "bf16";

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "omni/core/config.h"
+#include "omni/sequence/task.h"
 
 namespace omni::evaluation {
 
@@ -15,7 +16,7 @@ struct SweepBundle {
 };
 
 struct SweepTask {
-  std::string name;                    // a built-in task
+  std::string name;                    // a built-in task, or one that every bundle was trained on
   std::int64_t prompts_per_split = 0;  // 0: the sweep's
 };
 
@@ -26,6 +27,7 @@ struct SweepSetting {
   double top_p = 1, min_p = 0;
   std::string guidance;     // "text=3"; weights of modalities that are no condition of a task are left out
   std::int64_t detail = 0;  // geometry codes; 0: all
+  std::string precision = "fp32";  // of weights and key-value cache: fp32, bf16, int8
 };
 
 struct SweepControls {
@@ -61,9 +63,12 @@ struct SweepConfig {
 };
 void describe(ConfigVisitor& visitor, SweepConfig& config);
 
-// Reads and checks a sweep: throws Error(usage) with file, line and key; also for unknown tasks, splits and
-// guidance, and for tasks that need objects before an edit.
+// Reads and checks a sweep: throws Error(usage) with file, line and key; also for unknown splits and
+// guidance.
 SweepConfig load_sweep_config(const std::filesystem::path& path, const std::vector<std::string>& overrides);
 void validate(const SweepConfig& config);
+// The task of that name among a bundle's own and the built-in ones. Throws Error(usage) for an unknown one
+// and for one that needs objects before an edit.
+sequence::Task measured_task(const SweepTask& wanted, const std::vector<sequence::Task>& own);
 
 }  // namespace omni::evaluation

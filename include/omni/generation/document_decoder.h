@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "omni/kernels/cache_type.h"
 #include "omni/kernels/token_sampling.h"
+#include "omni/model/decode_precision.h"
 #include "omni/model/transformer.h"
 #include "omni/sequence/document.h"
 
@@ -38,8 +38,7 @@ struct DocumentRequest {
 };
 
 struct DecodeOptions {
-  // How keys and values of past tokens are kept; see model::DecodeSession.
-  kernels::CacheType cache_type = kernels::CacheType::fp32;
+  model::DecodePrecision precision;
   std::int64_t sequences_per_batch = 96;  // sequences decoded side by side, those for guidance included
   // Called after each step with the number of tokens that it sampled.
   std::function<void(std::int64_t)> on_tokens;

@@ -10,6 +10,7 @@
 
 #include "omni/generation/request.h"
 #include "omni/model/bundle.h"
+#include "omni/model/decode_precision.h"
 
 namespace omni::generation {
 
@@ -32,6 +33,7 @@ struct GeneratedSample {
 
 struct GeneratorOptions {
   std::int64_t sequences_per_batch = 96;
+  model::DecodePrecision precision;  // of the transformer
   bool decode_images = true;
   // Tokens sampled so far and the most that there will be.
   std::function<void(std::int64_t sampled, std::int64_t bound)> on_progress;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -32,6 +34,10 @@ class AttentionSpans {
   std::int64_t rows() const { return static_cast<std::int64_t>(key_first_.size()); }
   std::span<const std::int32_t> key_first() const { return key_first_; }
   std::span<const std::int32_t> key_last() const { return key_last_; }
+  // [2, rows] int32 on `device`: first keys, last keys.
+  at::Tensor bounds(at::Device device) const;
+  // The same spans, whose bounds are on `device` already: for many calls with them there.
+  AttentionSpans on(at::Device device) const;
   std::int64_t visible_pairs() const;  // (row, key) pairs: what attention has to compute
 
   // The smallest ranges that no row looks out of or into, in order, covering all rows: the documents, at the
@@ -40,6 +46,7 @@ class AttentionSpans {
 
  private:
   std::vector<std::int32_t> key_first_, key_last_;
+  at::Tensor device_bounds_;  // what on() copied; undefined without
 };
 
 }  // namespace omni::kernels

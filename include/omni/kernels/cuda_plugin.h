@@ -1,11 +1,12 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace omni::kernels {
 
 // libomni_cuda.so holds the GPU kernels, so that the same program runs where there is no CUDA. It is looked
-// for once, when first asked for: at OMNI_CUDA_PLUGIN, beside the program, in ../lib of the program, then on
+// for once, when first asked for: at OMNI_CUDA_PLUGIN, beside the program, in ../lib and .. of the program, then on
 // the loader's path.
 struct CudaPluginStatus {
   bool loaded = false;
@@ -13,5 +14,10 @@ struct CudaPluginStatus {
   std::string detail;  // the file that was loaded, or why none was
 };
 const CudaPluginStatus& cuda_plugin_status();
+// Why no GPU can be used; empty where one can. The first call loads LibTorch's CUDA half, without which there are
+// no tensors on a GPU. Nothing may ask LibTorch itself for GPUs before: it remembers the answer.
+const std::string& gpu_refusal();
+// Throws Error(usage) where there is a refusal; `work` is what was to run there, such as "sampling".
+void require_gpu(std::string_view work);
 
 }  // namespace omni::kernels

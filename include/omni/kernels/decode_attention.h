@@ -11,12 +11,12 @@
 
 namespace omni::kernels {
 
-// Keys and values of past tokens of several sequences, for decoding on the CPU. Sequences that start alike
-// share memory: see share_prefix(). Not copyable: attention reads and writes it in place.
+// Keys and values of past tokens of several sequences, for decoding. Sequences that start alike share memory:
+// see share_prefix(). Not copyable: attention reads and writes it in place.
 class KeyValueCache {
  public:
   KeyValueCache(std::int64_t sequences, std::int64_t key_value_heads, std::int64_t capacity,
-                std::int64_t head_size, CacheType type = CacheType::fp32);
+                std::int64_t head_size, CacheType type = CacheType::fp32, at::Device device = at::kCPU);
   KeyValueCache(KeyValueCache&&) = default;
   KeyValueCache& operator=(KeyValueCache&&) = default;
 
@@ -27,13 +27,13 @@ class KeyValueCache {
   CacheType type() const { return type_; }
 
   // Makes the first `count` tokens of `from` those of `to`, whose own are dropped. Whole chunks are not
-  // copied but read where they are, once for all sequences that share them.
+  // copied but read where they are, once for all sequences that share them (on a GPU those at the start that
+  // one sequence holds).
   void share_prefix(std::int64_t from, std::int64_t to, std::int64_t count);
   // Before a sequence starts anew: what others share with it is copied to them first.
   void release(std::int64_t sequence);
 
-  // Writes one token of one sequence: [key_value_heads, head_size] fp32 on the CPU. Its chunk must be its
-  // own.
+  // Writes one token of one sequence: [key_value_heads, head_size] fp32. Its chunk must be its own.
   void write(std::int64_t sequence, std::int64_t position, const at::Tensor& key, const at::Tensor& value);
   // The first `count` tokens: [key_value_heads, count, head_size] fp32, as attention sees them.
   at::Tensor read_keys(std::int64_t sequence, std::int64_t count) const;
@@ -63,16 +63,20 @@ class KeyValueCache {
 
 // Attention of new rows over a cache, which receives their keys and values first. qkv [N, (heads + 2 *
 // key_value_heads) * head_size] as for rotary_attention; row i is token number position[i] of sequence[i] (on
-// the CPU) and sees tokens 0 .. position[i]. -> [N, heads * head_size] in the type of qkv. No gradients. The
-// cache is read in chunks of fixed size whose partial softmaxes are merged in order ("flash decoding", Dao et
-// al. 2023), so a row's result depends on neither the thread count nor the rows beside it. Head sizes that
-// are no multiple of 16 run through tensor operations.
+// the CPU) and sees tokens 0 .. last_seen[i], which is position[i] where none are given; later tokens that it
+// sees must be among these rows. -> [N, heads * head_size] in the type of qkv. No gradients. The
+// cache, on the device of qkv, is read in chunks of fixed size whose partial softmaxes are merged in order
+// ("flash decoding", Dao et al. 2023), so on the CPU a row's result depends on neither the thread count nor
+// the rows beside it. What the kernels cannot (CPU: head sizes that are no multiple of 16; CUDA: all but bf16
+// and fp16 rows over a cache in bf16 or int8) runs through tensor operations.
 at::Tensor cached_attention(const at::Tensor& qkv, const RotaryAttention& options, KeyValueCache& cache,
-                            std::span<const std::int32_t> sequence, std::span<const std::int32_t> position);
+                            std::span<const std::int32_t> sequence, std::span<const std::int32_t> position,
+                            std::span<const std::int32_t> last_seen = {});
 
 // The same through plain tensor operations, row by row: the reference for tests.
 at::Tensor cached_attention_reference(const at::Tensor& qkv, const RotaryAttention& options,
                                       KeyValueCache& cache, std::span<const std::int32_t> sequence,
-                                      std::span<const std::int32_t> position);
+                                      std::span<const std::int32_t> position,
+                                      std::span<const std::int32_t> last_seen = {});
 
 }  // namespace omni::kernels

@@ -4,16 +4,19 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "omni/kernels/attention_spans.h"
 
 namespace omni::kernels {
 
 // How attention is computed. `automatic` takes the first of the others that can: the project's own kernel
-// (CPU: fp32 and bf16, head sizes that are multiples of 16 up to 512), PyTorch's scaled_dot_product_attention
-// island by island (where every row sees its whole island or everything up to itself), plain tensor
-// operations. Why is logged at debug level, once per kind. Asking for one that cannot is Error(usage).
+// (CPU: fp32 and bf16, head sizes that are multiples of 16 up to 512; CUDA: the plug-in's, bf16 and fp16),
+// PyTorch's scaled_dot_product_attention island by island (where every row sees its whole island or
+// everything up to itself), plain tensor operations. Why is logged at debug level, once per kind. Asking for
+// one that cannot is Error(usage).
 enum class AttentionPath { automatic, kernel, library, reference };
+AttentionPath parse_attention_path(std::string_view name);  // throws Error(usage)
 
 // softmax(q k^T / sqrt(head_dim)) v over what the spans show (Vaswani et al. 2017, arXiv 1706.03762), in
 // blocks with an online softmax (Dao et al. 2022, arXiv 2205.14135); blocks that nobody sees are skipped.
@@ -22,7 +25,8 @@ enum class AttentionPath { automatic, kernel, library, reference };
 //   key, value  [N, key_value_heads, head_dim]  heads must be a multiple of key_value_heads
 // Returns [N, heads, head_dim] in the dtype of query. Products accumulate in fp32; with bf16 inputs the
 // kernel may round probabilities to bf16 before it multiplies them with the values. On the CPU the result
-// depends on neither the thread count nor the other documents of the batch.
+// depends on neither the thread count nor the other documents of the batch; on a GPU two runs give the same
+// bits where PyTorch is told to be deterministic.
 at::Tensor packed_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                             const AttentionSpans& spans, AttentionPath path = AttentionPath::automatic);
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "omni/kernels/cache_type.h"
+#include "omni/model/decode_precision.h"
 #include "omni/model/transformer.h"
 #include "omni/sequence/grammar.h"
 
@@ -24,10 +24,10 @@ struct DecodeToken {
 // length. No gradients. The model must outlive the session and keep its weights meanwhile.
 class DecodeSession {
  public:
-  // `capacity` is the longest sequence in tokens. bf16 and int8 caches take a half and a quarter of the
-  // memory of fp32 ones, which keep keys and values exactly.
+  // `capacity` is the longest sequence in tokens. bf16 and int8 take a half and a quarter of the memory, and
+  // of the reading, of fp32, which is exact.
   DecodeSession(const Transformer& model, std::int64_t sequence_count, std::int64_t capacity,
-                kernels::CacheType cache_type = kernels::CacheType::fp32);
+                const DecodePrecision& precision = {});
   ~DecodeSession();
   DecodeSession(const DecodeSession&) = delete;
   DecodeSession& operator=(const DecodeSession&) = delete;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "omni/core/config.h"
+#include "omni/kernels/packed_attention.h"
 #include "omni/nn/parameters.h"
 #include "omni/sequence/layout.h"
 #include "omni/sequence/packed_sequence.h"
@@ -19,8 +20,8 @@
 namespace omni::model {
 
 // A decoder-only, pre-norm transformer. streams: 1 is a plain decoder of `single_blocks`. streams: 2 gives
-// text and generated modalities their own weights in `dual_blocks` with one causal attention over both in
-// document order, then `single_blocks` over the generated stream, or over all.
+// text and generated modalities their own weights in `dual_blocks` with one attention over both in document
+// order, then `single_blocks` over the generated stream, or over all.
 struct TransformerConfig {
   std::int64_t width = 192;
   std::int64_t streams = 1;
@@ -45,7 +46,10 @@ struct TransformerConfig {
   bool slot_embedding =
       true;  // adds a row per (modality, slot) of the token and of the token that comes next
   bool codebook_embedding =
-      true;            // code rows = learned projection of the tokenizers' codebooks + residual rows
+      true;  // code rows = learned projection of the tokenizers' codebooks + residual rows
+  // Modalities whose segments see all of themselves; all others are causal. Such a segment can only be a
+  // condition: see check_task.
+  std::vector<std::string> bidirectional;
   double dropout = 0;  // after attention and MLP, in training
   double initial_deviation = 0.02;
 
@@ -53,11 +57,13 @@ struct TransformerConfig {
   std::int64_t stored_heads() const { return key_value_heads > 0 ? key_value_heads : heads; }
   std::int64_t mlp_width() const;
   std::int64_t block_count() const { return dual_blocks + single_blocks; }
+  bool is_bidirectional(sequence::Modality modality) const;
 };
 void describe(ConfigVisitor& visitor, TransformerConfig& config);
 // Throws Error(usage) for sizes that cannot work together.
 void validate(const TransformerConfig& config);
-// Throws Error(usage) for a task with text targets where single blocks see the generated stream alone.
+// Throws Error(usage) for a task that the model cannot learn or serve: text targets where single blocks see
+// the generated stream alone, targets of a bidirectional modality (they would see themselves).
 void check_task(const TransformerConfig& config, const sequence::Task& task);
 
 // The codebook of a range of codes, for rows that start from a projection of it.
@@ -89,7 +95,7 @@ class Transformer {
   // Codebooks are needed for the code ranges that the vocabulary has if config.codebook_embedding is set and
   // the weights will not be loaded; a range without one has plain rows.
   Transformer(const TransformerConfig& config, const sequence::Vocabulary& vocabulary,
-              const sequence::SequenceLayout& layout, std::uint64_t seed = 0,
+              const sequence::SequenceLayout& layout, nn::ParameterStart start = {},
               const std::vector<RangeCodebook>& codebooks = {});
   ~Transformer();
   Transformer(const Transformer&) = delete;
@@ -104,6 +110,8 @@ class Transformer {
   // Activations in kBFloat16 or kFloat; weights stay fp32 and are cast once after each change.
   void set_activation_type(at::ScalarType type);
   at::ScalarType activation_type() const;
+  // How training computes attention; see kernels::AttentionPath.
+  void set_attention_path(kernels::AttentionPath path);
   void to(at::Device device);
   // Runs each block again in the backward pass instead of keeping its activations.
   void set_recompute(bool recompute);

@@ -17,8 +17,8 @@ class CastWeight {
   const at::Tensor& weight() const { return weight_; }
   // Not for two threads at once.
   const at::Tensor& as(at::ScalarType type) const;
-  // The same for products with few rows, packed as fp32 or bf16 like `type`.
-  const kernels::DecodeWeight& for_decoding(at::ScalarType type) const;
+  // The same for products with few rows. On the CPU.
+  const kernels::DecodeWeight& for_decoding(kernels::DecodeFormat format) const;
 
  private:
   // Which state of the weight a copy was made from.

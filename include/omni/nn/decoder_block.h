@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,10 +28,10 @@ struct DecoderShape {
   std::int64_t qkv_width() const { return (heads + 2 * key_value_heads) * head_size; }
 };
 
-// What linear layers are called for: many rows, with gradients; or the rows of a decoding step, few as a
-// rule, without gradients, on the CPU through kernels that read the weight once and give each row the same
-// result whatever other rows there are.
-enum class LinearUse { matrix, decoding };
+// What linear layers are called for. Nothing: many rows, with gradients. A format: the rows of a decoding
+// step, few as a rule, without gradients, on the CPU through kernels that read the weight once in that format
+// and give each row the same result whatever other rows there are.
+using Decoding = std::optional<kernels::DecodeFormat>;
 
 // A linear layer whose weight is cast to the type of its input once per change.
 struct CastLinear {
@@ -40,7 +41,7 @@ struct CastLinear {
   CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_t out, bool with_bias,
              double deviation);
   bool defined() const { return weight.defined(); }
-  Tensor operator()(const Tensor& x, LinearUse use = LinearUse::matrix) const;  // [N, in] -> [N, out]
+  Tensor operator()(const Tensor& x, Decoding decoding = {}) const;  // [N, in] -> [N, out]
 };
 
 // One stream's rows on their way through the blocks: the fp32 residual and the output of the last layer that
@@ -65,10 +66,10 @@ struct StreamLayers {
   // Norm and projection to queries, keys and values [rows, qkv_width] (query columns are zero with
   // keys_only).
   Tensor project(StreamRows& rows, const DecoderShape& shape, at::ScalarType type,
-                 LinearUse use = LinearUse::matrix) const;
+                 Decoding decoding = {}) const;
   // Everything after the attention, from its output [rows, heads * head_size].
   void finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape, bool training,
-              LinearUse use = LinearUse::matrix) const;
+              Decoding decoding = {}) const;
 };
 
 // Where the rows of each stream lie in document order. With one stream `rows` and `joint_order` stay
@@ -79,11 +80,12 @@ struct StreamOrder {
   Tensor row_group;          // [N] uint8: the stream of each position
 };
 
-// The rotation and documents of a set of rows in document order.
+// The rotation of a set of rows in document order, and what each may see.
 struct AttentionPlan {
   Tensor cosine, sine;  // [N, head_size / 2] fp32
   bool interleaved = false;
-  std::vector<std::int64_t> document_starts;
+  kernels::AttentionSpans spans;
+  kernels::AttentionPath path = kernels::AttentionPath::automatic;
 };
 
 // A transformer block over one or more streams, each with its own weights, joined by one causal attention in
@@ -100,9 +102,9 @@ struct DecoderBlock {
   // The two halves of run(), around the attention: the projected rows [N, qkv_width] in document order, and
   // what happens to the attention's output [N, heads * head_size].
   Tensor project(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
-                 at::ScalarType type, LinearUse use = LinearUse::matrix) const;
+                 at::ScalarType type, Decoding decoding = {}) const;
   void finish(std::vector<StreamRows>& rows, const Tensor& attended, const DecoderShape& shape,
-              const StreamOrder& order, bool training, LinearUse use = LinearUse::matrix) const;
+              const StreamOrder& order, bool training, Decoding decoding = {}) const;
   // What the attention kernels need to know about these rows; its tensors share storage with the weights.
   kernels::RotaryAttention attention(const DecoderShape& shape, const StreamOrder& order,
                                      const AttentionPlan& plan) const;

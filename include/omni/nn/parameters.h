@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -35,10 +36,22 @@ struct Parameter {
   bool trainable = true;  // false: a buffer, saved but not optimised
 };
 
+// What the parameters of a network start from: random numbers.
+struct ParameterStart {
+  std::uint64_t seed = 0;
+  double most_elements = std::numeric_limits<double>::infinity();
+  std::string file;  // that bounds them
+
+  ParameterStart(std::uint64_t seed = 0) : seed(seed) {}  // NOLINT: a seed is what they start from
+  // Of a network whose weights will be read from `file`: a configuration with far more weights than the file
+  // holds, one that was forged or damaged, is Error(input) before it has taken up the memory.
+  static ParameterStart to_load(const SafetensorsFile& file);
+};
+
 // Owns the named tensors of one network, in the order in which its layers were built.
 class ParameterStore {
  public:
-  explicit ParameterStore(std::uint64_t seed = 0) : seed_(seed) {}
+  explicit ParameterStore(ParameterStart start = {}) : start_(std::move(start)) {}
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
   ParameterStore(ParameterStore&&) = default;
@@ -63,7 +76,8 @@ class ParameterStore {
   void save(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata = {}) const;
 
  private:
-  std::uint64_t seed_;
+  ParameterStart start_;
+  double elements_ = 0;
   std::vector<Parameter> parameters_;
   std::map<std::string, std::size_t, std::less<>> index_;
 };

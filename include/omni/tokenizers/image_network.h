@@ -14,7 +14,7 @@ namespace omni::tokenizers {
 // The network of ImageTokenizer, for training and tests. Parameters have LlamaGen's names. Activations may be
 // fp32 or bf16, in either memory format; the quantiser works in fp32.
 struct ImageNetwork {
-  ImageNetwork(const ImageTokenizerConfig& config, std::uint64_t seed);
+  ImageNetwork(const ImageTokenizerConfig& config, nn::ParameterStart start);
 
   // Pixels [B, 3, H, W] in -1 .. 1 -> vectors [B, codebook_dim, h, w], before they are normalised.
   at::Tensor encode(const at::Tensor& pixels) const;

@@ -10,6 +10,7 @@
 
 #include "omni/core/config.h"
 #include "omni/image/image.h"
+#include "omni/nn/parameters.h"
 
 namespace omni::tokenizers {
 
@@ -35,7 +36,7 @@ struct ImageNetwork;  // omni/tokenizers/image_network.h
 
 class ImageTokenizer {
  public:
-  explicit ImageTokenizer(const ImageTokenizerConfig& config, std::uint64_t seed = 0);
+  explicit ImageTokenizer(const ImageTokenizerConfig& config, nn::ParameterStart start = {});
   ~ImageTokenizer();
   ImageTokenizer(const ImageTokenizer&) = delete;
   ImageTokenizer& operator=(const ImageTokenizer&) = delete;

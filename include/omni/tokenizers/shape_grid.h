@@ -55,7 +55,7 @@ struct ResidualConvolution {
 // Activations are [B, z, y, x, C]. Weights are fp32; a bf16 input makes the network run in bf16.
 class GridShapeNetwork {
  public:
-  explicit GridShapeNetwork(const GridShapeConfig& config, std::uint64_t seed = 0);
+  explicit GridShapeNetwork(const GridShapeConfig& config, nn::ParameterStart start = {});
 
   // occupancy [B, R, R, R] (z, y, x; 0 .. 1) -> prepared vectors [B, s, s, s, dims], fp32, for codes().
   at::Tensor encode(const at::Tensor& occupancy) const;
@@ -119,7 +119,7 @@ at::Tensor sample_grid(const at::Tensor& grid, const at::Tensor& points);
 
 class GridShapeTokenizer : public ShapeTokenizer {
  public:
-  explicit GridShapeTokenizer(const GridShapeConfig& config, std::uint64_t seed = 0);
+  explicit GridShapeTokenizer(const GridShapeConfig& config, nn::ParameterStart start = {});
   ~GridShapeTokenizer() override;
 
   ShapeInput required_input() const override;

@@ -43,7 +43,7 @@ void validate(const VecsetShapeConfig& config);  // throws Error(usage)
 
 class VecsetShapeNetwork {
  public:
-  explicit VecsetShapeNetwork(const VecsetShapeConfig& config, std::uint64_t seed = 0);
+  explicit VecsetShapeNetwork(const VecsetShapeConfig& config, nn::ParameterStart start = {});
 
   struct Encoded {
     at::Tensor latents;      // z_e [B, L, E]
@@ -100,7 +100,7 @@ class VecsetShapeNetwork {
 
 class VecsetShapeTokenizer : public ShapeTokenizer {
  public:
-  explicit VecsetShapeTokenizer(const VecsetShapeConfig& config, std::uint64_t seed = 0);
+  explicit VecsetShapeTokenizer(const VecsetShapeConfig& config, nn::ParameterStart start = {});
   ~VecsetShapeTokenizer() override;
 
   ShapeInput required_input() const override;

@@ -61,9 +61,10 @@ struct StageConfig {
   double view_row_noise = 0.1;       // continue: noise of the new view rows, times the <any> row's magnitude
   std::int64_t view_rows_steps = 0;  // continue: steps in which the new rows alone are trained
 
-  std::string precision = "bf16";  // fp32, bf16
-  std::string device = "cpu";      // cpu, cuda
-  bool deterministic = false;      // cuda: deterministic algorithms only
+  std::string precision = "bf16";       // fp32, bf16
+  std::string device = "cpu";           // cpu, cuda
+  bool deterministic = false;           // cuda: deterministic algorithms only
+  std::string attention = "automatic";  // see kernels::AttentionPath
   bool recompute = false;  // run blocks again in the backward pass instead of keeping their activations
 
   double checkpoint_minutes = 10;

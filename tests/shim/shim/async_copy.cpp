@@ -2,10 +2,13 @@
 
 #include <cstring>
 
+#include "shim/sanitizer.h"
+
 namespace omni::shim {
 
 void AsyncCopies::add(void* target, const void* source, std::size_t bytes, bool valid) {
   std::memset(target, 0xff, bytes);
+  forget(target, bytes);
   copies_.push_back({target, source, bytes, valid});
 }
 

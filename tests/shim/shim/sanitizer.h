@@ -2,15 +2,21 @@
 
 #include <cstddef>
 
-// What the shim tells AddressSanitizer; nothing in other builds.
+// What the shim tells AddressSanitizer and MemorySanitizer; nothing in other builds.
 #if defined(__SANITIZE_ADDRESS__)
 #define OMNI_SHIM_ASAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define OMNI_SHIM_ASAN 1
 #endif
+#if __has_feature(memory_sanitizer)
+#define OMNI_SHIM_MSAN 1
+#endif
 #endif
 
+#ifdef OMNI_SHIM_MSAN
+#include <sanitizer/msan_interface.h>
+#endif
 #ifdef OMNI_SHIM_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -34,6 +40,15 @@ inline void poison(const void*, std::size_t) {}
 inline void unpoison(const void*, std::size_t) {}
 inline void start_switch(void**, const void*, std::size_t) {}
 inline void finish_switch(void*, const void**, std::size_t*) {}
+#endif
+
+// Memory that device code must write before it reads it.
+#ifdef OMNI_SHIM_MSAN
+constexpr bool kMemorySanitizer = true;
+inline void forget(const void* memory, std::size_t bytes) { __msan_allocated_memory(memory, bytes); }
+#else
+constexpr bool kMemorySanitizer = false;
+inline void forget(const void*, std::size_t) {}
 #endif
 
 }  // namespace omni::shim

@@ -21,6 +21,7 @@ SharedMemory::~SharedMemory() { unpoison(bytes_.data(), size_ + 2 * kRedZone); }
 void SharedMemory::fill(bool other_pattern) {
   unsigned char* bytes = bytes_.data() + kRedZone;
   for (std::size_t i = 0; i < size_; ++i) bytes[i] = other_pattern && i % 2 == 1 ? 0x7f : 0xff;
+  forget(bytes, size_);
 }
 
 bool SharedMemory::damaged() const {
