@@ -26,7 +26,7 @@ struct TrainArguments {
   std::vector<std::string> overrides;
   std::int64_t seed = -1;
   std::uint64_t world_seed = 1;
-  bool dry_run = false;
+  bool dry_run = false, resume = false;
 };
 
 void train_shape(const TrainArguments& arguments) {
@@ -43,7 +43,8 @@ void train_shape(const TrainArguments& arguments) {
   }
   const auto train = open_source(arguments.data, arguments.world_seed, data::Split::train);
   const auto held_out = open_source(arguments.data, arguments.world_seed, data::Split::new_instance);
-  const auto summary = training::train_shape_tokenizer(config, *train, *held_out, arguments.out);
+  const auto summary =
+      training::train_shape_tokenizer(config, *train, *held_out, arguments.out, arguments.resume);
   write_file_atomically(std::filesystem::path(arguments.out) / "training.yaml",
                         std::string_view(config_to_yaml(description)));
   std::cout << "shape tokenizer: " << summary.steps << " steps in " << format_duration(summary.seconds)
@@ -65,6 +66,7 @@ void add_train(CLI::App& train) {
   shape->add_option("--set", arguments->overrides, "override a key: --set minutes=5")
       ->take_all()
       ->expected(1);
+  shape->add_flag("--resume", arguments->resume, "go on with a run that was stopped");
   shape->add_flag("--dry-run", arguments->dry_run, "print the resolved config and stop");
   shape->callback([arguments] { train_shape(*arguments); });
 }

@@ -200,8 +200,8 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
   }
 };
 
-// Logits held at a time. Larger chunks gain nothing: the products are as fast, and the sum of the row
-// gradients over chunks is already a twentieth of them.
+// Logits held at a time, in bytes. Larger chunks gain nothing: the products are as fast, and the sum of the
+// row gradients over chunks is already a twentieth of them.
 constexpr std::int64_t kLogitBytes = 128 << 20;
 
 // Rows of one chunk of logits: a multiple of kChunkRows, so that the matrix library meets few shapes.
@@ -216,8 +216,22 @@ struct CrossEntropyPlaces {
   double z_loss = 0;
 };
 
+// The same through tensor operations.
+void differentiate_plainly(const Tensor& logits, const CrossEntropyPlaces& places, std::int64_t first) {
+  const auto own = [&](const Tensor& all) { return all.narrow(0, first, logits.size(0)); };
+  const Tensor wide = logits.to(at::kFloat), index = own(places.targets).to(at::kLong).unsqueeze(1);
+  const Tensor log_sums = wide.logsumexp(1), weights = own(places.weights);
+  own(places.log_sums).copy_(log_sums);
+  own(places.losses).copy_(log_sums - wide.gather(1, index).squeeze(1));
+  own(places.correct).copy_(wide.argmax(1) == index.squeeze(1));
+  const Tensor gradient =
+      (wide - log_sums.unsqueeze(1)).exp_().mul_((weights * (1 + 2 * places.z_loss * log_sums)).unsqueeze(1));
+  logits.copy_(gradient.scatter_add_(1, index, weights.neg().unsqueeze(1)));
+}
+
 // Logits [n, classes] of the rows from `first` on -> their gradients, in place.
 void differentiate_logits(const Tensor& logits, const CrossEntropyPlaces& places, std::int64_t first) {
+  if (!has_kernel(logits)) return differentiate_plainly(logits, places, first);
   CrossEntropyRows rows;
   rows.bf16 = logits.scalar_type() == at::kBFloat16;
   rows.width = logits.size(1);
@@ -244,7 +258,7 @@ CrossEntropyGradients chunked_cross_entropy(const Tensor& hidden, const Tensor& 
   CrossEntropyGradients gradients;
   if (with_gradients) {
     gradients.hidden = at::empty_like(hidden);
-    gradients.rows = at::zeros(cast.sizes(), at::kFloat);
+    gradients.rows = at::zeros(cast.sizes(), cast.options().dtype(at::kFloat));
   }
   Tensor logits;
   for (std::int64_t first = 0; first < hidden.size(0); first += chunk) {
@@ -273,9 +287,9 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     const Tensor cast = rows.to(hidden.scalar_type());
     const CrossEntropyPlaces places{targets,
                                     weights,
-                                    at::empty({count}, at::kFloat),
-                                    at::empty({count}, at::kFloat),
-                                    at::empty({count}, at::kByte),
+                                    at::empty({count}, rows.options().dtype(at::kFloat)),
+                                    at::empty({count}, rows.options().dtype(at::kFloat)),
+                                    at::empty({count}, rows.options().dtype(at::kByte)),
                                     z_loss};
     const std::int64_t chunk = logit_chunk(count, rows.size(0), hidden.element_size());
     if (chunk == count) {
@@ -369,7 +383,7 @@ Tensor swiglu(const Tensor& gate_up) {
 
 RowCrossEntropy row_cross_entropy(const Tensor& hidden, const Tensor& rows, const Tensor& targets,
                                   const Tensor& weights, double z_loss) {
-  if (!has_kernel(hidden)) return plain_cross_entropy(hidden, rows, targets, weights, z_loss);
+  if (hidden.scalar_type() == at::kDouble) return plain_cross_entropy(hidden, rows, targets, weights, z_loss);
   const bool with_gradients = at::GradMode::is_enabled() && (hidden.requires_grad() || rows.requires_grad());
   const variable_list out =
       CrossEntropyFunction::apply(hidden, rows, targets, weights, z_loss, with_gradients);

@@ -60,6 +60,7 @@ Quantised Quantiser::quantise(const Tensor& prepared) const {
 
 void Quantiser::start(const Tensor&, CounterRng&) {}
 void Quantiser::learn(const Tensor&, const Tensor&, CounterRng&) {}
+void Quantiser::restore_learning(const std::map<std::string, Tensor>&) {}
 Tensor Quantiser::loss(const Tensor& prepared, const Tensor& codes) const {
   return at::mse_loss(prepared, codes.detach());
 }
@@ -120,6 +121,14 @@ class FarRows {
  private:
   Tensor rows_, cumulative_;
 };
+
+Tensor restored(const std::map<std::string, Tensor>& state, const std::string& name, at::IntArrayRef shape) {
+  const auto found = state.find(name);
+  if (found == state.end() || found->second.sizes() != shape)
+    fail(ErrorKind::input, "restoring a quantiser: its ", name, " are missing or have another shape than ",
+         shape);
+  return found->second.to(at::kFloat).clone();
+}
 
 }  // namespace
 
@@ -233,6 +242,16 @@ void VectorQuantiser::learn(const Tensor& prepared, const Tensor& indices, Count
   codebook_.copy_(sums_ / counts_.clamp_min(1e-6).unsqueeze(1));
 }
 
+std::vector<std::pair<std::string, Tensor>> VectorQuantiser::learning_state() const {
+  if (!counts_.defined()) return {};
+  return {{"counts", counts_}, {"sums", sums_}};
+}
+
+void VectorQuantiser::restore_learning(const std::map<std::string, Tensor>& state) {
+  counts_ = restored(state, "counts", {vocabulary()});
+  sums_ = restored(state, "sums", {vocabulary(), dimensions()});
+}
+
 SphericalQuantiser::SphericalQuantiser(const ParameterScope& scope, const QuantiserConfig& config)
     : config_(config) {
   const auto dim = config.codebook_dim;
@@ -285,6 +304,15 @@ void SphericalQuantiser::learn(const Tensor& prepared, const Tensor& indices, Co
     place(code, far.draw(rng));
     counts_[code] = fair_share * kRevivedShare;
   }
+}
+
+std::vector<std::pair<std::string, Tensor>> SphericalQuantiser::learning_state() const {
+  if (!counts_.defined()) return {};
+  return {{"counts", counts_}};
+}
+
+void SphericalQuantiser::restore_learning(const std::map<std::string, Tensor>& state) {
+  counts_ = restored(state, "counts", {vocabulary()});
 }
 
 }  // namespace omni::nn

@@ -93,6 +93,12 @@ class GridTraining : public ShapeLayoutTraining {
     if (network_.has_colour()) network_.palette().learn(colours_.first, colours_.second, rng);
   }
 
+  std::vector<std::pair<std::string, nn::Quantiser*>> quantisers() override {
+    std::vector<std::pair<std::string, nn::Quantiser*>> all = {{"geometry", &network_.codes().quantiser()}};
+    if (network_.has_colour()) all.emplace_back("colour", &network_.palette());
+    return all;
+  }
+
  private:
   // How many levels count, for each sample: all of them for half, else one of the shorter prefixes.
   Tensor draw_levels(std::int64_t batch, CounterRng& rng) const {

@@ -27,6 +27,8 @@ class ShapeLayoutTraining {
   virtual void start_quantisers(const std::vector<ShapeBatch>& batches, CounterRng& rng) = 0;
   // Called after every quantised optimiser step.
   virtual void learn_codebooks(CounterRng& rng) = 0;
+  // Those that learn, by name.
+  virtual std::vector<std::pair<std::string, nn::Quantiser*>> quantisers() = 0;
 };
 
 std::unique_ptr<ShapeLayoutTraining> make_grid_training(const ShapeTokenizerTrainingConfig& config);

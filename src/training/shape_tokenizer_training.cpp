@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "code_use.h"
 #include "omni/core/error.h"
@@ -12,6 +13,7 @@
 #include "omni/core/run_metrics.h"
 #include "omni/kernels/cpu_memory.h"
 #include "shape_layout_training.h"
+#include "shape_tokenizer_checkpoint.h"
 
 namespace omni::training {
 
@@ -44,6 +46,7 @@ void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config) {
   visitor.section("schedule", [&](ConfigVisitor& s) { optimizer::describe(s, config.schedule); });
   visitor.number("clip_norm", config.clip_norm, {.minimum = 1e-6});
   visitor.choice("precision", config.precision, {"fp32", "bf16"});
+  visitor.number("checkpoint_minutes", config.checkpoint_minutes, {.minimum = 0.01});
   visitor.integer("log_steps", config.log_steps, {.minimum = 1});
   visitor.integer("evaluation_objects", config.evaluation_objects, {.minimum = 1, .maximum = 100000});
 }
@@ -87,34 +90,45 @@ ShapeSampleRecipe recipe_for(const ShapeTokenizerTrainingConfig& config,
 class Run {
  public:
   Run(const ShapeTokenizerTrainingConfig& config, const data::ObjectSource& train,
-      const std::filesystem::path& metrics)
+      const std::filesystem::path& metrics, std::filesystem::path checkpoint)
       : config_(config),
         seed_(static_cast<std::uint64_t>(config.seed)),
         training_(config.layout == "grid" ? make_grid_training(config) : make_vecset_training(config)),
         optimizer_(training_->parameters(), config.adamw),
         stream_(train, recipe_for(config, training_->tokenizer()), config.objects, config.batch, seed_),
         use_(training_->tokenizer().geometry_vocabulary()),
-        metrics_(metrics) {}
+        metrics_path_(metrics),
+        checkpoint_(std::move(checkpoint)) {}
 
-  std::int64_t train() {
+  void resume() { state_ = load_shape_checkpoint(checkpoint_, config_, *training_, optimizer_); }
+
+  // Until the run's steps or minutes are over; the state tells how many they were.
+  ShapeTrainingState train() {
+    keep_metrics_until(metrics_path_, state_.step - 1);
+    metrics_.emplace(metrics_path_);
     const auto begin = std::chrono::steady_clock::now();
+    const double before = state_.seconds;
+    double saved = before;
     const bool timed = config_.minutes > 0;
     constexpr std::int64_t kTicks = 1000;
     Progress progress("shape tokenizer", timed ? kTicks : config_.steps, timed ? "‰" : "steps");
-    std::int64_t shown = 0, step = 0;
-    for (;; ++step) {
+    std::int64_t shown = 0;
+    for (std::int64_t& step = state_.step;; ++step) {
+      state_.seconds = before + elapsed_seconds(begin);
+      if (interrupt_requested() || state_.seconds > saved + 60 * config_.checkpoint_minutes) {
+        save_shape_checkpoint(checkpoint_, config_, *training_, optimizer_, state_);
+        saved = state_.seconds;
+      }
       throw_if_interrupted();
-      const double seconds = elapsed_seconds(begin);
-      const double done = timed ? seconds / (60 * config_.minutes)
+      const double done = timed ? state_.seconds / (60 * config_.minutes)
                                 : static_cast<double>(step) / static_cast<double>(config_.steps);
-      if (done >= 1) break;
+      if (done >= 1) return state_;
       one_step(step, done);
-      if (step % config_.log_steps == 0) report(step, done, seconds, progress);
+      if (step % config_.log_steps == 0) report(step, done, state_.seconds, progress);
       const auto now = timed ? static_cast<std::int64_t>(done * kTicks) : step + 1;
       progress.advance(now - shown);
       shown = now;
     }
-    return step;
   }
 
   const tokenizers::ShapeTokenizer& tokenizer() { return training_->tokenizer(); }
@@ -124,7 +138,7 @@ class Run {
     const bool quantise = done >= config_.continuous_share;
     CounterRng rng(seed_, hash_combine(hash_string("step"), static_cast<std::uint64_t>(step)));
     const ShapeBatch batch = stream_.next(step);
-    if (quantise && !quantising_) start_quantisers(step, rng);
+    if (quantise && !state_.quantising) start_quantisers(step, rng);
     losses_ = training_->forward(batch, quantise, rng);
     optimizer_.zero_gradients();
     losses_.total.backward();
@@ -143,7 +157,7 @@ class Run {
     std::vector<ShapeBatch> batches;
     for (int i = 0; i < kStartBatches; ++i) batches.push_back(stream_.next(step + i));
     training_->start_quantisers(batches, rng);
-    quantising_ = true;
+    state_.quantising = true;
     log_info("step ", step, ": codes are quantised from here on");
   }
 
@@ -169,7 +183,7 @@ class Run {
       }
       use_.clear();
     }
-    metrics_.write(numbers);
+    metrics_->write(numbers);
     progress.set_note(note);
   }
 
@@ -179,11 +193,13 @@ class Run {
   optimizer::AdamW optimizer_;
   ShapeSampleStream stream_;
   CodeUse use_;  // since the last report
-  RunMetrics metrics_;
+  std::filesystem::path metrics_path_;
+  std::optional<RunMetrics> metrics_;
   ShapeLosses losses_;
   double gradient_norm_ = 0;
-  bool quantising_ = false;
   std::int64_t last_warning_ = -1000000;
+  std::filesystem::path checkpoint_;
+  ShapeTrainingState state_;
 };
 
 }  // namespace
@@ -191,7 +207,7 @@ class Run {
 ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,
                                                     const data::ObjectSource& train,
                                                     const data::ObjectSource& held_out,
-                                                    const std::filesystem::path& output) {
+                                                    const std::filesystem::path& output, bool resume) {
   validate(config);
   kernels::keep_freed_memory();
   const auto target = std::filesystem::absolute(output).lexically_normal();
@@ -200,17 +216,23 @@ ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTraining
   require_replaceable(folder, "weights.safetensors");
   auto metrics = folder;
   metrics += ".metrics.jsonl";
-  keep_metrics_until(metrics, -1);  // of a run that was stopped
-  const auto begin = std::chrono::steady_clock::now();
+  const auto checkpoint = shape_checkpoint_path(folder);
+  const bool unfinished = std::filesystem::exists(checkpoint);
+  if (unfinished && !resume)
+    fail(ErrorKind::usage, "training a shape tokenizer: ", checkpoint,
+         " is of a run that was stopped. Go on from it with --resume, or remove it");
   ShapeTokenizerTrainingSummary summary;
   {
-    Run run(config, train, metrics);
-    summary.steps = run.train();
-    summary.seconds = elapsed_seconds(begin);
+    Run run(config, train, metrics, checkpoint);
+    if (unfinished) run.resume();
+    const ShapeTrainingState end = run.train();
+    summary.steps = end.step;
+    summary.seconds = end.seconds;
     run.tokenizer().save(folder);
   }
-  std::error_code ignored;  // the tokenizer is whole; its log may stay beside it
+  std::error_code ignored;  // the tokenizer is whole; what lies beside it may stay
   std::filesystem::rename(metrics, folder / "metrics.jsonl", ignored);
+  std::filesystem::remove(checkpoint, ignored);
   const auto saved = tokenizers::load_shape_tokenizer(folder);
   summary.report = evaluate_shape_tokenizer(*saved, held_out, config.evaluation_objects,
                                             hash_combine(static_cast<std::uint64_t>(config.seed), 7));

@@ -77,6 +77,12 @@ class VecsetTraining : public ShapeLayoutTraining {
     if (network_.has_colour()) network_.colour().quantiser().learn(colours_.first, colours_.second, rng);
   }
 
+  std::vector<std::pair<std::string, nn::Quantiser*>> quantisers() override {
+    std::vector<std::pair<std::string, nn::Quantiser*>> all = {{"geometry", &network_.quantiser()}};
+    if (network_.has_colour()) all.emplace_back("colour", &network_.colour().quantiser());
+    return all;
+  }
+
  private:
   void copy_parameters(const tokenizers::VecsetShapeTokenizer& start) {
     const c10::NoGradGuard no_grad;

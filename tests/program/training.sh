@@ -82,6 +82,28 @@ expect 2 'no views' "${sample[@]}" --mesh a.glb --out view.png --task 'shape->im
 expect 4 '/proc/nowhere' "${sample[@]}" --prompt 'a red chair' --out /proc/nowhere/a.glb
 absent view.png
 
+# A shape tokenizer's training, stopped and gone on with, ends with the weights of one that was not.
+shape=(tokenizer train shape --set steps=80 --set objects=8 --set batch=2 --set near_points=64 --set volume_points=32
+  --set log_steps=1 --set evaluation_objects=2 --set 'grid.quantiser={kind: vq, codebook_size: 32, codebook_dim: 4}')
+expect 0 '80 steps' "${shape[@]}" --out whole
+"$omni" "${shape[@]}" --out stopped >shape.log 2>&1 &
+training=$!
+for _ in $(seq 600); do
+  [ ! -e stopped.metrics.jsonl ] || [ "$(wc -l <stopped.metrics.jsonl)" -lt 30 ] || break
+  sleep 0.02
+done
+kill -INT "$training"
+stopped=0
+wait "$training" || stopped=$?
+check "Ctrl-C ends with 130, not $stopped: $(tail -n 3 shape.log)" [ "$stopped" = 130 ]
+expect 2 'stopped.checkpoint.safetensors.*--resume' "${shape[@]}" --out stopped
+expect 2 'another config' "${shape[@]}" --out stopped --resume --seed 9
+absent stopped
+expect 0 '80 steps' "${shape[@]}" --out stopped --resume
+check 'a run that was stopped ends with the same weights' cmp -s whole/weights.safetensors stopped/weights.safetensors
+check 'each step stands in its metrics once' [ "$(wc -l <stopped/metrics.jsonl)" = 80 ]
+absent stopped.checkpoint.safetensors
+
 cp -r run/bundle broken
 printf 'image_size: [\n' >broken/image_tokenizer/config.yaml
 expect 3 'config.yaml:2:1: not valid YAML' sample --model broken --prompt 'a red chair' --out never.glb

@@ -33,8 +33,8 @@ struct RowCrossEntropy {
   at::Tensor losses;     // [n] fp32, detached and unweighted
   at::Tensor correct;    // [n] bool
 };
-// hidden [n, width] fp32 or bf16; rows [classes, width] fp32; targets [n] int32 below `classes`; weights [n]
-// fp32; all contiguous. Logits are hidden rows^T, computed and stored in the type of hidden, on the CPU at
+// hidden [n, width] fp32, bf16 or fp16; rows [classes, width] fp32; targets [n] int32 below `classes`;
+// weights [n] fp32; all contiguous. Logits are hidden rows^T, computed and stored in the type of hidden, at
 // most 128 MiB of them at a time (or 128 rows): larger sets form their gradients in the forward pass, chunk
 // by chunk.
 RowCrossEntropy row_cross_entropy(const at::Tensor& hidden, const at::Tensor& rows, const at::Tensor& targets,

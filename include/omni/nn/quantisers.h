@@ -1,7 +1,9 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "omni/core/config.h"
@@ -50,6 +52,10 @@ class Quantiser {
   // vectors and indices.
   virtual void start(const Tensor& prepared, CounterRng& rng);
   virtual void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng);
+  // What learn() keeps beside the parameters, for checkpoints; nothing before its first call. Putting it back
+  // throws Error(input) where it is another quantiser's.
+  virtual std::vector<std::pair<std::string, Tensor>> learning_state() const { return {}; }
+  virtual void restore_learning(const std::map<std::string, Tensor>& state);
 
  protected:
   virtual Tensor loss(const Tensor& prepared, const Tensor& codes) const;
@@ -78,7 +84,7 @@ class FiniteScalarQuantiser : public Quantiser {
 
 // A codebook that follows its vectors by exponential moving averages (van den Oord et al. 2017, arXiv
 // 1711.00937, appendix A.1); codes that hardly any vector uses are moved onto random vectors of the current
-// step. The moving averages are training state and are not saved.
+// step. The moving averages are training state and no parameters.
 class VectorQuantiser : public Quantiser {
  public:
   VectorQuantiser(const ParameterScope& scope, const QuantiserConfig& config);
@@ -89,6 +95,8 @@ class VectorQuantiser : public Quantiser {
   Tensor nearest(const Tensor& prepared) const override;
   void start(const Tensor& prepared, CounterRng& rng) override;
   void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) override;
+  std::vector<std::pair<std::string, Tensor>> learning_state() const override;
+  void restore_learning(const std::map<std::string, Tensor>& state) override;
 
  private:
   Tensor loss(const Tensor& prepared, const Tensor& codes) const override;
@@ -110,6 +118,8 @@ class SphericalQuantiser : public Quantiser {
   Tensor nearest(const Tensor& prepared) const override;
   void start(const Tensor& prepared, CounterRng& rng) override;
   void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) override;
+  std::vector<std::pair<std::string, Tensor>> learning_state() const override;
+  void restore_learning(const std::map<std::string, Tensor>& state) override;
 
  private:
   Tensor loss(const Tensor& prepared, const Tensor& codes) const override;

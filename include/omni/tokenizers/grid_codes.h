@@ -45,6 +45,7 @@ class GridCodes {
 
   at::Tensor indices(const at::Tensor& z) const;       // [B, code_count()]
   at::Tensor values(const at::Tensor& indices) const;  // [B, lengths()[i]] -> [B, s, s, s, D]
+  nn::Quantiser& quantiser() { return *quantiser_; }
   const nn::Quantiser& quantiser() const { return *quantiser_; }
 
   // Training only: gains and codebook from a sample of vectors; the codebook after a step.

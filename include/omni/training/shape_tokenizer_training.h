@@ -48,6 +48,7 @@ struct ShapeTokenizerTrainingConfig {
   optimizer::ScheduleConfig schedule;
   double clip_norm = 1.0;
   std::string precision = "fp32";  // fp32, bf16
+  double checkpoint_minutes = 10;
   std::int64_t log_steps = 20;
   std::int64_t evaluation_objects = 128;  // held out; a few of them are also measured during the run
 };
@@ -82,10 +83,11 @@ struct ShapeTokenizerTrainingSummary {
 
 // Trains and writes the tokenizer's folder `output` (whole or not at all) with metrics.jsonl
 // in it. While it runs, the metrics lie beside it in <output>.metrics.jsonl. A step's samples are a function
-// of (seed, step). Throws Error(interrupted) after Ctrl-C; nothing but the metrics is left then.
+// of (seed, step). Throws Error(interrupted) after Ctrl-C; the metrics and <output>.checkpoint.safetensors
+// are left then, from which a run with `resume` goes on. Without it such a file is Error(usage).
 ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,
                                                     const data::ObjectSource& train,
                                                     const data::ObjectSource& held_out,
-                                                    const std::filesystem::path& output);
+                                                    const std::filesystem::path& output, bool resume = false);
 
 }  // namespace omni::training
