@@ -3,7 +3,7 @@
 # scale, samples held-out prompts, and leaves meshes, pictures, a page and figures in out/demo/.
 #   tools/demo.sh                 about 15 minutes on two CPU cores after the build
 #   tools/demo.sh --full          trains longer: about 60 minutes
-#   tools/demo.sh --from-scratch  trains the tokenizers, too: about 60 minutes
+#   tools/demo.sh --from-scratch  trains the tokenizers, too: about 40 minutes
 #   tools/demo.sh --smoke         every step at toy length, about 2 minutes; its figures mean nothing
 #   --out DIR                     another folder than out/demo
 set -euo pipefail

@@ -42,13 +42,15 @@ inline void start_switch(void**, const void*, std::size_t) {}
 inline void finish_switch(void*, const void**, std::size_t*) {}
 #endif
 
-// Memory that device code must write before it reads it.
+// forget(): memory that device code must write before it reads it; written(): memory that something unwatched wrote.
 #ifdef OMNI_SHIM_MSAN
 constexpr bool kMemorySanitizer = true;
 inline void forget(const void* memory, std::size_t bytes) { __msan_allocated_memory(memory, bytes); }
+inline void written(const void* memory, std::size_t bytes) { __msan_unpoison(memory, bytes); }
 #else
 constexpr bool kMemorySanitizer = false;
 inline void forget(const void*, std::size_t) {}
+inline void written(const void*, std::size_t) {}
 #endif
 
 }  // namespace omni::shim
