@@ -72,7 +72,8 @@ at::Tensor AttentionSpans::bounds(at::Device device) const {
 
 AttentionSpans AttentionSpans::on(at::Device device) const {
   AttentionSpans copy = *this;
-  copy.device_bounds_ = bounds(device);
+  // The processor's kernels read the vectors.
+  if (!device.is_cpu()) copy.device_bounds_ = bounds(device);
   return copy;
 }
 

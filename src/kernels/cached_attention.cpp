@@ -10,6 +10,7 @@
 #include "decode_attention.h"
 #include "omni/core/error.h"
 #include "omni/kernels/decode_attention.h"
+#include "projected_heads.h"
 
 namespace omni::kernels {
 namespace {
@@ -20,22 +21,13 @@ constexpr std::int64_t kWidestHead = 512;        // the kernel's row buffers
 constexpr std::int64_t kMostPartials = 1 << 22;  // numbers of partial results held at a time
 constexpr std::int64_t kMostRowsPerVisit = 16;   // so that the work can be dealt out
 
-struct Projected {
-  Tensor query, key, value;  // [N, heads, head_size]
-};
-Projected split(const Tensor& qkv, const RotaryAttention& o) {
-  const Tensor all = qkv.view({qkv.size(0), o.heads + 2 * o.key_value_heads, o.head_size});
-  return {all.narrow(1, 0, o.heads), all.narrow(1, o.heads, o.key_value_heads),
-          all.narrow(1, o.heads + o.key_value_heads, o.key_value_heads)};
-}
-
 template <class T>
 const T* data_of(const Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr<T>() : nullptr;
 }
 
 AttentionInputs inputs_of(const Tensor& qkv, const RotaryAttention& o) {
-  const Projected rows = split(qkv, o);
+  const ProjectedHeads rows = projected_heads(qkv, o);
   AttentionInputs in;
   in.bf16 = qkv.scalar_type() == at::kBFloat16;
   in.query = rows.query.const_data_ptr();
@@ -179,7 +171,7 @@ Tensor cached_attention_reference(const Tensor& qkv, const RotaryAttention& o, K
   if (last_seen.empty()) last_seen = position;
   check_places(qkv, o, cache, sequence, position, last_seen);
   if (qkv.size(0) == 0) return at::empty({0, o.heads * o.head_size}, qkv.options());
-  const Projected rows = split(qkv.contiguous(), o);
+  const ProjectedHeads rows = projected_heads(qkv.contiguous(), o);
   const auto held = cache.keys().options().dtype(at::kFloat);
   const Tensor query = norm_and_rotate(rows.query, o, o.query_norm).to(held);
   const Tensor key = norm_and_rotate(rows.key, o, o.key_norm).to(held);

@@ -5,6 +5,7 @@
 
 #include "cuda/decode_attention.h"
 #include "omni/core/log.h"
+#include "projected_heads.h"
 
 namespace omni::kernels {
 namespace {
@@ -103,9 +104,9 @@ std::optional<Tensor> cuda_cached_attention(const Tensor& qkv, const RotaryAtten
   std::vector<CudaDecodePlace> targets;
   for (std::size_t i = 0; i < sequence.size(); ++i)
     targets.push_back({sequence[i], position[i], static_cast<std::int32_t>(i), 1, 0, sequence[i]});
-  const Tensor all = qkv.view({qkv.size(0), o.heads + 2 * o.key_value_heads, o.head_size});
+  const ProjectedHeads rows = projected_heads(qkv, o);
   CudaDecodeAttention call;
-  call.query = norm_and_rotate(all.narrow(1, 0, o.heads), o, o.query_norm).contiguous();
+  call.query = norm_and_rotate(rows.query, o, o.query_norm).contiguous();
   call.keys = cache.keys();
   call.values = cache.values();
   call.key_scales = cache.key_scales();
@@ -117,8 +118,8 @@ std::optional<Tensor> cuda_cached_attention(const Tensor& qkv, const RotaryAtten
     say_once(refusal);
     return std::nullopt;
   }
-  const Tensor key = norm_and_rotate(all.narrow(1, o.heads, o.key_value_heads), o, o.key_norm).contiguous();
-  cuda_cache_write(key, all.narrow(1, o.heads + o.key_value_heads, o.key_value_heads).contiguous(), call);
+  const Tensor key = norm_and_rotate(rows.key, o, o.key_norm).contiguous();
+  cuda_cache_write(key, rows.value.contiguous(), call);
   call.rows = cuda_decode_rows(*places, heads_per_key, call.keys_per_split, qkv.device());
   return cuda_decode_attention(call, cuda_decode_workspace(call)).flatten(1);
 }

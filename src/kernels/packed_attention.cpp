@@ -11,6 +11,7 @@
 #include "omni/core/error.h"
 #include "omni/kernels/rotary_attention.h"
 #include "packed_attention_cuda.h"
+#include "projected_heads.h"
 
 namespace omni::kernels {
 namespace {
@@ -121,15 +122,6 @@ NormGradients run_backward(const AttentionInputs& in, AttentionGradients gradien
   return {query.defined() ? query.sum(0) : query, key.defined() ? key.sum(0) : key};
 }
 
-// Views of one projected tensor: queries, keys, values.
-struct Split {
-  Tensor query, key, value;
-};
-Split split(const Tensor& qkv, const RotaryAttention& o) {
-  const std::int64_t q = o.heads * o.head_size, kv = o.key_value_heads * o.head_size;
-  return {qkv.narrow(1, 0, q), qkv.narrow(1, q, kv), qkv.narrow(1, q + kv, kv)};
-}
-
 class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttentionFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& qkv,
@@ -137,7 +129,7 @@ class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttention
                         const std::optional<Tensor>& given_key_norm, const PlanPointer& plan) {
     const Tensor query_norm = given_query_norm.value_or(Tensor()),
                  key_norm = given_key_norm.value_or(Tensor());
-    const Split rows = split(qkv, plan->options);
+    const ProjectedHeads rows = projected_heads(qkv, plan->options);
     const AttentionInputs in = inputs_of(*plan, rows.query, rows.key, rows.value, query_norm, key_norm);
     const Forwarded out = run_forward(in, qkv.size(0), qkv.scalar_type());
     context->save_for_backward({qkv, query_norm, key_norm, out.output, out.log_sum});
@@ -147,11 +139,11 @@ class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttention
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const Plan& plan = saved_plan(context);
-    const Split rows = split(saved[0], plan.options);
+    const ProjectedHeads rows = projected_heads(saved[0], plan.options);
     const Tensor incoming = gradients[0].contiguous();
     const AttentionInputs in = inputs_of(plan, rows.query, rows.key, rows.value, saved[1], saved[2]);
     Tensor result = at::empty_like(saved[0]);
-    const Split out = split(result, plan.options);
+    const ProjectedHeads out = projected_heads(result, plan.options);
     AttentionGradients arguments;
     arguments.output = saved[3].const_data_ptr();
     arguments.output_gradient = incoming.const_data_ptr();
@@ -266,20 +258,15 @@ Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options, const
   ensure(qkv.dim() == 2 && qkv.size(1) == (o.heads + 2 * o.key_value_heads) * o.head_size,
          "attention: qkv has the wrong width");
   ensure(qkv.size(0) == spans.rows(), "attention: spans of ", spans.rows(), " rows for ", qkv.size(0));
-  const Split rows = split(qkv, o);
-  const auto heads = [&](const Tensor& x, std::int64_t count) {
-    return x.view({qkv.size(0), count, o.head_size});
-  };
-  const Tensor plain_query = heads(rows.query, o.heads), plain_key = heads(rows.key, o.key_value_heads),
-               value = heads(rows.value, o.key_value_heads);
-  const AttentionPath chosen = choose_attention_path(plain_query, plain_key, value, spans, path);
+  const ProjectedHeads rows = projected_heads(qkv, o);
+  const AttentionPath chosen = choose_attention_path(rows.query, rows.key, rows.value, spans, path);
   if (chosen == AttentionPath::kernel && qkv.device().is_cpu())
     return RotaryAttentionFunction::apply(
         qkv.contiguous(), o.query_norm.defined() ? std::optional<Tensor>(o.query_norm) : std::nullopt,
         o.key_norm.defined() ? std::optional<Tensor>(o.key_norm) : std::nullopt, make_plan(o, spans));
-  const Tensor query = norm_and_rotate(plain_query, o, o.query_norm);
-  const Tensor key = norm_and_rotate(plain_key, o, o.key_norm);
-  return packed_attention(query, key, value, spans, chosen).flatten(1);
+  const Tensor query = norm_and_rotate(rows.query, o, o.query_norm);
+  const Tensor key = norm_and_rotate(rows.key, o, o.key_norm);
+  return packed_attention(query, key, rows.value, spans, chosen).flatten(1);
 }
 
 Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options,

@@ -171,13 +171,9 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
 
 void ParameterStore::save(const std::filesystem::path& path,
                           const std::map<std::string, std::string>& metadata) const {
-  std::vector<Tensor> held;
-  std::vector<NamedTensorView> views;
-  for (const Parameter& parameter : parameters_) {
-    held.push_back(parameter.value.detach().cpu().contiguous());
-    views.push_back({parameter.name, view_of(held.back())});
-  }
-  write_safetensors(path, views, metadata);
+  NamedTensors tensors;
+  for (const Parameter& parameter : parameters_) tensors.emplace_back(parameter.name, parameter.value);
+  write_tensors(path, tensors, metadata);
 }
 
 ParameterScope ParameterScope::sub(std::string_view name) const {
@@ -187,6 +183,17 @@ ParameterScope ParameterScope::sub(std::int64_t index) const { return sub(std::t
 Tensor ParameterScope::add(std::string_view name, at::IntArrayRef shape, Init init, bool trainable) const {
   return store_->add(prefix_.empty() ? std::string(name) : concat(prefix_, ".", name), shape, init,
                      trainable);
+}
+
+void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                   const std::map<std::string, std::string>& metadata) {
+  std::vector<Tensor> held;
+  std::vector<NamedTensorView> views;
+  for (const auto& [name, tensor] : tensors) {
+    held.push_back(tensor.detach().cpu().contiguous());
+    views.push_back({name, view_of(held.back())});
+  }
+  write_safetensors(path, views, metadata);
 }
 
 Tensor to_tensor(const TensorView& view) {

@@ -17,13 +17,10 @@ namespace {
 constexpr std::size_t images_per_batch = 32;
 
 void save_as_fp16(const nn::ParameterStore& parameters, const std::filesystem::path& path) {
-  std::vector<Tensor> halves;
-  std::vector<NamedTensorView> views;
-  for (const nn::Parameter& parameter : parameters.all()) {
-    halves.push_back(parameter.value.detach().cpu().to(at::kHalf).contiguous());
-    views.push_back({parameter.name, nn::view_of(halves.back())});
-  }
-  write_safetensors(path, views);
+  nn::NamedTensors halves;
+  for (const nn::Parameter& parameter : parameters.all())
+    halves.emplace_back(parameter.name, parameter.value.detach().to(at::kHalf));
+  nn::write_tensors(path, halves);
 }
 }  // namespace
 

@@ -16,14 +16,10 @@ void save_shape_folder(const std::filesystem::path& folder, const std::string& l
                           v.choice("layout", chosen, {"grid", "vecset"});
                           v.section(layout, description);
                         }));
-  std::vector<at::Tensor> kept;
-  std::vector<NamedTensorView> views;
-  for (const auto& parameter : parameters.all()) {
-    kept.push_back(
-        parameter.value.detach().to(at::kCPU, half_precision ? at::kHalf : at::kFloat).contiguous());
-    views.push_back({parameter.name, nn::view_of(kept.back())});
-  }
-  write_safetensors(directory.staging_path() / "weights.safetensors", views,
+  nn::NamedTensors kept;
+  for (const auto& parameter : parameters.all())
+    kept.emplace_back(parameter.name, parameter.value.detach().to(half_precision ? at::kHalf : at::kFloat));
+  nn::write_tensors(directory.staging_path() / "weights.safetensors", kept,
                     {{"format", "omni.shape." + layout}});
   directory.commit();
 }

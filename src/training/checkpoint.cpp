@@ -39,13 +39,7 @@ void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const 
   AtomicDirectory directory(output / "checkpoints" / name, "state.json");
   model::save_bundle(bundle, directory.staging_path() / "bundle");
 
-  std::vector<at::Tensor> held;
-  std::vector<NamedTensorView> views;
-  for (const auto& [tensor_name, tensor] : optimizer.state()) {
-    held.push_back(tensor.detach().cpu().contiguous());
-    views.push_back({tensor_name, nn::view_of(held.back())});
-  }
-  write_safetensors(directory.staging_path() / "optimizer.safetensors", views);
+  nn::write_tensors(directory.staging_path() / "optimizer.safetensors", optimizer.state());
   const nlohmann::ordered_json json = {{"format_version", kFormatVersion},
                                        {"step", state.step},
                                        {"tokens", state.tokens},

@@ -10,7 +10,6 @@ namespace omni::training {
 namespace {
 
 using at::Tensor;
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 constexpr const char* kNetwork = "network.";
 
@@ -25,8 +24,8 @@ std::string recipe_of(ShapeTokenizerTrainingConfig config) {
   return config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); });
 }
 
-NamedTensors learning_states(ShapeLayoutTraining& training) {
-  NamedTensors all;
+nn::NamedTensors learning_states(ShapeLayoutTraining& training) {
+  nn::NamedTensors all;
   for (const auto& [name, quantiser] : training.quantisers())
     for (const auto& [part, tensor] : quantiser->learning_state())
       all.emplace_back(concat("quantiser.", name, ".", part), tensor);
@@ -57,17 +56,11 @@ std::filesystem::path shape_checkpoint_path(const std::filesystem::path& output)
 void save_shape_checkpoint(const std::filesystem::path& path, const ShapeTokenizerTrainingConfig& config,
                            ShapeLayoutTraining& training, const optimizer::AdamW& optimizer,
                            const ShapeTrainingState& state) {
-  NamedTensors all = optimizer.state();
+  nn::NamedTensors all = optimizer.state();
   for (const nn::Parameter& parameter : training.parameters().all())
     all.emplace_back(kNetwork + parameter.name, parameter.value);
   for (auto& entry : learning_states(training)) all.push_back(std::move(entry));
-  std::vector<Tensor> held;
-  std::vector<NamedTensorView> views;
-  for (const auto& [name, tensor] : all) {
-    held.push_back(tensor.detach().cpu().contiguous());
-    views.push_back({name, nn::view_of(held.back())});
-  }
-  write_safetensors(path, views,
+  nn::write_tensors(path, all,
                     {{"recipe", recipe_of(config)},
                      {"step", std::to_string(state.step)},
                      {"milliseconds", std::to_string(static_cast<std::int64_t>(state.seconds * 1e3))},
@@ -82,15 +75,7 @@ ShapeTrainingState load_shape_checkpoint(const std::filesystem::path& path,
   if (recipe == file.metadata().end() || recipe->second != recipe_of(config))
     fail(ErrorKind::usage, "going on from '", path.string(),
          "': it was made with another config. Take the same one, or remove the file to start anew");
-  const c10::NoGradGuard no_gradient;
-  for (const nn::Parameter& parameter : training.parameters().all()) {
-    const Tensor stored = nn::to_tensor(file.at(kNetwork + parameter.name));
-    if (stored.sizes() != parameter.value.sizes())
-      fail(ErrorKind::input, "reading the checkpoint '", file.name(), "': '", parameter.name,
-           "' has another shape. Remove the file to start anew");
-    Tensor target = parameter.value;
-    target.copy_(stored);
-  }
+  training.parameters().load(file, kNetwork);
   optimizer.load_state(file);
   for (const auto& [name, quantiser] : training.quantisers()) {
     const std::string prefix = concat("quantiser.", name, ".");

@@ -9,10 +9,6 @@
 namespace omni::model {
 namespace {
 
-double largest_difference(const at::Tensor& a, const at::Tensor& b) {
-  return (a - b).abs().max().item<double>();
-}
-
 TransformerConfig with_bidirectional(TransformerConfig config) {
   config.bidirectional = {"text", "image"};
   return config;
@@ -66,27 +62,13 @@ TEST_P(BidirectionalConditions, ASegmentSeesAllOfItselfAndNothingLater) {
 }
 
 TEST_P(BidirectionalConditions, PackedDocumentsEqualSingleOnes) {
-  const std::vector<sequence::Document> documents = {conditioned_document(1), conditioned_document(2)};
-  const at::Tensor together = model.logits(packed(documents, vocabulary));
-  std::int64_t first = 0;
-  for (const auto& document : documents) {
-    const at::Tensor alone = model.logits(packed({document}, vocabulary));
-    EXPECT_LT(largest_difference(alone, together.narrow(0, first, alone.size(0))), 1e-5);
-    first += alone.size(0);
-  }
+  expect_packed_equals_single(model, {conditioned_document(1), conditioned_document(2)});
 }
 
 TEST_P(BidirectionalConditions, CachedDecodingEqualsFullRecomputation) {
   const sequence::Document document = conditioned_document(4);
   const sequence::PackedSequence sequence = packed({document}, vocabulary);
-  sequence::GrammarWalker walker(vocabulary, model.layout(), sequence::plan_of(document));
-  std::vector<DecodeToken> tokens;
-  for (const std::int32_t token : sequence.tokens) {
-    DecodeToken next{token, walker.place(), std::nullopt};
-    walker.advance(token);
-    if (!walker.finished()) next.next_place = walker.place();
-    tokens.push_back(next);
-  }
+  const std::vector<DecodeToken> tokens = decode_tokens(model, document);
   const at::Tensor full = model.logits(sequence);
   const auto prefix = static_cast<std::size_t>(first_position(sequence, 2)) + 1;
   // The second sequence is a copy of the first one's prefix.

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <vector>
 
 #include "omni/core/random.h"
+#include "omni/model/decode_session.h"
 #include "omni/model/transformer.h"
 #include "omni/sequence/packed_sequence.h"
 
@@ -80,6 +83,35 @@ inline sequence::PackedSequence packed(const std::vector<sequence::Document>& do
   for (const auto& document : documents)
     sequence::append_document(sequence, document, vocabulary, small_layout());
   return sequence;
+}
+
+// A document's tokens as a decode session takes them.
+inline std::vector<DecodeToken> decode_tokens(const Transformer& model, const sequence::Document& document) {
+  sequence::GrammarWalker walker(model.vocabulary(), model.layout(), sequence::plan_of(document));
+  std::vector<DecodeToken> tokens;
+  for (const std::int32_t token : sequence::document_tokens(document, model.vocabulary(), model.layout())) {
+    DecodeToken next{token, walker.place(), std::nullopt};
+    walker.advance(token);
+    if (!walker.finished()) next.next_place = walker.place();
+    tokens.push_back(next);
+  }
+  return tokens;
+}
+
+inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
+// Packed together, documents get the logits that each has alone.
+inline void expect_packed_equals_single(const Transformer& model,
+                                        const std::vector<sequence::Document>& documents) {
+  const at::Tensor together = model.logits(packed(documents, model.vocabulary()));
+  std::int64_t first = 0;
+  for (const auto& document : documents) {
+    const at::Tensor alone = model.logits(packed({document}, model.vocabulary()));
+    EXPECT_LT(largest_difference(alone, together.narrow(0, first, alone.size(0))), 1e-5);
+    first += alone.size(0);
+  }
 }
 
 inline std::vector<RangeCodebook> small_codebooks() {

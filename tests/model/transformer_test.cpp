@@ -10,10 +10,6 @@
 namespace omni::model {
 namespace {
 
-double largest_difference(const at::Tensor& a, const at::Tensor& b) {
-  return (a - b).abs().max().item<double>();
-}
-
 std::vector<TransformerConfig> all_configs() {
   TransformerConfig grouped = small_config(), split = small_config(), wide_head = small_config();
   grouped.key_value_heads = 2;
@@ -37,15 +33,7 @@ class EveryTransformer : public testing::TestWithParam<std::size_t> {
 INSTANTIATE_TEST_SUITE_P(Configs, EveryTransformer, testing::Range<std::size_t>(0, 6));
 
 TEST_P(EveryTransformer, PackedDocumentsEqualSingleOnes) {
-  const std::vector<sequence::Document> documents = {random_document(1), random_document(2),
-                                                     random_document(3)};
-  const at::Tensor together = model.logits(packed(documents, vocabulary));
-  std::int64_t first = 0;
-  for (const auto& document : documents) {
-    const at::Tensor alone = model.logits(packed({document}, vocabulary));
-    EXPECT_LT(largest_difference(alone, together.narrow(0, first, alone.size(0))), 1e-5);
-    first += alone.size(0);
-  }
+  expect_packed_equals_single(model, {random_document(1), random_document(2), random_document(3)});
 }
 
 TEST_P(EveryTransformer, EveryAttentionPathGivesTheSameLogits) {
@@ -77,17 +65,11 @@ CachedLogits compare_cached_logits(const Transformer& model, const sequence::Voc
                                    const DecodePrecision& precision) {
   // Two sequences of different lengths, the first in pieces of uneven size, interleaved with the second.
   const std::vector<sequence::Document> documents = {random_document(4), random_document(5)};
-  std::vector<std::vector<DecodeToken>> tokens(2);
+  std::vector<std::vector<DecodeToken>> tokens;
   std::vector<sequence::PackedSequence> sequences;
-  for (std::size_t d = 0; d < 2; ++d) {
-    sequences.push_back(packed({documents[d]}, vocabulary));
-    sequence::GrammarWalker walker(vocabulary, model.layout(), sequence::plan_of(documents[d]));
-    for (const std::int32_t token : sequences[d].tokens) {
-      DecodeToken next{token, walker.place(), std::nullopt};
-      walker.advance(token);
-      if (!walker.finished()) next.next_place = walker.place();
-      tokens[d].push_back(next);
-    }
+  for (const sequence::Document& document : documents) {
+    sequences.push_back(packed({document}, vocabulary));
+    tokens.push_back(decode_tokens(model, document));
   }
   DecodeSession session(model, 2, 64, precision);
   double worst = 0, squares = 0, total = 0;
@@ -375,15 +357,9 @@ TEST(DecodeSession, CopiesAndClearsSequences) {
   const auto vocabulary = small_vocabulary();
   const Transformer model(small_config(), vocabulary, small_layout(), 5);
   const auto document = random_document(4);
-  sequence::GrammarWalker walker(vocabulary, model.layout(), sequence::plan_of(document));
   std::vector<std::vector<DecodeToken>> tokens(3);
-  const auto sequence = packed({document}, vocabulary);
-  for (int i = 0; i < 6; ++i) {
-    DecodeToken token{sequence.tokens[i], walker.place(), std::nullopt};
-    walker.advance(token.token);
-    token.next_place = walker.place();
-    tokens[1].push_back(token);
-  }
+  tokens[1] = decode_tokens(model, document);
+  tokens[1].resize(6);
   DecodeSession session(model, 3, 6);
   session.append(tokens);
   session.copy_sequence(1, 2);

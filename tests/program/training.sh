@@ -9,6 +9,21 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
+# stop_after LINES METRICS LOG ARGUMENTS...: Ctrl-C once the run has written that many lines; it has to end with 130.
+stop_after() {
+  local lines=$1 metrics=$2 log=$3 training stopped=0
+  shift 3
+  "$omni" "$@" >"$log" 2>&1 &
+  training=$!
+  for _ in $(seq 3000); do
+    [ ! -e "$metrics" ] || [ "$(wc -l <"$metrics")" -lt "$lines" ] || break
+    sleep 0.02
+  done
+  kill -INT "$training"
+  wait "$training" || stopped=$?
+  check "Ctrl-C ends with 130, not $stopped: $(tail -n 3 "$log")" [ "$stopped" = 130 ]
+}
+
 cat >stage.yaml <<YAML
 stage: pretrain
 output: run
@@ -44,16 +59,7 @@ expect 2 "Did you mean 'text->shape'" pretrain stage.yaml --set mixture.text-sha
 absent run
 
 # Ctrl-C after some steps: a checkpoint, exit code 130, and the same command with --resume ends the run.
-"$omni" pretrain stage.yaml --set steps=1000000 --set log_steps=1 >training.log 2>&1 &
-training=$!
-for _ in $(seq 600); do
-  [ ! -e run/metrics.jsonl ] || [ "$(wc -l <run/metrics.jsonl)" -lt 2 ] || break
-  sleep 0.1
-done
-kill -INT "$training"
-stopped=0
-wait "$training" || stopped=$?
-check "Ctrl-C ends with 130, not $stopped: $(tail -n 3 training.log)" [ "$stopped" = 130 ]
+stop_after 2 run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1
 check 'nothing half-written is left' [ -z "$(find run -name '*.tmp')" ]
 steps=$(basename run/checkpoints/step-* | sed 's/step-0*//')
 expect 2 'holds an earlier run.*--resume' pretrain stage.yaml
@@ -86,16 +92,7 @@ absent view.png
 shape=(tokenizer train shape --set steps=80 --set objects=8 --set batch=2 --set near_points=64 --set volume_points=32
   --set log_steps=1 --set evaluation_objects=2 --set 'grid.quantiser={kind: vq, codebook_size: 32, codebook_dim: 4}')
 expect 0 '80 steps' "${shape[@]}" --out whole
-"$omni" "${shape[@]}" --out stopped >shape.log 2>&1 &
-training=$!
-for _ in $(seq 600); do
-  [ ! -e stopped.metrics.jsonl ] || [ "$(wc -l <stopped.metrics.jsonl)" -lt 30 ] || break
-  sleep 0.02
-done
-kill -INT "$training"
-stopped=0
-wait "$training" || stopped=$?
-check "Ctrl-C ends with 130, not $stopped: $(tail -n 3 shape.log)" [ "$stopped" = 130 ]
+stop_after 30 stopped.metrics.jsonl shape.log "${shape[@]}" --out stopped
 expect 2 'stopped.checkpoint.safetensors.*--resume' "${shape[@]}" --out stopped
 expect 2 'another config' "${shape[@]}" --out stopped --resume --seed 9
 absent stopped

@@ -6,16 +6,16 @@
 namespace omni::kernels {
 
 // libomni_cuda.so holds the GPU kernels, so that the same program runs where there is no CUDA. It is looked
-// for once, when first asked for: at OMNI_CUDA_PLUGIN, beside the program, in ../lib and .. of the program, then on
-// the loader's path.
+// for once, when first asked for: at OMNI_CUDA_PLUGIN, beside the program, in ../lib and .. of the program,
+// then on the loader's path.
 struct CudaPluginStatus {
   bool loaded = false;
   int devices = 0;     // GPUs that the plug-in sees
   std::string detail;  // the file that was loaded, or why none was
 };
 const CudaPluginStatus& cuda_plugin_status();
-// Why no GPU can be used; empty where one can. The first call loads LibTorch's CUDA half, without which there are
-// no tensors on a GPU. Nothing may ask LibTorch itself for GPUs before: it remembers the answer.
+// Why no GPU can be used; empty where one can. The first call loads LibTorch's CUDA half, without which there
+// are no tensors on a GPU. Nothing may ask LibTorch itself for GPUs before: it remembers the answer.
 const std::string& gpu_refusal();
 // Throws Error(usage) where there is a refusal; `work` is what was to run there, such as "sampling".
 void require_gpu(std::string_view work);

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "omni/core/safetensors.h"
@@ -95,6 +96,11 @@ class ParameterScope {
   ParameterStore* store_;
   std::string prefix_;
 };
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+// Writes tensors of any device and layout, atomically; see write_safetensors().
+void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                   const std::map<std::string, std::string>& metadata = {});
 
 // Copies between Torch and the safetensors reader and writer (CPU, contiguous).
 Tensor to_tensor(const TensorView& view);  // owns a copy, same dtype

@@ -42,7 +42,8 @@ inline void start_switch(void**, const void*, std::size_t) {}
 inline void finish_switch(void*, const void**, std::size_t*) {}
 #endif
 
-// forget(): memory that device code must write before it reads it; written(): memory that something unwatched wrote.
+// forget(): memory that device code must write before it reads it; written(): memory that something unwatched
+// wrote.
 #ifdef OMNI_SHIM_MSAN
 constexpr bool kMemorySanitizer = true;
 inline void forget(const void* memory, std::size_t bytes) { __msan_allocated_memory(memory, bytes); }
