@@ -50,18 +50,17 @@ void log_once(AttentionPath path, const Tensor& query, const std::string& reason
   });
 }
 
-// Why the kernels cannot; empty where they can.
+}  // namespace
+
 std::string kernel_refusal(const Tensor& query, const Tensor& key, const Tensor& value) {
   if (!query.device().is_cpu()) return cuda_attention_refusal(query, key, value);
-  const std::int64_t head_size = query.size(2);
+  const std::int64_t head_size = query.size(-1);
   if (head_size == 0 || head_size % 16 != 0 || head_size > kLargestHead)
     return concat("head sizes must be multiples of 16 up to ", kLargestHead, ", not ", head_size);
   if (query.scalar_type() != at::kFloat && query.scalar_type() != at::kBFloat16)
     return concat("there is no kernel for ", c10::toString(query.scalar_type()));
   return {};
 }
-
-}  // namespace
 
 AttentionPath parse_attention_path(std::string_view name) {
   const auto found = std::find(kPathNames.begin(), kPathNames.end(), name);

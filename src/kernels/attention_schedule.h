@@ -16,9 +16,8 @@ inline constexpr std::int64_t kAttentionKeyBlock = 128;
 // key-value head.
 struct RowChunk {
   RowRange rows;
-  RowRange keys;            // that these rows see; starts at a key block
-  std::int64_t origin = 0;  // the island's first row
-  std::int64_t pairs = 0;   // visible (row, key) pairs
+  RowRange keys;           // that these rows see; starts at a key block
+  std::int64_t pairs = 0;  // visible (row, key) pairs
   // Where its gradients of keys and values go, in rows from the start of a buffer of partial sums; -1 where
   // the chunk is the whole island and writes the gradients themselves.
   std::int64_t partial = -1;
@@ -39,5 +38,7 @@ struct AttentionSchedule {
   std::int64_t partial_rows = 0;
 };
 AttentionSchedule attention_schedule(const AttentionSpans& spans);
+// The same for sets of rows that each see all keys of their own set.
+AttentionSchedule attention_schedule_of_sets(std::int64_t sets, std::int64_t rows, std::int64_t keys);
 
 }  // namespace omni::kernels

@@ -1,5 +1,7 @@
 #include "omni/tokenizers/vecset_block.h"
 
+#include "omni/kernels/set_attention.h"
+
 namespace omni::tokenizers {
 
 using at::Tensor;
@@ -29,7 +31,7 @@ VecsetBlock::VecsetBlock(const nn::ParameterScope& scope, std::int64_t width, st
 }
 
 Tensor VecsetBlock::split_heads(const Tensor& x) const {
-  return x.view({x.size(0), x.size(1), heads_, x.size(2) / heads_}).transpose(1, 2);
+  return x.view({x.size(0), x.size(1), heads_, x.size(2) / heads_});
 }
 
 VecsetBlock::KeysValues VecsetBlock::keys_values(const Tensor& data) const {
@@ -38,8 +40,8 @@ VecsetBlock::KeysValues VecsetBlock::keys_values(const Tensor& data) const {
 }
 
 Tensor VecsetBlock::finish(const Tensor& h, const Tensor& q, const KeysValues& kv, bool causal) const {
-  const Tensor mixed = at::scaled_dot_product_attention(q, kv.keys, kv.values, {}, 0.0, causal);
-  const Tensor attended = h + c_proj_(mixed.transpose(1, 2).reshape(h.sizes()));
+  const Tensor mixed = kernels::set_attention(q, kv.keys, kv.values, causal);
+  const Tensor attended = h + c_proj_(mixed.reshape(h.sizes()));
   return attended + down_(at::gelu(up_(norm_(attended).to(type_))));
 }
 

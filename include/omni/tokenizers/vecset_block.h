@@ -12,7 +12,7 @@ class VecsetBlock {
   at::Tensor operator()(const at::Tensor& h, const at::Tensor& data, bool causal = false) const;
 
   struct KeysValues {
-    at::Tensor keys, values;  // [B, heads, L, head dim]
+    at::Tensor keys, values;  // [B, L, heads, head dim]
   };
   KeysValues keys_values(const at::Tensor& data) const;                // cross only
   at::Tensor attend(const at::Tensor& h, const KeysValues& kv) const;  // cross only

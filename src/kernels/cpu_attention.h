@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "attention_schedule.h"
+#include "omni/kernels/attention_spans.h"
+#include "omni/kernels/rotary_attention.h"
+
+namespace omni::kernels {
+
+// What the processor's attention does with its rows: row i sees keys key_first[i] <= j < key_last[i], neither
+// ever decreasing.
+struct AttentionPlan {
+  std::vector<std::int32_t> key_first, key_last;
+  AttentionSchedule schedule;
+};
+AttentionPlan plan_of(const AttentionSpans& spans);
+// `sets` sets of `rows` rows, each of which sees all `keys` keys of its own set.
+AttentionPlan plan_of_sets(std::int64_t sets, std::int64_t rows, std::int64_t keys);
+
+// The kernels, for fp32 and bf16 tensors on the CPU whose head sizes they take (attention_paths.h).
+//   query [N, heads, head_dim], key and value [M, key_value_heads, head_dim] -> [N, heads, head_dim]
+// N and M are the plan's rows and keys. Differentiable in all three.
+at::Tensor cpu_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                         AttentionPlan plan);
+// rotary_attention() with norm and rotation in the kernels.
+at::Tensor cpu_rotary_attention(const at::Tensor& qkv, const RotaryAttention& options, AttentionPlan plan);
+
+}  // namespace omni::kernels

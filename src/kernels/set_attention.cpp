@@ -1,0 +1,42 @@
+#include "omni/kernels/set_attention.h"
+
+#include <limits>
+#include <vector>
+
+#include "attention_paths.h"
+#include "cpu_attention.h"
+#include "omni/core/error.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+
+AttentionPlan plan_of_causal_sets(std::int64_t sets, std::int64_t rows) {
+  std::vector<std::int64_t> starts;
+  for (std::int64_t s = 0; s <= sets; ++s) starts.push_back(s * rows);
+  return plan_of(AttentionSpans::causal(starts));
+}
+
+}  // namespace
+
+Tensor set_attention(const Tensor& query, const Tensor& key, const Tensor& value, bool causal) {
+  ensure(query.dim() == 4 && key.dim() == 4 && key.sizes() == value.sizes() && query.size(0) == key.size(0) &&
+             query.size(2) == key.size(2) && query.size(3) == key.size(3) &&
+             (!causal || query.size(1) == key.size(1)),
+         "attention: sets of queries ", query.sizes(), ", keys ", key.sizes(), " and values ", value.sizes(),
+         " do not fit together");
+  const std::int64_t sets = query.size(0), rows = query.size(1), keys = key.size(1);
+  const bool countable = sets * std::max(rows, keys) <= std::numeric_limits<std::int32_t>::max();
+  if (!query.device().is_cpu() || !countable || !kernel_refusal(query, key, value).empty()) {
+    const auto heads_first = [](const Tensor& x) { return x.transpose(1, 2); };
+    return at::scaled_dot_product_attention(heads_first(query), heads_first(key), heads_first(value), {}, 0.0,
+                                            causal)
+        .transpose(1, 2);
+  }
+  AttentionPlan plan = causal ? plan_of_causal_sets(sets, rows) : plan_of_sets(sets, rows, keys);
+  return cpu_attention(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), std::move(plan))
+      .view(query.sizes());
+}
+
+}  // namespace omni::kernels
