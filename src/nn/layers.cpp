@@ -57,7 +57,17 @@ Convolution::Convolution(const ParameterScope& scope, int dimensions, std::int64
   bias = scope.add("bias", {out}, Init::zeros());
 }
 
+// oneDNN (as of LibTorch 2.11) leaves parts of a bf16 weight gradient unwritten where the kernel is larger than the
+// input.
+static bool loses_gradients(const Tensor& x, const Tensor& weight) {
+  if (!x.device().is_cpu() || x.scalar_type() != at::kBFloat16) return false;
+  for (std::int64_t axis = 2; axis < weight.dim(); ++axis)
+    if (x.size(axis) < weight.size(axis)) return true;
+  return false;
+}
+
 Tensor Convolution::operator()(const Tensor& x) const {
+  if (loses_gradients(x, weight)) return (*this)(x.to(at::kFloat)).to(x.scalar_type());
   const Tensor w = as_type_of(weight, x);
   const Tensor b = as_type_of(bias, x);
   if (weight.dim() == 4) return at::conv2d(x, w, b, stride, padding);

@@ -10,35 +10,67 @@ using at::Tensor;
 
 namespace {
 
+constexpr double kNormEpsilon = 1e-6;
 constexpr std::int64_t kStartVectors = 8192;  // of each level, for the codebook's start
 
-Tensor select_level(const std::vector<Tensor>& by_level, const Tensor& levels) {
-  Tensor chosen = by_level[0];
-  for (std::size_t i = 1; i < by_level.size(); ++i)
-    chosen =
-        at::where(levels.view({-1, 1, 1, 1, 1}).eq(static_cast<std::int64_t>(i) + 1), by_level[i], chosen);
-  return chosen;
-}
+// [B, z, y, x, C] <-> [B, C, z, y, x] without moving memory: a channels-last convolution.
+Tensor channels_second(const Tensor& x) { return x.permute({0, 4, 1, 2, 3}); }
+Tensor channels_last(const Tensor& x) { return x.permute({0, 2, 3, 4, 1}); }
 
 Tensor rows_of(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 }  // namespace
 
-GridCodes::GridCodes(const nn::ParameterScope& scope, const nn::QuantiserConfig& config, std::int64_t side,
-                     bool adaptive)
-    : bounds_(config.kind == "fsq"), quantiser_(nn::make_quantiser(scope, config)) {
+Tensor unfold_cells(const Tensor& x, std::int64_t factor) {
+  const auto batch = x.size(0), side = x.size(1), channels = x.size(4) / (factor * factor * factor);
+  return x.view({batch, side, side, side, factor, factor, factor, channels})
+      .permute({0, 1, 4, 2, 5, 3, 6, 7})
+      .reshape({batch, side * factor, side * factor, side * factor, channels});
+}
+
+ResidualConvolution::ResidualConvolution(const nn::ParameterScope& scope, std::int64_t channels)
+    : norm(channels, kNormEpsilon),
+      convolution(scope.sub("conv"), 3, channels, channels, 3, 1, 1),
+      out(scope.sub("out"), channels, channels) {}
+
+Tensor ResidualConvolution::operator()(const Tensor& x) const {
+  return x + out(at::gelu(channels_last(convolution(channels_second(norm(x))))));
+}
+
+GridCodes::GridCodes(const nn::ParameterScope& bottleneck, const nn::ParameterScope& decoder,
+                     const nn::QuantiserConfig& config, std::int64_t side, std::int64_t encoder_channels,
+                     std::int64_t decoder_channels, bool adaptive)
+    : norm_(encoder_channels, kNormEpsilon), context_norm_(decoder_channels, kNormEpsilon) {
   if (adaptive && (side & (side - 1)) != 0)
     fail(ErrorKind::usage, "shape tokenizer: adaptive_length needs a power of two of codes a side, not ",
          side, ". Change the resolution or the number of encoder stages");
-  if (adaptive && config.kind == "spherical")
-    fail(ErrorKind::usage,
-         "shape tokenizer: spherical codes leave no residual for finer levels. Use fsq or vq with "
-         "adaptive_length");
   for (std::int64_t level = adaptive ? 1 : side; level <= side; level *= 2) {
     sides_.push_back(level);
     lengths_.push_back((lengths_.empty() ? 0 : lengths_.back()) + level * level * level);
   }
-  if (adaptive) gains_ = scope.add("gains", {level_count()}, nn::Init::ones(), false);
+  const std::int64_t dims = nn::dimensions_of(config);
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    const bool finest = sides_[i] == side;
+    const auto own = bottleneck.sub("levels").sub(static_cast<std::int64_t>(i));
+    const auto in = finest ? bottleneck.sub("in") : own.sub("in");
+    const auto out = finest ? decoder.sub("in") : own.sub("out");
+    Level level;
+    level.in = nn::Linear(in, encoder_channels + (i > 0 ? decoder_channels : 0), dims);
+    level.out = nn::Linear(out, dims, decoder_channels);
+    level.positions =
+        (finest ? decoder : own)
+            .add("positions", {sides_[i], sides_[i], sides_[i], decoder_channels}, nn::Init::normal(0.02));
+    if (!finest) {
+      level.shrink = nn::Convolution(own.sub("shrink"), 3, encoder_channels, encoder_channels, 2, 2);
+      level.encode.emplace_back(own.sub("encode"), encoder_channels);
+      level.decode.emplace_back(own.sub("decode"), decoder_channels);
+      level.expand = nn::Linear(own.sub("expand"), decoder_channels, 8 * decoder_channels);
+    }
+    levels_.push_back(std::move(level));
+  }
+  if (level_count() > 1)
+    length_rows_ = decoder.add("lengths", {level_count(), decoder_channels}, nn::Init::normal(0.02));
+  quantiser_ = nn::make_quantiser(bottleneck, config);
 }
 
 std::int64_t GridCodes::levels_of(std::int64_t length) const {
@@ -46,102 +78,100 @@ std::int64_t GridCodes::levels_of(std::int64_t length) const {
   return found == lengths_.end() ? 0 : found - lengths_.begin() + 1;
 }
 
-Tensor GridCodes::pooled(const Tensor& z, std::size_t level) const {
-  const std::int64_t side = sides_[level], cell = sides_.back() / side;
-  if (cell == 1) return z;
-  return z.reshape({z.size(0), side, cell, side, cell, side, cell, z.size(4)}).mean({2, 4, 6});
+std::vector<Tensor> GridCodes::encoder_features(const Tensor& h) const {
+  std::vector<Tensor> features(levels_.size());
+  features.back() = h;
+  for (std::size_t i = levels_.size() - 1; i-- > 0;) {
+    const Tensor shrunk = levels_[i].shrink(channels_second(features[i + 1]));
+    features[i] = levels_[i].encode[0](at::gelu(channels_last(shrunk)));
+  }
+  return features;
 }
 
-Tensor GridCodes::spread(const Tensor& values, std::size_t level) const {
-  const std::int64_t side = sides_[level], cell = sides_.back() / side, full = sides_.back();
-  if (cell == 1) return values;
-  return values.reshape({values.size(0), side, 1, side, 1, side, 1, values.size(4)})
-      .expand({values.size(0), side, cell, side, cell, side, cell, values.size(4)})
-      .reshape({values.size(0), full, full, full, values.size(4)});
+Tensor GridCodes::merged(std::size_t level, const Tensor& before, const Tensor& values,
+                         const Tensor& levels) const {
+  const Level& own = levels_[level];
+  Tensor h = own.out(values);
+  if (level_count() > 1) {
+    const Tensor counts = levels.gt(static_cast<std::int64_t>(level)).to(h.scalar_type());
+    h = h * counts.view({-1, 1, 1, 1, 1});
+  }
+  h = h + own.positions.to(h.scalar_type());
+  if (before.defined()) h = h + before;
+  if (level + 1 < levels_.size()) return unfold_cells(own.expand(own.decode[0](h)), 2);
+  if (!length_rows_.defined()) return h;
+  return h + at::embedding(length_rows_, levels - 1).view({-1, 1, 1, 1, h.size(-1)}).to(h.scalar_type());
 }
 
-Tensor GridCodes::bounded(const Tensor& unit) const { return bounds_ ? unit.clamp(-1, 1) : unit; }
-
-Tensor GridCodes::continuous(const Tensor& z, const Tensor& levels) const {
-  if (level_count() == 1) return z;
-  std::vector<Tensor> means;
-  for (std::size_t level = 0; level < sides_.size(); ++level)
-    means.push_back(spread(pooled(z, level), level));
-  return select_level(means, levels);
+Tensor GridCodes::walk(const Tensor& h, const Tensor& levels, const Choose& choose) const {
+  const std::vector<Tensor> features = encoder_features(h);
+  Tensor context;
+  for (std::size_t i = 0; i < levels_.size(); ++i) {
+    Tensor seen = norm_(features[i]);
+    if (context.defined()) seen = at::cat({seen, context_norm_(context)}, -1);
+    const Tensor values = choose(i, quantiser_->prepare(levels_[i].in(seen)));
+    context = merged(i, context, values.to(h.scalar_type()), levels);
+  }
+  return context;
 }
 
-GridCodes::Coded GridCodes::quantise(const Tensor& z, const Tensor& levels) const {
+GridCodes::Coded GridCodes::quantise(const Tensor& h, const Tensor& levels, const Mix& mix) const {
   Coded coded;
   coded.loss = at::zeros({});
-  Tensor sum = at::zeros_like(z).detach();
-  std::vector<Tensor> rounded, indices, vectors;
-  for (std::size_t level = 0; level < sides_.size(); ++level) {
-    Tensor unit = level_count() == 1 ? z : pooled(z, level) - pooled(sum, level);
-    const Tensor gain = gains_.defined() ? gains_[static_cast<std::int64_t>(level)] : at::ones({});
-    if (gains_.defined()) unit = bounded(unit / gain);
-    const nn::Quantised quantised = quantiser_->quantise(unit);
-    const Tensor values = quantised.values.detach() * gain;
-    sum = sum + spread(values, level);
-    const Tensor mean = spread(pooled(z, level), level);
-    rounded.push_back(mean + (sum - mean).detach());
+  std::vector<Tensor> indices, vectors;
+  coded.features = walk(h, levels, [&](std::size_t, const Tensor& prepared) {
+    const nn::Quantised quantised = quantiser_->quantise(prepared);
     indices.push_back(quantised.indices.flatten(1));
-    vectors.push_back(rows_of(unit.detach()).view({z.size(0), -1, z.size(4)}));
-    coded.loss = coded.loss + quantised.loss * gain.square();  // in units of z
-  }
-  coded.values = select_level(rounded, levels);
+    vectors.push_back(prepared.detach().flatten(1, 3));
+    coded.loss = coded.loss + quantised.loss;
+    if (!mix) return quantised.values;
+    return mix(prepared.flatten(1, 3), quantised.values.flatten(1, 3)).view(prepared.sizes());
+  });
   coded.indices = at::cat(indices, 1);
   coded.vectors = rows_of(at::cat(vectors, 1));
   return coded;
 }
 
-Tensor GridCodes::indices(const Tensor& z) const {
-  const c10::NoGradGuard no_grad;
-  return quantise(z, at::full({z.size(0)}, level_count(), at::kLong)).indices;
+GridCodes::Coded GridCodes::continuous(const Tensor& h, const Tensor& levels) const {
+  Coded coded;
+  coded.loss = at::zeros({});
+  coded.features = walk(h, levels, [](std::size_t, const Tensor& prepared) { return prepared; });
+  return coded;
 }
 
-Tensor GridCodes::values(const Tensor& indices) const {
-  const std::int64_t levels = levels_of(indices.size(1));
-  ensure(levels > 0, "no prefix of ", indices.size(1), " codes");
-  Tensor sum;
+Tensor GridCodes::indices(const Tensor& h) const {
+  const c10::NoGradGuard no_grad;
+  return quantise(h, at::full({h.size(0)}, level_count(), at::kLong)).indices;
+}
+
+Tensor GridCodes::features(const Tensor& indices) const {
+  const std::int64_t count = levels_of(indices.size(1)), batch = indices.size(0);
+  ensure(count > 0, "no prefix of ", indices.size(1), " codes");
+  const Tensor levels = at::full({batch}, count, at::kLong);
+  Tensor h;
   std::int64_t begin = 0;
-  for (std::int64_t level = 0; level < levels; ++level) {
-    const auto place = static_cast<std::size_t>(level);
-    const std::int64_t side = sides_[place], count = side * side * side;
-    Tensor values =
-        quantiser_->lookup(indices.narrow(1, begin, count).reshape({indices.size(0), side, side, side}));
-    if (gains_.defined()) values = values * gains_[level];
-    values = spread(values, place);
-    sum = sum.defined() ? sum + values : values;
-    begin += count;
+  for (std::size_t i = 0; i < levels_.size(); ++i) {
+    const std::int64_t side = sides_[i], codes = side * side * side;
+    const bool counts = static_cast<std::int64_t>(i) < count;
+    const Tensor values =
+        counts ? quantiser_->lookup(indices.narrow(1, begin, codes).reshape({batch, side, side, side}))
+               : at::zeros({batch, side, side, side, quantiser_->dimensions()});
+    h = merged(i, h, values, levels);
+    begin += codes;
   }
-  return sum;
+  return h;
 }
 
-void GridCodes::start(const Tensor& z, CounterRng& rng) {
+void GridCodes::start(const Tensor& h, CounterRng& rng) {
   const c10::NoGradGuard no_grad;
-  // FSQ spans [-1, 1]: twice the deviation covers nearly all residuals. A learnt codebook takes the
-  // deviation.
-  const double deviations = bounds_ ? 2.0 : 1.0;
-  Tensor sum = at::zeros_like(z);
-  std::vector<Tensor> units;
-  for (std::size_t level = 0; level < sides_.size(); ++level) {
-    const Tensor residual = pooled(z, level) - pooled(sum, level);
-    Tensor unit = residual;
-    if (gains_.defined()) {
-      Tensor gain = gains_[static_cast<std::int64_t>(level)];
-      gain.fill_(std::max(1e-4, deviations * residual.square().mean().sqrt().item<double>()));
-      unit = bounded(residual / gain);
-    }
+  std::vector<Tensor> vectors;
+  walk(h, at::full({h.size(0)}, level_count(), at::kLong), [&](std::size_t, const Tensor& prepared) {
     // The few vectors of a coarse level count as much as the many of a fine one.
-    const Tensor rows = rows_of(unit);
-    units.push_back(rows.slice(0, 0, {}, (rows.size(0) + kStartVectors - 1) / kStartVectors));
-    sum = sum + spread(residual, level);
-  }
-  quantiser_->start(at::cat(units), rng);
-}
-
-void GridCodes::learn(const Coded& coded, CounterRng& rng) {
-  quantiser_->learn(coded.vectors, coded.indices.flatten(), rng);
+    const Tensor rows = rows_of(prepared);
+    vectors.push_back(rows.slice(0, 0, {}, (rows.size(0) + kStartVectors - 1) / kStartVectors));
+    return prepared;
+  });
+  quantiser_->start(at::cat(vectors), rng);
 }
 
 }  // namespace omni::tokenizers

@@ -127,14 +127,11 @@ std::vector<ShapeCodes> GridShapeTokenizer::encode(std::span<const ShapeSample> 
   for (std::size_t begin = 0; begin < samples.size(); begin += kBatch) {
     const auto part = samples.subspan(begin, std::min<std::size_t>(kBatch, samples.size() - begin));
     const Tensor occupancy = occupancy_tensor(part, network_->config().resolution);
-    const GridCodes& levels = network_->codes();
-    const Tensor geometry = levels.indices(network_->encode(occupancy));
+    const Tensor geometry = network_->codes().indices(network_->encode(occupancy));
     Tensor colour;
     if (network_->has_colour()) {
       const auto surface = surface_colours(part);
-      const auto features =
-          network_->decode(levels.values(geometry).to(slot_dtype()), network_->all_levels(geometry.size(0)))
-              .features;
+      const auto features = network_->decode(network_->codes().features(geometry).to(slot_dtype())).features;
       const Tensor weights = sample_grid(network_->slot_logits(features), surface.points).softmax(-1);
       colour = network_->palette().nearest(slot_colours(weights, surface.colours, surface.present));
     }
@@ -155,13 +152,11 @@ std::vector<std::unique_ptr<DecodedShape>> GridShapeTokenizer::decode(
 
 void GridShapeTokenizer::decode_batch(std::span<const ShapeCodes> codes,
                                       std::vector<std::unique_ptr<DecodedShape>>& shapes) const {
-  const GridCodes& levels = network_->codes();
   const std::int64_t length = offered_length(codes[0], *this);
   const Tensor geometry =
       code_tensor(codes, &ShapeCodes::geometry, length, geometry_vocabulary(), "geometry");
   const auto batch = geometry.size(0);
-  const auto decoded =
-      network_->decode(levels.values(geometry), at::full({batch}, levels.levels_of(length), at::kLong));
+  const auto decoded = network_->decode(network_->codes().features(geometry));
   // Shapes whose colour codes are absent keep the plain colour.
   const bool coloured =
       network_->has_colour() &&

@@ -13,14 +13,6 @@ constexpr double kNormEpsilon = 1e-6;
 Tensor channels_second(const Tensor& x) { return x.permute({0, 4, 1, 2, 3}); }
 Tensor channels_last(const Tensor& x) { return x.permute({0, 2, 3, 4, 1}); }
 
-// [B, s, s, s, f^3 C] -> [B, f s, f s, f s, C].
-Tensor unfold_cells(const Tensor& x, std::int64_t factor) {
-  const auto batch = x.size(0), side = x.size(1), channels = x.size(4) / (factor * factor * factor);
-  return x.view({batch, side, side, side, factor, factor, factor, channels})
-      .permute({0, 1, 4, 2, 5, 3, 6, 7})
-      .reshape({batch, side * factor, side * factor, side * factor, channels});
-}
-
 }  // namespace
 
 void describe(ConfigVisitor& visitor, GridShapeConfig& config) {
@@ -62,15 +54,6 @@ void validate(const GridShapeConfig& config) {
          "decoder_channels and decoder_blocks need two values each");
 }
 
-ResidualConvolution::ResidualConvolution(const nn::ParameterScope& scope, std::int64_t channels)
-    : norm(channels, kNormEpsilon),
-      convolution(scope.sub("conv"), 3, channels, channels, 3, 1, 1),
-      out(scope.sub("out"), channels, channels) {}
-
-Tensor ResidualConvolution::operator()(const Tensor& x) const {
-  return x + out(at::gelu(channels_last(convolution(channels_second(norm(x))))));
-}
-
 GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, nn::ParameterStart start)
     : config_(config), store_(std::move(start)) {
   validate(config);
@@ -89,18 +72,10 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, nn::ParameterS
                        nn::Linear(scope.sub("up"), channels, 2 * channels),
                        nn::Linear(scope.sub("down"), 2 * channels, channels)});
   }
-  code_norm_ = nn::LayerNorm(channels, kNormEpsilon);
-  const auto dims = nn::dimensions_of(config.quantiser);
-  code_in_ = nn::Linear(root.sub("bottleneck").sub("in"), channels, dims);
-  codes_ = std::make_unique<GridCodes>(root.sub("bottleneck"), config.quantiser, code_side(),
-                                       config.adaptive_length);
-
   const auto decoder = root.sub("decoder");
   const auto coarse = config.decoder_channels[0], fine = config.decoder_channels[1], side = code_side();
-  code_out_ = nn::Linear(decoder.sub("in"), dims, coarse);
-  positions_ = decoder.add("positions", {side, side, side, coarse}, nn::Init::normal(0.02));
-  if (codes_->level_count() > 1)
-    lengths_ = decoder.add("lengths", {codes_->level_count(), coarse}, nn::Init::normal(0.02));
+  codes_ = std::make_unique<GridCodes>(root.sub("bottleneck"), decoder, config.quantiser, side, channels,
+                                       coarse, config.adaptive_length);
   for (std::int64_t i = 0; i < config.decoder_blocks[0]; ++i)
     coarse_.emplace_back(decoder.sub("coarse").sub(i), coarse);
   expand_ = nn::Linear(decoder.sub("expand"), coarse, 8 * fine);
@@ -131,17 +106,11 @@ Tensor GridShapeNetwork::encode(const Tensor& occupancy) const {
   for (const auto& stage : stages_) h = at::gelu(stage(h));
   h = channels_last(h);
   for (const auto& mixer : mixers_) h = h + mixer.down(at::gelu(mixer.up(mixer.norm(h))));
-  return codes_->prepare(code_in_(code_norm_(h)));
+  return h;
 }
 
-Tensor GridShapeNetwork::all_levels(std::int64_t batch) const {
-  return at::full({batch}, codes_->level_count(), at::kLong);
-}
-
-GridShapeNetwork::Decoded GridShapeNetwork::decode(const Tensor& code_values, const Tensor& levels) const {
-  Tensor h = code_out_(code_values) + positions_.to(code_values.scalar_type());
-  if (lengths_.defined())
-    h = h + at::embedding(lengths_, levels - 1).view({-1, 1, 1, 1, h.size(-1)}).to(h.scalar_type());
+GridShapeNetwork::Decoded GridShapeNetwork::decode(const Tensor& code_features) const {
+  Tensor h = code_features;
   for (const auto& block : coarse_) h = block(h);
   const Tensor context = h;
   h = unfold_cells(expand_(h), 2);

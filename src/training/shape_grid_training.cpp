@@ -4,17 +4,21 @@ namespace omni::training {
 
 using at::Tensor;
 
-Tensor mix_code_values(const Tensor& continuous, const Tensor& quantised, double bypass_share,
+Tensor bypassed_samples(std::int64_t batch, double share, CounterRng& rng) {
+  Tensor bypass = at::zeros({batch}, at::kBool);
+  auto* bypassed = bypass.mutable_data_ptr<bool>();
+  for (std::int64_t i = 0; i < batch; ++i) bypassed[i] = rng.chance(share);
+  return bypass;
+}
+
+Tensor mix_code_values(const Tensor& continuous, const Tensor& quantised, const Tensor& bypass,
                        double noise_share, CounterRng& rng) {
   const auto batch = continuous.size(0), codes = continuous.size(1);
-  Tensor bypass = at::zeros({batch, 1, 1}, at::kBool);
   Tensor replaced = at::zeros({batch, codes, 1}, at::kBool);
-  auto* bypassed = bypass.data_ptr<bool>();
-  for (std::int64_t i = 0; i < batch; ++i) bypassed[i] = rng.chance(bypass_share);
-  auto* wrong = replaced.data_ptr<bool>();
+  auto* wrong = replaced.mutable_data_ptr<bool>();
   for (std::int64_t i = 0; i < batch * codes; ++i) wrong[i] = noise_share > 0 && rng.chance(noise_share);
   const Tensor others = quantised.detach().roll({1}, {0});
-  return at::where(bypass, continuous, at::where(replaced, others, quantised));
+  return at::where(bypass.view({-1, 1, 1}), continuous, at::where(replaced, others, quantised));
 }
 
 Tensor field_loss(const ShapeTokenizerTrainingConfig& config, const Tensor& values, const ShapeBatch& batch) {
@@ -46,20 +50,14 @@ class GridTraining : public ShapeLayoutTraining {
 
   ShapeLosses forward(const ShapeBatch& batch, bool quantise, CounterRng& rng) override {
     ShapeLosses losses;
-    const Tensor z = network_.encode(batch.occupancy.to(dtype_));
-    const Tensor levels = draw_levels(z.size(0), rng);
-    Tensor values = network_.codes().continuous(z, levels);
-    losses.total = at::zeros({});
-    if (quantise) {
-      coded_ = network_.codes().quantise(z, levels);
-      const std::vector<std::int64_t> flat = {z.size(0), -1, z.size(4)};
-      values = mix_code_values(values.view(flat), coded_.values.view(flat), config_.bypass_share,
-                               config_.code_noise, rng)
-                   .view(z.sizes());
-      losses.total = losses.total + coded_.loss;
-      losses.indices = coded_.indices;
-    }
-    const auto decoded = network_.decode(values.to(dtype_), levels);
+    const Tensor h = network_.encode(batch.occupancy.to(dtype_));
+    const Tensor levels = draw_levels(h.size(0), rng);
+    const auto coded = quantise ? network_.codes().quantise(h, levels, mixed_values(h.size(0), rng))
+                                : network_.codes().continuous(h, levels);
+    losses.total = coded.loss;
+    losses.indices = coded.indices;
+    geometry_ = {coded.vectors, coded.indices};
+    const auto decoded = network_.decode(coded.features);
     const Tensor at_points = tokenizers::sample_grid(decoded.logits, batch.points).squeeze(-1);
     const Tensor field = field_loss(config_, at_points, batch);
     const Tensor cells = at::binary_cross_entropy_with_logits(downsampled(decoded.logits), batch.occupancy);
@@ -77,10 +75,11 @@ class GridTraining : public ShapeLayoutTraining {
     c10::NoGradGuard no_grad;
     std::vector<Tensor> vectors, colours;
     for (const auto& batch : batches) {
-      const Tensor z = network_.encode(batch.occupancy.to(dtype_));
-      vectors.push_back(z);
+      const Tensor h = network_.encode(batch.occupancy.to(dtype_));
+      vectors.push_back(h);
       if (!network_.has_colour()) continue;
-      const auto features = network_.decode(z.to(dtype_), network_.all_levels(z.size(0))).features;
+      const Tensor all = at::full({h.size(0)}, network_.codes().level_count(), at::kLong);
+      const auto features = network_.decode(network_.codes().continuous(h, all).features).features;
       colours.push_back(pooled(batch, network_.slot_logits(features)).reshape({-1, 3}));
     }
     network_.codes().start(at::cat(vectors), rng);
@@ -88,8 +87,7 @@ class GridTraining : public ShapeLayoutTraining {
   }
 
   void learn_codebooks(CounterRng& rng) override {
-    network_.codes().learn(coded_, rng);
-    coded_ = {};
+    network_.codes().quantiser().learn(geometry_.first, geometry_.second.flatten(), rng);
     if (network_.has_colour()) network_.palette().learn(colours_.first, colours_.second, rng);
   }
 
@@ -100,14 +98,22 @@ class GridTraining : public ShapeLayoutTraining {
   }
 
  private:
-  // How many levels count, for each sample: all of them for half, else one of the shorter prefixes.
+  // How many levels count, for each sample: all of them for half, all but the finest for a quarter, and so
+  // on.
   Tensor draw_levels(std::int64_t batch, CounterRng& rng) const {
-    Tensor levels = network_.all_levels(batch);
-    const auto count = static_cast<std::uint64_t>(network_.codes().level_count());
-    if (count == 1) return levels;
+    Tensor levels = at::full({batch}, network_.codes().level_count(), at::kLong);
+    auto* counts = levels.mutable_data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < batch; ++i)
-      if (rng.chance(0.5)) levels[i] = static_cast<std::int64_t>(1 + rng.below(count - 1));
+      while (counts[i] > 1 && rng.chance(0.5)) --counts[i];
     return levels;
+  }
+
+  // The same samples bypass the codes of every level.
+  tokenizers::GridCodes::Mix mixed_values(std::int64_t batch, CounterRng& rng) const {
+    const Tensor bypass = bypassed_samples(batch, config_.bypass_share, rng);
+    return [this, bypass, &rng](const Tensor& continuous, const Tensor& quantised) {
+      return mix_code_values(continuous, quantised, bypass, config_.code_noise, rng);
+    };
   }
 
   // Logits finer than the input are compared with it by their mean.
@@ -150,8 +156,7 @@ class GridTraining : public ShapeLayoutTraining {
   tokenizers::GridShapeTokenizer tokenizer_;
   tokenizers::GridShapeNetwork& network_;
   at::ScalarType dtype_;
-  tokenizers::GridCodes::Coded coded_;  // of this quantised step
-  std::pair<Tensor, Tensor> colours_;   // vectors and codes of that step
+  std::pair<Tensor, Tensor> geometry_, colours_;  // vectors and codes of the last quantised step
 };
 
 }  // namespace

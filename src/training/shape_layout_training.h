@@ -34,11 +34,14 @@ class ShapeLayoutTraining {
 std::unique_ptr<ShapeLayoutTraining> make_grid_training(const ShapeTokenizerTrainingConfig& config);
 std::unique_ptr<ShapeLayoutTraining> make_vecset_training(const ShapeTokenizerTrainingConfig& config);
 
-// Mixes quantised and continuous values [B, codes, dims]: a share of the samples bypasses quantisation, and a
-// share of the codes is replaced by another sample's code at the same place, so that the decoder bears wrong
+// [batch], true for about `share` of the samples: those that skip quantisation.
+at::Tensor bypassed_samples(std::int64_t batch, double share, CounterRng& rng);
+
+// Mixes quantised and continuous values [B, codes, dims]: samples in `bypass` stay continuous, and a share of
+// the others' codes is replaced by another sample's code at the same place, so that the decoder bears wrong
 // codes.
-at::Tensor mix_code_values(const at::Tensor& continuous, const at::Tensor& quantised, double bypass_share,
-                           double noise_share, CounterRng& rng);
+at::Tensor mix_code_values(const at::Tensor& continuous, const at::Tensor& quantised,
+                           const at::Tensor& bypass, double noise_share, CounterRng& rng);
 
 // How far the field's values [B, P] are from the batch's truth, as config.field_loss says.
 at::Tensor field_loss(const ShapeTokenizerTrainingConfig& config, const at::Tensor& values,

@@ -102,7 +102,8 @@ class VecsetTraining : public ShapeLayoutTraining {
     Tensor values = z;
     if (quantise) {
       const auto coded = network_.quantiser().quantise(z);
-      values = mix_code_values(z, coded.values, config_.bypass_share, config_.code_noise, rng);
+      const Tensor bypass = bypassed_samples(z.size(0), config_.bypass_share, rng);
+      values = mix_code_values(z, coded.values, bypass, config_.code_noise, rng);
       losses.total = losses.total + coded.loss;
       losses.indices = coded.indices;
       geometry_ = {z.detach(), coded.indices};

@@ -36,7 +36,7 @@ const std::vector<Case> kCases = {
     {1, 1100, 1000, 1, 32, true, at::kDouble}, {2, 9, 8, 1, 16, false, at::kDouble},
 };
 
-TEST(SetAttention, is_softmax_over_each_sets_own_keys_with_its_gradients) {
+TEST(SetAttention, IsSoftmaxOverEachSetsOwnKeys) {
   at::manual_seed(3);
   for (Case c : kCases) {
     if (c.causal) c.keys = c.rows;
@@ -54,7 +54,7 @@ TEST(SetAttention, is_softmax_over_each_sets_own_keys_with_its_gradients) {
   }
 }
 
-TEST(SetAttention, a_set_gives_the_same_bits_alone_and_among_others) {
+TEST(SetAttention, ASetGivesTheSameBitsAloneAndAmongOthers) {
   at::manual_seed(4);
   const Tensor query = at::randn({3, 100, 2, 32}), key = at::randn({3, 70, 2, 32}),
                value = at::randn({3, 70, 2, 32});
@@ -64,7 +64,7 @@ TEST(SetAttention, a_set_gives_the_same_bits_alone_and_among_others) {
                     .equal(all.narrow(0, s, 1)));
 }
 
-TEST(SetAttention, reads_heads_out_of_a_wider_projection) {
+TEST(SetAttention, ReadsHeadsOutOfAWiderProjection) {
   at::manual_seed(5);
   const Tensor projected = at::randn({2, 40, 3 * 4 * 16});
   const auto part = [&](std::int64_t i) { return projected.chunk(3, -1)[i].unflatten(-1, {4, 16}); };
@@ -72,7 +72,7 @@ TEST(SetAttention, reads_heads_out_of_a_wider_projection) {
   EXPECT_TRUE(set_attention(part(0), part(1), part(2)).equal(expected));
 }
 
-TEST(SetAttention, rows_without_keys_give_zeros_and_no_rows_nothing) {
+TEST(SetAttention, RowsWithoutKeysGiveZerosAndNoRowsNothing) {
   const Tensor none = at::empty({2, 0, 1, 16}), some = at::randn({2, 3, 1, 16});
   EXPECT_TRUE(set_attention(some, none, none).equal(at::zeros_like(some)));
   EXPECT_EQ(set_attention(none, some, some).numel(), 0);

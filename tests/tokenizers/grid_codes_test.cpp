@@ -10,137 +10,123 @@ namespace {
 
 using at::Tensor;
 
-nn::QuantiserConfig vq_config() {
+constexpr std::int64_t kChannels = 6, kWidth = 10;
+
+nn::QuantiserConfig quantiser_config(const std::string& kind) {
   nn::QuantiserConfig config;
-  config.kind = "vq";
+  config.kind = kind;
+  config.levels = {9, 9, 9};
   config.codebook_size = 64;
   config.codebook_dim = 3;
   return config;
 }
 
-// Smooth over the grid, so that coarse levels carry most of it.
-Tensor smooth_vectors(std::int64_t batch, std::int64_t side, std::int64_t dims) {
-  Tensor z = at::zeros({batch, side, side, side, dims});
-  CounterRng rng(7);
-  for (std::int64_t b = 0; b < batch; ++b)
-    for (std::int64_t d = 0; d < dims; ++d) {
-      const double x = rng.normal(), y = rng.normal(), offset = rng.normal();
-      for (std::int64_t i = 0; i < side; ++i)
-        for (std::int64_t j = 0; j < side; ++j)
-          for (std::int64_t k = 0; k < side; ++k)
-            z[b][i][j][k][d] = 0.3 * offset + 0.06 * (x * double(i) + y * double(j)) + 0.05 * rng.normal();
-    }
-  return z;
-}
-
 Tensor levels(std::int64_t batch, std::int64_t count) { return at::full({batch}, count, at::kLong); }
+
+struct World {
+  nn::ParameterStore store;
+  GridCodes codes;
+  explicit World(const std::string& kind, std::int64_t side = 4, bool adaptive = true)
+      : codes(nn::ParameterScope(store).sub("bottleneck"), nn::ParameterScope(store).sub("decoder"),
+              quantiser_config(kind), side, kChannels, kWidth, adaptive) {}
+};
 
 class GridCodesTest : public ::testing::TestWithParam<const char*> {
  protected:
-  GridCodesTest() {
-    nn::QuantiserConfig config = vq_config();
-    config.kind = GetParam();
-    config.levels = {9, 9, 9};
-    codes_ = std::make_unique<GridCodes>(nn::ParameterScope(store_), config, 4, true);
+  GridCodesTest() : world_(GetParam()), codes_(world_.codes) {
+    at::manual_seed(7);
+    h_ = at::randn({6, 4, 4, 4, kChannels});
     CounterRng rng(3);
-    codes_->start(z_, rng);
+    codes_.start(h_, rng);
   }
   const c10::NoGradGuard no_grad_;
-  nn::ParameterStore store_;
-  std::unique_ptr<GridCodes> codes_;
-  const Tensor z_ = smooth_vectors(6, 4, 3);
+  World world_;
+  GridCodes& codes_;
+  Tensor h_;
 };
 
 TEST_P(GridCodesTest, LengthsAreThoseOfWholeLevels) {
-  EXPECT_EQ(codes_->lengths(), (std::vector<std::int64_t>{1, 9, 73}));
-  EXPECT_EQ(codes_->code_count(), 73);
-  EXPECT_EQ(codes_->levels_of(9), 2);
-  EXPECT_EQ(codes_->levels_of(10), 0);
+  EXPECT_EQ(codes_.lengths(), (std::vector<std::int64_t>{1, 9, 73}));
+  EXPECT_EQ(codes_.code_count(), 73);
+  EXPECT_EQ(codes_.levels_of(9), 2);
+  EXPECT_EQ(codes_.levels_of(10), 0);
 }
 
-TEST_P(GridCodesTest, ContinuousValuesAreTheMeansOverTheCells) {
-  const Tensor whole = codes_->continuous(z_, levels(6, 1));
-  const Tensor mean = z_.mean({1, 2, 3}, true).expand_as(z_);
-  EXPECT_TRUE(at::allclose(whole, mean, 1e-5, 1e-6));
-  const Tensor halves = codes_->continuous(z_, levels(6, 2));
-  const Tensor corner = z_.slice(1, 2, 4).slice(2, 0, 2).slice(3, 2, 4).mean({1, 2, 3});
-  EXPECT_TRUE(at::allclose(halves.select(1, 3).select(1, 1).select(1, 2), corner, 1e-5, 1e-6));
-  EXPECT_TRUE(at::equal(codes_->continuous(z_, levels(6, 3)), z_));
-}
-
-TEST_P(GridCodesTest, PrefixValuesAreThoseOfQuantising) {
-  const Tensor indices = codes_->indices(z_);
+TEST_P(GridCodesTest, PrefixesAreDecodedAsTheyWereTrained) {
+  const Tensor indices = codes_.indices(h_);
   ASSERT_EQ(indices.size(1), 73);
   for (std::int64_t level = 1; level <= 3; ++level) {
-    const Tensor prefix = indices.narrow(1, 0, codes_->lengths()[static_cast<std::size_t>(level - 1)]);
-    const auto coded = codes_->quantise(z_, levels(6, level));
-    EXPECT_TRUE(at::allclose(codes_->values(prefix), coded.values, 1e-5, 1e-6)) << level;
-    EXPECT_TRUE(at::equal(coded.indices, indices));
+    const Tensor prefix = indices.narrow(1, 0, codes_.lengths()[static_cast<std::size_t>(level - 1)]);
+    EXPECT_TRUE(
+        at::allclose(codes_.features(prefix), codes_.quantise(h_, levels(6, level)).features, 1e-5, 1e-6))
+        << level;
   }
   // Samples of one batch may count different numbers of levels.
   Tensor mixed = levels(6, 3);
   mixed[4] = 1;
-  const Tensor values = codes_->quantise(z_, mixed).values;
-  EXPECT_TRUE(at::allclose(values[4], codes_->values(indices.narrow(1, 0, 1))[4], 1e-5, 1e-6));
-  EXPECT_TRUE(at::allclose(values[3], codes_->values(indices)[3], 1e-5, 1e-6));
+  const auto coded = codes_.quantise(h_, mixed);
+  EXPECT_TRUE(at::allclose(coded.features[4], codes_.features(indices.narrow(1, 0, 1))[4], 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(coded.features[3], codes_.features(indices)[3], 1e-5, 1e-6));
+  // The codes of a level do not depend on how many follow.
+  EXPECT_TRUE(coded.indices.select(1, 0).equal(indices.select(1, 0)));
 }
 
-TEST_P(GridCodesTest, EveryLevelBringsTheValuesNearer) {
-  const Tensor indices = codes_->indices(z_);
-  double last = z_.square().mean().item<double>();
-  for (const std::int64_t length : codes_->lengths()) {
-    const double error = (codes_->values(indices.narrow(1, 0, length)) - z_).square().mean().item<double>();
-    EXPECT_LT(error, last) << length;
-    last = error;
-  }
-  EXPECT_LT(last, 0.1 * z_.square().mean().item<double>());
+// A mean over the cells would not: what a coarse code says of its cells would be the same in any order.
+TEST_P(GridCodesTest, ACoarseCodeSeesWhereInItsCellThingsLie) {
+  const auto coarse = [&](const Tensor& h) {
+    return codes_.quantise(h, levels(6, 3)).vectors.view({6, 73, 3}).narrow(1, 1, 8);
+  };
+  EXPECT_GT((coarse(h_) - coarse(h_.flip({1}))).abs().max().item<double>(), 1e-2);
+  const Tensor swapped = h_.view({6, 2, 2, 4, 4, kChannels}).flip({2}).reshape(h_.sizes());
+  EXPECT_GT((coarse(h_) - coarse(swapped)).abs().max().item<double>(), 1e-2);
 }
 
-// The residual of a level, by hand.
-TEST_P(GridCodesTest, SecondLevelCodesWhatTheFirstLeft) {
-  const Tensor indices = codes_->indices(z_);
-  const Tensor gains = store_.find("gains")->value;
-  const Tensor first = codes_->values(indices.narrow(1, 0, 1));
-  const Tensor left = (z_ - first).slice(1, 0, 2).slice(2, 0, 2).slice(3, 0, 2).mean({1, 2, 3});
-  Tensor unit = left / gains[1];
-  if (std::string(GetParam()) == "fsq") unit = unit.clamp(-1, 1);
-  EXPECT_TRUE(at::equal(codes_->quantiser().nearest(unit), indices.select(1, 1)));
+TEST_P(GridCodesTest, TheDecoderIsGivenWhatTheMixMakes) {
+  std::vector<std::int64_t> seen;
+  const auto coded =
+      codes_.quantise(h_, levels(6, 3), [&](const Tensor& continuous, const Tensor& quantised) {
+        EXPECT_EQ(continuous.sizes(), quantised.sizes());
+        EXPECT_EQ(continuous.size(0), 6);
+        EXPECT_TRUE(codes_.quantiser().lookup(codes_.quantiser().nearest(continuous)).allclose(quantised));
+        seen.push_back(continuous.size(1));
+        return continuous;
+      });
+  EXPECT_EQ(seen, (std::vector<std::int64_t>{1, 8, 64}));
+  EXPECT_TRUE(coded.features.equal(codes_.continuous(h_, levels(6, 3)).features));
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, GridCodesTest, ::testing::Values("vq", "fsq"));
+INSTANTIATE_TEST_SUITE_P(Kinds, GridCodesTest, ::testing::Values("vq", "fsq", "spherical"));
 
-TEST(GridCodes, GradientsPassToTheMeansThatCount) {
-  nn::ParameterStore store;
-  const GridCodes codes(nn::ParameterScope(store), vq_config(), 4, true);
-  Tensor z = smooth_vectors(1, 4, 3).set_requires_grad(true);
-  codes.quantise(z, levels(1, 2)).values.select(1, 0).select(1, 0).select(1, 0).sum().backward();
-  // One place takes the mean over its half-grid cell: 8 places share the gradient of 1.
-  const Tensor gradient = z.grad()[0].select(-1, 0);
-  EXPECT_NEAR(gradient.slice(0, 0, 2).slice(1, 0, 2).slice(2, 0, 2).sum().item<double>(), 1, 1e-6);
-  EXPECT_NEAR(gradient.abs().sum().item<double>(), 1, 1e-6);
-  EXPECT_NEAR(gradient[1][1][1].item<double>(), 0.125, 1e-6);
+TEST(GridCodes, GradientsPassThroughThePrefixToEveryCell) {
+  World world("fsq");
+  at::manual_seed(8);
+  Tensor h = at::randn({1, 4, 4, 4, kChannels}).set_requires_grad(true);
+  (world.codes.quantise(h, levels(1, 1)).features * at::randn({1, 4, 4, 4, kWidth})).sum().backward();
+  EXPECT_TRUE(h.grad().abs().amax(-1).gt(0).all().item<bool>());
+  // Levels that do not count learn nothing.
+  EXPECT_TRUE(world.store.find("bottleneck.levels.0.in.weight")->value.grad().abs().max().item<double>() > 0);
+  EXPECT_EQ(world.store.find("bottleneck.in.weight")->value.grad().abs().max().item<double>(), 0);
 }
 
 TEST(GridCodes, OneLevelIsThePlainQuantiser) {
-  nn::ParameterStore store;
-  const GridCodes codes(nn::ParameterScope(store), vq_config(), 4, false);
+  World world("vq", 4, false);
   const c10::NoGradGuard no_grad;
-  const Tensor z = smooth_vectors(2, 4, 3);
-  EXPECT_EQ(codes.lengths(), (std::vector<std::int64_t>{64}));
-  const Tensor indices = codes.indices(z);
-  EXPECT_TRUE(at::equal(indices, codes.quantiser().nearest(z).flatten(1)));
-  EXPECT_TRUE(at::equal(codes.values(indices), codes.quantiser().lookup(indices).view(z.sizes())));
-  EXPECT_EQ(store.find("gains"), nullptr);
+  at::manual_seed(9);
+  const Tensor h = at::randn({2, 4, 4, 4, kChannels});
+  const auto parameter = [&](const char* name) { return world.store.find(name)->value; };
+  const Tensor z = at::linear(at::layer_norm(h, {kChannels}, {}, {}, 1e-6), parameter("bottleneck.in.weight"),
+                              parameter("bottleneck.in.bias"));
+  const Tensor indices = world.codes.indices(h);
+  EXPECT_EQ(world.codes.lengths(), (std::vector<std::int64_t>{64}));
+  EXPECT_TRUE(at::equal(indices, world.codes.quantiser().nearest(z).flatten(1)));
+  const Tensor values = world.codes.quantiser().lookup(indices).view(z.sizes());
+  const Tensor expected = at::linear(values, parameter("decoder.in.weight"), parameter("decoder.in.bias")) +
+                          parameter("decoder.positions");
+  EXPECT_TRUE(world.codes.features(indices).allclose(expected, 1e-5, 1e-6));
+  EXPECT_EQ(world.store.find("decoder.lengths"), nullptr);
 }
 
-TEST(GridCodes, WhatHasNoLevelsIsRefused) {
-  nn::ParameterStore store;
-  const nn::ParameterScope scope(store);
-  EXPECT_THROW(GridCodes(scope.sub("six"), vq_config(), 6, true), Error);
-  nn::QuantiserConfig spherical = vq_config();
-  spherical.kind = "spherical";
-  EXPECT_THROW(GridCodes(scope.sub("spherical"), spherical, 4, true), Error);
-}
+TEST(GridCodes, WhatHasNoLevelsIsRefused) { EXPECT_THROW(World("vq", 6), Error); }
 
 }  // namespace
 }  // namespace omni::tokenizers

@@ -1,28 +1,39 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
+#include "omni/nn/layers.h"
 #include "omni/nn/quantisers.h"
 
 namespace omni::tokenizers {
 
-// The codes of the grid layout: one grid of side^3 codes, or, with adaptive length, a residual pyramid of
-// grids with 1, 2, 4, ... side codes a side (Tian et al. 2024, arXiv 2404.02905, section 3.2). Each level
-// codes the mean, over its cells, of what the levels before it left; the value of a prefix is the sum of its
-// levels, each spread over its cells. So any prefix of whole levels is a coarser shape. All levels share one
-// codebook, scaled by a gain of their own.
+// x + out(gelu(conv3(norm(x)))) on [B, D, H, W, C].
+struct ResidualConvolution {
+  nn::LayerNorm norm;
+  nn::Convolution convolution;
+  nn::Linear out;
+  ResidualConvolution(const nn::ParameterScope& scope, std::int64_t channels);
+  at::Tensor operator()(const at::Tensor& x) const;
+};
+
+// The codes of the grid layout, between the encoder's features and the decoder's: one grid of side^3 codes,
+// or, with adaptive length, a pyramid of grids with 1, 2, 4, ... side codes a side, coarse to fine (as the
+// two levels of VQ-VAE-2; Razavi et al. 2019, arXiv 1906.00446). Each level sees the encoder's features at
+// its own resolution and what the decoder knows from the levels before it, so it codes what they left; levels
+// that do not count add nothing. Any prefix of whole levels is a coarser shape. All levels share one
+// codebook.
 //
-// Vectors z are [B, s, s, s, D] and prepared (nn::Quantiser::prepare). `levels` [B] (int64) says for each
-// sample how many levels count, 1 .. level_count().
+// Encoder features h are [B, s, s, s, C], decoder features [B, s, s, s, E]. `levels` [B] (int64) says for
+// each sample how many levels count, 1 .. level_count().
 class GridCodes {
  public:
-  // Registers the codebook and, with adaptive length, `gains` [level_count()] under `scope`. Throws
-  // Error(usage) for adaptive length with a side that is no power of two or with spherical codes, which leave
-  // no residual.
-  GridCodes(const nn::ParameterScope& scope, const nn::QuantiserConfig& config, std::int64_t side,
-            bool adaptive);
+  // Throws Error(usage) for adaptive length with a side that is no power of two.
+  GridCodes(const nn::ParameterScope& bottleneck, const nn::ParameterScope& decoder,
+            const nn::QuantiserConfig& config, std::int64_t side, std::int64_t encoder_channels,
+            std::int64_t decoder_channels, bool adaptive);
 
   std::int64_t level_count() const { return static_cast<std::int64_t>(sides_.size()); }
   std::int64_t code_count() const { return lengths_.back(); }
@@ -31,35 +42,52 @@ class GridCodes {
   }                                                   // codes of the first 1, 2, ... levels
   std::int64_t levels_of(std::int64_t length) const;  // 0: no prefix has that length
 
-  at::Tensor prepare(const at::Tensor& z) const { return quantiser_->prepare(z); }
-  // The bypass: means over the cells of the last level that counts. Differentiable.
-  at::Tensor continuous(const at::Tensor& z, const at::Tensor& levels) const;
-
   struct Coded {
-    at::Tensor values;   // like z; gradients pass to continuous(z, levels)
-    at::Tensor indices;  // [B, code_count()], of all levels
-    at::Tensor loss;     // scalar: the commitment of every level
-    at::Tensor vectors;  // [B * code_count(), D]: what was rounded to the codes; for learn()
+    at::Tensor features;  // the decoder's
+    at::Tensor indices;   // [B, code_count()], of all levels; undefined where nothing was quantised
+    at::Tensor vectors;   // [B * code_count(), D]: what was rounded to the codes
+    at::Tensor loss;      // scalar: the commitment of every level
   };
-  Coded quantise(const at::Tensor& z, const at::Tensor& levels) const;
+  // What the decoder is given in place of one level's codes: from its prepared vectors and their codes'
+  // values, both [B, n, D].
+  using Mix = std::function<at::Tensor(const at::Tensor& continuous, const at::Tensor& quantised)>;
+  Coded quantise(const at::Tensor& h, const at::Tensor& levels, const Mix& mix = {}) const;
+  Coded continuous(const at::Tensor& h, const at::Tensor& levels) const;  // without rounding
 
-  at::Tensor indices(const at::Tensor& z) const;       // [B, code_count()]
-  at::Tensor values(const at::Tensor& indices) const;  // [B, lengths()[i]] -> [B, s, s, s, D]
+  at::Tensor indices(const at::Tensor& h) const;         // [B, code_count()]
+  at::Tensor features(const at::Tensor& indices) const;  // [B, lengths()[i]] -> [B, s, s, s, E]
   nn::Quantiser& quantiser() { return *quantiser_; }
   const nn::Quantiser& quantiser() const { return *quantiser_; }
 
-  // Training only: gains and codebook from a sample of vectors; the codebook after a step.
-  void start(const at::Tensor& z, CounterRng& rng);
-  void learn(const Coded& coded, CounterRng& rng);
+  // Training only: the codebook from a sample of encoder features. After a step the quantiser learns of its
+  // vectors.
+  void start(const at::Tensor& h, CounterRng& rng);
 
  private:
-  at::Tensor pooled(const at::Tensor& z, std::size_t level) const;       // means over the level's cells
-  at::Tensor spread(const at::Tensor& values, std::size_t level) const;  // back to side^3
-  at::Tensor bounded(const at::Tensor& unit) const;
+  struct Level {
+    nn::Linear in, out;
+    at::Tensor positions;  // [n, n, n, E]
+    // Of all levels but the finest: their features from the next finer level's, and what they tell it.
+    nn::Convolution shrink;
+    std::vector<ResidualConvolution> encode, decode;
+    nn::Linear expand;
+  };
+  // One level's prepared vectors [B, n, n, n, D] -> the values that the decoder is given.
+  using Choose = std::function<at::Tensor(std::size_t level, const at::Tensor& prepared)>;
+  at::Tensor walk(const at::Tensor& h, const at::Tensor& levels, const Choose& choose) const;
+  std::vector<at::Tensor> encoder_features(const at::Tensor& h) const;  // of every level
+  // What the decoder knows after a level, from what it knew before (undefined at the first).
+  at::Tensor merged(std::size_t level, const at::Tensor& before, const at::Tensor& values,
+                    const at::Tensor& levels) const;
+
   std::vector<std::int64_t> sides_, lengths_;
-  bool bounds_ = false;  // codes lie in [-1, 1]
+  std::vector<Level> levels_;
+  nn::LayerNorm norm_, context_norm_;
+  at::Tensor length_rows_;  // [levels, E]: tells the decoder how many levels count; undefined with one level
   std::unique_ptr<nn::Quantiser> quantiser_;
-  at::Tensor gains_;  // undefined with one level
 };
+
+// [B, s, s, s, f^3 C] -> [B, f s, f s, f s, C].
+at::Tensor unfold_cells(const at::Tensor& x, std::int64_t factor);
 
 }  // namespace omni::tokenizers

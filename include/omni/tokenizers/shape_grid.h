@@ -43,21 +43,12 @@ struct GridShapeConfig {
 void describe(ConfigVisitor& visitor, GridShapeConfig& config);
 void validate(const GridShapeConfig& config);  // throws Error(usage)
 
-// x + out(gelu(conv3(norm(x)))) on [B, D, H, W, C].
-struct ResidualConvolution {
-  nn::LayerNorm norm;
-  nn::Convolution convolution;
-  nn::Linear out;
-  ResidualConvolution(const nn::ParameterScope& scope, std::int64_t channels);
-  at::Tensor operator()(const at::Tensor& x) const;
-};
-
 // Activations are [B, z, y, x, C]. Weights are fp32; a bf16 input makes the network run in bf16.
 class GridShapeNetwork {
  public:
   explicit GridShapeNetwork(const GridShapeConfig& config, nn::ParameterStart start = {});
 
-  // occupancy [B, R, R, R] (z, y, x; 0 .. 1) -> prepared vectors [B, s, s, s, dims], fp32, for codes().
+  // occupancy [B, R, R, R] (z, y, x; 0 .. 1) -> features [B, s, s, s, C] for codes().
   at::Tensor encode(const at::Tensor& occupancy) const;
   // What the colour layers see of the geometry.
   struct Features {
@@ -69,8 +60,8 @@ class GridShapeNetwork {
     at::Tensor logits;  // [B, 1, O, O, O], fp32
     Features features;
   };
-  // Code values [B, s, s, s, dims] of the first `levels` [B] levels of codes.
-  Decoded decode(const at::Tensor& code_values, const at::Tensor& levels) const;
+  // What codes() makes of codes, [B, s, s, s, C0].
+  Decoded decode(const at::Tensor& code_features) const;
   // Which slot a place belongs to: logits [B, slots, 4s, 4s, 4s], fp32, for trilinear interpolation. Give
   // detached features.
   at::Tensor slot_logits(const Features& features) const;
@@ -78,8 +69,7 @@ class GridShapeNetwork {
   std::int64_t code_side() const { return config_.resolution >> config_.encoder_channels.size(); }
   GridCodes& codes() { return *codes_; }
   const GridCodes& codes() const { return *codes_; }
-  at::Tensor all_levels(std::int64_t batch) const;  // [batch], for decode() at full length
-  nn::Quantiser& palette() { return *palette_; }    // only with colour
+  nn::Quantiser& palette() { return *palette_; }  // only with colour
   const nn::Quantiser& palette() const { return *palette_; }
   bool has_colour() const { return palette_ != nullptr; }
   nn::ParameterStore& parameters() { return store_; }
@@ -95,10 +85,7 @@ class GridShapeNetwork {
     nn::Linear up, down;
   };
   std::vector<Mixer> mixers_;
-  nn::LayerNorm code_norm_;
-  nn::Linear code_in_, code_out_, expand_, head_;
-  at::Tensor positions_;  // [s, s, s, C]
-  at::Tensor lengths_;    // [levels, C]: tells the decoder how many levels count; undefined with one level
+  nn::Linear expand_, head_;
   std::vector<ResidualConvolution> coarse_, fine_;
   nn::LayerNorm head_norm_;
   nn::Linear colour_context_, colour_in_, colour_head_;
