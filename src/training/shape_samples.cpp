@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/tokenizers/shape_grid.h"
 #include "placed_field.h"
+#include "shape_turns.h"
 #include "surface_distance.h"
 
 namespace omni::training {
@@ -141,7 +142,9 @@ ShapeSampleStream::ShapeSampleStream(const data::ObjectSource& source, ShapeSamp
   std::iota(order_.begin(), order_.end(), 0);
   CounterRng rng(seed, hash_string("order of objects"));
   shuffle(order_, rng);
-  order_.resize(static_cast<std::size_t>(std::min(objects, source.size())));
+  const std::size_t distinct = order_.size();
+  order_.resize(static_cast<std::size_t>(objects));
+  for (std::size_t i = distinct; i < order_.size(); ++i) order_[i] = order_[i - distinct];
   prepared_.resize(order_.size());
   producer_ = std::jthread([this](std::stop_token stop) { produce(stop); });
 }
@@ -181,7 +184,9 @@ ShapeBatch ShapeSampleStream::next(std::int64_t step) {
   std::vector<const PreparedShape*> shapes;
   for (std::int64_t i = 0; i < batch_; ++i)
     shapes.push_back(&wait_for(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(known)))));
-  return assemble(shapes);
+  ShapeBatch batch = assemble(shapes);
+  if (recipe_.turns) turn_shapes(batch, random_turns(batch_, rng));
+  return batch;
 }
 
 ShapeBatch ShapeSampleStream::assemble(const std::vector<const PreparedShape*>& shapes) const {

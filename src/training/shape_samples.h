@@ -22,6 +22,7 @@ struct ShapeSampleRecipe {
   std::int64_t colour_points = 0;  // 0: no colours
   bool distances = false;          // of the field points from the surface
   double stretch = 0;              // half of the objects shrink by up to this share along each axis
+  bool turns = false;              // each time an object is drawn it stands in one of eight ways (ShapeTurn)
 };
 
 // One object, compactly: about 60 kB for a 32^3 grid.
@@ -50,9 +51,9 @@ struct ShapeBatch {
   at::Tensor cell_points, cell_colours, present;  // [B, S, 3], [B, S, 3], [B, S]
 };
 
-// Objects in an order drawn from the seed. Step s draws `batch` of the objects that have arrived by then, by
-// a fixed timetable, and waits for the background thread if it is late: a batch depends on (seed, step)
-// alone.
+// Objects in an order drawn from the seed, prepared again with other draws where the source has fewer. Step s
+// draws `batch` of the objects that have arrived by then, by a fixed timetable, and waits for the background
+// thread if it is late: a batch depends on (seed, step) alone.
 class ShapeSampleStream {
  public:
   ShapeSampleStream(const data::ObjectSource& source, ShapeSampleRecipe recipe, std::int64_t objects,

@@ -41,6 +41,7 @@ void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config) {
   visitor.number("near_deviation", config.near_deviation, {.minimum = 0, .maximum = 1});
   visitor.integer("colour_points", config.colour_points, {.minimum = 1, .maximum = 1 << 20});
   visitor.number("stretch", config.stretch, {.minimum = 0, .maximum = 0.9});
+  visitor.flag("turns", config.turns);
   visitor.number("grid_loss_weight", config.grid_loss_weight, {.minimum = 0});
   visitor.section("adamw", [&](ConfigVisitor& s) { optimizer::describe(s, config.adamw); });
   visitor.section("schedule", [&](ConfigVisitor& s) { optimizer::describe(s, config.schedule); });
@@ -83,6 +84,7 @@ ShapeSampleRecipe recipe_for(const ShapeTokenizerTrainingConfig& config,
   recipe.near_deviation = config.near_deviation;
   recipe.distances = config.field_loss == "distance";
   recipe.stretch = config.stretch;
+  recipe.turns = config.turns;
   recipe.colour_points = tokenizer.colour_code_count() > 0 ? config.colour_points : 0;
   return recipe;
 }

@@ -26,7 +26,9 @@ struct ShapeTokenizerTrainingConfig {
   bool freeze_geometry = false;  // vecset: train colour alone; the geometry codes stay as they are
 
   std::int64_t seed = 1;
-  std::int64_t objects = 12000;  // distinct training objects, prepared in the background
+  // Training objects that are prepared in the background; of a smaller set each is prepared several times,
+  // with other points and stretches.
+  std::int64_t objects = 12000;
   std::int64_t batch = 32;
   std::int64_t steps = 4000;
   double minutes = 0;                // above 0: the run ends after that long; the schedules follow the clock
@@ -43,6 +45,8 @@ struct ShapeTokenizerTrainingConfig {
   std::int64_t colour_points = 256;  // surface colours compared, per object
   double stretch =
       0;  // half of the objects shrink by up to this share along each axis, for unseen proportions
+  bool turns =
+      false;  // objects are turned about the vertical axis by quarters and mirrored at random, for small sets
   double grid_loss_weight = 1;  // grid: of the occupancy loss on all cells; 0 suits field_loss: distance
   optimizer::AdamWConfig adamw;
   optimizer::ScheduleConfig schedule;
