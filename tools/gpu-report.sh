@@ -74,7 +74,8 @@ about() {
     echo "clock now: $(sed -n 's/^cpu MHz[^:]*: //p' /proc/cpuinfo | head -n 1) MHz"
     echo "load before: $load"
   fi
-  echo "LibTorch: $(sed -n 's/^#define TORCH_VERSION "\(.*\)"/\1/p' "$libtorch/include/torch/headeronly/version.h" 2>/dev/null || true)"
+  echo "LibTorch: $(sed -n 's/^#define TORCH_VERSION_\(MAJOR\|MINOR\|PATCH\) //p' \
+    "$libtorch/include/torch/headeronly/version.h" 2>/dev/null | paste -sd. || true)"
   echo "compiler: $(sed -n 's/^CMAKE_CXX_COMPILER:[^=]*=//p' "$build/CMakeCache.txt" | head -n 1 | xargs -I{} sh -c '{} --version | head -n 1')"
   echo "commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
   echo "date: $(date -u +%Y-%m-%dT%H:%M:%SZ)"
