@@ -34,6 +34,7 @@ sanitized() {
 unwritten_memory() {
   cmake --preset msan >/dev/null
   cmake --build --preset msan
+  build/msan/tests/shim/test_shim
   build/msan/tests/kernels/shim/test_kernels_shim
   build/msan/tests/kernels/shim/test_decode_shim
 }

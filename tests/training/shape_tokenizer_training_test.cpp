@@ -86,7 +86,7 @@ TEST_F(ShapeTokenizerTraining, BadSettingsAreRefusedBeforeAnythingStarts) {
   config.vecset.surface_points = config.vecset.latents - 1;
   EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
   config = tiny("grid");
-  config.grid.quantiser.kind = "spherical";
+  config.grid.resolution = config.grid.output_resolution = 24;  // three codes a side
   config.grid.adaptive_length = true;
   EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
   EXPECT_THROW(train_shape_tokenizer(tiny("grid"), RandomUnions(1, 0), held_out_, folder_ / "a"), Error);
