@@ -30,14 +30,21 @@ class WindingTree {
     std::uint32_t begin = 0;        // triangles
     std::uint32_t end = 0;
     std::uint32_t right = 0;  // second child; the first follows its parent. 0 for a leaf
+    std::uint32_t leaf = 0;   // of a leaf: its corners
   };
   using Triangle = std::array<Vec3, 3>;
+  // The corners of a leaf's triangles, one coordinate side by side: [corner][axis][triangle]. Places that are
+  // left over hold a point, whose solid angle is zero.
+  using LeafCorners = std::array<std::array<std::array<float, kLeafTriangles>, 3>, 3>;
+  class AngleSum;
 
   std::uint32_t build(std::uint32_t begin, std::uint32_t end);
   void summarise(Node& node) const;
+  LeafCorners corners_of(const Node& leaf) const;
 
   std::vector<Triangle> triangles_;
   std::vector<Node> nodes_;
+  std::vector<LeafCorners> leaves_;
 };
 
 }  // namespace omni::geometry

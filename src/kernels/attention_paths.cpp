@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attention_cuda.h"
+#include "attention_rows.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 
@@ -15,8 +16,6 @@ namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-
-constexpr std::int64_t kLargestHead = 512;  // the CPU kernel's row buffer
 
 enum class IslandKind { causal, full, other };
 
@@ -55,8 +54,8 @@ void log_once(AttentionPath path, const Tensor& query, const std::string& reason
 std::string kernel_refusal(const Tensor& query, const Tensor& key, const Tensor& value) {
   if (!query.device().is_cpu()) return cuda_attention_refusal(query, key, value);
   const std::int64_t head_size = query.size(-1);
-  if (head_size == 0 || head_size % 16 != 0 || head_size > kLargestHead)
-    return concat("head sizes must be multiples of 16 up to ", kLargestHead, ", not ", head_size);
+  if (head_size == 0 || head_size % 16 != 0 || head_size > kWidestHead)
+    return concat("head sizes must be multiples of 16 up to ", kWidestHead, ", not ", head_size);
   if (query.scalar_type() != at::kFloat && query.scalar_type() != at::kBFloat16)
     return concat("there is no kernel for ", c10::toString(query.scalar_type()));
   return {};

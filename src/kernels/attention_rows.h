@@ -9,6 +9,8 @@
 
 namespace omni::kernels {
 
+inline constexpr std::int64_t kWidestHead = 512;  // that the CPU kernels have buffers for
+
 // Raw views for the CPU attention kernels. Elements are fp32, or bf16 as 16 bits; rows are `*_stride`
 // elements apart and hold their heads side by side, head_size elements each.
 struct AttentionInputs {

@@ -17,7 +17,6 @@ namespace {
 
 using at::Tensor;
 
-constexpr std::int64_t kWidestHead = 512;        // the kernel's row buffers
 constexpr std::int64_t kMostPartials = 1 << 22;  // numbers of partial results held at a time
 constexpr std::int64_t kMostRowsPerVisit = 16;   // so that the work can be dealt out
 
