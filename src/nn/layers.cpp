@@ -57,8 +57,8 @@ Convolution::Convolution(const ParameterScope& scope, int dimensions, std::int64
   bias = scope.add("bias", {out}, Init::zeros());
 }
 
-// oneDNN (as of LibTorch 2.11) leaves parts of a bf16 weight gradient unwritten where the kernel is larger than the
-// input.
+// oneDNN (as of LibTorch 2.11) leaves parts of a bf16 weight gradient unwritten where the kernel is larger
+// than the input.
 static bool loses_gradients(const Tensor& x, const Tensor& weight) {
   if (!x.device().is_cpu() || x.scalar_type() != at::kBFloat16) return false;
   for (std::int64_t axis = 2; axis < weight.dim(); ++axis)
