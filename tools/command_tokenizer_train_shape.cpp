@@ -49,7 +49,8 @@ void train_shape(const TrainArguments& arguments) {
                         std::string_view(config_to_yaml(description)));
   std::cout << "shape tokenizer: " << summary.steps << " steps in " << format_duration(summary.seconds)
             << '\n'
-            << training::to_text(summary.report) << "saved: " << arguments.out << '\n';
+            << (summary.report ? training::to_text(*summary.report) : "") << "saved: " << arguments.out
+            << '\n';
 }
 
 void add_train(CLI::App& train) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "omni/evaluation/occupancy_bits.h"
 #include "omni/generation/mesh_export.h"
 #include "omni/geometry/shape_metrics.h"
 #include "omni/geometry/thickness.h"
@@ -37,6 +38,7 @@ std::vector<Reconstruction> reconstruct(const tokenizers::ShapeTokenizer& tokeni
   const generation::MeshOptions mesh_options{.resolution = generation::default_mesh_resolution(tokenizer)};
 
   const double thickness = geometry::mean_thickness(*object.field, kVolumeResolution);
+  const OccupancyBits truth(*object.field, kVolumeResolution);
   std::vector<Reconstruction> all;
   for (const std::int64_t length : tokenizer.offered_lengths()) {
     tokenizers::ShapeCodes prefix = codes;
@@ -44,7 +46,8 @@ std::vector<Reconstruction> reconstruct(const tokenizers::ShapeTokenizer& tokeni
     const auto decoded = std::move(tokenizer.decode(std::span(&prefix, 1))[0]);
     Reconstruction reconstruction{.codes = length, .metrics = {}, .mesh = {}, .shape_codes = prefix};
     reconstruction.metrics["thickness"] = thickness;
-    reconstruction.metrics["iou"] = geometry::volume_iou(*object.field, *decoded, kVolumeResolution);
+    reconstruction.metrics["iou"] =
+        intersection_over_union(truth, OccupancyBits(*decoded, kVolumeResolution));
     if (decoded->has_colour()) reconstruction.metrics["colour_error"] = colour_error(*decoded, visible);
     reconstruction.mesh = generation::extract_mesh(*decoded, mesh_options).mesh;
     if (!reconstruction.mesh.triangles.empty()) {

@@ -235,6 +235,12 @@ ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTraining
   std::error_code ignored;  // the tokenizer is whole; what lies beside it may stay
   std::filesystem::rename(metrics, folder / "metrics.jsonl", ignored);
   std::filesystem::remove(checkpoint, ignored);
+  if (held_out.size() == 0) {
+    log_warning(
+        "the data set holds no objects back, so nothing is measured. omni tokenizer eval shape does it on "
+        "others");
+    return summary;
+  }
   const auto saved = tokenizers::load_shape_tokenizer(folder);
   summary.report = evaluate_shape_tokenizer(*saved, held_out, config.evaluation_objects,
                                             hash_combine(static_cast<std::uint64_t>(config.seed), 7));

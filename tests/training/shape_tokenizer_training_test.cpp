@@ -80,6 +80,12 @@ TEST_F(ShapeTokenizerTraining, SameSeedGivesTheSameWeights) {
   }
 }
 
+TEST_F(ShapeTokenizerTraining, WithoutHeldOutObjectsNothingIsMeasured) {
+  const auto summary = train_shape_tokenizer(tiny("grid"), train_, RandomUnions(2, 0), folder_ / "a");
+  EXPECT_FALSE(summary.report.has_value());
+  EXPECT_NO_THROW(tokenizers::load_shape_tokenizer(folder_ / "a"));
+}
+
 TEST_F(ShapeTokenizerTraining, BadSettingsAreRefusedBeforeAnythingStarts) {
   auto config = tiny("vecset");
   config.vecset.queries = "farthest_points";
@@ -128,10 +134,10 @@ TEST_F(ShapeTokenizerTraining, EveryPrefixOfAnAdaptiveTokenizerIsMeasured) {
     config.grid.adaptive_length = config.vecset.adaptive_length = true;
     const auto summary = train_shape_tokenizer(config, train_, held_out_, folder_ / layout);
     std::vector<std::int64_t> lengths;
-    for (const auto& [length, iou] : summary.report.iou_by_length) lengths.push_back(length);
+    for (const auto& [length, iou] : summary.report.value().iou_by_length) lengths.push_back(length);
     const bool grid = std::string(layout) == "grid";
     EXPECT_EQ(lengths, grid ? (std::vector<std::int64_t>{1, 9}) : (std::vector<std::int64_t>{1, 2, 4}));
-    EXPECT_NE(to_text(summary.report).find("volume IoU with 1 codes"), std::string::npos);
+    EXPECT_NE(to_text(summary.report.value()).find("volume IoU with 1 codes"), std::string::npos);
   }
 }
 
@@ -219,7 +225,7 @@ class ShapeTokenizerTrainingSlow : public ShapeTokenizerTraining {
     config.volume_points = 256;
     config.evaluation_objects = 16;
     config.schedule.peak_learning_rate = 3e-3;
-    return train_shape_tokenizer(config, train, held_out, folder_ / "trained").report.iou;
+    return train_shape_tokenizer(config, train, held_out, folder_ / "trained").report.value().iou;
   }
 };
 
@@ -247,7 +253,7 @@ TEST_F(ShapeTokenizerTrainingSlow, LongerPrefixesOfAnAdaptiveGridAreNearerToTheS
   config.schedule.peak_learning_rate = 3e-3;
   config.steps = 300;
   config.continuous_share = 0.2;
-  const auto report = train_shape_tokenizer(config, train, held_out, folder_ / "trained").report;
+  const auto report = train_shape_tokenizer(config, train, held_out, folder_ / "trained").report.value();
   ASSERT_EQ(report.iou_by_length.size(), 2u);
   EXPECT_GT(report.iou, 0.65) << to_text(report);
   EXPECT_GT(report.iou, report.iou_by_length[1].second) << to_text(report);

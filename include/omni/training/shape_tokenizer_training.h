@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -82,7 +83,8 @@ std::string to_text(const ShapeTokenizerReport& report);
 struct ShapeTokenizerTrainingSummary {
   std::int64_t steps = 0;
   double seconds = 0;
-  ShapeTokenizerReport report;  // of the saved tokenizer, read back from disk
+  std::optional<ShapeTokenizerReport>
+      report;  // of the saved tokenizer, read back; none without held-out objects
 };
 
 // Trains and writes the tokenizer's folder `output` (whole or not at all) with metrics.jsonl
