@@ -49,28 +49,31 @@ GridCodes::GridCodes(const nn::ParameterScope& bottleneck, const nn::ParameterSc
     lengths_.push_back((lengths_.empty() ? 0 : lengths_.back()) + level * level * level);
   }
   const std::int64_t dims = nn::dimensions_of(config);
+  const auto scope_of = [&](std::size_t i) {
+    return bottleneck.sub("levels").sub(static_cast<std::int64_t>(i));
+  };
+  levels_.resize(sides_.size());
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    const auto in = sides_[i] == side ? bottleneck.sub("in") : scope_of(i).sub("in");
+    levels_[i].in = nn::Linear(in, encoder_channels + (i > 0 ? decoder_channels : 0), dims);
+  }
+  quantiser_ = nn::make_quantiser(bottleneck, config);
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     const bool finest = sides_[i] == side;
-    const auto own = bottleneck.sub("levels").sub(static_cast<std::int64_t>(i));
-    const auto in = finest ? bottleneck.sub("in") : own.sub("in");
-    const auto out = finest ? decoder.sub("in") : own.sub("out");
-    Level level;
-    level.in = nn::Linear(in, encoder_channels + (i > 0 ? decoder_channels : 0), dims);
-    level.out = nn::Linear(out, dims, decoder_channels);
+    const auto own = scope_of(i);
+    Level& level = levels_[i];
+    level.out = nn::Linear(finest ? decoder.sub("in") : own.sub("out"), dims, decoder_channels);
     level.positions =
         (finest ? decoder : own)
             .add("positions", {sides_[i], sides_[i], sides_[i], decoder_channels}, nn::Init::normal(0.02));
-    if (!finest) {
-      level.shrink = nn::Convolution(own.sub("shrink"), 3, encoder_channels, encoder_channels, 2, 2);
-      level.encode.emplace_back(own.sub("encode"), encoder_channels);
-      level.decode.emplace_back(own.sub("decode"), decoder_channels);
-      level.expand = nn::Linear(own.sub("expand"), decoder_channels, 8 * decoder_channels);
-    }
-    levels_.push_back(std::move(level));
+    if (finest) continue;
+    level.shrink = nn::Convolution(own.sub("shrink"), 3, encoder_channels, encoder_channels, 2, 2);
+    level.encode.emplace_back(own.sub("encode"), encoder_channels);
+    level.decode.emplace_back(own.sub("decode"), decoder_channels);
+    level.expand = nn::Linear(own.sub("expand"), decoder_channels, 8 * decoder_channels);
   }
   if (level_count() > 1)
     length_rows_ = decoder.add("lengths", {level_count(), decoder_channels}, nn::Init::normal(0.02));
-  quantiser_ = nn::make_quantiser(bottleneck, config);
 }
 
 std::int64_t GridCodes::levels_of(std::int64_t length) const {
