@@ -55,6 +55,7 @@ WindingTree::WindingTree(const Mesh& mesh) {
     if (length(area_vector(triangle)) > 0) triangles_.push_back(triangle);
   }
   if (!triangles_.empty()) build(0, static_cast<std::uint32_t>(triangles_.size()));
+  triangles_ = {};  // the leaves hold their corners
 }
 
 std::uint32_t WindingTree::build(std::uint32_t begin, std::uint32_t end) {

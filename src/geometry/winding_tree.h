@@ -42,7 +42,7 @@ class WindingTree {
   void summarise(Node& node) const;
   LeafCorners corners_of(const Node& leaf) const;
 
-  std::vector<Triangle> triangles_;
+  std::vector<Triangle> triangles_;  // while the tree is built
   std::vector<Node> nodes_;
   std::vector<LeafCorners> leaves_;
 };

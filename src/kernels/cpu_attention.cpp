@@ -91,6 +91,22 @@ Forwarded run_forward(const AttentionInputs& in, std::int64_t rows, at::ScalarTy
   return out;
 }
 
+// What the backward pass reads of the forward one, and where it writes.
+AttentionGradients gradients_of(const Forwarded& forward, const Tensor& incoming, const Tensor& query,
+                                const Tensor& key, const Tensor& value) {
+  AttentionGradients gradients;
+  gradients.output = forward.output.const_data_ptr();
+  gradients.output_gradient = incoming.const_data_ptr();
+  gradients.log_sum = forward.log_sum.const_data_ptr<float>();
+  gradients.query = query.mutable_data_ptr();
+  gradients.key = key.mutable_data_ptr();
+  gradients.value = value.mutable_data_ptr();
+  gradients.query_stride = query.stride(0);
+  gradients.key_stride = key.stride(0);
+  gradients.value_stride = value.stride(0);
+  return gradients;
+}
+
 struct NormGradients {
   Tensor query, key;
 };
@@ -138,15 +154,8 @@ class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttention
     const AttentionInputs in = inputs_of(call, rows.query, rows.key, rows.value, saved[1], saved[2]);
     Tensor result = at::empty_like(saved[0]);
     const ProjectedHeads out = projected_heads(result, call.options);
-    AttentionGradients arguments;
-    arguments.output = saved[3].const_data_ptr();
-    arguments.output_gradient = incoming.const_data_ptr();
-    arguments.log_sum = saved[4].const_data_ptr<float>();
-    arguments.query = out.query.mutable_data_ptr();
-    arguments.key = out.key.mutable_data_ptr();
-    arguments.value = out.value.mutable_data_ptr();
-    arguments.query_stride = arguments.key_stride = arguments.value_stride = result.stride(0);
-    const NormGradients norms = run_backward(in, arguments);
+    const NormGradients norms =
+        run_backward(in, gradients_of({saved[3], saved[4]}, incoming, out.query, out.key, out.value));
     return {result, norms.query, norms.key, Tensor()};
   }
 };
@@ -169,17 +178,7 @@ class PackedAttentionFunction : public torch::autograd::Function<PackedAttention
     Tensor query = at::empty(saved[0].sizes(), saved[0].options()),
            key = at::empty(saved[1].sizes(), saved[1].options());
     Tensor value = at::empty(saved[2].sizes(), saved[2].options());
-    AttentionGradients arguments;
-    arguments.output = saved[3].const_data_ptr();
-    arguments.output_gradient = incoming.const_data_ptr();
-    arguments.log_sum = saved[4].const_data_ptr<float>();
-    arguments.query = query.mutable_data_ptr();
-    arguments.key = key.mutable_data_ptr();
-    arguments.value = value.mutable_data_ptr();
-    arguments.query_stride = query.stride(0);
-    arguments.key_stride = key.stride(0);
-    arguments.value_stride = value.stride(0);
-    run_backward(in, arguments);
+    run_backward(in, gradients_of({saved[3], saved[4]}, incoming, query, key, value));
     return {query, key, value, Tensor()};
   }
 };

@@ -1,5 +1,6 @@
 #include "omni/kernels/set_attention.h"
 
+#include <algorithm>
 #include <limits>
 #include <vector>
 

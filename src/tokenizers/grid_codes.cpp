@@ -10,37 +10,16 @@ using at::Tensor;
 
 namespace {
 
-constexpr double kNormEpsilon = 1e-6;
 constexpr std::int64_t kStartVectors = 8192;  // of each level, for the codebook's start
-
-// [B, z, y, x, C] <-> [B, C, z, y, x] without moving memory: a channels-last convolution.
-Tensor channels_second(const Tensor& x) { return x.permute({0, 4, 1, 2, 3}); }
-Tensor channels_last(const Tensor& x) { return x.permute({0, 2, 3, 4, 1}); }
 
 Tensor rows_of(const Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 }  // namespace
 
-Tensor unfold_cells(const Tensor& x, std::int64_t factor) {
-  const auto batch = x.size(0), side = x.size(1), channels = x.size(4) / (factor * factor * factor);
-  return x.view({batch, side, side, side, factor, factor, factor, channels})
-      .permute({0, 1, 4, 2, 5, 3, 6, 7})
-      .reshape({batch, side * factor, side * factor, side * factor, channels});
-}
-
-ResidualConvolution::ResidualConvolution(const nn::ParameterScope& scope, std::int64_t channels)
-    : norm(channels, kNormEpsilon),
-      convolution(scope.sub("conv"), 3, channels, channels, 3, 1, 1),
-      out(scope.sub("out"), channels, channels) {}
-
-Tensor ResidualConvolution::operator()(const Tensor& x) const {
-  return x + out(at::gelu(channels_last(convolution(channels_second(norm(x))))));
-}
-
 GridCodes::GridCodes(const nn::ParameterScope& bottleneck, const nn::ParameterScope& decoder,
                      const nn::QuantiserConfig& config, std::int64_t side, std::int64_t encoder_channels,
                      std::int64_t decoder_channels, bool adaptive)
-    : norm_(encoder_channels, kNormEpsilon), context_norm_(decoder_channels, kNormEpsilon) {
+    : norm_(encoder_channels, kGridNormEpsilon), context_norm_(decoder_channels, kGridNormEpsilon) {
   if (adaptive && (side & (side - 1)) != 0)
     fail(ErrorKind::usage, "shape tokenizer: adaptive_length needs a power of two of codes a side, not ",
          side, ". Change the resolution or the number of encoder stages");
@@ -68,8 +47,8 @@ GridCodes::GridCodes(const nn::ParameterScope& bottleneck, const nn::ParameterSc
             .add("positions", {sides_[i], sides_[i], sides_[i], decoder_channels}, nn::Init::normal(0.02));
     if (finest) continue;
     level.shrink = nn::Convolution(own.sub("shrink"), 3, encoder_channels, encoder_channels, 2, 2);
-    level.encode.emplace_back(own.sub("encode"), encoder_channels);
-    level.decode.emplace_back(own.sub("decode"), decoder_channels);
+    level.encode.emplace(own.sub("encode"), encoder_channels);
+    level.decode.emplace(own.sub("decode"), decoder_channels);
     level.expand = nn::Linear(own.sub("expand"), decoder_channels, 8 * decoder_channels);
   }
   if (level_count() > 1)
@@ -81,12 +60,14 @@ std::int64_t GridCodes::levels_of(std::int64_t length) const {
   return found == lengths_.end() ? 0 : found - lengths_.begin() + 1;
 }
 
+Tensor GridCodes::all_levels(std::int64_t batch) const { return at::full({batch}, level_count(), at::kLong); }
+
 std::vector<Tensor> GridCodes::encoder_features(const Tensor& h) const {
   std::vector<Tensor> features(levels_.size());
   features.back() = h;
   for (std::size_t i = levels_.size() - 1; i-- > 0;) {
     const Tensor shrunk = levels_[i].shrink(channels_second(features[i + 1]));
-    features[i] = levels_[i].encode[0](at::gelu(channels_last(shrunk)));
+    features[i] = (*levels_[i].encode)(at::gelu(channels_last(shrunk)));
   }
   return features;
 }
@@ -101,7 +82,7 @@ Tensor GridCodes::merged(std::size_t level, const Tensor& before, const Tensor& 
   }
   h = h + own.positions.to(h.scalar_type());
   if (before.defined()) h = h + before;
-  if (level + 1 < levels_.size()) return unfold_cells(own.expand(own.decode[0](h)), 2);
+  if (level + 1 < levels_.size()) return unfold_cells(own.expand((*own.decode)(h)), 2);
   if (!length_rows_.defined()) return h;
   return h + at::embedding(length_rows_, levels - 1).view({-1, 1, 1, 1, h.size(-1)}).to(h.scalar_type());
 }
@@ -112,7 +93,7 @@ Tensor GridCodes::walk(const Tensor& h, const Tensor& levels, const Choose& choo
   for (std::size_t i = 0; i < levels_.size(); ++i) {
     Tensor seen = norm_(features[i]);
     if (context.defined()) seen = at::cat({seen, context_norm_(context)}, -1);
-    const Tensor values = choose(i, quantiser_->prepare(levels_[i].in(seen)));
+    const Tensor values = choose(quantiser_->prepare(levels_[i].in(seen)));
     context = merged(i, context, values.to(h.scalar_type()), levels);
   }
   return context;
@@ -122,7 +103,7 @@ GridCodes::Coded GridCodes::quantise(const Tensor& h, const Tensor& levels, cons
   Coded coded;
   coded.loss = at::zeros({});
   std::vector<Tensor> indices, vectors;
-  coded.features = walk(h, levels, [&](std::size_t, const Tensor& prepared) {
+  coded.features = walk(h, levels, [&](const Tensor& prepared) {
     const nn::Quantised quantised = quantiser_->quantise(prepared);
     indices.push_back(quantised.indices.flatten(1));
     vectors.push_back(prepared.detach().flatten(1, 3));
@@ -138,13 +119,13 @@ GridCodes::Coded GridCodes::quantise(const Tensor& h, const Tensor& levels, cons
 GridCodes::Coded GridCodes::continuous(const Tensor& h, const Tensor& levels) const {
   Coded coded;
   coded.loss = at::zeros({});
-  coded.features = walk(h, levels, [](std::size_t, const Tensor& prepared) { return prepared; });
+  coded.features = walk(h, levels, [](const Tensor& prepared) { return prepared; });
   return coded;
 }
 
 Tensor GridCodes::indices(const Tensor& h) const {
   const c10::NoGradGuard no_grad;
-  return quantise(h, at::full({h.size(0)}, level_count(), at::kLong)).indices;
+  return quantise(h, all_levels(h.size(0))).indices;
 }
 
 Tensor GridCodes::features(const Tensor& indices) const {
@@ -168,7 +149,7 @@ Tensor GridCodes::features(const Tensor& indices) const {
 void GridCodes::start(const Tensor& h, CounterRng& rng) {
   const c10::NoGradGuard no_grad;
   std::vector<Tensor> vectors;
-  walk(h, at::full({h.size(0)}, level_count(), at::kLong), [&](std::size_t, const Tensor& prepared) {
+  walk(h, all_levels(h.size(0)), [&](const Tensor& prepared) {
     // The few vectors of a coarse level count as much as the many of a fine one.
     const Tensor rows = rows_of(prepared);
     vectors.push_back(rows.slice(0, 0, {}, (rows.size(0) + kStartVectors - 1) / kStartVectors));

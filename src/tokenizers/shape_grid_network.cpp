@@ -5,16 +5,6 @@ namespace omni::tokenizers {
 
 using at::Tensor;
 
-namespace {
-
-constexpr double kNormEpsilon = 1e-6;
-
-// [B, z, y, x, C] <-> [B, C, z, y, x] without moving memory: a channels-last convolution.
-Tensor channels_second(const Tensor& x) { return x.permute({0, 4, 1, 2, 3}); }
-Tensor channels_last(const Tensor& x) { return x.permute({0, 2, 3, 4, 1}); }
-
-}  // namespace
-
 void describe(ConfigVisitor& visitor, GridShapeConfig& config) {
   visitor.integer("resolution", config.resolution, {.minimum = 8, .maximum = 256});
   visitor.integer("samples_per_axis", config.samples_per_axis, {.minimum = 1, .maximum = 8});
@@ -68,7 +58,7 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, nn::ParameterS
   }
   for (std::int64_t i = 0; i < config.encoder_mixers; ++i) {
     const auto scope = encoder.sub("mixers").sub(i);
-    mixers_.push_back({nn::LayerNorm(channels, kNormEpsilon),
+    mixers_.push_back({nn::LayerNorm(channels, kGridNormEpsilon),
                        nn::Linear(scope.sub("up"), channels, 2 * channels),
                        nn::Linear(scope.sub("down"), 2 * channels, channels)});
   }
@@ -83,7 +73,7 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, nn::ParameterS
     fine_.emplace_back(decoder.sub("fine").sub(i), fine);
   const auto factor = config.output_resolution / (2 * side);
   const auto patch = factor * factor * factor;
-  head_norm_ = nn::LayerNorm(fine, kNormEpsilon);
+  head_norm_ = nn::LayerNorm(fine, kGridNormEpsilon);
   head_ = nn::Linear(decoder.sub("head"), fine, patch);
 
   if (config.colour.slots == 0) return;
@@ -92,7 +82,7 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, nn::ParameterS
   colour_in_ = nn::Linear(colour.sub("in"), fine, config.colour.channels);
   for (std::int64_t i = 0; i < config.colour.blocks; ++i)
     colour_blocks_.emplace_back(colour.sub("blocks").sub(i), config.colour.channels);
-  colour_norm_ = nn::LayerNorm(config.colour.channels, kNormEpsilon);
+  colour_norm_ = nn::LayerNorm(config.colour.channels, kGridNormEpsilon);
   colour_head_ = nn::Linear(colour.sub("head"), config.colour.channels, 8 * config.colour.slots);
   nn::QuantiserConfig palette;
   palette.kind = "vq";

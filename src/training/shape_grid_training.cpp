@@ -78,7 +78,7 @@ class GridTraining : public ShapeLayoutTraining {
       const Tensor h = network_.encode(batch.occupancy.to(dtype_));
       vectors.push_back(h);
       if (!network_.has_colour()) continue;
-      const Tensor all = at::full({h.size(0)}, network_.codes().level_count(), at::kLong);
+      const Tensor all = network_.codes().all_levels(h.size(0));
       const auto features = network_.decode(network_.codes().continuous(h, all).features).features;
       colours.push_back(pooled(batch, network_.slot_logits(features)).reshape({-1, 3}));
     }
@@ -101,7 +101,7 @@ class GridTraining : public ShapeLayoutTraining {
   // How many levels count, for each sample: all of them for half, all but the finest for a quarter, and so
   // on.
   Tensor draw_levels(std::int64_t batch, CounterRng& rng) const {
-    Tensor levels = at::full({batch}, network_.codes().level_count(), at::kLong);
+    Tensor levels = network_.codes().all_levels(batch);
     auto* counts = levels.mutable_data_ptr<std::int64_t>();
     for (std::int64_t i = 0; i < batch; ++i)
       while (counts[i] > 1 && rng.chance(0.5)) --counts[i];

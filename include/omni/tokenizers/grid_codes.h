@@ -3,21 +3,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "omni/nn/layers.h"
 #include "omni/nn/quantisers.h"
+#include "omni/tokenizers/grid_layers.h"
 
 namespace omni::tokenizers {
-
-// x + out(gelu(conv3(norm(x)))) on [B, D, H, W, C].
-struct ResidualConvolution {
-  nn::LayerNorm norm;
-  nn::Convolution convolution;
-  nn::Linear out;
-  ResidualConvolution(const nn::ParameterScope& scope, std::int64_t channels);
-  at::Tensor operator()(const at::Tensor& x) const;
-};
 
 // The codes of the grid layout, between the encoder's features and the decoder's: one grid of side^3 codes,
 // or, with adaptive length, a pyramid of grids with 1, 2, 4, ... side codes a side, coarse to fine (as the
@@ -41,6 +33,7 @@ class GridCodes {
     return lengths_;
   }                                                   // codes of the first 1, 2, ... levels
   std::int64_t levels_of(std::int64_t length) const;  // 0: no prefix has that length
+  at::Tensor all_levels(std::int64_t batch) const;    // [batch], for full length
 
   struct Coded {
     at::Tensor features;  // the decoder's
@@ -69,11 +62,11 @@ class GridCodes {
     at::Tensor positions;  // [n, n, n, E]
     // Of all levels but the finest: their features from the next finer level's, and what they tell it.
     nn::Convolution shrink;
-    std::vector<ResidualConvolution> encode, decode;
+    std::optional<ResidualConvolution> encode, decode;
     nn::Linear expand;
   };
   // One level's prepared vectors [B, n, n, n, D] -> the values that the decoder is given.
-  using Choose = std::function<at::Tensor(std::size_t level, const at::Tensor& prepared)>;
+  using Choose = std::function<at::Tensor(const at::Tensor& prepared)>;
   at::Tensor walk(const at::Tensor& h, const at::Tensor& levels, const Choose& choose) const;
   std::vector<at::Tensor> encoder_features(const at::Tensor& h) const;  // of every level
   // What the decoder knows after a level, from what it knew before (undefined at the first).
@@ -86,8 +79,5 @@ class GridCodes {
   at::Tensor length_rows_;  // [levels, E]: tells the decoder how many levels count; undefined with one level
   std::unique_ptr<nn::Quantiser> quantiser_;
 };
-
-// [B, s, s, s, f^3 C] -> [B, f s, f s, f s, C].
-at::Tensor unfold_cells(const at::Tensor& x, std::int64_t factor);
 
 }  // namespace omni::tokenizers

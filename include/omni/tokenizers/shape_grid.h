@@ -7,6 +7,7 @@
 #include "omni/nn/layers.h"
 #include "omni/nn/quantisers.h"
 #include "omni/tokenizers/grid_codes.h"
+#include "omni/tokenizers/grid_layers.h"
 #include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::tokenizers {
