@@ -18,6 +18,7 @@ void describe(ConfigVisitor& visitor, GridShapeConfig& config) {
   visitor.section("colour", [&](ConfigVisitor& s) {
     s.integer("slots", config.colour.slots, {.minimum = 0, .maximum = 4096});
     s.integer("palette", config.colour.palette, {.minimum = 2, .maximum = 65536});
+    s.integer("context_blocks", config.colour.context_blocks, {.minimum = 0, .maximum = 64});
     s.integer("channels", config.colour.channels, {.minimum = 1, .maximum = 4096});
     s.integer("blocks", config.colour.blocks, {.minimum = 0, .maximum = 64});
   });
@@ -78,6 +79,8 @@ GridShapeNetwork::GridShapeNetwork(const GridShapeConfig& config, nn::ParameterS
 
   if (config.colour.slots == 0) return;
   const auto colour = root.sub("colour");
+  for (std::int64_t i = 0; i < config.colour.context_blocks; ++i)
+    colour_context_blocks_.emplace_back(colour.sub("context_blocks").sub(i), coarse);
   colour_context_ = nn::Linear(colour.sub("context"), coarse, 8 * config.colour.channels);
   colour_in_ = nn::Linear(colour.sub("in"), fine, config.colour.channels);
   for (std::int64_t i = 0; i < config.colour.blocks; ++i)
@@ -112,7 +115,9 @@ GridShapeNetwork::Decoded GridShapeNetwork::decode(const Tensor& code_features) 
 }
 
 Tensor GridShapeNetwork::slot_logits(const Features& features) const {
-  Tensor h = colour_in_(features.fine) + unfold_cells(colour_context_(features.coarse), 2);
+  Tensor context = features.coarse;
+  for (const auto& block : colour_context_blocks_) context = block(context);
+  Tensor h = colour_in_(features.fine) + unfold_cells(colour_context_(context), 2);
   for (const auto& block : colour_blocks_) h = block(h);
   return channels_second(unfold_cells(colour_head_(colour_norm_(h)), 2)).to(at::kFloat);
 }

@@ -1,4 +1,5 @@
 #include "shape_layout_training.h"
+#include "shape_start.h"
 
 namespace omni::training {
 
@@ -37,37 +38,34 @@ double point_iou(const Tensor& logits, const Tensor& inside) {
 
 namespace {
 
+tokenizers::GridShapeConfig sizes_of(const ShapeTokenizerTrainingConfig& config,
+                                     const tokenizers::GridShapeTokenizer* start) {
+  if (start == nullptr) return config.grid;
+  tokenizers::GridShapeConfig sizes = start->network().config();
+  sizes.colour = config.grid.colour;
+  return sizes;
+}
+
 class GridTraining : public ShapeLayoutTraining {
  public:
-  explicit GridTraining(const ShapeTokenizerTrainingConfig& config)
+  GridTraining(const ShapeTokenizerTrainingConfig& config, const tokenizers::GridShapeTokenizer* start)
       : config_(config),
-        tokenizer_(config.grid, static_cast<std::uint64_t>(config.seed)),
+        tokenizer_(sizes_of(config, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()),
-        dtype_(config.precision == "bf16" ? at::kBFloat16 : at::kFloat) {}
+        dtype_(config.precision == "bf16" ? at::kBFloat16 : at::kFloat) {
+    if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
+    if (config.freeze_geometry) network_.parameters().freeze_except(kColourParameters);
+  }
 
   tokenizers::ShapeTokenizer& tokenizer() override { return tokenizer_; }
   nn::ParameterStore& parameters() override { return network_.parameters(); }
 
   ShapeLosses forward(const ShapeBatch& batch, bool quantise, CounterRng& rng) override {
     ShapeLosses losses;
-    const Tensor h = network_.encode(batch.occupancy.to(dtype_));
-    const Tensor levels = draw_levels(h.size(0), rng);
-    const auto coded = quantise ? network_.codes().quantise(h, levels, mixed_values(h.size(0), rng))
-                                : network_.codes().continuous(h, levels);
-    losses.total = coded.loss;
-    losses.indices = coded.indices;
-    geometry_ = {coded.vectors, coded.indices};
-    const auto decoded = network_.decode(coded.features);
-    const Tensor at_points = tokenizers::sample_grid(decoded.logits, batch.points).squeeze(-1);
-    const Tensor field = field_loss(config_, at_points, batch);
-    const Tensor cells = at::binary_cross_entropy_with_logits(downsampled(decoded.logits), batch.occupancy);
-    losses.total = losses.total + field + config_.grid_loss_weight * cells;
-    losses.measured = {
-        {"field_loss", field.item<double>()},
-        {"cell_loss", cells.item<double>()},
-        {"point_iou", point_iou(at_points.narrow(1, config_.near_points, config_.volume_points),
-                                batch.inside.narrow(1, config_.near_points, config_.volume_points))}};
-    if (network_.has_colour()) add_colour(batch, decoded.features.detached(), quantise, losses);
+    losses.total = at::zeros({});
+    const auto features = config_.freeze_geometry ? frozen_geometry(batch, quantise, rng, losses)
+                                                  : geometry(batch, quantise, rng, losses);
+    if (network_.has_colour()) add_colour(batch, features.detached(), quantise, losses);
     return losses;
   }
 
@@ -82,12 +80,13 @@ class GridTraining : public ShapeLayoutTraining {
       const auto features = network_.decode(network_.codes().continuous(h, all).features).features;
       colours.push_back(pooled(batch, network_.slot_logits(features)).reshape({-1, 3}));
     }
-    network_.codes().start(at::cat(vectors), rng);
+    if (config_.start.empty()) network_.codes().start(at::cat(vectors), rng);
     if (network_.has_colour()) network_.palette().start(at::cat(colours), rng);
   }
 
   void learn_codebooks(CounterRng& rng) override {
-    network_.codes().quantiser().learn(geometry_.first, geometry_.second.flatten(), rng);
+    if (!config_.freeze_geometry)
+      network_.codes().quantiser().learn(geometry_.first, geometry_.second.flatten(), rng);
     if (network_.has_colour()) network_.palette().learn(colours_.first, colours_.second, rng);
   }
 
@@ -98,13 +97,48 @@ class GridTraining : public ShapeLayoutTraining {
   }
 
  private:
-  // How many levels count, for each sample: all of them for half, all but the finest for a quarter, and so
-  // on.
+  using Features = tokenizers::GridShapeNetwork::Features;
+
+  // The field's losses; returns what colour sees.
+  Features geometry(const ShapeBatch& batch, bool quantise, CounterRng& rng, ShapeLosses& losses) {
+    const Tensor h = network_.encode(batch.occupancy.to(dtype_));
+    const Tensor levels = draw_levels(h.size(0), rng);
+    const auto coded = quantise ? network_.codes().quantise(h, levels, mixed_values(h.size(0), rng))
+                                : network_.codes().continuous(h, levels);
+    losses.indices = coded.indices;
+    geometry_ = {coded.vectors, coded.indices};
+    const auto decoded = network_.decode(coded.features);
+    const Tensor at_points = tokenizers::sample_grid(decoded.logits, batch.points).squeeze(-1);
+    const Tensor field = field_loss(config_, at_points, batch);
+    const Tensor cells = at::binary_cross_entropy_with_logits(downsampled(decoded.logits), batch.occupancy);
+    losses.total = losses.total + coded.loss + field + config_.grid_loss_weight * cells;
+    losses.measured = {
+        {"field_loss", field.item<double>()},
+        {"cell_loss", cells.item<double>()},
+        {"point_iou", point_iou(at_points.narrow(1, config_.near_points, config_.volume_points),
+                                batch.inside.narrow(1, config_.near_points, config_.volume_points))}};
+    return decoded.features;
+  }
+
+  // The same of geometry that stays as it is, and is always quantised.
+  Features frozen_geometry(const ShapeBatch& batch, bool quantise, CounterRng& rng, ShapeLosses& losses) {
+    const c10::NoGradGuard no_grad;
+    const Tensor h = network_.encode(batch.occupancy.to(dtype_));
+    const auto coded = network_.codes().quantise(h, draw_levels(h.size(0), rng));
+    if (quantise) losses.indices = coded.indices;
+    return network_.decode(coded.features).features;
+  }
+
+  // How many levels count, for each sample: all for the share that the config says; all but the finest for
+  // half of the others, and so on.
   Tensor draw_levels(std::int64_t batch, CounterRng& rng) const {
     Tensor levels = network_.codes().all_levels(batch);
     auto* counts = levels.mutable_data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < batch; ++i)
-      while (counts[i] > 1 && rng.chance(0.5)) --counts[i];
+    for (std::int64_t i = 0; i < batch; ++i) {
+      if (counts[i] == 1 || rng.chance(config_.full_length_share)) continue;
+      do --counts[i];
+      while (counts[i] > 1 && rng.chance(0.5));
+    }
     return levels;
   }
 
@@ -135,8 +169,7 @@ class GridTraining : public ShapeLayoutTraining {
     return weights / weights.mean(1, true);
   }
 
-  void add_colour(const ShapeBatch& batch, const tokenizers::GridShapeNetwork::Features& features,
-                  bool quantise, ShapeLosses& losses) {
+  void add_colour(const ShapeBatch& batch, const Features& features, bool quantise, ShapeLosses& losses) {
     const Tensor slots = network_.slot_logits(features);
     Tensor colours = pooled(batch, slots);
     if (quantise) {
@@ -162,7 +195,8 @@ class GridTraining : public ShapeLayoutTraining {
 }  // namespace
 
 std::unique_ptr<ShapeLayoutTraining> make_grid_training(const ShapeTokenizerTrainingConfig& config) {
-  return std::make_unique<GridTraining>(config);
+  const auto start = load_start<tokenizers::GridShapeTokenizer>(config.start, "grid");
+  return std::make_unique<GridTraining>(config, start.get());
 }
 
 }  // namespace omni::training

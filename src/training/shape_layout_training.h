@@ -23,7 +23,8 @@ class ShapeLayoutTraining {
   virtual nn::ParameterStore& parameters() = 0;
   // `quantise` false: continuous codes. The quantisers' codebooks start from the first quantised batches.
   virtual ShapeLosses forward(const ShapeBatch& batch, bool quantise, CounterRng& rng) = 0;
-  // Called before the first quantised step with a few batches: sets the codebooks.
+  // Called before the first quantised step with a few batches: sets the codebooks. A geometry codebook that
+  // came with config.start stays.
   virtual void start_quantisers(const std::vector<ShapeBatch>& batches, CounterRng& rng) = 0;
   // Called after every quantised optimiser step.
   virtual void learn_codebooks(CounterRng& rng) = 0;

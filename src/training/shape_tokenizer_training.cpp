@@ -33,6 +33,7 @@ void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config) {
   visitor.number("minutes", config.minutes, {.minimum = 0});
   visitor.number("continuous_share", config.continuous_share, {.minimum = 0, .maximum = 1});
   visitor.number("bypass_share", config.bypass_share, {.minimum = 0, .maximum = 1});
+  visitor.number("full_length_share", config.full_length_share, {.minimum = 0, .maximum = 1});
   visitor.number("code_noise", config.code_noise, {.minimum = 0, .maximum = 1});
   visitor.integer("near_points", config.near_points, {.minimum = 0, .maximum = 1 << 20});
   visitor.integer("volume_points", config.volume_points, {.minimum = 1, .maximum = 1 << 20});
@@ -53,18 +54,17 @@ void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config) {
 }
 
 void validate(const ShapeTokenizerTrainingConfig& config) {
-  if (config.layout == "grid") tokenizers::validate(config.grid);
-  if (config.layout == "vecset") {
+  const bool grid = config.layout == "grid";
+  if (grid) {
+    tokenizers::validate(config.grid);
+  } else {
     tokenizers::validate(config.vecset);
-    if (config.freeze_geometry && (config.start.empty() || config.vecset.colour.codes == 0))
-      fail(ErrorKind::usage,
-           "training a shape tokenizer: freeze_geometry leaves nothing to train. Give start and "
-           "vecset.colour.codes");
-  } else if (!config.start.empty() || config.freeze_geometry) {
-    fail(
-        ErrorKind::usage,
-        "training a shape tokenizer: start and freeze_geometry are of the vecset layout. Set layout: vecset");
   }
+  const auto colour_codes = grid ? config.grid.colour.slots : config.vecset.colour.codes;
+  if (config.freeze_geometry && (config.start.empty() || colour_codes == 0))
+    fail(ErrorKind::usage,
+         "training a shape tokenizer: freeze_geometry leaves nothing to train. Give start and ",
+         grid ? "grid.colour.slots" : "vecset.colour.codes");
 }
 
 namespace {

@@ -1,25 +1,11 @@
-#include "omni/core/error.h"
 #include "shape_layout_training.h"
+#include "shape_start.h"
 
 namespace omni::training {
 
 using at::Tensor;
 
 namespace {
-
-constexpr std::string_view kColour = "colour.";
-
-// The tokenizer to go on from, if any.
-std::unique_ptr<tokenizers::VecsetShapeTokenizer> start_of(const ShapeTokenizerTrainingConfig& config) {
-  if (config.start.empty()) return nullptr;
-  auto loaded = tokenizers::load_shape_tokenizer(config.start);
-  auto* vecset = dynamic_cast<tokenizers::VecsetShapeTokenizer*>(loaded.get());
-  if (vecset == nullptr)
-    fail(ErrorKind::usage, "training a shape tokenizer: start ", config.start,
-         " is not of the vecset layout. Give a folder that is");
-  loaded.release();
-  return std::unique_ptr<tokenizers::VecsetShapeTokenizer>(vecset);
-}
 
 tokenizers::VecsetShapeConfig sizes_of(const ShapeTokenizerTrainingConfig& config,
                                        const tokenizers::VecsetShapeTokenizer* start) {
@@ -35,7 +21,8 @@ class VecsetTraining : public ShapeLayoutTraining {
       : config_(config),
         tokenizer_(sizes_of(config, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()) {
-    if (start != nullptr) copy_parameters(*start);
+    if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
+    if (config.freeze_geometry) network_.parameters().freeze_except(kColourParameters);
     if (config.precision == "bf16") network_.compute_in(at::kBFloat16);
   }
 
@@ -68,7 +55,7 @@ class VecsetTraining : public ShapeLayoutTraining {
       codes.push_back(z.flatten(0, 1));
       if (network_.has_colour()) colours.push_back(colour_vectors(batch, network_.decode(z)).flatten(0, 1));
     }
-    if (!config_.freeze_geometry) network_.quantiser().start(at::cat(codes), rng);
+    if (config_.start.empty()) network_.quantiser().start(at::cat(codes), rng);
     if (network_.has_colour()) network_.colour().quantiser().start(at::cat(colours), rng);
   }
 
@@ -84,16 +71,6 @@ class VecsetTraining : public ShapeLayoutTraining {
   }
 
  private:
-  void copy_parameters(const tokenizers::VecsetShapeTokenizer& start) {
-    const c10::NoGradGuard no_grad;
-    for (const nn::Parameter& parameter : network_.parameters().all()) {
-      const nn::Parameter* given = start.network().parameters().find(parameter.name);
-      Tensor target = parameter.value;
-      if (given != nullptr && given->value.sizes() == target.sizes()) target.copy_(given->value);
-    }
-    if (config_.freeze_geometry) network_.parameters().freeze_except(kColour);
-  }
-
   // The field's losses; returns the decoder's latents.
   Tensor geometry(const ShapeBatch& batch, std::int64_t length, bool quantise, CounterRng& rng,
                   ShapeLosses& losses) {
@@ -138,10 +115,9 @@ class VecsetTraining : public ShapeLayoutTraining {
     losses.measured.emplace_back("colour_error", error.item<double>());
   }
 
-  // The full length for half of the steps, else one of the shorter ones.
   std::int64_t draw_length(CounterRng& rng) const {
     const std::vector<std::int64_t>& lengths = network_.lengths();
-    if (lengths.size() == 1 || rng.chance(0.5)) return lengths.back();
+    if (lengths.size() == 1 || rng.chance(config_.full_length_share)) return lengths.back();
     return lengths[rng.below(lengths.size() - 1)];
   }
 
@@ -154,7 +130,7 @@ class VecsetTraining : public ShapeLayoutTraining {
 }  // namespace
 
 std::unique_ptr<ShapeLayoutTraining> make_vecset_training(const ShapeTokenizerTrainingConfig& config) {
-  const auto start = start_of(config);
+  const auto start = load_start<tokenizers::VecsetShapeTokenizer>(config.start, "vecset");
   return std::make_unique<VecsetTraining>(config, start.get());
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "omni/core/error.h"
@@ -142,28 +143,71 @@ TEST_F(ShapeTokenizerTraining, EveryPrefixOfAnAdaptiveTokenizerIsMeasured) {
 }
 
 TEST_F(ShapeTokenizerTraining, ColourIsTrainedOnTopOfFrozenGeometry) {
-  auto config = tiny("vecset");
-  train_shape_tokenizer(config, train_, held_out_, folder_ / "geometry");
-  config.start = (folder_ / "geometry").string();
-  config.freeze_geometry = true;
-  config.vecset.latents = 4;  // the start's sizes count
-  config.vecset.colour.codes = 3;
-  config.vecset.colour.quantiser.codebook_size = 8;
-  train_shape_tokenizer(config, train_, held_out_, folder_ / "coloured");
-  const SafetensorsFile before(folder_ / "geometry" / "weights.safetensors");
-  const SafetensorsFile after(folder_ / "coloured" / "weights.safetensors");
-  for (const auto& [name, view] : before.tensors())
-    EXPECT_EQ(view.to_vector<float>(), after.at(name).to_vector<float>()) << name;
-  EXPECT_GT(after.tensors().size(), before.tensors().size());
-  const auto coloured = tokenizers::load_shape_tokenizer(folder_ / "coloured");
-  EXPECT_EQ(coloured->colour_code_count(), 3);
-  EXPECT_EQ(coloured->geometry_code_count(), 8);
+  for (const std::string layout : {"grid", "vecset"}) {
+    auto config = tiny(layout);
+    config.grid.adaptive_length = true;
+    config.grid.colour.slots = 2;
+    train_shape_tokenizer(config, train_, held_out_, folder_ / "geometry");
+    config.start = (folder_ / "geometry").string();
+    config.freeze_geometry = true;
+    config.vecset.latents = 4;  // the start's sizes count
+    config.grid.decoder_channels = {8, 8};
+    config.grid.colour = {.slots = 3, .palette = 8, .context_blocks = 1, .channels = 8};
+    config.vecset.colour.codes = 3;
+    config.vecset.colour.quantiser.codebook_size = 8;
+    train_shape_tokenizer(config, train_, held_out_, folder_ / "coloured");
+    const SafetensorsFile before(folder_ / "geometry" / "weights.safetensors");
+    const SafetensorsFile after(folder_ / "coloured" / "weights.safetensors");
+    for (const auto& [name, view] : before.tensors()) {
+      if (!name.starts_with("colour."))
+        EXPECT_TRUE(std::ranges::equal(view.bytes, after.at(name).bytes)) << name;
+    }
+    EXPECT_GT(after.tensors().size(), before.tensors().size());
+    const auto plain = tokenizers::load_shape_tokenizer(folder_ / "geometry");
+    const auto coloured = tokenizers::load_shape_tokenizer(folder_ / "coloured");
+    EXPECT_EQ(coloured->colour_code_count(), 3);
+    const auto sample =
+        data::make_shape_sample(held_out_.load(0), coloured->required_input(), CounterRng(3));
+    EXPECT_EQ(coloured->encode(std::span(&sample, 1))[0].geometry,
+              plain->encode(std::span(&sample, 1))[0].geometry);
+  }
+}
 
-  config.start.clear();
+TEST_F(ShapeTokenizerTraining, AStartThatDoesNotFitIsRefused) {
+  auto config = tiny("vecset");
+  config.freeze_geometry = true;
+  config.vecset.colour.codes = 3;
   EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "x"), Error);
   auto grid = tiny("grid");
-  grid.start = (folder_ / "geometry").string();
+  train_shape_tokenizer(grid, train_, held_out_, folder_ / "grid");
+  config.start = (folder_ / "grid").string();
+  EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "x"), Error);
+  grid.start = config.start;
+  grid.freeze_geometry = true;
+  grid.grid.colour.slots = 0;
   EXPECT_THROW(train_shape_tokenizer(grid, train_, held_out_, folder_ / "x"), Error);
+  EXPECT_FALSE(fs::exists(folder_ / "x"));
+}
+
+// A run that goes on changes what it starts from, and starts where that ended.
+TEST_F(ShapeTokenizerTraining, GoingOnStartsFromTheGivenWeights) {
+  auto config = tiny("grid");
+  config.grid.weights = "f32";
+  train_shape_tokenizer(config, train_, held_out_, folder_ / "first");
+  config.start = (folder_ / "first").string();
+  config.steps = 2;  // the schedule begins at zero
+  config.schedule.peak_learning_rate = 1e-6;
+  config.continuous_share = 0;
+  train_shape_tokenizer(config, train_, held_out_, folder_ / "more");
+  const SafetensorsFile before(folder_ / "first" / "weights.safetensors");
+  const SafetensorsFile after(folder_ / "more" / "weights.safetensors");
+  for (const auto& [name, view] : before.tensors()) {
+    if (name.starts_with("colour.palette")) continue;  // starts anew
+    const bool running = name == "bottleneck.codebook";  // a mean over steps
+    const auto a = view.to_vector<float>(), b = after.at(name).to_vector<float>();
+    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], running ? 0.05 : 1e-4) << name;
+  }
+  EXPECT_FALSE(std::ranges::equal(before.at("decoder.head.weight").bytes, after.at("decoder.head.weight").bytes));
 }
 
 // The public layout's codes, coloured: no geometry code changes, and there are colour codes beside them.

@@ -19,8 +19,9 @@ namespace omni::tokenizers {
 struct GridColourConfig {
   std::int64_t slots = 8;     // colour codes; 0 turns colour off
   std::int64_t palette = 32;  // colour vocabulary
+  std::int64_t context_blocks = 0;  // residual convolutions on the code grid: how far a slot looks about
   std::int64_t channels = 64;
-  std::int64_t blocks = 2;  // residual convolutions
+  std::int64_t blocks = 2;  // residual convolutions at twice the code grid's resolution
 };
 
 // The grid layout: an occupancy grid of `resolution`^3 cells -> stride-2 3D convolutions -> a grid of codes,
@@ -90,7 +91,7 @@ class GridShapeNetwork {
   std::vector<ResidualConvolution> coarse_, fine_;
   nn::LayerNorm head_norm_;
   nn::Linear colour_context_, colour_in_, colour_head_;
-  std::vector<ResidualConvolution> colour_blocks_;
+  std::vector<ResidualConvolution> colour_context_blocks_, colour_blocks_;
   nn::LayerNorm colour_norm_;
   std::unique_ptr<GridCodes> codes_;
   std::unique_ptr<nn::Quantiser> palette_;

@@ -23,8 +23,8 @@ struct ShapeTokenizerTrainingConfig {
   tokenizers::GridShapeConfig grid;
   tokenizers::VecsetShapeConfig vecset;
 
-  std::string start;  // vecset: folder of a tokenizer to go on from; its sizes count, but for the colour's
-  bool freeze_geometry = false;  // vecset: train colour alone; the geometry codes stay as they are
+  std::string start;  // folder of a tokenizer to go on from; its sizes count, but for the colour's
+  bool freeze_geometry = false;  // train colour alone; the geometry codes stay as they are
 
   std::int64_t seed = 1;
   // Training objects that are prepared in the background; of a smaller set each is prepared several times,
@@ -35,6 +35,7 @@ struct ShapeTokenizerTrainingConfig {
   double minutes = 0;                // above 0: the run ends after that long; the schedules follow the clock
   double continuous_share = 0.15;    // of the run before codes are quantised
   double bypass_share = 0.1;         // of the samples that skip quantisation afterwards
+  double full_length_share = 0.5;    // adaptive length: share of the samples that use all codes
   double code_noise = 0.02;          // share of codes replaced by another object's code at the same place
   std::int64_t near_points = 1024;   // field samples near the surface, per object
   std::int64_t volume_points = 512;  // and in the whole frame
