@@ -9,6 +9,7 @@
 #include "matrix4.h"
 #include "mesh_formats.h"
 #include "omni/core/error.h"
+#include "omni/core/isolation.h"
 #include "omni/core/log.h"
 #include "texture.h"
 
@@ -61,6 +62,7 @@ class SceneConverter {
     if (!coloured_) result_.colours.clear();
     return std::move(result_);
   }
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   void walk(const aiNode& node, const Matrix4& parent, int depth) {
@@ -114,7 +116,8 @@ class SceneConverter {
       material.factor = {1, 1, 1};
     }
     aiString path;
-    if (source.GetTexture(aiTextureType_DIFFUSE, 0, &path) != aiReturn_SUCCESS) return material;
+    if (source.GetTexture(aiTextureType_DIFFUSE, 0, &path) != aiReturn_SUCCESS || path.length == 0)
+      return material;
     material.texture = texture_of(path.C_Str());
     if (material.texture) material.factor = {1, 1, 1};
     return material;
@@ -126,7 +129,7 @@ class SceneConverter {
       try {
         at->second.image = std::make_shared<const image::Image>(load_texture(path));
       } catch (const Error& error) {
-        log_warning("mesh ", name_, " is read without one of its textures: ", error.what());
+        warnings_.push_back(concat("mesh ", name_, " is read without one of its textures: ", error.what()));
       }
     }
     return at->second.image ? &at->second : nullptr;
@@ -153,22 +156,71 @@ class SceneConverter {
   Mesh result_;
   bool coloured_ = false;
   std::map<std::string, Texture> textures_;
+  std::vector<std::string> warnings_;
 };
 
-}  // namespace
+template <class T>
+void put(std::vector<std::byte>& bytes, std::span<const T> values) {
+  append_bytes(bytes, static_cast<std::uint64_t>(values.size()));
+  const auto raw = std::as_bytes(values);
+  bytes.insert(bytes.end(), raw.begin(), raw.end());
+}
 
-Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name, const std::string& extension,
-                      const std::filesystem::path& folder) {
+template <class Container>
+Container take(std::span<const std::byte>& bytes) {
+  using T = typename Container::value_type;
+  std::uint64_t count = 0;
+  ensure(bytes.size() >= sizeof(count), "a short answer of the mesh reader");
+  std::memcpy(&count, bytes.data(), sizeof(count));
+  bytes = bytes.subspan(sizeof(count));
+  ensure(count <= bytes.size() / sizeof(T), "a short answer of the mesh reader");
+  Container values(count, T{});
+  if (count > 0) std::memcpy(values.data(), bytes.data(), count * sizeof(T));
+  bytes = bytes.subspan(count * sizeof(T));
+  return values;
+}
+
+// Runs in a process of its own: the mesh and the warnings, as bytes.
+std::vector<std::byte> import_scene(std::span<const std::byte> bytes, const std::string& name,
+                                    const std::string& extension, const std::filesystem::path& folder) {
   Assimp::Importer importer;
-  if (extension.size() < 2 || !importer.IsExtensionSupported(extension))
-    fail(ErrorKind::input, "cannot read mesh ", name, ": the ending \"", extension,
-         "\" is not known. Convert it to GLB first.");
   importer.SetIOHandler(new ClosedFileSystem);  // the importer owns it
   const aiScene* scene = importer.ReadFileFromMemory(
       bytes.data(), bytes.size(),
       aiProcess_Triangulate | aiProcess_SortByPType | aiProcess_JoinIdenticalVertices, extension.c_str() + 1);
   if (!scene) fail(ErrorKind::input, "cannot read mesh ", name, ": ", importer.GetErrorString());
-  Mesh mesh = SceneConverter(*scene, name, folder).convert();
+  SceneConverter converter(*scene, name, folder);
+  const Mesh mesh = converter.convert();
+  std::vector<std::byte> answer;
+  put<Vec3>(answer, mesh.positions);
+  put<std::array<std::uint32_t, 3>>(answer, mesh.triangles);
+  put<Vec3>(answer, mesh.colours);
+  put<Vec3>(answer, mesh.normals);
+  for (const std::string& warning : converter.warnings()) put<char>(answer, warning);
+  return answer;
+}
+
+}  // namespace
+
+Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name, const std::string& extension,
+                      const std::filesystem::path& folder) {
+  if (extension.size() < 2 || !Assimp::Importer().IsExtensionSupported(extension))
+    fail(ErrorKind::input, "cannot read mesh ", name, ": the ending \"", extension,
+         "\" is not known. Convert it to GLB first.");
+  // assimp's readers crash, hang and fill the memory on broken files.
+  constexpr std::size_t kMemoryBytes = std::size_t{512} << 20, kMemoryPerByte = 64;
+  constexpr double kSeconds = 60, kBytesPerSecond = 1 << 20;
+  const IsolationLimits limits{kMemoryBytes + kMemoryPerByte * bytes.size(),
+                               std::ceil(kSeconds + static_cast<double>(bytes.size()) / kBytesPerSecond)};
+  const auto answer = run_isolated([&] { return import_scene(bytes, name, extension, folder); },
+                                   concat("cannot read mesh ", name), limits);
+  std::span<const std::byte> rest(answer);
+  Mesh mesh;
+  mesh.positions = take<decltype(mesh.positions)>(rest);
+  mesh.triangles = take<decltype(mesh.triangles)>(rest);
+  mesh.colours = take<decltype(mesh.colours)>(rest);
+  mesh.normals = take<decltype(mesh.normals)>(rest);
+  while (!rest.empty()) log_warning(take<std::string>(rest));
   finish_read_mesh(mesh, name);
   return mesh;
 }

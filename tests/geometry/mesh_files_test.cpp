@@ -160,6 +160,13 @@ TEST(ReadMesh, ReadsOtherFormatsThroughAssimp) {
   EXPECT_NEAR(mesh.signed_volume(), 1.0 / 6, 1e-6);
 }
 
+// assimp 5.2 aborts on this one.
+TEST(ReadMesh, ACrashOfAssimpIsAnError) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "cut.off", std::string_view("OFF\n4 4 6\n0 0 0\n1 0 0\n"));
+  EXPECT_NE(input_error([&] { read_mesh(folder / "cut.off"); }).find("cut.off"), std::string::npos);
+}
+
 // A square of COLLADA, Z up and in centimetres, with a picture that lay elsewhere on its author's machine.
 constexpr const char* kCollada = R"(<?xml version="1.0"?>
 <COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1">
