@@ -55,8 +55,8 @@ std::string choose_prompt(const data::ObjectRecord& record, std::size_t index) {
 
 void prepare_truth(EvaluationObject& object, const SweepConfig& config) {
   const geometry::SolidField& field = *object.record.field;
-  object.truth = OccupancyBits(field, static_cast<int>(config.iou_resolution));
-  object.coarse = OccupancyBits(field, ShapeReader::kResolution);
+  object.truth = geometry::OccupancyBits(field, static_cast<int>(config.iou_resolution));
+  object.coarse = geometry::OccupancyBits(field, ShapeReader::kResolution);
   object.surface = visible_surface(field);
   object.parts = make_part_surface(object.record.parts, object.surface, field, kColourPoints,
                                    CounterRng(hash_string(object.record.id)));

@@ -10,17 +10,17 @@
 
 #include "omni/data/object_source.h"
 #include "omni/evaluation/colour_score.h"
-#include "omni/evaluation/occupancy_bits.h"
 #include "omni/evaluation/sweep_config.h"
+#include "omni/geometry/occupancy_bits.h"
 
 namespace omni::evaluation {
 
 struct EvaluationObject {
   data::ObjectRecord record;  // without field for a bare prompt
   std::string split, prompt;
-  OccupancyBits truth;     // at the sweep's resolution
-  OccupancyBits coarse;    // at ShapeReader::kResolution
-  geometry::Mesh surface;  // the visible surface of the closed form
+  geometry::OccupancyBits truth;   // at the sweep's resolution
+  geometry::OccupancyBits coarse;  // at ShapeReader::kResolution
+  geometry::Mesh surface;          // the visible surface of the closed form
   PartSurface parts;
 
   bool has_truth() const { return record.field != nullptr; }

@@ -29,7 +29,8 @@ bool contains_words(const std::vector<std::string>& text, const std::vector<std:
 }  // namespace
 
 ShapeScores score_shape(const tokenizers::DecodedShape& shape, const EvaluationObject& object,
-                        const ShapeReader* reader, const OccupancyBits* foreign, const SweepConfig& config) {
+                        const ShapeReader* reader, const geometry::OccupancyBits* foreign,
+                        const SweepConfig& config) {
   ShapeScores scores;
   generation::MeshOptions options;
   options.resolution = static_cast<int>(config.mesh_resolution);
@@ -41,13 +42,13 @@ ShapeScores score_shape(const tokenizers::DecodedShape& shape, const EvaluationO
   scores.metrics["empty"] = empty ? 1 : 0;
   if (!object.has_truth()) return scores;
 
-  const OccupancyBits bits(shape, static_cast<int>(config.iou_resolution));
+  const geometry::OccupancyBits bits(shape, static_cast<int>(config.iou_resolution));
   scores.metrics["iou"] = intersection_over_union(bits, object.truth);
   if (foreign != nullptr) scores.metrics["shuffled_iou"] = intersection_over_union(bits, *foreign);
   compare_meshes(scores.mesh, object, config, scores.metrics);
   // Nothing is of no class and of no colour, whatever lies nearest and whatever a field says of its outside.
   if (reader != nullptr && !object.record.class_name.empty()) {
-    const OccupancyBits coarse(shape, ShapeReader::kResolution);
+    const geometry::OccupancyBits coarse(shape, ShapeReader::kResolution);
     scores.metrics["class"] = !empty && reader->class_of(coarse) == object.record.class_name ? 1 : 0;
   }
   if (shape.has_colour()) {

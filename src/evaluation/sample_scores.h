@@ -20,7 +20,8 @@ struct ShapeScores {
 };
 // `reader` and `foreign` may be null.
 ShapeScores score_shape(const tokenizers::DecodedShape& shape, const EvaluationObject& object,
-                        const ShapeReader* reader, const OccupancyBits* foreign, const SweepConfig& config);
+                        const ShapeReader* reader, const geometry::OccupancyBits* foreign,
+                        const SweepConfig& config);
 
 // class: whether the text names the object's class; words: overlap with the nearest caption.
 std::map<std::string, double> score_text(const std::string& text, const EvaluationObject& object);

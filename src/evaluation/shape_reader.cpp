@@ -2,12 +2,13 @@
 
 namespace omni::evaluation {
 
-void ShapeReader::add(OccupancyBits shape, std::string class_name) {
+void ShapeReader::add(geometry::OccupancyBits shape, std::string class_name) {
   shapes_.push_back(std::move(shape));
   classes_.push_back(std::move(class_name));
 }
 
-std::string ShapeReader::class_of(const OccupancyBits& shape, const OccupancyBits* without) const {
+std::string ShapeReader::class_of(const geometry::OccupancyBits& shape,
+                                  const geometry::OccupancyBits* without) const {
   double best = -1;
   std::string name;
   for (std::size_t i = 0; i < shapes_.size(); ++i) {

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "omni/evaluation/occupancy_bits.h"
 #include "omni/generation/mesh_export.h"
+#include "omni/geometry/occupancy_bits.h"
 #include "omni/geometry/shape_metrics.h"
 #include "omni/geometry/thickness.h"
 
@@ -37,8 +37,8 @@ std::vector<Reconstruction> reconstruct(const tokenizers::ShapeTokenizer& tokeni
   const tokenizers::ShapeCodes codes = tokenizer.encode(std::span(&sample, 1))[0];
   const generation::MeshOptions mesh_options{.resolution = generation::default_mesh_resolution(tokenizer)};
 
-  const double thickness = geometry::mean_thickness(*object.field, kVolumeResolution);
-  const OccupancyBits truth(*object.field, kVolumeResolution);
+  const geometry::OccupancyBits truth(*object.field, kVolumeResolution);
+  const double thickness = geometry::mean_thickness(truth);
   std::vector<Reconstruction> all;
   for (const std::int64_t length : tokenizer.offered_lengths()) {
     tokenizers::ShapeCodes prefix = codes;
@@ -47,7 +47,7 @@ std::vector<Reconstruction> reconstruct(const tokenizers::ShapeTokenizer& tokeni
     Reconstruction reconstruction{.codes = length, .metrics = {}, .mesh = {}, .shape_codes = prefix};
     reconstruction.metrics["thickness"] = thickness;
     reconstruction.metrics["iou"] =
-        intersection_over_union(truth, OccupancyBits(*decoded, kVolumeResolution));
+        intersection_over_union(truth, geometry::OccupancyBits(*decoded, kVolumeResolution));
     if (decoded->has_colour()) reconstruction.metrics["colour_error"] = colour_error(*decoded, visible);
     reconstruction.mesh = generation::extract_mesh(*decoded, mesh_options).mesh;
     if (!reconstruction.mesh.triangles.empty()) {

@@ -45,7 +45,7 @@ const data::ObjectSource& TrainingReferences::source() {
   return *source_;
 }
 
-OccupancyBits TrainingReferences::nearest_shape(const std::string& prompt) {
+geometry::OccupancyBits TrainingReferences::nearest_shape(const std::string& prompt) {
   if (!captions_) {
     std::vector<std::string> texts;
     const std::int64_t count = std::min(source().size(), config_->controls.nearest_objects);
@@ -60,7 +60,7 @@ OccupancyBits TrainingReferences::nearest_shape(const std::string& prompt) {
   }
   if (captions_->size() == 0) return {};
   const std::int64_t object = caption_objects_[captions_->nearest(prompt)];
-  return OccupancyBits(*field_of(source(), object), static_cast<int>(config_->iou_resolution));
+  return geometry::OccupancyBits(*field_of(source(), object), static_cast<int>(config_->iou_resolution));
 }
 
 const ShapeReader& TrainingReferences::reader(const EvaluationSet& set,
@@ -72,11 +72,12 @@ const ShapeReader& TrainingReferences::reader(const EvaluationSet& set,
   }
   if (config_->controls.reference_objects == 0) return *reader_;
   const auto count = static_cast<std::size_t>(std::min(source().size(), config_->controls.reference_objects));
-  std::vector<OccupancyBits> shapes(count);
+  std::vector<geometry::OccupancyBits> shapes(count);
   parallel_for(static_cast<std::int64_t>(count), 8, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       throw_if_interrupted();
-      shapes[static_cast<std::size_t>(i)] = OccupancyBits(*field_of(*source_, i), ShapeReader::kResolution);
+      shapes[static_cast<std::size_t>(i)] =
+          geometry::OccupancyBits(*field_of(*source_, i), ShapeReader::kResolution);
     }
   });
   for (std::size_t i = 0; i < count; ++i) {

@@ -16,7 +16,7 @@ class TrainingReferences {
   explicit TrainingReferences(const SweepConfig& config) : config_(&config) {}
 
   // The true shape of the training object whose complete caption is nearest to the prompt.
-  OccupancyBits nearest_shape(const std::string& prompt);
+  geometry::OccupancyBits nearest_shape(const std::string& prompt);
   // Knows training shapes and, in addition, the given held-out ones.
   const ShapeReader& reader(const EvaluationSet& set, const std::vector<std::size_t>& objects);
 

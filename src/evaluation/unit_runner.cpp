@@ -162,7 +162,8 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
       result.metrics["psnr_db"] = image::psnr_db(sample.images.back(), truth);
     }
     if (!sample.shapes.empty()) {
-      const OccupancyBits* foreign = unit.foreign.empty() ? nullptr : &set_.at(unit.foreign[i]).truth;
+      const geometry::OccupancyBits* foreign =
+          unit.foreign.empty() ? nullptr : &set_.at(unit.foreign[i]).truth;
       const ShapeScores scores =
           score_shape(*sample.shapes.back().field, object, class_reader, foreign, config_);
       result.metrics.insert(scores.metrics.begin(), scores.metrics.end());
@@ -212,7 +213,7 @@ std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
   }
 
   std::vector<SampleResult> results(objects.size());
-  std::vector<OccupancyBits> nearest(objects.size());
+  std::vector<geometry::OccupancyBits> nearest(objects.size());
   for (std::size_t i = 0; i < objects.size() && controls.nearest; ++i) {
     nearest[i] = references_.nearest_shape(set_.at(objects[i]).prompt);
   }
@@ -220,7 +221,7 @@ std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
     const auto i = static_cast<std::size_t>(begin);
     const EvaluationObject& object = set_.at(objects[i]);
     SampleResult& result = results[i] = start_result(object);
-    if (controls.nearest && nearest[i] != OccupancyBits()) {
+    if (controls.nearest && nearest[i] != geometry::OccupancyBits()) {
       result.metrics["nearest_iou"] = intersection_over_union(nearest[i], object.truth);
     }
     if (controls.reader && !object.record.class_name.empty()) {

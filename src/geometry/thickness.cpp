@@ -3,8 +3,6 @@
 #include <cmath>
 #include <vector>
 
-#include "omni/core/error.h"
-
 namespace omni::geometry {
 namespace {
 
@@ -48,28 +46,15 @@ class LineTransform {
 
 }  // namespace
 
-double mean_thickness(const SolidField& field, int resolution, float half_extent) {
-  if (resolution < 1 || resolution > 512 || !(half_extent > 0) || !std::isfinite(half_extent))
-    fail(ErrorKind::usage, "measuring thickness: resolution ", resolution,
-         " must be 1 .. 512 and the half extent positive");
+double mean_thickness(const OccupancyBits& shape) {
+  const int resolution = shape.resolution();
   const int n = resolution + 2;  // a border of outside
   const std::size_t row = n, layer = row * row;
   std::vector<float> squared(layer * n);
-  VoxelGrid frame;
-  frame.resolution = resolution;
-  frame.half_extent = half_extent;
-  std::vector<Vec3> points;
-  std::vector<std::uint8_t> inside(std::size_t(resolution) * resolution);
-  for (int z = 0; z < resolution; ++z) {
-    points.clear();
-    for (int y = 0; y < resolution; ++y)
-      for (int x = 0; x < resolution; ++x) points.push_back(frame.cell_center(x, y, z));
-    field.occupancy(points, inside);
+  for (int z = 0; z < resolution; ++z)
     for (int y = 0; y < resolution; ++y)
       for (int x = 0; x < resolution; ++x)
-        if (inside[std::size_t(y) * resolution + x] != 0)
-          squared[(z + 1) * layer + (y + 1) * row + x + 1] = kFar;
-  }
+        if (shape.inside(x, y, z)) squared[(z + 1) * layer + (y + 1) * row + x + 1] = kFar;
   LineTransform transform(n);
   for (int a = 0; a < n; ++a)
     for (int b = 0; b < n; ++b) transform(squared.data() + a * layer + b * row, 1);
@@ -84,7 +69,7 @@ double mean_thickness(const SolidField& field, int resolution, float half_extent
     depth += std::sqrt(static_cast<double>(distance)) - 0.5;  // the surface lies between the two centres
     ++count;
   }
-  const double cell = 2.0 * half_extent / resolution;
+  const double cell = 2.0 * shape.half_extent() / resolution;
   return count > 0 ? 4 * cell * depth / static_cast<double>(count) : 0;
 }
 

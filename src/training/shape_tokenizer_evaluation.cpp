@@ -10,6 +10,7 @@
 #include "omni/core/parallel.h"
 #include "omni/core/perplexity.h"
 #include "omni/data/palette.h"
+#include "omni/geometry/occupancy_bits.h"
 #include "omni/tokenizers/shape_sample.h"
 #include "omni/training/shape_tokenizer_training.h"
 #include "placed_field.h"
@@ -113,11 +114,15 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
     begin = std::chrono::steady_clock::now();
     const auto decoded = tokenizer.decode(codes);
     report.decode_ms += milliseconds(begin);
-    ious.push_back(geometry::volume_iou(*record.field, *decoded[0], kIouResolution));
+    const geometry::OccupancyBits truth(*record.field, kIouResolution);
+    const auto iou_of = [&truth](const tokenizers::DecodedShape& shape) {
+      return intersection_over_union(truth, geometry::OccupancyBits(shape, kIouResolution));
+    };
+    ious.push_back(iou_of(*decoded[0]));
     for (auto& [length, iou] : report.iou_by_length) {
       tokenizers::ShapeCodes prefix = codes[0];
       prefix.geometry.resize(static_cast<std::size_t>(length));
-      iou += geometry::volume_iou(*record.field, *tokenizer.decode(std::span(&prefix, 1))[0], kIouResolution);
+      iou += iou_of(*tokenizer.decode(std::span(&prefix, 1))[0]);
     }
     for (const auto code : codes[0].geometry) ++counts[code];
     if (decoded[0]->has_colour()) {

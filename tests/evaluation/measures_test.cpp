@@ -9,9 +9,9 @@
 #include "omni/evaluation/bootstrap.h"
 #include "omni/evaluation/caption_retrieval.h"
 #include "omni/evaluation/colour_score.h"
-#include "omni/evaluation/occupancy_bits.h"
 #include "omni/evaluation/shape_reader.h"
 #include "omni/geometry/iso_surface.h"
+#include "omni/geometry/occupancy_bits.h"
 
 namespace omni::evaluation {
 namespace {
@@ -41,35 +41,6 @@ FunctionField box(Vec3 low, Vec3 high) {
           [](Vec3) {
             return Vec3{1, 1, 1};
           }};
-}
-
-TEST(OccupancyBits, GivesTheOverlapOfShiftedBoxes) {
-  // Each 1 x 1 x 1, shifted by a quarter: 0.75 / 1.25. The faces lie on cell borders.
-  const FunctionField a = box({-0.5f, -0.5f, -0.5f}, {0.5f, 0.5f, 0.5f});
-  const FunctionField b = box({-0.25f, -0.5f, -0.5f}, {0.75f, 0.5f, 0.5f});
-  const OccupancyBits x(a, 64), y(b, 64);
-  EXPECT_EQ(x.count(), 32 * 32 * 32);
-  EXPECT_DOUBLE_EQ(intersection_over_union(x, y), 0.6);
-  EXPECT_DOUBLE_EQ(intersection_over_union(x, x), 1.0);
-  EXPECT_DOUBLE_EQ(intersection_over_union(x, y), geometry::volume_iou(a, b, 64));
-}
-
-TEST(OccupancyBits, AgreesWithTheFieldsOwnOverlapWhereWordsAreNotFull) {
-  const FunctionField ball([](Vec3 p) { return length(p) < 0.7f; }, [](Vec3) { return Vec3{}; });
-  const FunctionField other = box({-0.6f, -0.3f, -0.9f}, {0.1f, 0.8f, 0.4f});
-  for (const int resolution : {5, 17, 33}) {
-    EXPECT_DOUBLE_EQ(
-        intersection_over_union(OccupancyBits(ball, resolution), OccupancyBits(other, resolution)),
-        geometry::volume_iou(ball, other, resolution));
-  }
-}
-
-TEST(OccupancyBits, EmptyShapesAreEqual) {
-  const FunctionField nothing([](Vec3) { return false; }, [](Vec3) { return Vec3{}; });
-  const OccupancyBits empty(nothing, 16);
-  EXPECT_TRUE(empty.empty());
-  EXPECT_EQ(intersection_over_union(empty, empty), 1.0);
-  EXPECT_EQ(intersection_over_union(empty, OccupancyBits(box({-1, -1, -1}, {1, 1, 1}), 16)), 0.0);
 }
 
 class ColourScore : public ::testing::Test {
@@ -173,15 +144,16 @@ TEST(WordOverlap, IsTheHarmonicMean) {
 
 TEST(ShapeReader, NamesTheNearestShape) {
   ShapeReader reader;
-  EXPECT_EQ(reader.class_of(OccupancyBits(box({-1, -1, -1}, {1, 1, 1}), 32)), "");
+  EXPECT_EQ(reader.class_of(geometry::OccupancyBits(box({-1, -1, -1}, {1, 1, 1}), 32)), "");
   const auto bits = [](float height) {
-    return OccupancyBits(box({-0.5f, -0.5f, -0.5f}, {0.5f, height, 0.5f}), ShapeReader::kResolution);
+    return geometry::OccupancyBits(box({-0.5f, -0.5f, -0.5f}, {0.5f, height, 0.5f}),
+                                   ShapeReader::kResolution);
   };
   reader.add(bits(-0.3f), "plate");
   reader.add(bits(0.5f), "cube");
   EXPECT_EQ(reader.class_of(bits(-0.2f)), "plate");
   EXPECT_EQ(reader.class_of(bits(0.4f)), "cube");
-  const OccupancyBits plate = bits(-0.3f);
+  const geometry::OccupancyBits plate = bits(-0.3f);
   EXPECT_EQ(reader.class_of(plate), "plate");
   EXPECT_EQ(reader.class_of(plate, &plate), "cube");
 }

@@ -11,7 +11,7 @@ namespace {
 
 template <class Distance>
 double thickness_of(Distance distance, int resolution) {
-  return mean_thickness(testing::AnalyticSolid<Distance>(distance), resolution);
+  return mean_thickness(OccupancyBits(testing::AnalyticSolid<Distance>(distance), resolution));
 }
 
 TEST(Thickness, OfASlabAndABallAreTheirClosedForms) {

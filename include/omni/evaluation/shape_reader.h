@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "omni/evaluation/occupancy_bits.h"
+#include "omni/geometry/occupancy_bits.h"
 
 namespace omni::evaluation {
 
@@ -14,14 +14,15 @@ class ShapeReader {
  public:
   static constexpr int kResolution = 32;
 
-  void add(OccupancyBits shape, std::string class_name);
+  void add(geometry::OccupancyBits shape, std::string class_name);
   std::size_t size() const { return shapes_.size(); }
   // Ties go to the shape that was added first. `without`: shapes equal to this one are passed over (to read a
   // known shape by its neighbours). "" if there is no shape to compare with.
-  std::string class_of(const OccupancyBits& shape, const OccupancyBits* without = nullptr) const;
+  std::string class_of(const geometry::OccupancyBits& shape,
+                       const geometry::OccupancyBits* without = nullptr) const;
 
  private:
-  std::vector<OccupancyBits> shapes_;
+  std::vector<geometry::OccupancyBits> shapes_;
   std::vector<std::string> classes_;
 };
 

@@ -1,18 +1,23 @@
-#include "omni/evaluation/occupancy_bits.h"
+#include "omni/geometry/occupancy_bits.h"
 
 #include <bit>
+#include <cmath>
 
 #include "omni/core/error.h"
 
-namespace omni::evaluation {
+namespace omni::geometry {
 
-OccupancyBits::OccupancyBits(const geometry::SolidField& field, int resolution, float half_extent) {
+OccupancyBits::OccupancyBits(const SolidField& field, int resolution, float half_extent)
+    : resolution_(resolution), half_extent_(half_extent) {
+  if (resolution < 1 || resolution > 1024 || !(half_extent > 0) || !std::isfinite(half_extent))
+    fail(ErrorKind::usage, "occupancy: resolution ", resolution, " must be 1 .. 1024 and the half extent ",
+         half_extent, " positive");
   const auto n = static_cast<std::size_t>(resolution);
   words_.assign((n * n * n + 63) / 64, 0);
-  geometry::VoxelGrid grid;  // for its cell centres alone
+  VoxelGrid grid;  // for its cell centres alone
   grid.resolution = resolution;
   grid.half_extent = half_extent;
-  std::vector<geometry::Vec3> points(n * n);
+  std::vector<Vec3> points(n * n);
   std::vector<std::uint8_t> inside(n * n);
   for (int z = 0; z < resolution; ++z) {
     std::size_t next = 0;
@@ -24,6 +29,13 @@ OccupancyBits::OccupancyBits(const geometry::SolidField& field, int resolution, 
       if (inside[i] != 0) words_[(first + i) / 64] |= std::uint64_t{1} << ((first + i) % 64);
     }
   }
+}
+
+bool OccupancyBits::inside(int x, int y, int z) const {
+  const auto n = static_cast<std::size_t>(resolution_);
+  const std::size_t cell =
+      (static_cast<std::size_t>(z) * n + static_cast<std::size_t>(y)) * n + static_cast<std::size_t>(x);
+  return (words_[cell / 64] >> (cell % 64) & 1) != 0;
 }
 
 std::int64_t OccupancyBits::count() const {
@@ -42,4 +54,4 @@ double intersection_over_union(const OccupancyBits& a, const OccupancyBits& b) {
   return either == 0 ? 1.0 : static_cast<double>(both) / static_cast<double>(either);
 }
 
-}  // namespace omni::evaluation
+}  // namespace omni::geometry
