@@ -32,7 +32,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kThumbnail = 128;  // pixels a side, on the sheet
+constexpr int kThumbnail = 128;   // pixels a side, on the sheet
+constexpr int kSheetColumns = 8;  // at most; an object's pictures stay together
 constexpr std::array<const char*, 6> kMeasures = {"iou", "cd_l1", "f1", "f2", "normals", "colour_error"};
 
 struct EvalArguments {
@@ -109,17 +110,14 @@ image::Image picture(const geometry::Mesh& mesh) {
   return geometry::Renderer(mesh).render(camera, {.width = kThumbnail, .height = kThumbnail});
 }
 
-// The original beside what an eighth, a half and all of the codes give (of the lengths offered, the longest
-// within).
+// The original beside what the pictured lengths give.
 void add_pictures(const data::ObjectRecord& object, const std::vector<evaluation::Reconstruction>& all,
-                  std::vector<image::Image>& pictures) {
+                  const std::vector<std::int64_t>& lengths, std::vector<image::Image>& pictures) {
   pictures.push_back(picture(object.mesh));
-  for (const std::int64_t part : {8, 2, 1}) {
-    const evaluation::Reconstruction* chosen = &all.front();
-    for (const auto& one : all)
-      if (one.codes * part <= all.back().codes) chosen = &one;
-    pictures.push_back(chosen->mesh.triangles.empty() ? image::Image(kThumbnail, kThumbnail, 3, 255)
-                                                      : picture(chosen->mesh));
+  for (const auto& one : all) {
+    if (std::ranges::find(lengths, one.codes) == lengths.end()) continue;
+    pictures.push_back(one.mesh.triangles.empty() ? image::Image(kThumbnail, kThumbnail, 3, 255)
+                                                  : picture(one.mesh));
   }
 }
 
@@ -162,7 +160,9 @@ void add_object(const tokenizers::ShapeTokenizer& tokenizer, const data::ObjectS
   if (log.find(key) == nullptr || pictured || !fs::exists(codes_file)) {
     const data::ObjectRecord object = source.load(index);
     const auto reconstructions = evaluation::reconstruct(tokenizer, object, arguments.seed);
-    if (pictured) add_pictures(object, reconstructions, state.pictures);
+    if (pictured)
+      add_pictures(object, reconstructions, evaluation::pictured_lengths(tokenizer.offered_lengths()),
+                   state.pictures);
     tokenizers::write_shape_codes(codes_file, reconstructions.back().shape_codes);
     if (log.find(key) == nullptr) log.append(measure(reconstructions, key, object));
   }
@@ -176,14 +176,18 @@ void write_results(const tokenizers::ShapeTokenizer& tokenizer, const TableState
   std::string table = "object,codes,iou,cd_l1,f1,f2,normals,colour_error,thickness\n";
   for (const auto& row : state.rows) table += row_text(row) + '\n';
   write_file_atomically(out / "reconstructions.csv", std::string_view(table));
-  evaluation::ShapeTokenizerPage page{.title = "Shape tokenizer",
-                                      .figures = evaluation::figures_by_length(state.rows),
-                                      .codes = state.codes,
-                                      .vocabulary = tokenizer.geometry_vocabulary(),
-                                      .sheet = {}};
+  evaluation::ShapeTokenizerPage page{
+      .title = "Shape tokenizer",
+      .figures = evaluation::figures_by_length(state.rows),
+      .codes = state.codes,
+      .vocabulary = tokenizer.geometry_vocabulary(),
+      .sheet = {},
+      .sheet_lengths = evaluation::pictured_lengths(tokenizer.offered_lengths())};
   if (!state.pictures.empty()) {
     page.sheet = out / "sheet.png";
-    image::write_png(page.sheet, image::contact_sheet(state.pictures, 8));
+    const auto object_pictures = static_cast<int>(1 + page.sheet_lengths.size());
+    image::write_png(page.sheet,
+                     image::contact_sheet(state.pictures, kSheetColumns / object_pictures * object_pictures));
   }
   std::string positions = "position,perplexity\n";
   const std::vector<double> perplexity = evaluation::perplexity_by_position(state.codes);
@@ -264,7 +268,7 @@ void add_tokenizer_eval_shape_command(CLI::App& eval) {
       "--out", arguments->out,
       "folder for reconstructions.csv (a row per object and number of codes), report.html (error and "
       "perplexity against the number of codes), codes/, results.jsonl (goes on where it stopped) and "
-      "sheet.png (original, an eighth, a half and all of the codes)");
+      "sheet.png (each original beside a few numbers of its codes)");
   shape->add_option("--pictures", arguments->pictures, "objects on the sheet")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

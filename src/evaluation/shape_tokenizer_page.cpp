@@ -168,6 +168,20 @@ double code_perplexity(const std::vector<std::vector<std::int32_t>>& codes) {
   return perplexity(counts);
 }
 
+std::vector<std::int64_t> pictured_lengths(const std::vector<std::int64_t>& offered) {
+  constexpr std::size_t kMost = 3;
+  std::set<std::int64_t> chosen;
+  for (const std::int64_t part : {8, 2, 1})
+    for (auto length = offered.rbegin(); length != offered.rend(); ++length) {
+      if (*length * part > offered.back()) continue;
+      chosen.insert(*length);
+      break;
+    }
+  for (auto length = offered.rbegin(); length != offered.rend() && chosen.size() < kMost; ++length)
+    chosen.insert(*length);
+  return {chosen.begin(), chosen.end()};
+}
+
 std::string shape_tokenizer_page_html(const ShapeTokenizerPage& page) {
   std::string body = "<h1>" + escape_html(page.title) + "</h1>\n";
   body += concat("<p class=\"note\">What ", page.codes.size(),
@@ -177,11 +191,13 @@ std::string shape_tokenizer_page_html(const ShapeTokenizerPage& page) {
     if (page.figures.size() > 1 && measured(page.figures, column.metric))
       body += chart_of(page.figures, column.metric, column.title);
   if (!page.codes.empty()) body += code_section(page);
-  if (!page.sheet.empty())
-    body +=
-        "<h2>Pictures</h2>\n<p class=\"note\">The original, then an eighth, a half and all of the "
-        "codes.</p>\n" +
-        inline_picture(page.sheet, "originals and reconstructions");
+  if (!page.sheet.empty()) {
+    std::string lengths;
+    for (const std::int64_t length : page.sheet_lengths)
+      lengths += concat(lengths.empty() ? "" : ", ", length);
+    body += concat("<h2>Pictures</h2>\n<p class=\"note\">Each original, then what it is with ", lengths,
+                   " codes.</p>\n", inline_picture(page.sheet, "originals and reconstructions"));
+  }
   return html_page(page.title, body);
 }
 

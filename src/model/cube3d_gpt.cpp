@@ -1,6 +1,7 @@
 #include "omni/model/cube3d_gpt.h"
 
 #include <ATen/core/grad_mode.h>
+#include <c10/core/GradMode.h>
 
 #include <nlohmann/json.hpp>
 

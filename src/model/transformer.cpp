@@ -1,5 +1,7 @@
 #include "omni/model/transformer.h"
 
+#include <c10/core/GradMode.h>
+
 #include <cmath>
 
 #include "omni/core/error.h"

@@ -1,5 +1,7 @@
 #include "transformer_network.h"
 
+#include <c10/core/GradMode.h>
+
 #include <cmath>
 
 #include "omni/core/error.h"

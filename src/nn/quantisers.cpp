@@ -1,5 +1,7 @@
 #include "omni/nn/quantisers.h"
 
+#include <c10/core/GradMode.h>
+
 #include <cmath>
 #include <numeric>
 

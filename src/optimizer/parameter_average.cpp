@@ -1,3 +1,5 @@
+#include <c10/core/GradMode.h>
+
 #include "omni/core/error.h"
 #include "omni/optimizer/adamw.h"
 

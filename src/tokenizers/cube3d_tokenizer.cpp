@@ -1,5 +1,7 @@
 #include "omni/tokenizers/cube3d_tokenizer.h"
 
+#include <c10/core/GradMode.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>

@@ -1,5 +1,7 @@
 #include "omni/tokenizers/grid_codes.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 
 #include "omni/core/error.h"

@@ -1,4 +1,6 @@
 // Reads LlamaGen's public image tokenizers, whose sizes are told by their tensors' shapes.
+#include <c10/core/GradMode.h>
+
 #include <map>
 
 #include "omni/core/error.h"

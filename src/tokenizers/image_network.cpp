@@ -1,5 +1,7 @@
 #include "omni/tokenizers/image_network.h"
 
+#include <c10/core/GradMode.h>
+
 #include <cmath>
 #include <numeric>
 

@@ -1,5 +1,7 @@
 #include "omni/tokenizers/image_tokenizer.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 
 #include <cstring>

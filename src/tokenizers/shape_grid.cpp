@@ -1,5 +1,7 @@
 #include "omni/tokenizers/shape_grid.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>

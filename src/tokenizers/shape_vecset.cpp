@@ -1,5 +1,7 @@
 #include "omni/tokenizers/shape_vecset.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <cstring>
 #include <functional>

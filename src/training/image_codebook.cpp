@@ -1,5 +1,7 @@
 #include "image_codebook.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 
 #include "omni/core/perplexity.h"

@@ -1,5 +1,7 @@
 #include "omni/training/image_tokenizer_training.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>

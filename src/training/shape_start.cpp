@@ -1,5 +1,7 @@
 #include "shape_start.h"
 
+#include <c10/core/GradMode.h>
+
 namespace omni::training {
 
 void copy_parameters(const nn::ParameterStore& from, nn::ParameterStore& to) {

@@ -22,8 +22,9 @@ std::unique_ptr<Tokenizer> load_start(const std::string& folder, std::string_vie
   if (tokenizer == nullptr)
     fail(ErrorKind::usage, "training a shape tokenizer: start ", folder, " is not of the ", layout,
          " layout. Give a folder that is, or set layout");
-  loaded.release();
-  return std::unique_ptr<Tokenizer>(tokenizer);
+  std::unique_ptr<Tokenizer> start(tokenizer);
+  static_cast<void>(loaded.release());  // it is start's now
+  return start;
 }
 
 // Copies what has the same name and shape. The rest, which is colour of another size, keeps its random start.

@@ -1,3 +1,5 @@
+#include <c10/core/GradMode.h>
+
 #include "shape_layout_training.h"
 #include "shape_start.h"
 

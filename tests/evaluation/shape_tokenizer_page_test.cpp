@@ -46,6 +46,15 @@ TEST(ShapeTokenizerPage, PerplexityIsTheNumberOfEquallyFrequentCodes) {
   EXPECT_THROW(perplexity_by_position({{1, 2}, {1}}), Error);
 }
 
+TEST(ShapeTokenizerPage, PicturesShowDifferentLengths) {
+  using Lengths = std::vector<std::int64_t>;
+  EXPECT_EQ(pictured_lengths({2, 4, 8, 16, 32, 64}), (Lengths{8, 32, 64}));
+  EXPECT_EQ(pictured_lengths({1, 9, 73, 585}),
+            (Lengths{9, 73, 585}));  // nothing between an eighth and a half
+  EXPECT_EQ(pictured_lengths({64}), Lengths{64});
+  EXPECT_EQ(pictured_lengths({60, 64}), (Lengths{60, 64}));  // neither is within a half
+}
+
 TEST(ShapeTokenizerPage, IsAWholePageWithItsCharts) {
   std::vector<SampleResult> rows;
   for (int i = 0; i < 3; ++i)
@@ -54,7 +63,8 @@ TEST(ShapeTokenizerPage, IsAWholePageWithItsCharts) {
                           .figures = figures_by_length(rows),
                           .codes = {{1, 2}, {1, 3}},
                           .vocabulary = 16,
-                          .sheet = {}};
+                          .sheet = {},
+                          .sheet_lengths = {}};
   const std::string html = shape_tokenizer_page_html(page);
   EXPECT_NE(html.find("codes &amp; &lt;shapes&gt;"), std::string::npos);
   EXPECT_NE(html.find("3 of 16 codes are used"), std::string::npos);

@@ -1,4 +1,5 @@
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
 #include "attention_rows.h"

@@ -1,5 +1,7 @@
 #include "omni/kernels/fused_rows.h"
 
+#include <c10/core/GradMode.h>
+
 #include <gtest/gtest.h>
 
 #include "gradient_check.h"

@@ -1,6 +1,7 @@
 #include "omni/model/transformer.h"
 
 #include <ATen/core/grad_mode.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
 #include "omni/core/error.h"

@@ -1,6 +1,7 @@
 #include "omni/optimizer/adamw.h"
 
 #include <ATen/core/grad_mode.h>
+#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -26,13 +26,18 @@ std::vector<double> perplexity_by_position(const std::vector<std::vector<std::in
 // 2^entropy of the codes at all positions together.
 double code_perplexity(const std::vector<std::vector<std::int32_t>>& codes);
 
+// Which of the offered lengths (ascending) to picture: the longest within an eighth, within a half, and all;
+// where some of these are one, the next shorter lengths in their place. At most three, ascending.
+std::vector<std::int64_t> pictured_lengths(const std::vector<std::int64_t>& offered);
+
 // A self-contained page: tables, error against the number of codes, perplexity per position, pictures.
 struct ShapeTokenizerPage {
   std::string title;
   std::vector<LengthFigures> figures;
   std::vector<std::vector<std::int32_t>> codes;  // of each object, at full length
   std::int64_t vocabulary = 0;
-  std::filesystem::path sheet;  // PNG; empty: none
+  std::filesystem::path sheet;              // PNG; empty: none
+  std::vector<std::int64_t> sheet_lengths;  // the codes behind the pictures that stand beside each original
 };
 std::string shape_tokenizer_page_html(const ShapeTokenizerPage& page);
 
