@@ -10,22 +10,9 @@
 namespace omni::evaluation {
 namespace {
 
-using geometry::Vec3;
-
 constexpr int kVolumeResolution = 64;
 constexpr std::size_t kSurfacePoints = 8192;
 constexpr int kColourPoints = 2048;
-
-double colour_error(const tokenizers::DecodedShape& decoded, const geometry::SurfacePoints& surface) {
-  std::vector<Vec3> colours(surface.positions.size());
-  decoded.colour(surface.positions, colours);
-  double sum = 0;
-  for (std::size_t i = 0; i < colours.size(); ++i) {
-    const Vec3 difference = geometry::abs(colours[i] - surface.colours[i]);
-    sum += difference.x + difference.y + difference.z;
-  }
-  return 255.0 * sum / (3.0 * static_cast<double>(colours.size()));
-}
 
 }  // namespace
 
@@ -48,7 +35,8 @@ std::vector<Reconstruction> reconstruct(const tokenizers::ShapeTokenizer& tokeni
     reconstruction.metrics["thickness"] = thickness;
     reconstruction.metrics["iou"] =
         intersection_over_union(truth, geometry::OccupancyBits(*decoded, kVolumeResolution));
-    if (decoded->has_colour()) reconstruction.metrics["colour_error"] = colour_error(*decoded, visible);
+    if (decoded->has_colour())
+      reconstruction.metrics["colour_error"] = geometry::mean_colour_error(*decoded, visible);
     reconstruction.mesh = generation::extract_mesh(*decoded, mesh_options).mesh;
     if (!reconstruction.mesh.triangles.empty()) {
       const auto surfaces =

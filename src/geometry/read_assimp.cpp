@@ -209,7 +209,7 @@ Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name,
          "\" is not known. Convert it to GLB first.");
   // assimp's readers crash, hang and fill the memory on broken files.
   constexpr std::size_t kMemoryBytes = std::size_t{512} << 20, kMemoryPerByte = 64;
-  constexpr double kSeconds = 60, kBytesPerSecond = 1 << 20;
+  constexpr double kSeconds = 15, kBytesPerSecond = 1 << 20;
   const IsolationLimits limits{kMemoryBytes + kMemoryPerByte * bytes.size(),
                                std::ceil(kSeconds + static_cast<double>(bytes.size()) / kBytesPerSecond)};
   const auto answer = run_isolated([&] { return import_scene(bytes, name, extension, folder); },

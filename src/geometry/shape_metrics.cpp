@@ -78,4 +78,16 @@ double surface_iou(const MeshField& a, const MeshField& b, int resolution, float
   return volume_iou(SurfaceBand(a, half_diagonal), SurfaceBand(b, half_diagonal), resolution, half_extent);
 }
 
+double mean_colour_error(const SolidField& field, const SurfacePoints& surface) {
+  if (surface.positions.empty()) return 0;
+  std::vector<Vec3> colours(surface.positions.size());
+  field.colour(surface.positions, colours);
+  double sum = 0;
+  for (std::size_t i = 0; i < colours.size(); ++i) {
+    const Vec3 difference = abs(colours[i] - surface.colours[i]);
+    sum += difference.x + difference.y + difference.z;
+  }
+  return 255.0 * sum / (3.0 * static_cast<double>(colours.size()));
+}
+
 }  // namespace omni::geometry

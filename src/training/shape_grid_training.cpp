@@ -40,19 +40,11 @@ double point_iou(const Tensor& logits, const Tensor& inside) {
 
 namespace {
 
-tokenizers::GridShapeConfig sizes_of(const ShapeTokenizerTrainingConfig& config,
-                                     const tokenizers::GridShapeTokenizer* start) {
-  if (start == nullptr) return config.grid;
-  tokenizers::GridShapeConfig sizes = start->network().config();
-  sizes.colour = config.grid.colour;
-  return sizes;
-}
-
 class GridTraining : public ShapeLayoutTraining {
  public:
   GridTraining(const ShapeTokenizerTrainingConfig& config, const tokenizers::GridShapeTokenizer* start)
       : config_(config),
-        tokenizer_(sizes_of(config, start), static_cast<std::uint64_t>(config.seed)),
+        tokenizer_(sizes_of(config.grid, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()),
         dtype_(config.precision == "bf16" ? at::kBFloat16 : at::kFloat) {
     if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());

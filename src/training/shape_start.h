@@ -27,6 +27,15 @@ std::unique_ptr<Tokenizer> load_start(const std::string& folder, std::string_vie
   return start;
 }
 
+// The start's sizes, but for the colour's; without a start those given.
+template <class Tokenizer, class Sizes>
+Sizes sizes_of(const Sizes& given, const Tokenizer* start) {
+  if (start == nullptr) return given;
+  Sizes sizes = start->network().config();
+  sizes.colour = given.colour;
+  return sizes;
+}
+
 // Copies what has the same name and shape. The rest, which is colour of another size, keeps its random start.
 void copy_parameters(const nn::ParameterStore& from, nn::ParameterStore& to);
 

@@ -11,6 +11,7 @@
 #include "omni/core/perplexity.h"
 #include "omni/data/palette.h"
 #include "omni/geometry/occupancy_bits.h"
+#include "omni/geometry/shape_metrics.h"
 #include "omni/tokenizers/shape_sample.h"
 #include "omni/training/shape_tokenizer_training.h"
 #include "placed_field.h"
@@ -32,9 +33,7 @@ struct PartScore {
 };
 
 PartScore score_parts(const data::ObjectRecord& record, const tokenizers::DecodedShape& decoded,
-                      CounterRng& rng) {
-  const tokenizers::ShapeInput visible{.surface_points = kColourPoints};
-  const auto surface = data::make_shape_sample(record, visible, rng).surface;
+                      const geometry::SurfacePoints& surface) {
   std::vector<Vec3> colours(surface.positions.size());
   decoded.colour(surface.positions, colours);
   std::map<int, std::map<int, int>> votes;  // true palette colour -> decoded palette colour -> points
@@ -126,7 +125,10 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
     }
     for (const auto code : codes[0].geometry) ++counts[code];
     if (decoded[0]->has_colour()) {
-      const auto score = score_parts(record, *decoded[0], rng);
+      const tokenizers::ShapeInput visible{.surface_points = kColourPoints};
+      const auto surface = data::make_shape_sample(record, visible, rng).surface;
+      report.colour_error += geometry::mean_colour_error(*decoded[0], surface);
+      const auto score = score_parts(record, *decoded[0], surface);
       report.parts += score.parts;
       right += score.right;
     }
@@ -151,8 +153,8 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
   report.code_perplexity = perplexity(counts);
   report.codes_used =
       static_cast<double>(counts.size()) / static_cast<double>(tokenizer.geometry_vocabulary());
-  for (double* mean :
-       {&report.changed_by_shift, &report.changed_by_noise, &report.encode_ms, &report.decode_ms})
+  for (double* mean : {&report.colour_error, &report.changed_by_shift, &report.changed_by_noise,
+                       &report.encode_ms, &report.decode_ms})
     *mean /= n;
   return report;
 }
@@ -162,18 +164,20 @@ std::string to_text(const ShapeTokenizerReport& report) {
   std::string by_length;
   for (const auto& [length, iou] : report.iou_by_length)
     by_length += concat("volume IoU with ", length, " codes: ", rounded(iou, 1e-4), '\n');
-  return concat("objects: ", report.objects, "\nvolume IoU: ", rounded(report.iou, 1e-4),
-                " (worst tenth: ", rounded(report.iou_worst_tenth, 1e-4), ")\n", by_length,
-                "parts in the right colour: ",
-                report.parts > 0
-                    ? concat(rounded(100 * report.parts_coloured_right, 0.01), " % of ", report.parts)
-                    : std::string("not known of this data"),
-                "\ncode perplexity: ", rounded(report.code_perplexity, 0.1),
-                ", codes used: ", rounded(100 * report.codes_used, 0.1),
-                " %\ncodes changed by a shift of 0.01: ", rounded(100 * report.changed_by_shift, 0.1),
-                " %, by 2 % flipped surface cells: ", rounded(100 * report.changed_by_noise, 0.1),
-                " %\nencode: ", rounded(report.encode_ms, 0.01),
-                " ms, decode: ", rounded(report.decode_ms, 0.01), " ms per object\n");
+  return concat(
+      "objects: ", report.objects, "\nvolume IoU: ", rounded(report.iou, 1e-4),
+      " (worst tenth: ", rounded(report.iou_worst_tenth, 1e-4), ")\n", by_length,
+      "parts in the right colour: ",
+      report.parts > 0 ? concat(rounded(100 * report.parts_coloured_right, 0.01), " % of ", report.parts)
+                       : std::string("not known of this data"),
+      report.colour_error > 0 ? concat("\ncolour error (0 to 255): ", rounded(report.colour_error, 0.01))
+                              : std::string(),
+      "\ncode perplexity: ", rounded(report.code_perplexity, 0.1),
+      ", codes used: ", rounded(100 * report.codes_used, 0.1),
+      " %\ncodes changed by a shift of 0.01: ", rounded(100 * report.changed_by_shift, 0.1),
+      " %, by 2 % flipped surface cells: ", rounded(100 * report.changed_by_noise, 0.1),
+      " %\nencode: ", rounded(report.encode_ms, 0.01), " ms, decode: ", rounded(report.decode_ms, 0.01),
+      " ms per object\n");
 }
 
 }  // namespace omni::training

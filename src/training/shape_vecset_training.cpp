@@ -9,19 +9,11 @@ using at::Tensor;
 
 namespace {
 
-tokenizers::VecsetShapeConfig sizes_of(const ShapeTokenizerTrainingConfig& config,
-                                       const tokenizers::VecsetShapeTokenizer* start) {
-  if (start == nullptr) return config.vecset;
-  tokenizers::VecsetShapeConfig sizes = start->network().config();
-  sizes.colour = config.vecset.colour;
-  return sizes;
-}
-
 class VecsetTraining : public ShapeLayoutTraining {
  public:
   VecsetTraining(const ShapeTokenizerTrainingConfig& config, const tokenizers::VecsetShapeTokenizer* start)
       : config_(config),
-        tokenizer_(sizes_of(config, start), static_cast<std::uint64_t>(config.seed)),
+        tokenizer_(sizes_of(config.vecset, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()) {
     if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
     if (config.freeze_geometry) network_.parameters().freeze_except(kColourParameters);

@@ -138,5 +138,14 @@ TEST(SurfaceIou, JudgesAnOpenMeshByWhatIsThere) {
   EXPECT_NEAR(surface_iou(MeshField(open), whole), 0.5, 0.05);
 }
 
+TEST(ColourError, IsTheMeanOverChannelsIn255ths) {
+  const testing::AnalyticSolid field([](Vec3) { return 1.0; }, {0.2f, 0.4f, 0.6f});
+  SurfacePoints surface{.positions = {{0, 0, 0}, {1, 0, 0}},
+                        .normals = {},
+                        .colours = {{0.2f, 0.4f, 0.6f}, {0.5f, 0.3f, 0.6f}}};
+  EXPECT_NEAR(mean_colour_error(field, surface), 255 * 0.4 / 6, 1e-4);
+  EXPECT_EQ(mean_colour_error(field, {}), 0);
+}
+
 }  // namespace
 }  // namespace omni::geometry

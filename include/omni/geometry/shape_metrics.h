@@ -3,6 +3,7 @@
 #include "omni/core/random.h"
 #include "omni/geometry/mesh.h"
 #include "omni/geometry/mesh_field.h"
+#include "omni/geometry/surface_points.h"
 
 namespace omni::geometry {
 
@@ -21,5 +22,9 @@ SurfaceComparison compare_surfaces(const Mesh& candidate, const Mesh& target, st
 // half_extent]^3: a point belongs to a surface if it lies within half the diagonal of a cell. Needs no
 // inside, so it judges open meshes and thin walls, too.
 double surface_iou(const MeshField& a, const MeshField& b, int resolution = 64, float half_extent = 1.0f);
+
+// Mean absolute difference of the field's colours from those at the points, over points and channels, 0 ..
+// 255 (sRGB). 0 without points.
+double mean_colour_error(const SolidField& field, const SurfacePoints& surface);
 
 }  // namespace omni::geometry

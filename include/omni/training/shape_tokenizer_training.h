@@ -23,7 +23,7 @@ struct ShapeTokenizerTrainingConfig {
   tokenizers::GridShapeConfig grid;
   tokenizers::VecsetShapeConfig vecset;
 
-  std::string start;  // folder of a tokenizer to go on from; its sizes count, but for the colour's
+  std::string start;             // folder of a tokenizer to go on from; its sizes count, but for the colour's
   bool freeze_geometry = false;  // train colour alone; the geometry codes stay as they are
 
   std::int64_t seed = 1;
@@ -69,6 +69,7 @@ struct ShapeTokenizerReport {
       iou_by_length;  // of the shorter prefixes that are offered, ascending
   std::int64_t parts = 0;
   double parts_coloured_right = 0;  // share of parts whose majority palette colour is right; 0 without colour
+  double colour_error = 0;          // geometry::mean_colour_error at the surface; 0 without colour
   double code_perplexity = 0;       // 2^entropy of the codes over all places
   double codes_used = 0;            // share of the vocabulary
   // Shares of codes that change when the shape moves by a hundredth of a unit and when 2 % of the surface
