@@ -13,6 +13,8 @@
 
 namespace omni {
 
+void ConfigVisitor::added_later(bool, const std::function<void(ConfigVisitor&)>& body) { body(*this); }
+
 void ConfigVisitor::integer(std::string_view key, int& value, NumberRange range) {
   std::int64_t wide = value;
   range.minimum = std::max(range.minimum, static_cast<double>(std::numeric_limits<int>::min()));
@@ -260,6 +262,9 @@ class ConfigWriter final : public ConfigVisitor {
  public:
   using ConfigVisitor::integer;
   explicit ConfigWriter(YAML::Emitter& out) : out_(out) {}
+  void added_later(bool at_default, const std::function<void(ConfigVisitor&)>& body) override {
+    if (!at_default) body(*this);
+  }
   void number(std::string_view key, double& value, NumberRange) override { emit_key(key) << shortest(value); }
   void integer(std::string_view key, std::int64_t& value, NumberRange) override { emit_key(key) << value; }
   void flag(std::string_view key, bool& value) override { emit_key(key) << value; }

@@ -18,7 +18,9 @@ void describe(ConfigVisitor& visitor, GridShapeConfig& config) {
   visitor.section("colour", [&](ConfigVisitor& s) {
     s.integer("slots", config.colour.slots, {.minimum = 0, .maximum = 4096});
     s.integer("palette", config.colour.palette, {.minimum = 2, .maximum = 65536});
-    s.integer("context_blocks", config.colour.context_blocks, {.minimum = 0, .maximum = 64});
+    s.added_later(config.colour.context_blocks == 0, [&](ConfigVisitor& added) {
+      added.integer("context_blocks", config.colour.context_blocks, {.minimum = 0, .maximum = 64});
+    });
     s.integer("channels", config.colour.channels, {.minimum = 1, .maximum = 4096});
     s.integer("blocks", config.colour.blocks, {.minimum = 0, .maximum = 64});
   });

@@ -169,6 +169,20 @@ TEST(Config, WrittenConfigReadsBackEqual) {
   EXPECT_EQ(back.name, "x: y");
 }
 
+TEST(Config, KeysAddedLaterAreWrittenOnlyWhereTheyCount) {
+  std::int64_t width = 3, blocks = 0;
+  const auto description = [&](ConfigVisitor& v) {
+    v.integer("width", width);
+    v.added_later(blocks == 0,
+                  [&](ConfigVisitor& added) { added.integer("blocks", blocks, {.minimum = 0}); });
+  };
+  const std::string before = "width: 3\n";
+  EXPECT_EQ(config_to_yaml(description), before);
+  ConfigFile::parse("width: 3\nblocks: 2\n", "test.yaml").read(description);
+  EXPECT_EQ(blocks, 2);
+  EXPECT_EQ(config_to_yaml(description), before + "blocks: 2\n");
+}
+
 TEST(NearestWord, FindsTyposAndGivesUpOnForeignWords) {
   EXPECT_EQ(nearest_word("learning_rat", {"layers", "learning_rate"}), "learning_rate");
   EXPECT_EQ(nearest_word("zzzzzzzz", {"width", "depth"}), "");

@@ -52,7 +52,7 @@ TEST(TorchCheckpoint, TruncatedAndDamagedFilesAreErrors) {
 std::vector<std::byte> archive_of(const std::string& pickle) {
   std::string out;
   const auto number = [&](std::uint64_t value, int size) {
-    for (int i = 0; i < size; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
+    for (int i = 0; i < size; ++i) out.push_back(i < 8 ? static_cast<char>(value >> (8 * i)) : '\0');
   };
   const std::string name = "a/data.pkl";
   const auto common = [&](std::uint64_t signature) {

@@ -51,6 +51,10 @@ class ConfigVisitor {
   virtual void named_numbers(std::string_view key, std::vector<std::pair<std::string, double>>& value,
                              NumberRange range = {}, std::vector<std::string> allowed = {}) = 0;
 
+  // Keys that came after files without them had been written and fingerprinted: not written where they have
+  // their defaults, so that such a file, read and written again, is the same.
+  virtual void added_later(bool at_default, const std::function<void(ConfigVisitor&)>& body);
+
   // int fields without a temporary at each call site.
   void integer(std::string_view key, int& value, NumberRange range = {});
 };

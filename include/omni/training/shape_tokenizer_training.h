@@ -35,7 +35,7 @@ struct ShapeTokenizerTrainingConfig {
   double minutes = 0;                // above 0: the run ends after that long; the schedules follow the clock
   double continuous_share = 0.15;    // of the run before codes are quantised
   double bypass_share = 0.1;         // of the samples that skip quantisation afterwards
-  double full_length_share = 0.5;    // adaptive length: share of the samples that use all codes
+  double full_length_share = 0.7;    // adaptive length: share of the samples that use all codes
   double code_noise = 0.02;          // share of codes replaced by another object's code at the same place
   std::int64_t near_points = 1024;   // field samples near the surface, per object
   std::int64_t volume_points = 512;  // and in the whole frame
