@@ -83,6 +83,38 @@ double milliseconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since).count();
 }
 
+std::set<std::int64_t> chosen_objects(std::int64_t count, std::int64_t size, std::uint64_t seed) {
+  CounterRng picks(seed, hash_string("held-out objects"));
+  std::set<std::int64_t> chosen;
+  while (static_cast<std::int64_t>(chosen.size()) < count)
+    chosen.insert(static_cast<std::int64_t>(picks.below(static_cast<std::uint64_t>(size))));
+  return chosen;
+}
+
+// Returns how many parts have the right colour.
+std::int64_t add_colours(const data::ObjectRecord& record, const tokenizers::DecodedShape& decoded,
+                         CounterRng& rng, ShapeTokenizerReport& report) {
+  const tokenizers::ShapeInput visible{.surface_points = kColourPoints};
+  const auto surface = data::make_shape_sample(record, visible, rng).surface;
+  report.colour_error += geometry::mean_colour_error(decoded, surface);
+  const auto score = score_parts(record, decoded, surface);
+  report.parts += score.parts;
+  return score.right;
+}
+
+// How many codes change when the shape moves a little, and when surface cells flip.
+void add_changes(const tokenizers::ShapeTokenizer& tokenizer, const data::ObjectRecord& record,
+                 const tokenizers::ShapeSample& sample, const tokenizers::ShapeCodes& codes, CounterRng& rng,
+                 ShapeTokenizerReport& report) {
+  const PlacedField shifted(*record.field, Vec3{1, 1, 1}, Vec3{kShift, kShift, kShift});
+  const auto moved = tokenizers::make_shape_sample(record.mesh, shifted, tokenizer.required_input(), rng);
+  report.changed_by_shift +=
+      share_changed(codes.geometry, tokenizer.encode(std::span(&moved, 1))[0].geometry);
+  const auto noisy = with_flipped_surface_cells(sample, rng);
+  report.changed_by_noise +=
+      share_changed(codes.geometry, tokenizer.encode(std::span(&noisy, 1))[0].geometry);
+}
+
 }  // namespace
 
 ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& tokenizer,
@@ -97,11 +129,7 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
   std::vector<double> ious;
   std::map<std::int32_t, std::int64_t> counts;
   std::int64_t right = 0;
-  CounterRng picks(seed, hash_string("held-out objects"));
-  std::set<std::int64_t> chosen;
-  while (static_cast<std::int64_t>(chosen.size()) < report.objects)
-    chosen.insert(static_cast<std::int64_t>(picks.below(static_cast<std::uint64_t>(held_out.size()))));
-  for (const auto index : chosen) {
+  for (const auto index : chosen_objects(report.objects, held_out.size(), seed)) {
     throw_if_interrupted();
     const auto record = held_out.load(index);
     CounterRng rng(seed, hash_combine(2, static_cast<std::uint64_t>(index)));
@@ -124,22 +152,8 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
       iou += iou_of(*tokenizer.decode(std::span(&prefix, 1))[0]);
     }
     for (const auto code : codes[0].geometry) ++counts[code];
-    if (decoded[0]->has_colour()) {
-      const tokenizers::ShapeInput visible{.surface_points = kColourPoints};
-      const auto surface = data::make_shape_sample(record, visible, rng).surface;
-      report.colour_error += geometry::mean_colour_error(*decoded[0], surface);
-      const auto score = score_parts(record, *decoded[0], surface);
-      report.parts += score.parts;
-      right += score.right;
-    }
-    if (input.grid_resolution == 0) continue;
-    const PlacedField shifted(*record.field, Vec3{1, 1, 1}, Vec3{kShift, kShift, kShift});
-    const auto moved = tokenizers::make_shape_sample(record.mesh, shifted, input, rng);
-    report.changed_by_shift +=
-        share_changed(codes[0].geometry, tokenizer.encode(std::span(&moved, 1))[0].geometry);
-    const auto noisy = with_flipped_surface_cells(sample, rng);
-    report.changed_by_noise +=
-        share_changed(codes[0].geometry, tokenizer.encode(std::span(&noisy, 1))[0].geometry);
+    if (decoded[0]->has_colour()) right += add_colours(record, *decoded[0], rng, report);
+    if (input.grid_resolution > 0) add_changes(tokenizer, record, sample, codes[0], rng, report);
   }
   const auto n = static_cast<double>(report.objects);
   for (auto& [length, iou] : report.iou_by_length) iou /= n;

@@ -17,8 +17,8 @@ namespace omni::tokenizers {
 // codes are the palette indices, one per slot, so recolouring a part changes few codes and never a geometry
 // code.
 struct GridColourConfig {
-  std::int64_t slots = 8;     // colour codes; 0 turns colour off
-  std::int64_t palette = 32;  // colour vocabulary
+  std::int64_t slots = 8;           // colour codes; 0 turns colour off
+  std::int64_t palette = 32;        // colour vocabulary
   std::int64_t context_blocks = 0;  // residual convolutions on the code grid: how far a slot looks about
   std::int64_t channels = 64;
   std::int64_t blocks = 2;  // residual convolutions at twice the code grid's resolution
