@@ -9,7 +9,7 @@
 // block takes two passes and reaches half of it.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cstdlib>
 

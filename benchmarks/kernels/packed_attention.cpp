@@ -17,7 +17,7 @@
 // core can do; reading, writing and exponentials are the rest.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cstdlib>
 

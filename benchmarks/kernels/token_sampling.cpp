@@ -7,7 +7,7 @@
 //   the log-probability before the filters from fp32 sums                      57
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cstdlib>
 

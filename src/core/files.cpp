@@ -10,6 +10,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "descriptor.h"
 #include "omni/core/error.h"
 
 namespace omni {
@@ -26,25 +27,6 @@ namespace fs = std::filesystem;
                                          : "Check the path and the disk";
   fail(ErrorKind::io, "cannot ", action, " '", path.string(), "': ", reason, ". ", advice);
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  // Returns the error of close(2), which on some file systems is where a failed write shows.
-  int close() {
-    if (fd_ < 0) return 0;
-    const int result = ::close(fd_);
-    fd_ = -1;
-    return result == 0 ? 0 : errno;
-  }
-
- private:
-  int fd_;
-};
 
 fs::path temporary_beside(const fs::path& path) {
   static std::atomic<unsigned> counter{0};

@@ -16,6 +16,7 @@
 #include <new>
 #include <span>
 
+#include "descriptor.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 
@@ -25,22 +26,6 @@ namespace {
 // The child's answer: one of these, then the bytes that it made or the message of its error. An Error's kind
 // is added to `failed`.
 enum class Answer : unsigned char { made = 0, out_of_memory = 1, failed = 2 };
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int number) : number_(number) {}
-  ~FileDescriptor() { close(); }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int number() const { return number_; }
-  void close() {
-    if (number_ >= 0) ::close(number_);
-    number_ = -1;
-  }
-
- private:
-  int number_;
-};
 
 // A child that is gone, at the latest, when this object is.
 class Child {
@@ -145,14 +130,14 @@ std::vector<std::byte> run_isolated(const std::function<std::vector<std::byte>()
                                     const std::string& trying, const IsolationLimits& limits) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail(ErrorKind::io, trying, ": ", std::strerror(errno));
-  const FileDescriptor reading(ends[0]);
-  FileDescriptor writing(ends[1]);
+  const Descriptor reading(ends[0]);
+  Descriptor writing(ends[1]);
   const pid_t id = ::fork();
   if (id < 0) fail(ErrorKind::io, trying, ": cannot start a process: ", std::strerror(errno));
-  if (id == 0) be_the_child(work, writing.number(), limits.memory_bytes);
+  if (id == 0) be_the_child(work, writing.get(), limits.memory_bytes);
   Child child(id);
   writing.close();
-  std::vector<std::byte> said = listen(reading.number(), trying, limits.seconds);
+  std::vector<std::byte> said = listen(reading.get(), trying, limits.seconds);
   const int status = child.wait();
   throw_if_interrupted();
   constexpr std::string_view kAdvice =

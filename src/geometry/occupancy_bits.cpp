@@ -1,28 +1,21 @@
 #include "omni/geometry/occupancy_bits.h"
 
 #include <bit>
-#include <cmath>
 
+#include "cell_grid.h"
 #include "omni/core/error.h"
 
 namespace omni::geometry {
 
 OccupancyBits::OccupancyBits(const SolidField& field, int resolution, float half_extent)
     : resolution_(resolution), half_extent_(half_extent) {
-  if (resolution < 1 || resolution > 1024 || !(half_extent > 0) || !std::isfinite(half_extent))
-    fail(ErrorKind::usage, "occupancy: resolution ", resolution, " must be 1 .. 1024 and the half extent ",
-         half_extent, " positive");
+  check_grid(resolution, half_extent, 1);
   const auto n = static_cast<std::size_t>(resolution);
   words_.assign((n * n * n + 63) / 64, 0);
-  VoxelGrid grid;  // for its cell centres alone
-  grid.resolution = resolution;
-  grid.half_extent = half_extent;
-  std::vector<Vec3> points(n * n);
+  std::vector<Vec3> points;
   std::vector<std::uint8_t> inside(n * n);
   for (int z = 0; z < resolution; ++z) {
-    std::size_t next = 0;
-    for (int y = 0; y < resolution; ++y)
-      for (int x = 0; x < resolution; ++x) points[next++] = grid.cell_center(x, y, z);
+    layer_points(z, resolution, half_extent, points);
     field.occupancy(points, inside);
     const std::size_t first = static_cast<std::size_t>(z) * n * n;
     for (std::size_t i = 0; i < inside.size(); ++i) {

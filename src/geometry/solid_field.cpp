@@ -2,37 +2,11 @@
 
 #include <atomic>
 
-#include "omni/core/error.h"
+#include "cell_grid.h"
 #include "omni/core/parallel.h"
 
 namespace omni::geometry {
 namespace {
-
-void check_grid(int resolution, float half_extent, int samples_per_axis) {
-  if (resolution < 1 || resolution > 1024 || samples_per_axis < 1 || samples_per_axis > 16) {
-    fail(ErrorKind::usage, "voxel grid: resolution ", resolution, " must be 1 .. 1024 and samples per axis ",
-         samples_per_axis, " 1 .. 16");
-  }
-  if (!(half_extent > 0) || !std::isfinite(half_extent)) {
-    fail(ErrorKind::usage, "voxel grid: half extent ", half_extent, " is not positive");
-  }
-}
-
-// The centre of cell i of n over [-half_extent, half_extent].
-float cell_coordinate(int i, int n, float half_extent) {
-  return half_extent * (static_cast<float>(2 * i + 1 - n) / static_cast<float>(n));
-}
-
-// The cell centres of layer z of an n^3 grid, x fastest.
-void layer_points(int z, int n, float half_extent, std::vector<Vec3>& points) {
-  points.clear();
-  points.reserve(std::size_t(n) * n);
-  const float pz = cell_coordinate(z, n, half_extent);
-  for (int y = 0; y < n; ++y) {
-    const float py = cell_coordinate(y, n, half_extent);
-    for (int x = 0; x < n; ++x) points.push_back({cell_coordinate(x, n, half_extent), py, pz});
-  }
-}
 
 std::uint8_t to_byte(float value) {
   return static_cast<std::uint8_t>(std::clamp(value, 0.0f, 1.0f) * 255.0f + 0.5f);

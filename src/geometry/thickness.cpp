@@ -3,6 +3,8 @@
 #include <cmath>
 #include <vector>
 
+#include "omni/core/error.h"
+
 namespace omni::geometry {
 namespace {
 
@@ -48,6 +50,8 @@ class LineTransform {
 
 double mean_thickness(const OccupancyBits& shape) {
   const int resolution = shape.resolution();
+  if (resolution < 1 || resolution > 512)
+    fail(ErrorKind::usage, "measuring thickness: resolution ", resolution, " must be 1 .. 512");
   const int n = resolution + 2;  // a border of outside
   const std::size_t row = n, layer = row * row;
   std::vector<float> squared(layer * n);

@@ -1,7 +1,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
-#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,8 +1,8 @@
 #include "omni/kernels/decode_linear.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
-#include <c10/core/GradMode.h>
 
 #include <cmath>
 

@@ -1,5 +1,4 @@
 #include <ATen/core/grad_mode.h>
-#include <c10/core/GradMode.h>
 
 #include <algorithm>
 

@@ -1,7 +1,6 @@
 #include "cached_blocks.h"
 
 #include <ATen/core/grad_mode.h>
-#include <c10/core/GradMode.h>
 
 #include "omni/core/error.h"
 

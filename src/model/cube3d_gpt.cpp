@@ -1,7 +1,6 @@
 #include "omni/model/cube3d_gpt.h"
 
 #include <ATen/core/grad_mode.h>
-#include <c10/core/GradMode.h>
 
 #include <nlohmann/json.hpp>
 

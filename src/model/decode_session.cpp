@@ -1,7 +1,6 @@
 #include "omni/model/decode_session.h"
 
 #include <ATen/core/grad_mode.h>
-#include <c10/core/GradMode.h>
 
 #include <numeric>
 

@@ -1,7 +1,7 @@
 #include "omni/nn/parameters.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <set>

@@ -1,7 +1,7 @@
 #include "omni/optimizer/adamw.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
-#include <c10/core/GradMode.h>
 
 #include <cmath>
 

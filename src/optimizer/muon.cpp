@@ -1,7 +1,6 @@
 #include "omni/optimizer/muon.h"
 
 #include <ATen/core/grad_mode.h>
-#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>

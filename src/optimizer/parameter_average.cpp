@@ -1,4 +1,4 @@
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include "omni/core/error.h"
 #include "omni/optimizer/adamw.h"

@@ -1,6 +1,6 @@
 #include "omni/tokenizers/cube3d_tokenizer.h"
 
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
 // Reads LlamaGen's public image tokenizers, whose sizes are told by their tensors' shapes.
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <map>
 

@@ -1,6 +1,6 @@
 #include "omni/tokenizers/shape_vecset.h"
 
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cstring>

@@ -1,6 +1,6 @@
 #include "image_codebook.h"
 
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "omni/training/image_tokenizer_training.h"
 
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <chrono>

@@ -1,4 +1,4 @@
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include "shape_layout_training.h"
 #include "shape_start.h"

@@ -1,6 +1,6 @@
 #include "shape_start.h"
 
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 namespace omni::training {
 

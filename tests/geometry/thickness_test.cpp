@@ -62,6 +62,8 @@ TEST(Thickness, RefusesImpossibleGrids) {
   const auto ball = [](Vec3 p) { return testing::sphere_distance(p, 0.6); };
   EXPECT_THROW(thickness_of(ball, 0), Error);
   EXPECT_THROW(thickness_of(ball, 5000), Error);
+  EXPECT_THROW(mean_thickness(OccupancyBits()), Error);
+  EXPECT_THROW(thickness_of(ball, 513), Error);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 #include <ATen/Parallel.h>
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "attention_rows.h"

@@ -1,6 +1,6 @@
 #include "omni/kernels/fused_rows.h"
 
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 
 #include <gtest/gtest.h>
 

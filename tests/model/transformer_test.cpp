@@ -1,7 +1,6 @@
 #include "omni/model/transformer.h"
 
 #include <ATen/core/grad_mode.h>
-#include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
 #include "omni/core/error.h"

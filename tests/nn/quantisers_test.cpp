@@ -1,6 +1,6 @@
 #include "omni/nn/quantisers.h"
 
-#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "omni/core/error.h"
