@@ -83,7 +83,7 @@ void check_task_fits(const sequence::Task& task, const sequence::SequenceLayout&
     }
   }
   const sequence::GrammarWalker check(vocabulary, layout, plan);
-  const std::int64_t longest = layout.document_capacity(modalities);
+  const std::int64_t longest = check.parts().document_capacity(modalities);
   if (longest > options.tokens_per_batch) {
     fail(ErrorKind::usage, "setting up the task \"", task.name, "\": one document takes up to ", longest,
          " tokens, but a batch holds ", options.tokens_per_batch, ". Raise the tokens per batch.");
@@ -178,8 +178,8 @@ void BatchSource::State::measure(TaskState& task) const {
   double sum = 0, squares = 0;
   for (std::int64_t i = 0; i < kSample; ++i) {
     const CounterRng rng(hash_combine(task.seed, hash_string("measure")), static_cast<std::uint64_t>(i));
-    const auto tokens =
-        static_cast<double>(sequence::token_count(builder->build(task.task, example(task, i), rng)));
+    const sequence::Document document = builder->build(task.task, example(task, i), rng);
+    const auto tokens = static_cast<double>(sequence::document_tokens(document, vocabulary, layout).size());
     sum += tokens;
     squares += tokens * tokens;
   }
@@ -285,13 +285,13 @@ sequence::PackedSequence BatchSource::batch(std::int64_t step, std::int64_t micr
   for (std::int64_t i = 0; i < state_->documents_per_batch; ++i) {
     const MixtureSchedule::Draw draw = state_->schedule->draw(first + i);
     const sequence::Document document = state_->document(first + i, draw);
-    if (packed.length() + sequence::token_count(document) > state_->options.tokens_per_batch) continue;
-    sequence::append_document(packed, document, state_->vocabulary, state_->layout);
-    packed.document_tasks.push_back(static_cast<std::int32_t>(draw.task));
+    if (sequence::append_document(packed, document, state_->vocabulary, state_->layout,
+                                  state_->options.tokens_per_batch))
+      packed.document_tasks.push_back(static_cast<std::int32_t>(draw.task));
   }
   const InputNoise noise{state_->options.input_noise, state_->options.control_noise};
   if (noise.codes > 0 || noise.controls > 0)
-    add_input_noise(packed, state_->vocabulary, noise,
+    add_input_noise(packed, sequence::SegmentParts(state_->vocabulary, state_->layout), noise,
                     CounterRng(hash_combine(state_->options.seed, hash_string("input noise")),
                                static_cast<std::uint64_t>(first)));
   return packed;

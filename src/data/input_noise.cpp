@@ -1,28 +1,35 @@
 #include "input_noise.h"
 
-#include <algorithm>
-#include <map>
-#include <utility>
+#include <array>
+#include <optional>
 #include <vector>
 
 namespace omni::data {
 namespace {
 
-std::vector<sequence::TokenRange> code_ranges(const sequence::Vocabulary& vocabulary) {
-  std::vector<sequence::TokenRange> ranges;
-  for (const std::string_view name :
-       {sequence::kRangeImage, sequence::kRangeGeometry, sequence::kRangeColour})
-    if (vocabulary.has(name)) ranges.push_back(vocabulary.range(name));
-  return ranges;
+struct Slot {
+  bool is_code = false;               // of a tokenizer; else a control
+  std::optional<std::int32_t> token;  // that stood here in the last document that had one
+};
+
+// The slots of image and shape segments.
+std::array<std::vector<Slot>, sequence::kModalityCount> generated_slots(const sequence::SegmentParts& parts) {
+  std::array<std::vector<Slot>, sequence::kModalityCount> slots;
+  for (const sequence::SegmentPart& part : parts.all()) {
+    if (part.modality == sequence::Modality::text) continue;
+    auto& own = slots[static_cast<std::size_t>(part.modality)];
+    own.resize(static_cast<std::size_t>(parts.span(part.modality)));
+    for (std::int64_t i = 0; i < part.slots; ++i)
+      own[static_cast<std::size_t>(part.first_slot + i)].is_code = part.kind == sequence::PartKind::codes;
+  }
+  return slots;
 }
 
 }  // namespace
 
-void add_input_noise(sequence::PackedSequence& sequence, const sequence::Vocabulary& vocabulary,
+void add_input_noise(sequence::PackedSequence& sequence, const sequence::SegmentParts& parts,
                      InputNoise noise, CounterRng rng) {
-  const std::vector<sequence::TokenRange> codes = code_ranges(vocabulary);
-  std::map<std::pair<sequence::Modality, std::int32_t>, std::int32_t>
-      seen;  // by slot, of the documents before
+  auto slots = generated_slots(parts);
   for (std::int64_t d = 0; d < sequence.document_count(); ++d) {
     const double wrong_codes = 2 * noise.codes * rng.uniform(),
                  wrong_controls = 2 * noise.controls * rng.uniform();
@@ -32,14 +39,10 @@ void add_input_noise(sequence::PackedSequence& sequence, const sequence::Vocabul
       const sequence::Modality modality = sequence.streams[i];
       if (modality == sequence::Modality::text || sequence.loss_weights[i - 1] <= 0) continue;
       std::int32_t& token = sequence.tokens[i];
-      const auto [before, is_first] = seen.try_emplace({modality, sequence.slots[i]}, token);
+      Slot& slot = slots[static_cast<std::size_t>(modality)].at(static_cast<std::size_t>(sequence.slots[i]));
       const std::int32_t true_token = token;
-      const bool is_code = std::any_of(codes.begin(), codes.end(), [&](const sequence::TokenRange& range) {
-        return range.contains(token);
-      });
-      const double chance = is_code ? wrong_codes : wrong_controls;
-      if (!is_first && rng.chance(chance)) token = before->second;
-      before->second = true_token;
+      if (slot.token && rng.chance(slot.is_code ? wrong_codes : wrong_controls)) token = *slot.token;
+      slot.token = true_token;
     }
   }
 }

@@ -2,7 +2,7 @@
 
 #include "omni/core/random.h"
 #include "omni/sequence/packed_sequence.h"
-#include "omni/sequence/vocabulary.h"
+#include "omni/sequence/segment_parts.h"
 
 namespace omni::data {
 
@@ -16,7 +16,8 @@ struct InputNoise {
 // to twice the mean of the image and shape tokens that carry loss are replaced, as input only, by the token
 // that the document before has in the same slot. Without it a model of few objects learns to know them by
 // their first tokens (size and extents of the box) and no longer looks at the prompt.
-void add_input_noise(sequence::PackedSequence& sequence, const sequence::Vocabulary& vocabulary,
+// `parts` are those that the sequence was laid out with.
+void add_input_noise(sequence::PackedSequence& sequence, const sequence::SegmentParts& parts,
                      InputNoise noise, CounterRng rng);
 
 }  // namespace omni::data

@@ -81,12 +81,13 @@ std::int64_t BatchDecoder::sequence_count() const {
 }
 
 std::int64_t BatchDecoder::capacity() const {
+  const sequence::SegmentParts parts(model_.vocabulary(), model_.layout());
   std::int64_t longest = 0;
   for (const Group& group : groups_) {
     std::vector<sequence::Modality> modalities;
     modalities.reserve(group.request->segments.size());
     for (const SegmentRequest& segment : group.request->segments) modalities.push_back(segment.modality);
-    longest = std::max(longest, model_.layout().document_capacity(modalities));
+    longest = std::max(longest, parts.document_capacity(modalities));
   }
   return longest;
 }
@@ -207,16 +208,13 @@ std::vector<Document> decode_documents(const model::Transformer& model,
   return documents;
 }
 
-std::int64_t sampled_token_bound(const DocumentRequest& request, const sequence::SequenceLayout& layout) {
+std::int64_t sampled_token_bound(const DocumentRequest& request, const sequence::Vocabulary& vocabulary,
+                                 const sequence::SequenceLayout& layout) {
   std::int64_t count = 0;
   for (const SegmentRequest& segment : request.segments) {
     if (segment.given) continue;
-    count += layout.span(segment.modality) - 2 - static_cast<std::int64_t>(segment.fixed_tokens.size());
-    if (segment.modality != sequence::Modality::shape) continue;
-    if (segment.geometry_length > 0) count -= layout.geometry_capacity() - segment.geometry_length;
-    // The level of detail follows from the length.
-    if (segment.geometry_length > 0 || layout.geometry_lengths.size() == 1) --count;
-    if (!segment.with_colour) count -= layout.colour_codes;
+    count += sequence::choice_bound(generated_plan(segment), vocabulary, layout) -
+             static_cast<std::int64_t>(segment.fixed_tokens.size());
   }
   return count;
 }

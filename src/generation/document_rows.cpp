@@ -26,9 +26,7 @@ std::vector<SegmentPlan> plan_rows(const std::vector<SegmentRequest>& segments,
   std::vector<SegmentPlan> plan;
   std::int64_t condition = 0;
   for (const SegmentRequest& segment : segments) {
-    SegmentPlan entry{.modality = segment.modality,
-                      .geometry_length = segment.geometry_length,
-                      .with_colour = segment.with_colour};
+    SegmentPlan entry = generated_plan(segment);
     if (segment.given) {
       entry = sequence::plan_of({{*segment.given}}).front();
       if (!entry.dropped) entry.dropped = condition++ >= kept_conditions;
@@ -48,6 +46,12 @@ std::vector<std::int32_t> condition_tokens(Segment segment, bool dropped,
 }
 
 }  // namespace
+
+SegmentPlan generated_plan(const SegmentRequest& segment) {
+  return {.modality = segment.modality,
+          .geometry_length = segment.geometry_length,
+          .with_colour = segment.with_colour};
+}
 
 std::int64_t shown_condition_count(const std::vector<SegmentRequest>& segments) {
   std::int64_t count = 0;

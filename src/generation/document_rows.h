@@ -44,6 +44,9 @@ class DocumentRow {
   std::vector<model::DecodeToken> unseen_;
 };
 
+// What is fixed of a segment that is generated.
+sequence::SegmentPlan generated_plan(const SegmentRequest& segment);
+
 // The conditions of a request that are shown at all.
 std::int64_t shown_condition_count(const std::vector<SegmentRequest>& segments);
 

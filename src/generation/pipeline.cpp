@@ -91,7 +91,8 @@ std::vector<GeneratedSample> Generator::generate(std::span<const GenerationReque
   DecodeOptions decode{
       .precision = options_.precision, .sequences_per_batch = options_.sequences_per_batch, .on_tokens = {}};
   std::int64_t bound = 0, sampled = 0;
-  for (const DocumentRequest& document : documents) bound += sampled_token_bound(document, bundle_->layout());
+  for (const DocumentRequest& document : documents)
+    bound += sampled_token_bound(document, bundle_->vocabulary(), bundle_->layout());
   if (options_.on_progress) {
     decode.on_tokens = [&](std::int64_t count) { options_.on_progress(sampled += count, bound); };
   }

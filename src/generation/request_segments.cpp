@@ -77,7 +77,6 @@ class EncodedConditions {
 
 SegmentRequest generated_segment(const sequence::TaskSegment& segment, const GenerationRequest& request,
                                  const model::Bundle& bundle) {
-  constexpr std::int32_t azimuth_slot = 1, elevation_slot = 2;
   SegmentRequest generated{.modality = segment.modality, .given = {}, .fixed_tokens = {}};
   if (segment.modality == Modality::shape) {
     const std::vector<std::int64_t>& lengths = bundle.layout().geometry_lengths;
@@ -85,23 +84,20 @@ SegmentRequest generated_segment(const sequence::TaskSegment& segment, const Gen
     generated.with_colour = request.with_colour;
   }
   if (segment.modality != Modality::image) return generated;
+  const sequence::Vocabulary& vocabulary = bundle.vocabulary();
+  const sequence::SegmentParts parts(vocabulary, bundle.layout());
+  const auto fix = [&](std::string_view range, const std::optional<std::int32_t>& bin) {
+    generated.fixed_tokens.emplace_back(parts.slot_of(segment.modality, range),
+                                        bin ? vocabulary.range(range).first + *bin : sequence::kAny);
+  };
   if (!segment.view) {
-    generated.fixed_tokens = {{azimuth_slot, sequence::kAny}, {elevation_slot, sequence::kAny}};
+    fix(sequence::kRangeAzimuth, {});
+    fix(sequence::kRangeElevation, {});
   } else if (request.view) {
-    const sequence::Vocabulary& vocabulary = bundle.vocabulary();
-    generated.fixed_tokens = {
-        {azimuth_slot, vocabulary.range(sequence::kRangeAzimuth).first + azimuth_bin(*request.view)},
-        {elevation_slot, vocabulary.range(sequence::kRangeElevation).first + elevation_bin(*request.view)}};
+    fix(sequence::kRangeAzimuth, azimuth_bin(*request.view));
+    fix(sequence::kRangeElevation, elevation_bin(*request.view));
   }
   return generated;
-}
-
-Segment dropped_segment(Modality modality) {
-  Segment segment;
-  if (modality == Modality::image) segment.payload = sequence::ImagePayload{};
-  if (modality == Modality::shape) segment.payload = sequence::ShapePayload{};
-  segment.dropped = true;
-  return segment;
 }
 
 std::vector<SegmentRequest> encode_request(const GenerationRequest& request, const model::Bundle& bundle,
@@ -113,7 +109,7 @@ std::vector<SegmentRequest> encode_request(const GenerationRequest& request, con
       segments.push_back(generated_segment(segment, request, bundle));
       continue;
     }
-    Segment given = dropped_segment(segment.modality);
+    Segment given{.payload = sequence::empty_payload(segment.modality), .dropped = true};
     if (segment.modality == Modality::text && text < request.prompts.size()) {
       given = conditions.take_text(request.prompts[text++]);
     } else if (segment.modality == Modality::image && image < request.images.size()) {

@@ -11,24 +11,6 @@
 
 namespace omni::model {
 
-std::int32_t token_at(const sequence::AllowedTokens& allowed, std::int32_t index) {
-  for (int r = 0; r < allowed.run_count; ++r) {
-    if (index < allowed.runs[r].size) return allowed.runs[r].first + index;
-    index -= allowed.runs[r].size;
-  }
-  fail(ErrorKind::internal, "a logit index lies outside the allowed tokens");
-}
-
-std::int32_t index_of(const sequence::AllowedTokens& allowed, std::int32_t token) {
-  std::int32_t before = 0;
-  for (int r = 0; r < allowed.run_count; ++r) {
-    const std::int32_t inside = token - allowed.runs[r].first;
-    if (inside >= 0 && inside < allowed.runs[r].size) return before + inside;
-    before += allowed.runs[r].size;
-  }
-  return -1;
-}
-
 DecodePrecision parse_decode_precision(std::string_view name) {
   if (name == "fp32") return {};
   if (name == "bf16") return {kernels::DecodeFormat::bf16, kernels::CacheType::bf16};

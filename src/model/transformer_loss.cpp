@@ -43,7 +43,7 @@ std::vector<LossGroup> loss_groups(const sequence::PackedSequence& sequence) {
     LossGroup& group = groups[{allowed, modality}];
     group.allowed = allowed;
     group.modality = modality;
-    const std::int32_t target = index_of(sequence.allowed_sets[allowed], sequence.targets[i]);
+    const std::int32_t target = sequence.allowed_sets[allowed].index_of(sequence.targets[i]);
     ensure(target >= 0, "target ", sequence.targets[i], " is not allowed by the grammar at position ", i);
     group.positions.push_back(i);
     group.targets.push_back(target);

@@ -87,6 +87,7 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
     : config(given),
       vocabulary(given_vocabulary),
       layout(given_layout),
+      parts(given_vocabulary, given_layout),
       parameters(std::move(start)),
       shape(shape_of(given)) {
   validate(config);
@@ -134,17 +135,18 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
   if (config.norm_scale) final_norm = root.sub("final_norm").add("weight", {config.width}, nn::Init::ones());
 }
 
+std::int64_t Transformer::Network::slot_count() const {
+  std::int64_t count = 0;
+  for (const sequence::Modality modality : sequence::kModalities) count += parts.span(modality);
+  return count;
+}
+
 std::int32_t Transformer::Network::slot_row(sequence::Modality modality, std::int32_t slot) const {
-  std::int64_t first = 0, span = layout.text_span();
-  if (modality != sequence::Modality::text) {
-    first = layout.text_span();
-    span = layout.image_span();
+  std::int32_t first = 0;
+  for (const sequence::Modality before : sequence::kModalities) {
+    if (before < modality) first += parts.span(before);
   }
-  if (modality == sequence::Modality::shape) {
-    first += layout.image_span();
-    span = layout.shape_span();
-  }
-  return static_cast<std::int32_t>(first + std::clamp<std::int64_t>(slot, 0, span - 1));
+  return first + std::clamp(slot, 0, parts.span(modality) - 1);
 }
 
 Tensor Transformer::Network::token_rows() const {

@@ -7,6 +7,7 @@
 #include "omni/model/transformer.h"
 #include "omni/nn/block_executor.h"
 #include "omni/nn/decoder_block.h"
+#include "omni/sequence/segment_parts.h"
 
 namespace omni::model {
 
@@ -39,6 +40,7 @@ struct Transformer::Network {
   TransformerConfig config;
   sequence::Vocabulary vocabulary;
   sequence::SequenceLayout layout;
+  sequence::SegmentParts parts;
   nn::ParameterStore parameters;
   nn::DecoderShape shape;
   Tensor embedding;            // [vocabulary, width]
@@ -56,7 +58,8 @@ struct Transformer::Network {
           const sequence::SequenceLayout& layout, nn::ParameterStart start,
           const std::vector<RangeCodebook>& codebooks);
 
-  std::int64_t slot_count() const { return layout.text_span() + layout.image_span() + layout.shape_span(); }
+  // Each slot of each modality has a row, modality by modality.
+  std::int64_t slot_count() const;
   std::int32_t slot_row(sequence::Modality modality, std::int32_t slot) const;
   std::int32_t no_slot() const { return static_cast<std::int32_t>(slot_count()); }
   bool drops_text() const { return config.streams == 2 && config.single_over == "generated"; }

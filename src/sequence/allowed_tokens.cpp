@@ -3,13 +3,7 @@
 
 namespace omni::sequence {
 
-bool AllowedTokens::contains(std::int32_t token) const {
-  for (int i = 0; i < run_count; ++i) {
-    const Run& run = runs[static_cast<std::size_t>(i)];
-    if (token >= run.first && token - run.first < run.size) return true;
-  }
-  return false;
-}
+bool AllowedTokens::contains(std::int32_t token) const { return index_of(token) >= 0; }
 
 std::int32_t AllowedTokens::count() const {
   std::int32_t total = 0;
@@ -25,6 +19,16 @@ std::int32_t AllowedTokens::token(std::int32_t index) const {
     index -= run.size;
   }
   fail(ErrorKind::internal, "internal error: an allowed token is asked for beyond the last one");
+}
+
+std::int32_t AllowedTokens::index_of(std::int32_t token) const {
+  std::int32_t before = 0;
+  for (int i = 0; i < run_count; ++i) {
+    const Run& run = runs[static_cast<std::size_t>(i)];
+    if (token >= run.first && token - run.first < run.size) return before + (token - run.first);
+    before += run.size;
+  }
+  return -1;
 }
 
 void AllowedTokens::add(std::int32_t first, std::int32_t size) {

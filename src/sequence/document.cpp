@@ -17,10 +17,22 @@ std::string_view modality_name(Modality modality) {
 }
 
 Modality parse_modality(std::string_view name) {
-  for (const Modality modality : {Modality::text, Modality::image, Modality::shape}) {
+  for (const Modality modality : kModalities) {
     if (name == modality_name(modality)) return modality;
   }
   fail(ErrorKind::usage, "reading a modality: \"", name, "\" is none. Choose text, image or shape.");
+}
+
+Payload empty_payload(Modality modality) {
+  switch (modality) {
+    case Modality::text:
+      return TextPayload{};
+    case Modality::image:
+      return ImagePayload{};
+    case Modality::shape:
+      return ShapePayload{};
+  }
+  fail(ErrorKind::internal, "internal error: no modality has the number ", static_cast<int>(modality));
 }
 
 }  // namespace omni::sequence

@@ -1,82 +1,101 @@
+#include "document_tokens.h"
+
 #include "omni/core/error.h"
-#include "omni/sequence/grammar.h"
 
 namespace omni::sequence {
 namespace {
 
+using Bin = std::optional<std::int32_t>;
+using Bins = std::array<Bin, 3>;
+using Codes = std::vector<std::int32_t>;
+
+template <class AnyPayload, class Owner, class Value>
+auto& member_of(AnyPayload& payload, Value Owner::*member) {
+  return std::get<Owner>(payload).*member;
+}
+
+// Calls `use` with the member of the payload that holds the part: a bin, three of them, or codes. Parts that
+// follow from others have none.
+template <class AnyPayload, class Use>
+void visit_field(const SegmentPart& part, AnyPayload& payload, const Use& use) {
+  const auto call = [&](auto member) {
+    if constexpr (!std::is_same_v<decltype(member), std::monostate>) use(member_of(payload, member));
+  };
+  std::visit(call, part.field);
+}
+
 // Turns payloads into ids, and says of a number outside its range what and where it is.
 class TokenWriter {
  public:
-  TokenWriter(const Vocabulary& vocabulary, const SequenceLayout& layout)
-      : vocabulary_(vocabulary), layout_(layout) {}
+  TokenWriter(const SegmentParts& parts, const SequenceLayout& layout) : parts_(parts), layout_(layout) {}
 
   void write(const Segment& segment) {
     ++segment_;
-    const std::int32_t opening = kTextBegin + 2 * static_cast<std::int32_t>(segment.modality());
-    tokens_.push_back(opening);
+    tokens_.push_back(opening_token(segment.modality()));
     if (segment.dropped) {
       tokens_.push_back(kDrop);
     } else {
-      std::visit([this](const auto& payload) { write_payload(payload); }, segment.payload);
+      write(segment.payload, parts_.of(segment.modality()));
     }
-    tokens_.push_back(opening + 1);
+    tokens_.push_back(closing_token(segment.modality()));
   }
   void write_special(std::int32_t token) { tokens_.push_back(token); }
   std::vector<std::int32_t> take() { return std::move(tokens_); }
 
  private:
-  void write_payload(const TextPayload& text) {
-    if (static_cast<std::int64_t>(text.tokens.size()) > layout_.text_capacity) {
-      reject(concat("its text has ", text.tokens.size(), " tokens, but there is room for ",
-                    layout_.text_capacity));
+  void write(const Payload& payload, std::span<const SegmentPart> parts) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (parts[i].kind == PartKind::detail) write_detail(payload, parts[i], parts[i + 1]);
+      visit_field(parts[i], payload, [&](const auto& field) { write_field(parts[i], field); });
     }
-    write_codes(kRangeText, text.tokens);
   }
 
-  void write_payload(const ImagePayload& image) {
-    write_control(kRangeAzimuth, image.azimuth);
-    write_control(kRangeElevation, image.elevation);
-    check_count("image", image.codes.size(), layout_.image_codes());
-    write_codes(kRangeImage, image.codes);
+  void write_detail(const Payload& payload, const SegmentPart& detail, const SegmentPart& detailed) {
+    std::int64_t count = 0;
+    visit_field(detailed, payload, [&](const auto& field) {
+      if constexpr (std::is_same_v<decltype(field), const Codes&>)
+        count = static_cast<std::int64_t>(field.size());
+    });
+    if (!layout_.offers_geometry_length(count))
+      reject(concat(count, " ", detailed.name, "s are not a length that is offered"));
+    write_code(detail, detail_bin(count));
   }
 
-  void write_payload(const ShapePayload& shape) {
-    write_control(kRangeSize, shape.size);
-    for (const std::optional<std::int32_t>& extent : shape.box) write_control(kRangeBox, extent);
-    bool offered = false;
-    for (const std::int64_t length : layout_.geometry_lengths) {
-      offered = offered || length == static_cast<std::int64_t>(shape.geometry.size());
+  void write_field(const SegmentPart& part, const Bin& bin) {
+    if (bin) {
+      write_code(part, *bin);
+    } else if (part.slots > 0) {
+      write_special(kAny);
     }
-    if (!offered) reject(concat(shape.geometry.size(), " geometry codes are not a length that is offered"));
-    write_control(kRangeDetail, detail_bin(static_cast<std::int64_t>(shape.geometry.size())));
-    write_codes(kRangeGeometry, shape.geometry);
-    if (shape.colour.empty()) return;
-    check_count("colour", shape.colour.size(), layout_.colour_codes);
-    write_codes(kRangeColour, shape.colour);
+  }
+  void write_field(const SegmentPart& part, const Bins& bins) {
+    for (const Bin& bin : bins) write_field(part, bin);
   }
 
-  void write_control(std::string_view range, const std::optional<std::int32_t>& bin) {
-    if (!bin) return write_special(kAny);
-    write_code(vocabulary_.range(range), *bin);
-  }
-
-  void write_codes(std::string_view name, const std::vector<std::int32_t>& codes) {
-    if (codes.empty()) return;
-    const TokenRange& range = vocabulary_.range(name);
-    for (const std::int32_t code : codes) write_code(range, code);
-  }
-
-  void write_code(const TokenRange& range, std::int32_t code) {
-    if (code < 0 || code >= range.size) {
-      reject(concat("the ", range.name, " code ", code, " is outside 0 .. ", range.size - 1));
+  void write_field(const SegmentPart& part, const Codes& codes) {
+    const auto count = static_cast<std::int64_t>(codes.size());
+    if (part.length == PartLength::until_closing && count > part.slots) {
+      reject(concat("it has ", count, " ", part.name, "s, but there is room for ", part.slots));
     }
-    tokens_.push_back(range.first + code);
+    const bool left_out = part.optional && codes.empty();
+    if (part.length == PartLength::whole && count != part.slots && !left_out) {
+      reject(concat("it has ", count, " ", part.name, "s instead of ", part.slots));
+    }
+    const std::size_t start = tokens_.size();
+    tokens_.resize(start + codes.size());
+    for (std::size_t i = 0; i < codes.size(); ++i) tokens_[start + i] = token_of(part, codes[i]);
   }
 
-  void check_count(std::string_view what, std::size_t count, std::int64_t expected) const {
-    if (static_cast<std::int64_t>(count) != expected) {
-      reject(concat("it has ", count, " ", what, " codes instead of ", expected));
-    }
+  void write_code(const SegmentPart& part, std::int32_t code) { tokens_.push_back(token_of(part, code)); }
+
+  std::int32_t token_of(const SegmentPart& part, std::int32_t code) const {
+    if (code < 0 || code >= part.token_count) reject_code(part, code);
+    return part.first_token + code;
+  }
+
+  [[noreturn]] void reject_code(const SegmentPart& part, std::int32_t code) const {
+    if (part.token_count == 0) reject(concat("the vocabulary has no range \"", part.range, "\""));
+    reject(concat("the ", part.range, " code ", code, " is outside 0 .. ", part.token_count - 1));
   }
 
   [[noreturn]] void reject(const std::string& reason) const {
@@ -84,70 +103,22 @@ class TokenWriter {
          ". Use the tokenizers that the vocabulary was made for.");
   }
 
-  const Vocabulary& vocabulary_;
+  const SegmentParts& parts_;
   const SequenceLayout& layout_;
   int segment_ = 0;
   std::vector<std::int32_t> tokens_;
 };
 
-// Collects the payload of the segment that a walker is in, token by token.
-class PayloadReader {
- public:
-  PayloadReader(const Vocabulary& vocabulary, const SequenceLayout& layout)
-      : vocabulary_(vocabulary), layout_(layout) {}
+void read_code(Bin& bin, std::size_t, Bin code) { bin = code; }
+void read_code(Bins& bins, std::size_t index, Bin code) { bins[index] = code; }
+void read_code(Codes& codes, std::size_t, Bin code) { codes.push_back(code.value()); }
 
-  void read(Segment& segment, std::int32_t slot, std::int32_t token) const {
-    if (segment.dropped || slot == 0) return;
-    std::visit([&](auto& payload) { read_payload(payload, slot, token); }, segment.payload);
-  }
-
- private:
-  void read_payload(TextPayload& text, std::int32_t, std::int32_t token) const {
-    if (token != kTextEnd) text.tokens.push_back(code(kRangeText, token));
-  }
-
-  void read_payload(ImagePayload& image, std::int32_t slot, std::int32_t token) const {
-    if (token == kImageEnd) return;
-    if (slot == 1) {
-      image.azimuth = control(kRangeAzimuth, token);
-    } else if (slot == 2) {
-      image.elevation = control(kRangeElevation, token);
-    } else {
-      image.codes.push_back(code(kRangeImage, token));
-    }
-  }
-
-  void read_payload(ShapePayload& shape, std::int32_t slot, std::int32_t token) const {
-    if (token == kShapeEnd || slot == 5) return;
-    if (slot == 1) {
-      shape.size = control(kRangeSize, token);
-    } else if (slot <= 4) {
-      shape.box[static_cast<std::size_t>(slot) - 2] = control(kRangeBox, token);
-    } else if (slot < 6 + layout_.geometry_capacity()) {
-      shape.geometry.push_back(code(kRangeGeometry, token));
-    } else {
-      shape.colour.push_back(code(kRangeColour, token));
-    }
-  }
-
-  std::int32_t code(std::string_view range, std::int32_t token) const {
-    return token - vocabulary_.range(range).first;
-  }
-  std::optional<std::int32_t> control(std::string_view range, std::int32_t token) const {
-    if (token == kAny) return std::nullopt;
-    return code(range, token);
-  }
-
-  const Vocabulary& vocabulary_;
-  const SequenceLayout& layout_;
-};
-
-Segment empty_segment(const SegmentPlan& plan) {
-  Segment segment;
-  if (plan.modality == Modality::image) segment.payload = ImagePayload{};
-  if (plan.modality == Modality::shape) segment.payload = ShapePayload{};
-  segment.dropped = plan.dropped;
-  return segment;
+// Takes one token of a part, at a place where it is allowed, into the payload.
+void read_token(Payload& payload, const SegmentPart& part, std::int64_t index, std::int32_t token) {
+  if (token == closing_token(part.modality)) return;
+  Bin code;
+  if (token != kAny) code = token - part.first_token;
+  visit_field(part, payload, [&](auto& field) { read_code(field, static_cast<std::size_t>(index), code); });
 }
 
 }  // namespace
@@ -164,37 +135,28 @@ std::vector<SegmentPlan> plan_of(const Document& document) {
   return plan;
 }
 
-std::vector<std::int32_t> document_tokens(const Document& document, const Vocabulary& vocabulary,
-                                          const SequenceLayout& layout) {
-  const GrammarWalker plan_check(vocabulary, layout, plan_of(document));
-  TokenWriter writer(vocabulary, layout);
+std::vector<std::int32_t> write_tokens(const Document& document, const SegmentParts& parts,
+                                       const SequenceLayout& layout) {
+  TokenWriter writer(parts, layout);
   writer.write_special(kBos);
   for (const Segment& segment : document.segments) writer.write(segment);
   writer.write_special(kEos);
   return writer.take();
 }
 
-std::int64_t token_count(const Document& document) {
-  std::size_t count = 2;
-  for (const Segment& segment : document.segments) {
-    if (segment.dropped) {
-      count += 3;
-    } else if (const auto* text = std::get_if<TextPayload>(&segment.payload)) {
-      count += 2 + text->tokens.size();
-    } else if (const auto* image = std::get_if<ImagePayload>(&segment.payload)) {
-      count += 4 + image->codes.size();
-    } else if (const auto* shape = std::get_if<ShapePayload>(&segment.payload)) {
-      count += 7 + shape->geometry.size() + shape->colour.size();
-    }
-  }
-  return static_cast<std::int64_t>(count);
+std::vector<std::int32_t> document_tokens(const Document& document, const Vocabulary& vocabulary,
+                                          const SequenceLayout& layout) {
+  const GrammarWalker walker(vocabulary, layout, plan_of(document));  // refuses what the model lacks
+  return write_tokens(document, walker.parts(), layout);
 }
 
 Document parse_document(std::span<const std::int32_t> tokens, std::vector<SegmentPlan> plan,
                         const Vocabulary& vocabulary, const SequenceLayout& layout) {
   Document document;
-  for (const SegmentPlan& segment : plan) document.segments.push_back(empty_segment(segment));
-  const PayloadReader reader(vocabulary, layout);
+  for (const SegmentPlan& segment : plan) {
+    document.segments.push_back(
+        {.payload = empty_payload(segment.modality), .carries_loss = false, .dropped = segment.dropped});
+  }
   GrammarWalker walker(vocabulary, layout, std::move(plan));
   for (const std::int32_t token : tokens) {
     if (walker.finished()) fail(ErrorKind::input, "parsing a document: tokens follow its end.");
@@ -202,9 +164,9 @@ Document parse_document(std::span<const std::int32_t> tokens, std::vector<Segmen
       fail(ErrorKind::input, "parsing a document: token ", token, " cannot stand at ",
            walker.describe_place(), ".");
     }
-    const TokenPlace place = walker.place();
-    if (token != kBos && token != kEos) {
-      reader.read(document.segments[static_cast<std::size_t>(place.segment)], place.slot, token);
+    if (const SegmentPart* part = walker.part()) {
+      Segment& segment = document.segments[static_cast<std::size_t>(walker.place().segment)];
+      read_token(segment.payload, *part, walker.index_in_part(), token);
     }
     walker.advance(token);
   }

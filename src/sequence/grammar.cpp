@@ -5,52 +5,36 @@
 namespace omni::sequence {
 namespace {
 
-constexpr std::int32_t kFirstImageSlot = 3, kFirstGeometrySlot = 6;
-
-std::int32_t opening_of(Modality modality) { return kTextBegin + 2 * static_cast<std::int32_t>(modality); }
-std::int32_t closing_of(Modality modality) { return opening_of(modality) + 1; }
-static_assert(kImageBegin == kTextBegin + 2 && kShapeBegin == kTextBegin + 4 && kTextEnd == kTextBegin + 1 &&
-              kImageEnd == kImageBegin + 1 && kShapeEnd == kShapeBegin + 1);
-
 AllowedTokens only(std::int32_t token) {
   AllowedTokens allowed;
   allowed.add(token, 1);
   return allowed;
 }
 
-AllowedTokens whole(const TokenRange& range) {
-  AllowedTokens allowed;
-  allowed.add(range.first, range.size);
-  return allowed;
-}
-
-void place_in_cube(TokenPlace& place, std::int64_t index, std::int64_t side) {
+// Rows and columns of a square, layers of a cube as well: each layer has an offset of its own.
+void place_in_grid(TokenPlace& place, std::int32_t index, std::int32_t side) {
   if (side == 0) return;
-  place.offset += static_cast<std::int32_t>(index / (side * side) - index);
-  place.row = static_cast<std::int32_t>(index / side % side);
-  place.column = static_cast<std::int32_t>(index % side);
+  const std::int32_t line = index / side, layer = line / side;
+  place.offset += layer - index;
+  place.row = line - layer * side;
+  place.column = index - line * side;
 }
 
-void check_segment(const SegmentPlan& segment, const Vocabulary& vocabulary, const SequenceLayout& layout) {
-  const auto need = [&](bool holds, std::string_view what) {
+void check_segment(const SegmentPlan& segment, const SegmentParts& parts, const SequenceLayout& layout) {
+  const auto need = [&](bool holds, const auto&... what) {
     if (!holds) {
       fail(ErrorKind::usage, "planning a sequence: it has ", modality_name(segment.modality),
-           " segment, but ", what, ". Choose a task that fits the model.");
+           " segment, but ", what..., ". Choose a task that fits the model.");
     }
   };
-  switch (segment.modality) {
-    case Modality::text:
-      return need(segment.dropped || vocabulary.has(kRangeText), "the vocabulary has no text tokens");
-    case Modality::image:
-      return need(layout.image_grid_side > 0 && vocabulary.has(kRangeImage), "the model has no image codes");
-    case Modality::shape:
-      need(!layout.geometry_lengths.empty() && vocabulary.has(kRangeGeometry),
-           "the model has no geometry codes");
-      need(layout.colour_codes == 0 || vocabulary.has(kRangeColour), "the vocabulary has no colour codes");
-      bool offered = segment.geometry_length == 0;
-      for (const std::int64_t length : layout.geometry_lengths)
-        offered = offered || length == segment.geometry_length;
-      need(offered, "its number of geometry codes is not offered");
+  for (const SegmentPart& part : parts.of(segment.modality)) {
+    if (part.kind == PartKind::control) continue;  // <any> needs no range
+    need(part.slots > 0 || part.optional, "the model has no ", part.name, "s");
+    need(part.token_count > 0 || part.slots == 0 || segment.dropped, "the vocabulary has no range \"",
+         part.range, "\"");
+    if (part.length != PartLength::by_detail || segment.geometry_length == 0) continue;
+    need(layout.offers_geometry_length(segment.geometry_length), "its number of ", part.name,
+         "s is not offered");
   }
 }
 
@@ -58,209 +42,175 @@ void check_segment(const SegmentPlan& segment, const Vocabulary& vocabulary, con
 
 GrammarWalker::GrammarWalker(const Vocabulary& vocabulary, const SequenceLayout& layout,
                              std::vector<SegmentPlan> plan)
-    : vocabulary_(&vocabulary), layout_(&layout), plan_(std::move(plan)) {
-  for (const SegmentPlan& segment : plan_) check_segment(segment, vocabulary, layout);
-  enter(Part::bos);
+    : parts_(vocabulary, layout), layout_(&layout), plan_(std::move(plan)) {
+  for (const SegmentPlan& segment : plan_) check_segment(segment, parts_, layout);
+  enter(Stage::bos);
 }
 
-bool GrammarWalker::finished() const { return part_ == Part::end; }
+bool GrammarWalker::finished() const { return stage_ == Stage::end; }
 
 const AllowedTokens& GrammarWalker::allowed() const { return allowed_; }
 
+const SegmentPart* GrammarWalker::part() const {
+  return stage_ == Stage::payload ? &parts_.all()[part_] : nullptr;
+}
+
 std::int32_t GrammarWalker::slot() const {
-  const auto index = static_cast<std::int32_t>(index_);
-  switch (part_) {
-    case Part::bos:
-    case Part::open:
-    case Part::eos:
-    case Part::end:
-      return 0;
-    case Part::drop:
-    case Part::azimuth:
-    case Part::size:
+  switch (stage_) {
+    case Stage::payload:
+      return part()->first_slot + index_;
+    case Stage::drop:
       return 1;
-    case Part::text:
-      return 1 + index;
-    case Part::elevation:
-      return 2;
-    case Part::image:
-      return kFirstImageSlot + index;
-    case Part::box:
-      return 2 + index;
-    case Part::detail:
-      return 5;
-    case Part::geometry:
-      return kFirstGeometrySlot + index;
-    case Part::colour:
-      return kFirstGeometrySlot + static_cast<std::int32_t>(layout_->geometry_capacity()) + index;
-    case Part::close:
-      return static_cast<std::int32_t>(layout_->span(plan_[segment_].modality)) - 1;
+    case Stage::close:
+      return parts_.span(plan_[segment_].modality) - 1;
+    case Stage::bos:
+    case Stage::open:
+    case Stage::eos:
+    case Stage::end:
+      return 0;
   }
   return 0;
 }
 
 TokenPlace GrammarWalker::place() const {
   TokenPlace place;
-  if (part_ == Part::bos) return place;
+  if (stage_ == Stage::bos) return place;
   const bool inside = segment_ < plan_.size();
   place.modality = inside ? plan_[segment_].modality : Modality::text;
   place.segment = static_cast<std::int32_t>(inside || plan_.empty() ? segment_ : plan_.size() - 1);
   place.slot = slot();
   place.offset = segment_start_ + place.slot;
-  if (part_ == Part::image) {
-    place.offset = segment_start_ + kFirstImageSlot;
-    place.row = static_cast<std::int32_t>(index_ / layout_->image_grid_side);
-    place.column = static_cast<std::int32_t>(index_ % layout_->image_grid_side);
-  } else if (part_ == Part::geometry) {
-    place_in_cube(place, index_, layout_->geometry_grid_side);
-  } else if (part_ == Part::colour) {
-    place_in_cube(place, index_, layout_->colour_grid_side);
-  }
+  if (stage_ == Stage::payload) place_in_grid(place, index_, part()->side);
   return place;
 }
 
-AllowedTokens GrammarWalker::range_with_any(std::string_view range) const {
-  AllowedTokens allowed = only(kAny);
-  if (vocabulary_->has(range)) allowed.add(vocabulary_->range(range).first, vocabulary_->range(range).size);
-  return allowed;
-}
-
-AllowedTokens GrammarWalker::detail_choices() const {
-  const std::int32_t first = vocabulary_->range(kRangeDetail).first;
+AllowedTokens GrammarWalker::detail_choices(const SegmentPart& part) const {
   const std::int64_t wanted = plan_[segment_].geometry_length;
   AllowedTokens allowed;
   for (const std::int64_t length : layout_->geometry_lengths) {
-    if (wanted == 0 || wanted == length) allowed.add(first + detail_bin(length), 1);
+    if (wanted == 0 || wanted == length) allowed.add(part.first_token + detail_bin(length), 1);
   }
   return allowed;
 }
 
-AllowedTokens GrammarWalker::allowed_in(Part part) const {
-  switch (part) {
-    case Part::bos:
+AllowedTokens GrammarWalker::allowed_in(const SegmentPart& part) const {
+  if (part.kind == PartKind::detail) return detail_choices(part);
+  AllowedTokens allowed;
+  if (part.kind == PartKind::control) allowed.add(kAny, 1);
+  if (part.length == PartLength::until_closing) allowed.add(closing_token(part.modality), 1);
+  if (index_ < part.slots) allowed.add(part.first_token, part.token_count);
+  return allowed;
+}
+
+AllowedTokens GrammarWalker::allowed_at(Stage stage) const {
+  switch (stage) {
+    case Stage::bos:
       return only(kBos);
-    case Part::open:
-      return only(opening_of(plan_[segment_].modality));
-    case Part::text: {
-      AllowedTokens allowed = only(kTextEnd);
-      if (index_ < layout_->text_capacity) {
-        const TokenRange& text = vocabulary_->range(kRangeText);
-        allowed.add(text.first, text.size);
-      }
-      return allowed;
-    }
-    case Part::azimuth:
-      return range_with_any(kRangeAzimuth);
-    case Part::elevation:
-      return range_with_any(kRangeElevation);
-    case Part::image:
-      return whole(vocabulary_->range(kRangeImage));
-    case Part::size:
-      return range_with_any(kRangeSize);
-    case Part::box:
-      return range_with_any(kRangeBox);
-    case Part::detail:
-      return detail_choices();
-    case Part::geometry:
-      return whole(vocabulary_->range(kRangeGeometry));
-    case Part::colour:
-      return whole(vocabulary_->range(kRangeColour));
-    case Part::drop:
+    case Stage::open:
+      return only(opening_token(plan_[segment_].modality));
+    case Stage::payload:
+      return allowed_in(*part());
+    case Stage::drop:
       return only(kDrop);
-    case Part::close:
-      return only(closing_of(plan_[segment_].modality));
-    case Part::eos:
+    case Stage::close:
+      return only(closing_token(plan_[segment_].modality));
+    case Stage::eos:
       return only(kEos);
-    case Part::end:
+    case Stage::end:
       return {};
   }
   return {};
 }
 
-void GrammarWalker::enter(Part part) {
-  part_ = part;
+void GrammarWalker::enter(Stage stage) {
+  stage_ = stage;
   index_ = 0;
-  allowed_ = allowed_in(part);
+  allowed_ = allowed_at(stage);
 }
 
-void GrammarWalker::enter_payload() {
+// The part of that number or the first one after it that the segment has.
+void GrammarWalker::enter_part(std::size_t part) {
   const SegmentPlan& segment = plan_[segment_];
-  if (segment.dropped) return enter(Part::drop);
-  switch (segment.modality) {
-    case Modality::text:
-      return enter(Part::text);
-    case Modality::image:
-      return enter(Part::azimuth);
-    case Modality::shape:
-      return enter(Part::size);
-  }
+  const std::size_t end = parts_.end_of(segment.modality);
+  const auto is_absent = [&](const SegmentPart& each) {
+    return each.slots == 0 || (each.optional && !segment.with_colour);
+  };
+  while (part < end && is_absent(parts_.all()[part])) ++part;
+  part_ = part;
+  enter(part < end ? Stage::payload : Stage::close);
 }
 
 void GrammarWalker::enter_next_segment() {
-  if (part_ != Part::bos) {
-    segment_start_ += static_cast<std::int32_t>(layout_->span(plan_[segment_].modality));
+  if (stage_ != Stage::bos) {
+    segment_start_ += parts_.span(plan_[segment_].modality);
     ++segment_;
   }
-  enter(segment_ < plan_.size() ? Part::open : Part::eos);
+  enter(segment_ < plan_.size() ? Stage::open : Stage::eos);
+}
+
+void GrammarWalker::advance_in_part(std::int32_t token) {
+  const SegmentPart& part = *this->part();
+  ++index_;
+  if (part.length == PartLength::until_closing) {
+    if (token == closing_token(part.modality)) return enter_next_segment();
+    if (index_ == part.slots) allowed_ = allowed_in(part);
+    return;
+  }
+  if (part.kind == PartKind::detail) detailed_ = layout_->geometry_length_of_detail(token - part.first_token);
+  if (index_ == (part.length == PartLength::by_detail ? detailed_ : part.slots)) enter_part(part_ + 1);
 }
 
 void GrammarWalker::advance(std::int32_t token) {
   if (!allowed_.contains(token)) {
     fail(ErrorKind::internal, "internal error: token ", token, " is not allowed at ", describe_place());
   }
-  switch (part_) {
-    case Part::bos:
-    case Part::close:
+  switch (stage_) {
+    case Stage::bos:
+    case Stage::close:
       return enter_next_segment();
-    case Part::open:
-      return enter_payload();
-    case Part::text:
-      if (token == kTextEnd) return enter_next_segment();
-      if (++index_ == layout_->text_capacity) allowed_ = allowed_in(Part::text);
-      return;
-    case Part::azimuth:
-      return enter(Part::elevation);
-    case Part::elevation:
-      return enter(Part::image);
-    case Part::size:
-      return enter(Part::box);
-    case Part::box:
-      if (++index_ == 3) enter(Part::detail);
-      return;
-    case Part::detail:
-      geometry_length_ = layout_->geometry_length_of_detail(token - vocabulary_->range(kRangeDetail).first);
-      return enter(Part::geometry);
-    case Part::geometry:
-      if (++index_ < geometry_length_) return;
-      return enter(layout_->colour_codes > 0 && plan_[segment_].with_colour ? Part::colour : Part::close);
-    case Part::image:
-      if (++index_ == layout_->image_codes()) enter(Part::close);
-      return;
-    case Part::colour:
-      if (++index_ == layout_->colour_codes) enter(Part::close);
-      return;
-    case Part::drop:
-      return enter(Part::close);
-    case Part::eos:
-      return enter(Part::end);
-    case Part::end:
+    case Stage::open:
+      return plan_[segment_].dropped ? enter(Stage::drop)
+                                     : enter_part(parts_.start_of(plan_[segment_].modality));
+    case Stage::payload:
+      return advance_in_part(token);
+    case Stage::drop:
+      return enter(Stage::close);
+    case Stage::eos:
+      return enter(Stage::end);
+    case Stage::end:
       return;
   }
 }
 
 std::string GrammarWalker::describe_place() const {
-  if (part_ == Part::bos) return "the start";
+  if (stage_ == Stage::bos) return "the start";
   if (segment_ >= plan_.size()) return "the end";
   int number = 1;
   for (std::size_t i = 0; i < segment_; ++i) number += plan_[i].modality == plan_[segment_].modality ? 1 : 0;
-  static constexpr std::string_view names[] = {
-      "",    "opening token", "token",         "azimuth",     "elevation", "image code",   "size",
-      "box", "detail",        "geometry code", "colour code", "<drop>",    "closing token"};
-  std::string text = concat(modality_name(plan_[segment_].modality), " ", number, ": ",
-                            names[static_cast<std::size_t>(part_)]);
-  const bool counted = part_ == Part::text || part_ == Part::image || part_ == Part::box ||
-                       part_ == Part::geometry || part_ == Part::colour;
-  return counted ? concat(text, " ", index_) : text;
+  const std::string segment = concat(modality_name(plan_[segment_].modality), " ", number, ": ");
+  if (stage_ == Stage::open) return segment + "opening token";
+  if (stage_ == Stage::drop) return segment + "<drop>";
+  if (stage_ == Stage::close) return segment + "closing token";
+  const SegmentPart& part = *this->part();
+  const bool counted = part.kind == PartKind::codes || part.slots > 1;
+  return counted ? concat(segment, part.name, " ", index_) : concat(segment, part.name);
+}
+
+std::int64_t choice_bound(const SegmentPlan& segment, const Vocabulary& vocabulary,
+                          const SequenceLayout& layout) {
+  std::int64_t bound = 0;
+  const SegmentParts parts(vocabulary, layout);
+  for (const SegmentPart& part : parts.of(segment.modality)) {
+    if (segment.dropped || (part.optional && !segment.with_colour)) continue;
+    if (part.kind == PartKind::detail) {
+      bound += segment.geometry_length == 0 && layout.geometry_lengths.size() > 1 ? 1 : 0;
+    } else if (part.length == PartLength::by_detail && segment.geometry_length > 0) {
+      bound += segment.geometry_length;
+    } else {
+      bound += part.slots;
+    }
+  }
+  return bound;
 }
 
 }  // namespace omni::sequence

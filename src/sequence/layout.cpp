@@ -1,17 +1,24 @@
 #include "omni/sequence/layout.h"
 
+#include <algorithm>
+
 #include "omni/core/error.h"
 #include "omni/sequence/grammar.h"
+#include "omni/sequence/segment_parts.h"
 
 namespace omni::sequence {
 namespace {
 
 constexpr std::int64_t kLongestPayload = std::int64_t{1} << (kDetailBins - 1);
 
-void need_range(const Vocabulary& vocabulary, std::string_view range, std::string_view codes) {
-  if (!vocabulary.has(range)) {
-    fail(ErrorKind::usage, "checking the sequence layout: it has ", codes,
-         ", but the vocabulary has no range \"", range, "\". Build both from the same tokenizers.");
+// Texts may do without a range: documents that leave them empty or drop them.
+void check_ranges(const SequenceLayout& layout, const Vocabulary& vocabulary) {
+  const SegmentParts parts(vocabulary, layout);
+  for (const SegmentPart& part : parts.all()) {
+    if (part.kind != PartKind::codes || part.modality == Modality::text || part.slots == 0) continue;
+    if (part.token_count > 0) continue;
+    fail(ErrorKind::usage, "checking the sequence layout: it has ", part.name,
+         "s, but the vocabulary has no range \"", part.range, "\". Build both from the same tokenizers.");
   }
 }
 
@@ -24,16 +31,8 @@ void check_cube(std::string_view what, std::int64_t side, std::int64_t codes) {
 
 }  // namespace
 
-std::int64_t SequenceLayout::span(Modality modality) const {
-  switch (modality) {
-    case Modality::text:
-      return text_span();
-    case Modality::image:
-      return image_span();
-    case Modality::shape:
-      return shape_span();
-  }
-  return 0;
+bool SequenceLayout::offers_geometry_length(std::int64_t length) const {
+  return std::find(geometry_lengths.begin(), geometry_lengths.end(), length) != geometry_lengths.end();
 }
 
 std::int64_t SequenceLayout::geometry_length_of_detail(std::int32_t bin) const {
@@ -41,12 +40,6 @@ std::int64_t SequenceLayout::geometry_length_of_detail(std::int32_t bin) const {
     if (detail_bin(length) == bin) return length;
   }
   return 0;
-}
-
-std::int64_t SequenceLayout::document_capacity(std::span<const Modality> modalities) const {
-  std::int64_t positions = 2;
-  for (const Modality modality : modalities) positions += span(modality);
-  return positions;
 }
 
 void describe(ConfigVisitor& visitor, SequenceLayout& layout) {
@@ -84,9 +77,7 @@ void check_layout(const SequenceLayout& layout, const Vocabulary& vocabulary) {
   }
   check_cube("geometry", layout.geometry_grid_side, layout.geometry_capacity());
   check_cube("colour", layout.colour_grid_side, layout.colour_codes);
-  if (layout.image_grid_side > 0) need_range(vocabulary, kRangeImage, "image codes");
-  if (!layout.geometry_lengths.empty()) need_range(vocabulary, kRangeGeometry, "geometry codes");
-  if (layout.colour_codes > 0) need_range(vocabulary, kRangeColour, "colour codes");
+  check_ranges(layout, vocabulary);
 }
 
 }  // namespace omni::sequence

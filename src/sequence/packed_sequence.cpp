@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "document_tokens.h"
 #include "omni/core/error.h"
 
 namespace omni::sequence {
@@ -16,11 +17,9 @@ std::int32_t index_of_set(std::vector<AllowedTokens>& sets, const AllowedTokens&
   return static_cast<std::int32_t>(sets.size()) - 1;
 }
 
-// The token that the walker stands before, as the target of the position that was appended last.
-void label_last_position(PackedSequence& sequence, const GrammarWalker& walker, const Document& document,
-                         std::int32_t token) {
-  const TokenPlace place = walker.place();
-  const AllowedTokens& allowed = walker.allowed();
+// The token at `place`, for which `allowed` are the choices, as the target of the position appended last.
+void label_last_position(PackedSequence& sequence, const TokenPlace& place, const AllowedTokens& allowed,
+                         const Document& document, std::int32_t token) {
   sequence.targets.back() = token;
   sequence.target_modalities.back() = place.modality;
   const std::size_t count = sequence.allowed.size();
@@ -48,19 +47,20 @@ void append_position(PackedSequence& sequence, const TokenPlace& place, std::int
 
 }  // namespace
 
-void append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
-                     const SequenceLayout& layout) {
-  const std::vector<std::int32_t> tokens = document_tokens(document, vocabulary, layout);
+bool append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
+                     const SequenceLayout& layout, std::int64_t longest) {
   GrammarWalker walker(vocabulary, layout, plan_of(document));
+  const std::vector<std::int32_t> tokens = write_tokens(document, walker.parts(), layout);
+  if (static_cast<std::int64_t>(tokens.size()) > longest - sequence.length()) return false;
   if (sequence.document_starts.empty()) sequence.document_starts.push_back(0);
-  bool first = true;
   for (const std::int32_t token : tokens) {
-    if (!first) label_last_position(sequence, walker, document, token);
-    first = false;
-    append_position(sequence, walker.place(), token);
+    const TokenPlace place = walker.place();
+    if (token != kBos) label_last_position(sequence, place, walker.allowed(), document, token);
+    append_position(sequence, place, token);
     walker.advance(token);
   }
   sequence.document_starts.push_back(sequence.length());
+  return true;
 }
 
 void pad_streams(PackedSequence& sequence, std::int64_t multiple) {

@@ -33,14 +33,14 @@ TokenRange Vocabulary::append(std::string name, std::int32_t size) {
   return ranges_.back();
 }
 
-bool Vocabulary::has(std::string_view name) const {
-  return std::any_of(ranges_.begin(), ranges_.end(), [&](const TokenRange& r) { return r.name == name; });
+const TokenRange* Vocabulary::find(std::string_view name) const {
+  const auto found =
+      std::find_if(ranges_.begin(), ranges_.end(), [&](const TokenRange& r) { return r.name == name; });
+  return found == ranges_.end() ? nullptr : &*found;
 }
 
 const TokenRange& Vocabulary::range(std::string_view name) const {
-  for (const TokenRange& range : ranges_) {
-    if (range.name == name) return range;
-  }
+  if (const TokenRange* found = find(name)) return *found;
   std::string known;
   for (const TokenRange& range : ranges_) known += (known.empty() ? "" : ", ") + range.name;
   fail(ErrorKind::input, "looking up the token range \"", name, "\": this vocabulary has none. It has ",

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
-#include "omni/sequence/vocabulary.h"
+#include "omni/sequence/segment_parts.h"
 
 namespace omni::training {
 namespace {
@@ -22,15 +22,6 @@ void describe_start(ConfigVisitor& v, StageConfig& c) {
 std::vector<std::string> known_tasks(const StageConfig& config) {
   std::vector<std::string> names = sequence::built_in_task_names();
   for (const sequence::Task& task : config.custom_tasks) names.push_back(task.name);
-  return names;
-}
-
-std::vector<std::string> known_ranges() {
-  using namespace sequence;
-  std::vector<std::string> names;
-  for (const std::string_view range : {kRangeSize, kRangeBox, kRangeDetail, kRangeText, kRangeImage,
-                                       kRangeGeometry, kRangeColour, kRangeAzimuth, kRangeElevation})
-    names.emplace_back(range);
   return names;
 }
 
@@ -68,7 +59,7 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
     s.number("image", c.image_loss_weight, {.minimum = 0});
     s.number("shape", c.shape_loss_weight, {.minimum = 0});
   });
-  v.named_numbers("range_loss_weights", c.range_loss_weights, {.minimum = 0}, known_ranges());
+  v.named_numbers("range_loss_weights", c.range_loss_weights, {.minimum = 0}, sequence::part_range_names());
   v.number("view_row_noise", c.view_row_noise, {0, 10});
   v.integer("view_rows_steps", c.view_rows_steps, {.minimum = 0});
 }

@@ -189,7 +189,7 @@ TEST_F(DocumentDecoder, CountsSampledTokens) {
   options.on_tokens = [&](std::int64_t count) { sampled += count; };
   (void)decode_documents(model_, {&request, 1}, options);
   EXPECT_GT(sampled, 0);
-  EXPECT_LE(sampled, sampled_token_bound(request, layout_));
+  EXPECT_LE(sampled, sampled_token_bound(request, vocabulary_, layout_));
 
   // With a length that is asked for there is nothing left to guess.
   DocumentRequest short_one = request;
@@ -197,7 +197,7 @@ TEST_F(DocumentDecoder, CountsSampledTokens) {
   short_one.segments.back().with_colour = false;
   sampled = 0;
   (void)decode_documents(model_, {&short_one, 1}, options);
-  EXPECT_EQ(sampled, sampled_token_bound(short_one, layout_));
+  EXPECT_EQ(sampled, sampled_token_bound(short_one, vocabulary_, layout_));
 }
 
 }  // namespace

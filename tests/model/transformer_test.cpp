@@ -98,7 +98,7 @@ CachedLogits compare_cached_logits(const Transformer& model, const sequence::Voc
       const at::Tensor full = model.logits(sequences[d])[position];
       EXPECT_EQ(static_cast<std::int32_t>(rows[0].size()), allowed.count());
       for (std::int32_t i = 0; i < allowed.count(); ++i) {
-        const double exact = full[token_at(allowed, i)].item<double>(), difference = rows[0][i] - exact;
+        const double exact = full[allowed.token(i)].item<double>(), difference = rows[0][i] - exact;
         worst = std::max(worst, std::abs(difference));
         squares += difference * difference;
         total += exact * exact;
@@ -189,9 +189,9 @@ TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
     const auto& allowed = sequence.allowed_sets[sequence.allowed[i]];
     std::vector<float> row;
     for (std::int32_t k = 0; k < allowed.count(); ++k)
-      row.push_back(logits[i][token_at(allowed, k)].item<float>());
+      row.push_back(logits[i][allowed.token(k)].item<float>());
     const at::Tensor log_probability = at::tensor(row).log_softmax(0);
-    const std::int32_t target = index_of(allowed, sequence.targets[i]);
+    const std::int32_t target = allowed.index_of(sequence.targets[i]);
     const auto m = static_cast<std::size_t>(sequence.target_modalities[i]);
     const double entropy = -log_probability[target].item<double>();
     sums[m] += entropy;
@@ -232,7 +232,7 @@ TEST(TransformerLoss, ZLossIsTheSquareOfEachPositionsOwnNormaliser) {
     const auto& allowed = sequence.allowed_sets[sequence.allowed[i]];
     std::vector<float> row;
     for (std::int32_t k = 0; k < allowed.count(); ++k)
-      row.push_back(logits[i][token_at(allowed, k)].item<float>());
+      row.push_back(logits[i][allowed.token(k)].item<float>());
     const double normaliser = at::tensor(row).logsumexp(0).item<double>();
     squares[static_cast<std::size_t>(sequence.target_modalities[i])] += normaliser * normaliser;
   }

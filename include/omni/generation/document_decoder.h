@@ -53,6 +53,7 @@ std::vector<sequence::Document> decode_documents(const model::Transformer& model
                                                  const DecodeOptions& options = {});
 
 // How many tokens such a document leaves to sampling, at most.
-std::int64_t sampled_token_bound(const DocumentRequest& request, const sequence::SequenceLayout& layout);
+std::int64_t sampled_token_bound(const DocumentRequest& request, const sequence::Vocabulary& vocabulary,
+                                 const sequence::SequenceLayout& layout);
 
 }  // namespace omni::generation

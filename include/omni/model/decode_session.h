@@ -53,8 +53,4 @@ class DecodeSession {
   std::unique_ptr<State> state_;
 };
 
-// The token id at `index` of the logits row for `allowed`, and back (-1 if it is not allowed).
-std::int32_t token_at(const sequence::AllowedTokens& allowed, std::int32_t index);
-std::int32_t index_of(const sequence::AllowedTokens& allowed, std::int32_t token);
-
 }  // namespace omni::model

@@ -11,7 +11,8 @@
 namespace omni::sequence {
 
 enum class Modality : std::uint8_t { text, image, shape };
-inline constexpr std::size_t kModalityCount = 3;
+inline constexpr std::array kModalities = {Modality::text, Modality::image, Modality::shape};
+inline constexpr std::size_t kModalityCount = kModalities.size();
 std::string_view modality_name(Modality modality);  // "text", "image", "shape"
 Modality parse_modality(std::string_view name);     // throws Error(usage)
 
@@ -33,8 +34,11 @@ struct ShapePayload {
   friend bool operator==(const ShapePayload&, const ShapePayload&) = default;
 };
 
+using Payload = std::variant<TextPayload, ImagePayload, ShapePayload>;  // in the order of Modality
+Payload empty_payload(Modality modality);
+
 struct Segment {
-  std::variant<TextPayload, ImagePayload, ShapePayload> payload;
+  Payload payload;
   bool carries_loss = false;
   bool dropped = false;  // the payload is replaced by <drop>; later positions stay where they are
 

@@ -1,14 +1,15 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "omni/sequence/document.h"
 #include "omni/sequence/layout.h"
+#include "omni/sequence/segment_parts.h"
 #include "omni/sequence/vocabulary.h"
 
 namespace omni::sequence {
@@ -25,8 +26,12 @@ struct AllowedTokens {
   bool contains(std::int32_t token) const;
   std::int32_t count() const;
   std::int32_t token(std::int32_t index) const;     // the index-th allowed token, 0 <= index < count()
+  std::int32_t index_of(std::int32_t token) const;  // the other way round; -1 where it is not allowed
   void add(std::int32_t first, std::int32_t size);  // above what is there; joins a run that it touches
-  friend bool operator==(const AllowedTokens&, const AllowedTokens&) = default;
+  friend bool operator==(const AllowedTokens& a, const AllowedTokens& b) {
+    return std::equal(a.runs.begin(), a.runs.begin() + a.run_count, b.runs.begin(),
+                      b.runs.begin() + b.run_count);
+  }
 };
 
 // Where the next token stands. `offset` counts along the document in units that dropping does not change; row
@@ -39,13 +44,8 @@ struct TokenPlace {
   std::int32_t slot = 0;  // place inside the segment's span: 0 is the opening token
 };
 
-// The order of segments of one document, before their payloads are known.
-//
-// Slots of a segment: text: <text>, tokens at 1 + i, </text> right after the last; image: <image>, azimuth,
-// elevation, codes at 3 + i, </image> last; shape: <shape>, size, box x y z, detail, geometry at 6 + i,
-// colour at 6 + geometry_capacity + i, </shape> last. A dropped one: the opening, <drop> at 1, the closing
-// last. "Last" is the end of the span. Offsets are the segment's start plus the slot, but for the grids
-// above.
+// What is fixed of one segment of a document before its payload is known. SegmentParts tells where its tokens
+// stand.
 struct SegmentPlan {
   Modality modality = Modality::text;
   bool dropped = false;
@@ -57,8 +57,8 @@ struct SegmentPlan {
 // an ill-formed sequence can be neither trained on nor sampled.
 class GrammarWalker {
  public:
-  // The vocabulary and the layout must outlive the walker. Throws Error(usage) where the plan needs something
-  // that they do not have: images, shapes, a geometry length that is not offered.
+  // The layout must outlive the walker. Throws Error(usage) where the plan needs something that vocabulary
+  // and layout do not have: images, shapes, a geometry length that is not offered.
   GrammarWalker(const Vocabulary& vocabulary, const SequenceLayout& layout, std::vector<SegmentPlan> plan);
 
   bool finished() const;                 // <eos> has been passed
@@ -68,49 +68,43 @@ class GrammarWalker {
   // The segment whose payload comes next and the part of it, for error messages: "shape 1: geometry code 17".
   std::string describe_place() const;
 
+  // The part of the payload that the next token belongs to, and its place there; null where it is none of a
+  // payload: at <bos>, <eos>, opening and closing tokens and <drop>. A text's part also has its </text>.
+  const SegmentPart* part() const;
+  std::int32_t index_in_part() const { return index_; }
+  const SegmentParts& parts() const { return parts_; }
+
  private:
-  enum class Part : std::uint8_t {
-    bos,
-    open,
-    text,
-    azimuth,
-    elevation,
-    image,
-    size,
-    box,
-    detail,
-    geometry,
-    colour,
-    drop,
-    close,
-    eos,
-    end
-  };
-  void enter(Part part);
-  void enter_payload();
+  enum class Stage : std::uint8_t { bos, open, payload, drop, close, eos, end };
+  void enter(Stage stage);
+  void enter_part(std::size_t part);
   void enter_next_segment();
-  AllowedTokens allowed_in(Part part) const;
-  AllowedTokens range_with_any(std::string_view range) const;
-  AllowedTokens detail_choices() const;
+  void advance_in_part(std::int32_t token);
+  AllowedTokens allowed_at(Stage stage) const;
+  AllowedTokens allowed_in(const SegmentPart& part) const;
+  AllowedTokens detail_choices(const SegmentPart& part) const;
   std::int32_t slot() const;
 
-  const Vocabulary* vocabulary_;
+  SegmentParts parts_;
   const SequenceLayout* layout_;
   std::vector<SegmentPlan> plan_;
   std::size_t segment_ = 0;
   std::int32_t segment_start_ = 1;  // offset of the segment's opening token
-  Part part_ = Part::bos;
-  std::int64_t index_ = 0;  // inside the part
-  std::int64_t geometry_length_ = 0;
+  Stage stage_ = Stage::bos;
+  std::size_t part_ = 0;       // in parts_.all(), in Stage::payload
+  std::int32_t index_ = 0;     // inside the part
+  std::int64_t detailed_ = 0;  // the number of codes that the last detail token tells
   AllowedTokens allowed_;
 };
+
+// The most tokens of such a segment that leave a choice.
+std::int64_t choice_bound(const SegmentPlan& segment, const Vocabulary& vocabulary,
+                          const SequenceLayout& layout);
 
 // The tokens of a document in the vocabulary's numbering, <bos> to <eos>. Throws Error(input) where a payload
 // does not fit the layout (too long a text, a wrong number of codes, a code outside its range).
 std::vector<std::int32_t> document_tokens(const Document& document, const Vocabulary& vocabulary,
                                           const SequenceLayout& layout);
-// How many those are, without checking that they fit.
-std::int64_t token_count(const Document& document);
 std::vector<SegmentPlan> plan_of(const Document& document);
 // The payloads of a finished token sequence. Throws Error(input) for an ill-formed one.
 Document parse_document(std::span<const std::int32_t> tokens, std::vector<SegmentPlan> plan,

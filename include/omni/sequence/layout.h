@@ -1,11 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "omni/core/config.h"
-#include "omni/sequence/document.h"
 #include "omni/sequence/vocabulary.h"
 
 namespace omni::sequence {
@@ -23,15 +21,9 @@ struct SequenceLayout {
 
   std::int64_t image_codes() const { return image_grid_side * image_grid_side; }
   std::int64_t geometry_capacity() const { return geometry_lengths.empty() ? 0 : geometry_lengths.back(); }
-  // Positions that a segment takes up, used or not: so a dropped or short segment moves no later position.
-  std::int64_t text_span() const { return text_capacity + 2; }
-  std::int64_t image_span() const { return image_codes() + 4; }
-  std::int64_t shape_span() const { return geometry_capacity() + colour_codes + 7; }
-  std::int64_t span(Modality modality) const;
+  bool offers_geometry_length(std::int64_t length) const;
   // The offered number of geometry codes whose detail bin is `bin`; 0 if none is.
   std::int64_t geometry_length_of_detail(std::int32_t bin) const;
-  // Positions of a whole document of these modalities at full length, with <bos> and <eos>.
-  std::int64_t document_capacity(std::span<const Modality> modalities) const;
 
   friend bool operator==(const SequenceLayout&, const SequenceLayout&) = default;
 };

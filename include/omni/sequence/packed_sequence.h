@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "omni/sequence/grammar.h"
@@ -30,12 +31,13 @@ struct PackedSequence {
   friend bool operator==(const PackedSequence&, const PackedSequence&) = default;
 };
 
-// Appends a document. A target has loss weight 1 where its segment carries loss and is not dropped, the
-// grammar leaves a choice, and the target is not <any>; the </text> that ends a text counts. Opening and
-// closing tokens, <bos> and <eos> are never a choice. Throws like document_tokens and leaves the sequence as
-// it was.
-void append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
-                     const SequenceLayout& layout);
+// Appends a document, unless the sequence would become longer than `longest`; returns whether. A target has
+// loss weight 1 where its segment carries loss and is not dropped, the grammar leaves a choice, and the
+// target is not <any>; the </text> that ends a text counts. Opening and closing tokens, <bos> and <eos> are
+// never a choice. Throws like document_tokens and leaves the sequence as it was.
+bool append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
+                     const SequenceLayout& layout,
+                     std::int64_t longest = std::numeric_limits<std::int64_t>::max());
 
 // Appends short documents of <pad> without loss until the text positions and the generated ones (image and
 // shape) are each a multiple of `multiple` in number. Matrix products are compiled per shape: few shapes, few

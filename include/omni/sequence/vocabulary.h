@@ -41,7 +41,8 @@ class Vocabulary {
   // Throws Error(usage) if the name exists, is empty or longer than 64 bytes, or if the size is not positive
   // or takes the vocabulary beyond 2^30 tokens.
   TokenRange append(std::string name, std::int32_t size);
-  bool has(std::string_view name) const;
+  const TokenRange* find(std::string_view name) const;  // null where there is none
+  bool has(std::string_view name) const { return find(name) != nullptr; }
   const TokenRange& range(std::string_view name) const;  // throws Error(input) naming what exists
   const std::vector<TokenRange>& ranges() const { return ranges_; }
   std::int32_t size() const;
