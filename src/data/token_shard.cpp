@@ -7,6 +7,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
+#include "omni/geometry/camera.h"
 #include "omni/sequence/vocabulary.h"
 #include "token_shard_format.h"
 
@@ -55,8 +56,8 @@ void TokenShard::open() {
   token_offsets_ = offsets("caption_token_offsets", last("caption_complete"), last("caption_tokens"));
   caption_complete_ = codes("caption_complete", {last("caption_complete")}, 2);
   tokens_ = codes("caption_tokens", {last("caption_tokens")}, info_.text_vocabulary);
-  azimuth_ = codes("view_azimuth", {count_, views}, sequence::kAzimuthBins);
-  elevation_ = codes("view_elevation", {count_, views}, sequence::kElevationBins);
+  azimuth_ = codes("view_azimuth", {count_, views}, geometry::kAzimuthBins);
+  elevation_ = codes("view_elevation", {count_, views}, geometry::kElevationBins);
   views_ = codes("view_codes", {count_, views, image_codes}, info_.image_vocabulary);
   geometry_ = codes("geometry_codes", {count_, info_.geometry_codes}, info_.geometry_vocabulary);
   colour_ = codes("colour_codes", {count_, info_.colour_codes}, info_.colour_vocabulary);

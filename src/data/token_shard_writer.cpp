@@ -6,6 +6,7 @@
 #include "omni/core/error.h"
 #include "omni/core/random.h"
 #include "omni/data/token_shard.h"
+#include "omni/geometry/camera.h"
 #include "omni/sequence/vocabulary.h"
 #include "token_shard_format.h"
 
@@ -134,8 +135,8 @@ struct Columns {
   CodeColumn caption_offsets{"caption_offsets", kOffsetBound},
       token_offsets{"caption_token_offsets", kOffsetBound};
   CodeColumn complete{"caption_complete", 2}, tokens;
-  CodeColumn azimuth{"view_azimuth", sequence::kAzimuthBins},
-      elevation{"view_elevation", sequence::kElevationBins};
+  CodeColumn azimuth{"view_azimuth", geometry::kAzimuthBins},
+      elevation{"view_elevation", geometry::kElevationBins};
   CodeColumn view_codes, geometry, colour;
   CodeColumn size{"size", sequence::kSizeBins}, box{"box", sequence::kBoxBins}, split{"split", 5};
   StringColumn id{"id"}, class_name{"class"}, attributes{"attributes"};

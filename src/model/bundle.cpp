@@ -2,6 +2,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/geometry/camera.h"
 #include "omni/sequence/layout.h"
 #include "transformer_network.h"
 
@@ -135,7 +136,7 @@ sequence::Vocabulary vocabulary_of(const tokenizers::TextTokenizer* text,
     sizes.geometry = static_cast<std::int32_t>(shape->geometry_vocabulary());
     sizes.colour = shape->colour_code_count() > 0 ? static_cast<std::int32_t>(shape->colour_vocabulary()) : 0;
   }
-  sizes.views = views;
+  if (views) sizes.views = {geometry::kAzimuthBins, geometry::kElevationBins};
   return sequence::make_vocabulary(sizes);
 }
 

@@ -39,7 +39,7 @@ std::vector<LossGroup> loss_groups(const sequence::PackedSequence& sequence) {
     if (sequence.loss_weights[i] <= 0) continue;
     const auto modality = static_cast<std::size_t>(sequence.target_modalities[i]);
     const std::int32_t allowed = sequence.allowed[i];
-    ensure(allowed >= 0 && modality < kModalityCount, "a loss at the end of a document");
+    ensure(allowed >= 0 && modality < sequence::kModalityCount, "a loss at the end of a document");
     LossGroup& group = groups[{allowed, modality}];
     group.allowed = allowed;
     group.modality = modality;
@@ -130,8 +130,8 @@ TransformerLoss Transformer::loss(const sequence::PackedSequence& given, const L
   result.position_cross_entropy = at::zeros({given.length()}, at::kFloat);
   float* position_loss = result.position_cross_entropy.mutable_data_ptr<float>();
   const std::vector<LossGroup> groups = loss_groups(sequence);
-  std::array<std::vector<Tensor>, kModalityCount> sums;
-  std::array<double, kModalityCount> entropies{};
+  std::array<std::vector<Tensor>, sequence::kModalityCount> sums;
+  std::array<double, sequence::kModalityCount> entropies{};
   if (!groups.empty()) {
     const std::vector<Tensor> hidden_of = group_rows(hidden, groups, plan, sequence.length());
     const std::vector<Tensor> rows_of = allowed_rows(net.head_rows(token_rows), groups, sequence);
@@ -154,8 +154,8 @@ TransformerLoss Transformer::loss(const sequence::PackedSequence& given, const L
     }
   }
   std::vector<Tensor> objectives;
-  result.cross_entropy = at::empty({static_cast<std::int64_t>(kModalityCount)}, at::kFloat);
-  for (std::size_t m = 0; m < kModalityCount; ++m) {
+  result.cross_entropy = at::empty({static_cast<std::int64_t>(sequence::kModalityCount)}, at::kFloat);
+  for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
     objectives.push_back(sums[m].empty() ? at::zeros({}, hidden.options().dtype(at::kFloat))
                                          : at::stack(sums[m]).sum());
     result.cross_entropy.mutable_data_ptr<float>()[m] = static_cast<float>(entropies[m]);

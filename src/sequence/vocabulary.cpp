@@ -75,13 +75,13 @@ Vocabulary make_vocabulary(const VocabularySizes& sizes) {
   for (const auto& [name, size] : payloads) {
     if (size != 0) vocabulary.append(std::string(name), size);
   }
-  if (sizes.views) append_views(vocabulary);
+  if (sizes.views.azimuth != 0) append_views(vocabulary, sizes.views);
   return vocabulary;
 }
 
-void append_views(Vocabulary& vocabulary) {
-  vocabulary.append(std::string(kRangeAzimuth), kAzimuthBins);
-  vocabulary.append(std::string(kRangeElevation), kElevationBins);
+void append_views(Vocabulary& vocabulary, ViewBins bins) {
+  vocabulary.append(std::string(kRangeAzimuth), bins.azimuth);
+  vocabulary.append(std::string(kRangeElevation), bins.elevation);
 }
 
 std::int32_t size_bin(float longest_side_m) {

@@ -6,14 +6,14 @@ StepSums accumulate_gradients(const model::Transformer& transformer,
                               std::span<const sequence::PackedSequence> batches, const LossWeights& weights,
                               std::size_t task_count) {
   // The weight of a modality is summed over all micro-batches before the first backward pass.
-  std::array<double, model::kModalityCount> total_weight{};
+  std::array<double, sequence::kModalityCount> total_weight{};
   for (const sequence::PackedSequence& batch : batches) {
     for (std::size_t i = 0; i < batch.loss_weights.size(); ++i) {
       total_weight[static_cast<std::size_t>(batch.target_modalities[i])] += batch.loss_weights[i];
     }
   }
-  at::Tensor scale = at::zeros({static_cast<std::int64_t>(model::kModalityCount)}, at::kFloat);
-  for (std::size_t m = 0; m < model::kModalityCount; ++m) {
+  at::Tensor scale = at::zeros({static_cast<std::int64_t>(sequence::kModalityCount)}, at::kFloat);
+  for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
     if (total_weight[m] > 0) scale[static_cast<std::int64_t>(m)] = weights.modalities[m] / total_weight[m];
   }
   const model::LossOptions options{

@@ -10,7 +10,7 @@
 namespace omni::training {
 
 struct LossWeights {
-  std::array<double, model::kModalityCount> modalities{1, 1, 1};  // index: sequence::Modality
+  std::array<double, sequence::kModalityCount> modalities{1, 1, 1};  // index: sequence::Modality
   double z_loss = 0;
   bool full_softmax = false;  // over the whole vocabulary, where the allowed ranges alone are the default
 };

@@ -2,6 +2,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/geometry/camera.h"
 
 namespace omni::training {
 
@@ -46,7 +47,7 @@ model::Bundle start_bundle(const StageConfig& config) {
   keep_tasks(config, bundle);
   if (!bundle.vocabulary().has(sequence::kRangeAzimuth)) {
     sequence::Vocabulary larger = bundle.vocabulary();
-    sequence::append_views(larger);
+    sequence::append_views(larger, {geometry::kAzimuthBins, geometry::kElevationBins});
     log_info("the vocabulary grows by ", larger.size() - bundle.vocabulary().size(), " view tokens");
     bundle.transformer = model::grow_vocabulary(
         *bundle.transformer, larger, static_cast<std::uint64_t>(config.seed), config.view_row_noise);

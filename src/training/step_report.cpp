@@ -11,7 +11,7 @@
 namespace omni::training {
 
 void StepSums::add(const StepSums& other) {
-  for (std::size_t m = 0; m < model::kModalityCount; ++m) {
+  for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
     cross_entropy[m] += other.cross_entropy[m];
     weight[m] += other.weight[m];
     targets[m] += other.targets[m];
@@ -30,7 +30,7 @@ StepSums StepSums::of(const sequence::PackedSequence& batch, const model::Transf
                       std::size_t task_count) {
   StepSums sums;
   const at::Tensor cross_entropy = loss.cross_entropy.to(at::kCPU).to(at::kDouble);
-  for (std::size_t m = 0; m < model::kModalityCount; ++m)
+  for (std::size_t m = 0; m < sequence::kModalityCount; ++m)
     sums.cross_entropy[m] = cross_entropy[static_cast<std::int64_t>(m)].item<double>();
   sums.weight = loss.weights;
   sums.targets = loss.targets;
@@ -50,7 +50,7 @@ StepSums StepSums::of(const sequence::PackedSequence& batch, const model::Transf
 }
 
 StepReport::StepReport(RunMetrics& metrics, std::int64_t log_steps,
-                       const std::array<double, model::kModalityCount>& loss_weights,
+                       const std::array<double, sequence::kModalityCount>& loss_weights,
                        std::vector<std::string> task_names, double start_seconds)
     : metrics_(metrics),
       log_steps_(log_steps),
@@ -80,7 +80,7 @@ void StepReport::write(const StepContext& c) {
                                                       {"progress", c.progress}};
   latest_loss_ = 0;
   std::string losses;
-  for (std::size_t m = 0; m < model::kModalityCount; ++m) {
+  for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
     if (sums_.targets[m] == 0) continue;
     const std::string name(sequence::modality_name(static_cast<sequence::Modality>(m)));
     latest_loss_ += loss_weights_[m] * sums_.loss(m);

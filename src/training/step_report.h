@@ -14,8 +14,8 @@ namespace omni::training {
 
 // Sums of one optimizer step over its micro-batches, by modality and by task.
 struct StepSums {
-  std::array<double, model::kModalityCount> cross_entropy{}, weight{};
-  std::array<std::int64_t, model::kModalityCount> targets{}, correct{};
+  std::array<double, sequence::kModalityCount> cross_entropy{}, weight{};
+  std::array<std::int64_t, sequence::kModalityCount> targets{}, correct{};
   std::vector<double> task_cross_entropy, task_weight;
   std::int64_t tokens = 0;
 
@@ -48,7 +48,7 @@ struct StepContext {
 class StepReport {
  public:
   StepReport(RunMetrics& metrics, std::int64_t log_steps,
-             const std::array<double, model::kModalityCount>& loss_weights,
+             const std::array<double, sequence::kModalityCount>& loss_weights,
              std::vector<std::string> task_names, double start_seconds);
   ~StepReport();  // ends the terminal line
   void add(const StepSums& sums, const StepContext& context, bool last);
@@ -58,7 +58,7 @@ class StepReport {
   void write(const StepContext& context);
   RunMetrics& metrics_;
   std::int64_t log_steps_;
-  std::array<double, model::kModalityCount> loss_weights_;
+  std::array<double, sequence::kModalityCount> loss_weights_;
   std::vector<std::string> task_names_;
   StepSums sums_;
   std::int64_t steps_ = 0;

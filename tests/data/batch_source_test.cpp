@@ -253,8 +253,8 @@ TEST_F(BatchSourceTest, RejectsWhatCannotBeServed) {
   EXPECT_EQ(
       kind_of([&] { BatchSource(dataset_, tasks(), small_layout(), small_vocabulary(false), options()); }),
       ErrorKind::usage);
-  auto other =
-      sequence::make_vocabulary({.text = 301, .image = 40000, .geometry = 512, .colour = 32, .views = true});
+  auto other = sequence::make_vocabulary(
+      {.text = 301, .image = 40000, .geometry = 512, .colour = 32, .views = {24, 7}});
   EXPECT_EQ(kind_of([&] { BatchSource(dataset_, tasks(), small_layout(), other, options()); }),
             ErrorKind::input);
   auto layout = small_layout();

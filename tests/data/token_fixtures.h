@@ -5,6 +5,7 @@
 
 #include "omni/core/random.h"
 #include "omni/data/token_dataset.h"
+#include "omni/geometry/camera.h"
 #include "omni/sequence/layout.h"
 
 namespace omni::data::testing {
@@ -36,8 +37,9 @@ inline sequence::SequenceLayout small_layout() {
 }
 
 inline sequence::Vocabulary small_vocabulary(bool views = true) {
-  return sequence::make_vocabulary(
-      {.text = 300, .image = 40000, .geometry = 512, .colour = 32, .views = views});
+  auto vocabulary = sequence::make_vocabulary({.text = 300, .image = 40000, .geometry = 512, .colour = 32});
+  if (views) sequence::append_views(vocabulary, {geometry::kAzimuthBins, geometry::kElevationBins});
+  return vocabulary;
 }
 
 inline std::vector<std::int32_t> random_codes(std::int64_t count, std::int64_t vocabulary, CounterRng& rng) {

@@ -11,7 +11,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace omni::sequence;
   static const Vocabulary vocabulary =
-      make_vocabulary({.text = 20, .image = 7, .geometry = 9, .colour = 6, .views = true});
+      make_vocabulary({.text = 20, .image = 7, .geometry = 9, .colour = 6, .views = {24, 7}});
   static const SequenceLayout layout = {.text_capacity = 5,
                                         .image_grid_side = 2,
                                         .geometry_lengths = {2, 4, 8},

@@ -15,7 +15,7 @@ int main() {
   const geometry::Mesh mesh = geometry::extract_iso_surface(ball, {.resolution = 32}).mesh;
   const geometry::MeshHealth health = geometry::inspect(mesh);
   const sequence::Vocabulary vocabulary =
-      sequence::make_vocabulary({.text = 512, .image = 256, .geometry = 256, .colour = 64, .views = true});
+      sequence::make_vocabulary({.text = 512, .image = 256, .geometry = 256, .colour = 64, .views = {24, 7}});
   std::cout << "ball: volume " << health.volume << ", vocabulary of " << vocabulary.size() << " tokens\n";
   return health.closed() && health.manifold() && vocabulary.size() > 0 ? 0 : 1;
 }

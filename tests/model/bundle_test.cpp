@@ -92,7 +92,7 @@ TEST_F(BundleTest, SavingAgainReplacesTheWhole) {
 
 TEST_F(BundleTest, GrownBundlesLoadToo) {
   sequence::Vocabulary larger = bundle.vocabulary();
-  sequence::append_views(larger);
+  sequence::append_views(larger, {geometry::kAzimuthBins, geometry::kElevationBins});
   bundle.transformer = grow_vocabulary(*bundle.transformer, larger, 1);
   save_bundle(bundle, folder);
   EXPECT_EQ(load_bundle(folder).vocabulary().fingerprint(), larger.fingerprint());

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "omni/core/random.h"
+#include "omni/geometry/camera.h"
 #include "omni/model/decode_session.h"
 #include "omni/model/transformer.h"
 #include "omni/sequence/packed_sequence.h"
@@ -14,7 +15,9 @@ namespace omni::model {
 
 // A small vocabulary and layout with all three modalities, and random documents over them.
 inline sequence::Vocabulary small_vocabulary(bool views = false) {
-  return sequence::make_vocabulary({.text = 20, .image = 12, .geometry = 16, .colour = 6, .views = views});
+  auto vocabulary = sequence::make_vocabulary({.text = 20, .image = 12, .geometry = 16, .colour = 6});
+  if (views) sequence::append_views(vocabulary, {geometry::kAzimuthBins, geometry::kElevationBins});
+  return vocabulary;
 }
 
 inline sequence::SequenceLayout small_layout() {

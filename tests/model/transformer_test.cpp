@@ -182,8 +182,8 @@ TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
   const sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
   const at::Tensor logits = model.logits(sequence);
   const TransformerLoss loss = model.loss(sequence);
-  std::array<double, kModalityCount> sums{}, weights{};
-  std::array<std::int64_t, kModalityCount> correct{};
+  std::array<double, sequence::kModalityCount> sums{}, weights{};
+  std::array<std::int64_t, sequence::kModalityCount> correct{};
   for (std::int64_t i = 0; i < sequence.length(); ++i) {
     if (sequence.loss_weights[i] == 0) continue;
     const auto& allowed = sequence.allowed_sets[sequence.allowed[i]];
@@ -199,7 +199,7 @@ TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
     correct[m] += log_probability.argmax().item<std::int64_t>() == target;
     EXPECT_NEAR(loss.position_cross_entropy[i].item<double>(), entropy, 1e-4);
   }
-  for (std::size_t m = 0; m < kModalityCount; ++m) {
+  for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
     EXPECT_NEAR(loss.objective[m].item<double>(), sums[m], 1e-3);
     EXPECT_NEAR(loss.cross_entropy[m].item<double>(), sums[m], 1e-3);
     EXPECT_EQ(loss.weights[m], weights[m]);
@@ -226,7 +226,7 @@ TEST(TransformerLoss, ZLossIsTheSquareOfEachPositionsOwnNormaliser) {
   const Transformer model(small_config(), vocabulary, small_layout(), 5);
   const sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
   const at::Tensor logits = model.logits(sequence);
-  std::array<double, kModalityCount> squares{};
+  std::array<double, sequence::kModalityCount> squares{};
   for (std::int64_t i = 0; i < sequence.length(); ++i) {
     if (sequence.loss_weights[i] == 0) continue;
     const auto& allowed = sequence.allowed_sets[sequence.allowed[i]];
@@ -238,7 +238,7 @@ TEST(TransformerLoss, ZLossIsTheSquareOfEachPositionsOwnNormaliser) {
   }
   const TransformerLoss plain = model.loss(sequence, {.z_loss = 0, .training = false});
   const TransformerLoss with = model.loss(sequence, {.z_loss = 0.5, .training = false});
-  for (std::size_t m = 0; m < kModalityCount; ++m) {
+  for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
     const double added = with.objective[m].item<double>() - plain.objective[m].item<double>();
     EXPECT_NEAR(added, 0.5 * squares[m], 1e-3 * (1 + squares[m])) << m;
     EXPECT_EQ(with.cross_entropy[m].item<float>(), plain.cross_entropy[m].item<float>());
@@ -301,7 +301,7 @@ TEST(Transformer, FoldingCodebooksKeepsTheFunction) {
 TEST(Transformer, GrowingTheVocabularyKeepsOldRowsBitForBit) {
   const auto vocabulary = small_vocabulary();
   sequence::Vocabulary larger = vocabulary;
-  sequence::append_views(larger);
+  sequence::append_views(larger, {geometry::kAzimuthBins, geometry::kElevationBins});
   const Transformer model(small_config(), vocabulary, small_layout(), 5, small_codebooks());
   const auto grown = grow_vocabulary(model, larger, 1, 0.1);
   const at::Tensor old_rows = model.parameters().find("embedding.weight")->value;

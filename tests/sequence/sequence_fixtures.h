@@ -14,8 +14,11 @@ inline SequenceLayout small_layout() {
           .colour_grid_side = 0};
 }
 
+inline constexpr ViewBins kViewBins = {24, 7};
+
 inline Vocabulary small_vocabulary(bool views = true) {
-  return make_vocabulary({.text = 11, .image = 7, .geometry = 9, .colour = 6, .views = views});
+  return make_vocabulary(
+      {.text = 11, .image = 7, .geometry = 9, .colour = 6, .views = views ? kViewBins : ViewBins{}});
 }
 
 inline Segment text_segment(std::vector<std::int32_t> tokens, bool loss = false) {
@@ -44,8 +47,8 @@ inline Segment random_segment(Modality modality, const Vocabulary& vocabulary, c
   } else if (modality == Modality::image) {
     ImagePayload image;
     if (vocabulary.has(kRangeAzimuth)) {
-      image.azimuth = random_bin(kAzimuthBins, rng);
-      image.elevation = random_bin(kElevationBins, rng);
+      image.azimuth = random_bin(kViewBins.azimuth, rng);
+      image.elevation = random_bin(kViewBins.elevation, rng);
     }
     image.codes = random_codes(layout.image_codes(), size(kRangeImage), rng);
     segment.payload = image;

@@ -22,27 +22,27 @@ ErrorKind kind_of(const std::function<void()>& body) {
 
 TEST(Vocabulary, RangesAreContiguousFromZero) {
   const Vocabulary vocabulary =
-      make_vocabulary({.text = 100, .image = 20, .geometry = 30, .colour = 40, .views = true});
+      make_vocabulary({.text = 100, .image = 20, .geometry = 30, .colour = 40, .views = {24, 7}});
   std::int32_t next = 0;
   for (const TokenRange& range : vocabulary.ranges()) {
     EXPECT_EQ(range.first, next) << range.name;
     next += range.size;
   }
   EXPECT_EQ(vocabulary.size(), next);
-  EXPECT_EQ(next, kSpecialCount + kSizeBins + kBoxBins + kDetailBins + 190 + kAzimuthBins + kElevationBins);
+  EXPECT_EQ(next, kSpecialCount + kSizeBins + kBoxBins + kDetailBins + 190 + 24 + 7);
 }
 
 TEST(Vocabulary, GrowingKeepsIdsAndExtends) {
   const Vocabulary before = make_vocabulary({.text = 100, .image = 20, .geometry = 30});
   Vocabulary after = before;
-  append_views(after);
+  append_views(after, {24, 7});
   for (const TokenRange& range : before.ranges()) EXPECT_EQ(after.range(range.name), range);
   EXPECT_TRUE(after.extends(before));
   EXPECT_TRUE(before.extends(before));
   EXPECT_FALSE(before.extends(after));
   EXPECT_NE(before.fingerprint(), after.fingerprint());
   EXPECT_EQ(after.fingerprint(),
-            make_vocabulary({.text = 100, .image = 20, .geometry = 30, .views = true}).fingerprint());
+            make_vocabulary({.text = 100, .image = 20, .geometry = 30, .views = {24, 7}}).fingerprint());
 }
 
 TEST(Vocabulary, FingerprintTellsNamesSizesAndOrderApart) {
@@ -73,7 +73,7 @@ TEST(Vocabulary, RejectsImpossibleRanges) {
 
 TEST(Vocabulary, JsonRoundTrip) {
   Vocabulary vocabulary =
-      make_vocabulary({.text = 100, .image = 20, .geometry = 30, .colour = 4, .views = true});
+      make_vocabulary({.text = 100, .image = 20, .geometry = 30, .colour = 4, .views = {24, 7}});
   vocabulary.append("odd \"name\"\n", 5);
   const Vocabulary read = Vocabulary::from_json(vocabulary.to_json(), "test");
   EXPECT_EQ(read.ranges(), vocabulary.ranges());

@@ -94,7 +94,7 @@ TEST_F(Accumulation, AStepDoesNotDependOnHowItIsCut) {
       EXPECT_LE((parts.gradients[i] - whole.gradients[i]).abs().max().item<double>(), 1e-5 * scale + 1e-7)
           << i;
     }
-    for (std::size_t m = 0; m < model::kModalityCount; ++m) {
+    for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
       EXPECT_NEAR(parts.sums.loss(m), whole.sums.loss(m), 1e-5);
       EXPECT_EQ(parts.sums.targets[m], whole.sums.targets[m]);
     }

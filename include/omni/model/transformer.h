@@ -72,15 +72,14 @@ struct RangeCodebook {
   at::Tensor codebook;  // [range size, dimension]
 };
 
-inline constexpr std::size_t kModalityCount = 3;  // text, image, shape: the order of sequence::Modality
-
 // Sums over the positions of one packed sequence, by target modality (index: sequence::Modality).
 struct TransformerLoss {
   at::Tensor objective;      // [3] fp32 with graph: sum of loss weight x (cross-entropy + z_loss x log^2 Z)
   at::Tensor cross_entropy;  // [3] fp32, detached: sum of loss weight x cross-entropy, in nats
-  std::array<double, kModalityCount> weights{};        // sum of loss weights
-  std::array<std::int64_t, kModalityCount> targets{};  // positions with a positive weight
-  std::array<std::int64_t, kModalityCount> correct{};  // of these, where the best allowed token is the target
+  std::array<double, sequence::kModalityCount> weights{};        // sum of loss weights
+  std::array<std::int64_t, sequence::kModalityCount> targets{};  // positions with a positive weight
+  // Of these, where the best allowed token is the target.
+  std::array<std::int64_t, sequence::kModalityCount> correct{};
   at::Tensor position_cross_entropy;  // [N] fp32 on the CPU, detached; 0 where no loss counts
 };
 

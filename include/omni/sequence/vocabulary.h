@@ -64,15 +64,18 @@ inline constexpr std::string_view kRangeSpecial = "special", kRangeSize = "size"
                                   kRangeGeometry = "geometry", kRangeColour = "colour",
                                   kRangeAzimuth = "azimuth", kRangeElevation = "elevation";
 inline constexpr std::int32_t kSizeBins = 64, kBoxBins = 32, kDetailBins = 16;
-inline constexpr std::int32_t kAzimuthBins = 24, kElevationBins = 7;
 
+// The directions that a view tells apart: what a bin means is the camera's to say.
+struct ViewBins {
+  std::int32_t azimuth = 0, elevation = 0;
+};
 struct VocabularySizes {
   std::int32_t text = 0, image = 0, geometry = 0, colour = 0;
-  bool views = false;
+  ViewBins views;
 };
-// Controls first, then one range per size that is not 0.
+// The other controls first, then one range per size that is not 0.
 Vocabulary make_vocabulary(const VocabularySizes& sizes);
-void append_views(Vocabulary& vocabulary);
+void append_views(Vocabulary& vocabulary, ViewBins bins);
 
 // Log-quantised longest side: bin 0 is 1 mm or less, bin 63 is 1 km or more; not-a-number counts as 1 m.
 std::int32_t size_bin(float longest_side_m);
