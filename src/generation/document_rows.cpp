@@ -14,7 +14,7 @@ using sequence::SegmentPlan;
 AllowedTokens without_any(const AllowedTokens& allowed) {
   AllowedTokens rest;
   for (int i = 0; i < allowed.run_count; ++i) {
-    const AllowedTokens::Run run = allowed.runs[static_cast<std::size_t>(i)];
+    const TokenRun run = allowed.runs[static_cast<std::size_t>(i)];
     if (run.first == sequence::kAny && run.size == 1) continue;
     rest.add(run.first, run.size);
   }

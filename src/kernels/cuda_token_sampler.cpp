@@ -25,10 +25,9 @@ Tensor on_device(const std::vector<T>& values, at::ScalarType type, std::vector<
   return host.to(device);
 }
 
-std::vector<std::int32_t> ranges_of(std::span<const std::vector<TokenRange>> allowed,
-                                    std::int64_t vocabulary) {
+std::vector<std::int32_t> ranges_of(std::span<const std::vector<TokenRun>> allowed, std::int64_t vocabulary) {
   std::vector<std::int32_t> ranges;
-  for (const std::vector<TokenRange>& row : allowed) {
+  for (const std::vector<TokenRun>& row : allowed) {
     ensure(row.size() <= kOmniCudaMostRanges, "too many ranges of allowed tokens");
     const std::size_t first = ranges.size();
     ranges.resize(first + 2 * kOmniCudaMostRanges, 0);
@@ -84,7 +83,7 @@ CudaTokenSampler::CudaTokenSampler(const at::Device& device, std::int64_t vocabu
   std::vector<float> guidance;
   const std::int64_t words = (vocabulary + 31) / 32;
   std::vector<std::uint32_t> seen(static_cast<std::size_t>(batch_ * words), 0);
-  std::vector<std::vector<TokenRange>> allowed;
+  std::vector<std::vector<TokenRun>> allowed;
   for (std::int64_t b = 0; b < batch_; ++b) {
     const Row& row = rows[static_cast<std::size_t>(b)];
     validate(row.settings);
@@ -114,7 +113,7 @@ CudaTokenSampler::CudaTokenSampler(const at::Device& device, std::int64_t vocabu
   likely_log_probabilities_ = at::zeros({batch_, likely_count_}, floats);
 }
 
-void CudaTokenSampler::set_allowed(std::span<const std::vector<TokenRange>> allowed) {
+void CudaTokenSampler::set_allowed(std::span<const std::vector<TokenRun>> allowed) {
   ensure(static_cast<std::int64_t>(allowed.size()) == batch_, "one list of allowed tokens per row");
   const Tensor ranges =
       on_device(ranges_of(allowed, vocabulary_), at::kInt, {batch_, kOmniCudaMostRanges, 2}, device_);

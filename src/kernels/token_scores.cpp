@@ -23,7 +23,7 @@ void fail_not_finite(std::string_view place) {
 TokenScores::TokenScores(const SamplingInput& input) : input_(input) {
   check_input();
   const float* first_row = input.rows[0].data();
-  for (const TokenRange& range : input.allowed) {
+  for (const TokenRun& range : input.allowed) {
     if (range.size == 0) continue;
     ranges_[range_count_++] = range;
     count_ += range.size;
@@ -52,14 +52,14 @@ void TokenScores::check_input() const {
          "guidance needs one weight per condition");
   for (const auto& row : input_.rows)
     ensure(row.size() == input_.rows[0].size(), "rows of logits differ in length");
-  ensure(input_.allowed.size() <= kMostTokenRanges, "too many ranges of allowed tokens");
+  ensure(input_.allowed.size() <= kMaximumTokenRuns, "too many ranges of allowed tokens");
   const auto width = static_cast<std::int64_t>(input_.rows[0].size());
   for (std::size_t i = 0; i < input_.allowed.size(); ++i) {
-    const TokenRange& range = input_.allowed[i];
+    const TokenRun& range = input_.allowed[i];
     ensure(range.first >= 0 && range.size >= 0 && std::int64_t{range.first} + range.size <= width,
            "a range of allowed tokens lies outside the logits");
     for (std::size_t j = 0; j < i; ++j) {
-      const TokenRange& other = input_.allowed[j];
+      const TokenRun& other = input_.allowed[j];
       ensure(range.size == 0 || other.size == 0 || range.first >= other.first + other.size ||
                  other.first >= range.first + range.size,
              "ranges of allowed tokens overlap");

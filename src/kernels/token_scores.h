@@ -31,7 +31,7 @@ class TokenScores {
   float* own();
 
   const SamplingInput& input_;
-  std::array<TokenRange, kMostTokenRanges> ranges_{};
+  std::array<TokenRun, kMaximumTokenRuns> ranges_{};
   std::size_t range_count_ = 0;
   std::int64_t count_ = 0;
   const float* scores_ = nullptr;  // in the input or in own_

@@ -14,7 +14,7 @@ std::int32_t AllowedTokens::count() const {
 std::int32_t AllowedTokens::token(std::int32_t index) const {
   ensure(index >= 0, "an allowed token has a negative index");
   for (int i = 0; i < run_count; ++i) {
-    const Run& run = runs[static_cast<std::size_t>(i)];
+    const TokenRun& run = runs[static_cast<std::size_t>(i)];
     if (index < run.size) return run.first + index;
     index -= run.size;
   }
@@ -24,7 +24,7 @@ std::int32_t AllowedTokens::token(std::int32_t index) const {
 std::int32_t AllowedTokens::index_of(std::int32_t token) const {
   std::int32_t before = 0;
   for (int i = 0; i < run_count; ++i) {
-    const Run& run = runs[static_cast<std::size_t>(i)];
+    const TokenRun& run = runs[static_cast<std::size_t>(i)];
     if (token >= run.first && token - run.first < run.size) return before + (token - run.first);
     before += run.size;
   }
@@ -34,7 +34,7 @@ std::int32_t AllowedTokens::index_of(std::int32_t token) const {
 void AllowedTokens::add(std::int32_t first, std::int32_t size) {
   if (size <= 0) return;
   if (run_count > 0) {
-    Run& last = runs[static_cast<std::size_t>(run_count) - 1];
+    TokenRun& last = runs[static_cast<std::size_t>(run_count) - 1];
     ensure(first >= last.first + last.size, "runs of allowed tokens must ascend");
     if (first == last.first + last.size) {
       last.size += size;

@@ -22,7 +22,7 @@ struct Case {
   std::string name;
   std::vector<std::vector<float>> rows;
   std::vector<double> guidance;
-  std::vector<TokenRange> allowed;
+  std::vector<TokenRun> allowed;
   std::vector<std::int32_t> seen;
   SamplingSettings settings;
 };
@@ -55,7 +55,7 @@ struct Reference {
 
 inline std::vector<int> allowed_tokens(const Case& c) {
   std::vector<int> tokens;
-  for (const TokenRange& range : c.allowed)
+  for (const TokenRun& range : c.allowed)
     for (int i = 0; i < range.size; ++i) tokens.push_back(range.first + i);
   if (c.allowed.empty())
     for (std::size_t i = 0; i < c.rows[0].size(); ++i) tokens.push_back(static_cast<int>(i));
@@ -191,7 +191,7 @@ inline std::vector<Case> all_cases(std::size_t longest) {
           const auto end = static_cast<std::int32_t>(count);
           c.allowed = {{0, 3}, {7, 0}, {90, end - 100}, {40, 1}, {end - 2, 2}};
           c.name += ", ranges";
-          for (const TokenRange& range : c.allowed)
+          for (const TokenRun& range : c.allowed)
             if (range.size > 0) c.rows[0][range.first] = 0.5f;
         }
         cases.push_back(c);

@@ -180,7 +180,7 @@ TEST(TokenSampling, DrawDependsOnTheKeyAlone) {
 }
 
 TEST(TokenSampling, BadRowsNameThePlace) {
-  const auto message = [](std::vector<std::vector<float>> rows, std::vector<TokenRange> allowed) {
+  const auto message = [](std::vector<std::vector<float>> rows, std::vector<TokenRun> allowed) {
     Case c{"", rows, std::vector<double>(rows.size() - 1, 2.0), allowed, {}, {}};
     const CaseInput input(c);
     SamplingInput named = input();
@@ -210,12 +210,8 @@ TEST(TokenSampling, BadRowsNameThePlace) {
 
 TEST(TokenSampling, BrokenInputsAreRefused) {
   const std::vector<float> row = {1, 2, 3};
-  const std::vector<std::vector<TokenRange>> ranges = {{{-1, 2}},
-                                                       {{2, 2}},
-                                                       {{0, -1}},
-                                                       {{0, 2}, {1, 2}},
-                                                       {{2147483647, 2147483647}},
-                                                       std::vector<TokenRange>(9)};
+  const std::vector<std::vector<TokenRun>> ranges = {
+      {{-1, 2}}, {{2, 2}}, {{0, -1}}, {{0, 2}, {1, 2}}, {{2147483647, 2147483647}}, std::vector<TokenRun>(9)};
   for (const auto& allowed : ranges) {
     Case c{"", {row}, {}, allowed, {}, {}};
     EXPECT_THROW(sample_token(CaseInput(c)(), {}, {}), Error);

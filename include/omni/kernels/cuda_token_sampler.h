@@ -21,7 +21,7 @@ class CudaTokenSampler {
     SamplingSettings settings;
     SamplingKey key;  // of the first draw; the step grows by one with each
     std::vector<double> guidance;
-    std::vector<TokenRange> allowed;
+    std::vector<TokenRun> allowed;
     std::vector<std::int32_t> seen;  // the drawn tokens join them
   };
 
@@ -33,7 +33,7 @@ class CudaTokenSampler {
                    std::int64_t likely_count = 0);
 
   // Changes what may be drawn next, one list per row (as Row::allowed).
-  void set_allowed(std::span<const std::vector<TokenRange>> allowed);
+  void set_allowed(std::span<const std::vector<TokenRun>> allowed);
 
   // Draws one token per row from logits [conditions + 1, batch, vocabulary] in fp32, bf16 or fp16 on the
   // device, last dimension contiguous. -> [batch] int32 on the device, -1 where there was no token to draw;

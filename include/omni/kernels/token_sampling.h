@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "omni/core/token_run.h"
+
 namespace omni::kernels {
 
 // How a token is drawn from scores. The filters apply in this order: repetition penalty, temperature, top-k,
@@ -27,11 +29,6 @@ struct SamplingKey {
   std::uint64_t step = 0;
 };
 
-struct TokenRange {
-  std::int32_t first = 0, size = 0;
-};
-constexpr std::size_t kMostTokenRanges = 8;
-
 // What one token is drawn from. Nothing is owned.
 struct SamplingInput {
   // Logits [vocabulary], of one length; -inf in any row marks a token that cannot be drawn. rows[0] is
@@ -39,8 +36,8 @@ struct SamplingInput {
   std::span<const std::span<const float>> rows;
   // One weight per condition: the score is l(none) + s1 [l(c1) - l(none)] + s2 [l(c1,c2) - l(c1)] + ...
   std::span<const double> guidance;
-  std::span<const TokenRange> allowed;  // disjoint; empty: the whole row
-  std::span<const std::int32_t> seen;   // under the repetition penalty; repeats count once, others not at all
+  std::span<const TokenRun> allowed;   // disjoint; empty: the whole row
+  std::span<const std::int32_t> seen;  // under the repetition penalty; repeats count once, others not at all
   std::string_view place = "an unnamed place";  // names the position in errors
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "omni/core/token_run.h"
 #include "omni/sequence/document.h"
 #include "omni/sequence/layout.h"
 #include "omni/sequence/segment_parts.h"
@@ -14,13 +15,9 @@
 
 namespace omni::sequence {
 
-// Up to eight runs of token ids, ascending and disjoint: what may stand at a position.
+// What may stand at a position: runs of token ids, ascending and disjoint.
 struct AllowedTokens {
-  struct Run {
-    std::int32_t first = 0, size = 0;
-    friend bool operator==(const Run&, const Run&) = default;
-  };
-  std::array<Run, 8> runs{};
+  std::array<TokenRun, kMaximumTokenRuns> runs{};
   int run_count = 0;
 
   bool contains(std::int32_t token) const;

@@ -211,7 +211,7 @@ TEST(TokenSamplingShim, HalfPrecisionLogitsAreExact) {
 TEST(TokenSamplingShim, FailuresGiveNoToken) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   std::vector<Case> cases;
-  const auto add = [&](std::vector<float> row, std::vector<TokenRange> allowed) {
+  const auto add = [&](std::vector<float> row, std::vector<TokenRun> allowed) {
     cases.push_back({"", {std::move(row)}, {}, std::move(allowed), {}, {.top_k = 2}});
   };
   add({1, 2, nan, 3}, {});
