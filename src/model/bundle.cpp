@@ -84,11 +84,11 @@ BundleDescription read_description(const std::filesystem::path& folder) {
 }
 
 void require_size(const std::filesystem::path& folder, const sequence::Vocabulary& vocabulary,
-                  std::string_view range, std::int64_t size) {
+                  std::string_view range, std::int64_t size, std::string_view owner = "its tokenizer") {
   const std::int64_t stored = vocabulary.has(range) ? vocabulary.range(range).size : 0;
   if (stored == size) return;
   fail(ErrorKind::input, "the bundle ", folder, " is of another vocabulary: range '", range, "' has ", stored,
-       " tokens, its tokenizer ", size);
+       " tokens, ", owner, " ", size);
 }
 
 void check_tokenizers(const Bundle& bundle, const sequence::Vocabulary& vocabulary,
@@ -107,6 +107,13 @@ void check_tokenizers(const Bundle& bundle, const sequence::Vocabulary& vocabula
       fail(ErrorKind::input, "the bundle ", folder,
            ": its shape tokenizer offers other code lengths than its layout says");
   }
+}
+
+// Bins mean directions of the camera.
+void check_views(const sequence::Vocabulary& vocabulary, const std::filesystem::path& folder) {
+  if (!vocabulary.has(sequence::kRangeAzimuth)) return;
+  require_size(folder, vocabulary, sequence::kRangeAzimuth, geometry::kAzimuthBins, "the camera");
+  require_size(folder, vocabulary, sequence::kRangeElevation, geometry::kElevationBins, "the camera");
 }
 
 }  // namespace
@@ -201,6 +208,7 @@ Bundle load_bundle(const std::filesystem::path& folder) {
     fail(ErrorKind::input, "the bundle ", folder,
          " is of another vocabulary: vocabulary.json does not match bundle.yaml");
   check_tokenizers(bundle, vocabulary, d.layout, folder);
+  check_views(vocabulary, folder);
   const SafetensorsFile weights(folder / "model.safetensors");
   const auto stamp = weights.metadata().find("vocabulary");
   if (stamp != weights.metadata().end() && stamp->second != d.vocabulary_fingerprint)

@@ -90,6 +90,14 @@ TEST_F(BundleTest, SavingAgainReplacesTheWhole) {
   EXPECT_TRUE(loaded.transformer->logits(sequence()).equal(bundle.transformer->logits(sequence())));
 }
 
+TEST_F(BundleTest, RefusesViewsThatTheCameraDoesNotHave) {
+  sequence::Vocabulary larger = bundle.vocabulary();
+  sequence::append_views(larger, {geometry::kAzimuthBins / 2, geometry::kElevationBins});
+  bundle.transformer = grow_vocabulary(*bundle.transformer, larger, 1);
+  save_bundle(bundle, folder);
+  EXPECT_THROW(load_bundle(folder), Error);
+}
+
 TEST_F(BundleTest, GrownBundlesLoadToo) {
   sequence::Vocabulary larger = bundle.vocabulary();
   sequence::append_views(larger, {geometry::kAzimuthBins, geometry::kElevationBins});
