@@ -10,14 +10,13 @@
 #include "omni/data/data_set.h"
 #include "omni/data/procedural_world.h"
 #include "omni/data/tokenize.h"
-#include "omni/data/tokenizer_fingerprint.h"
 
 namespace omni::tools {
 namespace {
 
 struct TokenizeArguments {
   std::string source = "procedural", split = "train", out;
-  std::string text_tokenizer, image_tokenizer, shape_tokenizer;
+  omni::tokenizers::TokenizerPaths tokenizers;
   std::int64_t skip = 0;
   data::TokenizeOptions options;
   std::vector<double> azimuths, elevations;  // degrees; empty: the default canonical set
@@ -53,8 +52,6 @@ std::unique_ptr<data::ObjectSource> open_source(const TokenizeArguments& argumen
 }
 
 void run_tokenize(TokenizeArguments arguments) {
-  using tokenizers::ImageTokenizer;
-  using tokenizers::TextTokenizer;
   if (!arguments.azimuths.empty()) {
     arguments.options.azimuth_bins =
         bins_of(arguments.azimuths, geometry::kAzimuthBins, geometry::azimuth_of_bin, "azimuth");
@@ -63,21 +60,7 @@ void run_tokenize(TokenizeArguments arguments) {
     arguments.options.elevation_bins =
         bins_of(arguments.elevations, geometry::kElevationBins, geometry::elevation_of_bin, "elevation");
   }
-  data::TokenizerSet set;
-  set.text_fingerprint = data::tokenizer_fingerprint(arguments.text_tokenizer);
-  set.image_fingerprint = data::tokenizer_fingerprint(arguments.image_tokenizer);
-  set.shape_fingerprint = data::tokenizer_fingerprint(arguments.shape_tokenizer);
-  std::unique_ptr<TextTokenizer> text;
-  std::unique_ptr<ImageTokenizer> image;
-  std::unique_ptr<tokenizers::ShapeTokenizer> shape;
-  if (!arguments.text_tokenizer.empty()) {
-    text = std::make_unique<TextTokenizer>(TextTokenizer::load(arguments.text_tokenizer));
-  }
-  if (!arguments.image_tokenizer.empty()) image = ImageTokenizer::load(arguments.image_tokenizer);
-  if (!arguments.shape_tokenizer.empty()) shape = tokenizers::load_shape_tokenizer(arguments.shape_tokenizer);
-  set.text = text.get();
-  set.image = image.get();
-  set.shape = shape.get();
+  const tokenizers::TokenizerSet set = tokenizers::TokenizerSet::load(arguments.tokenizers);
   std::unique_ptr<data::ObjectSource> source = open_source(arguments);
   if (arguments.skip > 0) source = data::skip_objects(std::move(source), arguments.skip);
   arguments.options.source_name = arguments.source;
@@ -120,9 +103,9 @@ void add_data_tokenize_command(CLI::App& data) {
   command->add_option("--azimuths", arguments->azimuths,
                       "degrees of the canonical views (default: 45, 135, 225 and 315; 0 is the front)");
   command->add_option("--elevations", arguments->elevations, "degrees of the canonical views (default: 30)");
-  command->add_option("--text-tokenizer", arguments->text_tokenizer, "a tokenizer.json");
-  command->add_option("--image-tokenizer", arguments->image_tokenizer, "a tokenizer's folder");
-  command->add_option("--shape-tokenizer", arguments->shape_tokenizer, "a tokenizer's folder");
+  command->add_option("--text-tokenizer", arguments->tokenizers.text, "a tokenizer.json");
+  command->add_option("--image-tokenizer", arguments->tokenizers.image, "a tokenizer's folder");
+  command->add_option("--shape-tokenizer", arguments->tokenizers.shape, "a tokenizer's folder");
   command->add_option("--shard-size", options.objects_per_shard, "objects per shard")->capture_default_str();
   command->add_option("--batch", options.batch, "objects that are encoded together")->capture_default_str();
   command->add_option("--out", arguments->out, "folder for the shards; a run that was stopped goes on there")

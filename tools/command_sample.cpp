@@ -133,12 +133,12 @@ void read_images(const SampleArguments& arguments, GenerationRequest& request) {
 }
 
 void read_meshes(const SampleArguments& arguments, const model::Bundle& bundle, GenerationRequest& request) {
-  if (!arguments.meshes.empty() && !bundle.shape_tokenizer) {
+  if (!arguments.meshes.empty() && !bundle.tokenizers.shape()) {
     fail(ErrorKind::usage, "reading --mesh: the model has no shape tokenizer. Choose another model.");
   }
   for (const std::string& path : arguments.meshes) {
     request.shapes.push_back(
-        generation::shape_condition(geometry::read_mesh(path), bundle.shape_tokenizer->required_input()));
+        generation::shape_condition(geometry::read_mesh(path), bundle.tokenizers.shape()->required_input()));
   }
 }
 
@@ -227,8 +227,8 @@ void run_sample(const SampleArguments& arguments) {
     bundle.transformer->set_activation_type(at::kBFloat16);
   }
   read_meshes(arguments, bundle, request);
-  if (arguments.resolution == 0 && bundle.shape_tokenizer) {
-    output.mesh.resolution = generation::default_mesh_resolution(*bundle.shape_tokenizer);
+  if (arguments.resolution == 0 && bundle.tokenizers.shape()) {
+    output.mesh.resolution = generation::default_mesh_resolution(*bundle.tokenizers.shape());
   }
   generation::Generator(bundle).check(request);
 

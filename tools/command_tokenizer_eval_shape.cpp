@@ -15,7 +15,6 @@
 #include "omni/core/progress.h"
 #include "omni/data/data_set.h"
 #include "omni/data/procedural_world.h"
-#include "omni/data/tokenizer_fingerprint.h"
 #include "omni/evaluation/result_log.h"
 #include "omni/evaluation/shape_reconstruction.h"
 #include "omni/evaluation/shape_tokenizer_page.h"
@@ -24,6 +23,7 @@
 #include "omni/geometry/renderer.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/tokenizers/shape_codes_file.h"
+#include "omni/tokenizers/tokenizer_set.h"
 #include "omni/training/shape_tokenizer_training.h"
 #include "shape_precision.h"
 
@@ -198,13 +198,14 @@ void write_results(const tokenizers::ShapeTokenizer& tokenizer, const TableState
 }
 
 // One row per object and length.
-void write_table(const tokenizers::ShapeTokenizer& tokenizer, const data::ObjectSource& source,
+void write_table(const tokenizers::TokenizerSet& set, const data::ObjectSource& source,
                  const EvalArguments& arguments) {
   prepare_output_directory(arguments.out);
   const fs::path out(arguments.out);
   fs::create_directories(out / "codes");
   evaluation::ResultLog log(out / "results.jsonl");
-  const std::uint64_t fingerprint = data::tokenizer_fingerprint(arguments.tokenizer);
+  const tokenizers::ShapeTokenizer& tokenizer = *set.shape();
+  const std::uint64_t fingerprint = set.format().shape.tokenizer;
   const std::int64_t count = std::min(arguments.objects, source.size());
   TableState state;
   std::int64_t skipped = 0;
@@ -232,15 +233,15 @@ void write_table(const tokenizers::ShapeTokenizer& tokenizer, const data::Object
 
 void eval_shape(const EvalArguments& arguments) {
   kernels::keep_freed_memory();
-  const auto tokenizer = tokenizers::load_shape_tokenizer(arguments.tokenizer);
-  tokenizer->compute_in(precision_type(arguments.precision));
+  tokenizers::TokenizerSet set = tokenizers::TokenizerSet::load({.shape = arguments.tokenizer});
+  set.shape()->compute_in(precision_type(arguments.precision));
   const auto source = open_source(arguments);
-  if (!arguments.out.empty()) return write_table(*tokenizer, *source, arguments);
+  if (!arguments.out.empty()) return write_table(set, *source, arguments);
   if (!arguments.meshes.empty())
     fail(ErrorKind::usage,
          "evaluating a shape tokenizer on --meshes: --out is missing. Add --out DIR for the table");
   std::cout << training::to_text(
-      training::evaluate_shape_tokenizer(*tokenizer, *source, arguments.objects, arguments.seed));
+      training::evaluate_shape_tokenizer(*set.shape(), *source, arguments.objects, arguments.seed));
 }
 
 }  // namespace

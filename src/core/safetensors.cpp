@@ -16,6 +16,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/hash.h"
 
 namespace omni {
 namespace {
@@ -262,8 +263,11 @@ const TensorView& SafetensorsFile::at(const std::string& tensor) const {
   return found->second;
 }
 
-void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensorView> tensors,
-                       const std::map<std::string, std::string>& metadata) {
+namespace {
+
+// What stands before the tensors' bytes.
+std::string head_of(std::span<const NamedTensorView> tensors,
+                    const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t offset = 0;
@@ -280,11 +284,26 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');
   const std::uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensorView> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const std::string head = head_of(tensors, metadata);
   AtomicFile file(path);
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(text);
+  file.write(head);
   for (const NamedTensorView& tensor : tensors) file.write(tensor.view.bytes);
   file.commit();
+}
+
+std::uint64_t hash_safetensors(std::span<const NamedTensorView> tensors,
+                               const std::map<std::string, std::string>& metadata) {
+  StreamHash hash;
+  hash.add(head_of(tensors, metadata));
+  for (const NamedTensorView& tensor : tensors) hash.add(tensor.view.bytes);
+  return hash.value();
 }
 
 }  // namespace omni

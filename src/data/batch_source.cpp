@@ -39,34 +39,6 @@ void check_options(const BatchOptions& options) {
     require(noise >= 0 && noise <= 0.5, "a noise is outside 0 .. 0.5");
 }
 
-void check_sizes(const TokenDataset& dataset, const sequence::SequenceLayout& layout,
-                 const sequence::Vocabulary& vocabulary) {
-  const TokenShardInfo& info = dataset.info();
-  const auto matches = [&](std::string_view range, std::int32_t size) {
-    return !vocabulary.has(range) || size == 0 || vocabulary.range(range).size == size;
-  };
-  const auto reject = [&](std::string_view what) {
-    fail(ErrorKind::input, "matching the token shards of ", dataset.shards().front().name(),
-         " with the model: ", what, " other sizes. Tokenise the data with the model's tokenizers.");
-  };
-  if (!matches(sequence::kRangeText, info.text_vocabulary)) reject("the text tokens have");
-  if (!matches(sequence::kRangeImage, info.image_vocabulary) ||
-      (layout.image_grid_side > 0 && info.image_vocabulary > 0 &&
-       layout.image_grid_side != info.image_grid_side)) {
-    reject("the image codes have");
-  }
-  if (layout.geometry_lengths.empty() || info.geometry_vocabulary == 0) return;
-  if (!matches(sequence::kRangeGeometry, info.geometry_vocabulary) ||
-      layout.geometry_capacity() != info.geometry_codes) {
-    reject("the geometry codes have");
-  }
-  if (layout.colour_codes > 0 && info.colour_codes > 0 &&
-      (layout.colour_codes != info.colour_codes ||
-       !matches(sequence::kRangeColour, info.colour_vocabulary))) {
-    reject("the colour codes have");
-  }
-}
-
 void check_task_fits(const sequence::Task& task, const sequence::SequenceLayout& layout,
                      const sequence::Vocabulary& vocabulary, const BatchOptions& options) {
   sequence::check_task(task);
@@ -254,7 +226,6 @@ BatchSource::BatchSource(std::shared_ptr<const TokenDataset> dataset, const std:
                          BatchOptions options) {
   check_options(options);
   sequence::check_layout(layout, vocabulary);
-  check_sizes(*dataset, layout, vocabulary);
   auto state = std::make_unique<State>();
   state->dataset = std::move(dataset);
   state->layout = layout;

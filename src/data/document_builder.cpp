@@ -44,11 +44,11 @@ bool DocumentBuilder::serves(const sequence::Task& task, std::string_view source
   const TokenDataset::Place place = dataset_.at(object);
   const TokenShardInfo& info = place.shard->info();
   if (place.shard->split(place.object) != options_.split) return false;
-  if (image_segments(task, source) > (info.image_vocabulary > 0 ? info.views_per_object : 0)) return false;
+  if (image_segments(task, source) > (info.tokens.image.present() ? info.views_per_object : 0)) return false;
   const bool edit = sequence::is_editing_task(task);
   for (const sequence::TaskSegment& segment : task.segments) {
     if (segment.source != source) continue;
-    if (segment.modality == Modality::shape && info.geometry_vocabulary == 0) return false;
+    if (segment.modality == Modality::shape && !info.tokens.shape.present()) return false;
     if (segment.modality == Modality::text && !edit && !any_caption_fits(place)) return false;
   }
   return true;

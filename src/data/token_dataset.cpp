@@ -4,7 +4,6 @@
 #include <system_error>
 
 #include "omni/core/error.h"
-#include "omni/data/tokenizer_fingerprint.h"
 
 namespace omni::data {
 namespace {
@@ -24,30 +23,6 @@ std::vector<std::filesystem::path> shard_files(const std::filesystem::path& fold
   return files;
 }
 
-// Fills in what the shards before did not hold.
-void merge(TokenShardInfo& all, const TokenShardInfo& next) {
-  if (all.text_vocabulary == 0) {
-    all.text_vocabulary = next.text_vocabulary;
-    all.text_tokenizer = next.text_tokenizer;
-  }
-  if (all.image_vocabulary == 0) {
-    all.image_vocabulary = next.image_vocabulary;
-    all.image_tokenizer = next.image_tokenizer;
-    all.image_grid_side = next.image_grid_side;
-  }
-  if (all.geometry_vocabulary == 0) {
-    all.geometry_vocabulary = next.geometry_vocabulary;
-    all.colour_vocabulary = next.colour_vocabulary;
-    all.geometry_codes = next.geometry_codes;
-    all.geometry_grid_side = next.geometry_grid_side;
-    all.geometry_lengths = next.geometry_lengths;
-    all.colour_codes = next.colour_codes;
-    all.colour_grid_side = next.colour_grid_side;
-    all.shape_tokenizer = next.shape_tokenizer;
-  }
-  all.views_per_object = std::max(all.views_per_object, next.views_per_object);
-}
-
 }  // namespace
 
 TokenDataset TokenDataset::open(std::span<const std::filesystem::path> folders) {
@@ -61,13 +36,13 @@ TokenDataset TokenDataset::open(std::span<const std::filesystem::path> folders) 
 TokenDataset::TokenDataset(std::vector<TokenShard> shards) : shards_(std::move(shards)), starts_{0} {
   if (shards_.empty()) fail(ErrorKind::usage, "opening token shards: none are given.");
   for (const TokenShard& shard : shards_) {
-    const std::string difference = tokenizer_difference(info_, shard.info());
+    const std::string difference = tokenizers::difference(tokens_, shard.info().tokens);
     if (!difference.empty()) {
       fail(
           ErrorKind::input, "opening the token shard ", shard.name(), ": ", difference,
           " is another one than that of the shards before. Tokenise all data sets with the same tokenizers.");
     }
-    merge(info_, shard.info());
+    tokens_ = tokenizers::join(std::move(tokens_), shard.info().tokens);
     starts_.push_back(starts_.back() + shard.size());
   }
 }
@@ -79,19 +54,14 @@ TokenDataset::Place TokenDataset::at(std::int64_t object) const {
   return {&shards_[shard], object - starts_[shard]};
 }
 
-void require_tokenizers(const TokenDataset& dataset, const std::filesystem::path& text,
-                        const std::filesystem::path& image, const std::filesystem::path& shape) {
-  const TokenShardInfo& info = dataset.info();
-  const auto require = [&](std::string_view name, const std::filesystem::path& path, std::int32_t vocabulary,
-                           std::uint64_t stored) {
-    if (path.empty() || vocabulary == 0 || tokenizer_fingerprint(path) == stored) return;
-    fail(ErrorKind::input, "checking the token shards of ", dataset.shards().front().name(),
-         ": they were not made by the ", name, " tokenizer ", path,
-         ". Tokenise the data with it, or give the tokenizer that made them.");
-  };
-  require("text", text, info.text_vocabulary, info.text_tokenizer);
-  require("image", image, info.image_vocabulary, info.image_tokenizer);
-  require("shape", shape, info.geometry_vocabulary, info.shape_tokenizer);
+void require_tokenizers(const TokenDataset& dataset, const tokenizers::TokenFormat& tokens,
+                        std::string_view owner) {
+  for (const TokenShard& shard : dataset.shards()) {
+    const std::string difference = tokenizers::difference(shard.info().tokens, tokens);
+    if (difference.empty()) continue;
+    fail(ErrorKind::input, "checking the token shard ", shard.name(), ": it was not made by ", difference,
+         " of ", owner, ". Tokenise the data with it, or give the tokenizer that made the shard.");
+  }
 }
 
 }  // namespace omni::data

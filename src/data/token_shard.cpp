@@ -49,18 +49,19 @@ void TokenShard::reject(const std::string& reason) const {
 void TokenShard::open() {
   read_info();
   check_content();
-  const std::int64_t image_codes = info_.image_grid_side * info_.image_grid_side,
-                     views = info_.views_per_object;
+  const tokenizers::TokenFormat& format = info_.tokens;
+  const std::int64_t views = info_.views_per_object;
   const auto last = [&](const std::string& tensor) { return file_.at(tensor).element_count(); };
   caption_offsets_ = offsets("caption_offsets", count_, last("caption_complete"));
   token_offsets_ = offsets("caption_token_offsets", last("caption_complete"), last("caption_tokens"));
   caption_complete_ = codes("caption_complete", {last("caption_complete")}, 2);
-  tokens_ = codes("caption_tokens", {last("caption_tokens")}, info_.text_vocabulary);
+  tokens_ = codes("caption_tokens", {last("caption_tokens")}, format.text.vocabulary);
   azimuth_ = codes("view_azimuth", {count_, views}, geometry::kAzimuthBins);
   elevation_ = codes("view_elevation", {count_, views}, geometry::kElevationBins);
-  views_ = codes("view_codes", {count_, views, image_codes}, info_.image_vocabulary);
-  geometry_ = codes("geometry_codes", {count_, info_.geometry_codes}, info_.geometry_vocabulary);
-  colour_ = codes("colour_codes", {count_, info_.colour_codes}, info_.colour_vocabulary);
+  views_ = codes("view_codes", {count_, views, format.image.codes()}, format.image.vocabulary);
+  geometry_ =
+      codes("geometry_codes", {count_, format.shape.geometry_codes()}, format.shape.geometry_vocabulary);
+  colour_ = codes("colour_codes", {count_, format.shape.colour_codes}, format.shape.colour_vocabulary);
   size_ = codes("size", {count_}, sequence::kSizeBins);
   box_ = codes("box", {count_, 3}, sequence::kBoxBins);
   split_ = codes("split", {count_}, 5);
@@ -98,35 +99,34 @@ void TokenShard::read_info() {
   const auto vocabulary = [&](const char* key) {
     return static_cast<std::int32_t>(number(key, kLargestVocabulary));
   };
-  info_.text_vocabulary = vocabulary("text_vocabulary");
-  info_.image_vocabulary = vocabulary("image_vocabulary");
-  info_.geometry_vocabulary = vocabulary("geometry_vocabulary");
-  info_.colour_vocabulary = vocabulary("colour_vocabulary");
+  tokenizers::TokenFormat& tokens = info_.tokens;
+  tokens.text = {.vocabulary = vocabulary("text_vocabulary"), .tokenizer = hash("text_tokenizer")};
+  tokens.image = {.vocabulary = vocabulary("image_vocabulary"),
+                  .grid_side = number("image_grid_side", 1024),
+                  .tokenizer = hash("image_tokenizer")};
+  const std::int64_t geometry_codes = number("geometry_codes", kMostCodes);
+  tokens.shape = {.geometry_vocabulary = vocabulary("geometry_vocabulary"),
+                  .geometry_lengths = {},
+                  .geometry_grid_side = number("geometry_grid_side", 1024),
+                  .colour_vocabulary = vocabulary("colour_vocabulary"),
+                  .colour_codes = number("colour_codes", kMostCodes),
+                  .colour_grid_side = number("colour_grid_side", 1024),
+                  .tokenizer = hash("shape_tokenizer")};
   info_.views_per_object = number("views_per_object", 1024);
-  info_.image_grid_side = number("image_grid_side", 1024);
-  info_.geometry_codes = number("geometry_codes", kMostCodes);
-  info_.geometry_grid_side = number("geometry_grid_side", 1024);
-  info_.colour_codes = number("colour_codes", kMostCodes);
-  info_.colour_grid_side = number("colour_grid_side", 1024);
-  info_.text_tokenizer = hash("text_tokenizer");
-  info_.image_tokenizer = hash("image_tokenizer");
-  info_.shape_tokenizer = hash("shape_tokenizer");
   info_.source = hash("source");
   info_.source_name = text("source_name");
   std::string_view lengths = text("geometry_lengths");
   while (!lengths.empty()) {
     const std::size_t comma = std::min(lengths.find(','), lengths.size());
     std::int64_t length = 0;
-    const std::int64_t previous = info_.geometry_lengths.empty() ? 0 : info_.geometry_lengths.back();
-    if (!parse_number(lengths.substr(0, comma), length) || length <= previous ||
-        length > info_.geometry_codes) {
+    if (!parse_number(lengths.substr(0, comma), length) || length <= tokens.shape.geometry_codes() ||
+        length > geometry_codes) {
       reject("its \"geometry_lengths\" are impossible");
     }
-    info_.geometry_lengths.push_back(length);
+    tokens.shape.geometry_lengths.push_back(length);
     lengths.remove_prefix(std::min(comma + 1, lengths.size()));
   }
-  const std::int64_t longest = info_.geometry_lengths.empty() ? 0 : info_.geometry_lengths.back();
-  if (longest != info_.geometry_codes)
+  if (tokens.shape.geometry_codes() != geometry_codes)
     reject("its longest geometry length is not the number of geometry codes");
 }
 
@@ -198,14 +198,14 @@ std::pair<std::int32_t, std::int32_t> TokenShard::view_bins(std::int64_t object,
 }
 TokenObject::View TokenShard::view(std::int64_t object, std::int64_t view) const {
   const auto [azimuth, elevation] = view_bins(object, view);
-  const std::int64_t codes = info_.image_grid_side * info_.image_grid_side;
+  const std::int64_t codes = info_.tokens.image.codes();
   return {azimuth, elevation, views_.slice((object * info_.views_per_object + view) * codes, codes)};
 }
 std::vector<std::int32_t> TokenShard::geometry(std::int64_t object) const {
-  return geometry_.slice(object * info_.geometry_codes, info_.geometry_codes);
+  return geometry_.slice(object * info_.tokens.shape.geometry_codes(), info_.tokens.shape.geometry_codes());
 }
 std::vector<std::int32_t> TokenShard::colour(std::int64_t object) const {
-  return colour_.slice(object * info_.colour_codes, info_.colour_codes);
+  return colour_.slice(object * info_.tokens.shape.colour_codes, info_.tokens.shape.colour_codes);
 }
 std::int32_t TokenShard::size_bin(std::int64_t object) const { return size_.at(object); }
 std::array<std::int32_t, 3> TokenShard::box_bins(std::int64_t object) const {

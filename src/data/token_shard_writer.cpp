@@ -69,21 +69,21 @@ void check_object(const TokenShardInfo& info, const TokenObject& object) {
     ensure(static_cast<std::int64_t>(count) == expected, "the object ", object.id, " has ", count, " ", what,
            " and not ", expected);
   };
-  ensure(info.text_vocabulary > 0 || object.captions.empty(), "captions without a text vocabulary");
+  ensure(info.tokens.text.present() || object.captions.empty(), "captions without a text vocabulary");
   holds(object.views.size(), info.views_per_object, "views");
   for (const TokenObject::View& view : object.views) {
-    holds(view.codes.size(), info.image_grid_side * info.image_grid_side, "image codes");
+    holds(view.codes.size(), info.tokens.image.codes(), "image codes");
   }
-  holds(object.geometry.size(), info.geometry_codes, "geometry codes");
-  holds(object.colour.size(), info.colour_codes, "colour codes");
+  holds(object.geometry.size(), info.tokens.shape.geometry_codes(), "geometry codes");
+  holds(object.colour.size(), info.tokens.shape.colour_codes, "colour codes");
 }
 
 struct Columns {
   explicit Columns(const TokenShardInfo& info)
-      : tokens("caption_tokens", std::max(info.text_vocabulary, 1)),
-        view_codes("view_codes", std::max(info.image_vocabulary, 1)),
-        geometry("geometry_codes", std::max(info.geometry_vocabulary, 1)),
-        colour("colour_codes", std::max(info.colour_vocabulary, 1)) {
+      : tokens("caption_tokens", std::max(info.tokens.text.vocabulary, 1)),
+        view_codes("view_codes", std::max(info.tokens.image.vocabulary, 1)),
+        geometry("geometry_codes", std::max(info.tokens.shape.geometry_vocabulary, 1)),
+        colour("colour_codes", std::max(info.tokens.shape.colour_vocabulary, 1)) {
     caption_offsets.push(0);
     token_offsets.push(0);
   }
@@ -113,19 +113,18 @@ struct Columns {
 
   std::vector<NamedTensorView> tensors(const TokenShardInfo& info, std::int64_t count) const {
     const std::int64_t views = info.views_per_object;
-    std::vector<NamedTensorView> all = {
-        caption_offsets.view(),
-        token_offsets.view(),
-        complete.view(),
-        tokens.view(),
-        azimuth.view({count, views}),
-        elevation.view({count, views}),
-        view_codes.view({count, views, info.image_grid_side * info.image_grid_side}),
-        geometry.view({count, info.geometry_codes}),
-        colour.view({count, info.colour_codes}),
-        size.view(),
-        box.view({count, 3}),
-        split.view()};
+    std::vector<NamedTensorView> all = {caption_offsets.view(),
+                                        token_offsets.view(),
+                                        complete.view(),
+                                        tokens.view(),
+                                        azimuth.view({count, views}),
+                                        elevation.view({count, views}),
+                                        view_codes.view({count, views, info.tokens.image.codes()}),
+                                        geometry.view({count, info.tokens.shape.geometry_codes()}),
+                                        colour.view({count, info.tokens.shape.colour_codes}),
+                                        size.view(),
+                                        box.view({count, 3}),
+                                        split.view()};
     id.append_to(all);
     class_name.append_to(all);
     attributes.append_to(all);
@@ -143,27 +142,28 @@ struct Columns {
 };
 
 std::map<std::string, std::string> metadata_of(const TokenShardInfo& info, std::int64_t count) {
+  const tokenizers::TokenFormat& tokens = info.tokens;
   std::string lengths;
-  for (const std::int64_t length : info.geometry_lengths) {
+  for (const std::int64_t length : tokens.shape.geometry_lengths) {
     lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
   }
   return {{"format", std::string(kTokenShardFormat)},
           {"version", std::to_string(kTokenShardVersion)},
           {"objects", std::to_string(count)},
-          {"text_vocabulary", std::to_string(info.text_vocabulary)},
-          {"image_vocabulary", std::to_string(info.image_vocabulary)},
-          {"geometry_vocabulary", std::to_string(info.geometry_vocabulary)},
-          {"colour_vocabulary", std::to_string(info.colour_vocabulary)},
+          {"text_vocabulary", std::to_string(tokens.text.vocabulary)},
+          {"image_vocabulary", std::to_string(tokens.image.vocabulary)},
+          {"geometry_vocabulary", std::to_string(tokens.shape.geometry_vocabulary)},
+          {"colour_vocabulary", std::to_string(tokens.shape.colour_vocabulary)},
           {"views_per_object", std::to_string(info.views_per_object)},
-          {"image_grid_side", std::to_string(info.image_grid_side)},
-          {"geometry_codes", std::to_string(info.geometry_codes)},
-          {"geometry_grid_side", std::to_string(info.geometry_grid_side)},
+          {"image_grid_side", std::to_string(tokens.image.grid_side)},
+          {"geometry_codes", std::to_string(tokens.shape.geometry_codes())},
+          {"geometry_grid_side", std::to_string(tokens.shape.geometry_grid_side)},
           {"geometry_lengths", lengths},
-          {"colour_codes", std::to_string(info.colour_codes)},
-          {"colour_grid_side", std::to_string(info.colour_grid_side)},
-          {"text_tokenizer", hexadecimal(info.text_tokenizer)},
-          {"image_tokenizer", hexadecimal(info.image_tokenizer)},
-          {"shape_tokenizer", hexadecimal(info.shape_tokenizer)},
+          {"colour_codes", std::to_string(tokens.shape.colour_codes)},
+          {"colour_grid_side", std::to_string(tokens.shape.colour_grid_side)},
+          {"text_tokenizer", hexadecimal(tokens.text.tokenizer)},
+          {"image_tokenizer", hexadecimal(tokens.image.tokenizer)},
+          {"shape_tokenizer", hexadecimal(tokens.shape.tokenizer)},
           {"source", hexadecimal(info.source)},
           {"source_name", info.source_name}};
 }

@@ -19,6 +19,8 @@
 namespace omni::data {
 namespace {
 
+using tokenizers::TokenizerSet;
+
 // Every worker encodes its own batch on one thread: that keeps all cores busy with loading, rendering and
 // encoding alike, where threads inside each operation would wait for one another.
 class OneThreadPerOperation {
@@ -34,28 +36,8 @@ class OneThreadPerOperation {
 
 TokenShardInfo describe_shards(const ObjectSource& source, const TokenizerSet& set,
                                const TokenizeOptions& options) {
-  TokenShardInfo info{.source_name = options.source_name};
-  if (set.text != nullptr) {
-    info.text_vocabulary = set.text->vocabulary_size();
-    info.text_tokenizer = set.text_fingerprint;
-  }
-  if (set.image != nullptr) {
-    info.image_vocabulary = static_cast<std::int32_t>(set.image->config().codebook_size);
-    info.image_grid_side = set.image->grid_size();
-    info.views_per_object = options.views_per_object;
-    info.image_tokenizer = set.image_fingerprint;
-  }
-  if (set.shape != nullptr) {
-    info.geometry_vocabulary = static_cast<std::int32_t>(set.shape->geometry_vocabulary());
-    info.geometry_codes = set.shape->geometry_code_count();
-    info.geometry_grid_side = set.shape->geometry_grid_side();
-    info.geometry_lengths = set.shape->offered_lengths();
-    info.colour_codes = set.shape->colour_code_count();
-    info.colour_grid_side = set.shape->colour_grid_side();
-    info.colour_vocabulary =
-        info.colour_codes > 0 ? static_cast<std::int32_t>(set.shape->colour_vocabulary()) : 0;
-    info.shape_tokenizer = set.shape_fingerprint;
-  }
+  TokenShardInfo info{.tokens = set.format(), .source_name = options.source_name};
+  if (set.image() != nullptr) info.views_per_object = options.views_per_object;
   std::uint64_t hash = source.fingerprint();
   const auto add = [&](std::int64_t value) { hash = hash_combine(hash, static_cast<std::uint64_t>(value)); };
   add(static_cast<std::int64_t>(options.seed));
@@ -71,7 +53,7 @@ void check_options(const ObjectSource& source, const TokenizerSet& set, const To
   const auto require = [](bool holds, const auto&... reason) {
     if (!holds) fail(ErrorKind::usage, "tokenising: ", reason..., ".");
   };
-  require(set.text != nullptr || set.image != nullptr || set.shape != nullptr,
+  require(set.text() != nullptr || set.image() != nullptr || set.shape() != nullptr,
           "no tokenizer is given. Give a text, an image or a shape tokenizer");
   require(options.count >= 0 && options.count <= source.size(), options.count,
           " objects are asked for, but there are ", source.size());
@@ -87,7 +69,7 @@ void check_options(const ObjectSource& source, const TokenizerSet& set, const To
           "a canonical view is outside its bins");
   const auto canonical =
       static_cast<std::int64_t>(options.azimuth_bins.size() * options.elevation_bins.size());
-  if (set.image != nullptr) {
+  if (set.image() != nullptr) {
     require(options.views_per_object >= 1 && options.views_per_object <= canonical, options.views_per_object,
             " views per object are asked for; the canonical set has ", canonical);
   }
@@ -115,10 +97,10 @@ void fill_from_record(TokenObject& object, const ObjectRecord& record, const Tok
   object.class_name = record.class_name;
   object.attributes = record.attributes;
   object.split = record.split;
-  if (set.text != nullptr) {
+  if (set.text() != nullptr) {
     for (const Caption& caption : record.captions) {
       if (!caption.text.empty())
-        object.captions.push_back({set.text->encode(caption.text), caption.complete});
+        object.captions.push_back({set.text()->encode(caption.text), caption.complete});
     }
   }
   object.size = sequence::size_bin(record.longest_side_m);
@@ -136,13 +118,14 @@ void tokenize_batch(const ObjectSource& source, const TokenizerSet& set, const T
   std::vector<image::Image> images;
   std::vector<tokenizers::ShapeSample> samples;
   geometry::RenderOptions render;
-  if (set.image != nullptr) render.width = render.height = static_cast<int>(set.image->config().image_size);
+  if (set.image() != nullptr)
+    render.width = render.height = static_cast<int>(set.image()->config().image_size);
   for (std::size_t i = 0; i < objects.size(); ++i) {
     throw_if_interrupted();
     const std::int64_t index = first + static_cast<std::int64_t>(i);
     const ObjectRecord record = source.load(index);
     fill_from_record(objects[i], record, set);
-    if (set.image != nullptr) {
+    if (set.image() != nullptr) {
       const geometry::Renderer renderer(record.mesh);
       for (const ViewBins view : draw_views(options, index)) {
         const geometry::Camera camera{.azimuth_degrees = geometry::azimuth_of_bin(view.azimuth),
@@ -151,21 +134,21 @@ void tokenize_batch(const ObjectSource& source, const TokenizerSet& set, const T
         objects[i].views.push_back({view.azimuth, view.elevation, {}});
       }
     }
-    if (set.shape != nullptr) {
+    if (set.shape() != nullptr) {
       const CounterRng rng(hash_combine(options.seed, hash_string("surface")),
                            static_cast<std::uint64_t>(index));
-      samples.push_back(make_shape_sample(record, set.shape->required_input(), rng));
+      samples.push_back(make_shape_sample(record, set.shape()->required_input(), rng));
     }
   }
-  if (set.shape != nullptr) {
-    std::vector<tokenizers::ShapeCodes> codes = set.shape->encode(samples);
+  if (set.shape() != nullptr) {
+    std::vector<tokenizers::ShapeCodes> codes = set.shape()->encode(samples);
     for (std::size_t i = 0; i < objects.size(); ++i) {
       objects[i].geometry = std::move(codes[i].geometry);
       objects[i].colour = std::move(codes[i].colour);
     }
   }
-  if (set.image != nullptr) {
-    std::vector<std::vector<std::int32_t>> codes = set.image->encode(images);
+  if (set.image() != nullptr) {
+    std::vector<std::vector<std::int32_t>> codes = set.image()->encode(images);
     std::size_t next = 0;
     for (TokenObject& object : objects) {
       for (TokenObject::View& view : object.views) view.codes = std::move(codes[next++]);

@@ -73,7 +73,7 @@ void add_shapes(GenerationRequest& request, const EvaluationObject& object, cons
   if (condition_count(request.task, Modality::shape) == 0) return;
   need_truth(object, request.task);
   generation::ShapeCondition condition;
-  condition.sample = data::make_shape_sample(object.record, bundle.shape_tokenizer->required_input(),
+  condition.sample = data::make_shape_sample(object.record, bundle.tokenizers.shape()->required_input(),
                                              CounterRng(hash_string(object.record.id), 2));
   condition.longest_side_m = object.record.longest_side_m;
   condition.extent = object.record.mesh.bounds().extent();
@@ -87,7 +87,7 @@ GenerationRequest request_for(const SampleUnit& unit, const sequence::Task& task
   request.seed = hash_combine(static_cast<std::uint64_t>(unit.seed), hash_string(object.record.id));
   request.prompts.assign(condition_count(request.task, Modality::text), object.prompt);
   const int pixels =
-      bundle.image_tokenizer ? static_cast<int>(bundle.image_tokenizer->config().image_size) : 64;
+      bundle.tokenizers.image() ? static_cast<int>(bundle.tokenizers.image()->config().image_size) : 64;
   add_images(request, object, number, pixels);
   add_shapes(request, object, bundle);
   if (makes_view(request.task) && bundle.vocabulary().has(sequence::kRangeAzimuth)) {
@@ -187,8 +187,8 @@ std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
                                                    const std::vector<std::size_t>& objects) {
   set_.prepare(objects);
   const SweepControls& controls = config_.controls;
-  const bool reconstruct = controls.ceiling && bundle.shape_tokenizer != nullptr;
-  const bool redraw = controls.ceiling && bundle.image_tokenizer != nullptr;
+  const bool reconstruct = controls.ceiling && bundle.tokenizers.shape() != nullptr;
+  const bool redraw = controls.ceiling && bundle.tokenizers.image() != nullptr;
   const ShapeReader* class_reader = controls.reader || reconstruct ? reader() : nullptr;
 
   std::vector<std::unique_ptr<tokenizers::DecodedShape>> reconstructions;
@@ -197,19 +197,19 @@ std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
     parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
       const auto i = static_cast<std::size_t>(begin);
       const data::ObjectRecord& record = set_.at(objects[i]).record;
-      samples[i] = data::make_shape_sample(record, bundle.shape_tokenizer->required_input(),
+      samples[i] = data::make_shape_sample(record, bundle.tokenizers.shape()->required_input(),
                                            CounterRng(hash_string(record.id), 2));
     });
-    reconstructions = bundle.shape_tokenizer->decode(bundle.shape_tokenizer->encode(samples));
+    reconstructions = bundle.tokenizers.shape()->decode(bundle.tokenizers.shape()->encode(samples));
   }
   std::vector<image::Image> pictures(redraw ? objects.size() : 0), redrawn;
   if (redraw) {
-    const int pixels = static_cast<int>(bundle.image_tokenizer->config().image_size);
+    const int pixels = static_cast<int>(bundle.tokenizers.image()->config().image_size);
     parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
       const auto i = static_cast<std::size_t>(begin);
       pictures[i] = render_view(set_.at(objects[i]).record.mesh, choose_views(objects[i], 1).front(), pixels);
     });
-    redrawn = bundle.image_tokenizer->decode(bundle.image_tokenizer->encode(pictures));
+    redrawn = bundle.tokenizers.image()->decode(bundle.tokenizers.image()->encode(pictures));
   }
 
   std::vector<SampleResult> results(objects.size());

@@ -111,7 +111,7 @@ std::vector<GeneratedSample> Generator::generate(std::span<const GenerationReque
         if (documents[next].segments[k].given) continue;
         const auto& payload = sample.document.segments[k].payload;
         if (const auto* text = std::get_if<sequence::TextPayload>(&payload)) {
-          sample.texts.push_back(bundle_->text_tokenizer->decode(text->tokens));
+          sample.texts.push_back(bundle_->tokenizers.text()->decode(text->tokens));
         } else if (const auto* image = std::get_if<sequence::ImagePayload>(&payload)) {
           image_codes[next].push_back(image->codes);
         } else if (const auto* shape = std::get_if<sequence::ShapePayload>(&payload)) {
@@ -120,8 +120,8 @@ std::vector<GeneratedSample> Generator::generate(std::span<const GenerationReque
       }
     }
   }
-  decode_shapes(samples, bundle_->shape_tokenizer.get());
-  if (options_.decode_images) decode_images(samples, bundle_->image_tokenizer.get(), image_codes);
+  decode_shapes(samples, bundle_->tokenizers.shape());
+  if (options_.decode_images) decode_images(samples, bundle_->tokenizers.image(), image_codes);
   return samples;
 }
 

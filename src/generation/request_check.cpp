@@ -38,11 +38,11 @@ void check_modalities(const GenerationRequest& request, const model::Bundle& bun
   const auto missing = [&](Modality modality) {
     switch (modality) {
       case Modality::text:
-        return bundle.text_tokenizer == nullptr;
+        return bundle.tokenizers.text() == nullptr;
       case Modality::image:
-        return bundle.image_tokenizer == nullptr;
+        return bundle.tokenizers.image() == nullptr;
       case Modality::shape:
-        return bundle.shape_tokenizer == nullptr;
+        return bundle.tokenizers.shape() == nullptr;
     }
     return true;
   };
@@ -73,7 +73,7 @@ void check_views(const GenerationRequest& request, const model::Bundle& bundle) 
 
 void check_prompts(const GenerationRequest& request, const model::Bundle& bundle) {
   for (const std::string& prompt : request.prompts) {
-    const auto tokens = static_cast<std::int64_t>(bundle.text_tokenizer->encode(prompt).size());
+    const auto tokens = static_cast<std::int64_t>(bundle.tokenizers.text()->encode(prompt).size());
     if (tokens <= bundle.layout().text_capacity) continue;
     fail(ErrorKind::usage, "reading the prompt \"", prompt.substr(0, 40), "...\": it has ", tokens,
          " tokens and the model reads at most ", bundle.layout().text_capacity, ". Shorten it.");

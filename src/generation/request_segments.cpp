@@ -34,7 +34,7 @@ class EncodedConditions {
   }
 
   Segment take_text(const std::string& prompt) const {
-    return {.payload = sequence::TextPayload{bundle_.text_tokenizer->encode(prompt)}};
+    return {.payload = sequence::TextPayload{bundle_.tokenizers.text()->encode(prompt)}};
   }
 
   Segment take_image(const ImageCondition& image) {
@@ -56,7 +56,7 @@ class EncodedConditions {
     for (const GenerationRequest& request : requests) {
       for (const ImageCondition& image : request.images) images.push_back(image.image);
     }
-    if (!images.empty()) image_codes_ = bundle_.image_tokenizer->encode(images);
+    if (!images.empty()) image_codes_ = bundle_.tokenizers.image()->encode(images);
   }
 
   void encode_shapes(std::span<const GenerationRequest> requests) {
@@ -66,7 +66,7 @@ class EncodedConditions {
         if (shape.sample) samples.push_back(*shape.sample);
       }
     }
-    if (!samples.empty()) shape_codes_ = bundle_.shape_tokenizer->encode(samples);
+    if (!samples.empty()) shape_codes_ = bundle_.tokenizers.shape()->encode(samples);
   }
 
   const model::Bundle& bundle_;

@@ -48,9 +48,9 @@ BundleDescription describe_bundle(const Bundle& bundle) {
   d.vocabulary_fingerprint = fingerprint_text(bundle.vocabulary());
   d.transformer = bundle.transformer->config();
   d.layout = bundle.layout();
-  d.text_tokenizer = bundle.text_tokenizer != nullptr;
-  d.image_tokenizer = bundle.image_tokenizer != nullptr;
-  d.shape_tokenizer = bundle.shape_tokenizer != nullptr;
+  d.text_tokenizer = bundle.tokenizers.text() != nullptr;
+  d.image_tokenizer = bundle.tokenizers.image() != nullptr;
+  d.shape_tokenizer = bundle.tokenizers.shape() != nullptr;
   d.tasks = bundle.tasks;
   for (const auto& [name, text] : bundle.notes) {
     d.note_names.push_back(name);
@@ -83,96 +83,65 @@ BundleDescription read_description(const std::filesystem::path& folder) {
   return d;
 }
 
-void require_size(const std::filesystem::path& folder, const sequence::Vocabulary& vocabulary,
-                  std::string_view range, std::int64_t size, std::string_view owner = "its tokenizer") {
-  const std::int64_t stored = vocabulary.has(range) ? vocabulary.range(range).size : 0;
-  if (stored == size) return;
-  fail(ErrorKind::input, "the bundle ", folder, " is of another vocabulary: range '", range, "' has ", stored,
-       " tokens, ", owner, " ", size);
+// Payload lengths. Modalities that are absent have none.
+sequence::SequenceLayout layout_of(const tokenizers::TokenFormat& tokens, std::int64_t text_capacity) {
+  return {.text_capacity = tokens.text.present() ? text_capacity : 1,
+          .image_grid_side = tokens.image.grid_side,
+          .geometry_lengths = tokens.shape.geometry_lengths,
+          .geometry_grid_side = tokens.shape.geometry_grid_side,
+          .colour_codes = tokens.shape.colour_codes,
+          .colour_grid_side = tokens.shape.colour_grid_side};
 }
 
-void check_tokenizers(const Bundle& bundle, const sequence::Vocabulary& vocabulary,
-                      const sequence::SequenceLayout& layout, const std::filesystem::path& folder) {
-  if (bundle.text_tokenizer)
-    require_size(folder, vocabulary, sequence::kRangeText, bundle.text_tokenizer->vocabulary_size());
-  if (bundle.image_tokenizer) {
-    require_size(folder, vocabulary, sequence::kRangeImage, bundle.image_tokenizer->config().codebook_size);
-    if (layout.image_grid_side != bundle.image_tokenizer->grid_size())
-      fail(ErrorKind::input, "the bundle ", folder,
-           ": its image tokenizer makes another number of codes than its layout says");
-  }
-  if (bundle.shape_tokenizer) {
-    require_size(folder, vocabulary, sequence::kRangeGeometry, bundle.shape_tokenizer->geometry_vocabulary());
-    if (layout.geometry_lengths != bundle.shape_tokenizer->offered_lengths())
-      fail(ErrorKind::input, "the bundle ", folder,
-           ": its shape tokenizer offers other code lengths than its layout says");
-  }
-}
-
-// Bins mean directions of the camera.
-void check_views(const sequence::Vocabulary& vocabulary, const std::filesystem::path& folder) {
-  if (!vocabulary.has(sequence::kRangeAzimuth)) return;
-  require_size(folder, vocabulary, sequence::kRangeAzimuth, geometry::kAzimuthBins, "the camera");
-  require_size(folder, vocabulary, sequence::kRangeElevation, geometry::kElevationBins, "the camera");
-}
-
-}  // namespace
-
-sequence::SequenceLayout layout_of(const tokenizers::TextTokenizer* text,
-                                   const tokenizers::ImageTokenizer* image,
-                                   const tokenizers::ShapeTokenizer* shape, std::int64_t text_capacity) {
-  sequence::SequenceLayout layout;
-  layout.text_capacity = text ? text_capacity : 1;
-  if (image) layout.image_grid_side = image->grid_size();
-  if (shape) {
-    layout.geometry_lengths = shape->offered_lengths();
-    layout.geometry_grid_side = shape->geometry_grid_side();
-    layout.colour_codes = shape->colour_code_count();
-    layout.colour_grid_side = shape->colour_grid_side();
-  }
-  return layout;
-}
-
-sequence::Vocabulary vocabulary_of(const tokenizers::TextTokenizer* text,
-                                   const tokenizers::ImageTokenizer* image,
-                                   const tokenizers::ShapeTokenizer* shape, bool views) {
-  sequence::VocabularySizes sizes;
-  if (text) sizes.text = text->vocabulary_size();
-  if (image) sizes.image = static_cast<std::int32_t>(image->config().codebook_size);
-  if (shape) {
-    sizes.geometry = static_cast<std::int32_t>(shape->geometry_vocabulary());
-    sizes.colour = shape->colour_code_count() > 0 ? static_cast<std::int32_t>(shape->colour_vocabulary()) : 0;
-  }
+sequence::Vocabulary vocabulary_of(const tokenizers::TokenFormat& tokens, bool views) {
+  sequence::VocabularySizes sizes = {.text = tokens.text.vocabulary,
+                                     .image = tokens.image.vocabulary,
+                                     .geometry = tokens.shape.geometry_vocabulary,
+                                     .colour = tokens.shape.colour_vocabulary};
   if (views) sizes.views = {geometry::kAzimuthBins, geometry::kElevationBins};
   return sequence::make_vocabulary(sizes);
 }
 
-std::vector<RangeCodebook> codebooks_of(const tokenizers::ImageTokenizer* image,
-                                        const tokenizers::ShapeTokenizer* shape) {
+std::vector<RangeCodebook> codebooks_of(const tokenizers::TokenizerSet& set) {
   std::vector<RangeCodebook> codebooks;
   const auto add = [&](std::string_view range, const at::Tensor& codebook) {
     codebooks.push_back({std::string(range), codebook.detach().to(at::kFloat).cpu().contiguous()});
   };
-  if (image) add(sequence::kRangeImage, image->codebook());
-  if (shape) {
-    add(sequence::kRangeGeometry, shape->geometry_codebook());
-    if (shape->colour_code_count() > 0) add(sequence::kRangeColour, shape->colour_codebook());
+  if (set.image() != nullptr) add(sequence::kRangeImage, set.image()->codebook());
+  if (set.shape() != nullptr) {
+    add(sequence::kRangeGeometry, set.shape()->geometry_codebook());
+    if (set.format().shape.colour_codes > 0) add(sequence::kRangeColour, set.shape()->colour_codebook());
   }
   return codebooks;
 }
 
-Bundle make_bundle(const TransformerConfig& config, std::unique_ptr<tokenizers::TextTokenizer> text,
-                   std::unique_ptr<tokenizers::ImageTokenizer> image,
-                   std::unique_ptr<tokenizers::ShapeTokenizer> shape, std::int64_t text_capacity, bool views,
-                   std::uint64_t seed) {
+// Whether what the folder says of its tokens is what its tokenizers, and the camera's bins of a view, make.
+void check_tokenizers(const tokenizers::TokenFormat& tokens, const sequence::Vocabulary& vocabulary,
+                      const sequence::SequenceLayout& layout, const std::filesystem::path& folder) {
+  const sequence::Vocabulary expected = vocabulary_of(tokens, vocabulary.has(sequence::kRangeAzimuth));
+  for (const sequence::TokenRange& range : expected.ranges()) {
+    const std::int32_t stored = vocabulary.has(range.name) ? vocabulary.range(range.name).size : 0;
+    if (stored == range.size) continue;
+    fail(ErrorKind::input, "the bundle ", folder, " is of another vocabulary: range '", range.name, "' has ",
+         stored, " tokens instead of ", range.size);
+  }
+  sequence::SequenceLayout wanted = layout_of(tokens, layout.text_capacity);
+  wanted.text_capacity = layout.text_capacity;  // which no tokenizer fixes
+  if (wanted == layout) return;
+  fail(ErrorKind::input, "the bundle ", folder, ": its ",
+       wanted.image_grid_side != layout.image_grid_side ? "image" : "shape",
+       " tokenizer makes other numbers of codes than its layout says");
+}
+
+}  // namespace
+
+Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tokenizers,
+                   std::int64_t text_capacity, bool views, std::uint64_t seed) {
+  const tokenizers::TokenFormat& tokens = tokenizers.format();
   Bundle bundle;
-  bundle.transformer =
-      std::make_unique<Transformer>(config, vocabulary_of(text.get(), image.get(), shape.get(), views),
-                                    layout_of(text.get(), image.get(), shape.get(), text_capacity), seed,
-                                    codebooks_of(image.get(), shape.get()));
-  bundle.text_tokenizer = std::move(text);
-  bundle.image_tokenizer = std::move(image);
-  bundle.shape_tokenizer = std::move(shape);
+  bundle.transformer = std::make_unique<Transformer>(
+      config, vocabulary_of(tokens, views), layout_of(tokens, text_capacity), seed, codebooks_of(tokenizers));
+  bundle.tokenizers = std::move(tokenizers);
   return bundle;
 }
 
@@ -180,9 +149,7 @@ void save_bundle(const Bundle& bundle, const std::filesystem::path& folder) {
   ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
   AtomicDirectory directory(folder, "bundle.yaml");
   const std::filesystem::path& staging = directory.staging_path();
-  if (bundle.text_tokenizer) bundle.text_tokenizer->save(staging / "text_tokenizer.json");
-  if (bundle.image_tokenizer) bundle.image_tokenizer->save(staging / "image_tokenizer");
-  if (bundle.shape_tokenizer) bundle.shape_tokenizer->save(staging / "shape_tokenizer");
+  bundle.tokenizers.save(staging);
   write_file_atomically(staging / "vocabulary.json", bundle.vocabulary().to_json());
   BundleDescription d = describe_bundle(bundle);
   write_file_atomically(staging / "bundle.yaml", config_to_yaml([&](ConfigVisitor& v) { describe(v, d); }));
@@ -193,22 +160,19 @@ void save_bundle(const Bundle& bundle, const std::filesystem::path& folder) {
 
 Bundle load_bundle(const std::filesystem::path& folder) {
   const BundleDescription d = read_description(folder);
+  tokenizers::TokenizerPaths paths = tokenizers::TokenizerPaths::inside(folder);
+  if (!d.text_tokenizer) paths.text.clear();
+  if (!d.image_tokenizer) paths.image.clear();
+  if (!d.shape_tokenizer) paths.shape.clear();
   Bundle bundle;
-  if (d.text_tokenizer)
-    bundle.text_tokenizer = std::make_unique<tokenizers::TextTokenizer>(
-        tokenizers::TextTokenizer::load(folder / "text_tokenizer.json"));
-  if (d.image_tokenizer)
-    bundle.image_tokenizer = tokenizers::ImageTokenizer::load(folder / "image_tokenizer");
-  if (d.shape_tokenizer)
-    bundle.shape_tokenizer = tokenizers::load_shape_tokenizer(folder / "shape_tokenizer");
+  bundle.tokenizers = tokenizers::TokenizerSet::load(paths);
   const std::filesystem::path vocabulary_path = folder / "vocabulary.json";
   const auto vocabulary =
       sequence::Vocabulary::from_json(read_file_text(vocabulary_path), vocabulary_path.string());
   if (fingerprint_text(vocabulary) != d.vocabulary_fingerprint)
     fail(ErrorKind::input, "the bundle ", folder,
          " is of another vocabulary: vocabulary.json does not match bundle.yaml");
-  check_tokenizers(bundle, vocabulary, d.layout, folder);
-  check_views(vocabulary, folder);
+  check_tokenizers(bundle.tokenizers.format(), vocabulary, d.layout, folder);
   const SafetensorsFile weights(folder / "model.safetensors");
   const auto stamp = weights.metadata().find("vocabulary");
   if (stamp != weights.metadata().end() && stamp->second != d.vocabulary_fingerprint)
@@ -216,7 +180,7 @@ Bundle load_bundle(const std::filesystem::path& folder) {
          ": model.safetensors is of another vocabulary than bundle.yaml");
   bundle.transformer =
       std::make_unique<Transformer>(d.transformer, vocabulary, d.layout, nn::ParameterStart::to_load(weights),
-                                    codebooks_of(bundle.image_tokenizer.get(), bundle.shape_tokenizer.get()));
+                                    codebooks_of(bundle.tokenizers));
   bundle.transformer->parameters().load(weights);
   bundle.tasks = d.tasks;
   for (std::size_t i = 0; i < d.note_names.size(); ++i) bundle.notes[d.note_names[i]] = d.note_texts[i];

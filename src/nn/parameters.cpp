@@ -186,15 +186,29 @@ Tensor ParameterScope::add(std::string_view name, at::IntArrayRef shape, Init in
                      trainable);
 }
 
-void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
-                   const std::map<std::string, std::string>& metadata) {
+namespace {
+
+// Tensors as they are written, and the memory behind them.
+struct WritableTensors {
+  explicit WritableTensors(const NamedTensors& tensors) {
+    for (const auto& [name, tensor] : tensors) {
+      held.push_back(tensor.detach().cpu().contiguous());
+      views.push_back({name, view_of(held.back())});
+    }
+  }
   std::vector<Tensor> held;
   std::vector<NamedTensorView> views;
-  for (const auto& [name, tensor] : tensors) {
-    held.push_back(tensor.detach().cpu().contiguous());
-    views.push_back({name, view_of(held.back())});
-  }
-  write_safetensors(path, views, metadata);
+};
+
+}  // namespace
+
+void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                   const std::map<std::string, std::string>& metadata) {
+  write_safetensors(path, WritableTensors(tensors).views, metadata);
+}
+
+std::uint64_t hash_tensors(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata) {
+  return hash_safetensors(WritableTensors(tensors).views, metadata);
 }
 
 Tensor to_tensor(const TensorView& view) {

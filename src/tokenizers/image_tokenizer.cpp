@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "omni/core/error.h"
-#include "omni/core/files.h"
 #include "omni/core/safetensors.h"
 #include "omni/tokenizers/image_network.h"
 
@@ -17,13 +16,6 @@ using at::Tensor;
 
 namespace {
 constexpr std::size_t images_per_batch = 32;
-
-void save_as_fp16(const nn::ParameterStore& parameters, const std::filesystem::path& path) {
-  nn::NamedTensors halves;
-  for (const nn::Parameter& parameter : parameters.all())
-    halves.emplace_back(parameter.name, parameter.value.detach().to(at::kHalf));
-  nn::write_tensors(path, halves);
-}
 }  // namespace
 
 void describe(ConfigVisitor& visitor, ImageTokenizerConfig& config) {
@@ -76,17 +68,18 @@ std::unique_ptr<ImageTokenizer> ImageTokenizer::load(const std::filesystem::path
 }
 
 void ImageTokenizer::save(const std::filesystem::path& folder, WeightPrecision precision) const {
+  write_tokenizer_folder(folder, stored(precision));
+}
+
+StoredTokenizer ImageTokenizer::stored(WeightPrecision precision) const {
   ImageTokenizerConfig config = network_->config;
-  AtomicDirectory directory(folder, "weights.safetensors");
-  const std::string yaml = config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); });
-  write_file_atomically(directory.staging_path() / "config.yaml", std::string_view(yaml));
-  const std::filesystem::path weights = directory.staging_path() / "weights.safetensors";
-  if (precision == WeightPrecision::fp16) {
-    save_as_fp16(network_->parameters, weights);
-  } else {
-    network_->parameters.save(weights);
-  }
-  directory.commit();
+  StoredTokenizer stored{.config = config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); }),
+                         .weights = {},
+                         .metadata = {}};
+  const at::ScalarType type = precision == WeightPrecision::fp16 ? at::kHalf : at::kFloat;
+  for (const nn::Parameter& parameter : network_->parameters.all())
+    stored.weights.emplace_back(parameter.name, parameter.value.detach().to(type));
+  return stored;
 }
 
 const ImageTokenizerConfig& ImageTokenizer::config() const { return network_->config; }

@@ -3,25 +3,23 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
-#include "omni/core/files.h"
 
 namespace omni::tokenizers {
 
-void save_shape_folder(const std::filesystem::path& folder, const std::string& layout,
-                       const std::function<void(ConfigVisitor&)>& description,
-                       const nn::ParameterStore& parameters, bool half_precision) {
+StoredTokenizer stored_shape(const std::string& layout,
+                             const std::function<void(ConfigVisitor&)>& description,
+                             const nn::ParameterStore& parameters, bool half_precision) {
   std::string chosen = layout;
-  AtomicDirectory directory(folder, "weights.safetensors");
-  write_file_atomically(directory.staging_path() / "config.yaml", config_to_yaml([&](ConfigVisitor& v) {
-                          v.choice("layout", chosen, {"grid", "vecset"});
-                          v.section(layout, description);
-                        }));
-  nn::NamedTensors kept;
+  StoredTokenizer stored{.config = config_to_yaml([&](ConfigVisitor& v) {
+                           v.choice("layout", chosen, {"grid", "vecset"});
+                           v.section(layout, description);
+                         }),
+                         .weights = {},
+                         .metadata = {{"format", "omni.shape." + layout}}};
+  const at::ScalarType type = half_precision ? at::kHalf : at::kFloat;
   for (const auto& parameter : parameters.all())
-    kept.emplace_back(parameter.name, parameter.value.detach().to(half_precision ? at::kHalf : at::kFloat));
-  nn::write_tensors(directory.staging_path() / "weights.safetensors", kept,
-                    {{"format", "omni.shape." + layout}});
-  directory.commit();
+    stored.weights.emplace_back(parameter.name, parameter.value.detach().to(type));
+  return stored;
 }
 
 void for_equal_lengths(std::span<const ShapeCodes> codes, std::size_t batch,

@@ -11,10 +11,10 @@ namespace omni::tokenizers {
 
 inline constexpr geometry::Vec3 kUncolouredSurface{0.8f, 0.8f, 0.8f};  // sRGB
 
-// config.yaml (`layout`, then a section of that name) and weights.safetensors, written as one atomic folder.
-void save_shape_folder(const std::filesystem::path& folder, const std::string& layout,
-                       const std::function<void(ConfigVisitor&)>& description,
-                       const nn::ParameterStore& parameters, bool half_precision);
+// The config is `layout` and a section of that name.
+StoredTokenizer stored_shape(const std::string& layout,
+                             const std::function<void(ConfigVisitor&)>& description,
+                             const nn::ParameterStore& parameters, bool half_precision);
 
 // Calls `decode` on neighbouring shapes that have the same number of geometry codes, at most `batch` at a
 // time.

@@ -175,10 +175,10 @@ void GridShapeTokenizer::decode_batch(std::span<const ShapeCodes> codes,
   }
 }
 
-void GridShapeTokenizer::save(const std::filesystem::path& folder) const {
+StoredTokenizer GridShapeTokenizer::stored() const {
   GridShapeConfig config = network_->config();
-  save_shape_folder(
-      folder, "grid", [&](ConfigVisitor& v) { describe(v, config); }, network_->parameters(),
+  return stored_shape(
+      "grid", [&](ConfigVisitor& v) { describe(v, config); }, network_->parameters(),
       config.weights == "f16");
 }
 

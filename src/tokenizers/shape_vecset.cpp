@@ -177,10 +177,10 @@ std::vector<std::unique_ptr<DecodedShape>> VecsetShapeTokenizer::decode(
   return shapes;
 }
 
-void VecsetShapeTokenizer::save(const std::filesystem::path& folder) const {
+StoredTokenizer VecsetShapeTokenizer::stored() const {
   VecsetShapeConfig config = network_->config();
-  save_shape_folder(
-      folder, "vecset", [&](ConfigVisitor& v) { describe(v, config); }, network_->parameters(), false);
+  return stored_shape(
+      "vecset", [&](ConfigVisitor& v) { describe(v, config); }, network_->parameters(), false);
 }
 
 }  // namespace omni::tokenizers

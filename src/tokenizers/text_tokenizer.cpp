@@ -2,6 +2,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/random.h"
 #include "text_pipeline.h"
 
 namespace omni::tokenizers {
@@ -35,6 +36,8 @@ TextTokenizer TextTokenizer::load(const std::filesystem::path& path) {
 void TextTokenizer::save(const std::filesystem::path& path) const {
   write_file_atomically(path, std::string_view(state_->json));
 }
+
+std::uint64_t TextTokenizer::fingerprint() const { return hash_string(state_->json); }
 
 std::vector<std::int32_t> TextTokenizer::encode(std::string_view text, bool with_special_tokens) const {
   const TextPipeline& pipeline = state_->pipeline;

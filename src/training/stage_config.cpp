@@ -10,11 +10,7 @@ namespace {
 
 void describe_start(ConfigVisitor& v, StageConfig& c) {
   v.text("start_bundle", c.start_bundle);
-  v.section("tokenizers", [&](ConfigVisitor& s) {
-    s.text("text", c.text_tokenizer);
-    s.text("image", c.image_tokenizer);
-    s.text("shape", c.shape_tokenizer);
-  });
+  v.section("tokenizers", [&](ConfigVisitor& s) { tokenizers::describe(s, c.tokenizers); });
   v.integer("text_capacity", c.text_capacity, {0, 4096});
   v.section("model", [&](ConfigVisitor& s) { model::describe(s, c.model); });
 }
@@ -94,12 +90,12 @@ void check(const StageConfig& c, const std::string& name) {
   if (c.stage == "pretrain") {
     if (!c.start_bundle.empty())
       refuse("'start_bundle' is for the stages continue and finetune; pretrain starts from 'tokenizers'");
-    if (c.text_tokenizer.empty()) refuse("'tokenizers.text' is missing");
+    if (c.tokenizers.text.empty()) refuse("'tokenizers.text' is missing");
   } else if (c.start_bundle.empty()) {
     refuse("'start_bundle' is missing. Name the bundle of the stage before, such as out/pretrain/bundle");
   } else if (describes_a_model(c)) {
     refuse("'model' is for pretrain; this stage takes the model of 'start_bundle'");
-  } else if (!c.text_tokenizer.empty() || !c.image_tokenizer.empty() || !c.shape_tokenizer.empty()) {
+  } else if (!c.tokenizers.empty()) {
     refuse("'tokenizers' is for pretrain; this stage takes the tokenizers of 'start_bundle'");
   }
   if (c.replay_share != StageConfig{}.replay_share && c.replay.empty())

@@ -41,28 +41,15 @@ WeightedTasks weighted_tasks(const StageConfig& config, const model::Bundle& bun
   return tasks;
 }
 
-// The files that the tokens must have been made with: those given, or those inside the bundle that the stage
-// starts from.
-void require_own_tokenizers(const StageConfig& config, const data::TokenDataset& dataset) {
-  if (config.stage == "pretrain") {
-    data::require_tokenizers(dataset, config.text_tokenizer, config.image_tokenizer, config.shape_tokenizer);
-    return;
-  }
-  const std::filesystem::path bundle(config.start_bundle);
-  const auto present = [&](const char* name) {
-    return std::filesystem::exists(bundle / name) ? bundle / name : std::filesystem::path();
-  };
-  data::require_tokenizers(dataset, present("text_tokenizer.json"), present("image_tokenizer"),
-                           present("shape_tokenizer"));
-}
-
 }  // namespace
 
 StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
     : batches_per_step_(config.tokens_per_step / config.tokens_per_micro_batch), steps_(config.steps) {
   const std::vector<std::filesystem::path> folders(config.shards.begin(), config.shards.end());
   const auto dataset = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
-  require_own_tokenizers(config, *dataset);
+  data::require_tokenizers(*dataset, bundle.tokenizers.format(),
+                           config.start_bundle.empty() ? "the config's 'tokenizers'"
+                                                       : concat("the bundle '", config.start_bundle, "'"));
   data::BatchOptions options;
   options.seed = static_cast<std::uint64_t>(config.seed);
   options.tokens_per_batch = config.tokens_per_micro_batch;
@@ -75,8 +62,8 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
   options.input_noise = config.input_noise;
   options.control_noise = config.control_noise;
   options.any_control_share = config.any_control_share;
-  const tokenizers::TextTokenizer& text = *bundle.text_tokenizer;
-  options.encode_text = [&text](std::string_view words) { return text.encode(words); };
+  if (const tokenizers::TextTokenizer* text = bundle.tokenizers.text())
+    options.encode_text = [text](std::string_view words) { return text->encode(words); };
   for (const auto& [name, factor] : config.range_loss_weights) {
     range_weights_.push_back({bundle.vocabulary().range(name), static_cast<float>(factor)});
   }

@@ -22,15 +22,9 @@ void keep_tasks(const StageConfig& config, model::Bundle& bundle) {
 
 model::Bundle start_bundle(const StageConfig& config) {
   if (config.stage == "pretrain") {
-    auto text =
-        std::make_unique<tokenizers::TextTokenizer>(tokenizers::TextTokenizer::load(config.text_tokenizer));
-    auto image =
-        config.image_tokenizer.empty() ? nullptr : tokenizers::ImageTokenizer::load(config.image_tokenizer);
-    auto shape =
-        config.shape_tokenizer.empty() ? nullptr : tokenizers::load_shape_tokenizer(config.shape_tokenizer);
     const std::int64_t text_capacity = config.text_capacity > 0 ? config.text_capacity : kDefaultTextCapacity;
     model::Bundle bundle =
-        model::make_bundle(config.model, std::move(text), std::move(image), std::move(shape), text_capacity,
+        model::make_bundle(config.model, tokenizers::TokenizerSet::load(config.tokenizers), text_capacity,
                            /*views=*/false, static_cast<std::uint64_t>(config.seed));
     bundle.notes["stage"] = config.stage;
     keep_tasks(config, bundle);

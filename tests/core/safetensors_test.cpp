@@ -7,6 +7,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/hash.h"
 #include "omni/core/random.h"
 #include "temporary_directory.h"
 
@@ -30,6 +31,7 @@ TEST(Safetensors, RoundTripKeepsNamesShapesValuesAndMetadata) {
                                              {"ids", tensor_view(integers, {2})},
                                              {"nothing", tensor_view(empty, {0, 4})}};
   write_safetensors(folder / "x.safetensors", tensors, {{"format", "omni"}});
+  EXPECT_EQ(hash_safetensors(tensors, {{"format", "omni"}}), hash_file(folder / "x.safetensors"));
 
   const SafetensorsFile file(folder / "x.safetensors");
   EXPECT_EQ(file.tensors().size(), 3u);

@@ -253,14 +253,6 @@ TEST_F(BatchSourceTest, RejectsWhatCannotBeServed) {
   EXPECT_EQ(
       kind_of([&] { BatchSource(dataset_, tasks(), small_layout(), small_vocabulary(false), options()); }),
       ErrorKind::usage);
-  auto other = sequence::make_vocabulary(
-      {.text = 301, .image = 40000, .geometry = 512, .colour = 32, .views = {24, 7}});
-  EXPECT_EQ(kind_of([&] { BatchSource(dataset_, tasks(), small_layout(), other, options()); }),
-            ErrorKind::input);
-  auto layout = small_layout();
-  layout.image_grid_side = 3;
-  EXPECT_EQ(kind_of([&] { BatchSource(dataset_, tasks(), layout, small_vocabulary(), options()); }),
-            ErrorKind::input);
 }
 
 TEST_F(BatchSourceTest, TheRepeatCapActs) {

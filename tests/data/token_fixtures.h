@@ -11,19 +11,15 @@
 namespace omni::data::testing {
 
 inline TokenShardInfo small_info() {
-  return {.text_vocabulary = 300,
-          .image_vocabulary = 40000,
-          .geometry_vocabulary = 512,
-          .colour_vocabulary = 32,
+  return {.tokens = {.text = {.vocabulary = 300, .tokenizer = 1},
+                     .image = {.vocabulary = 40000, .grid_side = 2, .tokenizer = 2},
+                     .shape = {.geometry_vocabulary = 512,
+                               .geometry_lengths = {4, 8},
+                               .geometry_grid_side = 2,
+                               .colour_vocabulary = 32,
+                               .colour_codes = 3,
+                               .tokenizer = 3}},
           .views_per_object = 3,
-          .image_grid_side = 2,
-          .geometry_codes = 8,
-          .geometry_grid_side = 2,
-          .geometry_lengths = {4, 8},
-          .colour_codes = 3,
-          .text_tokenizer = 1,
-          .image_tokenizer = 2,
-          .shape_tokenizer = 3,
           .source = 4,
           .source_name = "test"};
 }
@@ -57,21 +53,21 @@ inline TokenObject random_object(const TokenShardInfo& info, std::int64_t index,
   object.attributes = {{"colour", rng.chance(0.5) ? "red" : "green"},
                        {"height", std::to_string(rng.below(3))}};
   object.split = index % 5 == 4 ? Split::unseen_colour : Split::train;
-  if (info.text_vocabulary > 0) {
+  const tokenizers::TokenFormat& tokens = info.tokens;
+  if (tokens.text.present()) {
     const auto captions = 1 + rng.below(3);
     for (std::uint64_t i = 0; i < captions; ++i) {
       // The first one always fits into the small layout's 12 tokens.
       const auto length = static_cast<std::int64_t>(rng.below(i == 0 ? 12 : 20));
-      object.captions.push_back({random_codes(length, info.text_vocabulary, rng), rng.chance(0.5)});
+      object.captions.push_back({random_codes(length, tokens.text.vocabulary, rng), rng.chance(0.5)});
     }
   }
   for (std::int64_t i = 0; i < info.views_per_object; ++i) {
-    object.views.push_back(
-        {static_cast<std::int32_t>(3 * i), static_cast<std::int32_t>(rng.below(7)),
-         random_codes(info.image_grid_side * info.image_grid_side, info.image_vocabulary, rng)});
+    object.views.push_back({static_cast<std::int32_t>(3 * i), static_cast<std::int32_t>(rng.below(7)),
+                            random_codes(tokens.image.codes(), tokens.image.vocabulary, rng)});
   }
-  object.geometry = random_codes(info.geometry_codes, info.geometry_vocabulary, rng);
-  object.colour = random_codes(info.colour_codes, info.colour_vocabulary, rng);
+  object.geometry = random_codes(tokens.shape.geometry_codes(), tokens.shape.geometry_vocabulary, rng);
+  object.colour = random_codes(tokens.shape.colour_codes, tokens.shape.colour_vocabulary, rng);
   object.size = static_cast<std::int32_t>(rng.below(64));
   for (auto& extent : object.box) extent = static_cast<std::int32_t>(rng.below(32));
   return object;

@@ -7,7 +7,6 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/data/token_dataset.h"
-#include "omni/data/tokenizer_fingerprint.h"
 #include "temporary_directory.h"
 #include "token_fixtures.h"
 
@@ -47,13 +46,12 @@ TEST_F(TokenShardTest, RoundTrip) {
 TEST_F(TokenShardTest, ModalitiesMayBeAbsent) {
   for (int absent = 0; absent < 4; ++absent) {
     TokenShardInfo info = small_info();
-    if (absent == 0 || absent == 3) info.text_vocabulary = 0;
-    if (absent == 1 || absent == 3) info.image_vocabulary = info.views_per_object = info.image_grid_side = 0;
-    if (absent == 2 || absent == 3) {
-      info.geometry_vocabulary = info.colour_vocabulary = 0;
-      info.geometry_codes = info.geometry_grid_side = info.colour_codes = 0;
-      info.geometry_lengths.clear();
+    if (absent == 0 || absent == 3) info.tokens.text = {};
+    if (absent == 1 || absent == 3) {
+      info.tokens.image = {};
+      info.views_per_object = 0;
     }
+    if (absent == 2 || absent == 3) info.tokens.shape = {};
     const auto objects = random_objects(info, 7);
     write_token_shard(file("a.safetensors"), info, objects);
     const TokenShard shard(file("a.safetensors"));
@@ -195,7 +193,7 @@ TEST_F(TokenShardTest, ForgedContentIsRejected) {
 TEST_F(TokenShardTest, ADatasetRefusesMixedTokenizers) {
   TokenShardInfo info = small_info();
   write_token_shard(file("a.safetensors"), info, random_objects(info, 3));
-  info.image_tokenizer = 77;
+  info.tokens.image.tokenizer = 77;
   write_token_shard(file("b.safetensors"), info, random_objects(info, 3));
   const std::filesystem::path folders[] = {folder_.path()};
   EXPECT_NE(input_error([&] { TokenDataset::open(folders); }).find("the image tokenizer"), std::string::npos);
@@ -203,10 +201,9 @@ TEST_F(TokenShardTest, ADatasetRefusesMixedTokenizers) {
 
 TEST_F(TokenShardTest, ADatasetJoinsUnalignedShards) {
   TokenShardInfo text_image = small_info(), text_shape = small_info();
-  text_image.geometry_vocabulary = text_image.colour_vocabulary = 0;
-  text_image.geometry_codes = text_image.geometry_grid_side = text_image.colour_codes = 0;
-  text_image.geometry_lengths.clear();
-  text_shape.image_vocabulary = text_shape.views_per_object = text_shape.image_grid_side = 0;
+  text_image.tokens.shape = {};
+  text_shape.tokens.image = {};
+  text_shape.views_per_object = 0;
   write_token_shard(file("a.safetensors"), text_image, random_objects(text_image, 3));
   write_token_shard(file("b.safetensors"), text_shape, random_objects(text_shape, 4));
   const std::filesystem::path folders[] = {folder_.path()};
@@ -214,8 +211,7 @@ TEST_F(TokenShardTest, ADatasetJoinsUnalignedShards) {
   EXPECT_EQ(dataset.size(), 7);
   EXPECT_EQ(dataset.at(3).object, 0);
   EXPECT_EQ(dataset.at(3).shard, &dataset.shards()[1]);
-  EXPECT_EQ(dataset.info().image_vocabulary, 40000);
-  EXPECT_EQ(dataset.info().geometry_codes, 8);
+  EXPECT_EQ(dataset.tokens(), small_info().tokens);
 }
 
 TEST_F(TokenShardTest, MissingAndEmptyFolders) {
@@ -224,25 +220,23 @@ TEST_F(TokenShardTest, MissingAndEmptyFolders) {
   input_error([&] { TokenDataset::open(empty); });
 }
 
-TEST_F(TokenShardTest, ForeignTokenizersAreNamed) {
-  write_file_atomically(file("text.json"), std::string_view("text"));
-  for (const char* name : {"image", "shape"}) {
-    std::filesystem::create_directories(file(name));
-    write_file_atomically(file(name) / "config.yaml", std::string_view(name));
-    write_file_atomically(file(name) / "weights.safetensors", std::string_view(name));
-  }
-  TokenShardInfo info = small_info();
-  info.text_tokenizer = tokenizer_fingerprint(file("text.json"));
-  info.image_tokenizer = tokenizer_fingerprint(file("image"));
-  info.shape_tokenizer = tokenizer_fingerprint(file("shape"));
+TEST_F(TokenShardTest, ForeignTokenizersAreNamedWithTheirShard) {
   std::filesystem::create_directories(file("shards"));
-  const auto dataset = make_dataset(file("shards"), 4, info);
-  EXPECT_NO_THROW(require_tokenizers(*dataset, file("text.json"), file("image"), file("shape")));
-  EXPECT_NO_THROW(require_tokenizers(*dataset, "", "", file("shape")));
-  write_file_atomically(file("shape") / "weights.safetensors", std::string_view("other"));
-  const std::string message =
-      input_error([&] { require_tokenizers(*dataset, file("text.json"), file("image"), file("shape")); });
-  EXPECT_NE(message.find("the shape tokenizer"), std::string::npos) << message;
+  TokenShardInfo text = small_info();
+  text.tokens.image = {};
+  text.tokens.shape = {};
+  text.views_per_object = 0;
+  write_token_shard(file("shards") / "a.safetensors", text, random_objects(text, 2));
+  write_token_shard(file("shards") / "b.safetensors", small_info(), random_objects(small_info(), 2));
+  const std::filesystem::path folders[] = {file("shards")};
+  const TokenDataset dataset = TokenDataset::open(folders);
+  tokenizers::TokenFormat tokens = small_info().tokens;
+  EXPECT_NO_THROW(require_tokenizers(dataset, tokens, "the bundle x"));
+  EXPECT_NO_THROW(require_tokenizers(dataset, {.shape = tokens.shape}, "the bundle x"));
+  ++tokens.shape.tokenizer;
+  const std::string message = input_error([&] { require_tokenizers(dataset, tokens, "the bundle x"); });
+  EXPECT_NE(message.find("the shape tokenizer of the bundle x"), std::string::npos) << message;
+  EXPECT_NE(message.find("b.safetensors"), std::string::npos) << message;
 }
 
 }  // namespace

@@ -17,6 +17,8 @@
 namespace omni::data {
 namespace {
 
+using tokenizers::TokenizerSet;
+
 class TokenizeTest : public ::testing::Test {
  protected:
   static constexpr std::int64_t kCount = 11;
@@ -25,7 +27,33 @@ class TokenizeTest : public ::testing::Test {
     static const ProceduralSource objects({.seed = 1, .split = Split::train, .count = kCount});
     return objects;
   }
-  TokenizerSet set() const { return {&text_, &image_, &shape_, 10, 11, 12}; }
+  static std::unique_ptr<tokenizers::TextTokenizer> text() {
+    return std::make_unique<tokenizers::TextTokenizer>(
+        tokenizers::TextTokenizer::from_merges({{"r", "e"}, {"re", "d"}}));
+  }
+  static std::unique_ptr<tokenizers::ImageTokenizer> image() {
+    return std::make_unique<tokenizers::ImageTokenizer>(
+        tokenizers::ImageTokenizerConfig{.image_size = 16,
+                                         .channels = 32,
+                                         .channel_multipliers = {1, 1},
+                                         .res_blocks = {1, 1},
+                                         .z_channels = 8,
+                                         .codebook_size = 64,
+                                         .codebook_dim = 4},
+        3);
+  }
+  static std::unique_ptr<tokenizers::ShapeTokenizer> shape(std::uint64_t seed = 3) {
+    return std::make_unique<tokenizers::GridShapeTokenizer>(
+        tokenizers::GridShapeConfig{.resolution = 16,
+                                    .encoder_channels = {4, 8, 16},
+                                    .decoder_channels = {16, 8},
+                                    .output_resolution = 16},
+        seed);
+  }
+  static const TokenizerSet& set() {
+    static const TokenizerSet all(text(), image(), shape());
+    return all;
+  }
   static TokenizeOptions options() {
     return {.seed = 5, .views_per_object = 2, .objects_per_shard = 4, .batch = 4, .source_name = "test"};
   }
@@ -41,20 +69,6 @@ class TokenizeTest : public ::testing::Test {
     return files;
   }
 
-  tokenizers::TextTokenizer text_ = tokenizers::TextTokenizer::from_merges({{"r", "e"}, {"re", "d"}});
-  tokenizers::ImageTokenizer image_{{.image_size = 16,
-                                     .channels = 32,
-                                     .channel_multipliers = {1, 1},
-                                     .res_blocks = {1, 1},
-                                     .z_channels = 8,
-                                     .codebook_size = 64,
-                                     .codebook_dim = 4},
-                                    3};
-  tokenizers::GridShapeTokenizer shape_{{.resolution = 16,
-                                         .encoder_channels = {4, 8, 16},
-                                         .decoder_channels = {16, 8},
-                                         .output_resolution = 16},
-                                        3};
   test::TemporaryDirectory folder_;
 };
 
@@ -65,7 +79,7 @@ TEST_F(TokenizeTest, ShardsHoldWhatTheTokenizersSay) {
   EXPECT_EQ(summary.reused_shards, 0);
   const TokenDataset dataset = open(folder_.path() / "out");
   ASSERT_EQ(dataset.size(), kCount);
-  EXPECT_EQ(dataset.info().image_tokenizer, 11u);
+  EXPECT_EQ(dataset.tokens(), set().format());
   std::vector<image::Image> renders;
   std::vector<tokenizers::ShapeSample> samples;
   for (std::int64_t i = 0; i < 4; ++i) {  // the first shard is one batch
@@ -78,7 +92,7 @@ TEST_F(TokenizeTest, ShardsHoldWhatTheTokenizersSay) {
     EXPECT_EQ(*std::max_element(object.box.begin(), object.box.end()), sequence::kBoxBins - 1);
     ASSERT_EQ(object.captions.size(), record.captions.size());
     for (std::size_t k = 0; k < object.captions.size(); ++k) {
-      EXPECT_EQ(text_.decode(object.captions[k].tokens), record.captions[k].text);
+      EXPECT_EQ(set().text()->decode(object.captions[k].tokens), record.captions[k].text);
       EXPECT_EQ(object.captions[k].complete, record.captions[k].complete);
     }
     const geometry::Renderer renderer(record.mesh);
@@ -90,10 +104,10 @@ TEST_F(TokenizeTest, ShardsHoldWhatTheTokenizersSay) {
                                          .elevation_degrees = geometry::elevation_of_bin(view.elevation)},
                                         {.width = 16, .height = 16}));
     }
-    samples.push_back(make_shape_sample(record, shape_.required_input(), CounterRng(1)));
+    samples.push_back(make_shape_sample(record, set().shape()->required_input(), CounterRng(1)));
   }
-  const auto codes = image_.encode(renders);
-  const auto shapes = shape_.encode(samples);
+  const auto codes = set().image()->encode(renders);
+  const auto shapes = set().shape()->encode(samples);
   for (std::int64_t i = 0; i < 4; ++i) {
     const auto place = dataset.at(i);
     const TokenObject object = place.shard->object(place.object);
@@ -137,23 +151,19 @@ TEST_F(TokenizeTest, AFolderOfAnotherKindIsRefused) {
   changed = options();
   changed.count = 4;
   refused(set(), changed);
-  TokenizerSet other = set();
-  other.shape_fingerprint = 99;
-  refused(other, options());
+  refused({text(), image(), shape(4)}, options());
 }
 
 TEST_F(TokenizeTest, AnyTokenizerMayBeLeftOut) {
   for (int only = 0; only < 3; ++only) {
-    TokenizerSet one = set();
-    if (only != 0) one.text = nullptr;
-    if (only != 1) one.image = nullptr;
-    if (only != 2) one.shape = nullptr;
+    const TokenizerSet one(only == 0 ? text() : nullptr, only == 1 ? image() : nullptr,
+                           only == 2 ? shape() : nullptr);
     const auto out = folder_.path() / std::to_string(only);
     tokenize(source(), one, options(), out);
     const TokenDataset dataset = open(out);
-    EXPECT_EQ(dataset.info().text_vocabulary > 0, only == 0);
-    EXPECT_EQ(dataset.info().image_vocabulary > 0, only == 1);
-    EXPECT_EQ(dataset.info().geometry_vocabulary > 0, only == 2);
+    EXPECT_EQ(dataset.tokens().text.present(), only == 0);
+    EXPECT_EQ(dataset.tokens().image.present(), only == 1);
+    EXPECT_EQ(dataset.tokens().shape.present(), only == 2);
   }
 }
 

@@ -47,7 +47,7 @@ class BallTokenizer : public tokenizers::ShapeTokenizer {
       shapes.push_back(std::make_unique<Ball>(shape.geometry.size() == 2 ? 0.96f : -1.0f));
     return shapes;
   }
-  void save(const std::filesystem::path&) const override {}
+  tokenizers::StoredTokenizer stored() const override { return {}; }
 };
 
 // The object: the same ball, grey.

@@ -55,7 +55,7 @@ inline model::Bundle tiny_bundle(bool views = true, std::int64_t text_capacity =
   auto text = std::make_unique<tokenizers::TextTokenizer>(tokenizers::TextTokenizer::from_merges({}));
   auto image = std::make_unique<tokenizers::ImageTokenizer>(tiny_image_config(), seed);
   auto shape = std::make_unique<tokenizers::GridShapeTokenizer>(tiny_shape_config(), seed);
-  return model::make_bundle(tiny_transformer_config(), std::move(text), std::move(image), std::move(shape),
+  return model::make_bundle(tiny_transformer_config(), {std::move(text), std::move(image), std::move(shape)},
                             text_capacity, views, seed);
 }
 

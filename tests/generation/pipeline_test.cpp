@@ -19,8 +19,8 @@ class Pipeline : public ::testing::Test {
     GenerationRequest request;
     request.task = sequence::built_in_task(task);
     tokenizers::ShapeCodes codes;
-    codes.geometry.assign(static_cast<std::size_t>(bundle_->shape_tokenizer->geometry_code_count()), 3);
-    codes.colour.assign(static_cast<std::size_t>(bundle_->shape_tokenizer->colour_code_count()), 1);
+    codes.geometry.assign(static_cast<std::size_t>(bundle_->tokenizers.shape()->geometry_code_count()), 3);
+    codes.colour.assign(static_cast<std::size_t>(bundle_->tokenizers.shape()->colour_code_count()), 1);
     for (const sequence::TaskSegment& segment : request.task.segments) {
       if (segment.loss) continue;
       if (segment.modality == sequence::Modality::text) request.prompts.push_back("a red chair");

@@ -6,27 +6,48 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/tokenizers/shape_grid.h"
 #include "small_world.h"
 #include "temporary_directory.h"
 
 namespace omni::model {
 namespace {
 
+std::unique_ptr<tokenizers::TextTokenizer> small_text() {
+  return std::make_unique<tokenizers::TextTokenizer>(
+      tokenizers::TextTokenizer::from_merges({{"a", "b"}, {"ab", "c"}}));
+}
+
+std::unique_ptr<tokenizers::ImageTokenizer> small_image(std::int64_t image_size = 16) {
+  tokenizers::ImageTokenizerConfig config;
+  config.image_size = image_size;
+  config.channels = 8;
+  config.channel_multipliers = {1, 1};
+  config.res_blocks = {1, 1};
+  config.z_channels = 8;
+  config.codebook_size = 12;
+  config.codebook_dim = 4;
+  return std::make_unique<tokenizers::ImageTokenizer>(config, 3);
+}
+
+std::unique_ptr<tokenizers::ShapeTokenizer> small_shape(std::int64_t slots = 3) {
+  tokenizers::GridShapeConfig config;
+  config.resolution = 16;
+  config.encoder_channels = {4, 8, 8};
+  config.quantiser.levels = {4, 5};
+  config.decoder_channels = {8, 8};
+  config.decoder_blocks = {1, 1};
+  config.output_resolution = 16;
+  config.colour.slots = slots;
+  config.colour.palette = 7;
+  config.colour.channels = 8;
+  return std::make_unique<tokenizers::GridShapeTokenizer>(config, 3);
+}
+
 class BundleTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto text = std::make_unique<tokenizers::TextTokenizer>(
-        tokenizers::TextTokenizer::from_merges({{"a", "b"}, {"ab", "c"}}));
-    tokenizers::ImageTokenizerConfig image_config;
-    image_config.image_size = 16;
-    image_config.channels = 8;
-    image_config.channel_multipliers = {1, 1};
-    image_config.res_blocks = {1, 1};
-    image_config.z_channels = 8;
-    image_config.codebook_size = 12;
-    image_config.codebook_dim = 4;
-    auto image = std::make_unique<tokenizers::ImageTokenizer>(image_config, 3);
-    bundle = make_bundle(small_config(), std::move(text), std::move(image), nullptr, 8, false, 5);
+    bundle = make_bundle(small_config(), {small_text(), small_image(), nullptr}, 8, false, 5);
     bundle.notes = {{"command", "omni pretrain: \"quoted\", yes"}, {"seed", "5"}};
   }
 
@@ -73,9 +94,10 @@ TEST_F(BundleTest, LoadsWhatWasSaved) {
   }
   EXPECT_EQ(loaded.vocabulary().fingerprint(), bundle.vocabulary().fingerprint());
   EXPECT_EQ(loaded.notes, bundle.notes);
-  EXPECT_EQ(loaded.text_tokenizer->encode("abc"), bundle.text_tokenizer->encode("abc"));
-  EXPECT_TRUE(loaded.image_tokenizer->codebook().equal(bundle.image_tokenizer->codebook()));
-  EXPECT_EQ(loaded.shape_tokenizer, nullptr);
+  EXPECT_EQ(loaded.tokenizers.text()->encode("abc"), bundle.tokenizers.text()->encode("abc"));
+  EXPECT_TRUE(loaded.tokenizers.image()->codebook().equal(bundle.tokenizers.image()->codebook()));
+  EXPECT_EQ(loaded.tokenizers.shape(), nullptr);
+  EXPECT_EQ(loaded.tokenizers.format(), bundle.tokenizers.format());
   EXPECT_TRUE(loaded.transformer->logits(sequence()).equal(bundle.transformer->logits(sequence())));
 }
 
@@ -143,6 +165,39 @@ TEST_F(BundleTest, AnotherVocabularyIsRefused) {
   save_bundle(bundle, folder);
   write_file_atomically(folder / "vocabulary.json", small_vocabulary().to_json());
   EXPECT_NE(error_of_loading().find("another vocabulary"), std::string::npos);
+}
+
+TEST_F(BundleTest, LayoutVocabularyAndCodebooksFollowFromTheTokenizers) {
+  const Bundle all = make_bundle(small_config(), {small_text(), small_image(), small_shape()}, 8, true, 5);
+  const sequence::SequenceLayout layout{.text_capacity = 8,
+                                        .image_grid_side = 8,
+                                        .geometry_lengths = {8},
+                                        .geometry_grid_side = 2,
+                                        .colour_codes = 3,
+                                        .colour_grid_side = 0};
+  EXPECT_EQ(all.layout(), layout);
+  const sequence::Vocabulary vocabulary =
+      sequence::make_vocabulary({.text = 258, .image = 12, .geometry = 20, .colour = 7, .views = true});
+  EXPECT_EQ(all.vocabulary().ranges(), vocabulary.ranges());
+  EXPECT_TRUE(all.transformer->has_codebooks());
+  const Bundle shape = make_bundle(small_config(), {nullptr, nullptr, small_shape(0)}, 8, false, 5);
+  EXPECT_EQ(shape.layout().text_capacity, 1);
+  EXPECT_EQ(shape.layout().image_codes(), 0);
+  EXPECT_EQ(shape.layout().colour_codes, 0);
+  EXPECT_FALSE(shape.vocabulary().has(sequence::kRangeColour));
+}
+
+// Of the same vocabulary, but with more or fewer codes to an image or a shape.
+TEST_F(BundleTest, TokenizersOfAnotherLayoutAreRefused) {
+  bundle = make_bundle(small_config(), {small_text(), small_image(), small_shape()}, 8, false, 5);
+  const auto with = [&](auto image, auto shape) {
+    save_bundle(bundle, folder);
+    tokenizers::TokenizerSet(small_text(), std::move(image), std::move(shape)).save(folder);
+    return error_of_loading();
+  };
+  EXPECT_EQ(with(small_image(), small_shape()), "");
+  EXPECT_NE(with(small_image(32), small_shape()).find("its image tokenizer"), std::string::npos);
+  EXPECT_NE(with(small_image(), small_shape(4)).find("its shape tokenizer"), std::string::npos);
 }
 
 TEST_F(BundleTest, AnUnwritablePlaceLeavesNothing) {

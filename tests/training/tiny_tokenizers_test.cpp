@@ -3,31 +3,14 @@
 
 #include <filesystem>
 
-#include "omni/data/tokenizer_fingerprint.h"
-#include "omni/tokenizers/shape_tokenizer.h"
 #include "omni/tokenizers/text_tokenizer.h"
 #include "omni/training/image_tokenizer_training.h"
 #include "omni/training/tokenizer_data.h"
-#include "temporary_directory.h"
 
 namespace omni::training {
 namespace {
 
 const std::filesystem::path tiny = std::filesystem::path(OMNI_SOURCE_DIR) / "models" / "tiny";
-
-// A bundle holds copies of its tokenizers, and token shards name the tokenizers that made them.
-TEST(TinyTokenizers, ACopyIsTheSameTokenizer) {
-  const test::TemporaryDirectory folder;
-  tokenizers::TextTokenizer::load(tiny / "text_tokenizer.json").save(folder / "text.json");
-  tokenizers::ImageTokenizer::load(tiny / "image_tokenizer")->save(folder / "image");
-  tokenizers::load_shape_tokenizer(tiny / "shape_tokenizer")->save(folder / "shape");
-  EXPECT_EQ(data::tokenizer_fingerprint(folder / "text.json"),
-            data::tokenizer_fingerprint(tiny / "text_tokenizer.json"));
-  EXPECT_EQ(data::tokenizer_fingerprint(folder / "image"),
-            data::tokenizer_fingerprint(tiny / "image_tokenizer"));
-  EXPECT_EQ(data::tokenizer_fingerprint(folder / "shape"),
-            data::tokenizer_fingerprint(tiny / "shape_tokenizer"));
-}
 
 TEST(TinyTokenizersSlow, HeldOutRendersReachTheStatedPsnr) {
   const auto tokenizer = tokenizers::ImageTokenizer::load(tiny / "image_tokenizer");

@@ -6,7 +6,6 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/data/token_shard.h"
-#include "omni/data/tokenizer_fingerprint.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/bundle.h"
 #include "stage_data.h"
@@ -21,7 +20,7 @@ class TrainerTest : public testing::Test {
  protected:
   void SetUp() override {
     tokenizers::TextTokenizer::from_merges({}).save(folder_ / "text.json");
-    write_shard("shards", data::tokenizer_fingerprint(folder_ / "text.json"));
+    write_shard("shards", tokenizers::TextTokenizer::load(folder_ / "text.json").fingerprint());
   }
 
   void write_shard(const std::string& name, std::uint64_t fingerprint) {
@@ -34,8 +33,7 @@ class TrainerTest : public testing::Test {
       objects.push_back(object);
     }
     data::TokenShardInfo info;
-    info.text_vocabulary = tokenizer.vocabulary_size();
-    info.text_tokenizer = fingerprint;
+    info.tokens.text = {.vocabulary = tokenizer.vocabulary_size(), .tokenizer = fingerprint};
     prepare_output_directory(folder_ / name);
     data::write_token_shard(folder_.path() / name / "shard-00000.safetensors", info, objects);
   }
@@ -43,7 +41,7 @@ class TrainerTest : public testing::Test {
   StageConfig config(const std::string& output) const {
     StageConfig c;
     c.output = (folder_ / output).string();
-    c.text_tokenizer = (folder_ / "text.json").string();
+    c.tokenizers.text = (folder_ / "text.json").string();
     c.text_capacity = 24;
     c.shards = {(folder_ / "shards").string()};
     c.custom_tasks = {{"captions", {{.modality = sequence::Modality::text, .loss = true}}}};
@@ -147,11 +145,27 @@ TEST_F(TrainerTest, ResumingKeepsToItsModel) {
   }
 }
 
+TEST_F(TrainerTest, ResumingKeepsToItsTokenizers) {
+  run_stage(config("run"), {});
+  StageConfig other = config("run");
+  other.tokenizers.text = (folder_ / "other.json").string();
+  tokenizers::TextTokenizer::from_merges({{"a", " "}}).save(other.tokenizers.text);
+  write_shard("others", tokenizers::TextTokenizer::load(other.tokenizers.text).fingerprint());
+  other.shards = {(folder_ / "others").string()};
+  try {
+    run_stage(other, {.resume = true});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::HasSubstr("the text tokenizer"));
+  }
+}
+
 TEST_F(TrainerTest, LaterStagesGrowTheVocabularyAndKeepToTheirBundle) {
   StageConfig next = config("continue");
   next.stage = "continue";
   next.start_bundle = run_stage(config("run"), {}).bundle.string();
-  next.text_tokenizer = "";
+  next.tokenizers = {};
   next.text_capacity = 17;
   try {
     run_stage(next, {});
@@ -209,6 +223,31 @@ TEST_F(TrainerTest, RefusesShardsOfAnotherTokenizer) {
     EXPECT_THAT(error.what(), testing::HasSubstr("text tokenizer"));
   }
   EXPECT_FALSE(std::filesystem::exists(folder_.path() / "run"));
+}
+
+TEST_F(TrainerTest, LaterStagesRefuseShardsOfAnotherTokenizerThanTheirBundles) {
+  StageConfig next = config("continue");
+  next.stage = "continue";
+  next.start_bundle = run_stage(config("run"), {}).bundle.string();
+  next.tokenizers = {};
+  next.text_capacity = 0;
+  write_shard("foreign", 12345);
+  next.shards.push_back((folder_ / "foreign").string());
+  try {
+    run_stage(next, {});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::HasSubstr("foreign"));
+  }
+  next.shards = {(folder_ / "foreign").string()};
+  try {
+    run_stage(next, {});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::HasSubstr("the text tokenizer of the bundle '" + next.start_bundle));
+  }
 }
 
 TEST_F(TrainerTest, ADamagedCheckpointIsNamed) {

@@ -61,6 +61,9 @@ struct NamedTensorView {
 // the order given; the header is padded with spaces to a multiple of 8 bytes.
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensorView> tensors,
                        const std::map<std::string, std::string>& metadata = {});
+// The hash_file() of what write_safetensors would write.
+std::uint64_t hash_safetensors(std::span<const NamedTensorView> tensors,
+                               const std::map<std::string, std::string>& metadata = {});
 
 // Wraps a vector's memory; the vector must outlive the view.
 template <class T>

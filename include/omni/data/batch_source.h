@@ -48,9 +48,10 @@ class BatchSource {
  public:
   using WeightedTask = std::pair<sequence::Task, double>;
 
-  // Takes the shards, the layout and the vocabulary into shared ownership or copies. Throws Error(usage) for
-  // tasks that the model or the data cannot serve, impossible options and a repeat cap that cannot be kept;
-  // Error(input) where the shards are of another size than the layout and the vocabulary.
+  // Takes the shards, the layout and the vocabulary into shared ownership or copies. The tokenizers that made
+  // the shards must be those of the layout and the vocabulary: see require_tokenizers. Throws Error(usage)
+  // for tasks that the model or the data cannot serve, impossible options and a repeat cap that cannot be
+  // kept.
   BatchSource(std::shared_ptr<const TokenDataset> dataset, const std::vector<WeightedTask>& tasks,
               const sequence::SequenceLayout& layout, const sequence::Vocabulary& vocabulary,
               BatchOptions options);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,19 +28,19 @@ class TokenDataset {
   std::int64_t size() const { return starts_.back(); }
   Place at(std::int64_t object) const;
   const std::vector<TokenShard>& shards() const { return shards_; }
-  // The tokenizers of all shards together: of each modality as in the first shard that holds it.
-  const TokenShardInfo& info() const { return info_; }
+  // Of all shards together.
+  const tokenizers::TokenFormat& tokens() const { return tokens_; }
 
  private:
   std::vector<TokenShard> shards_;
   std::vector<std::int64_t> starts_;
-  TokenShardInfo info_;
+  tokenizers::TokenFormat tokens_;
 };
 
-// Throws Error(input) that tells which tokenizer is foreign, where the data set's tokens were made by other
-// tokenizers than the given ones (a file for text, folders for images and shapes; an empty path is not
-// compared).
-void require_tokenizers(const TokenDataset& dataset, const std::filesystem::path& text,
-                        const std::filesystem::path& image, const std::filesystem::path& shape);
+// Throws Error(input) that names the first shard whose tokens were made by other tokenizers than those of
+// `tokens`, and which tokenizer is foreign. `owner`: whose tokens they are, for the message ("the bundle
+// out/a").
+void require_tokenizers(const TokenDataset& dataset, const tokenizers::TokenFormat& tokens,
+                        std::string_view owner);
 
 }  // namespace omni::data

@@ -10,26 +10,19 @@
 
 #include "omni/core/safetensors.h"
 #include "omni/data/object_source.h"
+#include "omni/tokenizers/token_format.h"
 
 namespace omni::data {
 
-// What the tokens of a shard mean. A modality that a shard does not hold has vocabulary 0.
+// What a shard holds. Modalities that are absent in `tokens` are absent in its objects.
 struct TokenShardInfo {
-  std::int32_t text_vocabulary = 0, image_vocabulary = 0, geometry_vocabulary = 0, colour_vocabulary = 0;
-  std::int64_t views_per_object = 0, image_grid_side = 0;
-  std::int64_t geometry_codes = 0, geometry_grid_side = 0;
-  std::vector<std::int64_t> geometry_lengths;  // that the tokenizer offers, ascending
-  std::int64_t colour_codes = 0, colour_grid_side = 0;
-  std::uint64_t text_tokenizer = 0, image_tokenizer = 0, shape_tokenizer = 0;  // fingerprints
-  std::uint64_t source = 0;                                                    // fingerprint of the objects
+  tokenizers::TokenFormat tokens;
+  std::int64_t views_per_object = 0;
+  std::uint64_t source = 0;  // fingerprint of the objects
   std::string source_name;
 
   friend bool operator==(const TokenShardInfo&, const TokenShardInfo&) = default;
 };
-
-// "" if tokens of both may be mixed, else what differs ("the image tokenizer"). Modalities that one of them
-// does not hold, the number of views and the source may differ.
-std::string tokenizer_difference(const TokenShardInfo& a, const TokenShardInfo& b);
 
 // One object in the tokenizers' own numbering.
 struct TokenObject {
@@ -40,7 +33,7 @@ struct TokenObject {
   };
   struct View {
     std::int32_t azimuth = 0, elevation = 0;  // bins
-    std::vector<std::int32_t> codes;          // image_grid_side^2, row by row
+    std::vector<std::int32_t> codes;          // row by row
     friend bool operator==(const View&, const View&) = default;
   };
   std::string id, class_name;

@@ -6,19 +6,9 @@
 #include <vector>
 
 #include "omni/data/object_source.h"
-#include "omni/tokenizers/image_tokenizer.h"
-#include "omni/tokenizers/shape_tokenizer.h"
-#include "omni/tokenizers/text_tokenizer.h"
+#include "omni/tokenizers/tokenizer_set.h"
 
 namespace omni::data {
-
-// The tokenizers of a data set and what they were loaded from. Any may be null: that modality is left out.
-struct TokenizerSet {
-  const tokenizers::TextTokenizer* text = nullptr;
-  const tokenizers::ImageTokenizer* image = nullptr;
-  const tokenizers::ShapeTokenizer* shape = nullptr;
-  std::uint64_t text_fingerprint = 0, image_fingerprint = 0, shape_fingerprint = 0;
-};
 
 struct TokenizeOptions {
   std::uint64_t seed = 1;             // draws views and surface points
@@ -41,12 +31,13 @@ struct TokenizeSummary {
   double mean_caption = 0;           // tokens
 };
 
-// Writes <folder>/shard-00000.safetensors and so on. What is written is a function of the source, the
-// tokenizers and the options alone, on any number of threads. A shard that an earlier run of the same kind
-// completed is kept; a broken one is made again. Shards appear whole or not at all. Uses all cores and the
-// random numbers of no one else. Throws Error(usage) for impossible options and for a folder that holds
-// shards of another kind, Error(io), Error(interrupted) after Ctrl-C: the shards before stay.
-TokenizeSummary tokenize(const ObjectSource& source, const TokenizerSet& tokenizers,
+// Writes <folder>/shard-00000.safetensors and so on; modalities without a tokenizer are left out. What is
+// written is a function of the source, the tokenizers and the options alone, on any number of threads. A
+// shard that an earlier run of the same kind completed is kept; a broken one is made again. Shards appear
+// whole or not at all. Uses all cores and the random numbers of no one else. Throws Error(usage) for
+// impossible options and for a folder that holds shards of another kind, Error(io), Error(interrupted) after
+// Ctrl-C: the shards before stay.
+TokenizeSummary tokenize(const ObjectSource& source, const tokenizers::TokenizerSet& tokenizers,
                          const TokenizeOptions& options, const std::filesystem::path& folder);
 
 }  // namespace omni::data

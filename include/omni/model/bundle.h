@@ -8,19 +8,15 @@
 #include <vector>
 
 #include "omni/model/transformer.h"
-#include "omni/tokenizers/image_tokenizer.h"
-#include "omni/tokenizers/shape_tokenizer.h"
-#include "omni/tokenizers/text_tokenizer.h"
+#include "omni/tokenizers/tokenizer_set.h"
 
 namespace omni::model {
 
-// Everything that sampling needs, in one folder:
-//   bundle.yaml  vocabulary.json  text_tokenizer.json  image_tokenizer/  shape_tokenizer/  model.safetensors
-// Any tokenizer may be absent where the layout has no such modality.
+// Everything that sampling needs, in one folder: bundle.yaml, vocabulary.json, model.safetensors, and the
+// tokenizers as TokenizerSet::save leaves them. Any tokenizer may be absent where the layout has no such
+// modality.
 struct Bundle {
-  std::unique_ptr<tokenizers::TextTokenizer> text_tokenizer;
-  std::unique_ptr<tokenizers::ImageTokenizer> image_tokenizer;
-  std::unique_ptr<tokenizers::ShapeTokenizer> shape_tokenizer;
+  omni::tokenizers::TokenizerSet tokenizers;
   std::unique_ptr<Transformer> transformer;
   std::vector<sequence::Task> tasks;         // what it was trained on beside the built-in tasks
   std::map<std::string, std::string> notes;  // free text: the command, the seed, the stage that made it
@@ -29,21 +25,10 @@ struct Bundle {
   const sequence::SequenceLayout& layout() const { return transformer->layout(); }
 };
 
-// What the tokenizers fix: payload lengths and range sizes. Null tokenizers give no range.
-sequence::SequenceLayout layout_of(const tokenizers::TextTokenizer* text,
-                                   const tokenizers::ImageTokenizer* image,
-                                   const tokenizers::ShapeTokenizer* shape, std::int64_t text_capacity);
-sequence::Vocabulary vocabulary_of(const tokenizers::TextTokenizer* text,
-                                   const tokenizers::ImageTokenizer* image,
-                                   const tokenizers::ShapeTokenizer* shape, bool views);
-std::vector<RangeCodebook> codebooks_of(const tokenizers::ImageTokenizer* image,
-                                        const tokenizers::ShapeTokenizer* shape);
-
-// A transformer with fresh weights over the given tokenizers, which the bundle takes over.
-Bundle make_bundle(const TransformerConfig& config, std::unique_ptr<tokenizers::TextTokenizer> text,
-                   std::unique_ptr<tokenizers::ImageTokenizer> image,
-                   std::unique_ptr<tokenizers::ShapeTokenizer> shape, std::int64_t text_capacity, bool views,
-                   std::uint64_t seed);
+// A transformer with fresh weights over the given tokenizers, which the bundle takes over. text_capacity:
+// longest text in tokens; views: whether the vocabulary has the tokens of views.
+Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tokenizers,
+                   std::int64_t text_capacity, bool views, std::uint64_t seed);
 
 // The folder appears whole or not at all; an older bundle at `folder` is replaced. Throws Error(io).
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder);

@@ -101,6 +101,9 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 // Writes tensors of any device and layout, atomically; see write_safetensors().
 void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                    const std::map<std::string, std::string>& metadata = {});
+// The hash_file() of what write_tensors would write.
+std::uint64_t hash_tensors(const NamedTensors& tensors,
+                           const std::map<std::string, std::string>& metadata = {});
 
 // Copies between Torch and the safetensors reader and writer (CPU, contiguous).
 Tensor to_tensor(const TensorView& view);  // owns a copy, same dtype

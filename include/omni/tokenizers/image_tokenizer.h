@@ -11,6 +11,7 @@
 #include "omni/core/config.h"
 #include "omni/image/image.h"
 #include "omni/nn/parameters.h"
+#include "omni/tokenizers/stored_tokenizer.h"
 
 namespace omni::tokenizers {
 
@@ -54,6 +55,9 @@ class ImageTokenizer {
   // for byte: the copy in a bundle is the same tokenizer.
   void save(const std::filesystem::path& folder) const { save(folder, precision_); }
   void save(const std::filesystem::path& folder, WeightPrecision precision) const;
+  // What save() writes.
+  StoredTokenizer stored() const { return stored(precision_); }
+  StoredTokenizer stored(WeightPrecision precision) const;
 
   const ImageTokenizerConfig& config() const;
   std::int64_t grid_size() const;   // codes per side: image_size / 2^(levels - 1)

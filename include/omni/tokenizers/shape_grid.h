@@ -123,7 +123,7 @@ class GridShapeTokenizer : public ShapeTokenizer {
   at::Tensor colour_codebook() const override;
   std::vector<ShapeCodes> encode(std::span<const ShapeSample> samples) const override;
   std::vector<std::unique_ptr<DecodedShape>> decode(std::span<const ShapeCodes> codes) const override;
-  void save(const std::filesystem::path& folder) const override;
+  StoredTokenizer stored() const override;
 
   GridShapeNetwork& network() { return *network_; }
   const GridShapeNetwork& network() const { return *network_; }

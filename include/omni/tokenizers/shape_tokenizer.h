@@ -11,6 +11,7 @@
 
 #include "omni/geometry/solid_field.h"
 #include "omni/geometry/surface_points.h"
+#include "omni/tokenizers/stored_tokenizer.h"
 
 namespace omni::tokenizers {
 
@@ -70,7 +71,8 @@ class ShapeTokenizer {
   // Error(usage) for a type that the layout does not know.
   virtual void compute_in(at::ScalarType type);
 
-  virtual void save(const std::filesystem::path& folder) const = 0;
+  virtual StoredTokenizer stored() const = 0;
+  void save(const std::filesystem::path& folder) const { write_tokenizer_folder(folder, stored()); }
 };
 
 // A folder with config.yaml and weights.safetensors; the config's `layout` says which class it is.

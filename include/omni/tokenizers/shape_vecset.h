@@ -116,7 +116,7 @@ class VecsetShapeTokenizer : public ShapeTokenizer {
   std::vector<ShapeCodes> encode(std::span<const ShapeSample> samples) const override;
   std::vector<std::unique_ptr<DecodedShape>> decode(std::span<const ShapeCodes> codes) const override;
   void compute_in(at::ScalarType type) override { network_->compute_in(type); }
-  void save(const std::filesystem::path& folder) const override;
+  StoredTokenizer stored() const override;
 
   VecsetShapeNetwork& network() { return *network_; }
   const VecsetShapeNetwork& network() const { return *network_; }

@@ -33,6 +33,8 @@ class TextTokenizer {
 
   void save(
       const std::filesystem::path& path) const;  // as tokenizer.json: byte for byte the file that was loaded
+  // Of what save() writes: equal bytes, equal fingerprint.
+  std::uint64_t fingerprint() const;
   // with_special_tokens: with what the file's post-processor puts around a text (CLIP's start and end, say).
   std::vector<std::int32_t> encode(std::string_view text, bool with_special_tokens = false) const;
   // Throws Error(input) for an id outside the vocabulary.

@@ -12,6 +12,7 @@
 #include "omni/optimizer/muon.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/sequence/task.h"
+#include "omni/tokenizers/tokenizer_set.h"
 
 namespace omni::training {
 
@@ -24,7 +25,7 @@ struct StageConfig {
 
   // What the stage starts from: a bundle (continue, finetune), or tokenizers and a fresh model (pretrain).
   std::string start_bundle;
-  std::string text_tokenizer, image_tokenizer, shape_tokenizer;
+  omni::tokenizers::TokenizerPaths tokenizers;
   std::int64_t text_capacity = 0;  // longest text in tokens; 0: 48, or what the start bundle has
   model::TransformerConfig model;
 
