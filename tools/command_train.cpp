@@ -2,6 +2,7 @@
 
 #include "commands.h"
 #include "omni/core/progress.h"
+#include "omni/training/stage.h"
 #include "omni/training/trainer.h"
 
 namespace omni::tools {
@@ -13,8 +14,9 @@ struct TrainArguments {
   training::TrainerOptions options;
 };
 
-void add_stage(CLI::App& app, const std::string& name, const std::string& help) {
-  CLI::App* command = app.add_subcommand(name, help);
+void add_stage(CLI::App& app, const training::Stage& stage) {
+  const std::string name(stage.name);
+  CLI::App* command = app.add_subcommand(name, std::string(stage.help));
   const auto arguments = std::make_shared<TrainArguments>();
   command->add_option("config", arguments->config, "the stage's YAML file")->required();
   command->add_option("--set", arguments->overrides, "override a key: --set schedule.peak_learning_rate=1e-3")
@@ -38,9 +40,7 @@ void add_stage(CLI::App& app, const std::string& name, const std::string& help) 
 }  // namespace
 
 void add_train_commands(CLI::App& app) {
-  add_stage(app, "pretrain", "stage 1: all pairwise tasks, from fresh weights");
-  add_stage(app, "continue", "stage 2: view tokens, from a stage 1 bundle");
-  add_stage(app, "finetune", "stage 3: interleaved triplets, cycles and editing, from a stage 2 bundle");
+  for (const training::Stage& stage : training::stages()) add_stage(app, stage);
 }
 
 }  // namespace omni::tools

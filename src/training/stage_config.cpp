@@ -4,6 +4,7 @@
 
 #include "omni/core/error.h"
 #include "omni/sequence/segment_parts.h"
+#include "omni/training/stage.h"
 
 namespace omni::training {
 namespace {
@@ -87,7 +88,7 @@ void check(const StageConfig& c, const std::string& name) {
   if (std::none_of(c.mixture.begin(), c.mixture.end(), [](const auto& item) { return item.second > 0; })) {
     refuse("'mixture' gives every task the weight 0");
   }
-  if (c.stage == "pretrain") {
+  if (find_stage(c.stage).starts_fresh) {
     if (!c.start_bundle.empty())
       refuse("'start_bundle' is for the stages continue and finetune; pretrain starts from 'tokenizers'");
     if (c.tokenizers.text.empty()) refuse("'tokenizers.text' is missing");
@@ -109,7 +110,9 @@ void check(const StageConfig& c, const std::string& name) {
 }  // namespace
 
 void describe(ConfigVisitor& v, StageConfig& c) {
-  v.choice("stage", c.stage, {"pretrain", "continue", "finetune"});
+  std::vector<std::string> names;
+  for (const Stage& stage : stages()) names.emplace_back(stage.name);
+  v.choice("stage", c.stage, names);
   v.text("output", c.output);
   v.integer("seed", c.seed, {.minimum = 0});
   describe_start(v, c);
@@ -128,7 +131,7 @@ StageConfig load_stage_config(const std::filesystem::path& path, const std::stri
          stage, "'");
   }
   check(config, path.string());
-  if (stage != "pretrain") return config;
+  if (!find_stage(stage).starts_fresh) return config;
   try {
     model::validate(config.model);
   } catch (const Error& error) {

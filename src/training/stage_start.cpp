@@ -3,6 +3,7 @@
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/geometry/camera.h"
+#include "omni/training/stage.h"
 
 namespace omni::training {
 
@@ -18,18 +19,13 @@ void keep_tasks(const StageConfig& config, model::Bundle& bundle) {
   }
 }
 
-}  // namespace
+model::Bundle fresh_bundle(const StageConfig& config, bool views) {
+  const std::int64_t text_capacity = config.text_capacity > 0 ? config.text_capacity : kDefaultTextCapacity;
+  return model::make_bundle(config.model, tokenizers::TokenizerSet::load(config.tokenizers), text_capacity,
+                            views, static_cast<std::uint64_t>(config.seed));
+}
 
-model::Bundle start_bundle(const StageConfig& config) {
-  if (config.stage == "pretrain") {
-    const std::int64_t text_capacity = config.text_capacity > 0 ? config.text_capacity : kDefaultTextCapacity;
-    model::Bundle bundle =
-        model::make_bundle(config.model, tokenizers::TokenizerSet::load(config.tokenizers), text_capacity,
-                           /*views=*/false, static_cast<std::uint64_t>(config.seed));
-    bundle.notes["stage"] = config.stage;
-    keep_tasks(config, bundle);
-    return bundle;
-  }
+model::Bundle earlier_bundle(const StageConfig& config, bool views) {
   model::Bundle bundle = model::load_bundle(config.start_bundle);
   const std::int64_t text_capacity = bundle.layout().text_capacity;
   if (config.text_capacity > 0 && config.text_capacity != text_capacity) {
@@ -37,15 +33,24 @@ model::Bundle start_bundle(const StageConfig& config) {
          text_capacity, " tokens, and text_capacity is ", config.text_capacity,
          ". Leave the key out, or pre-train anew");
   }
-  bundle.notes["stage"] = config.stage;
-  keep_tasks(config, bundle);
-  if (!bundle.vocabulary().has(sequence::kRangeAzimuth)) {
+  if (views && !bundle.vocabulary().has(sequence::kRangeAzimuth)) {
     sequence::Vocabulary larger = bundle.vocabulary();
     sequence::append_views(larger, {geometry::kAzimuthBins, geometry::kElevationBins});
     log_info("the vocabulary grows by ", larger.size() - bundle.vocabulary().size(), " view tokens");
     bundle.transformer = model::grow_vocabulary(
         *bundle.transformer, larger, static_cast<std::uint64_t>(config.seed), config.view_row_noise);
   }
+  return bundle;
+}
+
+}  // namespace
+
+model::Bundle start_bundle(const StageConfig& config) {
+  const Stage& stage = find_stage(config.stage);
+  model::Bundle bundle =
+      stage.starts_fresh ? fresh_bundle(config, stage.views) : earlier_bundle(config, stage.views);
+  bundle.notes["stage"] = config.stage;
+  keep_tasks(config, bundle);
   return bundle;
 }
 

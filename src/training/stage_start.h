@@ -10,8 +10,8 @@
 
 namespace omni::training {
 
-// pretrain: tokenizers and a fresh model without views. continue: the earlier bundle, its vocabulary grown by
-// the views if it has none. finetune: the earlier bundle, likewise grown where it lacks views.
+// Tokenizers and a fresh model, or the earlier bundle, its vocabulary grown by the tokens of views where the
+// stage needs them and it has none.
 model::Bundle start_bundle(const StageConfig& config);
 
 // The rows of the view tokens in every matrix whose rows are token ids.

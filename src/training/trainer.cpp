@@ -19,6 +19,7 @@
 #include "omni/kernels/cpu_memory.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/optimizer/schedule.h"
+#include "omni/training/stage.h"
 #include "run_output.h"
 #include "stage_data.h"
 #include "stage_optimizer.h"
@@ -87,7 +88,7 @@ StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
 
 // A checkpoint brings its own model: what the file says of another one would be passed over in silence.
 void refuse_another_model(const StageConfig& config, const model::Bundle& bundle) {
-  if (config.stage != "pretrain") return;
+  if (!find_stage(config.stage).starts_fresh) return;
   model::TransformerConfig wanted = config.model, stored = bundle.transformer->config();
   const auto text = [](model::TransformerConfig& model) {
     return config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, model); });

@@ -16,14 +16,14 @@
 
 namespace omni::training {
 
-// One stage of training, as its YAML file describes it. The three stages differ in what they start from and
-// in their tasks, not in their code.
+// One stage of training, as its YAML file describes it. Stages differ in what they start from and in their
+// tasks, not in their code.
 struct StageConfig {
-  std::string stage = "pretrain";  // pretrain, continue, finetune
+  std::string stage = "pretrain";  // see stage.h
   std::string output;              // folder of metrics, checkpoints and the final bundle
   std::int64_t seed = 1;
 
-  // What the stage starts from: a bundle (continue, finetune), or tokenizers and a fresh model (pretrain).
+  // What the stage starts from: the bundle of an earlier stage, or tokenizers and a fresh model (pretrain).
   std::string start_bundle;
   omni::tokenizers::TokenizerPaths tokenizers;
   std::int64_t text_capacity = 0;  // longest text in tokens; 0: 48, or what the start bundle has
