@@ -1,5 +1,7 @@
 #include "omni/nn/cast_weights.h"
 
+#include <c10/core/InferenceMode.h>
+
 namespace omni::nn {
 
 CastWeight::Origin CastWeight::origin() const {
@@ -9,6 +11,8 @@ CastWeight::Origin CastWeight::origin() const {
 const at::Tensor& CastWeight::as(at::ScalarType type) const {
   if (weight_.scalar_type() == type) return weight_;
   if (!copy_.defined() || copy_.scalar_type() != type || copied_ != origin()) {
+    // Of use to gradients too, though it may be made while no gradients are wanted.
+    const c10::InferenceMode ordinary_tensors(false);
     copy_ = weight_.detach().to(type);
     copied_ = origin();
   }

@@ -1,7 +1,9 @@
 #include "omni/nn/block_executor.h"
 
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include "omni/kernels/fused_rows.h"
 #include "omni/nn/cast_weights.h"
 
 namespace omni::nn {
@@ -44,6 +46,19 @@ TEST(CastWeight, IsCastAgainOnlyAfterAChange) {
   const at::Tensor second = cast.as(at::kBFloat16);
   EXPECT_FALSE(second.is_same(first));
   EXPECT_TRUE(second.equal(weight.to(at::kBFloat16)));
+}
+
+TEST(CastWeight, ACopyMadeWithoutGradientsServesTrainingAfterwards) {
+  const at::Tensor weight = at::randn({4, 4}).requires_grad_();
+  const CastWeight cast(weight);
+  {
+    const c10::InferenceMode sampling;
+    cast.as(at::kBFloat16);
+  }
+  const at::Tensor x = at::randn({3, 4}).to(at::kBFloat16).requires_grad_();
+  kernels::cast_linear(x, weight, cast.as(at::kBFloat16), {}).sum().backward();
+  EXPECT_TRUE(x.grad().defined());
+  EXPECT_TRUE(weight.grad().defined());
 }
 
 }  // namespace
