@@ -17,6 +17,7 @@
 #include "omni/geometry/mesh_field.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/kernels/cpu_memory.h"
+#include "omni/nn/precision.h"
 #include "omni/tokenizers/shape_codes_file.h"
 #include "omni/tokenizers/shape_sample.h"
 #include "shape_precision.h"
@@ -97,7 +98,7 @@ void convert_all(const std::vector<Conversion>& all, const char* title,
 std::unique_ptr<tokenizers::ShapeTokenizer> load(const CodeArguments& arguments) {
   kernels::keep_freed_memory();
   auto tokenizer = tokenizers::load_shape_tokenizer(arguments.tokenizer);
-  tokenizer->compute_in(precision_type(arguments.precision));
+  tokenizer->compute_in(nn::precision_type(arguments.precision));
   return tokenizer;
 }
 

@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "omni/core/error.h"
+#include "omni/nn/precision.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
 #include "shape_precision.h"
 
@@ -58,7 +59,7 @@ void print(const tokenizers::Cube3dAgreement& agreement) {
 
 void verify_cube3d(const VerifyArguments& arguments) {
   const auto agreement = tokenizers::verify_cube3d_tokenizer(
-      arguments.weights, arguments.config, arguments.expected, precision_type(arguments.precision));
+      arguments.weights, arguments.config, arguments.expected, nn::precision_type(arguments.precision));
   print(agreement);
   const bool passed = agreement.indices_agree() && agreement.field_agrees();
   std::printf("%s\n", passed ? "agrees with the reference" : "DISAGREES with the reference");

@@ -22,6 +22,7 @@
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/renderer.h"
 #include "omni/kernels/cpu_memory.h"
+#include "omni/nn/precision.h"
 #include "omni/tokenizers/shape_codes_file.h"
 #include "omni/tokenizers/tokenizer_set.h"
 #include "omni/training/shape_tokenizer_training.h"
@@ -234,7 +235,7 @@ void write_table(const tokenizers::TokenizerSet& set, const data::ObjectSource& 
 void eval_shape(const EvalArguments& arguments) {
   kernels::keep_freed_memory();
   tokenizers::TokenizerSet set = tokenizers::TokenizerSet::load({.shape = arguments.tokenizer});
-  set.shape()->compute_in(precision_type(arguments.precision));
+  set.shape()->compute_in(nn::precision_type(arguments.precision));
   const auto source = open_source(arguments);
   if (!arguments.out.empty()) return write_table(set, *source, arguments);
   if (!arguments.meshes.empty())

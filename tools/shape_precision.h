@@ -1,8 +1,6 @@
 // The option --precision of the commands that run a shape tokenizer.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <CLI/CLI.hpp>
 #include <string>
 
@@ -12,10 +10,6 @@ inline void add_precision_option(CLI::App* command, std::string& precision) {
   command->add_option("--precision", precision, "of the network's products: fp32, or bf16 (vecset layout)")
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->capture_default_str();
-}
-
-inline at::ScalarType precision_type(const std::string& precision) {
-  return precision == "bf16" ? at::kBFloat16 : at::kFloat;
 }
 
 }  // namespace omni::tools

@@ -15,6 +15,7 @@
 #include "omni/core/progress.h"
 #include "omni/core/random.h"
 #include "omni/core/run_metrics.h"
+#include "omni/nn/precision.h"
 #include "omni/tokenizers/image_network.h"
 
 namespace omni::training {
@@ -65,7 +66,7 @@ class Trainer {
       : config_(config),
         images_(images),
         network_(network),
-        dtype_(config.precision == "bf16" ? at::kBFloat16 : at::kFloat),
+        dtype_(nn::precision_type(config.precision)),
         optimizer_(network.parameters, config.adamw),
         codebook_(network.embedding, config.codebook_decay, config.revival_share),
         order_(images.size(0), config.batch_size, static_cast<std::uint64_t>(config.seed)),

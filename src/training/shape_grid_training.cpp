@@ -1,5 +1,6 @@
 #include <ATen/core/grad_mode.h>
 
+#include "omni/nn/precision.h"
 #include "shape_layout_training.h"
 #include "shape_start.h"
 
@@ -46,7 +47,7 @@ class GridTraining : public ShapeLayoutTraining {
       : config_(config),
         tokenizer_(sizes_of(config.grid, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()),
-        dtype_(config.precision == "bf16" ? at::kBFloat16 : at::kFloat) {
+        dtype_(nn::precision_type(config.precision)) {
     if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
     if (config.freeze_geometry) network_.parameters().freeze_except(kColourParameters);
   }

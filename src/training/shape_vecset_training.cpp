@@ -1,5 +1,6 @@
 #include <ATen/core/grad_mode.h>
 
+#include "omni/nn/precision.h"
 #include "shape_layout_training.h"
 #include "shape_start.h"
 
@@ -17,7 +18,7 @@ class VecsetTraining : public ShapeLayoutTraining {
         network_(tokenizer_.network()) {
     if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
     if (config.freeze_geometry) network_.parameters().freeze_except(kColourParameters);
-    if (config.precision == "bf16") network_.compute_in(at::kBFloat16);
+    network_.compute_in(nn::precision_type(config.precision));
   }
 
   tokenizers::ShapeTokenizer& tokenizer() override { return tokenizer_; }
