@@ -24,14 +24,14 @@ const float* floats(const Tensor& tensor) {
 // pass.
 struct Call : torch::CustomClassHolder {
   RotaryAttention options;
-  AttentionPlan plan;
+  AttentionWork work;
 };
 using CallPointer = c10::intrusive_ptr<Call>;
 
-CallPointer make_call(const RotaryAttention& options, AttentionPlan plan) {
+CallPointer make_call(const RotaryAttention& options, AttentionWork work) {
   auto call = c10::make_intrusive<Call>();
   call->options = options;
-  call->plan = std::move(plan);
+  call->work = std::move(work);
   return call;
 }
 
@@ -52,9 +52,9 @@ AttentionInputs inputs_of(const Call& call, const Tensor& query, const Tensor& k
   in.heads = call.options.heads;
   in.key_value_heads = call.options.key_value_heads;
   in.head_size = call.options.head_size;
-  in.key_first = call.plan.key_first.data();
-  in.key_last = call.plan.key_last.data();
-  in.schedule = &call.plan.schedule;
+  in.key_first = call.work.key_first.data();
+  in.key_last = call.work.key_last.data();
+  in.schedule = &call.work.schedule;
   in.cosine = floats(call.options.cosine);
   in.sine = floats(call.options.sine);
   in.interleaved = call.options.interleaved;
@@ -193,34 +193,34 @@ std::optional<Tensor> if_defined(const Tensor& tensor) {
 
 }  // namespace
 
-AttentionPlan plan_of(const AttentionSpans& spans) {
+AttentionWork work_of(const AttentionSpans& spans) {
   return {{spans.key_first().begin(), spans.key_first().end()},
           {spans.key_last().begin(), spans.key_last().end()},
           attention_schedule(spans)};
 }
 
-AttentionPlan plan_of_sets(std::int64_t sets, std::int64_t rows, std::int64_t keys) {
-  AttentionPlan plan;
+AttentionWork work_of_sets(std::int64_t sets, std::int64_t rows, std::int64_t keys) {
+  AttentionWork work;
   for (std::int64_t s = 0; s < sets; ++s) {
-    plan.key_first.insert(plan.key_first.end(), rows, static_cast<std::int32_t>(s * keys));
-    plan.key_last.insert(plan.key_last.end(), rows, static_cast<std::int32_t>((s + 1) * keys));
+    work.key_first.insert(work.key_first.end(), rows, static_cast<std::int32_t>(s * keys));
+    work.key_last.insert(work.key_last.end(), rows, static_cast<std::int32_t>((s + 1) * keys));
   }
-  plan.schedule = attention_schedule_of_sets(sets, rows, keys);
-  return plan;
+  work.schedule = attention_schedule_of_sets(sets, rows, keys);
+  return work;
 }
 
-Tensor cpu_attention(const Tensor& query, const Tensor& key, const Tensor& value, AttentionPlan plan) {
+Tensor cpu_attention(const Tensor& query, const Tensor& key, const Tensor& value, AttentionWork work) {
   RotaryAttention options;
   options.heads = query.size(1);
   options.key_value_heads = key.size(1);
   options.head_size = query.size(2);
   return PackedAttentionFunction::apply(heads_contiguous(query), heads_contiguous(key),
-                                        heads_contiguous(value), make_call(options, std::move(plan)));
+                                        heads_contiguous(value), make_call(options, std::move(work)));
 }
 
-Tensor cpu_rotary_attention(const Tensor& qkv, const RotaryAttention& options, AttentionPlan plan) {
+Tensor cpu_rotary_attention(const Tensor& qkv, const RotaryAttention& options, AttentionWork work) {
   return RotaryAttentionFunction::apply(qkv.contiguous(), if_defined(options.query_norm),
-                                        if_defined(options.key_norm), make_call(options, std::move(plan)));
+                                        if_defined(options.key_norm), make_call(options, std::move(work)));
 }
 
 }  // namespace omni::kernels

@@ -29,7 +29,7 @@ Tensor packed_attention(const Tensor& query, const Tensor& key, const Tensor& va
       break;
   }
   if (!query.device().is_cpu()) return cuda_packed_attention(query, key, value, spans);
-  return cpu_attention(query, key, value, plan_of(spans));
+  return cpu_attention(query, key, value, work_of(spans));
 }
 
 Tensor packed_attention(const Tensor& query, const Tensor& key, const Tensor& value,

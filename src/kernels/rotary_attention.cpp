@@ -41,7 +41,7 @@ Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options, const
   const ProjectedHeads rows = projected_heads(qkv, o);
   const AttentionPath chosen = choose_attention_path(rows.query, rows.key, rows.value, spans, path);
   if (chosen == AttentionPath::kernel && qkv.device().is_cpu())
-    return cpu_rotary_attention(qkv, o, plan_of(spans));
+    return cpu_rotary_attention(qkv, o, work_of(spans));
   const Tensor query = norm_and_rotate(rows.query, o, o.query_norm);
   const Tensor key = norm_and_rotate(rows.key, o, o.key_norm);
   return packed_attention(query, key, rows.value, spans, chosen).flatten(1);

@@ -13,10 +13,10 @@ namespace {
 
 using at::Tensor;
 
-AttentionPlan plan_of_causal_sets(std::int64_t sets, std::int64_t rows) {
+AttentionWork work_of_causal_sets(std::int64_t sets, std::int64_t rows) {
   std::vector<std::int64_t> starts;
   for (std::int64_t s = 0; s <= sets; ++s) starts.push_back(s * rows);
-  return plan_of(AttentionSpans::causal(starts));
+  return work_of(AttentionSpans::causal(starts));
 }
 
 }  // namespace
@@ -35,8 +35,8 @@ Tensor set_attention(const Tensor& query, const Tensor& key, const Tensor& value
                                             causal)
         .transpose(1, 2);
   }
-  AttentionPlan plan = causal ? plan_of_causal_sets(sets, rows) : plan_of_sets(sets, rows, keys);
-  return cpu_attention(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), std::move(plan))
+  AttentionWork work = causal ? work_of_causal_sets(sets, rows) : work_of_sets(sets, rows, keys);
+  return cpu_attention(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), std::move(work))
       .view(query.sizes());
 }
 
