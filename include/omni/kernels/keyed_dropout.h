@@ -1,0 +1,15 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+namespace omni::kernels {
+
+// x divided by 1 - rate where it is kept, 0 elsewhere (Srivastava et al. 2014, JMLR 15). Element i, counted
+// in memory order of a contiguous x, is kept where word i of CounterRng(key) is at least rate * 2^32: the
+// mask is a function of the key alone, on every device and with any number of threads, so a block that runs
+// again draws the same one. 0 <= rate < 1. Differentiable; only the key is kept for the backward pass.
+at::Tensor keyed_dropout(const at::Tensor& x, double rate, std::uint64_t key);
+
+}  // namespace omni::kernels
