@@ -6,6 +6,15 @@
 
 namespace omni::model {
 
+namespace {
+
+// Places in one kind of cache: every row, or those of the generated stream alone.
+struct Places {
+  std::vector<std::int32_t> sequences, positions, last_seen;
+};
+
+}  // namespace
+
 CachedBlocks::CachedBlocks(const Transformer::Network& network, std::int64_t sequence_count,
                            std::int64_t capacity, const DecodePrecision& precision)
     : network_(&network),
@@ -13,20 +22,14 @@ CachedBlocks::CachedBlocks(const Transformer::Network& network, std::int64_t seq
       weights_(precision.weights),
       lengths_(sequence_count, 0),
       generated_lengths_(sequence_count, 0) {
-  const nn::DecoderShape& shape = network.shape;
-  for (std::int64_t i = 0; i < network.config.block_count(); ++i)
-    caches_.emplace_back(sequence_count, shape.key_value_heads, capacity, shape.head_size, precision.cache,
-                         network.embedding.device());
+  const TransformerConfig& config = network.config;
+  for (std::int64_t i = 0; i < config.block_count(); ++i)
+    caches_.emplace_back(sequence_count, config.stored_heads(), capacity, config.attention_head_size(),
+                         precision.cache, network.embedding.device());
 }
 
-void CachedBlocks::run_block(const nn::DecoderBlock& block, std::vector<nn::StreamRows>& rows,
-                             const nn::StreamOrder& order, const nn::AttentionPlan& plan,
-                             const Places& places, kernels::KeyValueCache& cache) const {
-  const nn::DecoderShape& shape = network_->shape;
-  const Tensor qkv = block.project(rows, shape, order, network_->type, weights_);
-  const Tensor attended = kernels::cached_attention(qkv, block.attention(shape, order, plan), cache,
-                                                    places.sequences, places.positions, places.last_seen);
-  block.finish(rows, attended, shape, order, false, weights_);
+bool CachedBlocks::holds_generated_rows(std::size_t block) const {
+  return network_->drops_text() && block >= network_->dual_blocks.size();
 }
 
 CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows& rows) {
@@ -55,39 +58,19 @@ CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows
   }
   const std::vector<std::int64_t> starts = {0, count};
   const RowPlan plan = network_->plan({rows.offsets, rows.rows, rows.columns, rows.streams, starts});
-  std::vector<nn::StreamRows> streams;
-  if (network_->config.streams == 1) {
-    streams = {{embedded, {}}};
-  } else {
-    for (const Tensor& stream : plan.order.rows) streams.push_back({embedded.index_select(0, stream), {}});
-  }
-  std::size_t next = 0;
-  for (const nn::DecoderBlock& block : network_->dual_blocks)
-    run_block(block, streams, plan.order, plan.dual, all, caches_[next++]);
-  if (network_->drops_text()) {
-    streams.erase(streams.begin());
-  } else if (streams.size() == 2) {
-    const auto joined = [&](const Tensor& a, const Tensor& b) {
-      return at::cat({a, b}, 0).index_select(0, plan.order.joint_order);
-    };
-    streams = {
-        {joined(streams[0].residual, streams[1].residual), joined(streams[0].delta, streams[1].delta)}};
-  }
-  if (outputs == 0) return out;
-  const Places& single_places = network_->drops_text() ? generated : all;
-  for (const nn::DecoderBlock& block : network_->single_blocks)
-    run_block(block, streams, plan.order, plan.single, single_places, caches_[next++]);
-  const nn::DecoderShape& shape = network_->shape;
-  out.hidden = kernels::add_norm(streams[0].residual, streams[0].delta, network_->final_norm,
-                                 {shape.norm, shape.norm_epsilon, network_->type})
-                   .second;
+  const auto attend = [&](std::size_t block, const Tensor& qkv, const kernels::RotaryAttention& attention) {
+    const Places& own = holds_generated_rows(block) ? generated : all;
+    return kernels::cached_attention(qkv, attention, caches_[block], own.sequences, own.positions,
+                                     own.last_seen);
+  };
+  out.hidden = network_->run(embedded, plan, {.attend = attend, .decoding = weights_, .dropout_seed = {}});
   return out;
 }
 
 void CachedBlocks::copy_sequence(std::int64_t from, std::int64_t to) {
   for (std::size_t i = 0; i < caches_.size(); ++i) {
-    const bool generated_only = network_->drops_text() && i >= network_->dual_blocks.size();
-    caches_[i].share_prefix(from, to, (generated_only ? generated_lengths_ : lengths_).at(from));
+    const auto& lengths = holds_generated_rows(i) ? generated_lengths_ : lengths_;
+    caches_[i].share_prefix(from, to, lengths.at(from));
   }
   lengths_.at(to) = lengths_.at(from);
   generated_lengths_.at(to) = generated_lengths_.at(from);

@@ -32,13 +32,7 @@ class CachedBlocks {
   void clear_sequence(std::int64_t sequence);
 
  private:
-  // Places in one kind of cache: every row, or those of the generated stream alone.
-  struct Places {
-    std::vector<std::int32_t> sequences, positions, last_seen;
-  };
-  void run_block(const nn::DecoderBlock& block, std::vector<nn::StreamRows>& rows,
-                 const nn::StreamOrder& order, const nn::AttentionPlan& plan, const Places& places,
-                 kernels::KeyValueCache& cache) const;
+  bool holds_generated_rows(std::size_t block) const;  // and no others
 
   const Transformer::Network* network_;
   std::int64_t capacity_;

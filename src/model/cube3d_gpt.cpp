@@ -219,7 +219,7 @@ Tensor Cube3dGpt::logits(const Tensor& condition, const Tensor& shape_codes) con
     starts.push_back(starts.back() + prompt + steps);
   }
   const RowPlan plan = net.plan({places.offsets, places.rows, places.columns, places.streams, starts});
-  const Tensor hidden = net.run(rows.contiguous(), plan, false).to(at::kFloat);
+  const Tensor hidden = net.run(rows.contiguous(), plan).to(at::kFloat);
   return at::mm(hidden, file_order(net.head, config_).t()).view({batch, steps, config_.shape_codes + 3});
 }
 

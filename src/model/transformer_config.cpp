@@ -1,17 +1,10 @@
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "omni/core/error.h"
 #include "omni/model/transformer.h"
 
 namespace omni::model {
-
-std::int64_t TransformerConfig::mlp_width() const {
-  const auto wanted =
-      static_cast<std::int64_t>(std::ceil(static_cast<double>(width) * mlp_multiplier - 1e-9));
-  return (wanted + 31) / 32 * 32;
-}
 
 bool TransformerConfig::is_bidirectional(sequence::Modality modality) const {
   return std::find(bidirectional.begin(), bidirectional.end(), sequence::modality_name(modality)) !=
@@ -25,6 +18,9 @@ void describe(ConfigVisitor& visitor, TransformerConfig& c) {
   visitor.integer("single_blocks", c.single_blocks, {.minimum = 0, .maximum = 1000});
   visitor.choice("single_over", c.single_over, {"all", "generated"});
   visitor.integer("heads", c.heads, {.minimum = 1, .maximum = 1024});
+  visitor.added_later(c.head_size == 0, [&](ConfigVisitor& added) {
+    added.integer("head_size", c.head_size, {.minimum = 0, .maximum = 65536});
+  });
   visitor.integer("key_value_heads", c.key_value_heads, {.minimum = 0, .maximum = 1024});
   visitor.number("mlp_multiplier", c.mlp_multiplier, {.minimum = 0.1, .maximum = 32});
   visitor.choice("norm", c.norm, {"rms", "layer"});
@@ -48,9 +44,11 @@ void validate(const TransformerConfig& c) {
   const auto require = [](bool good, const auto&... parts) {
     if (!good) fail(ErrorKind::usage, "transformer config: ", parts...);
   };
-  require(c.width % c.heads == 0, "width ", c.width, " is not a multiple of heads ", c.heads);
-  require(c.head_size() % 2 == 0, "the head size (width / heads) ", c.head_size(),
-          " must be even for rotary positions");
+  require(c.head_size > 0 || c.width % c.heads == 0, "width ", c.width, " is not a multiple of heads ",
+          c.heads, "; set head_size");
+  const std::int64_t head_size = c.attention_head_size();
+  require(head_size > 0 && head_size % 2 == 0, "the head size ", head_size,
+          c.head_size > 0 ? "" : " (width / heads)", " must be even for rotary positions");
   require(c.heads % c.stored_heads() == 0, "heads ", c.heads, " is not a multiple of key_value_heads ",
           c.key_value_heads);
   require(c.block_count() > 0, "there are no blocks; set single_blocks or dual_blocks");
@@ -66,8 +64,7 @@ void validate(const TransformerConfig& c) {
     for (const std::int64_t part : c.rope_split)
       require(part % 2 == 0, "every part of rope_split must be even");
     const auto total = std::accumulate(c.rope_split.begin(), c.rope_split.end(), std::int64_t{0});
-    require(total == c.head_size(), "rope_split adds up to ", total, ", but the head size is ",
-            c.head_size());
+    require(total == head_size, "rope_split adds up to ", total, ", but the head size is ", head_size);
   }
 }
 

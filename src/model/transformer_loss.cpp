@@ -122,8 +122,9 @@ TransformerLoss Transformer::loss(const sequence::PackedSequence& given, const L
   const PackedRows rows = packed_rows(net, sequence);
   const RowPlan plan = packed_plan(net, sequence, rows);
   const Tensor token_rows = net.token_rows();
-  const Tensor hidden =
-      net.run(net.embed(token_rows, rows.tokens, rows.slots, rows.next_slots), plan, options.training);
+  RowPass pass;
+  if (options.training) pass.dropout_seed = options.dropout_seed;
+  const Tensor hidden = net.run(net.embed(token_rows, rows.tokens, rows.slots, rows.next_slots), plan, pass);
   const auto device = hidden.device();
 
   TransformerLoss result;
@@ -170,7 +171,7 @@ Tensor Transformer::logits(const sequence::PackedSequence& sequence) const {
   const PackedRows rows = packed_rows(net, sequence);
   const RowPlan plan = packed_plan(net, sequence, rows);
   const Tensor token_rows = net.token_rows();
-  const Tensor hidden = net.run(net.embed(token_rows, rows.tokens, rows.slots, rows.next_slots), plan, false);
+  const Tensor hidden = net.run(net.embed(token_rows, rows.tokens, rows.slots, rows.next_slots), plan);
   const Tensor out = at::mm(hidden.to(at::kFloat), net.head_rows(token_rows).t());
   if (!plan.output_rows.defined()) return out;
   return at::zeros({sequence.length(), out.size(1)}, out.options()).index_copy(0, plan.output_rows, out);

@@ -5,29 +5,12 @@
 #include <cmath>
 
 #include "omni/core/error.h"
+#include "omni/core/random.h"
+#include "omni/kernels/fused_rows.h"
 #include "omni/nn/rotary.h"
 
 namespace omni::model {
 namespace {
-
-nn::DecoderShape shape_of(const TransformerConfig& c) {
-  nn::DecoderShape shape;
-  shape.width = c.width;
-  shape.heads = c.heads;
-  shape.key_value_heads = c.stored_heads();
-  shape.head_size = c.head_size();
-  shape.mlp_width = c.mlp_width();
-  shape.norm = c.norm == "layer" ? kernels::NormKind::layer : kernels::NormKind::root_mean_square;
-  shape.norm_scale = c.norm_scale;
-  shape.norm_epsilon = c.norm_epsilon;
-  shape.bias = c.bias;
-  shape.query_key_norm = c.query_key_norm;
-  shape.query_key_norm_epsilon = c.query_key_norm_epsilon;
-  shape.dropout = c.dropout;
-  shape.initial_deviation = c.initial_deviation;
-  shape.block_count = c.block_count();
-  return shape;
-}
 
 // A deviation with which projected codebook rows look like freshly drawn embedding rows.
 double projection_deviation(const Tensor& codebook, double wanted) {
@@ -37,7 +20,7 @@ double projection_deviation(const Tensor& codebook, double wanted) {
 
 nn::RotaryAngles angles_of(const TransformerConfig& c, const std::vector<std::vector<std::int32_t>>& axes) {
   nn::RotarySplit split{c.rope_split, c.rope_theta};
-  if (split.dimensions.empty()) split.dimensions = {c.head_size()};
+  if (split.dimensions.empty()) split.dimensions = {c.attention_head_size()};
   std::vector<std::span<const std::int32_t>> spans;
   for (std::size_t axis = 0; axis < split.dimensions.size(); ++axis) spans.emplace_back(axes[axis]);
   return nn::rotary_angles(spans, split);
@@ -88,8 +71,7 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
       vocabulary(given_vocabulary),
       layout(given_layout),
       parts(given_vocabulary, given_layout),
-      parameters(std::move(start)),
-      shape(shape_of(given)) {
+      parameters(std::move(start)) {
   validate(config);
   const nn::ParameterScope root(parameters);
   embedding =
@@ -127,11 +109,12 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
   }
   for (std::int64_t i = 0; i < config.dual_blocks; ++i) {
     const bool keys_only = drops_text() && i + 1 == config.dual_blocks;
-    dual_blocks.emplace_back(root.sub("dual_blocks").sub(i), shape,
+    dual_blocks.emplace_back(root.sub("dual_blocks").sub(i), config, config.block_count(),
                              std::vector<std::string>{"text", "generated"}, keys_only);
   }
   for (std::int64_t i = 0; i < config.single_blocks; ++i)
-    single_blocks.emplace_back(root.sub("single_blocks").sub(i), shape, std::vector<std::string>{""}, false);
+    single_blocks.emplace_back(root.sub("single_blocks").sub(i), config, config.block_count(),
+                               std::vector<std::string>{""}, false);
   if (config.norm_scale) final_norm = root.sub("final_norm").add("weight", {config.width}, nn::Init::ones());
 }
 
@@ -210,44 +193,70 @@ RowPlan Transformer::Network::plan(const RowPlaces& places) const {
   return plan;
 }
 
-Tensor Transformer::Network::run(const Tensor& embedded, const RowPlan& plan, bool training) const {
+namespace {
+
+std::vector<nn::StreamRows> split_streams(const Tensor& embedded, const nn::StreamOrder& order) {
+  if (order.rows.empty()) return {{embedded, {}}};
   std::vector<nn::StreamRows> rows;
-  if (config.streams == 1) {
-    rows = {{embedded, {}}};
-  } else {
-    for (const Tensor& stream : plan.order.rows) rows.push_back({embedded.index_select(0, stream), {}});
-  }
-  // A block may run again in the backward pass, when the caller's plan is gone.
-  const auto kept = std::make_shared<const RowPlan>(plan);
-  const auto run_block = [&](const nn::DecoderBlock& block, const nn::AttentionPlan RowPlan::*attention) {
-    const auto body = [this, &block, kept, attention, training](const std::vector<Tensor>& inputs) {
-      std::vector<nn::StreamRows> own;
-      for (std::size_t i = 0; i < inputs.size(); i += 2) own.push_back({inputs[i], inputs[i + 1]});
-      block.run(own, shape, kept->order, (*kept).*attention, type, training);
-      std::vector<Tensor> outputs;
-      for (std::size_t s = 0; s < own.size(); ++s) {
-        if (block.streams[s].keys_only) continue;
-        outputs.push_back(own[s].residual);
-        outputs.push_back(own[s].delta);
-      }
-      return outputs;
-    };
-    std::vector<Tensor> inputs;
-    for (const nn::StreamRows& stream : rows) inputs.insert(inputs.end(), {stream.residual, stream.delta});
-    const std::vector<Tensor> outputs = executor->run(body, inputs);
-    rows.clear();
-    for (std::size_t i = 0; i < outputs.size(); i += 2) rows.push_back({outputs[i], outputs[i + 1]});
+  for (const Tensor& stream : order.rows) rows.push_back({embedded.index_select(0, stream), {}});
+  return rows;
+}
+
+nn::StreamRows join_streams(const std::vector<nn::StreamRows>& rows, const nn::StreamOrder& order) {
+  const auto joined = [&](const Tensor& text, const Tensor& generated) {
+    return at::cat({text, generated}, 0).index_select(0, order.joint_order);
   };
-  for (const nn::DecoderBlock& block : dual_blocks) run_block(block, &RowPlan::dual);
-  if (rows.size() == 2) {
-    const auto joined = [&](const Tensor& text, const Tensor& generated) {
-      return at::cat({text, generated}, 0).index_select(0, plan.order.joint_order);
-    };
-    rows = {{joined(rows[0].residual, rows[1].residual), joined(rows[0].delta, rows[1].delta)}};
-  }
-  for (const nn::DecoderBlock& block : single_blocks) run_block(block, &RowPlan::single);
+  return {joined(rows[0].residual, rows[1].residual), joined(rows[0].delta, rows[1].delta)};
+}
+
+// An executor's blocks take and give plain tensors: residual and delta of each stream.
+std::vector<Tensor> tensors_of(const std::vector<nn::StreamRows>& rows) {
+  std::vector<Tensor> tensors;
+  for (const nn::StreamRows& stream : rows) tensors.insert(tensors.end(), {stream.residual, stream.delta});
+  return tensors;
+}
+
+std::vector<nn::StreamRows> rows_of(const std::vector<Tensor>& tensors) {
+  std::vector<nn::StreamRows> rows;
+  for (std::size_t i = 0; i < tensors.size(); i += 2) rows.push_back({tensors[i], tensors[i + 1]});
+  return rows;
+}
+
+}  // namespace
+
+std::vector<nn::StreamRows> Transformer::Network::run_block(std::size_t number,
+                                                            const std::vector<nn::StreamRows>& rows,
+                                                            const std::shared_ptr<const RowPlan>& plan,
+                                                            const RowPass& pass) const {
+  const bool dual = number < dual_blocks.size();
+  const nn::DecoderBlock& block = dual ? dual_blocks[number] : single_blocks[number - dual_blocks.size()];
+  nn::BlockPass block_pass{.type = type, .decoding = pass.decoding, .dropout = {}};
+  if (pass.dropout_seed) block_pass.dropout = {config.dropout, hash_combine(*pass.dropout_seed, number)};
+  // It may run again in the backward pass, when the caller's plan is gone.
+  const auto body = [this, number, dual, &block, plan, attend = pass.attend,
+                     block_pass](const std::vector<Tensor>& inputs) {
+    const nn::AttentionPlan& own = dual ? plan->dual : plan->single;
+    return tensors_of(block.run(rows_of(inputs), config, plan->order, own, block_pass,
+                                [&](const Tensor& qkv, const kernels::RotaryAttention& attention) {
+                                  return attend
+                                             ? attend(number, qkv, attention)
+                                             : kernels::rotary_attention(qkv, attention, own.spans, own.path);
+                                }));
+  };
+  return rows_of(executor->run(body, tensors_of(rows)));
+}
+
+Tensor Transformer::Network::run(const Tensor& embedded, const RowPlan& given, const RowPass& pass) const {
+  const auto plan = std::make_shared<const RowPlan>(given);
+  std::vector<nn::StreamRows> rows = split_streams(embedded, plan->order);
+  for (std::size_t i = 0; i < dual_blocks.size(); ++i) rows = run_block(i, rows, plan, pass);
+  if (rows.size() == 2) rows = {join_streams(rows, plan->order)};
+  // Single blocks over the generated stream have nothing to do for text alone.
+  const bool any = rows[0].residual.size(0) > 0;
+  for (std::size_t i = 0; any && i < single_blocks.size(); ++i)
+    rows = run_block(dual_blocks.size() + i, rows, plan, pass);
   return kernels::add_norm(rows[0].residual, rows[0].delta, final_norm,
-                           {shape.norm, shape.norm_epsilon, type})
+                           {config.norm_kind(), config.norm_epsilon, type})
       .second;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,6 +31,15 @@ struct RowPlan {
   Tensor output_rows;  // [outputs] int64: the rows that the blocks give output for; undefined: all
 };
 
+// How rows pass through the blocks.
+struct RowPass {
+  // The attention of block number `block`, dual blocks first: projected rows [N, qkv_width] in document order
+  // -> [N, query_width]. Empty: over these rows, as the plan has it.
+  std::function<Tensor(std::size_t block, const Tensor& qkv, const kernels::RotaryAttention&)> attend;
+  nn::Decoding decoding;
+  std::optional<std::uint64_t> dropout_seed;  // nothing: no dropout
+};
+
 // The layers of a Transformer.
 struct Transformer::Network {
   struct CodeRange {
@@ -42,7 +53,6 @@ struct Transformer::Network {
   sequence::SequenceLayout layout;
   sequence::SegmentParts parts;
   nn::ParameterStore parameters;
-  nn::DecoderShape shape;
   Tensor embedding;            // [vocabulary, width]
   Tensor head;                 // the same; undefined where tied
   nn::CastWeight output_rows;  // head, or embedding where tied: what logits are made with but for codebooks
@@ -73,7 +83,12 @@ struct Transformer::Network {
 
   RowPlan plan(const RowPlaces& places) const;
   // From embedded rows [N, width] fp32 in document order to normed outputs [outputs, width] in `type`.
-  Tensor run(const Tensor& embedded, const RowPlan& plan, bool training) const;
+  Tensor run(const Tensor& embedded, const RowPlan& plan, const RowPass& pass = {}) const;
+
+ private:
+  std::vector<nn::StreamRows> run_block(std::size_t number, const std::vector<nn::StreamRows>& rows,
+                                        const std::shared_ptr<const RowPlan>& plan,
+                                        const RowPass& pass) const;
 };
 
 // The tokens of a packed sequence as index tensors.

@@ -3,6 +3,9 @@
 #include <cmath>
 
 #include "omni/core/error.h"
+#include "omni/core/random.h"
+#include "omni/kernels/fused_rows.h"
+#include "omni/kernels/keyed_dropout.h"
 
 namespace omni::nn {
 namespace {
@@ -12,8 +15,13 @@ Tensor stacked(const std::vector<Tensor>& weights) {
   return weights.size() == 1 ? weights[0].unsqueeze(0) : at::stack(weights);
 }
 
-Tensor dropped(const Tensor& x, double rate, bool training) {
-  return training && rate > 0 ? at::dropout(x, rate, true) : x;
+// The two places of a stream that are dropped from.
+enum class DropoutPlace : std::uint64_t { attention, mlp };
+
+Tensor dropped(const Tensor& x, const Dropout& dropout, DropoutPlace place) {
+  if (dropout.rate == 0) return x;
+  return kernels::keyed_dropout(x, dropout.rate,
+                                hash_combine(dropout.key, static_cast<std::uint64_t>(place)));
 }
 
 }  // namespace
@@ -29,54 +37,52 @@ Tensor CastLinear::operator()(const Tensor& x, Decoding decoding) const {
   return kernels::cast_linear(x, weight.weight(), weight.as(x.scalar_type()), bias);
 }
 
-StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shape, bool keys_only)
+StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,
+                           bool keys_only)
     : keys_only(keys_only) {
   const auto norm = [&](const char* name) {
     return shape.norm_scale ? scope.sub(name).add("weight", {shape.width}, Init::ones()) : Tensor();
   };
   // Layers that write to the residual start smaller (Radford et al. 2019, GPT-2).
-  const double into_residual =
-      shape.initial_deviation / std::sqrt(2.0 * static_cast<double>(shape.block_count));
-  const std::int64_t attended = shape.heads * shape.head_size;
+  const double into_residual = shape.initial_deviation / std::sqrt(2.0 * static_cast<double>(block_count));
+  const std::int64_t attended = shape.query_width(), head_size = shape.attention_head_size();
   attention_norm = norm("attention_norm");
   qkv = CastLinear(scope.sub("qkv"), shape.width, shape.qkv_width() - (keys_only ? attended : 0), shape.bias,
                    shape.initial_deviation);
   if (shape.query_key_norm) {
-    key_norm = scope.sub("key_norm").add("weight", {shape.head_size}, Init::ones());
-    query_norm = keys_only ? at::ones({shape.head_size})
-                           : scope.sub("query_norm").add("weight", {shape.head_size}, Init::ones());
+    key_norm = scope.sub("key_norm").add("weight", {head_size}, Init::ones());
+    if (!keys_only) query_norm = scope.sub("query_norm").add("weight", {head_size}, Init::ones());
   }
   if (keys_only) return;
   attention_out = CastLinear(scope.sub("attention_out"), attended, shape.width, shape.bias, into_residual);
   mlp_norm = norm("mlp_norm");
-  gate_up =
-      CastLinear(scope.sub("gate_up"), shape.width, 2 * shape.mlp_width, shape.bias, shape.initial_deviation);
-  down = CastLinear(scope.sub("down"), shape.mlp_width, shape.width, shape.bias, into_residual);
+  gate_up = CastLinear(scope.sub("gate_up"), shape.width, 2 * shape.mlp_width(), shape.bias,
+                       shape.initial_deviation);
+  down = CastLinear(scope.sub("down"), shape.mlp_width(), shape.width, shape.bias, into_residual);
 }
 
-Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, at::ScalarType type,
-                             Decoding decoding) const {
-  const auto [residual, normed] =
-      kernels::add_norm(rows.residual, rows.delta, attention_norm, {shape.norm, shape.norm_epsilon, type});
+Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, const BlockPass& pass) const {
+  const auto [residual, normed] = kernels::add_norm(rows.residual, rows.delta, attention_norm,
+                                                    {shape.norm_kind(), shape.norm_epsilon, pass.type});
   rows = {residual, Tensor()};
-  Tensor projected = qkv(normed, decoding);
-  if (keys_only) projected = at::constant_pad_nd(projected, {shape.heads * shape.head_size, 0});
+  Tensor projected = qkv(normed, pass.decoding);
+  if (keys_only) projected = at::constant_pad_nd(projected, {shape.query_width(), 0});
   return projected;
 }
 
-void StreamLayers::finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape, bool training,
-                          Decoding decoding) const {
-  const Tensor delta = dropped(attention_out(attended, decoding), shape.dropout, training);
-  const auto [residual, normed] = kernels::add_norm(rows.residual, delta, mlp_norm,
-                                                    {shape.norm, shape.norm_epsilon, delta.scalar_type()});
-  rows = {residual,
-          dropped(down(kernels::swiglu(gate_up(normed, decoding)), decoding), shape.dropout, training)};
+void StreamLayers::finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape,
+                          const BlockPass& pass) const {
+  const Tensor delta = dropped(attention_out(attended, pass.decoding), pass.dropout, DropoutPlace::attention);
+  const auto [residual, normed] = kernels::add_norm(
+      rows.residual, delta, mlp_norm, {shape.norm_kind(), shape.norm_epsilon, delta.scalar_type()});
+  rows = {residual, dropped(down(kernels::swiglu(gate_up(normed, pass.decoding)), pass.decoding),
+                            pass.dropout, DropoutPlace::mlp)};
 }
 
-DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shape,
+DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,
                            const std::vector<std::string>& stream_names, bool keys_only) {
   for (std::size_t s = 0; s < stream_names.size(); ++s)
-    streams.emplace_back(stream_names[s].empty() ? scope : scope.sub(stream_names[s]), shape,
+    streams.emplace_back(stream_names[s].empty() ? scope : scope.sub(stream_names[s]), shape, block_count,
                          keys_only && s == 0);
 }
 
@@ -84,13 +90,15 @@ kernels::RotaryAttention DecoderBlock::attention(const DecoderShape& shape, cons
                                                  const AttentionPlan& plan) const {
   std::vector<Tensor> query_norms, key_norms;
   for (const StreamLayers& stream : streams) {
-    query_norms.push_back(stream.query_norm);
+    // The kernels want a row per stream, though the queries of one that gives keys only are zero.
+    const bool filler = stream.keys_only && stream.key_norm.defined();
+    query_norms.push_back(filler ? at::ones_like(stream.key_norm.detach()) : stream.query_norm);
     key_norms.push_back(stream.key_norm);
   }
   kernels::RotaryAttention attention;
   attention.heads = shape.heads;
-  attention.key_value_heads = shape.key_value_heads;
-  attention.head_size = shape.head_size;
+  attention.key_value_heads = shape.stored_heads();
+  attention.head_size = shape.attention_head_size();
   attention.cosine = plan.cosine;
   attention.sine = plan.sine;
   attention.interleaved = plan.interleaved;
@@ -101,29 +109,26 @@ kernels::RotaryAttention DecoderBlock::attention(const DecoderShape& shape, cons
   return attention;
 }
 
-Tensor DecoderBlock::project(std::vector<StreamRows>& rows, const DecoderShape& shape,
-                             const StreamOrder& order, at::ScalarType type, Decoding decoding) const {
+std::vector<StreamRows> DecoderBlock::run(std::vector<StreamRows> rows, const DecoderShape& shape,
+                                          const StreamOrder& order, const AttentionPlan& plan,
+                                          const BlockPass& pass, const Attend& attend) const {
   ensure(rows.size() == streams.size(), "decoder block: wrong number of streams");
   std::vector<Tensor> projected;
   for (std::size_t s = 0; s < streams.size(); ++s)
-    projected.push_back(streams[s].project(rows[s], shape, type, decoding));
-  return streams.size() > 1 ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0];
-}
-
-void DecoderBlock::finish(std::vector<StreamRows>& rows, const Tensor& attended, const DecoderShape& shape,
-                          const StreamOrder& order, bool training, Decoding decoding) const {
+    projected.push_back(streams[s].project(rows[s], shape, pass));
+  const bool joined = streams.size() > 1;
+  const Tensor attended =
+      attend(joined ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0],
+             attention(shape, order, plan));
+  std::vector<StreamRows> outputs;
   for (std::size_t s = 0; s < streams.size(); ++s) {
     if (streams[s].keys_only) continue;
-    const Tensor own = streams.size() > 1 ? attended.index_select(0, order.rows[s]) : attended;
-    streams[s].finish(rows[s], own, shape, training, decoding);
+    BlockPass own = pass;
+    own.dropout.key = hash_combine(pass.dropout.key, s);
+    streams[s].finish(rows[s], joined ? attended.index_select(0, order.rows[s]) : attended, shape, own);
+    outputs.push_back(rows[s]);
   }
-}
-
-void DecoderBlock::run(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
-                       const AttentionPlan& plan, at::ScalarType type, bool training) const {
-  const Tensor qkv = project(rows, shape, order, type);
-  finish(rows, kernels::rotary_attention(qkv, attention(shape, order, plan), plan.spans, plan.path), shape,
-         order, training);
+  return outputs;
 }
 
 }  // namespace omni::nn

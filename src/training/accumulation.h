@@ -17,9 +17,10 @@ struct LossWeights {
 
 // Adds to the parameters' gradients those of: the sum over modalities of their weight times the mean over all
 // their loss-carrying positions of all batches. The means are over the step, so it does not matter how the
-// step is cut into micro-batches. Documents' tasks are numbers below task_count.
+// step is cut into micro-batches. Documents' tasks are numbers below task_count. What is dropped is a
+// function of dropout_seed and the micro-batch's number.
 StepSums accumulate_gradients(const model::Transformer& transformer,
                               std::span<const sequence::PackedSequence> batches, const LossWeights& weights,
-                              std::size_t task_count);
+                              std::size_t task_count, std::uint64_t dropout_seed);
 
 }  // namespace omni::training

@@ -14,10 +14,12 @@
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
+#include "omni/core/random.h"
 #include "omni/core/run_metrics.h"
 #include "omni/distributed/launch_environment.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/kernels/cuda_plugin.h"
+#include "omni/nn/precision.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/training/stage.h"
 #include "run_output.h"
@@ -43,6 +45,7 @@ class StageRun {
  private:
   void restore(const fs::path& checkpoint);
   double progress() const;
+  std::uint64_t dropout_seed() const;  // of the next step
   // Scales, clips and applies the gradients; false where they are not finite.
   bool update();
   void checkpoint();
@@ -78,7 +81,7 @@ StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
   data_ = std::make_unique<StageData>(config, bundle_);
   model::Transformer& transformer = *bundle_.transformer;
   transformer.to(at::Device(config.device));
-  transformer.set_activation_type(config.precision == "bf16" ? at::kBFloat16 : at::kFloat);
+  transformer.set_activation_type(nn::precision_type(config.precision));
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
   transformer.set_recompute(config.recompute);
   optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon);
@@ -122,6 +125,11 @@ double StageRun::progress() const {
   return std::min(1.0, std::max(by_steps, by_time));
 }
 
+std::uint64_t StageRun::dropout_seed() const {
+  return hash_combine(hash_combine(static_cast<std::uint64_t>(config_.seed), hash_string("dropout")),
+                      static_cast<std::uint64_t>(state_.step));
+}
+
 bool StageRun::update() {
   model::Transformer& transformer = *bundle_.transformer;
   gradient_norm_ = config_.clip_norm > 0
@@ -155,8 +163,8 @@ TrainingSummary StageRun::run() {
   while (progress() < 1) {
     if (state_.step == config_.view_rows_steps) restrict_rows();
     const std::vector<sequence::PackedSequence> batches = data_->next_step();
-    const StepSums sums =
-        accumulate_gradients(*bundle_.transformer, batches, weights_, data_->source().tasks().size());
+    const StepSums sums = accumulate_gradients(*bundle_.transformer, batches, weights_,
+                                               data_->source().tasks().size(), dropout_seed());
     if (update()) {
       skipped_in_a_row_ = 0;
     } else if (++skipped_in_a_row_ == kSkippedStepsLimit) {

@@ -6,6 +6,7 @@
 #include "omni/core/error.h"
 #include "omni/model/decode_session.h"
 #include "small_world.h"
+#include "transformer_network.h"
 
 namespace omni::model {
 namespace {
@@ -18,8 +19,11 @@ std::vector<TransformerConfig> all_configs() {
   wide_head.heads = 8;  // head size 8: no kernel, tensor operations
   wide_head.query_key_norm = false;
   wide_head.slot_embedding = false;
-  return {
-      small_config(), grouped, split, wide_head, two_stream_config("all"), two_stream_config("generated")};
+  TransformerConfig own_head_size = two_stream_config("generated");
+  own_head_size.head_size = 32;  // four heads of 32 at width 64
+  own_head_size.key_value_heads = 2;
+  return {small_config(), grouped, split, wide_head, two_stream_config("all"), two_stream_config("generated"),
+          own_head_size};
 }
 
 class EveryTransformer : public testing::TestWithParam<std::size_t> {
@@ -30,7 +34,7 @@ class EveryTransformer : public testing::TestWithParam<std::size_t> {
   sequence::Vocabulary vocabulary;
   Transformer model;
 };
-INSTANTIATE_TEST_SUITE_P(Configs, EveryTransformer, testing::Range<std::size_t>(0, 6));
+INSTANTIATE_TEST_SUITE_P(Configs, EveryTransformer, testing::Range<std::size_t>(0, 7));
 
 TEST_P(EveryTransformer, PackedDocumentsEqualSingleOnes) {
   expect_packed_equals_single(model, {random_document(1), random_document(2), random_document(3)});
@@ -174,6 +178,55 @@ TEST_P(EveryTransformer, RecomputingGivesTheSameGradients) {
     ASSERT_TRUE(p.value.grad().defined()) << p.name;
     EXPECT_TRUE(at::allclose(p.value.grad(), kept[i], 1e-4, 1e-5)) << p.name;
   }
+}
+
+// Only parameters move to another device with the model.
+TEST_P(EveryTransformer, TheBlocksHoldNoTensorsButParameters) {
+  const auto is_parameter = [&](const at::Tensor& tensor) {
+    const auto& all = model.parameters().all();
+    return std::any_of(all.begin(), all.end(), [&](const auto& p) { return p.value.is_same(tensor); });
+  };
+  std::size_t seen = 0;
+  for (const auto* blocks : {&model.network().dual_blocks, &model.network().single_blocks})
+    for (const nn::DecoderBlock& block : *blocks)
+      for (const nn::StreamLayers& layers : block.streams) {
+        std::vector<at::Tensor> held = {layers.attention_norm, layers.mlp_norm, layers.query_norm,
+                                        layers.key_norm};
+        for (const nn::CastLinear* linear :
+             {&layers.qkv, &layers.attention_out, &layers.gate_up, &layers.down}) {
+          held.push_back(linear->bias);
+          held.push_back(linear->weight.weight());
+        }
+        for (const at::Tensor& tensor : held) {
+          if (!tensor.defined()) continue;
+          ++seen;
+          EXPECT_TRUE(is_parameter(tensor)) << tensor.sizes();
+        }
+      }
+  EXPECT_GT(seen, 8u);
+}
+
+TEST_P(EveryTransformer, RecomputingDropsTheSameElements) {
+  TransformerConfig config = model.config();
+  config.dropout = 0.3;
+  Transformer dropping(config, vocabulary, small_layout(), 5, small_codebooks());
+  const bool text_loss = config.single_over == "all";
+  const sequence::PackedSequence sequence =
+      packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
+  const auto gradients = [&](bool recompute, std::uint64_t seed) {
+    dropping.parameters().zero_gradients();
+    dropping.set_recompute(recompute);
+    dropping.loss(sequence, {.dropout_seed = seed}).objective.sum().backward();
+    std::vector<at::Tensor> all;
+    for (const auto& p : dropping.parameters().all())
+      if (p.trainable) all.push_back(p.value.grad().clone().flatten());
+    return at::cat(all);
+  };
+  const at::Tensor kept = gradients(false, 9);
+  EXPECT_TRUE(at::allclose(gradients(true, 9), kept, 1e-4, 1e-5));
+  EXPECT_GT(largest_difference(gradients(false, 10), kept), 1e-2);
+  const at::Tensor all = dropping.loss(sequence, {.training = false}).objective;
+  EXPECT_TRUE(all.equal(model.loss(sequence).objective));
 }
 
 TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
@@ -350,7 +403,44 @@ TEST(TransformerConfig, ImpossibleSizesAreRefused) {
   EXPECT_TRUE(refused([](auto& c) { c.streams = 2; }));
   EXPECT_TRUE(refused([](auto& c) { c.rope_split = {8, 4, 2}; }));
   EXPECT_TRUE(refused([](auto& c) { c.rope_split = {7, 5, 4}; }));
+  EXPECT_TRUE(refused([](auto& c) { c.head_size = 15; }));
+  EXPECT_FALSE(refused([](auto& c) { c.heads = 5, c.head_size = 16; }));
   EXPECT_FALSE(refused([](auto&) {}));
+}
+
+TEST(TransformerConfig, HeadsMayBeWiderThanTheirShareOfTheWidth) {
+  // The sizes of Qwen3-0.6B (arXiv 2505.09388): config.json and the shapes of its file.
+  TransformerConfig config;
+  config.width = 1024;
+  config.single_blocks = 1;
+  config.heads = 16;
+  config.head_size = 128;
+  config.key_value_heads = 8;
+  config.mlp_multiplier = 3;
+  config.rope_theta = 1e6;
+  validate(config);
+  const Transformer model(config, small_vocabulary(), small_layout());
+  const auto shape = [&](const char* name) {
+    return model.parameters().find(concat("single_blocks.0.", name))->value.sizes();
+  };
+  EXPECT_EQ(shape("qkv.weight"), at::IntArrayRef({2048 + 1024 + 1024, 1024}));  // q_proj, k_proj, v_proj
+  EXPECT_EQ(shape("attention_out.weight"), at::IntArrayRef({1024, 2048}));      // o_proj
+  EXPECT_EQ(shape("query_norm.weight"), at::IntArrayRef({128}));
+  EXPECT_EQ(shape("key_norm.weight"), at::IntArrayRef({128}));
+  EXPECT_EQ(shape("gate_up.weight"), at::IntArrayRef({2 * 3072, 1024}));
+}
+
+TEST(TransformerConfig, AHeadSizeIsWrittenWhereItIsGiven) {
+  const auto yaml = [](TransformerConfig config) {
+    return config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); });
+  };
+  TransformerConfig config = small_config();
+  EXPECT_EQ(yaml(config).find("head_size"), std::string::npos);
+  config.head_size = 32;
+  TransformerConfig read;
+  ConfigFile::parse(yaml(config), "model").read([&](ConfigVisitor& visitor) { describe(visitor, read); });
+  EXPECT_EQ(read.head_size, 32);
+  EXPECT_EQ(yaml(read), yaml(config));
 }
 
 TEST(DecodeSession, CopiesAndClearsSequences) {

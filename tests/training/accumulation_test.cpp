@@ -70,7 +70,7 @@ class Accumulation : public testing::Test {
   Result run(const std::vector<std::size_t>& counts, const LossWeights& weights) const {
     model::Transformer transformer(small_config(), vocabulary_, layout_, 7);
     Result result;
-    result.sums = accumulate_gradients(transformer, cut(counts), weights, 1);
+    result.sums = accumulate_gradients(transformer, cut(counts), weights, 1, 0);
     for (const nn::Parameter& parameter : transformer.parameters().all())
       if (parameter.trainable && parameter.value.grad().defined())
         result.gradients.push_back(parameter.value.grad().clone());

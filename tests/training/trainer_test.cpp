@@ -86,23 +86,27 @@ TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
 struct Resumption {
   std::string precision;
   bool muon;
+  double dropout = 0;
 };
 class TrainerResumption : public TrainerTest, public testing::WithParamInterface<Resumption> {};
 INSTANTIATE_TEST_SUITE_P(Kinds, TrainerResumption,
                          testing::Values(Resumption{"fp32", false}, Resumption{"bf16", false},
-                                         Resumption{"bf16", true}),
+                                         Resumption{"bf16", true}, Resumption{"fp32", false, 0.2}),
                          [](const auto& info) {
-                           return info.param.precision + (info.param.muon ? "_muon" : "");
+                           return info.param.precision + (info.param.muon ? "_muon" : "") +
+                                  (info.param.dropout > 0 ? "_dropout" : "");
                          });
 
 TEST_P(TrainerResumption, AResumedRunEndsWithTheSameWeights) {
   StageConfig uninterrupted = config("whole");
   uninterrupted.precision = GetParam().precision;
   uninterrupted.muon.enabled = GetParam().muon;
+  uninterrupted.model.dropout = GetParam().dropout;
   const TrainingSummary whole = run_stage(uninterrupted, {});
   StageConfig part = config("part");
   part.precision = GetParam().precision;
   part.muon.enabled = GetParam().muon;
+  part.model.dropout = GetParam().dropout;
   part.checkpoint_steps = 5;
   part.checkpoints_kept = 9;
   run_stage(part, {});

@@ -11,6 +11,7 @@
 
 #include "omni/core/config.h"
 #include "omni/kernels/packed_attention.h"
+#include "omni/nn/decoder_shape.h"
 #include "omni/nn/parameters.h"
 #include "omni/sequence/layout.h"
 #include "omni/sequence/packed_sequence.h"
@@ -22,26 +23,16 @@ namespace omni::model {
 // A decoder-only, pre-norm transformer. streams: 1 is a plain decoder of `single_blocks`. streams: 2 gives
 // text and generated modalities their own weights in `dual_blocks` with one attention over both in document
 // order, then `single_blocks` over the generated stream, or over all.
-struct TransformerConfig {
-  std::int64_t width = 192;
+struct TransformerConfig : nn::DecoderShape {
   std::int64_t streams = 1;
   std::int64_t dual_blocks = 0;
   std::int64_t single_blocks = 6;
   std::string single_over = "all";  // all, generated (streams: 2 only)
-  std::int64_t heads = 6;
-  std::int64_t key_value_heads = 0;   // 0: as many as heads; else a divisor of heads
-  double mlp_multiplier = 8.0 / 3.0;  // hidden width of the SwiGLU, rounded up to a multiple of 32
-  std::string norm = "rms";           // rms, layer
-  bool norm_scale = true;
-  double norm_epsilon = 1e-6;
-  bool bias = false;          // in every linear layer of the blocks
-  std::string rope = "half";  // half, interleaved: which head dimensions form pairs
+  std::string rope = "half";        // half, interleaved: which head dimensions form pairs
   double rope_theta = 10000;
   // Head dimensions turned by offset, row and column; their sum is the head size, each even. Empty: all by
   // offset.
   std::vector<std::int64_t> rope_split;
-  bool query_key_norm = true;
-  double query_key_norm_epsilon = 1e-5;
   bool tied_embeddings = true;
   bool slot_embedding =
       true;  // adds a row per (modality, slot) of the token and of the token that comes next
@@ -51,11 +42,7 @@ struct TransformerConfig {
   // condition: see check_task.
   std::vector<std::string> bidirectional;
   double dropout = 0;  // after attention and MLP, in training
-  double initial_deviation = 0.02;
 
-  std::int64_t head_size() const { return width / heads; }
-  std::int64_t stored_heads() const { return key_value_heads > 0 ? key_value_heads : heads; }
-  std::int64_t mlp_width() const;
   std::int64_t block_count() const { return dual_blocks + single_blocks; }
   bool is_bidirectional(sequence::Modality modality) const;
 };
@@ -87,6 +74,8 @@ struct LossOptions {
   double z_loss = 0;
   bool full_softmax = false;  // compete with every token of the vocabulary, not with the allowed ones alone
   bool training = true;       // dropout
+  // What is dropped is a function of it: each micro-batch of each step wants its own.
+  std::uint64_t dropout_seed = 0;
 };
 
 class Transformer {

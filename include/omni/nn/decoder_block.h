@@ -1,37 +1,35 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "omni/kernels/fused_rows.h"
 #include "omni/kernels/rotary_attention.h"
 #include "omni/nn/cast_weights.h"
+#include "omni/nn/decoder_shape.h"
 #include "omni/nn/parameters.h"
 
 namespace omni::nn {
-
-// The sizes and choices that all blocks of a decoder share.
-struct DecoderShape {
-  std::int64_t width = 0, heads = 0, key_value_heads = 0, head_size = 0, mlp_width = 0;
-  kernels::NormKind norm = kernels::NormKind::root_mean_square;
-  bool norm_scale = true;
-  double norm_epsilon = 1e-6;
-  bool bias = false;
-  bool query_key_norm = true;
-  double query_key_norm_epsilon = 1e-5;
-  double dropout = 0;
-  double initial_deviation = 0.02;
-  std::int64_t block_count = 1;  // scales the start of the layers that write to the residual
-
-  std::int64_t qkv_width() const { return (heads + 2 * key_value_heads) * head_size; }
-};
 
 // What linear layers are called for. Nothing: many rows, with gradients. A format: the rows of a decoding
 // step, few as a rule, without gradients, on the CPU through kernels that read the weight once in that format
 // and give each row the same result whatever other rows there are.
 using Decoding = std::optional<kernels::DecodeFormat>;
+
+// What training leaves out of the outputs of attention and MLP.
+struct Dropout {
+  double rate = 0;        // 0: nothing
+  std::uint64_t key = 0;  // the masks are a function of it: blocks and micro-batches have their own
+};
+
+// How blocks are run.
+struct BlockPass {
+  at::ScalarType type = at::kFloat;  // of the activations
+  Decoding decoding;
+  Dropout dropout;
+};
 
 // A linear layer whose weight is cast to the type of its input once per change.
 struct CastLinear {
@@ -55,21 +53,21 @@ struct StreamRows {
 // gives keys and values and nothing after the attention.
 struct StreamLayers {
   Tensor attention_norm, mlp_norm;  // undefined without scale
-  Tensor query_norm, key_norm;      // [head_size], undefined without q/k norm; query_norm also with keys_only
+  Tensor query_norm, key_norm;      // [head size], undefined without q/k norm; query_norm also with keys_only
   CastLinear qkv;                   // keys and values only with keys_only
   CastLinear attention_out, gate_up, down;
   bool keys_only = false;
 
   StreamLayers() = default;
-  StreamLayers(const ParameterScope& scope, const DecoderShape& shape, bool keys_only);
+  StreamLayers(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,
+               bool keys_only);
 
   // Norm and projection to queries, keys and values [rows, qkv_width] (query columns are zero with
   // keys_only).
-  Tensor project(StreamRows& rows, const DecoderShape& shape, at::ScalarType type,
-                 Decoding decoding = {}) const;
-  // Everything after the attention, from its output [rows, heads * head_size].
-  void finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape, bool training,
-              Decoding decoding = {}) const;
+  Tensor project(StreamRows& rows, const DecoderShape& shape, const BlockPass& pass) const;
+  // Everything after the attention, from its output [rows, query_width].
+  void finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape,
+              const BlockPass& pass) const;
 };
 
 // Where the rows of each stream lie in document order. With one stream `rows` and `joint_order` stay
@@ -82,7 +80,7 @@ struct StreamOrder {
 
 // The rotation of a set of rows in document order, and what each may see.
 struct AttentionPlan {
-  Tensor cosine, sine;  // [N, head_size / 2] fp32
+  Tensor cosine, sine;  // [N, head size / 2] fp32
   bool interleaved = false;
   kernels::AttentionSpans spans;
   kernels::AttentionPath path = kernels::AttentionPath::automatic;
@@ -94,18 +92,21 @@ struct DecoderBlock {
   std::vector<StreamLayers> streams;
 
   DecoderBlock() = default;
-  // keys_only applies to the first stream.
-  DecoderBlock(const ParameterScope& scope, const DecoderShape& shape,
+  // block_count scales the start of the layers that write to the residual. keys_only applies to the first
+  // stream.
+  DecoderBlock(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,
                const std::vector<std::string>& stream_names, bool keys_only);
-  void run(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
-           const AttentionPlan& plan, at::ScalarType type, bool training) const;
-  // The two halves of run(), around the attention: the projected rows [N, qkv_width] in document order, and
-  // what happens to the attention's output [N, heads * head_size].
-  Tensor project(std::vector<StreamRows>& rows, const DecoderShape& shape, const StreamOrder& order,
-                 at::ScalarType type, Decoding decoding = {}) const;
-  void finish(std::vector<StreamRows>& rows, const Tensor& attended, const DecoderShape& shape,
-              const StreamOrder& order, bool training, Decoding decoding = {}) const;
-  // What the attention kernels need to know about these rows; its tensors share storage with the weights.
+
+  // From projected rows [N, qkv_width] in document order, and what the kernels need to know about them, to
+  // [N, query_width]: over these rows alone, or over a cache as well.
+  using Attend = std::function<Tensor(const Tensor& qkv, const kernels::RotaryAttention&)>;
+  // One entry per stream; of those that come back a keys_only stream is missing.
+  std::vector<StreamRows> run(std::vector<StreamRows> rows, const DecoderShape& shape,
+                              const StreamOrder& order, const AttentionPlan& plan, const BlockPass& pass,
+                              const Attend& attend) const;
+
+ private:
+  // Shares storage with the weights.
   kernels::RotaryAttention attention(const DecoderShape& shape, const StreamOrder& order,
                                      const AttentionPlan& plan) const;
 };
