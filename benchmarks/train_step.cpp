@@ -18,7 +18,9 @@
 #include "documents.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/model/decode_session.h"
+#include "omni/model/training_cost.h"
 #include "omni/model/transformer.h"
+#include "omni/nn/precision.h"
 #include "omni/optimizer/adamw.h"
 
 namespace {
@@ -162,28 +164,27 @@ int main(int argc, char** argv) {
   config.single_blocks = argument(2, 6);
   config.heads = argument(3, 6);
   const long step_tokens = argument(4, 8192), steps = argument(5, 10);
-  const bool bf16 = argc <= 6 || std::string(argv[6]) == "bf16";
+  const std::string precision = argc > 6 ? argv[6] : "bf16";
   const sequence::Vocabulary vocabulary = benchmarks::vocabulary();
   model::Transformer transformer(config, vocabulary, layout(), 1);
-  transformer.set_activation_type(bf16 ? at::kBFloat16 : at::kFloat);
+  transformer.set_activation_type(nn::precision_type(precision));
   optimizer::AdamW optimizer(transformer.parameters(), {});
   CounterRng rng(3);
   sequence::PackedSequence packed;
   while (packed.length() < step_tokens)
     sequence::append_document(packed, caption_to_shape(rng), vocabulary, layout());
-  std::printf("%s, %lld parameters, %lld documents, %lld tokens a step, %d threads\n", bf16 ? "bf16" : "fp32",
+  std::printf("%s, %lld parameters, %lld documents, %lld tokens a step, %d threads\n", precision.c_str(),
               static_cast<long long>(transformer.parameters().element_count()),
               static_cast<long long>(packed.document_count()), static_cast<long long>(packed.length()),
               at::get_num_threads());
   const auto tokens = static_cast<double>(packed.length());
-  const double flops =
-      transformer.training_flops_per_token(tokens / static_cast<double>(packed.document_count()));
+  const double flops = model::training_flops(transformer, packed).total();
   const auto [mean, best] = train(transformer, optimizer, packed, steps);
   std::printf(
       "train: %.0f tokens/s (best step %.0f), %.0f ms a step: forward %.0f, backward %.0f, optimizer %.0f; "
       "%.0f GFLOP/s\n",
       tokens / mean.sum(), tokens / best, mean.sum() * 1e3, mean.forward * 1e3, mean.backward * 1e3,
-      mean.optimizer * 1e3, flops * tokens / mean.sum() / 1e9);
+      mean.optimizer * 1e3, flops / mean.sum() / 1e9);
   transformer.set_attention_path(kernels::AttentionPath::library);
   const double library = train(transformer, optimizer, packed, steps).first.sum();
   transformer.set_attention_path(kernels::AttentionPath::automatic);

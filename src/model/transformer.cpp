@@ -81,18 +81,6 @@ std::vector<std::string> Transformer::token_row_parameters() const {
   return names;
 }
 
-double Transformer::training_flops_per_token(double document_length) const {
-  double matrix_elements = 0;
-  for (const nn::Parameter& parameter : network_->parameters.all())
-    if (parameter.name.find("blocks") != std::string::npos && parameter.value.dim() == 2)
-      matrix_elements += static_cast<double>(parameter.value.numel());
-  const double attention = 2.0 *
-                           static_cast<double>(network_->config.block_count() * network_->config.width) *
-                           document_length / 2;
-  const double rows = static_cast<double>(network_->vocabulary.size() * network_->config.width) / 4;
-  return 6.0 * (matrix_elements + attention + rows);
-}
-
 std::unique_ptr<Transformer> grow_vocabulary(const Transformer& model, const sequence::Vocabulary& larger,
                                              std::uint64_t seed, double noise) {
   if (!larger.extends(model.vocabulary()))

@@ -19,6 +19,7 @@
 #include "omni/distributed/launch_environment.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/kernels/cuda_plugin.h"
+#include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/training/stage.h"
@@ -194,19 +195,25 @@ TrainingSummary StageRun::run() {
   return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), folder};
 }
 
-void print_dry_run(const StageConfig& config, const model::Transformer& transformer) {
+// Operations and memory are those of the first step's sequences.
+void print_dry_run(const StageConfig& config) {
+  const model::Bundle bundle = start_bundle(config);
+  model::Transformer& transformer = *bundle.transformer;
+  transformer.set_activation_type(nn::precision_type(config.precision));
+  StageData data(config, bundle);
+  data.start(0);
+  const model::LossOptions options{.full_softmax = config.softmax == "full"};
+  double flops = 0, activation_bytes = 0;
+  for (const sequence::PackedSequence& batch : data.next_step()) {
+    flops += model::training_flops(transformer, batch, options).total();
+    activation_bytes =
+        std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, options));
+  }
+  const auto parameters = static_cast<double>(transformer.parameters().element_count());
+  // Weights, gradients and two moments in fp32, and the weights once more in bf16.
+  const double state_bytes = parameters * (transformer.activation_type() == at::kBFloat16 ? 18 : 16);
   StageConfig shown = config;
   std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); });
-  const auto parameters = static_cast<double>(transformer.parameters().element_count());
-  const double flops =
-      transformer.training_flops_per_token(256) * static_cast<double>(config.tokens_per_step);
-  // Weights, gradients and two moments in fp32, and the weights once more in bf16.
-  const double state_bytes = parameters * (config.precision == "bf16" ? 18 : 16);
-  // Per token and block: about 20 activations of the model's width are kept for the backward pass.
-  const double activation_bytes =
-      static_cast<double>(config.tokens_per_micro_batch * transformer.config().width *
-                          (config.recompute ? 1 : 20) * transformer.config().block_count()) *
-      (config.precision == "bf16" ? 2 : 4);
   std::printf(
       "# parameters: %.3f million\n# FLOPs per step: %.3g\n# memory: %.2f GB weights and optimizer, about "
       "%.2f GB activations\n",
@@ -224,7 +231,7 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
   if (config.device == "cuda") kernels::require_gpu("training");
   if (config.deterministic) at::globalContext().setDeterministicAlgorithms(true, false);
   if (options.dry_run) {
-    print_dry_run(config, *start_bundle(config).transformer);
+    print_dry_run(config);
     return {};
   }
   if (!options.resume) refuse_an_earlier_run(config);

@@ -116,10 +116,6 @@ class Transformer {
 
   // Names of parameters whose rows are token ids, for updates of new rows alone.
   std::vector<std::string> token_row_parameters() const;
-  // Floating-point operations of one training token (forward and backward), with documents of the given
-  // length.
-  double training_flops_per_token(double document_length) const;
-
   struct Network;  // the layers: src/model/transformer_network.h
   Network& network() { return *network_; }
   const Network& network() const { return *network_; }

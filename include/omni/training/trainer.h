@@ -8,8 +8,9 @@
 namespace omni::training {
 
 struct TrainerOptions {
-  bool resume = false;   // continue from the newest checkpoint in config.output
-  bool dry_run = false;  // print the resolved config, parameters, memory and FLOPs per step, then stop
+  bool resume = false;  // continue from the newest checkpoint in config.output
+  // Print the resolved config, parameters, memory and the FLOPs of the first step, then stop.
+  bool dry_run = false;
 };
 
 struct TrainingSummary {

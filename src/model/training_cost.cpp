@@ -1,0 +1,128 @@
+#include "omni/model/training_cost.h"
+
+#include <algorithm>
+
+#include "transformer_network.h"
+
+namespace omni::model {
+namespace {
+
+// A block and the rows that pass through it.
+struct BlockLoad {
+  const nn::DecoderBlock* block;
+  std::vector<std::int64_t> rows;  // of each stream
+  std::int64_t pairs;              // (row, key) that its attention computes
+};
+
+std::vector<BlockLoad> block_loads(const Transformer::Network& network,
+                                   const sequence::PackedSequence& sequence) {
+  const RowPlan plan = packed_plan(network, sequence, packed_rows(network, sequence));
+  std::vector<std::int64_t> rows;
+  for (const Tensor& stream : plan.order.rows) rows.push_back(stream.size(0));
+  std::vector<BlockLoad> loads;
+  for (const nn::DecoderBlock& block : network.dual_blocks)
+    loads.push_back({&block, rows, plan.dual.spans.visible_pairs()});
+  for (const nn::DecoderBlock& block : network.single_blocks)
+    loads.push_back({&block, {plan.single.spans.rows()}, plan.single.spans.visible_pairs()});
+  return loads;
+}
+
+double elements(const nn::CastLinear& layer) {
+  return layer.defined() ? static_cast<double>(layer.weight.weight().numel()) : 0;
+}
+
+// Tokens that compete, summed over the positions where loss counts.
+double competing_tokens(const Transformer::Network& network, const sequence::PackedSequence& sequence,
+                        const LossOptions& options) {
+  double count = 0;
+  for (std::int64_t i = 0; i < sequence.length(); ++i) {
+    if (sequence.loss_weights[i] <= 0) continue;
+    count +=
+        options.full_softmax ? network.vocabulary.size() : sequence.allowed_sets[sequence.allowed[i]].count();
+  }
+  return count;
+}
+
+double loss_positions(const sequence::PackedSequence& sequence) {
+  return static_cast<double>(std::count_if(sequence.loss_weights.begin(), sequence.loss_weights.end(),
+                                           [](float weight) { return weight > 0; }));
+}
+
+// Bytes per row of one stream.
+struct RowBytes {
+  double input;     // residual and the output that waits to be added
+  double kept;      // for the backward pass
+  double arriving;  // gradients from the next block
+  double inside;    // gradients in the MLP, the widest place; one stream after the other
+};
+
+RowBytes row_bytes(const TransformerConfig& config, double element, bool joined, bool keys_only) {
+  const double wide = 4 * static_cast<double>(config.width),
+               narrow = element * static_cast<double>(config.width),
+               queries = element * static_cast<double>(config.query_width()),
+               projected = element * static_cast<double>(config.qkv_width()),
+               hidden = element * static_cast<double>(config.mlp_width());
+  // Attention keeps its input, its output and a sum per head.
+  const double attention = projected + queries + 4 * static_cast<double>(config.heads);
+  RowBytes bytes{wide + narrow, wide + narrow + attention, wide + 2 * narrow, 0};
+  if (keys_only) return bytes;
+  // Streams that attend together take their own rows of the attention's output.
+  bytes.kept += (joined ? queries : 0) + wide + narrow + 3 * hidden;
+  bytes.inside = 2 * hidden;
+  return bytes;
+}
+
+}  // namespace
+
+TrainingFlops training_flops(const Transformer& transformer, const sequence::PackedSequence& sequence,
+                             const LossOptions& options) {
+  // Of a product of rows and a weight, the backward pass makes two more: for the rows and for the weight.
+  constexpr double kForwardAndBackward = 6;
+  const Transformer::Network& network = transformer.network();
+  TrainingFlops flops;
+  for (const BlockLoad& load : block_loads(network, sequence)) {
+    for (std::size_t s = 0; s < load.rows.size(); ++s) {
+      const nn::StreamLayers& layers = load.block->streams[s];
+      const double weights = elements(layers.qkv) + elements(layers.attention_out) +
+                             elements(layers.gate_up) + elements(layers.down);
+      flops.blocks += kForwardAndBackward * static_cast<double>(load.rows[s]) * weights;
+    }
+    // Two products: queries with keys, probabilities with values.
+    flops.attention +=
+        2 * kForwardAndBackward * static_cast<double>(load.pairs * network.config.query_width());
+  }
+  const auto width = static_cast<double>(network.config.width);
+  flops.vocabulary = kForwardAndBackward * width * competing_tokens(network, sequence, options);
+  // Codebooks are not trained: there is no product for their gradient.
+  for (const auto& code : network.code_ranges)
+    flops.vocabulary += 4 * width * static_cast<double>(code.codebook.numel());
+  return flops;
+}
+
+double activation_bytes(const Transformer& transformer, const sequence::PackedSequence& sequence,
+                        bool recompute, const LossOptions& options) {
+  const Transformer::Network& network = transformer.network();
+  const auto element = static_cast<double>(c10::elementSize(network.type));
+  double kept = 0, most = 0;  // by the blocks so far; when the backward pass is in one of them
+  for (const BlockLoad& load : block_loads(network, sequence)) {
+    double inputs = 0, own = 0, arriving = 0, inside = 0;
+    for (std::size_t s = 0; s < load.rows.size(); ++s) {
+      const auto rows = static_cast<double>(load.rows[s]);
+      const RowBytes bytes =
+          row_bytes(network.config, element, load.rows.size() > 1, load.block->streams[s].keys_only);
+      inputs += rows * bytes.input;
+      own += rows * bytes.kept;
+      arriving += rows * bytes.arriving;
+      inside = std::max(inside, rows * bytes.inside);
+    }
+    kept += recompute ? inputs : own;
+    // The blocks after it have let go of theirs.
+    most = std::max(most, kept + arriving + inside + (recompute ? own : 0));
+  }
+  // The loss comes before the blocks in the backward pass: logits, and the rows that they are made of.
+  const double loss = element * (competing_tokens(network, sequence, options) +
+                                 2 * static_cast<double>(network.config.width) * loss_positions(sequence));
+  return std::max(most, kept + loss);
+}
+
+}  // namespace omni::model
