@@ -13,11 +13,15 @@ function(omni_room_view target room)
   target_include_directories(${target} PRIVATE "${_view}")
 endfunction()
 
-# omni_add_room(<room> [TORCH] [MAY_USE <room>...] [LINK <library>...] [SOURCES <file>...])
-# SOURCES: these files instead of all of src/<room>.
+# omni_add_room(<room> [TORCH] [FOLDERS <folder>...] [MAY_USE <room>...] [LINK <library>...] [SOURCES <file>...])
+# FOLDERS: those of src/<room> whose files belong to it, too. SOURCES: these files instead of all of src/<room>.
 function(omni_add_room room)
-  cmake_parse_arguments(ARG "TORCH" "" "MAY_USE;LINK;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "" "FOLDERS;MAY_USE;LINK;SOURCES" ${ARGN})
   file(GLOB _sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${room}/*.cpp")
+  foreach(_folder ${ARG_FOLDERS})
+    file(GLOB _more CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${room}/${_folder}/*.cpp")
+    list(APPEND _sources ${_more})
+  endforeach()
   if(ARG_SOURCES)
     set(_sources ${ARG_SOURCES})
   endif()

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "decode_rows.h"
+#include "cpu/decode_linear_kernels.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {

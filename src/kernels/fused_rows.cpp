@@ -5,9 +5,9 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "cuda_plugin.h"
+#include "cpu/row_kernels.h"
+#include "cuda/plugin_functions.h"
 #include "omni/core/error.h"
-#include "row_kernels.h"
 
 namespace omni::kernels {
 namespace {

@@ -1,9 +1,9 @@
 #include "omni/kernels/packed_attention.h"
 
-#include "attention_paths.h"
-#include "cpu_attention.h"
+#include "attention_path.h"
+#include "cpu/cpu_packed_attention.h"
+#include "cuda/cuda_packed_attention.h"
 #include "omni/core/error.h"
-#include "packed_attention_cuda.h"
 
 namespace omni::kernels {
 

@@ -4,8 +4,8 @@
 #include <limits>
 #include <vector>
 
-#include "attention_paths.h"
-#include "cpu_attention.h"
+#include "attention_path.h"
+#include "cpu/cpu_packed_attention.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {

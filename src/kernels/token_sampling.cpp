@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/token_distribution.h"
 #include "omni/core/error.h"
 #include "omni/core/random.h"
-#include "token_distribution.h"
 
 namespace omni::kernels {
 namespace {

@@ -1,4 +1,4 @@
-#include "attention_cuda.h"
+#include "cuda/cuda_attention.h"
 
 #include <gtest/gtest.h>
 

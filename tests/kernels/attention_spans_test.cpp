@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "attention_schedule.h"
 #include "attention_truth.h"
+#include "cpu/packed_attention_schedule.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {

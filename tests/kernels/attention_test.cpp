@@ -2,8 +2,8 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include "attention_rows.h"
 #include "attention_truth.h"
+#include "cpu/packed_attention_kernels.h"
 #include "gradient_check.h"
 #include "instruction_sets.h"
 #include "omni/core/error.h"

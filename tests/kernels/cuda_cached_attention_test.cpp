@@ -1,4 +1,4 @@
-#include "cuda_cached_attention.h"
+#include "cuda/cuda_cached_attention.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "decode_attention.h"
+#include "cpu/decode_attention_kernels.h"
 #include "omni/core/error.h"
 #include "omni/kernels/packed_attention.h"
 

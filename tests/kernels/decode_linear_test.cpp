@@ -3,7 +3,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "decode_rows.h"
+#include "cpu/decode_linear_kernels.h"
 #include "gradient_check.h"
 #include "instruction_sets.h"
 #include "omni/core/error.h"

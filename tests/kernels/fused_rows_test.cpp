@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cpu/row_kernels.h"
 #include "gradient_check.h"
-#include "row_kernels.h"
 
 namespace omni::kernels {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "cpu_dispatch.h"
+#include "cpu/instruction_set.h"
 
 namespace omni::kernels {
 

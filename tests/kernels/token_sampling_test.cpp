@@ -8,9 +8,9 @@
 #include <map>
 #include <set>
 
+#include "cpu/token_distribution.h"
 #include "omni/core/error.h"
 #include "omni/core/random.h"
-#include "token_distribution.h"
 #include "token_sampling_cases.h"
 
 namespace omni::kernels {

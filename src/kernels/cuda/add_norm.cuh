@@ -1,7 +1,7 @@
 #pragma once
 
 #include "numeric.cuh"
-#include "plugin.h"
+#include "plugin_interface.h"
 
 namespace omni::cuda {
 

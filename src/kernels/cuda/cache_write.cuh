@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "cache_fragments.cuh"
-#include "cache_write.h"
+#include "cache_write_interface.h"
 
 namespace omni::cuda {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "cache_fragments.cuh"
-#include "decode_attention.h"
+#include "decode_attention_interface.h"
 #include "numeric.cuh"
 #include "ptx.h"
 

@@ -1,4 +1,4 @@
-#include "plugin.h"
+#include "plugin_interface.h"
 
 #include <cuda_runtime.h>
 

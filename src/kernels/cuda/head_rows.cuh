@@ -1,6 +1,6 @@
 #pragma once
 
-#include "attention.h"
+#include "packed_attention_interface.h"
 #include "shared_tile.cuh"
 
 namespace omni::cuda {

@@ -5,7 +5,7 @@
 
 #include "../token_rules.h"
 #include "numeric.cuh"
-#include "token_sampling.h"
+#include "token_sampling_interface.h"
 #include "token_select.cuh"
 
 namespace omni::cuda {

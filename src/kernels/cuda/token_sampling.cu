@@ -1,4 +1,4 @@
-#include "token_sampling.h"
+#include "token_sampling_interface.h"
 
 #include "token_sampling_launch.cuh"
 

@@ -4,7 +4,7 @@
 #include <random>
 #include <vector>
 
-#include "plugin.h"
+#include "plugin_interface.h"
 #include "shim/half.h"
 #include "shim/orders.h"
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "attention.h"
 #include "attention_reference.h"
 #include "device.h"
+#include "packed_attention_interface.h"
 #include "shim/half.h"
 #include "shim/orders.h"
 

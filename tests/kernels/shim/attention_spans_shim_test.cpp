@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "attention_reference.h"
-#include "attention_spans.cuh"
+#include "packed_attention_spans.cuh"
 #include "shim/orders.h"
 
 namespace omni::kernels::shim_test {

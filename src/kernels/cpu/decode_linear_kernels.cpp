@@ -1,0 +1,29 @@
+#include "decode_linear_kernels.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#define OMNI_SIMD_PART decode_rows
+#define OMNI_SIMD_SOURCE "decode_linear_kernels.inc"
+#define OMNI_SIMD_BF16
+#include "simd_levels.inc"
+
+namespace omni::kernels {
+
+LinearKernels linear_kernels(InstructionSet level) {
+#if defined(__x86_64__)
+  if (level == InstructionSet::avx512_bf16)
+    return {level_avx512_bf16::decode_rows::prepare, level_avx512_bf16::decode_rows::multiply};
+  if (level == InstructionSet::avx512)
+    return {level_avx512::decode_rows::prepare, level_avx512::decode_rows::multiply};
+  if (level == InstructionSet::avx2)
+    return {level_avx2::decode_rows::prepare, level_avx2::decode_rows::multiply};
+#endif
+  (void)level;
+  return {level_generic::decode_rows::prepare, level_generic::decode_rows::multiply};
+}
+
+}  // namespace omni::kernels

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+
+#include "instruction_set.h"
+#include "omni/kernels/decode_format.h"
+
+namespace omni::kernels {
+
+inline constexpr std::int64_t kDecodeBlock = 32;  // outputs that lie together in a DecodeWeight
+
+// Raw views of a decode_linear. A lane is 32 bits: one, two or four inputs; a row of inputs fills `steps`.
+struct LinearRows {
+  DecodeFormat format = DecodeFormat::fp32;
+  bool bf16 = false;  // of x and y
+  std::int64_t rows = 0, inputs = 0, steps = 0;
+  std::int64_t first_output = 0, last_output = 0;  // those that are wanted
+  const void* x = nullptr;                         // [rows, inputs]
+  float* lanes = nullptr;         // prepared x: [rows, steps], or twice as many rows for int8 weights
+  float* row_scales = nullptr;    // [rows], of int8 weights
+  const float* panels = nullptr;  // [blocks, steps, 32]
+  const float* scales = nullptr;
+  const std::int32_t* sums = nullptr;
+  const float* bias = nullptr;  // [last_output - first_output] or null
+  void* y = nullptr;            // [rows, last_output - first_output]
+};
+
+struct LinearKernels {
+  // x -> lanes; before any block.
+  void (*prepare)(const LinearRows&);
+  void (*multiply)(const LinearRows&, std::int64_t first_block, std::int64_t last_block);
+};
+LinearKernels linear_kernels(InstructionSet level = bf16_instruction_set());
+
+}  // namespace omni::kernels

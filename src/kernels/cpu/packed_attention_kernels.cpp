@@ -1,0 +1,30 @@
+#include "packed_attention_kernels.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <numbers>
+
+#define OMNI_SIMD_PART attention_rows
+#define OMNI_SIMD_SOURCE "packed_attention_kernels.inc"
+#define OMNI_SIMD_BF16
+#include "simd_levels.inc"
+
+namespace omni::kernels {
+
+AttentionKernels attention_kernels(bool bf16, InstructionSet level) {
+#if defined(__x86_64__)
+  if (bf16 && level == InstructionSet::avx512_bf16) return level_avx512_bf16::attention_rows::bf16_kernels;
+  if (level >= InstructionSet::avx512)
+    return bf16 ? level_avx512::attention_rows::bf16_kernels : level_avx512::attention_rows::fp32_kernels;
+  if (level == InstructionSet::avx2)
+    return bf16 ? level_avx2::attention_rows::bf16_kernels : level_avx2::attention_rows::fp32_kernels;
+#endif
+  (void)level;
+  return bf16 ? level_generic::attention_rows::bf16_kernels : level_generic::attention_rows::fp32_kernels;
+}
+
+}  // namespace omni::kernels

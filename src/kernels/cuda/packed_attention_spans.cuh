@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+
+#include "packed_attention_interface.h"
+#include "numeric.cuh"
+
+namespace omni::cuda {
+
+// The keys that a row sees: first <= key < last.
+struct Span {
+  int first, last;
+  __device__ __forceinline__ bool sees(int key) const { return first <= key && key < last; }
+};
+
+// Spans outside of [0, key_rows) are cut, so that wrong ones read nothing outside of the tensors.
+__device__ __forceinline__ Span span_of(const OmniCudaAttention& a, int row) {
+  return {max(a.key_first[row], 0), min(a.key_last[row], a.key_rows)};
+}
+
+// How much of a rectangle of rows and keys is seen; by monotony its first and last row tell.
+enum class Sight { none, some, all };
+__device__ __forceinline__ Sight sight_of(const Span& first_row, const Span& last_row, int key_begin,
+                                          int key_end) {
+  if (first_row.first >= key_end || last_row.last <= key_begin) return Sight::none;
+  return last_row.first <= key_begin && first_row.last >= key_end ? Sight::all : Sight::some;
+}
+
+// Walks over the tiles of kKeys keys that the rows of a block see. All threads of the block call everything
+// together.
+template <int kKeys>
+class KeyTiles {
+ public:
+  // Fills spans, kRows in shared memory and at most one per thread, with those of the rows from row_begin on;
+  // rows from row_end on get that of the last one.
+  template <int kRows>
+  __device__ __forceinline__ static KeyTiles over(const OmniCudaAttention& a, int row_begin, int row_end,
+                                                  Span (&spans)[kRows]) {
+    const int thread = static_cast<int>(threadIdx.x), row = row_begin + thread;
+    const Span own = span_of(a, min(row, row_end - 1));
+    if (thread < kRows) spans[thread] = own;
+    const bool gap = row + 1 < row_end && own.last < span_of(a, row + 1).first;
+    KeyTiles tiles;
+    tiles.gaps_ = __syncthreads_or(gap) != 0;
+    tiles.tile_ = spans[0].first / kKeys;
+    tiles.end_ = (spans[kRows - 1].last + kKeys - 1) / kKeys;
+    tiles.skip_unseen(spans);
+    return tiles;
+  }
+
+  __device__ __forceinline__ bool done() const { return tile_ >= end_; }
+  __device__ __forceinline__ int key() const { return tile_ * kKeys; }
+  template <int kRows>
+  __device__ __forceinline__ void next(const Span (&spans)[kRows]) {
+    ++tile_;
+    skip_unseen(spans);
+  }
+
+ private:
+  // Only between rows whose spans do not touch can there be tiles that nobody sees.
+  template <int kRows>
+  __device__ __forceinline__ void skip_unseen(const Span (&spans)[kRows]) {
+    if (!gaps_) return;
+    const int thread = static_cast<int>(threadIdx.x);
+    while (tile_ < end_) {
+      const int begin = tile_ * kKeys;
+      const bool sees =
+          thread < kRows && max(spans[thread].first, begin) < min(spans[thread].last, begin + kKeys);
+      if (__syncthreads_or(sees)) break;
+      ++tile_;
+    }
+  }
+
+  bool gaps_;
+  int tile_, end_;
+};
+
+// The first i with values[i] >= bound, or count; `values` never decreases. All lanes of a warp call it
+// together and look at 32 places at once.
+__device__ __forceinline__ int lower_bound(const std::int32_t* values, int count, int bound) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  int low = 0, size = count;
+  while (size > 0) {
+    const int step = (size + kWarp - 1) / kWarp;
+    const int last = min((lane + 1) * step, size) - 1;  // of the lane's segment
+    const int below = __popc(__ballot_sync(kAllLanes, values[low + last] < bound));
+    if (below == kWarp) return low + size;
+    low += below * step;
+    size = min(step, size - below * step) - 1;
+  }
+  return low;
+}
+
+}  // namespace omni::cuda

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "omni/kernels/cuda_plugin.h"
+#include "plugin_interface.h"
+
+namespace omni::kernels {
+
+struct CudaPlugin {
+  CudaPluginStatus status;
+  OmniCudaAddNormFunction add_norm = nullptr;
+  OmniCudaAttentionFunction attention_forward = nullptr;
+  OmniCudaAttentionBackwardFunction attention_backward = nullptr;
+  OmniCudaAttentionSupportsFunction attention_supports = nullptr;
+  OmniCudaAttentionAtomicFunction attention_atomic = nullptr;
+  OmniCudaTokenSamplingFunction token_sampling = nullptr;
+  OmniCudaTokenSamplingWorkspaceFunction token_sampling_workspace = nullptr;
+  OmniCudaCacheWriteFunction cache_write = nullptr;
+  OmniCudaDecodeAttentionFunction decode_attention = nullptr;
+  OmniCudaDecodeAttentionWorkspaceFunction decode_attention_workspace = nullptr;
+};
+const CudaPlugin& cuda_plugin();
+
+}  // namespace omni::kernels
