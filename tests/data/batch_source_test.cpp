@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "document_builder.h"
 #include "omni/core/error.h"
 #include "omni/data/edit_pairs.h"
 #include "omni/data/prefetch_loader.h"
@@ -58,6 +59,24 @@ TEST_F(BatchSourceTest, ABatchIsAFunctionOfStepAndMicroStep) {
   BatchOptions other = options();
   other.seed = 4;
   EXPECT_NE(source(other, tasks()).batch(0, 0), forward[0]);
+}
+
+TEST_F(BatchSourceTest, DrawnViewsStayWhatTheyAre) {
+  const BatchOptions drawing = options();
+  const auto layout = small_layout();
+  const DocumentBuilder builder(*dataset_, layout, true, drawing);
+  const auto task = sequence::built_in_task("image@view->image@view");
+  std::vector<int> views;  // of the three stored ones
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    const sequence::Document document = builder.build(task, {.object = 0}, CounterRng(seed));
+    for (const sequence::Segment& segment : document.segments) {
+      const auto& codes = std::get<sequence::ImagePayload>(segment.payload).codes;
+      const auto [shard, object] = dataset_->at(0);
+      for (int v = 0; v < 3; ++v)
+        if (shard->view(object, v).codes == codes) views.push_back(v);
+    }
+  }
+  EXPECT_EQ(views, (std::vector<int>{1, 2, 0, 2, 1, 0, 1, 2, 2, 1, 2, 1, 2, 1, 0, 2}));
 }
 
 TEST_F(BatchSourceTest, BatchesStayWithinTheirTokensAndNearlyFillThem) {

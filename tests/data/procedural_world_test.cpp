@@ -389,6 +389,21 @@ TEST(ProceduralSource, PrefixesAgreeAndCoverGeometriesFirst) {
   EXPECT_EQ(small.load(3).id, large.load(3).id);
 }
 
+// Token shards, figures and trained models lean on this order.
+TEST(ProceduralSource, OrderAndHeldOutObjectsStayWhatTheyAre) {
+  const auto ids = [](const ProceduralOptions& options, std::int64_t first) {
+    const ProceduralSource source(options);
+    std::vector<std::int64_t> found;
+    for (std::int64_t i = first; i < first + 6; ++i) found.push_back(source.object_id(i));
+    return found;
+  };
+  using Ids = std::vector<std::int64_t>;
+  EXPECT_EQ(ids({.seed = 1, .count = 6}, 0), (Ids{239650, 33879, 170611, 51483, 185074, 175197}));
+  EXPECT_EQ(ids({.seed = 1, .count = 5000}, 4000), (Ids{208983, 189091, 265906, 307875, 50565, 580}));
+  EXPECT_EQ(ids({.seed = 1, .split = Split::new_instance}, 0), (Ids{224342, 122211, 141002, 199066, 178020, 31467}));
+  EXPECT_EQ(ids({.seed = 1, .split = Split::unseen_colour}, 0), (Ids{239475, 33903, 170558, 51608, 185174, 175260}));
+}
+
 TEST(ProceduralSource, RefusesWhatItDoesNotHave) {
   try {
     ProceduralSource source({.seed = kSeed, .split = Split::new_instance, .count = 10'000'000});

@@ -117,6 +117,21 @@ TEST_F(TokenizeTest, ShardsHoldWhatTheTokenizersSay) {
   }
 }
 
+TEST_F(TokenizeTest, DrawnViewsStayWhatTheyAre) {
+  TokenizerSet pictures = set();
+  pictures.text = nullptr;
+  pictures.shape = nullptr;
+  tokenize(source(), pictures, options(), folder_.path() / "out");
+  const TokenDataset dataset = open(folder_.path() / "out");
+  std::vector<std::int32_t> azimuths;
+  for (std::int64_t i = 0; i < kCount; ++i) {
+    const auto [shard, object] = dataset.at(i);
+    for (std::int64_t v = 0; v < 2; ++v) azimuths.push_back(shard->view_bins(object, v).first);
+  }
+  EXPECT_EQ(azimuths, (std::vector<std::int32_t>{15, 3,  3, 21, 9,  21, 15, 3,  9, 15, 3,
+                                                 21, 3, 15, 21, 15, 9,  15, 3, 21, 3, 15}));
+}
+
 TEST_F(TokenizeTest, AStoppedRunGoesOnToTheSameBytes) {
   const auto whole = folder_.path() / "whole", stopped = folder_.path() / "stopped";
   tokenize(source(), set(), options(), whole);

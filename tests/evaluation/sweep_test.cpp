@@ -191,6 +191,10 @@ TEST(Derangement, HasNoFixedPoints) {
   }
 }
 
+TEST(Derangement, StaysWhatItIs) {
+  EXPECT_EQ(derange({0, 1, 2, 3, 4, 5, 6, 7}), (std::vector<std::size_t>{7, 3, 5, 2, 0, 4, 1, 6}));
+}
+
 TEST(EscapeHtml, LeavesNothingThatBreaksAPage) {
   EXPECT_EQ(escape_html("<a href='x'>&\"</a>"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;&lt;/a&gt;");
   EXPECT_EQ(escape_html("gr\xC3\xBCn"), "gr\xC3\xBCn");

@@ -39,6 +39,17 @@ TEST(ShapeSample, SharpEdgesGetTheirShareOfTheSurfacePointsInAnyPartOfThem) {
   }
 }
 
+TEST(ShapeSample, TheOrderOfItsPointsStaysWhatItIs) {
+  const Vec3 half{0.8f, 0.5f, 0.3f};
+  const geometry::Mesh box = geometry::testing::box_mesh(half, 4);
+  const geometry::MeshField field(box);
+  const ShapeInput input{.surface_points = 40, .sharp_edge_share = 0.5};
+  const auto points = make_shape_sample(box, field, input, CounterRng(5)).surface;
+  std::string kinds;  // of each point: on an edge or on a face
+  for (const Vec3 point : points.positions) kinds += on_sides(point, half) >= 2 ? 'e' : 'f';
+  EXPECT_EQ(kinds, "eeeffeeeffefeefffeffefffefeffefffeeeefee");
+}
+
 TEST(ShapeSample, SmoothShapesGetAllTheirPointsOnTheirFaces) {
   const geometry::Mesh ball = geometry::testing::sphere_mesh(0.9f, 64);
   const geometry::MeshField field(ball);

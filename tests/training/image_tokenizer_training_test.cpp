@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -9,6 +10,8 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/random.h"
+#include "omni/data/procedural_world.h"
+#include "omni/geometry/renderer.h"
 #include "omni/tokenizers/image_network.h"
 #include "omni/training/tokenizer_data.h"
 #include "temporary_directory.h"
@@ -95,6 +98,28 @@ TEST(ImageTokenizerTraining, RefusesAnEmptySet) {
   EXPECT_THROW(train_image_tokenizer(small_config(), stack_images({}, 16), {}), Error);
 }
 
+// Nothing is learnt at the rate 0, so the loss tells the image: each line numbers it by its first appearance.
+TEST(ImageTokenizerTraining, TheOrderOfImagesStaysWhatItIs) {
+  auto config = small_config();
+  config.batch_size = 1;
+  config.steps = 17;
+  config.log_steps = 1;
+  config.continuous_share = 1;
+  config.schedule.peak_learning_rate = 0;
+  const test::TemporaryDirectory folder;
+  const fs::path metrics = folder / "metrics.jsonl";
+  train_image_tokenizer(config, stack_images(rectangles(6, 16), 16), metrics);
+  std::istringstream lines(read_file_text(metrics));
+  std::vector<double> losses;
+  std::vector<std::size_t> images;
+  for (std::string line; std::getline(lines, line);) {
+    const double loss = nlohmann::json::parse(line).at("loss").get<double>();
+    images.push_back(static_cast<std::size_t>(std::ranges::find(losses, loss) - losses.begin()));
+    if (images.back() == losses.size()) losses.push_back(loss);
+  }
+  EXPECT_EQ(images, (std::vector<std::size_t>{0, 1, 2, 3, 4, 1, 5, 3, 2, 0, 4, 4, 0, 2, 3, 1, 5}));
+}
+
 TEST(ImageTokenizerTraining, StackedImagesKeepTheirBytes) {
   const auto images = rectangles(3, 16);
   const Tensor stacked = stack_images(images, 16);
@@ -144,6 +169,26 @@ TEST(TokenizerData, RendersAreTheSameForTheSameArguments) {
   for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].pixels, second[i].pixels);
   EXPECT_NE(first[0].pixels, first[1].pixels);
   EXPECT_EQ(*first[0].at(0, 0), 255);  // white background
+}
+
+TEST(TokenizerData, DrawnViewsStayWhatTheyAre) {
+  constexpr int kViews = geometry::kAzimuthBins * geometry::kElevationBins;
+  const auto pictures = render_world({}, data::Split::train, 3, 3, 16);
+  const data::ProceduralSource source({.seed = 1, .count = 3});
+  std::vector<int> views;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const geometry::Renderer renderer(source.load(static_cast<std::int64_t>(i / 3)).mesh);
+    for (int bin = 0; bin < kViews; ++bin) {
+      const geometry::Camera camera{
+          .azimuth_degrees = geometry::azimuth_of_bin(bin % geometry::kAzimuthBins),
+          .elevation_degrees = geometry::elevation_of_bin(bin / geometry::kAzimuthBins)};
+      if (renderer.render(camera, {.width = 16, .height = 16}).pixels == pictures[i].pixels)
+        views.push_back(bin);
+    }
+  }
+  // The second and third object look the same from four sides.
+  EXPECT_EQ(views, (std::vector<int>{108, 23, 101, 72, 78, 84, 90, 29, 35, 41, 47, 28, 34, 40,
+                                     46,  48, 54,  60, 66, 77, 83, 89, 95, 25, 31, 37, 43}));
 }
 
 TEST(TokenizerData, SkipsWhatIsNoPicture) {

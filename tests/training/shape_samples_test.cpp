@@ -34,6 +34,33 @@ TEST(ShapeSampleStream, AFewObjectsArePreparedAgainWithOtherPoints) {
   EXPECT_EQ(grids.size(), 3u);
 }
 
+TEST(ShapeSampleStream, TheOrderOfObjectsStaysWhatItIs) {
+  const testing_support::RandomUnions source(1, 5);
+  std::vector<at::Tensor> grids;
+  for (std::int64_t i = 0; i < source.size(); ++i) {
+    const PreparedShape shape = prepare_shape(source.load(i), recipe(), CounterRng(1));
+    grids.push_back(at::tensor(at::ArrayRef<std::uint8_t>(shape.occupancy)).to(at::kFloat).div_(255));
+  }
+  std::vector<std::size_t> first;  // of the order that each seed gives
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    ShapeSampleStream stream(source, recipe(), 1, 1, seed);
+    const at::Tensor grid = stream.next(0).occupancy.flatten();
+    for (std::size_t i = 0; i < grids.size(); ++i)
+      if (at::equal(grids[i], grid)) first.push_back(i);
+  }
+  EXPECT_EQ(first, (std::vector<std::size_t>{1, 1, 3, 2, 0, 1, 2, 1, 3, 2, 2, 0}));
+}
+
+TEST(PrepareShape, TheOrderOfColouredCellsStaysWhatItIs) {
+  ShapeSampleRecipe coloured = recipe();
+  coloured.colour_points = 4;
+  const PreparedShape shape =
+      prepare_shape(testing_support::RandomUnions(1, 1).load(0), coloured, CounterRng(1));
+  ASSERT_GE(shape.cells.size(), 8u);
+  EXPECT_EQ(std::vector(shape.cells.begin(), shape.cells.begin() + 8),
+            (std::vector<std::int32_t>{221, 308, 93, 91, 403, 180, 99, 174}));
+}
+
 TEST(ShapeSampleStream, TurnsShowAnObjectFromEightSides) {
   const testing_support::RandomUnions source(1, 1);
   ShapeSampleRecipe turned = recipe();
