@@ -16,8 +16,9 @@ Image decode_png(std::span<const std::byte> bytes, const std::string& name);
 Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name);
 Image decode_webp(std::span<const std::byte> bytes, const std::string& name);
 
-// Refuses sizes above kMaximumSide, and sizes that the bytes at hand cannot possibly hold: `pixels_per_byte`
-// is an upper bound of the format's compression, so that a forged header cannot make us allocate.
+// Refuses sizes above kMaximumSide and kMaximumPixels, and sizes that the bytes at hand cannot possibly hold:
+// `pixels_per_byte` is an upper bound of the format's compression, so that a forged header cannot make us
+// allocate.
 void check_size(std::int64_t width, std::int64_t height, std::size_t byte_count, std::int64_t pixels_per_byte,
                 const std::string& name);
 

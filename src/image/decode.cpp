@@ -20,6 +20,9 @@ void check_size(std::int64_t width, std::int64_t height, std::size_t byte_count,
   if (width > kMaximumSide || height > kMaximumSide)
     fail(ErrorKind::input, "cannot read image ", name, ": ", width, " x ", height, " pixels are more than ",
          kMaximumSide, " a side. Scale it down first.");
+  if (width * height > kMaximumPixels)
+    fail(ErrorKind::input, "cannot read image ", name, ": ", width, " x ", height, " pixels are more than ",
+         kMaximumPixels, ", the limit (8,192 x 8,192, or as many in another form). Scale it down first.");
   constexpr std::int64_t always_allowed = std::int64_t{1} << 16;
   const std::int64_t available = std::int64_t(byte_count);
   if (width * height > always_allowed && width * height / pixels_per_byte > available)

@@ -389,6 +389,16 @@ TEST(GltfErrors, FindsCyclesOfAnyLength) {
   }
 }
 
+// 33 kilobytes that are, in earnest, 16,384 x 16,384 pixels of one colour.
+TEST(GltfErrors, ATextureBeyondTheLimitIsLeftOutUndecoded) {
+  const auto png =
+      read_file_bytes(std::string(OMNI_SOURCE_DIR) + "/tests/fuzz/corpus/image/too_many_pixels.png");
+  GltfBuilder b = textured({0, 0, 1, 0, 0, 1}, {{"uri", "data:image/png;base64," + testing::base64(png)}});
+  const test::AllocationPeak peak;
+  EXPECT_EQ(b.read().triangles.size(), 1u);
+  EXPECT_LT(peak.bytes(), std::size_t{4} << 20);
+}
+
 // What a file of a kilobyte claims to hold does not decide what is allocated.
 TEST(GltfErrors, GigabytesClaimedInAKilobyteAllocateNothing) {
   const auto peak_of = [](const std::function<void(Json&)>& change) {

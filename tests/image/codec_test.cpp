@@ -2,6 +2,7 @@
 #include <png.h>
 #include <webp/encode.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -230,6 +231,51 @@ TEST(DecodeImage, RefusesForgedSizesBeforeAllocating) {
     forged[18] = forged[22] = std::byte(high);
     EXPECT_EQ(kind_of_failure(forged), ErrorKind::input);
   }
+}
+
+std::string reason_against(const Bytes& bytes) {
+  try {
+    decode_image(bytes, "test image");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    return error.what();
+  }
+  return "";
+}
+
+// A run of one colour costs nearly nothing: the file is honest, and small.
+TEST(DecodeImage, RefusesMorePixelsThanTheLimit) {
+  const int side = 16384;
+  const Bytes png = encode_png_kind(side, side, 1, PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                                    std::vector<std::uint8_t>(std::size_t(side) / 8 * side));
+  EXPECT_LT(png.size(), 40'000u);
+  Bytes jpeg = encode_jpeg(Image(16, 16, 1));
+  jpeg.resize(1 << 20);  // so many bytes could hold as many blocks
+  const Bytes frame = {std::byte(0xff), std::byte(0xc0)};
+  const auto at = std::search(jpeg.begin(), jpeg.end(), frame.begin(), frame.end());
+  ASSERT_NE(at, jpeg.end());
+  for (const int place : {5, 7}) at[place] = std::byte(side >> 8);  // height and width, high byte first
+  for (const int place : {6, 8}) at[place] = std::byte(0);
+  Bytes webp = encode_webp(noise(16, 16, 3));
+  std::uint32_t header = 0;  // 14 bits a side, less one, behind the signature
+  std::memcpy(&header, webp.data() + 21, 4);
+  header = (header >> 28 << 28) | (16382u | 16382u << 14);
+  std::memcpy(webp.data() + 21, &header, 4);
+  for (const auto& [bytes, size] : {std::pair{png, "16384 x 16384"}, std::pair{jpeg, "16384 x 16384"},
+                                    std::pair{webp, "16383 x 16383"}}) {
+    const std::string reason = reason_against(bytes);
+    EXPECT_NE(reason.find(size), std::string::npos) << reason;
+    EXPECT_NE(reason.find(std::to_string(kMaximumPixels)), std::string::npos) << reason;
+  }
+}
+
+TEST(DecodeImage, ReadsAsManyPixelsAsTheLimit) {
+  const int side = 8192;
+  const Bytes png = encode_png_kind(side, side, 1, PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                                    std::vector<std::uint8_t>(std::size_t(side) / 8 * side, 255));
+  const Image image = decode_image(png, "test image");
+  EXPECT_EQ(image.width, side);
+  EXPECT_EQ(*image.at(side - 1, side - 1), 255);
 }
 
 TEST(ReadImage, NamesAMissingFile) {
