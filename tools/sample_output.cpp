@@ -17,13 +17,6 @@ using sequence::Modality;
 
 constexpr int kPreviewPixels = 192;
 
-std::string lower_extension(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension;
-}
-
 // x.glb -> x_3.glb where there are several samples.
 fs::path numbered(const fs::path& path, std::int64_t count, std::uint64_t number) {
   if (count == 1) return path;

@@ -1,12 +1,16 @@
 #include "omni/core/files.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <system_error>
 
@@ -33,6 +37,46 @@ fs::path temporary_beside(const fs::path& path) {
   fs::path name = path.filename();
   name += concat(".", ::getpid(), ".", counter.fetch_add(1), ".tmp");
   return path.parent_path() / name;
+}
+
+// The process in "<name>.<process>.<number>.tmp", as temporary_beside() makes it of `name`; 0: another name.
+pid_t maker_of(const std::string& temporary, const std::string& name) {
+  if (!temporary.starts_with(name + ".") || !temporary.ends_with(".tmp")) return 0;
+  const char* at = temporary.data() + name.size() + 1;
+  const char* const end = temporary.data() + temporary.size() - std::strlen(".tmp");
+  pid_t process = 0;
+  unsigned number = 0;
+  const auto [dot, error] = std::from_chars(at, end, process);
+  if (error != std::errc() || dot == end || *dot != '.') return 0;
+  const auto [last, number_error] = std::from_chars(dot + 1, end, number);
+  return number_error == std::errc() && last == end ? process : 0;
+}
+
+// An open folder under a lock that ends with the process, or none where somebody else holds it or the file
+// system has no such locks.
+Descriptor lock_folder(const fs::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0) return Descriptor(fd);
+  if (fd >= 0) ::close(fd);
+  return Descriptor(-1);
+}
+
+// Removes the staging folders of `path` whose makers are no more. A process number alone does not tell: it is
+// given out anew, and means nothing on another machine or in another container.
+void remove_abandoned(const fs::path& path) {
+  std::error_code ignored;
+  const std::string name = path.filename().string();
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::vector<fs::path> abandoned;
+  fs::directory_iterator at(parent, ignored);
+  for (const fs::directory_iterator end; at != end; at.increment(ignored)) {
+    const pid_t maker = maker_of(at->path().filename().string(), name);
+    if (maker <= 0 || !at->is_directory(ignored)) continue;
+    const bool may_be_alive = maker != ::getpid() && (::kill(maker, 0) == 0 || errno != ESRCH);
+    if (!may_be_alive) abandoned.push_back(at->path());
+  }
+  for (const fs::path& folder : abandoned)
+    if (const Descriptor lock = lock_folder(folder); lock.get() >= 0) fs::remove_all(folder, ignored);
 }
 
 void sync_folder(const fs::path& folder) {
@@ -145,13 +189,20 @@ void require_replaceable(const fs::path& path, std::string_view marker) {
          " in it). Choose another folder, or empty it");
 }
 
+struct AtomicDirectory::Lock {
+  Descriptor descriptor;
+};
+
 AtomicDirectory::AtomicDirectory(fs::path path, std::string_view marker) : path_(std::move(path)) {
   if (path_.filename().empty()) path_ = path_.parent_path();
   require_replaceable(path_, marker);
   if (path_.has_parent_path()) prepare_output_directory(path_.parent_path());
+  remove_abandoned(path_);
   staging_ = temporary_beside(path_);
   std::error_code error;
   if (!fs::create_directory(staging_, error)) fail_io("create", staging_, error ? error.value() : EEXIST);
+  // A descriptor cannot be moved into an argument of make_unique. NOLINTNEXTLINE(modernize-make-unique)
+  lock_.reset(new Lock{lock_folder(staging_)});
 }
 
 AtomicDirectory::~AtomicDirectory() {
@@ -185,6 +236,13 @@ void AtomicDirectory::commit() {
   committed_ = true;
   if (!old.empty()) fs::remove_all(old, error);
   sync_folder(path_.parent_path());
+}
+
+std::string lower_extension(const fs::path& path) {
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension;
 }
 
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder) {

@@ -110,6 +110,32 @@ TEST(AtomicDirectory, RemovesNothingButItsOwnKind) {
   EXPECT_EQ(entry_count(folder.path()), 3u);
 }
 
+// A process that is killed in the middle cannot clean up; the next one does, and leaves the living alone.
+TEST(AtomicDirectory, RemovesWhatAKilledProcessLeft) {
+  const test::TemporaryDirectory folder;
+  const auto be_killed = [&] {
+    AtomicDirectory directory(folder / "bundle", "x");
+    write_file_atomically(directory.staging_path() / "x", "half");
+    std::raise(SIGKILL);
+  };
+  EXPECT_EXIT(be_killed(), testing::KilledBySignal(SIGKILL), "");
+  ASSERT_EQ(entry_count(folder.path()), 1u);
+  // One of an earlier process of the same number, as in a container.
+  std::filesystem::create_directory(folder / concat("bundle.", ::getpid(), ".7.tmp"));
+  std::filesystem::create_directory(folder / "bundle.old.tmp");  // somebody's own
+  AtomicDirectory living(folder / "bundle", "x");
+  EXPECT_EQ(entry_count(folder.path()), 2u);
+  AtomicDirectory second(folder / "bundle", "x");
+  EXPECT_TRUE(std::filesystem::exists(living.staging_path()));
+  EXPECT_TRUE(std::filesystem::exists(second.staging_path()));
+  EXPECT_TRUE(std::filesystem::exists(folder / "bundle.old.tmp"));
+}
+
+TEST(LowerExtension, IsTheEndingInSmallLetters) {
+  EXPECT_EQ(lower_extension("a.b/Chair.GLB"), ".glb");
+  EXPECT_EQ(lower_extension("a.b/chair"), "");
+}
+
 TEST(RequireWritable, LooksAtWhatExistsAndCreatesNothing) {
   const test::TemporaryDirectory folder;
   require_writable(folder / "a/b/c");

@@ -44,7 +44,9 @@ class AtomicFile {
 // folder with other things in it, which nobody asked to have removed.
 void require_replaceable(const std::filesystem::path& path, std::string_view marker);
 
-// A folder that is filled under a temporary name and appears whole on commit(), replacing an older one.
+// A folder that is filled under a temporary name and appears whole on commit(), replacing an older one. What
+// a killed process left of filling the same folder is removed on construction, where the file system has
+// locks to tell it from the work of a living one.
 class AtomicDirectory {
  public:
   AtomicDirectory(std::filesystem::path path, std::string_view marker);  // see require_replaceable
@@ -56,10 +58,15 @@ class AtomicDirectory {
   void commit();
 
  private:
+  struct Lock;
   std::filesystem::path path_;
   std::filesystem::path staging_;
+  std::unique_ptr<Lock> lock_;  // on staging_
   bool committed_ = false;
 };
+
+// "Chair.GLB" -> ".glb"; "" without an ending.
+std::string lower_extension(const std::filesystem::path& path);
 
 // The regular files below a folder, sorted by path. Throws Error(io).
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder);
