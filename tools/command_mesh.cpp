@@ -6,6 +6,7 @@
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/core/parallel.h"
+#include "omni/core/text_format.h"
 #include "omni/geometry/mesh_field.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/mesh_health.h"
@@ -36,12 +37,6 @@ struct MeshArguments {
 };
 
 void print_row(const char* name, const std::string& value) { std::printf("%-28s %s\n", name, value.c_str()); }
-
-std::string fixed(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 void print_health(const Mesh& mesh, const geometry::MeshHealth& health, std::int64_t self_intersections) {
   const geometry::Vec3 extent = mesh.positions.empty() ? geometry::Vec3{} : mesh.bounds().extent();
@@ -123,12 +118,14 @@ void compare(const MeshArguments& arguments) {
   geometry::normalise(candidate);
   geometry::normalise(target);
   const geometry::MeshField candidate_field(candidate), target_field(target);
-  print_row("CD-L1", fixed(surfaces.chamfer_l1, 5));
-  print_row("F-score at 1 %", fixed(surfaces.f_score_1, 4));
-  print_row("F-score at 2 %", fixed(surfaces.f_score_2, 4));
-  print_row("normal consistency", fixed(surfaces.normal_consistency, 4));
-  print_row("volume IoU", fixed(geometry::volume_iou(candidate_field, target_field, arguments.grid), 4));
-  print_row("surface IoU", fixed(geometry::surface_iou(candidate_field, target_field, arguments.grid), 4));
+  print_row("CD-L1", with_decimals(surfaces.chamfer_l1, 5));
+  print_row("F-score at 1 %", with_decimals(surfaces.f_score_1, 4));
+  print_row("F-score at 2 %", with_decimals(surfaces.f_score_2, 4));
+  print_row("normal consistency", with_decimals(surfaces.normal_consistency, 4));
+  print_row("volume IoU",
+            with_decimals(geometry::volume_iou(candidate_field, target_field, arguments.grid), 4));
+  print_row("surface IoU",
+            with_decimals(geometry::surface_iou(candidate_field, target_field, arguments.grid), 4));
 }
 
 CLI::App* add(CLI::App& parent, const char* name, const char* description,

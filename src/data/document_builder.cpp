@@ -1,8 +1,10 @@
 #include "document_builder.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "omni/core/error.h"
+#include "omni/core/shuffle.h"
 
 namespace omni::data {
 namespace {
@@ -18,11 +20,8 @@ std::int64_t image_segments(const sequence::Task& task, std::string_view source)
 // The first `count` of a random order of 0 .. total - 1.
 std::vector<std::int64_t> draw_distinct(std::int64_t total, std::int64_t count, CounterRng& rng) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(total));
-  for (std::int64_t i = 0; i < total; ++i) order[static_cast<std::size_t>(i)] = i;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto other = i + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(total - i)));
-    std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(other)]);
-  }
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  shuffle_first(std::span(order), static_cast<std::size_t>(count), rng);
   order.resize(static_cast<std::size_t>(count));
   return order;
 }

@@ -7,17 +7,13 @@
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
+#include "omni/core/shuffle.h"
 #include "omni/data/palette.h"
 
 namespace omni::data {
 namespace {
 
 constexpr double kNewInstanceShare = 0.08;
-
-template <class T>
-void shuffle(std::vector<T>& values, CounterRng rng) {
-  for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);
-}
 
 // Attribute and bin that a held-out value names.
 std::pair<int, int> find_value(const ObjectClass& kind, const AttributeValue& value) {
@@ -75,7 +71,7 @@ std::vector<std::uint8_t> choose_new_instances(const ObjectClass& kind, const He
   const auto wanted =
       static_cast<std::size_t>(std::max(1.0, kNewInstanceShare * static_cast<double>(eligible.size()) + 0.5));
   std::size_t taken = 0;
-  shuffle(eligible, rng);
+  shuffle(std::span(eligible), rng);
   for (const std::int64_t g : eligible) {
     if (taken == wanted) break;
     const std::vector<int> bins = decode_bins(kind, g);
@@ -110,7 +106,8 @@ std::vector<HeldOut> choose_held_out(const std::vector<ObjectClass>& classes, st
   // other.
   std::vector<int> order(palette().size());
   std::iota(order.begin(), order.end(), 0);
-  shuffle(order, CounterRng(seed, hash_string("held-out colours")));
+  CounterRng rng(seed, hash_string("held-out colours"));
+  shuffle(std::span(order), rng);
   std::vector<HeldOut> all;
   std::size_t next = 0;
   for (std::size_t c = 0; c < classes.size(); ++c) {

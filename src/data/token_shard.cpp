@@ -7,6 +7,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
+#include "omni/core/text_format.h"
 #include "omni/geometry/camera.h"
 #include "omni/sequence/vocabulary.h"
 #include "token_shard_format.h"

@@ -1,8 +1,5 @@
 #include "token_shard_format.h"
 
-#include <cinttypes>
-#include <cstdio>
-
 #include "omni/core/random.h"
 
 namespace omni::data {
@@ -15,12 +12,6 @@ DType code_dtype(std::int64_t vocabulary) {
 std::uint64_t tensor_hash(std::string_view name, const TensorView& view) {
   const std::string_view bytes(reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size());
   return hash_combine(hash_string(name), hash_string(bytes));
-}
-
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016" PRIx64, value);
-  return text;
 }
 
 }  // namespace omni::data

@@ -18,6 +18,4 @@ DType code_dtype(std::int64_t vocabulary);
 // A hash of one tensor's name and bytes; a shard's content hash combines those of all tensors in name order.
 std::uint64_t tensor_hash(std::string_view name, const TensorView& view);
 
-std::string hexadecimal(std::uint64_t value);
-
 }  // namespace omni::data

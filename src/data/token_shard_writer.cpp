@@ -5,6 +5,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
+#include "omni/core/text_format.h"
 #include "omni/data/token_shard.h"
 #include "omni/geometry/camera.h"
 #include "omni/sequence/vocabulary.h"

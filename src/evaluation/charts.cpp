@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "omni/core/error.h"
+#include "omni/core/text_format.h"
 #include "omni/evaluation/report.h"
 
 namespace omni::evaluation {
@@ -14,12 +15,7 @@ constexpr double kWidth = 720, kHeight = 260, kLeft = 52, kRight = 16, kTop = 34
 constexpr double kPlotWidth = kWidth - kLeft - kRight, kPlotHeight = kHeight - kTop - kBottom;
 constexpr std::size_t kLinePoints = 300;
 
-std::string fixed(double value, int digits) {
-  char text[48];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-std::string at(double value) { return fixed(value, 1); }
+std::string at(double value) { return with_decimals(value, 1); }
 
 std::string text_at(double x, double y, const std::string& text, const std::string& anchor) {
   return "<text x=\"" + at(x) + "\" y=\"" + at(y) + "\" text-anchor=\"" + anchor + "\">" + escape_html(text) +
@@ -43,7 +39,7 @@ std::string legend(const std::vector<std::pair<std::string, std::string>>& entri
 }
 
 std::string begin_svg() {
-  return "<svg class=\"chart\" viewBox=\"0 0 " + fixed(kWidth, 0) + " " + fixed(kHeight, 0) +
+  return "<svg class=\"chart\" viewBox=\"0 0 " + with_decimals(kWidth, 0) + " " + with_decimals(kHeight, 0) +
          "\" role=\"img\">";
 }
 
@@ -151,7 +147,7 @@ std::string bar_chart(const std::vector<std::string>& groups, const std::vector<
   svg += legend(entries);
   for (const double y : {0.0, 0.2, 0.4, 0.6, 0.8, 1.0}) {
     svg += line_between(kLeft, frame.y(y), kWidth - kRight, frame.y(y), "class=\"grid\"");
-    svg += text_at(kLeft - 6, frame.y(y) + 4, fixed(y, 1), "end");
+    svg += text_at(kLeft - 6, frame.y(y) + 4, with_decimals(y, 1), "end");
   }
   const double group_width = kPlotWidth / static_cast<double>(std::max<std::size_t>(1, groups.size()));
   const double bar_width =
@@ -165,11 +161,12 @@ std::string bar_chart(const std::vector<std::string>& groups, const std::vector<
         const double top = frame.y(std::clamp(bar.value, 0.0, 1.0)), middle = x + bar_width / 2;
         svg += "<rect x=\"" + at(x + 1) + "\" y=\"" + at(top) + "\" width=\"" + at(bar_width - 2) +
                "\" height=\"" + at(frame.y(0) - top) + "\" rx=\"2\" fill=\"" + each.colour + "\"><title>" +
-               escape_html(each.name) + ": " + fixed(bar.value, 3) + " [" + fixed(bar.low, 3) + ", " +
-               fixed(bar.high, 3) + "]</title></rect>";
+               escape_html(each.name) + ": " + with_decimals(bar.value, 3) + " [" +
+               with_decimals(bar.low, 3) + ", " + with_decimals(bar.high, 3) + "]</title></rect>";
         svg += line_between(middle, frame.y(std::clamp(bar.low, 0.0, 1.0)), middle,
                             frame.y(std::clamp(bar.high, 0.0, 1.0)), "class=\"whisker\"");
-        svg += text_at(middle, frame.y(std::clamp(bar.high, 0.0, 1.0)) - 4, fixed(bar.value, 2), "middle");
+        svg += text_at(middle, frame.y(std::clamp(bar.high, 0.0, 1.0)) - 4, with_decimals(bar.value, 2),
+                       "middle");
       }
       x += bar_width;
     }

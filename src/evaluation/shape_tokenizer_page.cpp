@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 #include <set>
 
@@ -10,6 +9,7 @@
 #include "html.h"
 #include "omni/core/error.h"
 #include "omni/core/perplexity.h"
+#include "omni/core/text_format.h"
 #include "omni/evaluation/report.h"
 
 namespace omni::evaluation {
@@ -29,12 +29,6 @@ constexpr std::array<Column, 6> kColumns = {{{"iou", "volume IoU", 4},
                                              {"f2", "F@2%", 4},
                                              {"normals", "normal consistency", 4},
                                              {"colour_error", "colour error (0 to 255)", 1}}};
-
-std::string fixed(double value, int digits) {
-  char text[48];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
 
 // Sums and counts of every metric.
 class Means {
@@ -61,7 +55,8 @@ std::string table_row(const std::string& name, const std::map<std::string, doubl
   row += escape_html(name) + "</td>";
   for (const Column& column : kColumns) {
     const auto found = means.find(column.metric);
-    row += "<td>" + (found == means.end() ? std::string("-") : fixed(found->second, column.digits)) + "</td>";
+    row += "<td>" + (found == means.end() ? std::string("-") : with_decimals(found->second, column.digits)) +
+           "</td>";
   }
   return row + "</tr>\n";
 }
@@ -116,7 +111,7 @@ std::string code_section(const ShapeTokenizerPage& page) {
   std::set<std::int32_t> used;
   for (const auto& codes : page.codes) used.insert(codes.begin(), codes.end());
   return concat("<h2>Codes</h2>\n<p class=\"note\">", used.size(), " of ", page.vocabulary,
-                " codes are used; perplexity ", fixed(code_perplexity(page.codes), 1),
+                " codes are used; perplexity ", with_decimals(code_perplexity(page.codes), 1),
                 " over all positions. Below, per position: 2^entropy over ", page.codes.size(),
                 " objects, so at most that many.</p>\n<div class=\"panel\">") +
          line_chart({line}, "position", "perplexity") + "</div>\n";

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 
 #include "evaluation_set.h"
 #include "omni/core/error.h"
@@ -10,6 +9,7 @@
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 #include "omni/core/progress.h"
+#include "omni/core/text_format.h"
 #include "omni/evaluation/report.h"
 #include "unit_runner.h"
 
@@ -32,12 +32,6 @@ std::uint64_t bundle_fingerprint(const fs::path& folder) {
     hash = hash_combine(hash, hash_string({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   }
   return hash;
-}
-
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
 }
 
 // What a unit does; `task` is null for controls.

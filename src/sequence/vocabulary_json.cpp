@@ -1,8 +1,7 @@
-#include <cinttypes>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/text_format.h"
 #include "omni/sequence/vocabulary.h"
 
 namespace omni::sequence {
@@ -10,12 +9,6 @@ namespace {
 
 constexpr std::size_t kLargestText = 1 << 20;
 constexpr std::size_t kMostRanges = 1024;
-
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016" PRIx64, value);
-  return text;
-}
 
 [[noreturn]] void reject(const std::string& name, const std::string& reason) {
   fail(ErrorKind::input, "reading the vocabulary ", name, ": ", reason, ". Take it from a complete bundle.");

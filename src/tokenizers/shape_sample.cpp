@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
+
+#include "omni/core/shuffle.h"
 
 namespace omni::tokenizers {
 namespace {
@@ -110,13 +113,17 @@ void append(const geometry::SurfacePoints& points, geometry::SurfacePoints& all)
   all.colours.insert(all.colours.end(), points.colours.begin(), points.colours.end());
 }
 
-void shuffle(geometry::SurfacePoints& points, CounterRng& rng) {
-  for (std::size_t i = points.positions.size(); i > 1; --i) {
-    const std::size_t j = rng.below(i);
-    std::swap(points.positions[i - 1], points.positions[j]);
-    std::swap(points.normals[i - 1], points.normals[j]);
-    std::swap(points.colours[i - 1], points.colours[j]);
+geometry::SurfacePoints shuffled(const geometry::SurfacePoints& points, CounterRng& rng) {
+  std::vector<std::size_t> order(points.positions.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  shuffle(std::span(order), rng);
+  geometry::SurfacePoints result;
+  for (const std::size_t i : order) {
+    result.positions.push_back(points.positions[i]);
+    result.normals.push_back(points.normals[i]);
+    result.colours.push_back(points.colours[i]);
   }
+  return result;
 }
 
 geometry::SurfacePoints surface_points(const geometry::Mesh& mesh, const geometry::SolidField& field,
@@ -135,8 +142,7 @@ geometry::SurfacePoints surface_points(const geometry::Mesh& mesh, const geometr
   };
   add(on_edges, sharp);
   add(on_faces, count - points.positions.size());
-  if (sharp > 0) shuffle(points, rng);  // so that any part of them holds both kinds
-  return points;
+  return sharp > 0 ? shuffled(points, rng) : points;  // any part of them then holds both kinds
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "omni/core/progress.h"
 #include "omni/core/random.h"
 #include "omni/core/run_metrics.h"
+#include "omni/core/shuffle.h"
 #include "omni/nn/precision.h"
 #include "omni/tokenizers/image_network.h"
 
@@ -38,7 +39,7 @@ class BatchOrder {
   Tensor next() {
     Tensor batch = at::empty({batch_size_}, at::kLong);
     for (std::int64_t i = 0; i < batch_size_; ++i) {
-      if (at_ == 0) shuffle();
+      if (at_ == 0) begin_pass();
       batch.mutable_data_ptr<std::int64_t>()[i] = order_[at_];
       at_ = (at_ + 1) % static_cast<std::int64_t>(order_.size());
     }
@@ -46,10 +47,10 @@ class BatchOrder {
   }
 
  private:
-  void shuffle() {
+  void begin_pass() {
     std::iota(order_.begin(), order_.end(), std::int64_t{0});
     CounterRng rng(seed_, hash_combine(hash_string("image batches"), pass_++));
-    for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);
+    shuffle(std::span(order_), rng);
   }
   std::vector<std::int64_t> order_;
   std::int64_t batch_size_, at_ = 0;
