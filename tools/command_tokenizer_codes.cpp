@@ -39,15 +39,17 @@ struct Conversion {
   std::string name;
 };
 
-// What of `folder` is wanted, with outputs of the same names under `out`.
+// What of `folder` is wanted (`what`, in words), with outputs of the same names under `out`.
 std::vector<Conversion> conversions(const fs::path& folder, const fs::path& out, const std::string& extension,
-                                    const std::function<bool(const fs::path&)>& wanted) {
+                                    const std::function<bool(const fs::path&)>& wanted, const char* what) {
   std::vector<Conversion> found;
   for (const fs::path& file : files_below(folder)) {
     if (!wanted(file)) continue;
     const fs::path relative = file.lexically_relative(folder);
     found.push_back({file, out / fs::path(relative).replace_extension(extension), relative.string()});
   }
+  if (found.empty())
+    fail(ErrorKind::input, "reading the folder ", folder, ": it holds no ", what, ". Give one that does");
   std::map<fs::path, std::string> sources;
   for (const Conversion& conversion : found) {
     const auto [other, is_new] = sources.emplace(conversion.output, conversion.name);
@@ -125,7 +127,7 @@ void encode_shapes(const CodeArguments& arguments) {
   if (arguments.out.empty())
     fail(ErrorKind::usage, "encoding a folder: --out names no folder. Add --out codes/");
   const auto all =
-      conversions(arguments.input, arguments.out, "." + arguments.format, geometry::is_mesh_file);
+      conversions(arguments.input, arguments.out, "." + arguments.format, geometry::is_mesh_file, "mesh");
   convert_all(all, "encoding shapes", [&](const Conversion& conversion) {
     const auto codes = encode_mesh(*tokenizer, conversion.input, arguments.seed);
     tokenizers::write_shape_codes(conversion.output, codes);
@@ -164,7 +166,8 @@ void decode_shapes(const CodeArguments& arguments) {
     return path.extension() == ".yaml" ||
            (path.extension() == ".npy" && path.stem().extension() != ".colour");
   };
-  const auto all = conversions(arguments.input, arguments.out, "." + arguments.format, is_codes_file);
+  const auto all = conversions(arguments.input, arguments.out, "." + arguments.format, is_codes_file,
+                               "file of codes (.yaml, .npy)");
   convert_all(all, "decoding shapes", [&](const Conversion& conversion) {
     return concat(decode_mesh(*tokenizer, conversion.input, conversion.output, arguments.resolution),
                   " triangles");
