@@ -55,12 +55,14 @@ void add_synth(CLI::App& data) {
   command->add_option("--held-out", options->held_out, "also this many objects of each held-out split")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
-  command->add_option("--renders", options->synthesis.renders, "canonical views per object; divides 24")
+  command
+      ->add_option("--renders", options->synthesis.renders,
+                   "pictures per object, for other programs; divides 24")
       ->capture_default_str();
   command->add_option("--render-size", options->synthesis.render_size, "pixels a side")
       ->capture_default_str()
       ->check(CLI::Range(8, 2048));
-  command->add_flag("--no-renders", options->no_renders, "meshes and captions alone");
+  command->add_flag("--no-renders", options->no_renders, "the same as --renders 0");
   command->callback([options] { synthesise(*options); });
 }
 
@@ -72,18 +74,18 @@ struct ImportCommand {
 };
 
 void import(ImportCommand& options) {
-  if (!options.captions.empty() && options.captions.size() != options.sources.size())
+  const bool names = options.captions == std::vector<std::string>{"names"};
+  if (!names && !options.captions.empty() && options.captions.size() != options.sources.size())
     fail(ErrorKind::usage, "data import: ", options.sources.size(), " folders but ", options.captions.size(),
-         " captions files. Give one per folder, or none to use captions.csv in each");
+         " captions files. Give one per folder, or none to use captions.csv in each, or --captions names");
   for (std::size_t i = 0; i < options.sources.size(); ++i) {
     const std::filesystem::path folder = options.sources[i];
-    options.import.folders.push_back({folder, options.captions.empty()
+    options.import.folders.push_back({folder, names ? std::filesystem::path()
+                                              : options.captions.empty()
                                                   ? folder / "captions.csv"
                                                   : std::filesystem::path(options.captions[i])});
   }
-  options.import.label = options.label == "winding" ? geometry::LabelMode::winding
-                         : options.label == "flood" ? geometry::LabelMode::flood
-                                                    : geometry::LabelMode::automatic;
+  options.import.label = geometry::parse_label_mode(options.label);
   options.import.z_up = options.up == "z";
   if (options.no_renders) options.import.renders = 0;
   const data::ImportReport report = data::import_data_set(options.out, options.import);
@@ -105,12 +107,13 @@ void add_import(CLI::App& data) {
       ->required();
   command->add_option(
       "--captions", options->captions,
-      "CSV with the columns path and caption, and optionally class; default: captions.csv in the folder");
+      "CSV with the columns path and caption, and optionally class, one per folder; default: captions.csv in "
+      "each. names: every mesh, with its file name as caption");
   command->add_option("--out", options->out, "folder to write; an older one is replaced when all is done")
       ->required();
   command->add_option("--label", options->label, "how inside and outside are told apart")
       ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "winding", "flood"}));
+      ->check(CLI::IsMember(geometry::label_mode_names()));
   command
       ->add_option("--epsilon", options->import.epsilon,
                    "distance to which sheets are thickened on either side, with the longest side at 1.92")
@@ -124,12 +127,14 @@ void add_import(CLI::App& data) {
                    "share kept from training, by hash of the id")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--renders", options->import.renders, "canonical views per object; divides 24")
+  command
+      ->add_option("--renders", options->import.renders,
+                   "pictures per object, for other programs; divides 24")
       ->capture_default_str();
   command->add_option("--render-size", options->import.render_size, "pixels a side")
       ->capture_default_str()
       ->check(CLI::Range(8, 2048));
-  command->add_flag("--no-renders", options->no_renders, "meshes and captions alone");
+  command->add_flag("--no-renders", options->no_renders, "the same as --renders 0");
   command->callback([options] { import(*options); });
 }
 

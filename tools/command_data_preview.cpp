@@ -1,22 +1,23 @@
-#include <filesystem>
+#include <algorithm>
+#include <map>
 #include <memory>
+#include <vector>
 
 #include "commands.h"
 #include "omni/core/error.h"
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
-#include "omni/data/data_set.h"
-#include "omni/data/procedural_world.h"
+#include "omni/data/open_source.h"
 #include "omni/geometry/renderer.h"
+#include "source_options.h"
 
 namespace omni::tools {
 namespace {
 
 struct PreviewOptions {
-  std::string dataset;
-  std::string split = "train";
+  data::SourceSpec source;
+  bool own_split = false;
   std::string out;
-  std::uint64_t seed = 1;
   std::int64_t count = 48;
   int size = 128;
   int columns = 12;
@@ -25,32 +26,46 @@ struct PreviewOptions {
   bool by_class = false;
 };
 
-std::vector<data::ObjectRecord> pick_objects(const PreviewOptions& options) {
-  std::vector<data::ObjectRecord> records;
-  if (!options.dataset.empty()) {
-    const data::FolderSource source(options.dataset);
-    const std::int64_t shown = std::min(options.count, source.size());
-    for (std::int64_t i = 0; i < shown; ++i) records.push_back(source.load(i * source.size() / shown));
-    return records;
-  }
-  const data::Split split = data::parse_split(options.split);
-  const auto world = std::make_shared<const data::ProceduralWorld>(options.seed);
-  const data::ProceduralSource source(world, {.seed = options.seed, .split = split});
-  if (!options.by_class) {
-    for (std::int64_t i = 0; i < std::min(options.count, source.size()); ++i)
-      records.push_back(source.load(i));
-    return records;
-  }
-  // The first few objects of each class, class after class.
-  const std::int64_t each = std::max<std::int64_t>(1, options.count / world->class_count());
-  for (std::int64_t c = 0; c < world->class_count(); ++c) {
-    std::int64_t found = 0;
-    for (std::int64_t i = 0; i < source.size() && found < each; ++i) {
-      if (world->class_of(source.object_id(i)) != c) continue;
-      records.push_back(source.load(i));
-      ++found;
+// Class after class, one more object of each in turn until there are `count`.
+std::vector<std::int64_t> choose_by_class(const data::ObjectSource& source, std::int64_t count) {
+  std::vector<std::string> class_names(static_cast<std::size_t>(source.size()));
+  parallel_for(source.size(), 256, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      class_names[static_cast<std::size_t>(i)] = source.describe(i).class_name;
+  });
+  std::map<std::string, std::vector<std::int64_t>> by_class;
+  for (std::int64_t i = 0; i < source.size(); ++i)
+    by_class[class_names[static_cast<std::size_t>(i)]].push_back(i);
+  std::int64_t wanted = std::min(count, source.size());
+  std::map<std::string, std::size_t> taken;
+  for (std::size_t turn = 0; wanted > 0; ++turn) {
+    for (const auto& [name, objects] : by_class) {
+      if (wanted == 0 || turn >= objects.size()) continue;
+      ++taken[name];
+      --wanted;
     }
   }
+  std::vector<std::int64_t> chosen;
+  for (const auto& [name, objects] : by_class)
+    chosen.insert(chosen.end(), objects.begin(), objects.begin() + static_cast<std::ptrdiff_t>(taken[name]));
+  return chosen;
+}
+
+std::vector<data::ObjectRecord> pick_objects(const PreviewOptions& options) {
+  data::SourceSpec spec = options.source;
+  const bool mixed = spec.source == data::kProcedural;  // its first objects show all that it has
+  if (!mixed && !options.own_split) spec.split = std::nullopt;
+  if (mixed && !options.by_class) spec.count = options.count;
+  const std::unique_ptr<data::ObjectSource> source = data::open_source(spec);
+  std::vector<std::int64_t> chosen;
+  if (options.by_class) {
+    chosen = choose_by_class(*source, options.count);
+  } else {
+    const std::int64_t shown = std::min(options.count, source->size());
+    for (std::int64_t i = 0; i < shown; ++i) chosen.push_back(i * source->size() / shown);
+  }
+  std::vector<data::ObjectRecord> records;
+  for (const std::int64_t index : chosen) records.push_back(source->load(index));
   return records;
 }
 
@@ -83,13 +98,9 @@ void preview(const PreviewOptions& options) {
 
 void add_data_preview_command(CLI::App& data) {
   auto options = std::make_shared<PreviewOptions>();
-  CLI::App* command =
-      data.add_subcommand("preview", "draw a contact sheet of a data set or of the procedural world");
-  command->add_option("--dataset", options->dataset, "folder of a data set; without it the procedural world");
-  command->add_option("--split", options->split, "split of the procedural world")->capture_default_str();
-  command->add_option("--seed", options->seed, "seed of the procedural world")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  CLI::App* command = data.add_subcommand("preview", "draw a contact sheet of objects");
+  add_source_options(*command, options->source, ",--dataset", ",--seed");
+  const CLI::Option* split = add_split_option(*command, options->source);
   command->add_option("--count", options->count, "objects to draw")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));
@@ -105,7 +116,10 @@ void add_data_preview_command(CLI::App& data) {
   command->add_flag("--by-class", options->by_class, "objects of every class, class after class");
   command->add_flag("--captions", options->captions, "print each object's id and first caption");
   command->add_option("--out", options->out, "PNG to write")->required();
-  command->callback([options] { preview(*options); });
+  command->callback([options, split] {
+    options->own_split = split->count() > 0;
+    preview(*options);
+  });
 }
 
 }  // namespace omni::tools

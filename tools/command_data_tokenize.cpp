@@ -3,21 +3,21 @@
 #include <cmath>
 #include <iostream>
 #include <memory>
-#include <optional>
 
 #include "commands.h"
 #include "omni/core/error.h"
-#include "omni/data/data_set.h"
-#include "omni/data/procedural_world.h"
+#include "omni/data/open_source.h"
 #include "omni/data/tokenize.h"
+#include "source_options.h"
 
 namespace omni::tools {
 namespace {
 
 struct TokenizeArguments {
-  std::string source = "procedural", split = "train", out;
-  omni::tokenizers::TokenizerPaths tokenizers;
-  std::int64_t skip = 0;
+  std::string out;
+  tokenizers::TokenizerPaths tokenizers;
+  data::SourceSpec source;
+  bool own_world_seed = false;
   data::TokenizeOptions options;
   std::vector<double> azimuths, elevations;  // degrees; empty: the default canonical set
 };
@@ -39,18 +39,6 @@ std::vector<int> bins_of(const std::vector<double>& degrees, int bins, float (*d
   return found;
 }
 
-std::unique_ptr<data::ObjectSource> open_source(const TokenizeArguments& arguments) {
-  if (arguments.source == "procedural") {
-    return std::make_unique<data::ProceduralSource>(data::ProceduralOptions{
-        .seed = arguments.options.seed,
-        .split = data::parse_split(arguments.split),
-        .count = arguments.options.count > 0 ? arguments.skip + arguments.options.count : 0});
-  }
-  const std::optional<data::Split> only =
-      arguments.split == "all" ? std::nullopt : std::optional(data::parse_split(arguments.split));
-  return std::make_unique<data::FolderSource>(arguments.source, only);
-}
-
 void run_tokenize(TokenizeArguments arguments) {
   if (!arguments.azimuths.empty()) {
     arguments.options.azimuth_bins =
@@ -61,9 +49,10 @@ void run_tokenize(TokenizeArguments arguments) {
         bins_of(arguments.elevations, geometry::kElevationBins, geometry::elevation_of_bin, "elevation");
   }
   const tokenizers::TokenizerSet set = tokenizers::TokenizerSet::load(arguments.tokenizers);
-  std::unique_ptr<data::ObjectSource> source = open_source(arguments);
-  if (arguments.skip > 0) source = data::skip_objects(std::move(source), arguments.skip);
-  arguments.options.source_name = arguments.source;
+  if (!arguments.own_world_seed) arguments.source.seed = arguments.options.seed;
+  arguments.source.count = arguments.options.count;
+  const std::unique_ptr<data::ObjectSource> source = data::open_source(arguments.source);
+  arguments.options.source_name = arguments.source.source;
 
   const auto start = std::chrono::steady_clock::now();
   const data::TokenizeSummary summary = data::tokenize(*source, set, arguments.options, arguments.out);
@@ -82,20 +71,17 @@ void add_data_tokenize_command(CLI::App& data) {
   CLI::App* command = data.add_subcommand("tokenize", "turn objects into token shards, which training reads");
   const auto arguments = std::make_shared<TokenizeArguments>();
   data::TokenizeOptions& options = arguments->options;
-  command->add_option("--source", arguments->source, "procedural, or the folder of an imported data set")
-      ->capture_default_str();
+  const CLI::Option* world_seed = add_source_options(*command, arguments->source);
+  add_split_option(*command, arguments->source);
   command
-      ->add_option(
-          "--split", arguments->split,
-          "train, new_instance, unseen_colour, unseen_attribute, unseen_count; for a folder also all")
-      ->capture_default_str();
-  command->add_option("--seed", options.seed, "of the procedural world, the views and the surface points")
+      ->add_option("--seed", options.seed,
+                   "of the views and the surface points, and of the procedural world unless it has its own")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--count", options.count, "the first so many objects; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--skip", arguments->skip, "leave out the first so many objects")
+  command->add_option("--skip", arguments->source.skip, "leave out the first so many objects")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--views", options.views_per_object, "images per object, of different canonical views")
@@ -110,7 +96,10 @@ void add_data_tokenize_command(CLI::App& data) {
   command->add_option("--batch", options.batch, "objects that are encoded together")->capture_default_str();
   command->add_option("--out", arguments->out, "folder for the shards; a run that was stopped goes on there")
       ->required();
-  command->callback([arguments] { run_tokenize(*arguments); });
+  command->callback([arguments, world_seed] {
+    arguments->own_world_seed = world_seed->count() > 0;
+    run_tokenize(*arguments);
+  });
 }
 
 }  // namespace omni::tools

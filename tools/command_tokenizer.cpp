@@ -13,6 +13,7 @@
 #include "omni/training/image_tokenizer_training.h"
 #include "omni/training/text_tokenizer_training.h"
 #include "omni/training/tokenizer_data.h"
+#include "source_options.h"
 
 namespace omni::tools {
 namespace {
@@ -109,18 +110,14 @@ void train_image(const TrainArguments& arguments) {
 }
 
 struct EvalArguments {
-  std::string tokenizer, split = "new_instance", sheet;
+  std::string tokenizer, sheet;
   training::TokenizerDataConfig data;
 };
 
 void eval_image(const EvalArguments& arguments) {
   const auto tokenizer = tokenizers::ImageTokenizer::load(arguments.tokenizer);
   const auto size = static_cast<int>(tokenizer->config().image_size);
-  const auto& data = arguments.data;
-  const std::vector<image::Image> images =
-      data.folder.empty() ? training::render_world(data, data::parse_split(arguments.split), data.objects,
-                                                   data.views_per_object, size)
-                          : training::read_pictures(data.folder, size);
+  const std::vector<image::Image> images = training::training_images(arguments.data, size);
   std::vector<image::Image> reconstructions;
   const auto start = std::chrono::steady_clock::now();
   const auto quality = training::evaluate_image_tokenizer(*tokenizer, images, &reconstructions);
@@ -147,18 +144,17 @@ void add_eval(CLI::App& tokenizer) {
   CLI::App* image =
       eval->add_subcommand("image", "PSNR and code use on held-out renders or a folder of pictures");
   const auto arguments = std::make_shared<EvalArguments>();
-  arguments->data.objects = 300;
+  arguments->data.source.count = 300;
   arguments->data.views_per_object = 1;
   image->add_option("tokenizer", arguments->tokenizer, "folder of the image tokenizer")->required();
-  image->add_option("--split", arguments->split, "split of the procedural world")->capture_default_str();
-  image->add_option("--objects", arguments->data.objects, "objects of the split")
+  arguments->data.source.split = data::Split::new_instance;
+  add_source_options(*image, arguments->data.source, "", ",--seed");
+  add_split_option(*image, arguments->data.source);
+  image->add_option("--objects", arguments->data.source.count, "objects of the split")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   image->add_option("--views", arguments->data.views_per_object, "views of each")
       ->check(CLI::Range(1, 168))
-      ->capture_default_str();
-  image->add_option("--seed", arguments->data.world_seed, "of the procedural world")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   image->add_option("--folder", arguments->data.folder, "pictures in place of renders");
   image->add_option("--sheet", arguments->sheet, "PNG with originals over reconstructions");

@@ -13,13 +13,10 @@
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/progress.h"
-#include "omni/data/data_set.h"
-#include "omni/data/procedural_world.h"
+#include "omni/data/open_source.h"
 #include "omni/evaluation/result_log.h"
 #include "omni/evaluation/shape_reconstruction.h"
 #include "omni/evaluation/shape_tokenizer_page.h"
-#include "omni/geometry/mesh_field.h"
-#include "omni/geometry/mesh_files.h"
 #include "omni/geometry/renderer.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/nn/precision.h"
@@ -27,6 +24,7 @@
 #include "omni/tokenizers/tokenizer_set.h"
 #include "omni/training/shape_tokenizer_training.h"
 #include "shape_precision.h"
+#include "source_options.h"
 
 namespace omni::tools {
 namespace {
@@ -38,48 +36,11 @@ constexpr int kSheetColumns = 8;  // at most; an object's pictures stay together
 constexpr std::array<const char*, 6> kMeasures = {"iou", "cd_l1", "f1", "f2", "normals", "colour_error"};
 
 struct EvalArguments {
-  std::string tokenizer, data, meshes, split = "new_instance", out, precision = "fp32";
+  std::string tokenizer, out, precision = "fp32";
+  data::SourceSpec source{.split = data::Split::new_instance};
   std::int64_t objects = 128, pictures = 24;
-  std::uint64_t seed = 1, world_seed = 1;
+  std::uint64_t seed = 1;
 };
-
-// Mesh files below a folder, as objects.
-class MeshFolder : public data::ObjectSource {
- public:
-  explicit MeshFolder(const fs::path& folder) : folder_(folder) {
-    for (const fs::path& file : files_below(folder))
-      if (geometry::is_mesh_file(file)) files_.push_back(file);
-    if (files_.empty())
-      fail(ErrorKind::input, "reading the folder ", folder,
-           ": it holds no mesh. Give one with .glb, .obj, ...");
-  }
-  std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
-  data::ObjectRecord load(std::int64_t index) const override {
-    const fs::path& file = files_[static_cast<std::size_t>(index)];
-    data::ObjectRecord record;
-    record.id = name(index);
-    record.mesh = geometry::read_mesh(file);
-    geometry::normalise(record.mesh);
-    record.field = std::make_unique<geometry::MeshField>(record.mesh);
-    return record;
-  }
-  std::uint64_t fingerprint() const override { return hash_string(folder_.string()); }
-  std::string name(std::int64_t index) const {
-    return files_[static_cast<std::size_t>(index)].lexically_relative(folder_).string();
-  }
-
- private:
-  fs::path folder_;
-  std::vector<fs::path> files_;
-};
-
-std::unique_ptr<data::ObjectSource> open_source(const EvalArguments& arguments) {
-  const data::Split split = data::parse_split(arguments.split);
-  if (!arguments.meshes.empty()) return std::make_unique<MeshFolder>(arguments.meshes);
-  if (!arguments.data.empty()) return std::make_unique<data::FolderSource>(arguments.data, split);
-  return std::make_unique<data::ProceduralSource>(
-      data::ProceduralOptions{.seed = arguments.world_seed, .split = split});
-}
 
 std::string row_text(const evaluation::SampleResult& row) {
   std::ostringstream text;
@@ -206,7 +167,8 @@ void write_table(const tokenizers::TokenizerSet& set, const data::ObjectSource& 
   fs::create_directories(out / "codes");
   evaluation::ResultLog log(out / "results.jsonl");
   const tokenizers::ShapeTokenizer& tokenizer = *set.shape();
-  const std::uint64_t fingerprint = set.format().shape.tokenizer;
+  const std::string key_start = concat("2-", set.format().shape.tokenizer, '-', source.fingerprint(), '-',
+                                       arguments.precision, '-', arguments.seed);
   const std::int64_t count = std::min(arguments.objects, source.size());
   TableState state;
   std::int64_t skipped = 0;
@@ -214,8 +176,7 @@ void write_table(const tokenizers::TokenizerSet& set, const data::ObjectSource& 
   for (std::int64_t i = 0; i < count; ++i) {
     throw_if_interrupted();
     const std::int64_t index = i * source.size() / count;  // spread over the classes
-    const std::string key = concat("2-", fingerprint, '-', source.fingerprint(), '-', arguments.precision,
-                                   '-', arguments.seed, '-', index);
+    const std::string key = concat(key_start, '-', index);
     try {
       add_object(tokenizer, source, index, key, i < arguments.pictures, arguments, log, state);
     } catch (const Error& error) {
@@ -236,11 +197,8 @@ void eval_shape(const EvalArguments& arguments) {
   kernels::keep_freed_memory();
   tokenizers::TokenizerSet set = tokenizers::TokenizerSet::load({.shape = arguments.tokenizer});
   set.shape()->compute_in(nn::precision_type(arguments.precision));
-  const auto source = open_source(arguments);
+  const auto source = data::open_source(arguments.source);
   if (!arguments.out.empty()) return write_table(set, *source, arguments);
-  if (!arguments.meshes.empty())
-    fail(ErrorKind::usage,
-         "evaluating a shape tokenizer on --meshes: --out is missing. Add --out DIR for the table");
   std::cout << training::to_text(
       training::evaluate_shape_tokenizer(*set.shape(), *source, arguments.objects, arguments.seed));
 }
@@ -252,18 +210,12 @@ void add_tokenizer_eval_shape_command(CLI::App& eval) {
       "shape", "volume IoU, part colours and code use on held-out objects; with --out a table and pictures");
   const auto arguments = std::make_shared<EvalArguments>();
   shape->add_option("tokenizer", arguments->tokenizer, "folder of the shape tokenizer")->required();
-  CLI::Option* data =
-      shape->add_option("--data", arguments->data, "a data set's folder; without it, the procedural world");
-  shape->add_option("--meshes", arguments->meshes, "a folder of mesh files, in place of a data set")
-      ->excludes(data);
-  shape->add_option("--split", arguments->split, "split to measure")->capture_default_str();
+  add_source_options(*shape, arguments->source, ",--data,--meshes");
+  add_split_option(*shape, arguments->source);
   shape->add_option("--objects", arguments->objects, "objects of the split")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   shape->add_option("--seed", arguments->seed, "which objects, and their surface points")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  shape->add_option("--world-seed", arguments->world_seed, "of the procedural world")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   shape->add_option(

@@ -6,43 +6,46 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/progress.h"
-#include "omni/data/data_set.h"
-#include "omni/data/procedural_world.h"
+#include "omni/data/open_source.h"
 #include "omni/training/shape_tokenizer_training.h"
+#include "source_options.h"
 
 namespace omni::tools {
 namespace {
 
-std::unique_ptr<data::ObjectSource> open_source(const std::string& folder, std::uint64_t world_seed,
-                                                data::Split split) {
-  if (folder.empty())
-    return std::make_unique<data::ProceduralSource>(
-        data::ProceduralOptions{.seed = world_seed, .split = split});
-  return std::make_unique<data::FolderSource>(folder, split);
-}
-
 struct TrainArguments {
-  std::string config, out, data;
+  std::string config, out;
   std::vector<std::string> overrides;
   std::int64_t seed = -1;
-  std::uint64_t world_seed = 1;
+  data::SourceSpec source;
   bool dry_run = false, resume = false;
 };
 
-void train_shape(const TrainArguments& arguments) {
+void train_shape(const TrainArguments& arguments, const CLI::App& command) {
   training::ShapeTokenizerTrainingConfig config;
-  const auto description = [&](ConfigVisitor& visitor) { training::describe(visitor, config); };
+  data::SourceSpec spec;
+  const auto description = [&](ConfigVisitor& visitor) {
+    training::describe(visitor, config);
+    visitor.section("data", [&](ConfigVisitor& section) { data::describe(section, spec); });
+  };
   const ConfigFile file = arguments.config.empty() ? ConfigFile::parse("", "defaults", arguments.overrides)
                                                    : ConfigFile::load(arguments.config, arguments.overrides);
   file.read(description);
   if (arguments.seed >= 0) config.seed = arguments.seed;
+  apply_given(command, arguments.source, spec);
   training::validate(config);
   if (arguments.dry_run) {
     std::cout << config_to_yaml(description);
     return;
   }
-  const auto train = open_source(arguments.data, arguments.world_seed, data::Split::train);
-  const auto held_out = open_source(arguments.data, arguments.world_seed, data::Split::new_instance);
+  spec.split = data::Split::train;
+  const auto train = data::open_source(spec);
+  spec.split = data::Split::new_instance;
+  const auto held_out = data::open_source(spec);
+  if (train->fingerprint() == held_out->fingerprint())
+    fail(ErrorKind::usage, "training a shape tokenizer on '", spec.source,
+         "': mesh files have no held-out split to measure on. Make a data set of them with `omni data "
+         "import`");
   const auto summary =
       training::train_shape_tokenizer(config, *train, *held_out, arguments.out, arguments.resume);
   write_file_atomically(std::filesystem::path(arguments.out) / "training.yaml",
@@ -60,16 +63,13 @@ void add_train(CLI::App& train) {
   shape->add_option("--config", arguments->config, "YAML file; without it, the defaults");
   shape->add_option("--out", arguments->out, "folder to write")->required();
   shape->add_option("--seed", arguments->seed, "overrides the config's seed")->check(CLI::NonNegativeNumber);
-  shape->add_option("--data", arguments->data, "a data set's folder; without it, the procedural world");
-  shape->add_option("--world-seed", arguments->world_seed, "decides which objects of the world are held out")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_source_options(*shape, arguments->source, ",--data");
   shape->add_option("--set", arguments->overrides, "override a key: --set minutes=5")
       ->take_all()
       ->expected(1);
   shape->add_flag("--resume", arguments->resume, "go on with a run that was stopped");
   shape->add_flag("--dry-run", arguments->dry_run, "print the resolved config and stop");
-  shape->callback([arguments] { train_shape(*arguments); });
+  shape->callback([arguments, shape] { train_shape(*arguments, *shape); });
 }
 
 }  // namespace

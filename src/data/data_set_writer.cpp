@@ -4,6 +4,8 @@
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
+#include "omni/core/text_format.h"
+#include "omni/data/canonical_views.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/renderer.h"
 
@@ -13,29 +15,7 @@ namespace {
 constexpr std::int64_t kObjectsPerShard = 2048;
 constexpr std::uint64_t kBytesPerShard = std::uint64_t{256} << 20;
 
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
-
 }  // namespace
-
-std::vector<geometry::Camera> canonical_views(int count) {
-  if (count < 0 || (count > 0 && geometry::kAzimuthBins % count != 0))
-    fail(ErrorKind::usage, "canonical views: ", count, " does not divide the ", geometry::kAzimuthBins,
-         " azimuth bins. Use 0, 1, 2, 3, 4, 6, 8, 12 or 24");
-  constexpr int kFirstAzimuthBin = 2, kElevationBin = 4;
-  std::vector<geometry::Camera> cameras;
-  for (int i = 0; i < count; ++i) {
-    geometry::Camera camera;
-    camera.azimuth_degrees = geometry::azimuth_of_bin(
-        (kFirstAzimuthBin + i * geometry::kAzimuthBins / count) % geometry::kAzimuthBins);
-    camera.elevation_degrees = geometry::elevation_of_bin(kElevationBin);
-    cameras.push_back(camera);
-  }
-  return cameras;
-}
 
 std::string view_name(const geometry::Camera& camera) {
   char name[48];
@@ -61,6 +41,13 @@ EncodedObject encode_object(ObjectRecord record, std::span<const geometry::Camer
   return object;
 }
 
+void check_renders(int renders, int render_size) {
+  canonical_azimuth_bins(renders);
+  if (render_size < 8 || render_size > 2048)
+    fail(ErrorKind::usage, "rendering canonical views: ", render_size,
+         " pixels a side were asked for. Give 8 to 2,048");
+}
+
 DataSetWriter::DataSetWriter(const std::filesystem::path& out) : directory_(out, "dataset.json") {}
 
 void DataSetWriter::add(EncodedObject object) {
@@ -77,7 +64,7 @@ void DataSetWriter::add(EncodedObject object) {
         shard_->add(id + "." + view_name(entry.renders[i].camera) + ".png", object.renders[i]);
   lines_ += write_object_entry(entry) + "\n";
   ++counts_[entry.record.split];
-  if (!entry.label.mode.empty()) ++labels_[entry.label.mode];
+  if (entry.label.mode) ++labels_[std::string(label_mode_name(*entry.label.mode))];
   ++objects_;
   if (++objects_in_shard_ >= kObjectsPerShard || shard_->bytes_written() >= kBytesPerShard) finish_shard();
 }
@@ -111,7 +98,7 @@ void DataSetWriter::commit(const DataSetSettings& settings) {
     manifest["epsilon"] = settings.epsilon;
     manifest["labels"] = labels_;
   }
-  manifest["label"] = settings.label;
+  manifest["label"] = label_mode_name(settings.label);
   manifest["renders"] = settings.renders;
   manifest["render_size"] = settings.render_size;
   write_file_atomically(staging_path() / "dataset.json", manifest.dump(2) + "\n");

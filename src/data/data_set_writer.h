@@ -22,12 +22,15 @@ struct EncodedObject {
 // Encodes the record's mesh and renders it from each camera. Takes the record's captions and so on.
 EncodedObject encode_object(ObjectRecord record, std::span<const geometry::Camera> cameras, int render_size);
 
+// Throws Error(usage) unless so many canonical views of that size can be asked for.
+void check_renders(int renders, int render_size);
+
 // What dataset.json says beside the counts.
 struct DataSetSettings {
   std::string source;  // "procedural" or "import"
   std::uint64_t seed = 0;
   std::uint64_t world_fingerprint = 0;
-  std::string label = "auto";
+  geometry::LabelMode label = geometry::LabelMode::automatic;
   float epsilon = 0;
   std::string up = "y";
   std::int64_t skipped = 0;

@@ -26,7 +26,8 @@ using nlohmann::json;
 constexpr std::uint64_t kLargestObjectBytes = std::uint64_t{1} << 30;
 
 struct Manifest {
-  std::string source, label = "auto";
+  std::string source;
+  geometry::LabelMode label = geometry::LabelMode::automatic;
   std::uint64_t fingerprint = 0, seed = 0, world = 0;
   std::int64_t objects = 0, shards = 0;
   float epsilon = geometry::MeshFieldOptions{}.epsilon;
@@ -43,6 +44,16 @@ std::uint64_t read_hexadecimal(const json& manifest, const char* key, const fs::
   return std::stoull(text, nullptr, 16);
 }
 
+geometry::LabelMode read_label_mode(const json& manifest, const fs::path& path) {
+  const std::string name =
+      manifest.value("label", std::string(label_mode_name(geometry::LabelMode::automatic)));
+  try {
+    return geometry::parse_label_mode(name);
+  } catch (const Error&) {
+    damaged(path, "the label mode \"" + name + "\" is unknown");
+  }
+}
+
 Manifest read_manifest(const fs::path& path) {
   const json parsed = json::parse(read_file_text(path, std::uint64_t{1} << 20), nullptr, false);
   if (!parsed.is_object() || !parsed.contains("format") || parsed["format"] != "omni-data-set")
@@ -52,7 +63,7 @@ Manifest read_manifest(const fs::path& path) {
   Manifest manifest;
   try {
     manifest.source = parsed.at("source").get<std::string>();
-    manifest.label = parsed.value("label", std::string("auto"));
+    manifest.label = read_label_mode(parsed, path);
     manifest.epsilon = parsed.value("epsilon", manifest.epsilon);
     manifest.objects = parsed.at("objects").get<std::int64_t>();
     manifest.shards = parsed.at("shards").get<std::int64_t>();
@@ -65,12 +76,6 @@ Manifest read_manifest(const fs::path& path) {
     damaged(path, std::string("a field is missing or of another type (") + error.what() + ")");
   }
   return manifest;
-}
-
-geometry::LabelMode label_mode(const std::string& label) {
-  if (label == "winding") return geometry::LabelMode::winding;
-  if (label == "flood") return geometry::LabelMode::flood;
-  return geometry::LabelMode::automatic;
 }
 
 std::vector<std::byte> read_range(const fs::path& path, ByteRange range) {
@@ -105,6 +110,9 @@ struct FolderSource::State {
       fail(ErrorKind::usage, "data set ", folder.string(), ": object ", index, " was asked for; there are ",
            entries.size());
     return entries[index];
+  }
+  bool has_closed_form(const ObjectEntry& e) const {
+    return world != nullptr && e.procedural_object >= 0 && e.procedural_object < world->object_count();
   }
   fs::path shard_path(const ObjectEntry& e) const { return folder / shard_name(e.shard); }
 
@@ -189,7 +197,8 @@ std::int64_t FolderSource::size() const { return static_cast<std::int64_t>(state
 std::uint64_t FolderSource::fingerprint() const { return state_->fingerprint; }
 
 ObjectRecord FolderSource::describe(std::int64_t index) const {
-  const ObjectRecord& stored = state_->entry(index).record;
+  const ObjectEntry& entry = state_->entry(index);
+  const ObjectRecord& stored = entry.record;
   ObjectRecord record;
   record.id = stored.id;
   record.split = stored.split;
@@ -198,6 +207,7 @@ ObjectRecord FolderSource::describe(std::int64_t index) const {
   record.captions = stored.captions;
   record.longest_side_m = stored.longest_side_m;
   record.parts = stored.parts;
+  record.partly_buried = state_->has_closed_form(entry);
   return record;
 }
 
@@ -206,16 +216,12 @@ ObjectRecord FolderSource::load(std::int64_t index) const {
   ObjectRecord record = describe(index);
   const fs::path path = state_->shard_path(entry);
   record.mesh = geometry::decode_glb(read_range(path, entry.mesh), path.string() + ":" + record.id + ".glb");
-  const bool closed_form = state_->world != nullptr && entry.procedural_object >= 0 &&
-                           entry.procedural_object < state_->world->object_count();
-  if (closed_form)
+  if (state_->has_closed_form(entry))
     record.field = state_->world->field(entry.procedural_object);
   else
     record.field = std::make_unique<geometry::MeshField>(
-        record.mesh,
-        geometry::MeshFieldOptions{
-            .mode = label_mode(entry.label.mode.empty() ? state_->manifest.label : entry.label.mode),
-            .epsilon = state_->manifest.epsilon});
+        record.mesh, geometry::MeshFieldOptions{.mode = entry.label.mode.value_or(state_->manifest.label),
+                                                .epsilon = state_->manifest.epsilon});
   return record;
 }
 

@@ -29,8 +29,8 @@ ordered describe(const ObjectEntry& entry, bool with_places) {
     out["parts"].push_back(
         {{"name", p.name}, {"colour", p.colour_name}, {"srgb", {p.colour.x, p.colour.y, p.colour.z}}});
   if (entry.procedural_object >= 0) out["object"] = entry.procedural_object;
-  if (const StoredLabel& label = entry.label; !label.mode.empty())
-    out["label"] = {{"mode", label.mode},
+  if (const StoredLabel& label = entry.label; label.mode)
+    out["label"] = {{"mode", label_mode_name(*label.mode)},
                     {"orientation_consistency", label.orientation_consistency},
                     {"thickens_sheets", label.thickens_sheets}};
   if (with_places) {
@@ -100,6 +100,13 @@ class Fields {
   const std::string& place_;
 };
 
+geometry::LabelMode read_label_mode(const Fields& label) {
+  const std::string name = label.text("mode");
+  for (const geometry::LabelMode mode : {geometry::LabelMode::winding, geometry::LabelMode::flood})
+    if (name == label_mode_name(mode)) return mode;
+  label.wrong("mode", "is unknown");
+}
+
 void read_record(const Fields& fields, const std::string& place, ObjectRecord& record) {
   record.id = fields.text("id");
   if (!is_valid_id(record.id))
@@ -167,9 +174,8 @@ ObjectEntry read_object_entry(std::string_view line, const std::string& place) {
   if (fields.has("object")) entry.procedural_object = static_cast<std::int64_t>(fields.count("object"));
   if (fields.has("label")) {  // not in older data sets
     const Fields label(fields.at("label"), place);
-    entry.label = {label.text("mode"), label.number("orientation_consistency"),
+    entry.label = {read_label_mode(label), label.number("orientation_consistency"),
                    label.flag("thickens_sheets")};
-    if (entry.label.mode != "winding" && entry.label.mode != "flood") label.wrong("mode", "is unknown");
   }
   const std::uint64_t shard = fields.count("shard");
   if (shard > 99999) fields.wrong("shard", "is not a shard number");

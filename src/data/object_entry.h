@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "omni/data/object_source.h"
 #include "omni/geometry/camera.h"
+#include "omni/geometry/mesh_field.h"
 
 namespace omni::data {
 
@@ -22,8 +24,8 @@ struct StoredRender {
 
 // How an imported mesh tells inside from outside.
 struct StoredLabel {
-  std::string mode;                    // winding or flood; "" where the mesh is not labelled
-  double orientation_consistency = 0;  // 0 .. 1, which automatic mode chose by
+  std::optional<geometry::LabelMode> mode;  // winding or flood; none where the mesh is not labelled
+  double orientation_consistency = 0;       // 0 .. 1, which automatic mode chose by
   bool thickens_sheets = false;
 };
 

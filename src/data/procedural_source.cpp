@@ -2,6 +2,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
+#include "omni/core/shuffle.h"
 #include "omni/data/procedural_world.h"
 
 namespace omni::data {
@@ -17,7 +18,7 @@ std::vector<std::vector<std::uint32_t>> objects_by_geometry(const ProceduralWorl
     for (std::int64_t o = first; o < first + count; ++o)
       if (world.split_of(o) == split) list.push_back(static_cast<std::uint32_t>(o));
     CounterRng rng(world.seed(), hash_combine(hash_string("colour order"), static_cast<std::uint64_t>(g)));
-    for (std::size_t i = list.size(); i > 1; --i) std::swap(list[i - 1], list[rng.below(i)]);
+    shuffle(std::span(list), rng);
     if (!list.empty()) lists.push_back(std::move(list));
   }
   return lists;
@@ -37,8 +38,7 @@ std::vector<std::uint32_t> round_by_round(const std::vector<std::vector<std::uin
     for (const auto& list : lists)
       if (round < list.size()) order.push_back(list[round]);
     CounterRng rng(seed, hash_combine(hash_string("round"), round));
-    for (std::size_t i = order.size(); i > start + 1; --i)
-      std::swap(order[i - 1], order[start + rng.below(i - start)]);
+    shuffle(std::span(order).subspan(start), rng);
   }
   order.resize(std::min(limit, order.size()));
   return order;
@@ -55,11 +55,12 @@ ProceduralSource::ProceduralSource(std::shared_ptr<const ProceduralWorld> world,
   const auto lists = objects_by_geometry(*world_, options.split);
   std::size_t size = 0;
   for (const auto& list : lists) size += list.size();
-  if (options.count < 0 || options.count > static_cast<std::int64_t>(size))
+  if (options.at_most) options_.count = std::min(options_.count, static_cast<std::int64_t>(size));
+  if (options_.count < 0 || options_.count > static_cast<std::int64_t>(size))
     fail(ErrorKind::usage, "procedural world: ", options.count, " objects of split ",
          split_name(options.split), " were asked for; there are ", size,
          ". Ask for at most that many, or 0 for all.");
-  options_.count = options.count == 0 ? static_cast<std::int64_t>(size) : options.count;
+  if (options_.count == 0) options_.count = static_cast<std::int64_t>(size);
   objects_ = round_by_round(lists, world_->seed(), static_cast<std::size_t>(options_.count));
 }
 
@@ -72,6 +73,14 @@ std::int64_t ProceduralSource::object_id(std::int64_t index) const {
 }
 
 ObjectRecord ProceduralSource::load(std::int64_t index) const { return world_->make(object_id(index)); }
+
+ObjectRecord ProceduralSource::describe(std::int64_t index) const {
+  return world_->describe(object_id(index));
+}
+
+std::unique_ptr<const geometry::SolidField> ProceduralSource::field(std::int64_t index) const {
+  return world_->field(object_id(index));
+}
 
 std::uint64_t ProceduralSource::fingerprint() const {
   std::uint64_t h = hash_combine(world_->fingerprint(), static_cast<std::uint64_t>(options_.split));

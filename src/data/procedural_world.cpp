@@ -7,6 +7,7 @@
 #include "held_out.h"
 #include "object_class.h"
 #include "omni/core/error.h"
+#include "omni/core/random.h"
 #include "omni/data/palette.h"
 #include "primitive_solid.h"
 
@@ -222,7 +223,7 @@ std::unique_ptr<const geometry::SolidField> ProceduralWorld::field(std::int64_t 
   return std::make_unique<PrimitiveSolid>(state_->build(address, nullptr), std::move(colours));
 }
 
-ObjectRecord ProceduralWorld::make(std::int64_t object) const {
+ObjectRecord ProceduralWorld::describe(std::int64_t object) const {
   const auto address = state_->locate(object);
   const ObjectClass& kind = object_classes()[address.class_index];
   ObjectRecord record;
@@ -234,15 +235,22 @@ ObjectRecord ProceduralWorld::make(std::int64_t object) const {
   for (std::size_t a = 0; a < bins.size(); ++a)
     record.attributes[kind.attributes[a].name] = kind.attributes[a].words[bins[a]];
   record.captions = write_captions({kind, bins, address.colours});
-  std::vector<geometry::Vec3> colours;
   for (std::size_t i = 0; i < kind.parts.size(); ++i) {
     const PaletteColour& colour = palette()[address.colours[i]];
-    colours.push_back(colour.srgb);
     record.parts.push_back({kind.parts[i].name, std::string(colour.name), colour.srgb});
   }
+  record.partly_buried = true;
+  return record;
+}
+
+ObjectRecord ProceduralWorld::make(std::int64_t object) const {
+  const auto address = state_->locate(object);
+  ObjectRecord record = describe(object);
+  std::vector<geometry::Vec3> colours;
+  for (const ColouredPart& part : record.parts) colours.push_back(part.colour);
   float longest = 1;
   std::vector<Primitive> primitives = state_->build(address, &longest);
-  record.longest_side_m = longest * static_cast<float>(kind.metres_per_unit);
+  record.longest_side_m = longest * static_cast<float>(object_classes()[address.class_index].metres_per_unit);
   for (const Primitive& p : primitives) append_primitive_mesh(p, colours[p.part], record.mesh);
   record.field = std::make_unique<PrimitiveSolid>(std::move(primitives), std::move(colours));
   return record;

@@ -3,6 +3,7 @@
 #include "omni/core/interrupt.h"
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
+#include "omni/data/canonical_views.h"
 #include "omni/data/procedural_world.h"
 
 namespace omni::data {
@@ -13,6 +14,7 @@ constexpr std::int64_t kBatch = 64;
 }  // namespace
 
 void synthesise_data_set(const std::filesystem::path& out, const SynthesisOptions& options) {
+  check_renders(options.renders, options.render_size);
   const std::vector<geometry::Camera> cameras = canonical_views(options.renders);
   const auto world = std::make_shared<const ProceduralWorld>(options.seed);
   std::vector<std::int64_t> objects;

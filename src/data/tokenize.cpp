@@ -12,6 +12,9 @@
 #include "omni/core/log.h"
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
+#include "omni/core/random.h"
+#include "omni/core/shuffle.h"
+#include "omni/data/shape_sample.h"
 #include "omni/data/token_shard.h"
 #include "omni/geometry/renderer.h"
 #include "omni/sequence/vocabulary.h"
@@ -87,7 +90,7 @@ std::vector<ViewBins> draw_views(const TokenizeOptions& options, std::int64_t ob
   }
   CounterRng rng(hash_combine(options.seed, hash_string("views")), static_cast<std::uint64_t>(object));
   const auto wanted = static_cast<std::size_t>(options.views_per_object);
-  for (std::size_t i = 0; i < wanted; ++i) std::swap(views[i], views[i + rng.below(views.size() - i)]);
+  shuffle_first(std::span(views), wanted, rng);
   views.resize(wanted);
   return views;
 }

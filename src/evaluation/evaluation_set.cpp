@@ -8,8 +8,6 @@
 #include "omni/core/interrupt.h"
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
-#include "omni/data/data_set.h"
-#include "omni/data/procedural_world.h"
 #include "omni/evaluation/shape_reader.h"
 #include "omni/geometry/iso_surface.h"
 
@@ -66,9 +64,10 @@ void prepare_truth(EvaluationObject& object, const SweepConfig& config) {
 
 std::unique_ptr<data::ObjectSource> open_split(const SweepConfig& config, data::Split split,
                                                std::int64_t count) {
-  if (!config.folder.empty()) return std::make_unique<data::FolderSource>(config.folder, split);
-  return std::make_unique<data::ProceduralSource>(data::ProceduralOptions{
-      .seed = static_cast<std::uint64_t>(config.world_seed), .split = split, .count = count});
+  data::SourceSpec spec = config.source;
+  spec.split = split;
+  spec.count = count;
+  return data::open_source(spec);
 }
 
 EvaluationSet::EvaluationSet(const SweepConfig& config) : config_(&config) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "omni/data/shape_sample.h"
 #include "omni/generation/mesh_export.h"
 #include "omni/geometry/occupancy_bits.h"
 #include "omni/geometry/shape_metrics.h"

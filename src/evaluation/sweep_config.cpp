@@ -3,7 +3,6 @@
 #include <set>
 
 #include "omni/core/error.h"
-#include "omni/data/object_source.h"
 #include "omni/generation/request.h"
 #include "omni/sequence/task.h"
 
@@ -17,14 +16,6 @@ void describe_bundles(ConfigVisitor& visitor, std::vector<SweepBundle>& bundles)
         item.text("name", bundles[i].name);
         item.text("path", bundles[i].path);
       });
-}
-
-std::vector<std::string> split_names() {
-  std::vector<std::string> names;
-  for (const data::Split split : {data::Split::train, data::Split::new_instance, data::Split::unseen_colour,
-                                  data::Split::unseen_attribute, data::Split::unseen_count})
-    names.emplace_back(data::split_name(split));
-  return names;
 }
 
 void describe_tasks(ConfigVisitor& visitor, std::vector<SweepTask>& tasks) {
@@ -60,6 +51,19 @@ void describe_controls(ConfigVisitor& visitor, SweepControls& controls) {
   visitor.integer("reference_objects", controls.reference_objects, {.minimum = 0, .maximum = 1e6});
 }
 
+// The section's spelling in older files: read, never written.
+void describe_older_source(ConfigVisitor& visitor, SweepConfig& config) {
+  visitor.added_later(true, [&](ConfigVisitor& older) {
+    older.section("source", [&](ConfigVisitor& section) {
+      data::describe(section, config.source);
+      std::string folder;
+      section.text("folder", folder);
+      if (!folder.empty()) config.source.source = folder;
+      section.text("prompts_file", config.prompts_file);
+    });
+  });
+}
+
 template <class Items>
 void check_unique_names(const Items& items, std::string_view what) {
   std::set<std::string> names;
@@ -74,12 +78,12 @@ void check_unique_names(const Items& items, std::string_view what) {
 void describe(ConfigVisitor& visitor, SweepConfig& config) {
   visitor.text("title", config.title);
   describe_bundles(visitor, config.bundles);
-  visitor.section("source", [&](ConfigVisitor& source) {
-    source.integer("world_seed", config.world_seed, {.minimum = 0});
-    source.text("folder", config.folder);
-    source.text("prompts_file", config.prompts_file);
+  visitor.section("data", [&](ConfigVisitor& section) {
+    data::describe(section, config.source);
+    section.text("prompts_file", config.prompts_file);
   });
-  visitor.texts("splits", config.splits, split_names());
+  describe_older_source(visitor, config);
+  visitor.texts("splits", config.splits, data::split_names());
   visitor.integer("prompts_per_split", config.prompts_per_split, {.minimum = 1, .maximum = 1e6});
   describe_tasks(visitor, config.tasks);
   describe_settings(visitor, config.settings);

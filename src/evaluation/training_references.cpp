@@ -4,37 +4,8 @@
 
 #include "omni/core/interrupt.h"
 #include "omni/core/parallel.h"
-#include "omni/data/data_set.h"
-#include "omni/data/procedural_world.h"
 
 namespace omni::evaluation {
-namespace {
-
-// Captions and class of an object without its mesh where the source can do so.
-struct Described {
-  std::vector<data::Caption> captions;
-  std::string class_name;
-};
-
-Described describe_object(const data::ObjectSource& source, std::int64_t index) {
-  if (const auto* procedural = dynamic_cast<const data::ProceduralSource*>(&source)) {
-    const std::int64_t object = procedural->object_id(index);
-    const data::ProceduralWorld& world = procedural->world();
-    return {world.captions(object), world.class_info(world.class_of(object)).name};
-  }
-  const auto* folder = dynamic_cast<const data::FolderSource*>(&source);
-  data::ObjectRecord record = folder != nullptr ? folder->describe(index) : source.load(index);
-  return {std::move(record.captions), std::move(record.class_name)};
-}
-
-std::unique_ptr<const geometry::SolidField> field_of(const data::ObjectSource& source, std::int64_t index) {
-  if (const auto* procedural = dynamic_cast<const data::ProceduralSource*>(&source)) {
-    return procedural->world().field(procedural->object_id(index));
-  }
-  return std::move(source.load(index).field);
-}
-
-}  // namespace
 
 const data::ObjectSource& TrainingReferences::source() {
   if (!source_) {
@@ -50,7 +21,7 @@ geometry::OccupancyBits TrainingReferences::nearest_shape(const std::string& pro
     std::vector<std::string> texts;
     const std::int64_t count = std::min(source().size(), config_->controls.nearest_objects);
     for (std::int64_t i = 0; i < count; ++i) {
-      for (const data::Caption& caption : describe_object(source(), i).captions) {
+      for (const data::Caption& caption : source().describe(i).captions) {
         if (!caption.complete) continue;
         texts.push_back(caption.text);
         caption_objects_.push_back(i);
@@ -60,7 +31,7 @@ geometry::OccupancyBits TrainingReferences::nearest_shape(const std::string& pro
   }
   if (captions_->size() == 0) return {};
   const std::int64_t object = caption_objects_[captions_->nearest(prompt)];
-  return geometry::OccupancyBits(*field_of(source(), object), static_cast<int>(config_->iou_resolution));
+  return geometry::OccupancyBits(*source().field(object), static_cast<int>(config_->iou_resolution));
 }
 
 const ShapeReader& TrainingReferences::reader(const EvaluationSet& set,
@@ -77,11 +48,11 @@ const ShapeReader& TrainingReferences::reader(const EvaluationSet& set,
     for (std::int64_t i = begin; i < end; ++i) {
       throw_if_interrupted();
       shapes[static_cast<std::size_t>(i)] =
-          geometry::OccupancyBits(*field_of(*source_, i), ShapeReader::kResolution);
+          geometry::OccupancyBits(*source_->field(i), ShapeReader::kResolution);
     }
   });
   for (std::size_t i = 0; i < count; ++i) {
-    reader_->add(std::move(shapes[i]), describe_object(*source_, static_cast<std::int64_t>(i)).class_name);
+    reader_->add(std::move(shapes[i]), source_->describe(static_cast<std::int64_t>(i)).class_name);
   }
   return *reader_;
 }

@@ -6,6 +6,8 @@
 #include "condition_views.h"
 #include "omni/core/error.h"
 #include "omni/core/parallel.h"
+#include "omni/core/shuffle.h"
+#include "omni/data/shape_sample.h"
 #include "omni/generation/pipeline.h"
 #include "sample_scores.h"
 
@@ -111,7 +113,7 @@ std::vector<std::size_t> derange(const std::vector<std::size_t>& objects) {
   std::vector<std::size_t> order(objects.size()), partner(objects.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   CounterRng rng(hash_string("derangement"), objects.size());
-  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
+  shuffle(std::span(order), rng);
   for (std::size_t i = 0; i < order.size(); ++i) {
     partner[order[i]] = objects[order[(i + 1) % order.size()]];
   }

@@ -6,6 +6,8 @@
 #include <numeric>
 
 #include "omni/core/error.h"
+#include "omni/core/shuffle.h"
+#include "omni/data/shape_sample.h"
 #include "omni/tokenizers/shape_grid.h"
 #include "placed_field.h"
 #include "shape_turns.h"
@@ -22,10 +24,6 @@ constexpr std::int64_t kCellsPerBatchRow = 384;  // surface cells whose colours 
 
 std::uint8_t to_byte(float value) {
   return static_cast<std::uint8_t>(std::clamp(value, 0.0f, 1.0f) * 255.0f + 0.5f);
-}
-
-void shuffle(std::vector<std::int64_t>& values, CounterRng& rng) {
-  for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);
 }
 
 // The object as the tokenizer sees it through `field`, with visible surface points.
@@ -61,7 +59,7 @@ void keep_cell_colours(const geometry::VoxelGrid& grid, CounterRng& rng, Prepare
   const auto cells = tokenizers::surface_cells(grid);
   std::vector<std::int64_t> order(cells.size());
   std::iota(order.begin(), order.end(), 0);
-  shuffle(order, rng);
+  shuffle(std::span(order), rng);
   order.resize(std::min<std::size_t>(order.size(), kCellsPerBatchRow));
   for (const auto i : order) {
     const auto cell = cells[static_cast<std::size_t>(i)];
@@ -141,7 +139,7 @@ ShapeSampleStream::ShapeSampleStream(const data::ObjectSource& source, ShapeSamp
   order_.resize(static_cast<std::size_t>(source.size()));
   std::iota(order_.begin(), order_.end(), 0);
   CounterRng rng(seed, hash_string("order of objects"));
-  shuffle(order_, rng);
+  shuffle(std::span(order_), rng);
   const std::size_t distinct = order_.size();
   order_.resize(static_cast<std::size_t>(objects));
   for (std::size_t i = distinct; i < order_.size(); ++i) order_[i] = order_[i - distinct];

@@ -11,6 +11,7 @@
 #include "omni/core/random.h"
 #include "omni/data/object_source.h"
 #include "omni/nn/parameters.h"
+#include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::training {
 

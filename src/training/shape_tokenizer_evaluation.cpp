@@ -10,6 +10,7 @@
 #include "omni/core/parallel.h"
 #include "omni/core/perplexity.h"
 #include "omni/data/palette.h"
+#include "omni/data/shape_sample.h"
 #include "omni/geometry/occupancy_bits.h"
 #include "omni/geometry/shape_metrics.h"
 #include "omni/tokenizers/shape_sample.h"

@@ -12,7 +12,7 @@
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
 #include "omni/core/random.h"
-#include "omni/data/procedural_world.h"
+#include "omni/core/shuffle.h"
 #include "omni/geometry/renderer.h"
 
 namespace omni::training {
@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 std::vector<int> draw_views(CounterRng& rng, std::int64_t count) {
   std::vector<int> bins(geometry::kAzimuthBins * geometry::kElevationBins);
   for (std::size_t i = 0; i < bins.size(); ++i) bins[i] = static_cast<int>(i);
-  for (std::int64_t i = 0; i < count; ++i) std::swap(bins[i], bins[i + rng.below(bins.size() - i)]);
+  shuffle_first(std::span(bins), static_cast<std::size_t>(count), rng);
   bins.resize(count);
   return bins;
 }
@@ -36,38 +36,47 @@ geometry::Camera camera_of_bin(int bin) {
   return camera;
 }
 
-}  // namespace
-
-void describe(ConfigVisitor& visitor, TokenizerDataConfig& config) {
-  constexpr double views = geometry::kAzimuthBins * geometry::kElevationBins;
-  visitor.text("folder", config.folder);
-  visitor.integer("world_seed", config.world_seed, {.minimum = 0});
-  visitor.integer("objects", config.objects, {.minimum = 1});
-  visitor.integer("views_per_object", config.views_per_object, {.minimum = 1, .maximum = views});
-}
-
-std::vector<image::Image> render_world(const TokenizerDataConfig& config, data::Split split,
-                                       std::int64_t objects, std::int64_t views_per_object, int size) {
-  const data::ProceduralSource source(
-      {.seed = static_cast<std::uint64_t>(config.world_seed), .split = split, .count = objects});
-  std::vector<image::Image> images(source.size() * views_per_object);
-  Progress progress("rendering", source.size(), "objects");
+std::vector<image::Image> render_objects(const TokenizerDataConfig& config, int size) {
+  const std::unique_ptr<data::ObjectSource> source = data::open_source(config.source);
+  const std::int64_t views = config.views_per_object;
+  const std::uint64_t seed = hash_combine(source->fingerprint(), hash_string("tokenizer views"));
+  std::vector<image::Image> images(static_cast<std::size_t>(source->size() * views));
+  Progress progress("rendering", source->size(), "objects");
   geometry::RenderOptions options;
   options.width = options.height = size;
-  parallel_for(source.size(), 16, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(source->size(), 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       throw_if_interrupted();
-      const geometry::Renderer renderer(source.load(i).mesh);
-      CounterRng rng(hash_combine(source.fingerprint(), hash_string("tokenizer views")),
-                     static_cast<std::uint64_t>(i));
-      const std::vector<int> bins = draw_views(rng, views_per_object);
-      for (std::int64_t v = 0; v < views_per_object; ++v) {
-        images[i * views_per_object + v] = renderer.render(camera_of_bin(bins[v]), options);
+      const geometry::Renderer renderer(source->load(i).mesh);
+      CounterRng rng(seed, static_cast<std::uint64_t>(i));
+      const std::vector<int> bins = draw_views(rng, views);
+      for (std::int64_t v = 0; v < views; ++v) {
+        images[static_cast<std::size_t>(i * views + v)] =
+            renderer.render(camera_of_bin(bins[static_cast<std::size_t>(v)]), options);
       }
     }
     progress.advance(end - begin);
   });
   return images;
+}
+
+// Whether the examples are files of the user's.
+bool takes_files(const TokenizerDataConfig& config) {
+  if (config.folder.empty()) return false;
+  if (config.source.source != data::kProcedural)
+    fail(ErrorKind::usage, "choosing a tokenizer's examples: both the objects of '", config.source.source,
+         "' and the files of '", config.folder, "' are given. Leave out source or folder");
+  return true;
+}
+
+}  // namespace
+
+void describe(ConfigVisitor& visitor, TokenizerDataConfig& config) {
+  constexpr double views = geometry::kAzimuthBins * geometry::kElevationBins;
+  data::describe(visitor, config.source);
+  visitor.integer("objects", config.source.count, {.minimum = 1});
+  visitor.integer("views_per_object", config.views_per_object, {.minimum = 1, .maximum = views});
+  visitor.text("folder", config.folder);
 }
 
 std::vector<image::Image> read_pictures(const std::string& folder, int size) {
@@ -95,22 +104,19 @@ std::vector<image::Image> read_pictures(const std::string& folder, int size) {
 }
 
 std::vector<image::Image> training_images(const TokenizerDataConfig& config, int size) {
-  if (!config.folder.empty()) return read_pictures(config.folder, size);
-  return render_world(config, data::Split::train, config.objects, config.views_per_object, size);
+  return takes_files(config) ? read_pictures(config.folder, size) : render_objects(config, size);
 }
 
 std::vector<std::string> training_texts(const TokenizerDataConfig& config) {
   std::vector<std::string> texts;
-  if (!config.folder.empty()) {
+  if (takes_files(config)) {
     std::istringstream lines(read_file_text(config.folder));
     for (std::string line; std::getline(lines, line);) texts.push_back(line);
     return texts;
   }
-  const data::ProceduralSource source(
-      {.seed = static_cast<std::uint64_t>(config.world_seed), .count = config.objects});
-  for (std::int64_t i = 0; i < source.size(); ++i) {
-    for (data::Caption& caption : source.world().captions(source.object_id(i)))
-      texts.push_back(std::move(caption.text));
+  const std::unique_ptr<data::ObjectSource> source = data::open_source(config.source);
+  for (std::int64_t i = 0; i < source->size(); ++i) {
+    for (data::Caption& caption : source->describe(i).captions) texts.push_back(std::move(caption.text));
   }
   return texts;
 }

@@ -72,8 +72,8 @@ TEST_F(DataSet, GivesBackWhatWasWritten) {
     EXPECT_NEAR(a.mesh.signed_volume(), b.mesh.signed_volume(), 1e-4);
     EXPECT_EQ(geometry::volume_iou(*a.field, *b.field, 24), 1.0);
     ASSERT_EQ(stored.views(i).size(), 2u);
-    EXPECT_EQ(stored.views(i)[0].azimuth_degrees, 30);
-    EXPECT_EQ(stored.views(i)[1].azimuth_degrees, 210);
+    EXPECT_EQ(stored.views(i)[0].azimuth_degrees, 45);
+    EXPECT_EQ(stored.views(i)[1].azimuth_degrees, 225);
     EXPECT_EQ(stored.load_render(i, 1).width, 32);
     EXPECT_THROW(stored.load_render(i, 2), Error);
   }
@@ -110,7 +110,7 @@ TEST_F(DataSet, ShardsAreOrdinaryArchives) {
   archive_read_free(tar);
   EXPECT_EQ(names.size(), 16u * 4);
   const std::string id = FolderSource(small_set()).describe(0).id;
-  for (const char* suffix : {".glb", ".json", ".a030e30.png", ".a210e30.png"})
+  for (const char* suffix : {".glb", ".json", ".a045e30.png", ".a225e30.png"})
     EXPECT_TRUE(names.contains(id + suffix)) << suffix;
 }
 
@@ -142,6 +142,8 @@ TEST_F(DataSet, ReportsWhatIsMissingOrDamaged) {
 TEST_F(DataSet, RefusesRequestsBeforeItWrites) {
   EXPECT_THROW(synthesise_data_set(folder_ / "x", {.counts = {{Split::new_instance, 1 << 30}}}), Error);
   EXPECT_THROW(synthesise_data_set(folder_ / "x", {.counts = {{Split::train, 1}}, .renders = 5}), Error);
+  EXPECT_THROW(synthesise_data_set(folder_ / "x", {.counts = {{Split::train, 1}}, .render_size = 1 << 20}),
+               Error);
   EXPECT_THROW(synthesise_data_set(folder_ / "x", {}), Error);
   EXPECT_TRUE(fs::is_empty(folder_.path()));
 }

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
+#include <limits>
+#include <map>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -36,6 +39,17 @@ class Import : public testing::Test {
     options.renders = 1;
     options.render_size = 16;
     return import_data_set(folder_ / "out", options);
+  }
+  std::string refusal(const ImportOptions& options, ErrorKind kind) {
+    try {
+      import_data_set(folder_ / "out", options);
+      ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.what();
+      EXPECT_FALSE(fs::exists(folder_ / "out"));
+      return error.what();
+    }
+    return "";
   }
 
   const test::TemporaryDirectory folder_;
@@ -125,6 +139,46 @@ TEST_F(Import, HoldsOutAShareByHash) {
 TEST_F(Import, TakesTheClassColumn) {
   run("path,caption,class\nb.ply,a thing,gadget\n");
   EXPECT_EQ(FolderSource(folder_ / "out").describe(0).class_name, "gadget");
+}
+
+TEST_F(Import, TakesFileNamesAsCaptions) {
+  geometry::write_mesh(folder_ / "meshes" / "old_wooden-chair.glb", chair_);
+  geometry::write_mesh(folder_ / "meshes" / "__.ply", chair_);
+  const ImportReport report = import_data_set(folder_ / "out", {.folders = {{folder_ / "meshes", {}}}});
+  EXPECT_EQ(report.imported, 4);
+  EXPECT_EQ(report.skipped.size(), 3u);
+  const FolderSource set(folder_ / "out");
+  std::map<std::string, std::vector<std::string>> captions;
+  for (std::int64_t i = 0; i < set.size(); ++i) {
+    const ObjectRecord record = set.describe(i);
+    for (const Caption& caption : record.captions) captions[record.id].push_back(caption.text);
+    EXPECT_EQ(record.class_name, record.id == "chairs_a_chair" ? "chairs" : "meshes");
+    EXPECT_TRUE(set.views(i).empty());  // nobody asked for pictures
+  }
+  const std::map<std::string, std::vector<std::string>> expected = {
+      {"b", {"b"}}, {"chairs_a_chair", {"a chair"}}, {"old_wooden-chair", {"old wooden chair"}}};
+  EXPECT_EQ(captions, expected);
+}
+
+TEST_F(Import, WithoutCaptionsSaysWhatToGive) {
+  const std::string reason =
+      refusal({.folders = {{folder_ / "meshes", folder_ / "meshes" / "captions.csv"}}}, ErrorKind::io);
+  for (const char* part : {"captions.csv", "--captions", "path", "caption", "class", "--captions names"})
+    EXPECT_NE(reason.find(part), std::string::npos) << reason;
+  fs::create_directory(folder_ / "empty");
+  EXPECT_NE(refusal({.folders = {{folder_ / "empty", {}}}}, ErrorKind::input).find("no mesh"),
+            std::string::npos);
+}
+
+TEST_F(Import, RefusesNumbersThatMeanNothing) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<ImportFolder> folders = {{folder_ / "meshes", {}}};
+  for (const double share : {double{nan}, -0.1, 1.5, double{std::numeric_limits<float>::infinity()}})
+    refusal({.folders = folders, .held_out_share = share}, ErrorKind::usage);
+  for (const float epsilon : {nan, 0.0f, -1.0f, 1.0f})
+    refusal({.folders = folders, .epsilon = epsilon}, ErrorKind::usage);
+  for (const int size : {0, 7, 4096}) refusal({.folders = folders, .render_size = size}, ErrorKind::usage);
+  refusal({.folders = folders, .renders = 5}, ErrorKind::usage);
 }
 
 TEST_F(Import, NamesTheColumnsThatItFound) {

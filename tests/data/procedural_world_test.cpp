@@ -10,7 +10,9 @@
 
 #include "object_class.h"
 #include "omni/core/error.h"
+#include "omni/core/random.h"
 #include "omni/data/palette.h"
+#include "omni/data/shape_sample.h"
 #include "omni/geometry/mesh_health.h"
 #include "primitive_solid.h"
 

@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/data/procedural_world.h"
+#include "omni/data/shape_sample.h"
 #include "omni/data/token_dataset.h"
 #include "omni/geometry/renderer.h"
 #include "omni/sequence/vocabulary.h"

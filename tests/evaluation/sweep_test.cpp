@@ -180,6 +180,23 @@ TEST(SweepConfigFile, IsStrict) {
   EXPECT_NO_THROW((void)load_sweep_config(std::string(OMNI_SOURCE_DIR) + "/configs/eval/demo.yaml", {}));
 }
 
+// Sweeps of before `data` had that name are read as they were meant.
+TEST(SweepConfig, ReadsItsSourceOfObjects) {
+  const auto read = [](const std::string& text) {
+    SweepConfig config;
+    ConfigFile::parse(text, "sweep.yaml").read([&](ConfigVisitor& visitor) { describe(visitor, config); });
+    return config;
+  };
+  const SweepConfig now = read("data: {source: out/data, seed: 3, prompts_file: p.txt}\n");
+  const SweepConfig older = read("source: {folder: out/data, world_seed: 3, prompts_file: p.txt}\n");
+  for (const SweepConfig& config : {now, older}) {
+    EXPECT_EQ(config.source.source, "out/data");
+    EXPECT_EQ(config.source.seed, 3u);
+    EXPECT_EQ(config.prompts_file, "p.txt");
+  }
+  EXPECT_EQ(read("source: {world_seed: 2}\n").source.source, "procedural");
+}
+
 TEST(Derangement, HasNoFixedPoints) {
   for (const std::size_t count : {2u, 3u, 17u, 128u}) {
     std::vector<std::size_t> objects(count);

@@ -20,6 +20,8 @@ f 3 1 4
 OBJ
 sed '$d' closed.obj >open.obj
 head -c 300 /dev/urandom >noise.glb
+mkdir -p meshes/inner
+cp closed.obj meshes/old_chair.obj
 cat >stage.yaml <<'YAML'
 stage: pretrain
 model:
@@ -71,15 +73,36 @@ check 'the folder is as it was' [ "$(cat thesis/text)" = years ]
 expect 0 '2 objects' data synth --out world --count 2 --no-renders
 expect 0 '3 objects' data synth --out world --count 3 --no-renders
 
+# Objects come from the procedural world, from a data set or from mesh files, all by --source.
+expect 4 'no captions file.*--captions names' data import meshes --out imported_set
+expect 0 'imported_set: 1 objects' data import meshes --captions names --out imported_set
+expect 2 'share.*nan' data import meshes --captions names --out never --held-out-share nan
+absent never
+check 'six objects are drawn, not one of every class' \
+  [ "$("$omni" data preview --by-class --count 6 --size 16 --captions --out six.png 2>/dev/null | wc -l)" = 6 ]
+for source in world imported_set meshes; do
+  expect 0 '' data preview --source $source --count 2 --size 16 --out preview_$source.png
+  present preview_$source.png
+done
+expect 0 '' data preview --dataset world --count 2 --size 16 --out preview.png # an older spelling
+expect 4 'procedral.*"procedural"' data preview --source procedral --out never.png
+mkdir -p nothing
+expect 3 'nothing.*empty' data preview --source nothing --out never.png
+expect 3 'thesis.*neither a data set' data preview --source thesis --out never.png
+expect 2 'held-out split' tokenizer train shape --source meshes --out never --set steps=1
+absent never.png
+
 expect 0 'saved: new/folder/text.json' tokenizer train text --out new/folder/text.json --set data.objects=50
 
 tokenizer=$fixtures/tiny/cube3d/tokenizer
 weights=$tokenizer/shape_tokenizer.safetensors
 expect 0 '8 codes of 32' tokenizer import cube3d "$weights" --out imported
 expect 0 'geometry' tokenizer encode shape imported closed.obj
-mkdir -p meshes/inner
 cp closed.obj meshes/one.obj
 cp closed.obj meshes/inner/two.obj
+rm meshes/old_chair.obj
+expect 3 'nothing.*no mesh' tokenizer encode shape imported nothing --out codes
+expect 3 'nothing.*no file of codes' tokenizer decode shape imported nothing --out decoded
 expect 0 '2 files: 2 converted, 0 there' tokenizer encode shape imported meshes --out codes --format npy
 cp noise.glb meshes/noise.glb
 expect 3 'noise.glb.*skipped' tokenizer encode shape imported meshes --out codes --format npy

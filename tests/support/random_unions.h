@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "omni/core/random.h"
 #include "omni/data/object_source.h"
 #include "omni/geometry/iso_surface.h"
 

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "image_codebook.h"
+#include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/random.h"
@@ -162,9 +163,9 @@ TEST(ImageCodebook, MovesDeadCodesToWhereTheErrorIs) {
 }
 
 TEST(TokenizerData, RendersAreTheSameForTheSameArguments) {
-  const TokenizerDataConfig config;
-  const auto first = render_world(config, data::Split::train, 5, 2, 24);
-  const auto second = render_world(config, data::Split::train, 5, 2, 24);
+  const TokenizerDataConfig config{.source = {.count = 5}, .views_per_object = 2};
+  const auto first = training_images(config, 24);
+  const auto second = training_images(config, 24);
   ASSERT_EQ(first.size(), 10u);
   for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].pixels, second[i].pixels);
   EXPECT_NE(first[0].pixels, first[1].pixels);
@@ -173,7 +174,7 @@ TEST(TokenizerData, RendersAreTheSameForTheSameArguments) {
 
 TEST(TokenizerData, DrawnViewsStayWhatTheyAre) {
   constexpr int kViews = geometry::kAzimuthBins * geometry::kElevationBins;
-  const auto pictures = render_world({}, data::Split::train, 3, 3, 16);
+  const auto pictures = training_images({.source = {.count = 3}, .views_per_object = 3}, 16);
   const data::ProceduralSource source({.seed = 1, .count = 3});
   std::vector<int> views;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
@@ -189,6 +190,31 @@ TEST(TokenizerData, DrawnViewsStayWhatTheyAre) {
   // The second and third object look the same from four sides.
   EXPECT_EQ(views, (std::vector<int>{108, 23, 101, 72, 78, 84, 90, 29, 35, 41, 47, 28, 34, 40,
                                      46,  48, 54,  60, 66, 77, 83, 89, 95, 25, 31, 37, 43}));
+}
+
+// Configs of before `source` and `seed` had those names are read as they were meant.
+TEST(TokenizerData, IsReadFromYaml) {
+  const auto read = [](const std::string& text) {
+    TokenizerDataConfig config;
+    ConfigFile::parse(text, "data.yaml").read([&](ConfigVisitor& visitor) { describe(visitor, config); });
+    return config;
+  };
+  const TokenizerDataConfig now = read("source: out/data\nseed: 3\nobjects: 20\nlabel: flood\n");
+  EXPECT_EQ(now.source.source, "out/data");
+  EXPECT_EQ(now.source.seed, 3u);
+  EXPECT_EQ(now.source.count, 20);
+  EXPECT_EQ(now.source.labels.mode, geometry::LabelMode::flood);
+  const TokenizerDataConfig older = read("world_seed: 4\nfolder: pictures\n");
+  EXPECT_EQ(older.source.seed, 4u);
+  EXPECT_EQ(older.source.source, "procedural");
+  EXPECT_EQ(older.folder, "pictures");
+  TokenizerDataConfig both = now;
+  both.folder = "pictures";
+  EXPECT_THROW(training_images(both, 16), Error);
+  TokenizerDataConfig written = older;
+  const std::string yaml = config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, written); });
+  EXPECT_EQ(yaml.find("world_seed"), std::string::npos) << yaml;
+  EXPECT_EQ(read(yaml).source.seed, 4u);
 }
 
 TEST(TokenizerData, SkipsWhatIsNoPicture) {

@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/data/procedural_world.h"
+#include "omni/data/shape_sample.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
 #include "random_unions.h"
 #include "temporary_directory.h"

@@ -14,18 +14,18 @@ const std::filesystem::path tiny = std::filesystem::path(OMNI_SOURCE_DIR) / "mod
 
 TEST(TinyTokenizersSlow, HeldOutRendersReachTheStatedPsnr) {
   const auto tokenizer = tokenizers::ImageTokenizer::load(tiny / "image_tokenizer");
-  const TokenizerDataConfig config;
+  TokenizerDataConfig config{.source = {.count = 100}, .views_per_object = 1};
   for (const auto split : {data::Split::new_instance, data::Split::unseen_colour,
                            data::Split::unseen_attribute, data::Split::unseen_count}) {
-    const auto images = render_world(config, split, 100, 1, static_cast<int>(tokenizer->config().image_size));
+    config.source.split = split;
+    const auto images = training_images(config, static_cast<int>(tokenizer->config().image_size));
     EXPECT_GT(evaluate_image_tokenizer(*tokenizer, images).psnr_db, 24.0) << data::split_name(split);
   }
 }
 
 TEST(TinyTokenizersSlow, CaptionsBecomeFewTokensAndComeBack) {
   const auto tokenizer = tokenizers::TextTokenizer::load(tiny / "text_tokenizer.json");
-  TokenizerDataConfig config;
-  config.objects = 500;
+  const TokenizerDataConfig config{.source = {.count = 500}};
   std::size_t bytes = 0, tokens = 0;
   for (const std::string& text : training_texts(config)) {
     const auto ids = tokenizer.encode(text);

@@ -17,40 +17,44 @@
 namespace omni::data {
 
 // A data set on disk is a folder:
-//   dataset.json     format and version, source ("procedural" or "import"), fingerprint, counts per split,
-//   settings objects.jsonl    one object a line: id, split, class, attributes, captions, size, parts, and
-//   where its bytes are shard-NNNNN.tar  WebDataset archives (ustar): <id>.glb, <id>.json and, per view,
-//   <id>.a<azimuth>e<elevation>.png skipped.csv      of an import: the files that could not be used, and why
-// It is written under a temporary name and appears whole.
+//
+//   dataset.json      format and version, source ("procedural" or "import"), fingerprint, counts per split,
+//                     settings
+//   objects.jsonl     one object a line: id, split, class, attributes, captions, size, parts, and where its
+//                     bytes are
+//   shard-NNNNN.tar   WebDataset archives (ustar): <id>.glb, <id>.json and, per picture that was asked for,
+//                     <id>.a<azimuth>e<elevation>.png
+//   skipped.csv       of an import: the files that could not be used, and why
+//
+// It is written under a temporary name and appears whole. Pictures are for other programs and for the eye:
+// tokenize() takes its own from the mesh, in the tokenizer's size.
 
-// Canonical views: `count` bin-centred azimuths evenly around, starting at 30 degrees, all from 30 degrees
-// above. Throws Error(usage) unless count divides the 24 azimuth bins, or is 0.
-std::vector<geometry::Camera> canonical_views(int count);
 std::string view_name(const geometry::Camera& camera);  // "a030e30", "a345e-15"
 
 struct SynthesisOptions {
   std::uint64_t seed = 1;
   std::vector<std::pair<Split, std::int64_t>> counts;  // objects per split; 0: the whole split
-  int renders = 4;
-  int render_size = 64;
+  int renders = 0;                                     // canonical views per object
+  int render_size = 64;                                // pixels a side, 8 to 2,048
 };
-// Writes a part of the procedural world. Throws Error(usage) for more objects than a split has, Error(io),
-// Error(interrupted).
+// Writes a part of the procedural world. Throws Error(usage) for more objects than a split has and for
+// options out of range, Error(io), Error(interrupted).
 void synthesise_data_set(const std::filesystem::path& out, const SynthesisOptions& options);
 
 struct ImportFolder {
   std::filesystem::path folder;  // holds the meshes
-  std::filesystem::path
-      captions;  // CSV with the columns path (relative to folder) and caption, optionally class
+  // CSV with the columns path (relative to folder) and caption, optionally class. Empty: every mesh below the
+  // folder is taken, and its file name is its caption ("old_wooden-chair.glb": "old wooden chair").
+  std::filesystem::path captions;
 };
 struct ImportOptions {
   std::vector<ImportFolder> folders;
   geometry::LabelMode label = geometry::LabelMode::automatic;
-  float epsilon = geometry::MeshFieldOptions{}.epsilon;  // in the normalised frame
+  float epsilon = geometry::MeshFieldOptions{}.epsilon;  // in the normalised frame, 0.001 to 0.5
   bool z_up = false;                                     // the files' up axis is Z instead of Y
-  double held_out_share = 0.05;                          // by hash of the id -> Split::new_instance
-  int renders = 4;
-  int render_size = 64;
+  double held_out_share = 0.05;                          // 0 to 1; by hash of the id -> Split::new_instance
+  int renders = 0;                                       // canonical views per object
+  int render_size = 64;                                  // pixels a side, 8 to 2,048
 };
 struct SkippedFile {
   std::string path;
@@ -63,8 +67,9 @@ struct ImportReport {
 };
 // Several rows with one path are several captions of one object. The class is the `class` column, or else the
 // folder that the mesh lies in. objects.jsonl records for each mesh the label mode that was chosen. Meshes
-// that cannot be read, or hold no triangles or no finite positions, are
-// skipped; throws Error(input) if none is left or a CSV cannot be understood, Error(io), Error(interrupted).
+// that cannot be read, or hold no triangles or no finite positions, are skipped. Throws Error(usage) for
+// options out of range, Error(input) if no mesh is left or a CSV cannot be understood, Error(io),
+// Error(interrupted).
 ImportReport import_data_set(const std::filesystem::path& out, const ImportOptions& options);
 
 // Reads such a folder. Everything but the mesh bytes is checked on opening; throws Error(io) or Error(input)
@@ -77,13 +82,12 @@ class FolderSource : public ObjectSource {
 
   std::int64_t size() const override;
   ObjectRecord load(std::int64_t index) const override;
+  ObjectRecord describe(std::int64_t index) const override;  // longest_side_m included
   std::uint64_t fingerprint() const override;
 
   // The cameras of an object's stored renders, and one of these renders.
   std::vector<geometry::Camera> views(std::int64_t index) const;
   image::Image load_render(std::int64_t index, std::size_t view) const;
-  // Without reading the mesh: id, split, class, attributes, captions, size and parts.
-  ObjectRecord describe(std::int64_t index) const;
 
  private:
   struct State;

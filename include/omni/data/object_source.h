@@ -4,19 +4,17 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "omni/core/random.h"
-#include "omni/geometry/camera.h"
 #include "omni/geometry/mesh.h"
 #include "omni/geometry/solid_field.h"
-#include "omni/image/image.h"
-#include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::data {
 
 enum class Split { train, new_instance, unseen_colour, unseen_attribute, unseen_count };
 std::string_view split_name(Split split);
+std::vector<std::string> split_names();    // of all of them
 Split parse_split(std::string_view name);  // throws Error(usage)
 
 struct Caption {
@@ -42,26 +40,23 @@ struct ObjectRecord {
   float longest_side_m = 1;                           // size in metres before normalisation
   geometry::Mesh mesh;                                // coloured
   std::unique_ptr<const geometry::SolidField> field;  // closed form, or labelled mesh
-  std::vector<ColouredPart> parts;                    // empty where unknown
+  // The mesh is a union of closed components that may overlap: some of its surface lies inside.
+  bool partly_buried = false;
+  std::vector<ColouredPart> parts;  // empty where unknown
 };
 
-// A set of objects with random access. Thread-safe for concurrent load().
+// A set of objects with random access. All members may be called from several threads at once. An index out
+// of range is Error(usage).
 class ObjectSource {
  public:
   virtual ~ObjectSource() = default;
   virtual std::int64_t size() const = 0;
   virtual ObjectRecord load(std::int64_t index) const = 0;
+  // The same without mesh, field and longest_side_m, as quickly as the source can tell it.
+  virtual ObjectRecord describe(std::int64_t index) const;
+  // The field of load() alone, as quickly as the source can make it.
+  virtual std::unique_ptr<const geometry::SolidField> field(std::int64_t index) const;
   virtual std::uint64_t fingerprint() const = 0;  // of everything that load() depends on
 };
-
-// What a tokenizer looks at, from a record. Grid: one occupancy sample per cell, at its centre; colours in
-// the cells with a neighbour on the other side of the surface, white in all others. Surface points, drawn by
-// `rng`: of a procedural object only where its parts are not buried in one another. Runs on the calling
-// thread.
-tokenizers::ShapeSample make_shape_sample(const ObjectRecord& record, const tokenizers::ShapeInput& input,
-                                          CounterRng rng);
-
-// The same objects without the first `count`. Throws Error(usage) if no object is left.
-std::unique_ptr<ObjectSource> skip_objects(std::unique_ptr<ObjectSource> source, std::int64_t count);
 
 }  // namespace omni::data

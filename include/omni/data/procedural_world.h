@@ -61,6 +61,8 @@ class ProceduralWorld {
   // Several wordings, deterministic per object, lower case: four complete ones first, then partial ones.
   std::vector<Caption> captions(std::int64_t object) const;
   std::unique_ptr<const geometry::SolidField> field(std::int64_t object) const;
+  // Everything but mesh, field and longest_side_m.
+  ObjectRecord describe(std::int64_t object) const;
   // Everything; id is "<class>-<object>", with "_" for spaces. Mesh: closed, manifold, oriented components
   // that may overlap, one per primitive. Split: train where split_of() gives none.
   ObjectRecord make(std::int64_t object) const;
@@ -74,6 +76,7 @@ struct ProceduralOptions {
   std::uint64_t seed = 1;
   Split split = Split::train;
   std::int64_t count = 0;  // 0: the whole split
+  bool at_most = false;    // where the split is smaller than `count`, all of it will do
 };
 
 // The first `count` objects of a seeded order of a split, without repetition. The order goes through the
@@ -85,7 +88,9 @@ class ProceduralSource : public ObjectSource {
   ProceduralSource(std::shared_ptr<const ProceduralWorld> world, const ProceduralOptions& options);
 
   std::int64_t size() const override;
-  ObjectRecord load(std::int64_t index) const override;  // throws Error(usage) for an index out of range
+  ObjectRecord load(std::int64_t index) const override;
+  ObjectRecord describe(std::int64_t index) const override;
+  std::unique_ptr<const geometry::SolidField> field(std::int64_t index) const override;
   std::uint64_t fingerprint() const override;
 
   std::int64_t object_id(std::int64_t index) const;

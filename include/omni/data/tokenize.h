@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "omni/data/canonical_views.h"
 #include "omni/data/object_source.h"
 #include "omni/tokenizers/tokenizer_set.h"
 
@@ -13,11 +14,10 @@ namespace omni::data {
 struct TokenizeOptions {
   std::uint64_t seed = 1;             // draws views and surface points
   std::int64_t count = 0;             // the first so many objects; 0: all
-  std::int64_t views_per_object = 1;  // distinct ones of the canonical set; needs an image tokenizer
-  // The canonical set: every pair of these bins (geometry/camera.h). Four three-quarter views from 30 degrees
-  // above: each shows two sides and the top, so one picture tells all three extents.
-  std::vector<int> azimuth_bins = {3, 9, 15, 21};
-  std::vector<int> elevation_bins = {4};
+  std::int64_t views_per_object = 1;  // distinct ones; needs an image tokenizer
+  // What views are drawn from: every pair of these bins (geometry/camera.h).
+  std::vector<int> azimuth_bins = canonical_azimuth_bins();
+  std::vector<int> elevation_bins = {kCanonicalElevationBin};
   std::int64_t objects_per_shard = 4096;
   std::int64_t batch = 32;  // objects that are encoded together
   std::string source_name;  // for reports

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "omni/core/random.h"
 #include "omni/data/object_source.h"
 #include "omni/geometry/mesh.h"
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "omni/core/config.h"
+#include "omni/data/open_source.h"
 #include "omni/sequence/task.h"
 
 namespace omni::evaluation {
@@ -43,8 +44,7 @@ struct SweepControls {
 struct SweepConfig {
   std::string title = "Evaluation";
   std::vector<SweepBundle> bundles;
-  std::int64_t world_seed = 1;  // the procedural world, where no folder is named
-  std::string folder;           // an imported data set
+  data::SourceSpec source;  // where objects come from; which ones, `splits` and `prompts_per_split` say
   std::vector<std::string> splits = {"new_instance", "unseen_colour", "unseen_attribute", "unseen_count"};
   std::int64_t prompts_per_split = 32;
   // Texts without a true shape, one a line; then no objects are used and nothing is compared with.

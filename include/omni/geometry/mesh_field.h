@@ -1,6 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "omni/geometry/mesh.h"
 #include "omni/geometry/solid_field.h"
@@ -8,10 +11,15 @@
 namespace omni::geometry {
 
 enum class LabelMode { automatic, winding, flood };
+std::string_view label_mode_name(LabelMode mode);   // "auto", "winding", "flood"
+std::vector<std::string> label_mode_names();        // of all of them
+LabelMode parse_label_mode(std::string_view name);  // throws Error(usage)
 
 struct MeshFieldOptions {
   LabelMode mode = LabelMode::automatic;
   float epsilon = 2.0f * 2.1f / 64;  // sheets become 2 epsilon thick; two cells of the label grid
+
+  friend bool operator==(const MeshFieldOptions&, const MeshFieldOptions&) = default;
 };
 
 // Of the surface point nearest to a query.

@@ -5,34 +5,29 @@
 #include <vector>
 
 #include "omni/core/config.h"
-#include "omni/data/object_source.h"
+#include "omni/data/open_source.h"
 #include "omni/image/image.h"
 
 namespace omni::training {
 
-// Where the image and text tokenizers' examples come from: the embedded procedural world, or files of the
-// user's.
+// What the image and text tokenizers learn from and are measured on: objects, or files of the user's.
 struct TokenizerDataConfig {
-  std::string folder;  // images: a folder of pictures; text: a file with one text per line; "": the world
-  std::int64_t world_seed = 1;  // also decides which objects are held out
-  std::int64_t objects = 6000;  // of the world's train split
-  std::int64_t views_per_object = 3;
+  data::SourceSpec source = {.count = 6000};  // "objects" in YAML is its count; the train split
+  std::int64_t views_per_object = 3;          // pictures of each
+  std::string folder;  // pictures, or a file with one text per line, in place of objects; "": none
 };
 void describe(ConfigVisitor& visitor, TokenizerDataConfig& config);
 
-// Renders of `objects` objects of a split on white, each from `views_per_object` different views drawn from
-// all view bins, size x size pixels; on all cores. The same for the same arguments.
-std::vector<image::Image> render_world(const TokenizerDataConfig& config, data::Split split,
-                                       std::int64_t objects, std::int64_t views_per_object, int size);
+// Pictures of the objects on white, each from `views_per_object` different views drawn from all view bins,
+// size x size pixels, the same for the same arguments; or the pictures of config.folder, by read_pictures().
+// On all cores. Throws as open_source() does, Error(usage) where both a source and a folder are given.
+std::vector<image::Image> training_images(const TokenizerDataConfig& config, int size);
+// Every caption of the objects, or the lines of config.folder. Throws likewise.
+std::vector<std::string> training_texts(const TokenizerDataConfig& config);
 
 // The pictures of a folder and those below it, in the order of their paths, as size x size squares. Files
 // that are no pictures are listed in a warning and skipped. Throws Error(io) for a missing folder,
 // Error(input) where none is left.
 std::vector<image::Image> read_pictures(const std::string& folder, int size);
-
-// What a tokenizer trains on: render_world() or read_pictures(); every caption of the world's objects, or the
-// lines.
-std::vector<image::Image> training_images(const TokenizerDataConfig& config, int size);
-std::vector<std::string> training_texts(const TokenizerDataConfig& config);
 
 }  // namespace omni::training

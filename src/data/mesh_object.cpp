@@ -1,0 +1,71 @@
+#include "mesh_object.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/geometry/mesh_files.h"
+
+namespace omni::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Beyond these a unit has gone wrong, and a data set does not hold such numbers.
+constexpr float kSmallestSide = 1e-9f, kLargestSide = 1e9f;
+
+std::string defect(const geometry::Mesh& mesh) {
+  if (mesh.triangles.empty()) return "it has no triangles";
+  for (const geometry::Vec3 p : mesh.positions)
+    if (!std::isfinite(p.x) || !std::isfinite(p.y) || !std::isfinite(p.z))
+      return "a position is not a finite number";
+  return "";
+}
+
+}  // namespace
+
+void read_mesh_object(const fs::path& file, bool z_up, ObjectRecord& record) {
+  record.mesh = geometry::read_mesh(file);
+  if (const std::string what = defect(record.mesh); !what.empty())
+    fail(ErrorKind::input, "reading the mesh ", file, ": ", what);
+  if (z_up) {
+    for (auto* vectors : {&record.mesh.positions, &record.mesh.normals})
+      for (geometry::Vec3& v : *vectors) v = {v.x, v.z, -v.y};
+  }
+  const geometry::Vec3 extent = record.mesh.bounds().extent();
+  geometry::normalise(record.mesh);
+  record.longest_side_m = std::max({extent.x, extent.y, extent.z});
+  if (!(record.longest_side_m >= kSmallestSide && record.longest_side_m <= kLargestSide)) {
+    fail(ErrorKind::input, "reading the mesh ", file, ": its longest side is ", record.longest_side_m,
+         " m. Scale it to between ", kSmallestSide, " and ", kLargestSide, " m");
+  }
+}
+
+std::string caption_of_name(const fs::path& file) {
+  std::string caption;
+  for (const char c : file.stem().string()) {
+    const bool gap = c == '_' || c == '-' || std::isspace(static_cast<unsigned char>(c)) != 0;
+    if (!gap)
+      caption += c;
+    else if (!caption.empty() && caption.back() != ' ')
+      caption += ' ';
+  }
+  if (!caption.empty() && caption.back() == ' ') caption.pop_back();
+  return caption;
+}
+
+std::string class_of_path(const fs::path& folder, const fs::path& relative) {
+  const fs::path parent = relative.parent_path();
+  if (!parent.filename().empty() && parent.filename() != "." && parent.filename() != "..")
+    return parent.filename().string();
+  return fs::weakly_canonical(folder).filename().string();
+}
+
+std::vector<fs::path> mesh_files_below(const fs::path& folder) {
+  std::vector<fs::path> files = files_below(folder);
+  std::erase_if(files, [](const fs::path& file) { return !geometry::is_mesh_file(file); });
+  return files;
+}
+
+}  // namespace omni::data

@@ -1,0 +1,25 @@
+// A mesh file as an object of a data set: what importing one and reading one where it lies have in common.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "omni/data/object_source.h"
+
+namespace omni::data {
+
+// Reads the file into record.mesh, normalised, and record.longest_side_m. `z_up`: the file's up axis is Z
+// instead of Y. Throws Error(io), and Error(input) for what is no mesh, has no triangles, no finite positions
+// or an impossible size.
+void read_mesh_object(const std::filesystem::path& file, bool z_up, ObjectRecord& record);
+
+// "inner/old_wooden-chair.glb" -> "old wooden chair"; "" where the name holds nothing to read.
+std::string caption_of_name(const std::filesystem::path& file);
+
+// The name of the folder that `relative` lies in, below `folder`.
+std::string class_of_path(const std::filesystem::path& folder, const std::filesystem::path& relative);
+
+// The mesh files below a folder, sorted. Throws Error(io).
+std::vector<std::filesystem::path> mesh_files_below(const std::filesystem::path& folder);
+
+}  // namespace omni::data

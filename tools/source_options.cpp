@@ -1,0 +1,47 @@
+#include "source_options.h"
+
+namespace omni::tools {
+
+CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const std::string& older_source,
+                                const std::string& older_seed) {
+  command
+      .add_option("--source" + older_source, spec.source, "procedural, or a folder: a data set or mesh files")
+      ->capture_default_str();
+  command
+      .add_option_function<std::string>(
+          "--label",
+          [&spec](const std::string& name) { spec.labels.mode = geometry::parse_label_mode(name); },
+          "how mesh files tell inside from outside")
+      ->check(CLI::IsMember(geometry::label_mode_names()))
+      ->default_str(std::string(label_mode_name(spec.labels.mode)));
+  command
+      .add_option("--epsilon", spec.labels.epsilon,
+                  "distance to which sheets of mesh files are thickened on either side, with the longest "
+                  "side at 1.92")
+      ->check(CLI::Range(0.001f, 0.5f))
+      ->capture_default_str();
+  return command
+      .add_option("--world-seed" + older_seed, spec.seed,
+                  "of the procedural world: which objects are held out, and their order")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+void apply_given(const CLI::App& command, const data::SourceSpec& given, data::SourceSpec& spec) {
+  if (command.count("--source") > 0) spec.source = given.source;
+  if (command.count("--world-seed") > 0) spec.seed = given.seed;
+  if (command.count("--label") > 0) spec.labels.mode = given.labels.mode;
+  if (command.count("--epsilon") > 0) spec.labels.epsilon = given.labels.epsilon;
+}
+
+CLI::Option* add_split_option(CLI::App& command, data::SourceSpec& spec) {
+  std::string names;
+  for (const std::string& name : data::split_names()) names += name + ", ";
+  return command
+      .add_option_function<std::string>(
+          "--split", [&spec](const std::string& name) { spec.split = data::parse_split_choice(name); },
+          names + "or, of a data set, all; mesh files have no splits")
+      ->default_str(spec.split ? std::string(data::split_name(*spec.split)) : "all");
+}
+
+}  // namespace omni::tools

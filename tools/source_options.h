@@ -1,0 +1,22 @@
+// The options that say where a command's objects come from.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "omni/data/open_source.h"
+
+namespace omni::tools {
+
+// --source, --label, --epsilon, and --world-seed, which is returned. `older_source` and `older_seed` are
+// further spellings (",--data").
+CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec,
+                                const std::string& older_source = "", const std::string& older_seed = "");
+
+// What was given of these options replaces what `spec`, say from a YAML file, has.
+void apply_given(const CLI::App& command, const data::SourceSpec& given, data::SourceSpec& spec);
+
+// --split, with `spec.split` as its default.
+CLI::Option* add_split_option(CLI::App& command, data::SourceSpec& spec);
+
+}  // namespace omni::tools
