@@ -16,7 +16,7 @@ GPU_LIBRARIES="nvidia-cublas==13.1.0.3 nvidia-cuda-nvrtc==13.0.88 nvidia-cudnn-c
   nvidia-cusparselt-cu13==0.8.0 nvidia-nccl-cu13==2.28.9 nvidia-nvjitlink==13.0.88 nvidia-nvshmem-cu13==3.4.5
   nvidia-nvtx==13.0.85"
 PACKAGES="build-essential cmake ninja-build ccache git pkg-config unzip python3 python3-pip lld
-  libyaml-cpp-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev nlohmann-json3-dev
+  libyaml-cpp-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev nlohmann-json3-dev
   libpcre2-dev libarchive-dev libjpeg-dev libpng-dev libwebp-dev libstb-dev libtinyobjloader-dev
   libassimp-dev libmeshoptimizer-dev libembree-dev libxxhash-dev libzstd-dev"
 

@@ -1,97 +1,116 @@
 #include "tar_shard.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "omni/core/error.h"
 
 namespace omni::data {
+namespace {
 
-struct TarShardWriter::State {
-  std::filesystem::path path;
-  int descriptor = -1;
-  archive* tar = nullptr;
-  std::uint64_t written = 0;
+constexpr std::size_t kBlock = 512;
+constexpr std::size_t kNameBytes = 100, kPrefixBytes = 155;
+constexpr std::uint64_t kMostMemberBytes = (std::uint64_t{1} << 33) - 1;  // eleven octal digits
 
-  [[noreturn]] void fail_system(const char* action) const {
-    const int error = errno;
-    fail(ErrorKind::io, "cannot ", action, " '", path.string(), "': ", std::generic_category().message(error),
-         ". Check the disk's free space and permissions");
-  }
-  void check(int result) const {
-    if (result == ARCHIVE_OK) return;
-    const char* reason = archive_error_string(tar);
-    fail(ErrorKind::io, "cannot write '", path.string(), "': ", reason == nullptr ? "unknown reason" : reason,
-         ". Check the disk's free space and permissions");
-  }
-
-  static la_ssize_t write_callback(archive* tar, void* data, const void* buffer, std::size_t length) {
-    auto* self = static_cast<State*>(data);
-    const char* bytes = static_cast<const char*>(buffer);
-    for (std::size_t done = 0; done < length;) {
-      const ssize_t n = ::write(self->descriptor, bytes + done, length - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) {
-        archive_set_error(tar, errno, "%s", std::generic_category().message(errno).c_str());
-        return -1;
-      }
-      done += static_cast<std::size_t>(n);
-    }
-    self->written += length;
-    return static_cast<la_ssize_t>(length);
-  }
+// The two fields whose text, joined by a slash, is the member's name.
+struct SplitName {
+  std::string_view prefix, name;
 };
 
-TarShardWriter::TarShardWriter(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
-  state_->path = path;
-  state_->descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (state_->descriptor < 0) state_->fail_system("create");
-  state_->tar = archive_write_new();
-  ensure(state_->tar != nullptr, "libarchive has no memory");
-  state_->check(archive_write_set_format_ustar(state_->tar));
-  state_->check(archive_write_add_filter_none(state_->tar));
-  // Unblocked, so that the count of written bytes is exact after every header.
-  state_->check(archive_write_set_bytes_per_block(state_->tar, 0));
-  state_->check(archive_write_open(state_->tar, state_.get(), nullptr, State::write_callback, nullptr));
+SplitName split_name(std::string_view member) {
+  if (!member.empty() && member.size() <= kNameBytes) return {{}, member};
+  for (std::size_t at = member.find('/'); at != std::string_view::npos; at = member.find('/', at + 1)) {
+    const std::string_view rest = member.substr(at + 1);
+    if (at > 0 && at <= kPrefixBytes && !rest.empty() && rest.size() <= kNameBytes)
+      return {member.substr(0, at), rest};
+  }
+  fail(ErrorKind::input, "writing a shard: '", member,
+       "' is no name that a tar archive can hold. Give it at most ", kNameBytes, " bytes");
+}
+
+using Header = std::array<char, kBlock>;
+
+void put(Header& header, std::size_t at, std::string_view text) {
+  text.copy(header.data() + at, text.size());
+}
+
+// The same objects give the same archive: no time, no owner.
+Header header_of(const std::string& member, std::uint64_t size) {
+  Header header{};
+  const auto [prefix, name] = split_name(member);
+  char digits[16];
+  std::snprintf(digits, sizeof digits, "%011llo ", static_cast<unsigned long long>(size));
+  put(header, 0, name);
+  put(header, 100, "000644 ");
+  put(header, 108, "000000 ");
+  put(header, 116, "000000 ");
+  put(header, 124, digits);
+  put(header, 136, "00000000000 ");
+  put(header, 148, "        ");  // the checksum counts itself as spaces
+  put(header, 156, "0");         // an ordinary file
+  put(header, 257, std::string_view("ustar\00000", 8));
+  put(header, 329, "000000 ");
+  put(header, 337, "000000 ");
+  put(header, 345, prefix);
+  unsigned sum = 0;
+  for (const char byte : header) sum += static_cast<unsigned char>(byte);
+  std::snprintf(digits, sizeof digits, "%06o", sum);
+  put(header, 148, std::string_view(digits, 7));  // with its final zero
+  return header;
+}
+
+}  // namespace
+
+TarShardWriter::TarShardWriter(const std::filesystem::path& path)
+    : path_(path), descriptor_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
+  if (descriptor_ < 0) fail_system("create");
 }
 
 TarShardWriter::~TarShardWriter() {
-  if (state_->tar != nullptr) archive_write_free(state_->tar);
-  if (state_->descriptor >= 0) ::close(state_->descriptor);
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void TarShardWriter::fail_system(const char* action) const {
+  const int error = errno;
+  fail(ErrorKind::io, "cannot ", action, " '", path_.string(), "': ", std::generic_category().message(error),
+       ". Check the disk's free space and permissions");
+}
+
+void TarShardWriter::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) fail_system("write");
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    written_ += static_cast<std::uint64_t>(count);
+  }
 }
 
 ByteRange TarShardWriter::add(const std::string& member, std::span<const std::byte> bytes) {
-  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(),
-                                                                       archive_entry_free);
-  ensure(entry != nullptr, "libarchive has no memory");
-  archive_entry_set_pathname(entry.get(), member.c_str());
-  archive_entry_set_size(entry.get(), static_cast<la_int64_t>(bytes.size()));
-  archive_entry_set_filetype(entry.get(), AE_IFREG);
-  archive_entry_set_perm(entry.get(), 0644);
-  archive_entry_set_mtime(entry.get(), 0, 0);  // the same objects give the same archive
-  state_->check(archive_write_header(state_->tar, entry.get()));
-  const ByteRange range{state_->written, bytes.size()};
-  const la_ssize_t n = archive_write_data(state_->tar, bytes.data(), bytes.size());
-  if (n != static_cast<la_ssize_t>(bytes.size())) state_->check(ARCHIVE_FATAL);
-  state_->check(archive_write_finish_entry(state_->tar));
+  ensure(bytes.size() <= kMostMemberBytes, "a member of ", bytes.size(),
+         " bytes is too large for a tar archive");
+  const Header header = header_of(member, bytes.size());
+  write(std::as_bytes(std::span(header)));
+  const ByteRange range{written_, bytes.size()};
+  write(bytes);
+  constexpr std::array<std::byte, kBlock> kPadding{};
+  write(std::span(kPadding).first((kBlock - bytes.size() % kBlock) % kBlock));
   return range;
 }
 
 void TarShardWriter::finish() {
-  state_->check(archive_write_close(state_->tar));
-  if (::fsync(state_->descriptor) != 0) state_->fail_system("flush");
-  const int descriptor = std::exchange(state_->descriptor, -1);
-  if (::close(descriptor) != 0) state_->fail_system("close");
+  constexpr std::array<std::byte, 2 * kBlock> kEnd{};
+  write(kEnd);
+  if (::fsync(descriptor_) != 0) fail_system("flush");
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail_system("close");
 }
-
-std::uint64_t TarShardWriter::bytes_written() const { return state_->written; }
 
 std::string shard_name(int shard) {
   char name[32];

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 
@@ -9,7 +9,8 @@
 
 namespace omni::data {
 
-// Writes an uncompressed ustar archive and tells where each member's bytes lie. Throws Error(io).
+// Writes an uncompressed ustar archive (POSIX.1-1988) and tells where each member's bytes lie. Throws
+// Error(io).
 class TarShardWriter {
  public:
   explicit TarShardWriter(const std::filesystem::path& path);
@@ -17,13 +18,19 @@ class TarShardWriter {
   TarShardWriter(const TarShardWriter&) = delete;
   TarShardWriter& operator=(const TarShardWriter&) = delete;
 
+  // Throws Error(input) for a name that the format cannot hold: above 100 bytes, unless it can be cut at a
+  // slash into at most 155 bytes before and at most 100 after it.
   ByteRange add(const std::string& member, std::span<const std::byte> bytes);
   void finish();  // flushed to disk
-  std::uint64_t bytes_written() const;
+  std::uint64_t bytes_written() const { return written_; }
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  [[noreturn]] void fail_system(const char* action) const;
+  void write(std::span<const std::byte> bytes);
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t written_ = 0;
 };
 
 std::string shard_name(int shard);  // "shard-00000.tar"
