@@ -13,7 +13,7 @@ case "${1:-}" in
 esac
 
 tools/setup.sh --no-build
-cmake --preset release -DOMNI_BENCHMARKS=ON >/dev/null
+cmake --preset release >/dev/null
 cmake --build --preset release --target benchmark_train_step benchmark_decode_token benchmark_geometry benchmark_cube3d_tokenizer
 python=.deps/peers/bin/python
 if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree' 2>/dev/null; then
