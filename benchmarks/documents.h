@@ -1,7 +1,8 @@
-// What benchmarks of the transformer train on and decode: captions of 25 to 44 tokens, then shapes of 64
-// geometry and 27 colour codes.
+// What benchmarks of the transformer train on and decode: captions of 25 to 44 tokens, then shapes of a cube
+// of `geometry` codes and 27 colour codes.
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "omni/core/random.h"
@@ -9,12 +10,12 @@
 
 namespace omni::benchmarks {
 
-inline sequence::SequenceLayout layout() {
+inline sequence::SequenceLayout layout(std::int64_t geometry = 64) {
   sequence::SequenceLayout result;
   result.text_capacity = 48;
   result.image_grid_side = 8;
-  result.geometry_lengths = {64};
-  result.geometry_grid_side = 4;
+  result.geometry_lengths = {geometry};
+  result.geometry_grid_side = std::llround(std::cbrt(geometry));
   result.colour_codes = 27;
   result.colour_grid_side = 3;
   return result;
@@ -26,11 +27,11 @@ inline std::vector<std::int32_t> random_codes(CounterRng& rng, std::int64_t coun
   return codes;
 }
 
-inline sequence::Document caption_to_shape(CounterRng& rng) {
+inline sequence::Document caption_to_shape(CounterRng& rng, std::int64_t geometry = 64) {
   sequence::ShapePayload shape;
   shape.size = static_cast<std::int32_t>(rng.below(64));
   for (auto& box : shape.box) box = static_cast<std::int32_t>(rng.below(32));
-  shape.geometry = random_codes(rng, 64, 512);
+  shape.geometry = random_codes(rng, geometry, 512);
   shape.colour = random_codes(rng, 27, 256);
   sequence::Segment target{shape};
   target.carries_loss = true;

@@ -1,206 +1,218 @@
-// Tokens per second of training and decoding a tiny transformer, and where the time of a step goes.
-// peers/train_step.py does the same in PyTorch; tools/bench.sh runs both and prints the ratio.
-//   train_step [width] [blocks] [heads] [tokens per step] [steps] [bf16|fp32]
+// Tokens per second of training a transformer, and where the time of a step goes. peers/train_step.py does
+// the same in PyTorch; tools/bench.sh and tools/gpu-report.sh run both.
+//   train_step [--shape tiny|100m|200m|1b] [--tokens N] [--steps N] [--precision bf16|fp32] [--recompute]
+//              [--library] [--peak TFLOPS]
+//     --tokens   in a step (default: the shape's)
+//     --library  also with LibTorch's attention, document by document, and the largest costs
+//     --peak     the device's most operations per second, for the share of them that training uses (MFU)
+// MFU = tokens/s x operations per token / peak; see model::training_flops.
 #include <ATen/ATen.h>
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
-#include <ATen/record_function.h>
+#include <sys/resource.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <map>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "documents.h"
+#include "kernels/timing.h"
 #include "omni/kernels/cpu_memory.h"
-#include "omni/model/decode_session.h"
 #include "omni/model/training_cost.h"
-#include "omni/model/transformer.h"
-#include "omni/nn/precision.h"
 #include "omni/optimizer/adamw.h"
+#include "operation_profile.h"
+#include "shapes.h"
 
 namespace {
 
 using namespace omni;
 using namespace omni::benchmarks;
 
+struct Options {
+  Shape shape = kShapes[0];
+  std::int64_t tokens = 0, steps = 10;
+  bool bf16 = true, recompute = false, library = false;
+  double peak_tflops = 0;
+};
+
+Options read_options(int count, char** arguments) {
+  Options options;
+  for (int i = 1; i < count; ++i) {
+    const std::string name = arguments[i];
+    if (name == "--recompute" || name == "--library") {
+      (name == "--library" ? options.library : options.recompute) = true;
+      continue;
+    }
+    const std::string value = i + 1 < count ? arguments[++i] : "";
+    if (name == "--shape")
+      options.shape = shape_of(value);
+    else if (name == "--tokens")
+      options.tokens = std::atoll(value.c_str());
+    else if (name == "--steps")
+      options.steps = std::atoll(value.c_str());
+    else if (name == "--precision")
+      options.bf16 = value == "bf16";
+    else if (name == "--peak")
+      options.peak_tflops = std::atof(value.c_str());
+    else {
+      std::fprintf(stderr, "train_step: unknown argument '%s'\n", name.c_str());
+      std::exit(2);
+    }
+  }
+  if (options.tokens <= 0) options.tokens = options.shape.step_tokens;
+  return options;
+}
+
 // Processor time where the machine is shared (OMNI_BENCHMARK_CPU_TIME set, one thread), else the clock.
 double seconds() {
   if (std::getenv("OMNI_BENCHMARK_CPU_TIME")) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return benchmark::seconds();
 }
 
+// Of a step, in seconds.
 struct Parts {
-  double forward = 0, backward = 0, optimizer = 0;
-  double sum() const { return forward + backward + optimizer; }
+  double data = 0, forward = 0, backward = 0, optimizer = 0;
 };
 
-// The mean of `steps` steps after two that do not count, and the best one's sum.
-std::pair<Parts, double> train(model::Transformer& transformer, optimizer::AdamW& optimizer,
-                               const sequence::PackedSequence& packed, long steps) {
-  Parts mean;
-  double best = 1e9;
-  const auto share = 1 / static_cast<double>(steps);
-  for (long step = -2; step < steps; ++step) {
-    const double t0 = seconds();
-    const model::TransformerLoss loss = transformer.loss(packed);
-    const double t1 = seconds();
-    (loss.objective.sum() / 1000.0).backward();
-    const double t2 = seconds();
-    optimizer::clip_gradients(transformer.parameters(), 1.0);
-    optimizer.step(1e-3);
-    optimizer.zero_gradients();
-    const double t3 = seconds();
-    if (step < 0) continue;
-    mean.forward += (t1 - t0) * share;
-    mean.backward += (t2 - t1) * share;
-    mean.optimizer += (t3 - t2) * share;
-    best = std::min(best, t3 - t0);
-  }
-  return {mean, best};
-}
-
-// Time inside each operation, without the operations that it calls.
-class OperationProfile {
+class Trainer {
  public:
-  OperationProfile() {
-    current() = this;
-    handle_ =
-        at::addGlobalCallback(at::RecordFunctionCallback(&OperationProfile::begin, &OperationProfile::end));
+  explicit Trainer(const Options& options)
+      : options_(options),
+        vocabulary_(benchmarks::vocabulary()),
+        layout_(benchmarks::layout(options.shape.geometry)),
+        transformer_(options.shape.config(), vocabulary_, layout_, 1),
+        rng_(3) {
+    transformer_.to(benchmark::device());
+    transformer_.set_activation_type(options.bf16 ? at::kBFloat16 : at::kFloat);
+    transformer_.set_recompute(options.recompute);
+    optimizer_ = std::make_unique<optimizer::AdamW>(transformer_.parameters(), optimizer::AdamWConfig{});
   }
-  ~OperationProfile() { at::removeCallback(handle_); }
-  void print(const char* title, std::size_t count, double steps) const {
-    std::vector<std::pair<double, std::string>> order;
-    for (const auto& [name, time] : times_) order.emplace_back(time, name);
-    std::sort(order.rbegin(), order.rend());
-    std::printf("largest costs of %s:\n", title);
-    for (std::size_t i = 0; i < std::min(count, order.size()); ++i)
-      std::printf("  %7.2f ms  %s\n", order[i].first / steps * 1e3, order[i].second.c_str());
+  model::Transformer& transformer() { return transformer_; }
+
+  sequence::PackedSequence batch() {
+    sequence::PackedSequence packed;
+    while (packed.length() < options_.tokens)
+      sequence::append_document(packed, caption_to_shape(rng_, options_.shape.geometry), vocabulary_,
+                                layout_);
+    return packed;
+  }
+
+  // With `parts` the device is waited for after each of them.
+  void step(Parts* parts) {
+    double last = seconds();
+    const auto lap = [&](double Parts::*part) {
+      if (!parts) return;
+      benchmark::synchronise();
+      const double now = seconds();
+      parts->*part += now - last;
+      last = now;
+    };
+    const sequence::PackedSequence packed = batch();
+    tokens_ += packed.length();
+    lap(&Parts::data);
+    const model::TransformerLoss loss = transformer_.loss(packed);
+    lap(&Parts::forward);
+    (loss.objective.sum() / 1000.0).backward();
+    lap(&Parts::backward);
+    optimizer::clip_gradients(transformer_.parameters(), 1.0);
+    optimizer_->step(1e-3);
+    optimizer_->zero_gradients();
+    lap(&Parts::optimizer);
+  }
+
+  struct Rate {
+    double step_seconds = 0, tokens_per_s = 0;
+  };
+  // Over `steps` steps, after two that do not count.
+  Rate run(Parts* parts) {
+    for (int i = 0; i < 2; ++i) step(nullptr);
+    benchmark::synchronise();
+    tokens_ = 0;
+    const double start = seconds();
+    for (std::int64_t i = 0; i < options_.steps; ++i) step(parts);
+    benchmark::synchronise();
+    const double took = seconds() - start, tokens = static_cast<double>(tokens_);
+    return {took / static_cast<double>(options_.steps), tokens / took};
+  }
+
+  // Floating-point operations of a step, for each of its tokens.
+  double flops_per_token() {
+    const sequence::PackedSequence packed = batch();
+    return model::training_flops(transformer_, packed).total() / static_cast<double>(packed.length());
   }
 
  private:
-  struct Frame : at::ObserverContext {
-    double start = 0, children = 0;
-    Frame* parent = nullptr;
-  };
-  static OperationProfile*& current() {
-    static OperationProfile* profile = nullptr;
-    return profile;
-  }
-  static Frame*& top() {
-    static thread_local Frame* frame = nullptr;
-    return frame;
-  }
-  static std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction&) {
-    auto frame = std::make_unique<Frame>();
-    frame->parent = top();
-    frame->start = seconds();
-    top() = frame.get();
-    return frame;
-  }
-  static void end(const at::RecordFunction& function, at::ObserverContext* context) {
-    auto* frame = static_cast<Frame*>(context);
-    const double took = seconds() - frame->start;
-    current()->times_[function.name()] += took - frame->children;
-    top() = frame->parent;
-    if (frame->parent) frame->parent->children += took;
-  }
-  at::CallbackHandle handle_{};
-  std::map<std::string, double> times_;
+  const Options& options_;
+  sequence::Vocabulary vocabulary_;
+  sequence::SequenceLayout layout_;
+  model::Transformer transformer_;
+  std::unique_ptr<optimizer::AdamW> optimizer_;
+  CounterRng rng_;
+  std::int64_t tokens_ = 0;
 };
 
-// Returns the number of steps.
-std::size_t decode(const model::Transformer& transformer, const sequence::Vocabulary& vocabulary) {
-  constexpr std::int64_t kSequences = 64;
-  CounterRng rng(9);
-  std::vector<sequence::Document> documents;
-  std::vector<sequence::GrammarWalker> walkers;
-  std::vector<std::vector<std::int32_t>> tokens;
-  for (std::int64_t s = 0; s < kSequences; ++s) {
-    documents.push_back(caption_to_shape(rng));
-    walkers.emplace_back(vocabulary, transformer.layout(), sequence::plan_of(documents.back()));
-    tokens.push_back(sequence::document_tokens(documents.back(), vocabulary, transformer.layout()));
+// The most memory taken so far: of the GPU's, else of the processor's.
+double peak_gigabytes() {
+  if (benchmark::device().is_cuda()) {
+    const auto stats = at::accelerator::getDeviceStats(benchmark::device().index());
+    return 1e-9 * static_cast<double>(stats.allocated_bytes[0].peak);
   }
-  model::DecodeSession session(transformer, kSequences, 256);
-  const double start = seconds();
-  std::size_t steps = 0;
-  for (std::size_t done = 0; done < 145; ++steps) {
-    std::vector<std::vector<model::DecodeToken>> next(kSequences);
-    std::vector<std::int64_t> which;
-    std::vector<sequence::AllowedTokens> allowed;
-    const std::size_t count = done == 0 ? 28 : 1;
-    for (std::int64_t s = 0; s < kSequences; ++s) {
-      for (std::size_t i = done; i < done + count && i < tokens[s].size(); ++i) {
-        model::DecodeToken token{tokens[s][i], walkers[s].place(), std::nullopt};
-        walkers[s].advance(token.token);
-        if (!walkers[s].finished()) token.next_place = walkers[s].place();
-        next[s].push_back(token);
-      }
-      if (walkers[s].finished()) continue;
-      which.push_back(s);
-      allowed.push_back(walkers[s].allowed());
-    }
-    session.append(next);
-    session.logits(which, allowed);
-    done += count;
-  }
-  const double took = seconds() - start;
-  std::printf("decode: %lld sequences x %zu steps in %.2f s (%.0f steps/s)\n",
-              static_cast<long long>(kSequences), steps, took, static_cast<double>(steps) / took);
-  return steps;
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return 1024e-9 * static_cast<double>(usage.ru_maxrss);
+}
+
+void measure(Trainer& trainer, const Options& options) {
+  const Trainer::Rate rate = trainer.run(nullptr);
+  Parts parts;
+  trainer.run(&parts);
+  const double milliseconds = 1e3 / static_cast<double>(options.steps);
+  const double tflops = 1e-12 * rate.tokens_per_s * trainer.flops_per_token();
+  benchmark::Line line("train_step");
+  line.add("shape", std::string(options.shape.name))
+      .add("program", std::string("omni"))
+      .add("precision", std::string(options.bf16 ? "bf16" : "fp32"))
+      .add("recompute", std::string(options.recompute ? "yes" : "no"))
+      .add("parameters_million",
+           1e-6 * static_cast<double>(trainer.transformer().parameters().element_count()))
+      .add("step_tokens", options.tokens)
+      .add("tokens_per_s", rate.tokens_per_s)
+      .add("step_ms", 1e3 * rate.step_seconds)
+      .add("data_ms", milliseconds * parts.data)
+      .add("forward_ms", milliseconds * parts.forward)
+      .add("backward_ms", milliseconds * parts.backward)
+      .add("optimizer_ms", milliseconds * parts.optimizer)
+      .add("tflops", tflops)
+      .add("peak_gb", peak_gigabytes());
+  if (options.peak_tflops > 0) line.add("mfu", tflops / options.peak_tflops);
+  line.print();
+}
+
+void compare_with_library(Trainer& trainer) {
+  const double own = trainer.run(nullptr).tokens_per_s;
+  trainer.transformer().set_attention_path(kernels::AttentionPath::library);
+  const double library = trainer.run(nullptr).tokens_per_s;
+  trainer.transformer().set_attention_path(kernels::AttentionPath::automatic);
+  benchmark::Line("train_step_attention")
+      .add("tokens_per_s", own)
+      .add("library_tokens_per_s", library)
+      .add("ratio", own / library)
+      .print();
+  const OperationProfile profile;
+  for (int step = 0; step < 2; ++step) trainer.step(nullptr);
+  profile.print("a training step", 8, 2);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int count, char** arguments) {
+  benchmark::device();
   kernels::keep_freed_memory();
-  const auto argument = [&](int i, long fallback) { return argc > i ? std::atol(argv[i]) : fallback; };
-  model::TransformerConfig config;
-  config.width = argument(1, 192);
-  config.single_blocks = argument(2, 6);
-  config.heads = argument(3, 6);
-  const long step_tokens = argument(4, 8192), steps = argument(5, 10);
-  const std::string precision = argc > 6 ? argv[6] : "bf16";
-  const sequence::Vocabulary vocabulary = benchmarks::vocabulary();
-  model::Transformer transformer(config, vocabulary, layout(), 1);
-  transformer.set_activation_type(nn::precision_type(precision));
-  optimizer::AdamW optimizer(transformer.parameters(), {});
-  CounterRng rng(3);
-  sequence::PackedSequence packed;
-  while (packed.length() < step_tokens)
-    sequence::append_document(packed, caption_to_shape(rng), vocabulary, layout());
-  std::printf("%s, %lld parameters, %lld documents, %lld tokens a step, %d threads\n", precision.c_str(),
-              static_cast<long long>(transformer.parameters().element_count()),
-              static_cast<long long>(packed.document_count()), static_cast<long long>(packed.length()),
-              at::get_num_threads());
-  const auto tokens = static_cast<double>(packed.length());
-  const double flops = model::training_flops(transformer, packed).total();
-  const auto [mean, best] = train(transformer, optimizer, packed, steps);
-  std::printf(
-      "train: %.0f tokens/s (best step %.0f), %.0f ms a step: forward %.0f, backward %.0f, optimizer %.0f; "
-      "%.0f GFLOP/s\n",
-      tokens / mean.sum(), tokens / best, mean.sum() * 1e3, mean.forward * 1e3, mean.backward * 1e3,
-      mean.optimizer * 1e3, flops / mean.sum() / 1e9);
-  transformer.set_attention_path(kernels::AttentionPath::library);
-  const double library = train(transformer, optimizer, packed, steps).first.sum();
-  transformer.set_attention_path(kernels::AttentionPath::automatic);
-  std::printf(
-      "train with LibTorch's attention, document by document: %.0f tokens/s; the kernels give %.2f times\n",
-      tokens / library, library / mean.sum());
-  {
-    const OperationProfile profile;
-    for (int step = 0; step < 2; ++step) {
-      transformer.loss(packed).objective.sum().backward();
-      optimizer.zero_gradients();
-    }
-    profile.print("a training step", 8, 2);
-  }
-  decode(transformer, vocabulary);
-  const OperationProfile profile;
-  const std::size_t decoded = decode(transformer, vocabulary);
-  profile.print("a decode step", 8, static_cast<double>(decoded));
+  const Options options = read_options(count, arguments);
+  Trainer trainer(options);
+  std::printf("training, %d threads\n", at::get_num_threads());
+  measure(trainer, options);
+  if (options.library) compare_with_library(trainer);
+  return 0;
 }

@@ -14,7 +14,8 @@ esac
 
 tools/setup.sh --no-build
 cmake --preset release >/dev/null
-cmake --build --preset release --target benchmark_train_step benchmark_decode_token benchmark_geometry benchmark_cube3d_tokenizer
+cmake --build --preset release --target benchmark_train_step benchmark_decode_batch \
+  benchmark_decode_token benchmark_geometry benchmark_cube3d_tokenizer
 python=.deps/peers/bin/python
 if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree' 2>/dev/null; then
   echo "bench: making the Python environment .deps/peers"
@@ -24,19 +25,28 @@ fi
 
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
+# value FILE NAME KEY [KEY=VALUE...]: of the first line that starts with NAME and holds those pairs.
+value() {
+  local file=$1 name=$2 key=$3 lines
+  shift 3
+  lines=$(grep "^$name " "$file")
+  for pair in "$@"; do lines=$(grep " $pair\( \|$\)" <<<"$lines"); done
+  sed -n "1s/.* $key=\([^ ]*\).*/\1/p" <<<"$lines"
+}
 train_step() {
-  local ours peer compiled
-  ours=$(mktemp) peer=$(mktemp) compiled=$(mktemp)
-  build/release/benchmarks/train_step | tee "$ours"
+  local ours peer compiled batch
+  ours=$(mktemp) peer=$(mktemp) compiled=$(mktemp) batch=$(mktemp)
+  build/release/benchmarks/train_step --library | tee "$ours"
+  build/release/benchmarks/decode_batch | tee "$batch"
   "$python" benchmarks/peers/train_step.py | tee "$peer"
   "$python" benchmarks/peers/train_step.py --compile | tee "$compiled"
-  awk -v ours="$(awk '/^train:/ {print $2}' "$ours")" -v eager="$(awk '/^train:/ {print $2}' "$peer")" \
-    -v compiled="$(awk '/^train:/ {print $2}' "$compiled")" \
+  awk -v ours="$(value "$ours" train_step tokens_per_s)" -v eager="$(value "$peer" train_step tokens_per_s)" \
+    -v compiled="$(value "$compiled" train_step tokens_per_s)" \
     'BEGIN {printf "training: %d tokens/s, PyTorch %d (%.1f times), compiled %d (%.1f times)\n", ours, eager, ours / eager, compiled, ours / compiled}'
-  awk -v ours="$(sed -n 's/^decode: .*(\([0-9]*\) steps.*/\1/p' "$ours" | head -n 1)" \
-    -v eager="$(awk '/^decode:/ {print $2}' "$peer")" \
+  "$python" benchmarks/peers/train_step.py --decode | tee "$peer"
+  awk -v ours="$(value "$batch" decode_batch steps_per_s)" -v eager="$(value "$peer" decode_batch steps_per_s)" \
     'BEGIN {printf "decoding 64 sequences: %d steps/s, PyTorch %d (%.1f times)\n", ours, eager, ours / eager}'
-  rm -f "$ours" "$peer" "$compiled"
+  rm -f "$ours" "$peer" "$compiled" "$batch"
 }
 decode_token() {
   local ours peer piece
@@ -48,8 +58,8 @@ decode_token() {
   for piece in fp32 bf16 int8; do
     as=$piece
     [ "$piece" != int8 ] || as=bf16
-    awk -v piece="$piece" -v as="$as" -v ours="$(awk -v p="$piece:" '$1 == p {print $2}' "$ours")" \
-      -v peer="$(awk -v p="$as:" '$1 == p {print $2}' "$peer")" \
+    awk -v piece="$piece" -v as="$as" -v ours="$(value "$ours" decode_token ms precision=$piece)" \
+      -v peer="$(value "$peer" decode_token ms precision=$as)" \
       'BEGIN {printf "a token in %s: %.1f ms, PyTorch in %s %.1f ms (%.1f times)\n", piece, ours, as, peer, peer / ours}'
   done
   rm -f "$ours" "$peer"

@@ -224,7 +224,7 @@ void run_sample(const SampleArguments& arguments) {
   const model::Bundle bundle = model::load_bundle(arguments.model);
   if (arguments.device == "cuda") {
     bundle.transformer->to(at::kCUDA);
-    bundle.transformer->set_activation_type(at::kBFloat16);
+    bundle.transformer->set_activation_type(arguments.precision == "fp32" ? at::kFloat : at::kBFloat16);
   }
   read_meshes(arguments, bundle, request);
   if (arguments.resolution == 0 && bundle.tokenizers.shape()) {

@@ -89,7 +89,7 @@ void measure(const Shape& s, CacheType type, int rounds) {
 
 // The same on the GPU, against the sum of as many bytes, which reads them once.
 void measure_on_gpu(const Shape& s, at::ScalarType type, int rounds) {
-  const at::Device device(at::kCUDA, 0);
+  const at::Device device = benchmark::device();
   const std::vector<std::int64_t> sizes = {s.sequences, s.key_value_heads, s.length, s.head_size};
   const auto halves = at::TensorOptions(at::kBFloat16).device(device), floats = halves.dtype(at::kFloat);
   kernels::CudaDecodeAttention call;
@@ -115,7 +115,6 @@ void measure_on_gpu(const Shape& s, at::ScalarType type, int rounds) {
   const Tensor plain = at::ones({read / 4}, floats);
   const Tensor query = call.query.unsqueeze(2);
   const std::vector<double> seconds = benchmark::fastest_on_gpu(
-      device,
       {[&] { kernels::cuda_decode_attention(call, workspace); }, [&] { plain.sum(); },
        [&] { at::scaled_dot_product_attention(query, keys, values, {}, 0.0, false, {}, true); }},
       rounds);
@@ -127,25 +126,25 @@ void measure_on_gpu(const Shape& s, at::ScalarType type, int rounds) {
 int main(int argc, char** argv) {
   const c10::NoGradGuard guard;
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 20;
+  const bool gpu = benchmark::device().is_cuda();
   std::printf("decode attention, %d threads\n", at::get_num_threads());
+  if (gpu) {
+    for (const at::ScalarType type : {at::kBFloat16, at::kChar}) {
+      measure_on_gpu({1, 4096, 32, 8, 128, 0}, type, 5);
+      measure_on_gpu({8, 4096, 32, 8, 128, 0}, type, 5);
+      measure_on_gpu({8, 4096, 32, 8, 128, 3840}, type, 5);
+      measure_on_gpu({64, 4096, 32, 8, 128, 0}, type, 5);
+      measure_on_gpu({8, 32768, 32, 8, 128, 0}, type, 5);
+      measure_on_gpu({8, 4096, 12, 12, 64, 0}, type, 5);
+    }
+    return 0;
+  }
   for (const CacheType type : {CacheType::fp32, CacheType::bf16, CacheType::int8}) {
     measure({1, 4096, 32, 8, 128, 0}, type, rounds);
     measure({8, 4096, 32, 8, 128, 0}, type, rounds);
     measure({8, 4096, 32, 8, 128, 3840}, type, rounds);
     measure({8, 4096, 12, 12, 64, 0}, type, rounds);
     measure({64, 160, 4, 4, 32, 0}, type, 5 * rounds);
-  }
-  if (!benchmark::has_gpu()) {
-    std::puts("no GPU: its kernel is not timed");
-    return 0;
-  }
-  for (const at::ScalarType type : {at::kBFloat16, at::kChar}) {
-    measure_on_gpu({1, 4096, 32, 8, 128, 0}, type, 5);
-    measure_on_gpu({8, 4096, 32, 8, 128, 0}, type, 5);
-    measure_on_gpu({8, 4096, 32, 8, 128, 3840}, type, 5);
-    measure_on_gpu({64, 4096, 32, 8, 128, 0}, type, 5);
-    measure_on_gpu({8, 32768, 32, 8, 128, 0}, type, 5);
-    measure_on_gpu({8, 4096, 12, 12, 64, 0}, type, 5);
   }
   return 0;
 }

@@ -20,7 +20,9 @@
 // pairs, which tools/gpu-report.sh reads.
 namespace omni::benchmark {
 
-// The device that tools/gpu-report.sh asks for. Where that is a GPU and there is none, the program ends.
+// The device that tools/gpu-report.sh asks for. Where that is a GPU and there is none, the program ends. To be called
+// before anything else: LibTorch takes no notice of a GPU whose half of it is loaded after its first use (seeding a
+// generator, say).
 inline at::Device device() {
   static const at::Device chosen = [] {
     const char* wanted = std::getenv("OMNI_BENCHMARK_DEVICE");

@@ -68,14 +68,13 @@ void measure(const char* name, std::int64_t vocabulary, const kernels::SamplingS
 // A batch on the GPU against top-k and a draw, and against a sort and a draw (which leave out what top-p
 // does).
 void measure_on_gpu(std::int64_t vocabulary, std::int64_t batch, at::ScalarType type, int rounds) {
-  const at::Device device(at::kCUDA, 0);
+  const at::Device device = benchmark::device();
   const kernels::SamplingSettings settings{.temperature = 0.8, .top_k = 50, .top_p = 0.9};
   std::vector<kernels::CudaTokenSampler::Row> rows(static_cast<std::size_t>(batch));
   for (std::size_t b = 0; b < rows.size(); ++b) rows[b] = {settings, {1, b, 0}, {}, {}, {}};
   kernels::CudaTokenSampler sampler(device, vocabulary, rows);
   const Tensor logits = (at::randn({1, batch, vocabulary}, at::TensorOptions(device)) * 3).to(type);
   const std::vector<double> seconds = benchmark::fastest_on_gpu(
-      device,
       {[&] { sampler.sample(logits); },
        [&] {
          const auto [values, indices] = at::topk(logits[0], settings.top_k);
@@ -85,7 +84,7 @@ void measure_on_gpu(std::int64_t vocabulary, std::int64_t batch, at::ScalarType 
          const auto [values, indices] = at::sort(logits[0], -1, true);
          indices.gather(1, at::multinomial(at::softmax(values.to(at::kFloat) / settings.temperature, -1), 1));
        }},
-      rounds);
+      rounds, batch >= 64 ? 4 : 20);
   benchmark::Line("token_sampling_gpu")
       .add("type", std::string(c10::toString(type)))
       .add("vocabulary", vocabulary)
@@ -102,7 +101,14 @@ void measure_on_gpu(std::int64_t vocabulary, std::int64_t batch, at::ScalarType 
 int main(int argc, char** argv) {
   const c10::NoGradGuard guard;
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 50;
+  const bool gpu = benchmark::device().is_cuda();
   std::printf("token sampling, one thread against %d threads of the library\n", at::get_num_threads());
+  if (gpu) {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
+      for (const std::int64_t vocabulary : {16'000, 64'000, 128'000, 256'000})
+        for (const std::int64_t batch : {1, 8, 64, 512}) measure_on_gpu(vocabulary, batch, type, 5);
+    return 0;
+  }
   for (const std::int64_t vocabulary : {16'000, 64'000, 200'000, 256'000}) {
     measure("top_k_top_p", vocabulary, {.temperature = 0.8, .top_k = 50, .top_p = 0.9}, rounds);
     measure("top_k", vocabulary, {.temperature = 0.8, .top_k = 50}, rounds);
@@ -110,12 +116,5 @@ int main(int argc, char** argv) {
     measure("min_p", vocabulary, {.temperature = 0.8, .min_p = 0.05}, rounds);
     measure("plain", vocabulary, {.temperature = 0.8}, rounds);
   }
-  if (!benchmark::has_gpu()) {
-    std::puts("no GPU: its kernel is not timed");
-    return 0;
-  }
-  for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
-    for (const std::int64_t vocabulary : {16'000, 64'000, 128'000, 256'000})
-      for (const std::int64_t batch : {1, 8, 64, 512}) measure_on_gpu(vocabulary, batch, type, 5);
   return 0;
 }

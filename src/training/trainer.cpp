@@ -1,6 +1,5 @@
 #include "omni/training/trainer.h"
 
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
 #include <chrono>
@@ -10,6 +9,7 @@
 
 #include "accumulation.h"
 #include "checkpoint.h"
+#include "deterministic.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
@@ -229,7 +229,7 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
          " processes, and omni trains in one. Start it without the launcher");
   }
   if (config.device == "cuda") kernels::require_gpu("training");
-  if (config.deterministic) at::globalContext().setDeterministicAlgorithms(true, false);
+  if (config.deterministic) compute_deterministically();
   if (options.dry_run) {
     print_dry_run(config);
     return {};

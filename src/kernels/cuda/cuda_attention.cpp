@@ -83,7 +83,8 @@ std::string cuda_attention_refusal(const Tensor& q, const Tensor& key, const Ten
     if (is_wide(*x)) return "there are 2^31 rows or more";
   }
   const c10::DeviceGuard guard(q.device());
-  const OmniCudaAttention arguments = arguments_of(q, key, value);
+  OmniCudaAttention arguments = arguments_of(q, key, value);
+  arguments.scale = 1;  // every kernel takes any above 0
   if (!plugin.attention_supports(&arguments))
     return concat("there is no kernel for ", c10::toString(q.scalar_type()), " at head size ", q.size(2),
                   " with ", q.size(1), " over ", key.size(1), " heads, or these strides, or this device");

@@ -99,6 +99,12 @@ std::string cuda_decode_refusal(const CudaDecodeAttention& call) {
     return concat("there is no kernel for a cache of ", c10::toString(call.keys.scalar_type()));
   if (call.query.stride(2) != 1 || call.query.stride(1) != call.query.size(2))
     return "the heads of a query are not side by side";
+  const c10::DeviceGuard on(call.query.device());
+  const OmniCudaDecodeAttention arguments = arguments_of(call);
+  if (!cuda_plugin().decode_attention_supports(&arguments))
+    return concat("there is no kernel for ", c10::toString(call.query.scalar_type()), " at head size ",
+                  call.query.size(2), " over a cache of ", c10::toString(call.keys.scalar_type()),
+                  ", or these strides, or this device");
   return {};
 }
 

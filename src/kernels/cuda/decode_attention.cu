@@ -27,54 +27,73 @@ WorkspaceSizes sizes_of(const OmniCudaDecodeAttention& a) {
           padded(partials * a.head_size * std::int64_t{sizeof(float)})};
 }
 
-template <class T, class E, int kWidth>
-int launch_decode(const OmniCudaDecodeAttention& a, void* stream) {
-  const WorkspaceSizes sizes = sizes_of(a);
-  char* memory = static_cast<char*>(a.workspace);
-  const DecodeLaunch launch{a, reinterpret_cast<float*>(memory + sizes.finished + sizes.states),
-                            reinterpret_cast<float2*>(memory + sizes.finished),
-                            reinterpret_cast<unsigned*>(memory)};
-  const dim3 grid(static_cast<unsigned>(a.most_splits), static_cast<unsigned>(a.key_value_heads),
-                  static_cast<unsigned>(a.row_count));
-  constexpr int kShared = DecodeTiles<E, kWidth>::kBytes;
-  if (kShared > most_shared_bytes()) return kOmniCudaUnsupported;
-  return OMNI_LAUNCH((decode_attention<T, E, kWidth>), grid, dim3(kDecodeThreads), kShared, stream, launch);
-}
-
-template <class T, int kWidth>
-int launch_cached(const OmniCudaDecodeAttention& a, void* stream) {
+// Use::run<T, E, head size>(arguments, more...) of the kernel for the types and the head size, else
+// kOmniCudaUnsupported.
+template <class Use, class T, int kWidth, class... More>
+int for_cache(const OmniCudaDecodeAttention& a, const More&... more) {
   switch (a.cache_type) {
     case kOmniCudaCacheLikeQuery:
-      return launch_decode<T, T, kWidth>(a, stream);
+      return Use::template run<T, T, kWidth>(a, more...);
     case kOmniCudaCacheInt8:
-      return launch_decode<T, Int8, kWidth>(a, stream);
+      return Use::template run<T, Int8, kWidth>(a, more...);
     case kOmniCudaCacheFp8:
-      return launch_decode<T, Fp8, kWidth>(a, stream);
+      return Use::template run<T, Fp8, kWidth>(a, more...);
   }
   return kOmniCudaUnsupported;
 }
 
-template <class T>
-int launch_sized(const OmniCudaDecodeAttention& a, void* stream) {
+template <class Use, class T, class... More>
+int for_head_size(const OmniCudaDecodeAttention& a, const More&... more) {
   switch (a.head_size) {
     case 64:
-      return launch_cached<T, 64>(a, stream);
+      return for_cache<Use, T, 64>(a, more...);
     case 128:
-      return launch_cached<T, 128>(a, stream);
+      return for_cache<Use, T, 128>(a, more...);
 #ifdef OMNI_KERNELS_ALL
     case 32:
-      return launch_cached<T, 32>(a, stream);
+      return for_cache<Use, T, 32>(a, more...);
     case 96:
-      return launch_cached<T, 96>(a, stream);
+      return for_cache<Use, T, 96>(a, more...);
     case 192:
-      return launch_cached<T, 192>(a, stream);
+      return for_cache<Use, T, 192>(a, more...);
     case 256:
-      return launch_cached<T, 256>(a, stream);
+      return for_cache<Use, T, 256>(a, more...);
 #endif
     default:
       return kOmniCudaUnsupported;
   }
 }
+
+template <class Use, class... More>
+int for_kernel(const OmniCudaDecodeAttention& a, const More&... more) {
+  if (a.type == kOmniCudaBfloat16) return for_head_size<Use, __nv_bfloat16>(a, more...);
+#ifdef OMNI_KERNELS_ALL
+  if (a.type == kOmniCudaFloat16) return for_head_size<Use, __half>(a, more...);
+#endif
+  return kOmniCudaUnsupported;
+}
+
+struct SharedBytes {
+  template <class T, class E, int kWidth>
+  static int run(const OmniCudaDecodeAttention& /*a*/) {
+    return DecodeTiles<E, kWidth>::kBytes;
+  }
+};
+
+struct LaunchDecode {
+  template <class T, class E, int kWidth>
+  static int run(const OmniCudaDecodeAttention& a, void* stream) {
+    const WorkspaceSizes sizes = sizes_of(a);
+    char* memory = static_cast<char*>(a.workspace);
+    const DecodeLaunch launch{a, reinterpret_cast<float*>(memory + sizes.finished + sizes.states),
+                              reinterpret_cast<float2*>(memory + sizes.finished),
+                              reinterpret_cast<unsigned*>(memory)};
+    const dim3 grid(static_cast<unsigned>(a.most_splits), static_cast<unsigned>(a.key_value_heads),
+                    static_cast<unsigned>(a.row_count));
+    return OMNI_LAUNCH((decode_attention<T, E, kWidth>), grid, dim3(kDecodeThreads),
+                       (DecodeTiles<E, kWidth>::kBytes), stream, launch);
+  }
+};
 
 }  // namespace
 }  // namespace omni::cuda
@@ -86,14 +105,16 @@ std::int64_t omni_cuda_decode_attention_workspace(const OmniCudaDecodeAttention*
   return sizes.finished + sizes.states + sizes.outputs;
 }
 
+std::int32_t omni_cuda_decode_attention_supports(const OmniCudaDecodeAttention* arguments) {
+  using namespace omni::cuda;
+  const int bytes = for_kernel<SharedBytes>(*arguments);
+  return is_possible(*arguments) && bytes > 0 && bytes <= most_shared_bytes() ? 1 : 0;
+}
+
 std::int32_t omni_cuda_decode_attention(const OmniCudaDecodeAttention* arguments, void* stream) {
   using namespace omni::cuda;
-  if (!is_possible(*arguments)) return kOmniCudaUnsupported;
+  if (!omni_cuda_decode_attention_supports(arguments)) return kOmniCudaUnsupported;
   if (arguments->row_count == 0) return kSuccess;
-  if (arguments->type == kOmniCudaBfloat16) return launch_sized<__nv_bfloat16>(*arguments, stream);
-#ifdef OMNI_KERNELS_ALL
-  if (arguments->type == kOmniCudaFloat16) return launch_sized<__half>(*arguments, stream);
-#endif
-  return kOmniCudaUnsupported;
+  return for_kernel<LaunchDecode>(*arguments, stream);
 }
 }

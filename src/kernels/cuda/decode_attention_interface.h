@@ -47,10 +47,13 @@ struct OmniCudaDecodeAttention {
 };
 
 using OmniCudaDecodeAttentionWorkspaceFunction = std::int64_t (*)(const OmniCudaDecodeAttention*);
+using OmniCudaDecodeAttentionSupportsFunction = std::int32_t (*)(const OmniCudaDecodeAttention*);
 using OmniCudaDecodeAttentionFunction = std::int32_t (*)(const OmniCudaDecodeAttention*, void* stream);
 
 std::int64_t omni_cuda_decode_attention_workspace(const OmniCudaDecodeAttention* arguments);
-// One launch, no wait, no allocation. kOmniCudaUnsupported for head sizes and types without a kernel and for
-// pointers or strides that are no multiple of 16 bytes: the caller falls back.
+// Whether there is a kernel for such arguments on the current device: for the head size and the types, with
+// pointers and strides that are multiples of 16 bytes. Output and workspace are not looked at. 1 yes, 0 no.
+std::int32_t omni_cuda_decode_attention_supports(const OmniCudaDecodeAttention* arguments);
+// One launch, no wait, no allocation. kOmniCudaUnsupported where there is no kernel.
 std::int32_t omni_cuda_decode_attention(const OmniCudaDecodeAttention* arguments, void* stream);
 }

@@ -16,6 +16,7 @@ struct CudaPlugin {
   OmniCudaTokenSamplingWorkspaceFunction token_sampling_workspace = nullptr;
   OmniCudaCacheWriteFunction cache_write = nullptr;
   OmniCudaDecodeAttentionFunction decode_attention = nullptr;
+  OmniCudaDecodeAttentionSupportsFunction decode_attention_supports = nullptr;
   OmniCudaDecodeAttentionWorkspaceFunction decode_attention_workspace = nullptr;
 };
 const CudaPlugin& cuda_plugin();

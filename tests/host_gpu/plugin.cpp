@@ -1,0 +1,31 @@
+// The plug-in's interface over its kernels as the host runs them (see tests/shim), which follow device
+// pointers.
+#include "plugin.h"
+
+#include "device_memory.h"
+
+namespace {
+
+struct Opened {
+  Opened() { omni_host_gpu_open(); }
+  ~Opened() { omni_host_gpu_close(); }
+};
+
+}  // namespace
+
+// The kernels' own definitions of these names have the prefix host_.
+#define OMNI_FORWARD(name, Arguments)                                            \
+  extern "C" std::int32_t host_##name(const Arguments* arguments, void* stream); \
+  extern "C" std::int32_t name(const Arguments* arguments, void* stream) {       \
+    const Opened opened;                                                         \
+    return host_##name(arguments, stream);                                       \
+  }
+OMNI_FORWARD(omni_cuda_add_norm, OmniCudaAddNorm)
+OMNI_FORWARD(omni_cuda_attention_forward, OmniCudaAttention)
+OMNI_FORWARD(omni_cuda_attention_backward, OmniCudaAttentionBackward)
+OMNI_FORWARD(omni_cuda_token_sampling, OmniCudaTokenSampling)
+OMNI_FORWARD(omni_cuda_cache_write, OmniCudaCacheWrite)
+OMNI_FORWARD(omni_cuda_decode_attention, OmniCudaDecodeAttention)
+
+extern "C" std::int32_t omni_cuda_interface() { return kOmniCudaInterface; }
+extern "C" std::int32_t omni_cuda_device_count() { return 1; }

@@ -1,0 +1,152 @@
+// LibTorch's operations on the host GPU: the processor's own, over the same bytes. As on a real GPU, an
+// operation that is given tensors of both is an error.
+#include <ATen/ATen.h>
+#include <ATen/EmptyTensor.h>
+#include <ATen/ops/_reshape_alias_native.h>
+#include <ATen/ops/as_strided_native.h>
+#include <ATen/ops/unfold_native.h>
+#include <ATen/ops/view_native.h>
+#include <torch/library.h>
+
+#include <cstring>
+
+#include "device_memory.h"
+
+namespace omni::host_gpu {
+namespace {
+
+using at::Tensor;
+using c10::IValue;
+
+// A tensor of the processor over the bytes of one of the host GPU.
+Tensor seen_by_host(const Tensor& x) {
+  if (!x.defined() || !x.is_cuda()) return x;
+  const auto options = x.options().device(at::kCPU).requires_grad(false);
+  if (x.numel() == 0) return at::empty_strided(x.sizes(), x.strides(), options);
+  return at::for_blob(host_view(x.const_data_ptr()), x.sizes())
+      .strides(x.strides())
+      .options(options)
+      .make_tensor();
+}
+
+Tensor on_device(const Tensor& x) {
+  if (!x.defined() || x.is_cuda()) return x;
+  const Tensor copy = at::empty_strided(x.sizes(), x.strides(), x.options().device(at::kCUDA));
+  if (x.numel() == 0) return copy;
+  TORCH_CHECK(!is_device_pointer(x.const_data_ptr()), "host GPU: a result that is a device pointer");
+  std::memcpy(host_view(copy.mutable_data_ptr()), x.const_data_ptr(), copy.storage().nbytes());
+  return copy;
+}
+
+IValue argument_for_host(const IValue& value, const c10::OperatorHandle& op) {
+  const auto one = [&](const Tensor& x) {
+    TORCH_CHECK(!x.defined() || x.is_cuda() || x.dim() == 0,
+                "Expected all tensors to be on the same device, but ", op.operator_name(),
+                " got tensors of cuda:0 and cpu");
+    return seen_by_host(x);
+  };
+  if (value.isTensor()) return one(value.toTensor());
+  if (value.isTensorList()) {
+    c10::List<Tensor> list;
+    for (const Tensor& x : value.toTensorVector()) list.push_back(one(x));
+    return list;
+  }
+  if (value.isOptionalTensorList()) {
+    c10::List<std::optional<Tensor>> list;
+    for (const std::optional<Tensor>& x : value.toOptionalTensorVector())
+      list.push_back(x ? std::optional<Tensor>(one(*x)) : std::nullopt);
+    return list;
+  }
+  if (value.isDevice()) return at::Device(at::kCPU);
+  return value;
+}
+
+IValue result_on_device(const IValue& value) {
+  if (value.isTensor()) return on_device(value.toTensor());
+  if (!value.isTensorList()) return value;
+  c10::List<Tensor> list;
+  for (const Tensor& x : value.toTensorVector()) list.push_back(on_device(x));
+  return list;
+}
+
+// The argument that an operation writes to and returns, by what its schema says of aliases.
+const IValue* written_argument(const c10::FunctionSchema& schema, std::size_t result,
+                               const std::vector<IValue>& given) {
+  const auto* alias = schema.returns()[result].alias_info();
+  if (!alias || !alias->isWrite()) return nullptr;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const auto* own = schema.arguments()[i].alias_info();
+    if (own && *own == *alias) return &given[i];
+  }
+  return nullptr;
+}
+
+// An output that was given empty and grew.
+void take_size(const Tensor& output, const Tensor& on_host) {
+  if (output.sizes() == on_host.sizes()) return;
+  const Tensor grown = on_device(on_host);
+  output.unsafeGetTensorImpl()->set_storage_keep_dtype(grown.storage());
+  output.unsafeGetTensorImpl()->set_sizes_and_strides(grown.sizes(), grown.strides());
+}
+
+void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const c10::FunctionSchema& schema = op.schema();
+  const auto taken = torch::jit::last(stack, schema.arguments().size());
+  const std::vector<IValue> given(taken.begin(), taken.end());
+  torch::jit::drop(stack, given.size());
+  for (const IValue& value : given) stack->push_back(argument_for_host(value, op));
+  op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
+  const std::size_t count = schema.returns().size(), first = stack->size() - count;
+  for (std::size_t i = 0; i < count; ++i) {
+    IValue& result = (*stack)[first + i];
+    const IValue* written = written_argument(schema, i, given);
+    if (written && written->isTensor()) {
+      take_size(written->toTensor(), result.toTensor());
+      result = *written;
+    } else {
+      result = result_on_device(result);
+    }
+  }
+}
+
+Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout> /*layout*/,
+             std::optional<at::Device> /*device*/, std::optional<bool> /*pinned*/,
+             std::optional<at::MemoryFormat> format) {
+  return Tensor(at::detail::empty_generic(size, c10::GetAllocator(at::kCUDA),
+                                          c10::DispatchKeySet(c10::DispatchKey::CUDA),
+                                          type.value_or(at::kFloat), format));
+}
+
+Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> type,
+                     std::optional<at::Layout> /*layout*/, std::optional<at::Device> /*device*/,
+                     std::optional<bool> /*pinned*/) {
+  return Tensor(at::detail::empty_strided_generic(size, stride, c10::GetAllocator(at::kCUDA),
+                                                  c10::DispatchKeySet(c10::DispatchKey::CUDA),
+                                                  type.value_or(at::kFloat)));
+}
+
+Tensor& copy(Tensor& target, const Tensor& source, bool /*non_blocking*/) {
+  seen_by_host(target).copy_(seen_by_host(source));
+  return target;
+}
+
+Tensor copy_from_and_resize(const Tensor& source, const Tensor& target) {
+  TORCH_CHECK(source.sizes() == target.sizes(), "host GPU: a copy that resizes");
+  seen_by_host(target).copy_(seen_by_host(source));
+  return target;
+}
+
+TORCH_LIBRARY_IMPL(_, CUDA, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&run_on_host>()); }
+TORCH_LIBRARY_IMPL(aten, CUDA, m) {
+  m.impl("empty.memory_format", &empty);
+  m.impl("empty_strided", &empty_strided);
+  m.impl("copy_", &copy);
+  m.impl("_copy_from_and_resize", &copy_from_and_resize);
+  m.impl("as_strided", &at::native::as_strided_tensorimpl);
+  m.impl("view", &at::native::view);
+  m.impl("_reshape_alias", &at::native::_reshape_alias);
+  m.impl("unfold", &at::native::unfold);
+}
+
+}  // namespace
+}  // namespace omni::host_gpu
