@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <type_traits>
 
 #include <yaml-cpp/yaml.h>
 
@@ -71,12 +72,6 @@ struct ConfigOrigin {
   }
 };
 
-std::string range_text(const NumberRange& range) {
-  if (std::isinf(range.maximum)) return concat("at least ", range.minimum);
-  if (std::isinf(range.minimum)) return concat("at most ", range.maximum);
-  return concat("between ", range.minimum, " and ", range.maximum);
-}
-
 // Reads one mapping node; knows which keys the description asked for.
 class ConfigReader final : public ConfigVisitor {
  public:
@@ -90,10 +85,10 @@ class ConfigReader final : public ConfigVisitor {
   }
 
   void number(std::string_view key, double& value, NumberRange range) override {
-    if (const YAML::Node node = find(key)) value = checked_number(key, node, range);
+    if (const YAML::Node node = find(key)) value = checked_number<double>(key, node, range);
   }
   void integer(std::string_view key, std::int64_t& value, NumberRange range) override {
-    if (const YAML::Node node = find(key)) value = checked_integer(key, node, range);
+    if (const YAML::Node node = find(key)) value = checked_number<std::int64_t>(key, node, range);
   }
   void flag(std::string_view key, bool& value) override {
     const YAML::Node node = find(key);
@@ -111,10 +106,12 @@ class ConfigReader final : public ConfigVisitor {
     value = chosen_word(key, node, allowed);
   }
   void integers(std::string_view key, std::vector<std::int64_t>& value, NumberRange range) override {
-    read_sequence(key, value, [&](const YAML::Node& item) { return checked_integer(key, item, range); });
+    read_sequence(key, value,
+                  [&](const YAML::Node& item) { return checked_number<std::int64_t>(key, item, range); });
   }
   void numbers(std::string_view key, std::vector<double>& value, NumberRange range) override {
-    read_sequence(key, value, [&](const YAML::Node& item) { return checked_number(key, item, range); });
+    read_sequence(key, value,
+                  [&](const YAML::Node& item) { return checked_number<double>(key, item, range); });
   }
   void texts(std::string_view key, std::vector<std::string>& value,
              std::vector<std::string> allowed) override {
@@ -153,7 +150,7 @@ class ConfigReader final : public ConfigVisitor {
       if (twice) stands_twice(concat(full(key), ".", item_key), item.first);
       if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), item_key) == allowed.end())
         unknown_key(concat(full(key), ".", item_key), item_key, item.first, allowed);
-      value.emplace_back(item_key, checked_number(concat(key, ".", item_key), item.second, range));
+      value.emplace_back(item_key, checked_number<double>(concat(key, ".", item_key), item.second, range));
     }
   }
 
@@ -220,28 +217,14 @@ class ConfigReader final : public ConfigVisitor {
     if (!node.IsScalar()) wrong_type(key, node, wanted);
     return node.Scalar();
   }
-  double checked_number(std::string_view key, const YAML::Node& node, const NumberRange& range) const {
-    const std::string text = scalar(key, node, "a number");
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
-      wrong_type(key, node, "a number");
-    if (value < range.minimum || value > range.maximum) out_of_range(key, node, range);
+  template <class Number>
+  Number checked_number(std::string_view key, const YAML::Node& node, const NumberRange& range) const {
+    Number value = 0;
+    const std::string text = scalar(key, node, std::is_integral_v<Number> ? "a whole number" : "a number");
+    const std::string mistake = read_number(text, range, value);
+    if (!mistake.empty())
+      fail(ErrorKind::usage, origin_.place(full(key), node), ": '", full(key), "' ", mistake);
     return value;
-  }
-  std::int64_t checked_integer(std::string_view key, const YAML::Node& node, const NumberRange& range) const {
-    const std::string text = scalar(key, node, "a whole number");
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) wrong_type(key, node, "a whole number");
-    if (static_cast<double>(value) < range.minimum || static_cast<double>(value) > range.maximum)
-      out_of_range(key, node, range);
-    return value;
-  }
-  [[noreturn]] void out_of_range(std::string_view key, const YAML::Node& node,
-                                 const NumberRange& range) const {
-    fail(ErrorKind::usage, origin_.place(full(key), node), ": '", full(key), "' is ", node.Scalar(),
-         "; it must be ", range_text(range));
   }
   template <class T, class Read>
   void read_sequence(std::string_view key, std::vector<T>& value, const Read& read) {

@@ -98,9 +98,11 @@ TEST(Config, WrongTypesAndRangesNamePlaceAndWhatIsWanted) {
   EXPECT_THAT(error_of("width: wide\n"),
               HasSubstr("test.yaml:1:8: 'width' must be a whole number, not 'wide'"));
   EXPECT_THAT(error_of("width: 1.5\n"), HasSubstr("whole number"));
-  EXPECT_THAT(error_of("width: 5000\n"), HasSubstr("between 1 and 4096"));
-  EXPECT_THAT(error_of("width: 99999999999999999999\n"), HasSubstr("whole number"));
-  EXPECT_THAT(error_of("scale: .nan\n"), HasSubstr("number"));
+  EXPECT_THAT(error_of("width: 5000\n"), HasSubstr("'width' is 5000; it must be from 1 to 4096"));
+  EXPECT_THAT(error_of("width: 99999999999999999999\n"), HasSubstr("must be from 1 to 4096"));
+  for (const char* value : {".nan", ".inf", "nan", "-inf", "''", "1e308", "1e999"})
+    EXPECT_THAT(error_of(std::string("scale: ") + value + "\n"), StartsWith("test.yaml:1:8: 'scale' "))
+        << value;
   EXPECT_THAT(error_of("fast: maybe\n"), HasSubstr("true or false"));
   EXPECT_THAT(error_of("mode: cosin\n"), HasSubstr("cosine"));
   EXPECT_THAT(error_of("sizes: 3\n"), HasSubstr("a list"));

@@ -3,11 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "omni/core/number.h"
 
 namespace omni {
 
@@ -21,11 +22,6 @@ namespace omni {
 //
 // Reading: an absent key keeps the struct's value; an unknown key, a wrong type or a value out of range
 // throws Error(usage) with file, line, column and the nearest valid key.
-struct NumberRange {
-  double minimum = -std::numeric_limits<double>::infinity();
-  double maximum = std::numeric_limits<double>::infinity();
-};
-
 class ConfigVisitor {
  public:
   virtual ~ConfigVisitor() = default;
