@@ -1,21 +1,22 @@
 #include "omni/core/error.h"
 
+#include <array>
+
 namespace omni {
 
-int exit_code(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::usage:
-      return 2;
-    case ErrorKind::input:
-      return 3;
-    case ErrorKind::io:
-      return 4;
-    case ErrorKind::interrupted:
-      return 130;
-    case ErrorKind::internal:
-      return 70;
-  }
-  return 70;
+std::span<const ExitCode> exit_codes() {
+  static constexpr std::array<ExitCode, 9> kCodes = {{
+      {kExitDone, "done"},
+      {kExitNo, "the answer is no (mesh check, tokenizer verify)"},
+      {exit_code(ErrorKind::usage), "wrong use: arguments or configuration"},
+      {exit_code(ErrorKind::input), "a file that cannot be understood"},
+      {exit_code(ErrorKind::io), "the system refused: a missing file, a full disk"},
+      {exit_code(ErrorKind::internal), "a defect of omni"},
+      {exit_code(ErrorKind::out_of_memory), "out of memory"},
+      {exit_code(ErrorKind::stopped), "stopped by SIGTERM at a checkpoint; --resume goes on"},
+      {exit_code(ErrorKind::interrupted), "interrupted"},
+  }};
+  return kCodes;
 }
 
 }  // namespace omni

@@ -8,6 +8,7 @@ namespace omni {
 namespace {
 
 // Signal handlers can reach nothing but a global flag; this is the only one of the program.
+// It holds the signal's number.
 volatile std::sig_atomic_t g_interrupt_requested = 0;
 
 void handle_signal(int number) {
@@ -16,7 +17,7 @@ void handle_signal(int number) {
     std::raise(number);
     return;
   }
-  g_interrupt_requested = 1;
+  g_interrupt_requested = number;
 }
 
 }  // namespace
@@ -31,6 +32,10 @@ void install_interrupt_handler() {
 }
 
 bool interrupt_requested() { return g_interrupt_requested != 0; }
+
+ErrorKind stop_kind() {
+  return g_interrupt_requested == SIGTERM ? ErrorKind::stopped : ErrorKind::interrupted;
+}
 
 void throw_if_interrupted() {
   if (interrupt_requested()) fail(ErrorKind::interrupted, "interrupted");

@@ -121,7 +121,9 @@ class Run {
         save_shape_checkpoint(checkpoint_, config_, *training_, optimizer_, state_);
         saved = state_.seconds;
       }
-      throw_if_interrupted();
+      if (interrupt_requested())
+        fail(stop_kind(), "stopped after step ", step, "; a checkpoint is in ", checkpoint_,
+             ". Run again with --resume to go on");
       const double done = timed ? state_.seconds / (60 * config_.minutes)
                                 : static_cast<double>(step) / static_cast<double>(config_.steps);
       if (done >= 1) return state_;

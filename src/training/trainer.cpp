@@ -183,8 +183,8 @@ TrainingSummary StageRun::run() {
                progress() >= 1);
     if (interrupt_requested()) {
       checkpoint();
-      fail(ErrorKind::interrupted, "interrupted after step ", state_.step, "; a checkpoint is in '",
-           config_.output, "'. Run again with --resume to go on");
+      fail(stop_kind(), "stopped after step ", state_.step, "; a checkpoint is in '", config_.output,
+           "'. Run again with --resume to go on");
     }
     if (progress() < 1 && checkpoint_due()) checkpoint();
   }

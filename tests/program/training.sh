@@ -9,19 +9,20 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# stop_after LINES METRICS LOG ARGUMENTS...: Ctrl-C once the run has written that many lines; it has to end with 130.
+# stop_after SIGNAL CODE LINES METRICS LOG ARGUMENTS...: the signal once the run has written that many lines; it has to end
+# with the code.
 stop_after() {
-  local lines=$1 metrics=$2 log=$3 training stopped=0
-  shift 3
+  local signal=$1 code=$2 lines=$3 metrics=$4 log=$5 training stopped=0
+  shift 5
   "$omni" "$@" >"$log" 2>&1 &
   training=$!
   for _ in $(seq 3000); do
     [ ! -e "$metrics" ] || [ "$(wc -l <"$metrics")" -lt "$lines" ] || break
     sleep 0.02
   done
-  kill -INT "$training"
+  kill "-$signal" "$training"
   wait "$training" || stopped=$?
-  check "Ctrl-C ends with 130, not $stopped: $(tail -n 3 "$log")" [ "$stopped" = 130 ]
+  check "SIG$signal ends with $code, not $stopped: $(tail -n 3 "$log")" [ "$stopped" = "$code" ]
 }
 
 cat >stage.yaml <<YAML
@@ -59,11 +60,14 @@ expect 2 "Did you mean 'text->shape'" pretrain stage.yaml --set mixture.text-sha
 absent run
 
 # Ctrl-C after some steps: a checkpoint, exit code 130, and the same command with --resume ends the run.
-stop_after 2 run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1
+stop_after INT 130 2 run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1
 check 'nothing half-written is left' [ -z "$(find run -name '*.tmp')" ]
 steps=$(basename run/checkpoints/step-* | sed 's/step-0*//')
 expect 2 'holds an earlier run.*--resume' pretrain stage.yaml
 expect 2 'another model' pretrain stage.yaml --set model.width=32 --resume
+# SIGTERM, as from a scheduler, does the same and says that the run can be resumed.
+stop_after TERM 75 $((steps + 2)) run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1 --resume
+steps=$(basename "$(ls -d run/checkpoints/step-* | tail -n 1)" | sed 's/step-0*//')
 expect 0 "$((steps + 2)) steps" pretrain stage.yaml --set steps=$((steps + 2)) --set log_steps=1 --resume
 check 'each step stands in the metrics once' \
   [ "$(grep -o '"step":[0-9]*' run/metrics.jsonl | sort -u | wc -l)" = "$(wc -l <run/metrics.jsonl)" ]
@@ -92,7 +96,7 @@ absent view.png
 shape=(tokenizer train shape --set steps=80 --set objects=8 --set batch=2 --set near_points=64 --set volume_points=32
   --set log_steps=1 --set evaluation_objects=2 --set 'grid.quantiser={kind: vq, codebook_size: 32, codebook_dim: 4}')
 expect 0 '80 steps' "${shape[@]}" --out whole
-stop_after 30 stopped.metrics.jsonl shape.log "${shape[@]}" --out stopped
+stop_after INT 130 30 stopped.metrics.jsonl shape.log "${shape[@]}" --out stopped
 expect 2 'stopped.checkpoint.safetensors.*--resume' "${shape[@]}" --out stopped
 expect 2 'another config' "${shape[@]}" --out stopped --resume --seed 9
 absent stopped

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -7,16 +8,34 @@
 
 namespace omni {
 
-// What went wrong, as far as a script must tell cases apart. `omni` exits with exit_code(kind).
-enum class ErrorKind {
-  usage,        // wrong arguments or configuration                              -> 2
-  input,        // a file that cannot be understood: broken, truncated, foreign   -> 3
-  io,           // the system refused: missing file, full disk, read-only folder  -> 4
-  interrupted,  // Ctrl-C or SIGTERM, after a clean stop                          -> 130
-  internal,     // a broken promise inside omni                                   -> 70
+// What went wrong, as far as a script must tell cases apart. The values are the exit codes of `omni`.
+enum class ErrorKind : int {
+  // Wrong arguments or configuration.
+  usage = 2,
+  // A file that cannot be understood: broken, truncated, foreign.
+  input = 3,
+  // The system refused: missing file, full disk, read-only folder.
+  io = 4,
+  // A broken promise inside omni.
+  internal = 70,
+  out_of_memory = 71,
+  // Not done, but saved, because a launcher or scheduler asked for it: the same command with --resume goes
+  // on.
+  stopped = 75,
+  // Ctrl-C, after a clean stop.
+  interrupted = 130,
 };
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitNo = 1;  // of commands that judge
 
-int exit_code(ErrorKind kind);
+constexpr int exit_code(ErrorKind kind) { return static_cast<int>(kind); }
+
+struct ExitCode {
+  int code = 0;
+  std::string_view meaning;
+};
+// Every code that `omni` ends with, in rising order, in the words of its help.
+std::span<const ExitCode> exit_codes();
 
 // The one exception type of the library. The message reads "<what was tried>: <what is wrong>. <what to do>".
 class Error : public std::runtime_error {

@@ -1,10 +1,15 @@
 #pragma once
 
+#include "omni/core/error.h"
+
 namespace omni {
 
 // Ctrl-C and SIGTERM ask long work to stop cleanly; a second signal ends the process at once.
 void install_interrupt_handler();
 bool interrupt_requested();
 void throw_if_interrupted();  // throws Error(interrupted)
+// How a run ends that was asked to stop and has saved itself: interrupted by Ctrl-C, stopped by SIGTERM,
+// which a launcher or scheduler sends and after which it may start the run again.
+ErrorKind stop_kind();
 
 }  // namespace omni
