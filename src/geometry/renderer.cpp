@@ -1,6 +1,7 @@
 #include "omni/geometry/renderer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numbers>
@@ -22,6 +23,17 @@ Vec3 to_linear(Vec3 c) {
 std::uint8_t to_byte(float linear) {
   const float srgb = image::linear_to_srgb(std::clamp(linear, 0.0f, 1.0f));
   return std::uint8_t(std::lround(255 * std::clamp(srgb, 0.0f, 1.0f)));
+}
+
+// Embree aborts the program over rays that are not numbers.
+void check(const Camera& camera) {
+  const auto& [azimuth, elevation, distance, field_of_view] = camera;
+  if (!std::isfinite(azimuth) || !std::isfinite(elevation) || !std::isfinite(distance))
+    fail(ErrorKind::usage, "rendering: a camera at azimuth ", azimuth, ", elevation ", elevation,
+         " and distance ", distance, " is nowhere. Give finite numbers");
+  if (!(field_of_view > 0 && field_of_view < 180))
+    fail(ErrorKind::usage, "rendering: a field of view of ", field_of_view,
+         " degrees shows nothing. Give one between 0 and 180");
 }
 
 // Ray directions through the image plane at unit distance.
@@ -131,6 +143,7 @@ Renderer::Renderer(const Mesh& mesh) : scene_(std::make_unique<Scene>(mesh)) {}
 Renderer::~Renderer() = default;
 
 image::Image Renderer::render(const Camera& camera, const RenderOptions& options) const {
+  check(camera);
   ensure(options.width > 0 && options.height > 0 && options.samples_per_axis > 0, "a render of ",
          options.width, " x ", options.height, " pixels with ", options.samples_per_axis,
          " samples per axis");

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <numbers>
 #include <thread>
 
 #include "coloured_shapes.h"
+#include "omni/core/error.h"
 
 namespace omni::geometry {
 namespace {
@@ -131,6 +133,23 @@ TEST(Renderer, GivesTheSamePictureFromManyThreads) {
     });
   for (auto& thread : threads) thread.join();
   for (const auto& image : images) EXPECT_EQ(image.pixels, expected.pixels);
+}
+
+TEST(Renderer, RefusesCamerasThatAreNotFinite) {
+  const Renderer renderer(sphere_mesh());
+  const float nan = std::numeric_limits<float>::quiet_NaN(),
+              infinity = std::numeric_limits<float>::infinity();
+  const Camera cameras[] = {{.azimuth_degrees = nan},      {.elevation_degrees = infinity},
+                            {.distance = -infinity},       {.vertical_fov_degrees = nan},
+                            {.vertical_fov_degrees = 180}, {.vertical_fov_degrees = 0}};
+  for (const Camera& camera : cameras) {
+    try {
+      (void)renderer.render(camera, {.width = 4, .height = 4});
+      ADD_FAILURE() << "a camera that is nowhere was rendered";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+    }
+  }
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ class Renderer {
  public:
   explicit Renderer(const Mesh& mesh);
   ~Renderer();
+  // Throws Error(usage) for a camera that is not finite or whose field of view is not between 0 and 180
+  // degrees.
   image::Image render(const Camera& camera, const RenderOptions& options) const;
 
  private:
