@@ -3,12 +3,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <mutex>
+#include <sstream>
 
 #include "omni/core/error.h"
+#include "progress_line.h"
 
 namespace omni {
 
@@ -17,6 +20,12 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_between(Clock::time_point a, Clock::time_point b) {
   return std::chrono::duration<double>(b - a).count();
+}
+
+// UTF-8: every byte but those that continue a character starts one.
+std::size_t columns_of(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 }  // namespace
 
@@ -40,6 +49,35 @@ std::size_t terminal_columns() {
   return known ? size.ws_col : 80;
 }
 
+std::string progress_line(const ProgressNumbers& now, std::size_t columns) {
+  const double elapsed = std::max(1e-6, now.seconds);
+  const double rate = static_cast<double>(now.done) / elapsed;
+  std::ostringstream out;
+  out << now.done;
+  if (now.total > 0) out << '/' << now.total;
+  char rate_text[32];
+  std::snprintf(rate_text, sizeof rate_text, rate < 10 ? "%.2f" : "%.0f", rate);
+  out << ' ' << now.unit << ", " << rate_text << "/s";
+  if (now.total > now.done && rate > 0 && !now.last)
+    out << ", " << format_duration(static_cast<double>(now.total - now.done) / rate) << " left";
+  else
+    out << ", " << format_duration(elapsed);
+  if (!now.note.empty()) out << ", " << now.note;
+  const std::string numbers = out.str();
+  if (columns == 0) return concat(now.title, ' ', numbers);
+
+  // The bar takes what the words leave; where they leave too little, the title goes as well.
+  constexpr std::size_t kWidest = 24, kNarrowest = 5, kAround = 3;  // cells; brackets and a space
+  const std::size_t words = columns_of(now.title) + 1 + columns_of(numbers);
+  if (words > columns) return numbers;
+  const std::size_t room = columns - words;
+  if (now.total == 0 || room < kNarrowest + kAround) return concat(now.title, ' ', numbers);
+  const std::size_t width = std::min(kWidest, room - kAround);
+  const double share = static_cast<double>(std::min(now.done, now.total)) / static_cast<double>(now.total);
+  const auto filled = static_cast<std::size_t>(static_cast<double>(width) * share);
+  return concat(now.title, " [", std::string(filled, '#'), std::string(width - filled, '.'), "] ", numbers);
+}
+
 struct Progress::State {
   std::mutex mutex;
   std::string title, unit, note;
@@ -48,33 +86,12 @@ struct Progress::State {
   Clock::time_point start = Clock::now();
   Clock::time_point last_print = start;
 
-  std::string line(bool last) const {
-    const double elapsed = std::max(1e-6, seconds_between(start, Clock::now()));
-    const double rate = static_cast<double>(done) / elapsed;
-    std::ostringstream out;
-    out << title << ' ';
-    if (terminal && total > 0) {
-      constexpr int kWidth = 24;
-      const int filled = static_cast<int>(kWidth * std::min<std::int64_t>(done, total) / total);
-      out << '[' << std::string(filled, '#') << std::string(kWidth - filled, '.') << "] ";
-    }
-    out << done;
-    if (total > 0) out << '/' << total;
-    char rate_text[32];
-    std::snprintf(rate_text, sizeof rate_text, rate < 10 ? "%.2f" : "%.0f", rate);
-    out << ' ' << unit << ", " << rate_text << "/s";
-    if (total > done && rate > 0 && !last)
-      out << ", " << format_duration(static_cast<double>(total - done) / rate) << " left";
-    else
-      out << ", " << format_duration(elapsed);
-    if (!note.empty()) out << ", " << note;
-    return out.str();
-  }
-
   void print(bool last) {
-    const std::string text = line(last);
+    const std::size_t columns = terminal ? terminal_columns() - 1 : 0;
+    const std::string text =
+        progress_line({title, unit, note, done, total, seconds_between(start, Clock::now()), last}, columns);
     if (terminal)
-      std::fprintf(stderr, "\r\033[K%s%s", text.substr(0, terminal_columns() - 1).c_str(), last ? "\n" : "");
+      std::fprintf(stderr, "\r\033[K%s%s", text.substr(0, columns).c_str(), last ? "\n" : "");
     else
       std::fprintf(stderr, "%s\n", text.c_str());
     std::fflush(stderr);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "progress_line.h"
+
 namespace omni {
 namespace {
 
@@ -24,6 +26,22 @@ TEST(Progress, WritesPlainLinesWhereThereIsNoTerminal) {
   EXPECT_THAT(text, testing::HasSubstr("reading 3/3 files"));
   EXPECT_THAT(text, testing::HasSubstr("done"));
   EXPECT_EQ(text.find('\r'), std::string::npos);
+}
+
+TEST(ProgressLine, TheBarGivesWayToTheNumbers) {
+  const ProgressNumbers now{.title = "sampling",
+                            .unit = "tokens",
+                            .note = "",
+                            .done = 250,
+                            .total = 1000,
+                            .seconds = 10,
+                            .last = false};
+  const std::string numbers = "250/1000 tokens, 25/s, 30 s left";
+  EXPECT_EQ(progress_line(now, 80), "sampling [######..................] " + numbers);
+  EXPECT_EQ(progress_line(now, 50), "sampling [#.....] " + numbers);
+  EXPECT_EQ(progress_line(now, 45), "sampling " + numbers);
+  EXPECT_EQ(progress_line(now, 39), numbers);
+  EXPECT_EQ(progress_line(now, 0), "sampling " + numbers);
 }
 
 }  // namespace
