@@ -36,7 +36,7 @@ bool library_can(const AttentionSpans& spans) {
   return true;
 }
 
-constexpr std::array<const char*, 4> kPathNames = {"automatic", "kernel", "library", "reference"};
+constexpr std::array<const char*, 4> kPathNames = {"auto", "kernel", "library", "reference"};
 
 // One message per path and device type in the life of the program, however many threads attend.
 void log_once(AttentionPath path, const Tensor& query, const std::string& reason) {
@@ -65,7 +65,7 @@ AttentionPath parse_attention_path(std::string_view name) {
   const auto found = std::find(kPathNames.begin(), kPathNames.end(), name);
   if (found == kPathNames.end())
     fail(ErrorKind::usage, "the attention path '", name,
-         "' is not known. Choose automatic, kernel, library or reference");
+         "' is not known. Choose auto, kernel, library or reference");
   return static_cast<AttentionPath>(found - kPathNames.begin());
 }
 
@@ -73,11 +73,10 @@ AttentionPath choose_attention_path(const Tensor& query, const Tensor& key, cons
                                     const AttentionSpans& spans, AttentionPath wanted) {
   const std::string refusal = kernel_refusal(query, key, value);
   if (wanted == AttentionPath::kernel && !refusal.empty())
-    fail(ErrorKind::usage, "attention: the kernel cannot run: ", refusal, ". Choose the automatic path");
+    fail(ErrorKind::usage, "attention: the kernel cannot run: ", refusal, ". Choose the path auto");
   if (wanted == AttentionPath::library && !library_can(spans))
     fail(ErrorKind::usage,
-         "attention: the library call cannot express these spans without a dense mask. Choose the automatic "
-         "path");
+         "attention: the library call cannot express these spans without a dense mask. Choose the path auto");
   if (wanted != AttentionPath::automatic) {
     log_once(wanted, query, "it was asked for");
     return wanted;

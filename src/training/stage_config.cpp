@@ -64,7 +64,8 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
 void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.choice("precision", c.precision, {"fp32", "bf16"});
   v.choice("device", c.device, {"cpu", "cuda"});
-  v.choice("attention", c.attention, {"automatic", "kernel", "library", "reference"});
+  v.choice("attention", c.attention, {"auto", "kernel", "library", "reference", "automatic"});
+  if (c.attention == "automatic") c.attention = "auto";  // as runs wrote it before
   v.flag("deterministic", c.deterministic);
   v.flag("recompute", c.recompute);
   v.number("checkpoint_minutes", c.checkpoint_minutes, {.minimum = 0.01});

@@ -263,7 +263,7 @@ TEST(PackedAttention, EveryPathAgrees) {
 }
 
 TEST(PackedAttention, PathsHaveNames) {
-  EXPECT_EQ(parse_attention_path("automatic"), AttentionPath::automatic);
+  EXPECT_EQ(parse_attention_path("auto"), AttentionPath::automatic);
   EXPECT_EQ(parse_attention_path("reference"), AttentionPath::reference);
   EXPECT_THROW(parse_attention_path("flash"), Error);
 }

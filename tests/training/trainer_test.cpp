@@ -323,6 +323,14 @@ TEST(StageConfigFile, NamesTheMistake) {
               testing::HasSubstr("'replay' names no task"));
 }
 
+TEST(StageConfigFile, ReadsWhatEarlierRunsWrote) {
+  const test::TemporaryDirectory folder;
+  write_file_atomically(folder / "config.yaml",
+                        "output: o\nshards: [s]\nmixture: {text->shape: 1}\ntokenizers: {text: t.json}\n"
+                        "attention: automatic\n");
+  EXPECT_EQ(load_stage_config(folder / "config.yaml", "pretrain", {}).attention, "auto");
+}
+
 TEST_F(TrainerTest, EarlierTasksAreReplayedInThreeTenths) {
   StageConfig c = config("run");
   c.custom_tasks.push_back(c.custom_tasks.front());

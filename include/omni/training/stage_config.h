@@ -65,7 +65,7 @@ struct StageConfig {
   std::string precision = "bf16";       // fp32, bf16
   std::string device = "cpu";           // cpu, cuda
   bool deterministic = false;           // cuda: deterministic algorithms only
-  std::string attention = "automatic";  // see kernels::AttentionPath
+  std::string attention = "auto";       // see kernels::AttentionPath
   bool recompute = false;  // run blocks again in the backward pass instead of keeping their activations
 
   double checkpoint_minutes = 10;
