@@ -11,7 +11,7 @@ namespace omni::tools {
 namespace {
 
 struct EvalArguments {
-  std::string config, output = "out/eval";
+  std::string config, out;
   std::vector<std::string> overrides;
   bool dry_run = false;
 };
@@ -39,12 +39,13 @@ void print_summary(const evaluation::SweepOutcome& outcome, const std::filesyste
 
 void run_eval(const EvalArguments& arguments) {
   evaluation::SweepConfig config = evaluation::load_sweep_config(arguments.config, arguments.overrides);
+  if (!arguments.out.empty()) config.output = arguments.out;
   if (arguments.dry_run) {
     std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); });
     return;
   }
-  const evaluation::SweepOutcome outcome = evaluation::run_sweep(config, arguments.output);
-  print_summary(outcome, arguments.output);
+  const evaluation::SweepOutcome outcome = evaluation::run_sweep(config);
+  print_summary(outcome, config.output);
 }
 
 }  // namespace
@@ -53,11 +54,12 @@ void add_eval_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("eval", "measure models: bundles x tasks x prompts x settings x seeds");
   const auto arguments = std::make_shared<EvalArguments>();
-  command->add_option("sweep", arguments->config, "the sweep's YAML file")->required();
-  command->add_option("--set", arguments->overrides, "a.b=c: override a key of the file")
-      ->allow_extra_args(false);
-  command->add_option("--out", arguments->output, "results.jsonl, results.csv, summary.json, report.html")
-      ->capture_default_str();
+  command->add_option("config", arguments->config, "the sweep's YAML file")->required();
+  command->add_option("--set", arguments->overrides, "override a key: --set prompts_per_split=8")
+      ->take_all()
+      ->expected(1);
+  command->add_option("--out", arguments->out,
+                      "folder for results.jsonl, results.csv, summary.json and report.html, in place of the key output");
   command->add_flag("--dry-run", arguments->dry_run, "print the resolved sweep and stop");
   command->callback([arguments] { run_eval(*arguments); });
 }

@@ -1,4 +1,5 @@
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "commands.h"
 #include "omni/core/progress.h"
@@ -9,7 +10,7 @@ namespace omni::tools {
 namespace {
 
 struct TrainArguments {
-  std::string config;
+  std::string config, out;
   std::vector<std::string> overrides;
   training::TrainerOptions options;
 };
@@ -22,13 +23,16 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
   command->add_option("--set", arguments->overrides, "override a key: --set schedule.peak_learning_rate=1e-3")
       ->take_all()
       ->expected(1);
+  command->add_option("--out", arguments->out, "folder for checkpoints and metrics, in place of the key output");
   command->add_flag("--resume", arguments->options.resume,
                     "go on from the newest checkpoint in the output folder");
   command->add_flag("--dry-run", arguments->options.dry_run,
                     "print the resolved config, parameters, memory and FLOPs per step, then stop");
   command->callback([name, arguments] {
-    const training::StageConfig config =
-        training::load_stage_config(arguments->config, name, arguments->overrides);
+    std::vector<std::string> overrides = arguments->overrides;
+    // As a YAML string whatever characters the path has.
+    if (!arguments->out.empty()) overrides.push_back("output=" + nlohmann::json(arguments->out).dump());
+    const training::StageConfig config = training::load_stage_config(arguments->config, name, overrides);
     const training::TrainingSummary summary = training::run_stage(config, arguments->options);
     if (arguments->options.dry_run) return;
     std::cout << name << ": " << summary.steps << " steps, " << summary.tokens << " tokens in "

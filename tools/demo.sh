@@ -73,14 +73,14 @@ shards="[$out/tokens/viewed, $out/tokens/plain]"
 pretrain=$(awk -v total="$trained" -v later="$continue" -v last="$finetune" -v elapsed=$(($(date +%s) - prepared)) \
   'BEGIN {left = total - elapsed / 60 - later - last; least = total / 10; printf "%.2f", (left > least ? left : least)}')
 say "stage 1: pre-training ($pretrain minutes)"
-"$omni" pretrain configs/tiny/pretrain.yaml --set output="$out/pretrain" --set "shards=$shards" --set minutes="$pretrain" \
+"$omni" pretrain configs/tiny/pretrain.yaml --out "$out/pretrain" --set "shards=$shards" --set minutes="$pretrain" \
   --set tokenizers.text="$tokenizers/text_tokenizer.json" --set tokenizers.image="$tokenizers/image_tokenizer" \
   --set tokenizers.shape="$tokenizers/shape_tokenizer"
 say "stage 2: view continuation ($continue minutes)"
-"$omni" continue configs/tiny/continue.yaml --set output="$out/continue" --set "shards=$shards" --set minutes="$continue" \
+"$omni" continue configs/tiny/continue.yaml --out "$out/continue" --set "shards=$shards" --set minutes="$continue" \
   --set start_bundle="$out/pretrain/bundle"
 say "stage 3: interleaved fine-tuning ($finetune minutes)"
-"$omni" finetune configs/tiny/finetune.yaml --set output="$out/finetune" --set "shards=$shards" --set minutes="$finetune" \
+"$omni" finetune configs/tiny/finetune.yaml --out "$out/finetune" --set "shards=$shards" --set minutes="$finetune" \
   --set start_bundle="$out/continue/bundle"
 
 say "sampling meshes"

@@ -185,7 +185,8 @@ void write_results(const SweepConfig& config, const fs::path& output, const std:
 
 }  // namespace
 
-SweepOutcome run_sweep(const SweepConfig& config, const fs::path& output) {
+SweepOutcome run_sweep(const SweepConfig& config) {
+  const fs::path output = config.output;
   validate(config);
   prepare_output_directory(output);
   EvaluationSet set(config);

@@ -77,6 +77,7 @@ void check_unique_names(const Items& items, std::string_view what) {
 
 void describe(ConfigVisitor& visitor, SweepConfig& config) {
   visitor.text("title", config.title);
+  visitor.text("output", config.output);
   describe_bundles(visitor, config.bundles);
   visitor.section("data", [&](ConfigVisitor& section) {
     data::describe(section, config.source);
@@ -101,6 +102,7 @@ void describe(ConfigVisitor& visitor, SweepConfig& config) {
 }
 
 void validate(const SweepConfig& config) {
+  if (config.output.empty()) fail(ErrorKind::usage, "reading the sweep: 'output' names no folder.");
   if (config.bundles.empty()) {
     fail(ErrorKind::usage, "reading the sweep: it names no bundle. Add one under \"bundles\".");
   }

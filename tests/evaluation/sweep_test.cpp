@@ -46,22 +46,27 @@ class Sweep : public ::testing::Test {
 };
 test::TemporaryDirectory* Sweep::folder_ = nullptr;
 
+SweepOutcome run_in(SweepConfig config, const std::filesystem::path& output) {
+  config.output = output.string();
+  return run_sweep(config);
+}
+
 TEST_F(Sweep, ASecondRunDoesNothing) {
   const auto output = *folder_ / "resume";
-  const SweepOutcome first = run_sweep(config(), output);
+  const SweepOutcome first = run_in(config(), output);
   EXPECT_EQ(first.units_found, 0);
   EXPECT_EQ(first.units_run, 2 + 2 + 1 + 1 + 1);  // controls, text->shape, and one unit each
   const std::string results = read_file_text(output / "results.jsonl");
-  const SweepOutcome second = run_sweep(config(), output);
+  const SweepOutcome second = run_in(config(), output);
   EXPECT_EQ(second.units_run, 0);
   EXPECT_EQ(read_file_text(output / "results.jsonl"), results);
 
   SweepConfig more = config();
   more.seeds = {1, 2};
-  EXPECT_EQ(run_sweep(more, output).units_run, 2 + 1 + 1 + 1) << "only the new seed's units";
+  EXPECT_EQ(run_in(more, output).units_run, 2 + 1 + 1 + 1) << "only the new seed's units";
 
   std::ofstream(output / "results.jsonl", std::ios::app) << "{\"key\": \"torn";
-  EXPECT_EQ(run_sweep(more, output).units_run, 0);
+  EXPECT_EQ(run_in(more, output).units_run, 0);
 }
 
 TEST_F(Sweep, WritesTableSummaryAndPage) {
@@ -74,7 +79,7 @@ TEST_F(Sweep, WritesTableSummaryAndPage) {
           "\"seconds\":1}\n{\"step\":2,\"loss\":4,\"loss_shape\":4,\"seconds\":2}\ntorn{"));
   swept.metrics = {(*folder_ / "metrics.jsonl").string(), "missing.jsonl"};
   swept.save_meshes = true;
-  (void)run_sweep(swept, output);
+  (void)run_in(swept, output);
 
   const auto summary = nlohmann::json::parse(read_file_text(output / "summary.json"));
   for (const char* key :
@@ -106,16 +111,16 @@ TEST_F(Sweep, TakesPromptsWithoutTruth) {
   bare.prompts_file = (*folder_ / "prompts.txt").string();
   bare.tasks = {{"text->shape", 0}};
   const auto output = *folder_ / "prompts";
-  EXPECT_EQ(run_sweep(bare, output).units_run, 1);
+  EXPECT_EQ(run_in(bare, output).units_run, 1);
   EXPECT_EQ(test::xml_problem(read_file_text(output / "report.html")), "");
   bare.tasks = {{"image->shape", 0}};
-  EXPECT_THROW((void)run_sweep(bare, *folder_ / "no-images"), Error);
+  EXPECT_THROW((void)run_in(bare, *folder_ / "no-images"), Error);
 }
 
 TEST_F(Sweep, RefusesWhatCannotBeRun) {
   SweepConfig missing = config();
   missing.bundles = {{"x", (*folder_ / "nothing").string()}};
-  EXPECT_THROW((void)run_sweep(missing, *folder_ / "out"), Error);
+  EXPECT_THROW((void)run_in(missing, *folder_ / "out"), Error);
   const auto refuses = [](const std::function<void(SweepConfig&)>& change) {
     SweepConfig changed = config();
     change(changed);
@@ -138,12 +143,12 @@ TEST_F(Sweep, MeasuresTheModelsOwnTasks) {
   SweepConfig swept = config();
   swept.bundles = {{"own", (*folder_ / "own").string()}};
   swept.tasks = {{"from words", 1}};
-  EXPECT_GT(run_sweep(swept, *folder_ / "own-tasks").units_run, 0);
+  EXPECT_GT(run_in(swept, *folder_ / "own-tasks").units_run, 0);
   const auto error_of = [&](const std::string& task) -> std::string {
     SweepConfig changed = swept;
     changed.tasks = {{task, 1}};
     try {
-      (void)run_sweep(changed, *folder_ / "refused-tasks");
+      (void)run_in(changed, *folder_ / "refused-tasks");
     } catch (const Error& error) {
       return error.what();
     }

@@ -43,6 +43,7 @@ struct SweepControls {
 // Everything that `omni eval` does: bundles x tasks x settings x seeds over held-out objects.
 struct SweepConfig {
   std::string title = "Evaluation";
+  std::string output = "out/eval";  // folder for results, figures and the page
   std::vector<SweepBundle> bundles;
   data::SourceSpec source;  // where objects come from; which ones, `splits` and `prompts_per_split` say
   std::vector<std::string> splits = {"new_instance", "unseen_colour", "unseen_attribute", "unseen_count"};
