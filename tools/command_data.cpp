@@ -6,6 +6,7 @@
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/data/data_set.h"
+#include "options.h"
 
 namespace omni::tools {
 namespace {
@@ -41,27 +42,19 @@ void add_synth(CLI::App& data) {
   CLI::App* command = data.add_subcommand("synth", "write a part of the procedural world as a data set");
   command->add_option("--out", options->out, "folder to write; an older one is replaced when all is done")
       ->required();
-  command->add_option("--seed", options->synthesis.seed, "decides the held-out combinations and the order")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--count", options->count, "objects per split; 0: all")
-      ->capture_default_str()
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
+  add_number(*command, "--seed", options->synthesis.seed, kSeeds,
+             "decides the held-out combinations and the order");
+  add_number(*command, "--count", options->count, kCounts, "objects per split; 0: all");
   command
       ->add_option(
           "--split", options->splits,
           "train, new_instance, unseen_colour, unseen_attribute, unseen_count; more than one may be given")
       ->capture_default_str();
-  command->add_option("--held-out", options->held_out, "also this many objects of each held-out split")
-      ->capture_default_str()
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
-  command
-      ->add_option("--renders", options->synthesis.renders,
-                   "pictures per object, for other programs; divides 24")
-      ->capture_default_str();
-  command->add_option("--render-size", options->synthesis.render_size, "pixels a side")
-      ->capture_default_str()
-      ->check(CLI::Range(8, 2048));
+  add_number(*command, "--held-out", options->held_out, kCounts,
+             "also this many objects of each held-out split");
+  add_number(*command, "--renders", options->synthesis.renders, {0, 24},
+             "pictures per object, for other programs; divides 24");
+  add_number(*command, "--render-size", options->synthesis.render_size, {8, 2048}, "pixels a side");
   command->add_flag("--no-renders", options->no_renders, "the same as --renders 0");
   command->callback([options] { synthesise(*options); });
 }
@@ -111,29 +104,16 @@ void add_import(CLI::App& data) {
       "each. names: every mesh, with its file name as caption");
   command->add_option("--out", options->out, "folder to write; an older one is replaced when all is done")
       ->required();
-  command->add_option("--label", options->label, "how inside and outside are told apart")
-      ->capture_default_str()
-      ->check(CLI::IsMember(geometry::label_mode_names()));
-  command
-      ->add_option("--epsilon", options->import.epsilon,
-                   "distance to which sheets are thickened on either side, with the longest side at 1.92")
-      ->capture_default_str()
-      ->check(CLI::Range(0.001f, 0.5f));
-  command->add_option("--up", options->up, "the files' up axis")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"y", "z"}));
-  command
-      ->add_option("--held-out-share", options->import.held_out_share,
-                   "share kept from training, by hash of the id")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
-  command
-      ->add_option("--renders", options->import.renders,
-                   "pictures per object, for other programs; divides 24")
-      ->capture_default_str();
-  command->add_option("--render-size", options->import.render_size, "pixels a side")
-      ->capture_default_str()
-      ->check(CLI::Range(8, 2048));
+  add_choice(*command, "--label", options->label, geometry::label_mode_names(),
+             "how inside and outside are told apart");
+  add_number(*command, "--epsilon", options->import.epsilon, {0.001, 0.5},
+             "distance to which sheets are thickened on either side, with the longest side at 1.92");
+  add_choice(*command, "--up", options->up, {"y", "z"}, "the files' up axis");
+  add_number(*command, "--held-out-share", options->import.held_out_share, kShares,
+             "share kept from training, by hash of the id");
+  add_number(*command, "--renders", options->import.renders, {0, 24},
+             "pictures per object, for other programs; divides 24");
+  add_number(*command, "--render-size", options->import.render_size, {8, 2048}, "pixels a side");
   command->add_flag("--no-renders", options->no_renders, "the same as --renders 0");
   command->callback([options] { import(*options); });
 }

@@ -9,6 +9,7 @@
 #include "omni/core/progress.h"
 #include "omni/data/open_source.h"
 #include "omni/geometry/renderer.h"
+#include "options.h"
 #include "source_options.h"
 
 namespace omni::tools {
@@ -101,18 +102,11 @@ void add_data_preview_command(CLI::App& data) {
   CLI::App* command = data.add_subcommand("preview", "draw a contact sheet of objects");
   add_source_options(*command, options->source, ",--dataset", ",--seed");
   const CLI::Option* split = add_split_option(*command, options->source);
-  command->add_option("--count", options->count, "objects to draw")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10000));
-  command->add_option("--size", options->size, "pixels a side")
-      ->capture_default_str()
-      ->check(CLI::Range(8, 2048));
-  command->add_option("--columns", options->columns, "pictures a row")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
-  command->add_option("--azimuth", options->azimuth, "degrees, from the front towards +X")
-      ->capture_default_str();
-  command->add_option("--elevation", options->elevation, "degrees above the ground")->capture_default_str();
+  add_number(*command, "--count", options->count, {1, 10000}, "objects to draw");
+  add_number(*command, "--size", options->size, {8, 2048}, "pixels a side");
+  add_number(*command, "--columns", options->columns, {1, 1000}, "pictures a row");
+  add_number(*command, "--azimuth", options->azimuth, kAzimuths, "degrees, from the front towards +X");
+  add_number(*command, "--elevation", options->elevation, kElevations, "degrees above the ground");
   command->add_flag("--by-class", options->by_class, "objects of every class, class after class");
   command->add_flag("--captions", options->captions, "print each object's id and first caption");
   command->add_option("--out", options->out, "PNG to write")->required();

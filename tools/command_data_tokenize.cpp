@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/data/open_source.h"
 #include "omni/data/tokenize.h"
+#include "options.h"
 #include "source_options.h"
 
 namespace omni::tools {
@@ -73,27 +74,21 @@ void add_data_tokenize_command(CLI::App& data) {
   data::TokenizeOptions& options = arguments->options;
   const CLI::Option* world_seed = add_source_options(*command, arguments->source);
   add_split_option(*command, arguments->source);
-  command
-      ->add_option("--seed", options.seed,
-                   "of the views and the surface points, and of the procedural world unless it has its own")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--count", options.count, "the first so many objects; 0: all")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--skip", arguments->source.skip, "leave out the first so many objects")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--views", options.views_per_object, "images per object, of different canonical views")
-      ->capture_default_str();
-  command->add_option("--azimuths", arguments->azimuths,
-                      "degrees of the canonical views (default: 45, 135, 225 and 315; 0 is the front)");
-  command->add_option("--elevations", arguments->elevations, "degrees of the canonical views (default: 30)");
+  add_number(*command, "--seed", options.seed, kSeeds,
+             "of the views and the surface points, and of the procedural world unless it has its own");
+  add_number(*command, "--count", options.count, kCounts, "the first so many objects; 0: all");
+  add_number(*command, "--skip", arguments->source.skip, kCounts, "leave out the first so many objects");
+  add_number(*command, "--views", options.views_per_object, {1, 168},
+             "images per object, of different canonical views");
+  add_numbers(*command, "--azimuths", arguments->azimuths, kAzimuths,
+              "degrees of the canonical views; without it 45, 135, 225 and 315; 0 is the front");
+  add_numbers(*command, "--elevations", arguments->elevations, kElevations,
+              "degrees of the canonical views; without it 30");
   command->add_option("--text-tokenizer", arguments->tokenizers.text, "a tokenizer.json");
   command->add_option("--image-tokenizer", arguments->tokenizers.image, "a tokenizer's folder");
   command->add_option("--shape-tokenizer", arguments->tokenizers.shape, "a tokenizer's folder");
-  command->add_option("--shard-size", options.objects_per_shard, "objects per shard")->capture_default_str();
-  command->add_option("--batch", options.batch, "objects that are encoded together")->capture_default_str();
+  add_number(*command, "--shard-size", options.objects_per_shard, {1, 1 << 20}, "objects per shard");
+  add_number(*command, "--batch", options.batch, {1, 4096}, "objects that are encoded together");
   command->add_option("--out", arguments->out, "folder for the shards; a run that was stopped goes on there")
       ->required();
   command->callback([arguments, world_seed] {

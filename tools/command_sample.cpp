@@ -7,6 +7,7 @@
 #include "omni/core/progress.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/kernels/cuda_plugin.h"
+#include "options.h"
 #include "sample_output.h"
 
 namespace omni::tools {
@@ -23,7 +24,7 @@ struct SampleArguments {
   std::uint64_t seed = 0;
   kernels::SamplingSettings sampling;
   int resolution = 0;
-  std::size_t faces = 0;
+  std::uint64_t faces = 0;
   std::string device = "cpu", precision = "auto";
   bool keep_floaters = false, no_colour = false, snap_to_box = false;
 };
@@ -47,38 +48,29 @@ void add_options(CLI::App& command, SampleArguments& arguments) {
                      ".glb, .obj, .ply, .stl, .png or .txt; _0, _1, ... with --count");
   command.add_option("--preview", arguments.preview, "a PNG of every sample's shape from eight sides");
   command.add_option("--codes", arguments.codes, "a JSON file of the sampled codes");
-  command.add_option("--count", arguments.count, "samples to make")->capture_default_str();
-  command.add_option("--seed", arguments.seed, "same seed and settings, same result")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command.add_option("--temperature", arguments.sampling.temperature, "0 takes the likeliest token")
-      ->capture_default_str();
-  command.add_option("--top-k", arguments.sampling.top_k, "keep the k likeliest tokens; 0: all");
-  command.add_option("--top-p", arguments.sampling.top_p, "keep the likeliest tokens up to this probability");
-  command.add_option("--min-p", arguments.sampling.min_p,
-                     "keep tokens with this share of the likeliest one's");
+  add_number(command, "--count", arguments.count, {1, 1e6}, "samples to make");
+  add_number(command, "--seed", arguments.seed, kSeeds, "same seed and settings, same result");
+  add_number(command, "--temperature", arguments.sampling.temperature, {0, 100},
+             "0 takes the likeliest token");
+  add_number(command, "--top-k", arguments.sampling.top_k, {0, 1e9}, "keep the k likeliest tokens; 0: all");
+  add_number(command, "--top-p", arguments.sampling.top_p, {1e-6, 1},
+             "keep the likeliest tokens up to this probability");
+  add_number(command, "--min-p", arguments.sampling.min_p, kShares,
+             "keep tokens with this share of the likeliest one's");
   command.add_option("--guidance", arguments.guidance, "one weight, or one per condition: text=3,image=1.5");
-  command.add_option("--detail", arguments.detail, "number of geometry codes; 0: all")->capture_default_str();
-  command.add_option("--resolution", arguments.resolution,
-                     "mesh cells per axis; 0: what suits the tokenizer");
-  command.add_option("--faces", arguments.faces, "simplify meshes to about this many triangles; 0: no")
-      ->check(CLI::NonNegativeNumber);
+  add_number(command, "--detail", arguments.detail, {0, 32768}, "number of geometry codes; 0: all");
+  add_number(command, "--resolution", arguments.resolution, {0, 512},
+             "mesh cells per axis; 0: what suits the tokenizer");
+  add_number(command, "--faces", arguments.faces, kCounts,
+             "simplify meshes to about this many triangles; 0: no");
   command.add_flag("--keep-floaters", arguments.keep_floaters, "keep small loose parts");
   command.add_flag("--snap-to-box", arguments.snap_to_box, "stretch meshes to the box that the model names");
   command.add_flag("--no-colour", arguments.no_colour, "make shapes without colours");
-  command.add_option("--device", arguments.device, "where the transformer runs: cpu or cuda")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
-  command
-      .add_option(
-          "--precision", arguments.precision,
-          "of weights and cache while decoding: fp32, bf16, int8, or auto (fp32; on a GPU bf16); lower "
-          "ones are faster on large models")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16", "int8"}))
-      ->capture_default_str();
-  command.add_option("--batch", arguments.batch, "sequences decoded side by side")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  add_choice(command, "--device", arguments.device, {"cpu", "cuda"}, "where the transformer runs");
+  add_choice(command, "--precision", arguments.precision, {"auto", "fp32", "bf16", "int8"},
+             "of weights and cache while decoding; auto: fp32, on a GPU bf16; lower ones are faster on large "
+             "models");
+  add_number(command, "--batch", arguments.batch, {1, 4096}, "sequences decoded side by side");
 }
 
 // What the output files say of it; texts are printed where there are none.

@@ -13,6 +13,7 @@
 #include "omni/training/image_tokenizer_training.h"
 #include "omni/training/text_tokenizer_training.h"
 #include "omni/training/tokenizer_data.h"
+#include "options.h"
 #include "source_options.h"
 
 namespace omni::tools {
@@ -150,12 +151,8 @@ void add_eval(CLI::App& tokenizer) {
   arguments->data.source.split = data::Split::new_instance;
   add_source_options(*image, arguments->data.source, "", ",--seed");
   add_split_option(*image, arguments->data.source);
-  image->add_option("--objects", arguments->data.source.count, "objects of the split")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  image->add_option("--views", arguments->data.views_per_object, "views of each")
-      ->check(CLI::Range(1, 168))
-      ->capture_default_str();
+  add_number(*image, "--objects", arguments->data.source.count, {1, 1e6}, "objects of the split");
+  add_number(*image, "--views", arguments->data.views_per_object, {1, 168}, "views of each");
   image->add_option("--folder", arguments->data.folder, "pictures in place of renders");
   image->add_option("--sheet", arguments->sheet, "PNG with originals over reconstructions");
   image->callback([arguments] { eval_image(*arguments); });
@@ -173,8 +170,8 @@ void add_import(CLI::App& tokenizer) {
   const auto arguments = std::make_shared<ImportArguments>();
   llamagen->add_option("file", arguments->file, "the checkpoint")->required();
   llamagen->add_option("--out", arguments->out, "folder to write")->required();
-  llamagen->add_option("--image-size", arguments->image_size, "pixels a side; 0: the 256 of its training")
-      ->check(CLI::Range(0, 2048));
+  add_number(*llamagen, "--image-size", arguments->image_size, {0, 2048},
+             "pixels a side; 0: the 256 of its training");
   llamagen->callback([arguments] {
     const auto tokenizer =
         tokenizers::ImageTokenizer::import_llamagen(arguments->file, arguments->image_size);

@@ -20,6 +20,7 @@
 #include "omni/nn/precision.h"
 #include "omni/tokenizers/shape_codes_file.h"
 #include "omni/tokenizers/shape_sample.h"
+#include "options.h"
 #include "shape_precision.h"
 
 namespace omni::tools {
@@ -191,12 +192,8 @@ void add_tokenizer_codes_commands(CLI::App& tokenizer) {
   encode->add_option("mesh", encode_arguments->input, "GLB, glTF, OBJ, PLY or STL, or a folder")->required();
   encode->add_option("--out", encode_arguments->out,
                      ".yaml or .npy file, or a folder; without it, YAML on standard output");
-  encode->add_option("--format", encode_arguments->format, "of a folder's files: yaml or npy")
-      ->check(CLI::IsMember({"yaml", "npy"}))
-      ->capture_default_str();
-  encode->add_option("--seed", encode_arguments->seed, "of the surface points")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_choice(*encode, "--format", encode_arguments->format, {"yaml", "npy"}, "of a folder's files");
+  add_number(*encode, "--seed", encode_arguments->seed, kSeeds, "of the surface points");
   add_precision_option(encode, encode_arguments->precision);
   encode->callback([encode_arguments] { encode_shapes(*encode_arguments); });
 
@@ -208,14 +205,10 @@ void add_tokenizer_codes_commands(CLI::App& tokenizer) {
   decode->add_option("codes", decode_arguments->input, ".yaml or .npy file, or a folder")->required();
   decode->add_option("--out", decode_arguments->out, "mesh to write (.glb, .obj, .ply, .stl), or a folder")
       ->required();
-  decode->add_option("--format", decode_arguments->format, "of a folder's meshes: glb, obj, ply or stl")
-      ->check(CLI::IsMember({"glb", "obj", "ply", "stl"}))
-      ->capture_default_str();
-  decode
-      ->add_option("--resolution", decode_arguments->resolution,
-                   "mesh cells per axis; 0: what suits the tokenizer")
-      ->check(CLI::Range(0, 512))
-      ->capture_default_str();
+  add_choice(*decode, "--format", decode_arguments->format, {"glb", "obj", "ply", "stl"},
+             "of a folder's meshes");
+  add_number(*decode, "--resolution", decode_arguments->resolution, {0, 512},
+             "mesh cells per axis; 0: what suits the tokenizer");
   add_precision_option(decode, decode_arguments->precision);
   decode->callback([decode_arguments] { decode_shapes(*decode_arguments); });
 }

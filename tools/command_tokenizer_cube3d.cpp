@@ -11,8 +11,6 @@
 namespace omni::tools {
 namespace {
 
-constexpr int kDisagreementExit = 1;
-
 struct ImportArguments {
   std::string file, out;
 };
@@ -63,7 +61,7 @@ void verify_cube3d(const VerifyArguments& arguments) {
   print(agreement);
   const bool passed = agreement.indices_agree() && agreement.field_agrees();
   std::printf("%s\n", passed ? "agrees with the reference" : "DISAGREES with the reference");
-  if (!passed) throw CLI::RuntimeError(kDisagreementExit);
+  if (!passed) throw CLI::RuntimeError(kExitNo);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@
 #include "omni/tokenizers/shape_codes_file.h"
 #include "omni/tokenizers/tokenizer_set.h"
 #include "omni/training/shape_tokenizer_training.h"
+#include "options.h"
 #include "shape_precision.h"
 #include "source_options.h"
 
@@ -212,20 +213,14 @@ void add_tokenizer_eval_shape_command(CLI::App& eval) {
   shape->add_option("tokenizer", arguments->tokenizer, "folder of the shape tokenizer")->required();
   add_source_options(*shape, arguments->source, ",--data,--meshes");
   add_split_option(*shape, arguments->source);
-  shape->add_option("--objects", arguments->objects, "objects of the split")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  shape->add_option("--seed", arguments->seed, "which objects, and their surface points")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_number(*shape, "--objects", arguments->objects, {1, 1e6}, "objects of the split");
+  add_number(*shape, "--seed", arguments->seed, kSeeds, "which objects, and their surface points");
   shape->add_option(
       "--out", arguments->out,
       "folder for reconstructions.csv (a row per object and number of codes), report.html (error and "
       "perplexity against the number of codes), codes/, results.jsonl (goes on where it stopped) and "
       "sheet.png (each original beside a few numbers of its codes)");
-  shape->add_option("--pictures", arguments->pictures, "objects on the sheet")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+  add_number(*shape, "--pictures", arguments->pictures, {0, 1024}, "objects on the sheet");
   add_precision_option(shape, arguments->precision);
   shape->callback([arguments] { eval_shape(*arguments); });
 }

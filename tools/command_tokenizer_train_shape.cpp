@@ -8,6 +8,7 @@
 #include "omni/core/progress.h"
 #include "omni/data/open_source.h"
 #include "omni/training/shape_tokenizer_training.h"
+#include "options.h"
 #include "source_options.h"
 
 namespace omni::tools {
@@ -62,7 +63,7 @@ void add_train(CLI::App& train) {
   const auto arguments = std::make_shared<TrainArguments>();
   shape->add_option("--config", arguments->config, "YAML file; without it, the defaults");
   shape->add_option("--out", arguments->out, "folder to write")->required();
-  shape->add_option("--seed", arguments->seed, "overrides the config's seed")->check(CLI::NonNegativeNumber);
+  add_number(*shape, "--seed", arguments->seed, kSeeds, "overrides the config's seed")->default_str("");
   add_source_options(*shape, arguments->source, ",--data");
   shape->add_option("--set", arguments->overrides, "override a key: --set minutes=5")
       ->take_all()

@@ -4,12 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "options.h"
+
 namespace omni::tools {
 
 inline void add_precision_option(CLI::App* command, std::string& precision) {
-  command->add_option("--precision", precision, "of the network's products: fp32, or bf16 (vecset layout)")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
-      ->capture_default_str();
+  add_choice(*command, "--precision", precision, {"fp32", "bf16"},
+             "of the network's products; bf16: vecset layout alone");
 }
 
 }  // namespace omni::tools

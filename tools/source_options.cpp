@@ -1,5 +1,7 @@
 #include "source_options.h"
 
+#include "options.h"
+
 namespace omni::tools {
 
 CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const std::string& older_source,
@@ -12,19 +14,12 @@ CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const
           "--label",
           [&spec](const std::string& name) { spec.labels.mode = geometry::parse_label_mode(name); },
           "how mesh files tell inside from outside")
-      ->check(CLI::IsMember(geometry::label_mode_names()))
       ->default_str(std::string(label_mode_name(spec.labels.mode)));
-  command
-      .add_option("--epsilon", spec.labels.epsilon,
-                  "distance to which sheets of mesh files are thickened on either side, with the longest "
-                  "side at 1.92")
-      ->check(CLI::Range(0.001f, 0.5f))
-      ->capture_default_str();
-  return command
-      .add_option("--world-seed" + older_seed, spec.seed,
-                  "of the procedural world: which objects are held out, and their order")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_number(command, "--epsilon", spec.labels.epsilon, {0.001, 0.5},
+             "distance to which sheets of mesh files are thickened on either side, with the longest side at "
+             "1.92");
+  return add_number(command, "--world-seed" + older_seed, spec.seed, kSeeds,
+                    "of the procedural world: which objects are held out, and their order");
 }
 
 void apply_given(const CLI::App& command, const data::SourceSpec& given, data::SourceSpec& spec) {

@@ -1,0 +1,136 @@
+#include "program.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <string>
+#include <system_error>
+
+#include "commands.h"
+#include "help.h"
+#include "omni/core/error.h"
+#include "omni/core/log.h"
+#include "usage.h"
+
+namespace omni::tools {
+namespace {
+
+// Results that a full disk or a closed pipe swallowed are no success.
+int with_output_flushed(int code) {
+  std::cout.flush();
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+  if (written) return code;
+  std::cerr << "omni: cannot write to standard output. Check the disk or the program that reads it\n";
+  return code == kExitDone ? exit_code(ErrorKind::io) : code;
+}
+
+// What decides how much memory a command takes.
+std::string what_to_make_smaller(const std::string& command) {
+  static const std::map<std::string, std::string> kSizes = {
+      {"omni data synth", "--render-size"},
+      {"omni data import", "--render-size, or run it with fewer threads (OMP_NUM_THREADS)"},
+      {"omni data preview", "--count or --size"},
+      {"omni data tokenize", "--batch, or run it with fewer threads (OMP_NUM_THREADS)"},
+      {"omni mesh render", "--views or --size"},
+      {"omni mesh compare", "--grid or --points"},
+      {"omni pretrain", "tokens_per_micro_batch or the model, or set recompute: true"},
+      {"omni continue", "tokens_per_micro_batch, or set recompute: true"},
+      {"omni finetune", "tokens_per_micro_batch, or set recompute: true"},
+      {"omni sample", "--batch, --resolution or --detail"},
+      {"omni eval", "chunk, mesh_resolution or surface_points"},
+      {"omni tokenizer train text", "data.objects or vocabulary_size"},
+      {"omni tokenizer train image", "batch_size, data.objects or the network"},
+      {"omni tokenizer train shape", "batch, near_points, volume_points or the network"},
+      {"omni tokenizer eval image", "--objects or --views"},
+      {"omni tokenizer decode shape", "--resolution"},
+  };
+  const auto found = kSizes.find(command);
+  return found == kSizes.end() ? "the input" : found->second;
+}
+
+int out_of_memory(const CLI::App& app) {
+  const std::string command = command_path(chosen_command(app));
+  std::cerr << command << ": out of memory. Make smaller: " << what_to_make_smaller(command) << '\n';
+  return exit_code(ErrorKind::out_of_memory);
+}
+
+int tell(const Error& error) {
+  std::cerr << "omni: " << error.what() << '\n';
+  return exit_code(error.kind());
+}
+
+void parse(CLI::App& app, int argument_count, const char* const* arguments) {
+  try {
+    app.parse(argument_count, arguments);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << help_of(chosen_command(app));
+  } catch (const CLI::CallForVersion& version) {
+    std::cout << version.what() << '\n';
+  } catch (const CLI::RuntimeError&) {
+    throw;  // a command's own exit code; it has said why
+  } catch (const CLI::ParseError& error) {
+    explain(app, error);
+  }
+}
+
+int run(CLI::App& app, int argument_count, const char* const* arguments) {
+  try {
+    if (argument_count <= 1)
+      std::cout << help_of(app);
+    else
+      parse(app, argument_count, arguments);
+    return kExitDone;
+  } catch (const CLI::RuntimeError& judged) {
+    return judged.get_exit_code();
+  } catch (const Error& error) {
+    return tell(error);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return tell(Error(ErrorKind::io, concat("cannot access '", error.path1().string(), "': ",
+                                            error.code().message(), ". Check the path and its permissions")));
+  } catch (const std::system_error& error) {  // no more threads, say
+    return tell(Error(ErrorKind::io, concat("the system refuses: ", error.what())));
+  } catch (const std::bad_alloc&) {
+    return out_of_memory(app);
+  } catch (const std::exception& error) {
+    // LibTorch appends a stack trace, and tells of memory by words alone.
+    const std::string message = error.what();
+    for (const char* words : {"can't allocate memory", "out of memory"})
+      if (message.find(words) != std::string::npos) return out_of_memory(app);
+    return tell(Error(ErrorKind::internal, "internal error: " + message.substr(0, message.find('\n'))));
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<CLI::App> make_command_line() {
+  auto app = std::make_unique<CLI::App>(
+      "omni: train and run a 3D-native foundation model on text, images and meshes", "omni");
+  app->require_subcommand(1);
+  app->fallthrough();
+  app->group("Commands");
+  app->formatter(make_help_formatter());
+  app->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app->set_help_flag("-h,--help", "print this help");
+  app->set_version_flag("--version", "omni " OMNI_VERSION, "print the version");
+  app->add_option_function<std::string>(
+      "--log", [](const std::string& level) { set_log_level(parse_log_level(level)); },
+      "debug, info, warning, error or off");
+  add_info_command(*app);
+  add_mesh_command(*app);
+  add_data_command(*app);
+  add_tokenizer_command(*app);
+  add_train_commands(*app);
+  add_sample_command(*app);
+  add_eval_command(*app);
+  add_help_command(*app);
+  app->footer(exit_code_help());
+  return app;
+}
+
+int run_program(int argument_count, const char* const* arguments) {
+  const std::unique_ptr<CLI::App> app = make_command_line();
+  return with_output_flushed(run(*app, argument_count, arguments));
+}
+
+}  // namespace omni::tools
