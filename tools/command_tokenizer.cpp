@@ -29,7 +29,7 @@ struct TrainArguments {
 
 std::shared_ptr<TrainArguments> add_train_options(CLI::App* command, const std::string& out_help) {
   const auto arguments = std::make_shared<TrainArguments>();
-  command->add_option("--config", arguments->config, "YAML file; without it, the defaults");
+  command->add_option("config", arguments->config, "YAML file; without it, the defaults");
   command->add_option("--out", arguments->out, out_help)->required();
   command->add_option("--set", arguments->overrides, "override a key: --set steps=2000")
       ->take_all()

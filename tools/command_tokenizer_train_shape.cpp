@@ -61,7 +61,7 @@ void add_train(CLI::App& train) {
   CLI::App* shape =
       train.add_subcommand("shape", "grid or vecset autoencoder with geometry and colour codes");
   const auto arguments = std::make_shared<TrainArguments>();
-  shape->add_option("--config", arguments->config, "YAML file; without it, the defaults");
+  shape->add_option("config", arguments->config, "YAML file; without it, the defaults");
   shape->add_option("--out", arguments->out, "folder to write")->required();
   add_number(*shape, "--seed", arguments->seed, kSeeds, "overrides the config's seed")->default_str("");
   add_source_options(*shape, arguments->source, ",--data");

@@ -46,13 +46,13 @@ tokenizers=models/tiny
 if [ "$from_scratch" = 1 ]; then
   tokenizers=$out/tokenizers
   say "training the tokenizers: text, then images and shapes side by side on half of the cores each"
-  "$omni" tokenizer train text --config configs/tokenizers/text_tiny.yaml --out "$tokenizers/text_tokenizer.json"
+  "$omni" tokenizer train text configs/tokenizers/text_tiny.yaml --out "$tokenizers/text_tokenizer.json"
   half=$((($(nproc) + 1) / 2))
-  OMP_NUM_THREADS=$half "$omni" tokenizer train image --config configs/tokenizers/image_tiny.yaml \
+  OMP_NUM_THREADS=$half "$omni" tokenizer train image configs/tokenizers/image_tiny.yaml \
     --out "$tokenizers/image_tokenizer" "${image_settings[@]}" >"$out/image_tokenizer.log" 2>&1 &
   image_job=$!
   trap 'kill "$image_job" 2>/dev/null || true' EXIT
-  OMP_NUM_THREADS=$half "$omni" tokenizer train shape --config configs/tokenizers/shape_tiny.yaml \
+  OMP_NUM_THREADS=$half "$omni" tokenizer train shape configs/tokenizers/shape_tiny.yaml \
     --out "$tokenizers/shape_tokenizer" "${shape_settings[@]}"
   wait "$image_job" || { cat "$out/image_tokenizer.log" >&2; exit 1; }
   tail -n 3 "$out/image_tokenizer.log"

@@ -21,11 +21,14 @@ std::string shortest(Number value) {
   return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
+// Of an option with several spellings the first.
+std::string first_name(const std::string& names) { return names.substr(0, names.find(',')); }
+
 template <class Number>
-Number checked_number(const std::string& name, const std::string& text, const NumberRange& range) {
+Number checked_number(const std::string& names, const std::string& text, const NumberRange& range) {
   Number value = 0;
   const std::string mistake = read_number(text, range, value);
-  if (!mistake.empty()) fail(ErrorKind::usage, name, " ", mistake);
+  if (!mistake.empty()) fail(ErrorKind::usage, first_name(names), " ", mistake);
   return value;
 }
 
@@ -71,8 +74,8 @@ CLI::Option* add_choice(CLI::App& command, const std::string& name, std::string&
     const std::string& word = given.back();
     if (std::find(words.begin(), words.end(), word) == words.end()) {
       const std::string nearest = nearest_word(word, words);
-      fail(ErrorKind::usage, name, " is '", word, "'; it must be one of ", CLI::detail::join(words, ", "),
-           nearest.empty() ? "" : ". Did you mean '" + nearest + "'?");
+      fail(ErrorKind::usage, first_name(name), " is '", word, "'; it must be one of ",
+           CLI::detail::join(words, ", "), nearest.empty() ? "" : ". Did you mean '" + nearest + "'?");
     }
     value = word;
     return true;

@@ -136,7 +136,7 @@ TEST(Renderer, GivesTheSamePictureFromManyThreads) {
 }
 
 TEST(Renderer, RefusesCamerasThatAreNotFinite) {
-  const Renderer renderer(sphere_mesh());
+  const Renderer renderer(six_colour_box());
   const float nan = std::numeric_limits<float>::quiet_NaN(),
               infinity = std::numeric_limits<float>::infinity();
   const Camera cameras[] = {{.azimuth_degrees = nan},      {.elevation_degrees = infinity},

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 
@@ -49,6 +50,7 @@ void limit_memory(std::size_t more_bytes) {
 Ending run_forked(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
                   const RunLimits& limits) {
   const std::filesystem::path output = folder / "output.txt";
+  std::fflush(nullptr);  // what is still to be written is not the child's
   const pid_t id = ::fork();
   if (id == 0) be_the_program(arguments, folder, output, limits);
   int status = 0;
