@@ -58,8 +58,9 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--set", arguments->overrides, "override a key: --set prompts_per_split=8")
       ->take_all()
       ->expected(1);
-  command->add_option("--out", arguments->out,
-                      "folder for results.jsonl, results.csv, summary.json and report.html, in place of the key output");
+  command->add_option(
+      "--out", arguments->out,
+      "folder for results.jsonl, results.csv, summary.json and report.html, in place of the key output");
   command->add_flag("--dry-run", arguments->dry_run, "print the resolved sweep and stop");
   command->callback([arguments] { run_eval(*arguments); });
 }

@@ -15,37 +15,12 @@
 #include "omni/training/tokenizer_data.h"
 #include "options.h"
 #include "source_options.h"
+#include "tokenizer_config.h"
 
 namespace omni::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct TrainArguments {
-  std::string config, out;
-  std::vector<std::string> overrides;
-  bool dry_run = false;
-};
-
-std::shared_ptr<TrainArguments> add_train_options(CLI::App* command, const std::string& out_help) {
-  const auto arguments = std::make_shared<TrainArguments>();
-  command->add_option("config", arguments->config, "YAML file; without it, the defaults");
-  command->add_option("--out", arguments->out, out_help)->required();
-  command->add_option("--set", arguments->overrides, "override a key: --set steps=2000")
-      ->take_all()
-      ->expected(1);
-  command->add_flag("--dry-run", arguments->dry_run, "print the resolved config and stop");
-  return arguments;
-}
-
-// Reads the config; false after a dry run has printed it.
-bool read_config(const TrainArguments& arguments, const std::function<void(ConfigVisitor&)>& description) {
-  const ConfigFile file = arguments.config.empty() ? ConfigFile::parse("", "defaults", arguments.overrides)
-                                                   : ConfigFile::load(arguments.config, arguments.overrides);
-  file.read(description);
-  if (arguments.dry_run) std::cout << config_to_yaml(description);
-  return !arguments.dry_run;
-}
 
 // "out/x/" and "out/x" are one folder.
 fs::path without_last_slash(const fs::path& out) { return out.has_filename() ? out : out.parent_path(); }
@@ -56,14 +31,18 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void train_text(const TrainArguments& arguments) {
+void train_text(TokenizerArguments arguments) {
   std::int64_t vocabulary_size = 768;
   training::TokenizerDataConfig data;
   const auto description = [&](ConfigVisitor& visitor) {
     visitor.integer("vocabulary_size", vocabulary_size, {.minimum = 256, .maximum = 1'000'000});
     visitor.section("data", [&](ConfigVisitor& section) { describe(section, data); });
   };
-  if (!read_config(arguments, description)) return;
+  read_tokenizer_config(arguments, description);
+  if (arguments.dry_run) {
+    std::cout << tokenizer_config_yaml(arguments, description);
+    return;
+  }
   prepare_output_directory(parent_of(arguments.out));
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::string> texts = training::training_texts(data);
@@ -80,7 +59,7 @@ void train_text(const TrainArguments& arguments) {
             << " bytes a token\nsaved: " << arguments.out << '\n';
 }
 
-void train_image(const TrainArguments& arguments) {
+void train_image(TokenizerArguments arguments) {
   training::ImageTokenizerTrainingConfig config;
   training::TokenizerDataConfig data;
   std::string weight_precision = "fp32";
@@ -89,7 +68,11 @@ void train_image(const TrainArguments& arguments) {
     visitor.choice("weight_precision", weight_precision, {"fp32", "fp16"});
     visitor.section("data", [&](ConfigVisitor& section) { describe(section, data); });
   };
-  if (!read_config(arguments, description)) return;
+  read_tokenizer_config(arguments, description);
+  if (arguments.dry_run) {
+    std::cout << tokenizer_config_yaml(arguments, description);
+    return;
+  }
   check(config.network);
   const fs::path out = without_last_slash(arguments.out);
   prepare_output_directory(parent_of(out));
@@ -105,7 +88,8 @@ void train_image(const TrainArguments& arguments) {
   const auto tokenizer = training::train_image_tokenizer(config, images, metrics);
   using Precision = tokenizers::ImageTokenizer::WeightPrecision;
   tokenizer->save(out, weight_precision == "fp16" ? Precision::fp16 : Precision::fp32);
-  write_file_atomically(out / "training.yaml", std::string_view(config_to_yaml(description)));
+  write_file_atomically(out / "training.yaml",
+                        std::string_view(tokenizer_config_yaml(arguments, description)));
   std::cout << "image tokenizer: " << config.steps << " steps over " << images.size(0) << " images in "
             << format_duration(seconds_since(start)) << "\nsaved: " << arguments.out << '\n';
 }
@@ -191,11 +175,13 @@ void add_tokenizer_command(CLI::App& app) {
   train->require_subcommand(1);
 
   CLI::App* text = train->add_subcommand("text", "byte-level BPE");
-  const auto text_arguments = add_train_options(text, "tokenizer.json to write");
+  const auto text_arguments = std::make_shared<TokenizerArguments>();
+  add_tokenizer_arguments(*text, *text_arguments, "tokenizer.json to write");
   text->callback([text_arguments] { train_text(*text_arguments); });
 
   CLI::App* image = train->add_subcommand("image", "convolutional VQ autoencoder");
-  const auto image_arguments = add_train_options(image, "folder to write");
+  const auto image_arguments = std::make_shared<TokenizerArguments>();
+  add_tokenizer_arguments(*image, *image_arguments, "folder to write");
   image->callback([image_arguments] { train_image(*image_arguments); });
 
   add_eval(*tokenizer);

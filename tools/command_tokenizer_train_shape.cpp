@@ -10,33 +10,30 @@
 #include "omni/training/shape_tokenizer_training.h"
 #include "options.h"
 #include "source_options.h"
+#include "tokenizer_config.h"
 
 namespace omni::tools {
 namespace {
 
-struct TrainArguments {
-  std::string config, out;
-  std::vector<std::string> overrides;
-  std::int64_t seed = -1;
+struct TrainArguments : TokenizerArguments {
   data::SourceSpec source;
-  bool dry_run = false, resume = false;
+  std::int64_t seed = -1;
+  bool resume = false;
 };
 
-void train_shape(const TrainArguments& arguments, const CLI::App& command) {
+void train_shape(TrainArguments arguments, const CLI::App& command) {
   training::ShapeTokenizerTrainingConfig config;
   data::SourceSpec spec;
   const auto description = [&](ConfigVisitor& visitor) {
     training::describe(visitor, config);
     visitor.section("data", [&](ConfigVisitor& section) { data::describe(section, spec); });
   };
-  const ConfigFile file = arguments.config.empty() ? ConfigFile::parse("", "defaults", arguments.overrides)
-                                                   : ConfigFile::load(arguments.config, arguments.overrides);
-  file.read(description);
+  read_tokenizer_config(arguments, description);
   if (arguments.seed >= 0) config.seed = arguments.seed;
   apply_given(command, arguments.source, spec);
   training::validate(config);
   if (arguments.dry_run) {
-    std::cout << config_to_yaml(description);
+    std::cout << tokenizer_config_yaml(arguments, description);
     return;
   }
   spec.split = data::Split::train;
@@ -50,7 +47,7 @@ void train_shape(const TrainArguments& arguments, const CLI::App& command) {
   const auto summary =
       training::train_shape_tokenizer(config, *train, *held_out, arguments.out, arguments.resume);
   write_file_atomically(std::filesystem::path(arguments.out) / "training.yaml",
-                        std::string_view(config_to_yaml(description)));
+                        std::string_view(tokenizer_config_yaml(arguments, description)));
   std::cout << "shape tokenizer: " << summary.steps << " steps in " << format_duration(summary.seconds)
             << '\n'
             << (summary.report ? training::to_text(*summary.report) : "") << "saved: " << arguments.out
@@ -61,15 +58,10 @@ void add_train(CLI::App& train) {
   CLI::App* shape =
       train.add_subcommand("shape", "grid or vecset autoencoder with geometry and colour codes");
   const auto arguments = std::make_shared<TrainArguments>();
-  shape->add_option("config", arguments->config, "YAML file; without it, the defaults");
-  shape->add_option("--out", arguments->out, "folder to write")->required();
+  add_tokenizer_arguments(*shape, *arguments, "folder to write");
   add_number(*shape, "--seed", arguments->seed, kSeeds, "overrides the config's seed")->default_str("");
   add_source_options(*shape, arguments->source, ",--data");
-  shape->add_option("--set", arguments->overrides, "override a key: --set minutes=5")
-      ->take_all()
-      ->expected(1);
   shape->add_flag("--resume", arguments->resume, "go on with a run that was stopped");
-  shape->add_flag("--dry-run", arguments->dry_run, "print the resolved config and stop");
   shape->callback([arguments, shape] { train_shape(*arguments, *shape); });
 }
 

@@ -23,7 +23,8 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
   command->add_option("--set", arguments->overrides, "override a key: --set schedule.peak_learning_rate=1e-3")
       ->take_all()
       ->expected(1);
-  command->add_option("--out", arguments->out, "folder for checkpoints and metrics, in place of the key output");
+  command->add_option("--out", arguments->out,
+                      "folder for checkpoints and metrics, in place of the key output");
   command->add_flag("--resume", arguments->options.resume,
                     "go on from the newest checkpoint in the output folder");
   command->add_flag("--dry-run", arguments->options.dry_run,

@@ -94,6 +94,8 @@ expect 3 'thesis.*neither a data set' data preview --source thesis --out never.p
 expect 2 'held-out split' tokenizer train shape --source meshes --out never --set steps=1
 absent never.png
 
+expect 2 'nothing says where to write' tokenizer train text --set data.objects=50
+expect 0 'saved: by_key.json' tokenizer train text --set data.objects=50 --set output=by_key.json
 expect 0 'saved: new/folder/text.json' tokenizer train text --out new/folder/text.json --set data.objects=50
 
 tokenizer=$fixtures/tiny/cube3d/tokenizer

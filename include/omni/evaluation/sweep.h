@@ -12,9 +12,9 @@ struct SweepOutcome {
   std::int64_t units_run = 0, units_found = 0;  // done now, and found in results.jsonl
 };
 
-// Runs a sweep in config.output: results.jsonl grows unit by unit, so a second run does only what is missing; then
-// results.csv, summary.json and report.html are written anew. Throws Error(io) or Error(input) for a bundle
-// or folder that cannot be used, before any work, and Error(interrupted) after Ctrl-C.
+// Runs a sweep in config.output: results.jsonl grows unit by unit, so a second run does only what is missing;
+// then results.csv, summary.json and report.html are written anew. Throws Error(io) or Error(input) for a
+// bundle or folder that cannot be used, before any work, and Error(interrupted) after Ctrl-C.
 SweepOutcome run_sweep(const SweepConfig& config);
 
 }  // namespace omni::evaluation

@@ -24,8 +24,8 @@ struct TrainingSummary {
 // Runs one stage: writes <output>/metrics.jsonl, <output>/config.yaml, <output>/checkpoints/step-N/ and, at
 // the end, <output>/bundle/. A step's sequences are a function of (seed, step) alone, so a run that was
 // stopped and resumed does the same steps. After Ctrl-C the step in progress is finished, a checkpoint
-// written and Error(interrupted) thrown, after SIGTERM Error(stopped). Throws Error(usage) where `output` holds an earlier run and resume
-// is not set.
+// written and Error(interrupted) thrown, after SIGTERM Error(stopped). Throws Error(usage) where `output`
+// holds an earlier run and resume is not set.
 TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options);
 
 }  // namespace omni::training

@@ -1,0 +1,33 @@
+// What the commands that train tokenizers have alike.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "omni/core/config.h"
+
+namespace omni::tools {
+
+struct TokenizerArguments {
+  std::string config;  // empty: the defaults
+  std::string out;     // once the config is read, never empty but in a dry run
+  std::vector<std::string> overrides;
+  bool dry_run = false;
+};
+
+// [CONFIG], --out, --set and --dry-run. `arguments` must live as long as the command.
+void add_tokenizer_arguments(CLI::App& command, TokenizerArguments& arguments, const std::string& out_help);
+
+// Reads the keys that are described, and `output`, in whose place --out stands. Throws Error(usage), also
+// where neither names an output and it is no dry run.
+void read_tokenizer_config(TokenizerArguments& arguments,
+                           const std::function<void(ConfigVisitor&)>& description);
+
+// All keys as YAML, `output` as well.
+std::string tokenizer_config_yaml(const TokenizerArguments& arguments,
+                                  const std::function<void(ConfigVisitor&)>& description);
+
+}  // namespace omni::tools
