@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 
-#include "omni/kernels/fused_rows.h"
+#include "omni/kernels/cross_entropy.h"
 #include "timing.h"
 
 namespace {

@@ -97,33 +97,33 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();
   const bool bytes = weight.format_ == DecodeFormat::int8;
   Tensor y = at::empty({x.size(0), wanted}, x.options());
-  LinearRows rows;
-  rows.format = weight.format_;
-  rows.bf16 = x.scalar_type() == at::kBFloat16;
-  rows.rows = x.size(0);
-  rows.inputs = weight.inputs();
-  rows.first_output = outputs.first;
-  rows.last_output = outputs.last;
-  rows.steps = weight.panels_.size(1);
-  const Tensor lanes = at::empty({rows.rows * (bytes ? 2 : 1), rows.steps}, at::kFloat);
-  const Tensor row_scales = bytes ? at::empty({rows.rows}, at::kFloat) : Tensor();
-  rows.x = own.const_data_ptr();
-  rows.lanes = lanes.mutable_data_ptr<float>();
-  rows.panels = static_cast<const float*>(weight.panels_.const_data_ptr());
-  rows.bias = shift.defined() ? shift.const_data_ptr<float>() + outputs.first : nullptr;
+  DecodeLinearCall call;
+  call.format = weight.format_;
+  call.bf16 = x.scalar_type() == at::kBFloat16;
+  call.rows = x.size(0);
+  call.inputs = weight.inputs();
+  call.first_output = outputs.first;
+  call.last_output = outputs.last;
+  call.steps = weight.panels_.size(1);
+  const Tensor lanes = at::empty({call.rows * (bytes ? 2 : 1), call.steps}, at::kFloat);
+  const Tensor row_scales = bytes ? at::empty({call.rows}, at::kFloat) : Tensor();
+  call.x = own.const_data_ptr();
+  call.lanes = lanes.mutable_data_ptr<float>();
+  call.panels = static_cast<const float*>(weight.panels_.const_data_ptr());
+  call.bias = shift.defined() ? shift.const_data_ptr<float>() + outputs.first : nullptr;
   if (bytes) {
-    rows.row_scales = row_scales.mutable_data_ptr<float>();
-    rows.scales = weight.scales_.const_data_ptr<float>();
-    rows.sums = weight.sums_.const_data_ptr<std::int32_t>();
+    call.row_scales = row_scales.mutable_data_ptr<float>();
+    call.scales = weight.scales_.const_data_ptr<float>();
+    call.sums = weight.sums_.const_data_ptr<std::int32_t>();
   }
-  rows.y = y.mutable_data_ptr();
-  const LinearKernels kernels = linear_kernels();
-  kernels.prepare(rows);
+  call.y = y.mutable_data_ptr();
+  const DecodeLinearKernels kernels = decode_linear_kernels();
+  kernels.prepare(call);
   const std::int64_t first_block = outputs.first / kDecodeBlock;
   const std::int64_t last_block = (outputs.last + kDecodeBlock - 1) / kDecodeBlock;
-  const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerThread / (rows.steps * kDecodeBlock * 4));
+  const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerThread / (call.steps * kDecodeBlock * 4));
   at::parallel_for(first_block, last_block, grain,
-                   [&](std::int64_t first, std::int64_t last) { kernels.multiply(rows, first, last); });
+                   [&](std::int64_t first, std::int64_t last) { kernels.multiply(call, first, last); });
   return y;
 }
 

@@ -1,7 +1,7 @@
 #include "omni/kernels/rotary_attention.h"
 
 #include "attention_path.h"
-#include "cpu/cpu_packed_attention.h"
+#include "cpu/cpu_rotary_attention.h"
 #include "omni/core/error.h"
 #include "projected_heads.h"
 

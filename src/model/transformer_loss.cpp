@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "omni/core/error.h"
-#include "omni/kernels/fused_rows.h"
+#include "omni/kernels/cross_entropy.h"
 #include "omni/model/decode_session.h"
 #include "transformer_network.h"
 

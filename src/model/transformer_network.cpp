@@ -6,7 +6,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
-#include "omni/kernels/fused_rows.h"
+#include "omni/kernels/add_norm.h"
 #include "omni/nn/rotary.h"
 
 namespace omni::model {

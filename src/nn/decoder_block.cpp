@@ -4,8 +4,10 @@
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
-#include "omni/kernels/fused_rows.h"
+#include "omni/kernels/add_norm.h"
+#include "omni/kernels/cast_linear.h"
 #include "omni/kernels/keyed_dropout.h"
+#include "omni/kernels/swiglu.h"
 
 namespace omni::nn {
 namespace {

@@ -294,7 +294,7 @@ TEST(CachedAttention, EveryInstructionSetAgrees) {
                       visits.data(),
                       2,
                       position.data()};
-      const DecodeKernels kernels = decode_kernels(level);
+      const DecodeAttentionKernels kernels = decode_attention_kernels(level);
       kernels.store(in, view, rows, 0, 150 * c.key_value_heads);
       kernels.attend(in, view, rows, 0, 2 * c.key_value_heads);
       kernels.merge(in, rows, 0, 150 * c.heads);

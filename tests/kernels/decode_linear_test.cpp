@@ -129,7 +129,7 @@ TEST(DecodeLinear, RowsOfZerosAndTinyRows) {
   EXPECT_EQ(decode_linear(at::zeros({0, 40}), packed, {}).size(0), 0);
 }
 
-TEST(LinearKernels, EveryInstructionSetAgrees) {
+TEST(DecodeLinearKernels, EveryInstructionSetAgrees) {
   at::manual_seed(3);
   const std::int64_t count = 5, outputs = 96, inputs = 200;
   const at::Tensor x = at::randn({count, inputs});
@@ -148,7 +148,7 @@ TEST(LinearKernels, EveryInstructionSetAgrees) {
     const auto run = [&](InstructionSet level) {
       at::Tensor y = at::zeros({count, outputs}), lanes = at::zeros({2 * count, inputs}),
                  row_scales = at::zeros({count});
-      LinearRows rows;
+      DecodeLinearCall rows;
       rows.format = format;
       rows.rows = count;
       rows.inputs = inputs;
@@ -161,8 +161,8 @@ TEST(LinearKernels, EveryInstructionSetAgrees) {
       rows.scales = scales.const_data_ptr<float>();
       rows.sums = sums.const_data_ptr<std::int32_t>();
       rows.y = y.mutable_data_ptr();
-      linear_kernels(level).prepare(rows);
-      linear_kernels(level).multiply(rows, 0, outputs / 32);
+      decode_linear_kernels(level).prepare(rows);
+      decode_linear_kernels(level).multiply(rows, 0, outputs / 32);
       return y;
     };
     const at::Tensor plain = run(InstructionSet::generic);

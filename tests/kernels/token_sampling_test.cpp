@@ -292,7 +292,7 @@ TEST(TokenRows, EveryInstructionSetGivesTheSameBits) {
       std::vector<std::vector<std::int32_t>> indices;
       std::vector<std::uint64_t> totals;
       for (const InstructionSet level : levels()) {
-        const TokenRowKernels& k = token_row_kernels(level);
+        const TokenSamplingKernels& k = token_sampling_kernels(level);
         std::vector<float>& scores = combined.emplace_back(count);
         EXPECT_TRUE(k.combine(rows, weights, 2, count, scores.data()));
         EXPECT_TRUE(k.survey(a.data(), count, 48, maxima.emplace_back((count + 47) / 48).data()));

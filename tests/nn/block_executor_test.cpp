@@ -3,7 +3,7 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
-#include "omni/kernels/fused_rows.h"
+#include "omni/kernels/cast_linear.h"
 #include "omni/nn/cast_weights.h"
 
 namespace omni::nn {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "omni/kernels/fused_rows.h"
+#include "omni/kernels/add_norm.h"
 
 namespace omni::nn {
 

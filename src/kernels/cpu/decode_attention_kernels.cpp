@@ -11,7 +11,7 @@
 
 namespace omni::kernels {
 
-DecodeKernels decode_kernels(InstructionSet level) {
+DecodeAttentionKernels decode_attention_kernels(InstructionSet level) {
 #if defined(__x86_64__)
   if (level == InstructionSet::avx512) return level_avx512::decode_attention::kernels;
   if (level == InstructionSet::avx2) return level_avx2::decode_attention::kernels;

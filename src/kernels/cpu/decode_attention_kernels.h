@@ -47,7 +47,7 @@ constexpr std::int64_t kPartialTail = 16;
 
 // Each call handles a range of tasks; tasks write disjoint memory. In `inputs` spans and documents are
 // unused.
-struct DecodeKernels {
+struct DecodeAttentionKernels {
   // Task row * key_value_heads + head: writes the row's key and value to the cache and prepares its queries.
   void (*store)(const AttentionInputs&, const DecodeCache&, const DecodeRows&, std::int64_t first,
                 std::int64_t last);
@@ -57,6 +57,6 @@ struct DecodeKernels {
   // Task (row - first_row) * heads + head: merges the row's chunks in order.
   void (*merge)(const AttentionInputs&, const DecodeRows&, std::int64_t first, std::int64_t last);
 };
-DecodeKernels decode_kernels(InstructionSet level = instruction_set());
+DecodeAttentionKernels decode_attention_kernels(InstructionSet level = instruction_set());
 
 }  // namespace omni::kernels

@@ -6,24 +6,24 @@
 #include <cstring>
 #include <limits>
 
-#define OMNI_SIMD_PART decode_rows
+#define OMNI_SIMD_PART decode_linear
 #define OMNI_SIMD_SOURCE "decode_linear_kernels.inc"
 #define OMNI_SIMD_BF16
 #include "simd_levels.inc"
 
 namespace omni::kernels {
 
-LinearKernels linear_kernels(InstructionSet level) {
+DecodeLinearKernels decode_linear_kernels(InstructionSet level) {
 #if defined(__x86_64__)
   if (level == InstructionSet::avx512_bf16)
-    return {level_avx512_bf16::decode_rows::prepare, level_avx512_bf16::decode_rows::multiply};
+    return {level_avx512_bf16::decode_linear::prepare, level_avx512_bf16::decode_linear::multiply};
   if (level == InstructionSet::avx512)
-    return {level_avx512::decode_rows::prepare, level_avx512::decode_rows::multiply};
+    return {level_avx512::decode_linear::prepare, level_avx512::decode_linear::multiply};
   if (level == InstructionSet::avx2)
-    return {level_avx2::decode_rows::prepare, level_avx2::decode_rows::multiply};
+    return {level_avx2::decode_linear::prepare, level_avx2::decode_linear::multiply};
 #endif
   (void)level;
-  return {level_generic::decode_rows::prepare, level_generic::decode_rows::multiply};
+  return {level_generic::decode_linear::prepare, level_generic::decode_linear::multiply};
 }
 
 }  // namespace omni::kernels

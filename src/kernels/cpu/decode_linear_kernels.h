@@ -10,7 +10,7 @@ namespace omni::kernels {
 inline constexpr std::int64_t kDecodeBlock = 32;  // outputs that lie together in a DecodeWeight
 
 // Raw views of a decode_linear. A lane is 32 bits: one, two or four inputs; a row of inputs fills `steps`.
-struct LinearRows {
+struct DecodeLinearCall {
   DecodeFormat format = DecodeFormat::fp32;
   bool bf16 = false;  // of x and y
   std::int64_t rows = 0, inputs = 0, steps = 0;
@@ -25,11 +25,11 @@ struct LinearRows {
   void* y = nullptr;            // [rows, last_output - first_output]
 };
 
-struct LinearKernels {
+struct DecodeLinearKernels {
   // x -> lanes; before any block.
-  void (*prepare)(const LinearRows&);
-  void (*multiply)(const LinearRows&, std::int64_t first_block, std::int64_t last_block);
+  void (*prepare)(const DecodeLinearCall&);
+  void (*multiply)(const DecodeLinearCall&, std::int64_t first_block, std::int64_t last_block);
 };
-LinearKernels linear_kernels(InstructionSet level = bf16_instruction_set());
+DecodeLinearKernels decode_linear_kernels(InstructionSet level = bf16_instruction_set());
 
 }  // namespace omni::kernels

@@ -20,8 +20,8 @@ TokenDistribution::TokenDistribution(SurveyedScores& scores, const SamplingSetti
 
 void TokenDistribution::weigh(CandidateList& list) const {
   list.weights.resize(list.size());
-  token_row_kernels().weigh(list.scores.data(), static_cast<std::int64_t>(list.size()), scores_.peak(),
-                            scale_, list.weights.data());
+  token_sampling_kernels().weigh(list.scores.data(), static_cast<std::int64_t>(list.size()), scores_.peak(),
+                                 scale_, list.weights.data());
 }
 
 void TokenDistribution::set_list(CandidateList list) {

@@ -9,7 +9,7 @@ namespace omni::kernels {
 
 // Passes over one row of scores; every instruction set gives the same bits, but for exponential_sum. A block
 // is a run of scores whose length is a multiple of 16 (the last one is shorter).
-struct TokenRowKernels {
+struct TokenSamplingKernels {
   // Scores under guidance: rows[0 .. conditions] and one weight per condition. False: NaN or +inf among them.
   bool (*combine)(const float* const* rows, const float* weights, std::int64_t conditions, std::int64_t count,
                   float* scores);
@@ -26,6 +26,6 @@ struct TokenRowKernels {
   std::int64_t (*gather)(const float* scores, std::int64_t count, float bound, std::int32_t first_index,
                          float* found, std::int32_t* indices);
 };
-const TokenRowKernels& token_row_kernels(InstructionSet level = instruction_set());
+const TokenSamplingKernels& token_sampling_kernels(InstructionSet level = instruction_set());
 
 }  // namespace omni::kernels

@@ -79,8 +79,8 @@ void TokenScores::combine() {
   float* target = own();
   for (std::size_t r = 0; r < range_count_; ++r) {
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = input_.rows[i].data() + ranges_[r].first;
-    if (!token_row_kernels().combine(rows.data(), weights.data(), static_cast<std::int64_t>(weights.size()),
-                                     ranges_[r].size, target))
+    if (!token_sampling_kernels().combine(rows.data(), weights.data(),
+                                          static_cast<std::int64_t>(weights.size()), ranges_[r].size, target))
       fail_not_finite(input_.place);
     target += ranges_[r].size;
   }
@@ -127,7 +127,7 @@ float TokenScores::unpenalised(std::int32_t position) const {
 
 SurveyedScores::SurveyedScores(const TokenScores& scores, std::int64_t block, std::string_view place)
     : scores_(&scores), block_(block), maxima_((scores.count() + block - 1) / block) {
-  if (!token_row_kernels().survey(scores.data(), scores.count(), block, maxima_.data()))
+  if (!token_sampling_kernels().survey(scores.data(), scores.count(), block, maxima_.data()))
     fail_not_finite(place);
   peak_ = *std::max_element(maxima_.begin(), maxima_.end());
   if (peak_ == kNever) fail(ErrorKind::internal, "sampling at ", place, ": every token is excluded");
@@ -136,21 +136,21 @@ SurveyedScores::SurveyedScores(const TokenScores& scores, std::int64_t block, st
 std::uint64_t SurveyedScores::total_weight(double temperature) {
   if (temperature != last_temperature_) {
     last_temperature_ = temperature;
-    last_total_ = token_row_kernels().total(scores_->data(), scores_->count(), peak_,
-                                            token_rules::scale_of(temperature));
+    last_total_ = token_sampling_kernels().total(scores_->data(), scores_->count(), peak_,
+                                                 token_rules::scale_of(temperature));
   }
   return last_total_;
 }
 
 double SurveyedScores::log_sum() const {
-  return peak_ + std::log(token_row_kernels().exponential_sum(scores_->data(), scores_->count(), peak_));
+  return peak_ + std::log(token_sampling_kernels().exponential_sum(scores_->data(), scores_->count(), peak_));
 }
 
 CandidateList SurveyedScores::at_least(float bound) const {
   // -inf is no candidate.
   const float limit = std::max(bound, std::numeric_limits<float>::lowest());
   const std::int64_t count = scores_->count();
-  constexpr std::int64_t kSlack = 16;  // see TokenRowKernels::gather
+  constexpr std::int64_t kSlack = 16;  // see TokenSamplingKernels::gather
   std::int64_t room = kSlack;
   for (std::size_t b = 0; b < maxima_.size(); ++b)
     if (maxima_[b] >= limit) room += std::min(block_, count - static_cast<std::int64_t>(b) * block_);
@@ -160,9 +160,9 @@ CandidateList SurveyedScores::at_least(float bound) const {
   for (std::size_t b = 0; b < maxima_.size(); ++b) {
     if (!(maxima_[b] >= limit)) continue;
     const std::int64_t first = static_cast<std::int64_t>(b) * block_;
-    kept +=
-        token_row_kernels().gather(scores_->data() + first, std::min(block_, count - first), limit,
-                                   static_cast<std::int32_t>(first), found.get() + kept, places.get() + kept);
+    kept += token_sampling_kernels().gather(scores_->data() + first, std::min(block_, count - first), limit,
+                                            static_cast<std::int32_t>(first), found.get() + kept,
+                                            places.get() + kept);
   }
   CandidateList list;
   list.scores.assign(found.get(), found.get() + kept);

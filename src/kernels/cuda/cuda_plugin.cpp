@@ -48,8 +48,8 @@ bool find_kernels(void* library, CudaPlugin& plugin) {
 
 CudaPlugin load() {
   CudaPlugin plugin;
-  for (const std::string& path : candidates()) {
-    void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  for (const std::string& file : candidates()) {
+    void* library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) {
       if (plugin.status.detail.empty()) plugin.status.detail = ::dlerror();
       continue;
@@ -61,11 +61,11 @@ CudaPlugin load() {
                        find(library, "omni_cuda_device_count", device_count) && find_kernels(library, plugin);
     if (!found) {
       plugin = {};
-      plugin.status.detail = concat(path, " belongs to another version of omni; rebuild it");
+      plugin.status.detail = concat(file, " belongs to another version of omni; rebuild it");
       ::dlclose(library);
       continue;
     }
-    plugin.status = {true, device_count(), path};
+    plugin.status = {true, device_count(), file};
     return plugin;
   }
   return plugin;

@@ -14,7 +14,7 @@ extern "C" {
 
 constexpr std::int32_t kOmniCudaInterface = 4;  // raised whenever a signature changes
 
-// sum = residual + delta, output = norm(sum) * weight; see add_norm in omni/kernels/fused_rows.h. delta, sum
+// sum = residual + delta, output = norm(sum) * weight; see omni/kernels/add_norm.h. delta, sum
 // and weight may be null (sum must be null where delta is).
 struct OmniCudaAddNorm {
   const float* residual;

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "omni/kernels/add_norm.h"
+
+namespace omni::kernels {
+
+// add_norm() by the kernel of the plug-in: on a GPU, where no gradient is wanted and the plug-in is there;
+// nothing elsewhere.
+std::optional<std::pair<at::Tensor, at::Tensor>> cuda_add_norm(const at::Tensor& residual,
+                                                               const at::Tensor& delta,
+                                                               const at::Tensor& weight,
+                                                               const NormOptions& options);
+
+}  // namespace omni::kernels

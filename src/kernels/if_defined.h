@@ -1,0 +1,14 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+namespace omni::kernels {
+
+// Custom functions take undefined tensors only as empty optionals.
+inline std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
+  return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
+}
+
+}  // namespace omni::kernels

@@ -1,0 +1,54 @@
+#include "omni/kernels/swiglu.h"
+
+#include <ATen/record_function.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "cpu/row_chunks.h"
+#include "cpu/swiglu_kernels.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
+    RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
+    const std::int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
+    const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
+    Tensor output = at::empty({rows, width}, gate_up.options());
+    const void* source = gate_up.const_data_ptr();
+    void* target = output.mutable_data_ptr();
+    for_row_chunks(rows, [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      swiglu_kernels().forward(bf16, source, target, width, first, last);
+    });
+    context->save_for_backward({gate_up});
+    return output;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    RECORD_FUNCTION("omni::swiglu_backward", std::vector<c10::IValue>());
+    const Tensor gate_up = context->get_saved_variables()[0];
+    const Tensor incoming = gradients[0].contiguous();
+    const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
+    Tensor result = at::empty_like(gate_up);
+    const void *source = gate_up.const_data_ptr(), *gradient = incoming.const_data_ptr();
+    void* target = result.mutable_data_ptr();
+    for_row_chunks(gate_up.size(0), [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      swiglu_kernels().backward(bf16, source, gradient, target, gate_up.size(1) / 2, first, last);
+    });
+    return {result};
+  }
+};
+
+}  // namespace
+
+Tensor swiglu(const Tensor& gate_up) {
+  if (has_row_kernel(gate_up) && gate_up.dim() == 2) return SwigluFunction::apply(gate_up.contiguous());
+  const auto halves = gate_up.chunk(2, -1);
+  return at::silu(halves[0]) * halves[1];
+}
+
+}  // namespace omni::kernels
