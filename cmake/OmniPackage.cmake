@@ -30,9 +30,7 @@ function(omni_package target group folder)
 endfunction()
 
 omni_package(omni_program package_program libexec)
-if(TARGET omni_cuda)
-  add_dependencies(package_program omni_cuda)
-endif()
+add_dependencies(package_program omni_program)
 if(OMNI_TESTS)
   # The rooms with tests that need a GPU.
   foreach(_room kernels model generation training)

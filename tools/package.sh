@@ -112,6 +112,8 @@ make_bundle() {
     --set model.width=64 --set model.heads=1 --set model.single_blocks=1 --set precision=fp32 \
     --set steps=3 --set minutes=0 --set tokens_per_step=1024 --set tokens_per_micro_batch=1024
   cp -r "$work/run/bundle" "$root/bundle"
+  # What tools/gpu-report.sh trains on.
+  [ "$tests" = 0 ] || cp -r "$work/tokens" configs/tiny/pretrain.yaml "$root/libexec/tests"
 }
 if [ -n "$bundle" ]; then
   cp -r "$bundle" "$root/bundle"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what omni123 needs on Debian 12 or Ubuntu: system packages, and LibTorch into .deps/.
 # Safe to run twice: what is there already is left alone. Run as root or with sudo.
-#   tools/setup.sh              installs and builds; further arguments go to the build
+#   tools/setup.sh              installs and builds the program; further arguments go to the build
 #   tools/setup.sh --no-build   installs
 #   tools/setup.sh --fuzzers    installs, with the compiler that the fuzzers need
 set -euo pipefail
@@ -94,7 +94,7 @@ install_gpu_libraries() {
 build() {
   say "building (release)"
   cmake --preset release >.deps/configure.log 2>&1 || { tail -n 30 .deps/configure.log >&2; die "configuration failed"; }
-  cmake --build --preset release "$@"
+  cmake --build --preset release --target omni_program "$@"
   say "done: build/release/omni"
 }
 

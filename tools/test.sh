@@ -19,6 +19,7 @@ for argument in "$@"; do
 done
 
 tools/setup.sh
+cmake --build --preset release
 # Tests run side by side: threads that wait by spinning would take the cores from the others.
 export OMP_WAIT_POLICY=passive
 ctest --preset release -L fast -j "$(nproc)"

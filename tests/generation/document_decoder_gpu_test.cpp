@@ -46,6 +46,7 @@ TEST_P(DocumentDecoderGpu, TheSameSeedDrawsTheProcessorsTokens) {
   const std::vector<sequence::Document> expected = decode_documents(model, requests);
   model.to(test::device());
   EXPECT_EQ(decode_documents(model, requests), expected);
+  EXPECT_EQ(decode_documents(model, {&requests[1], 1}).front(), expected[1]) << "one sequence alone";
   // In half precision a token may differ; what is drawn is well-formed all the same.
   model.set_activation_type(at::kBFloat16);
   for (const char* precision : {"bf16", "int8"})

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <random>
 
 #include "omni/core/error.h"
@@ -79,38 +80,62 @@ TEST(CudaDecodePlaces, GroupsStayWithinTheKernelsBound) {
   expect_right_places(cache, sequence, last_seen, *places);
 }
 
-class CachedAttentionGpu : public testing::TestWithParam<CacheType> {};
-INSTANTIATE_TEST_SUITE_P(Types, CachedAttentionGpu, testing::Values(CacheType::bf16, CacheType::int8));
+// The GPU against the processor.
+class CachedAttentionGpu : public testing::TestWithParam<CacheType> {
+ protected:
+  static constexpr std::int64_t kSize = 64;
 
-// Prefixes that are shared, then tokens one by one: the GPU against the processor.
-TEST_P(CachedAttentionGpu, EqualsTheProcessor) {
-  if (!gpu_refusal().empty()) GTEST_SKIP() << gpu_refusal();
-  at::manual_seed(8);
-  const std::int64_t heads = 4, key_heads = 2, size = 64;
-  RotaryAttention options;
-  options.heads = heads;
-  options.key_value_heads = key_heads;
-  options.head_size = size;
-  KeyValueCache there(3, key_heads, 500, size, GetParam(), at::kCUDA),
-      here(3, key_heads, 500, size, GetParam());
-  const auto step = [&](const std::vector<std::int32_t>& sequence,
-                        const std::vector<std::int32_t>& position) {
-    const at::Tensor qkv =
-        at::randn({static_cast<std::int64_t>(sequence.size()), (heads + 2 * key_heads) * size})
-            .to(at::kBFloat16);
+  void SetUp() override {
+    if (!gpu_refusal().empty()) GTEST_SKIP() << gpu_refusal();
+    at::manual_seed(8);
+  }
+  void start(std::int64_t heads, std::int64_t key_heads, std::int64_t sequences) {
+    options_.heads = heads;
+    options_.key_value_heads = key_heads;
+    options_.head_size = kSize;
+    there_.emplace(sequences, key_heads, 500, kSize, GetParam(), at::kCUDA);
+    here_.emplace(sequences, key_heads, 500, kSize, GetParam());
+  }
+  void step(const std::vector<std::int32_t>& sequence, const std::vector<std::int32_t>& position) {
+    const std::int64_t width = (options_.heads + 2 * options_.key_value_heads) * kSize;
+    const auto rows = static_cast<std::int64_t>(sequence.size());
+    const at::Tensor qkv = at::randn({rows, width}).to(at::kBFloat16);
+    RotaryAttention here = options_, there = options_;
+    here.cosine = at::rand({rows, kSize / 2});
+    here.sine = at::rand({rows, kSize / 2});
+    there.cosine = here.cosine.to(at::kCUDA);
+    there.sine = here.sine.to(at::kCUDA);
     const auto on_gpu =
-        cuda_cached_attention(qkv.to(at::kCUDA), options, there, sequence, position, position);
+        cuda_cached_attention(qkv.to(at::kCUDA), there, *there_, sequence, position, position);
     ASSERT_TRUE(on_gpu);
-    const at::Tensor expected = cached_attention(qkv, options, here, sequence, position).to(at::kDouble);
+    const at::Tensor expected = cached_attention(qkv, here, *here_, sequence, position).to(at::kDouble);
     EXPECT_LT((on_gpu->cpu().to(at::kDouble) - expected).norm().item<double>(),
               0.02 * expected.norm().item<double>());
-  };
+  }
+
+  RotaryAttention options_;
+  std::optional<KeyValueCache> there_, here_;
+};
+INSTANTIATE_TEST_SUITE_P(Types, CachedAttentionGpu, testing::Values(CacheType::bf16, CacheType::int8));
+
+// Prefixes that are shared, then tokens one by one.
+TEST_P(CachedAttentionGpu, EqualsTheProcessor) {
+  start(4, 2, 3);
   std::vector<std::int32_t> sequence(300, 0), position(300);
   for (int i = 0; i < 300; ++i) position[i] = i;
   step(sequence, position);
-  for (KeyValueCache* cache : {&there, &here})
+  for (KeyValueCache* cache : {&*there_, &*here_})
     for (const int to : {1, 2}) cache->share_prefix(0, to, 300);
   for (std::int32_t p = 300; p < 390; ++p) step({0, 1, 2}, {p, p, p});
+}
+
+// A single row, or a single head, has strides that say nothing.
+TEST_P(CachedAttentionGpu, OneSequenceAloneEqualsTheProcessor) {
+  for (const std::int64_t heads : {1, 2, 4}) {
+    start(heads, (heads + 1) / 2, 1);
+    for (std::int32_t p = 0; p < 5; ++p) step({0}, {p});
+    step({0, 0}, {5, 6});
+  }
 }
 
 }  // namespace

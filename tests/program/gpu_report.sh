@@ -60,10 +60,18 @@ expect 2 'there is no nowhere' --cpu --program nowhere
 expect 2 "no part is called 'kernel'. Parts: kernels" --cpu --program archive.tar.gz --only kernel
 expect 2 "unknown argument '--cup'" --cup
 
-OMNI_REPORT_STEP_SECONDS=3 expect 1 'wrote .*4 passed, 3 failed, 1 skipped' --cpu --program archive.tar.gz --out report \
+# With a GPU that answers what it is asked; a test that finds none has failed.
+mkdir "$work/bin"
+made_up ../bin/nvidia-smi <<'SH'
+#!/bin/sh
+echo "made-up ${*#*=}" | sed 's/ --format.*//'
+SH
+export PATH=$work/bin:$PATH
+OMNI_REPORT_STEP_SECONDS=3 expect 1 'wrote .*4 passed, 4 failed, 0 skipped' --program archive.tar.gz --out report \
   --only kernels --only kernel-benchmarks
 for line in '| kernels | Good.Two | passed |' '| kernels | Bad.Fails | failed with exit code 1 |' \
-  '| kernels | Bad.Crashes | failed with exit code 139 |' '| kernels | Bad.Skips | skipped |' 'expected 1, got 2' \
+  '| kernels | Bad.Crashes | failed with exit code 139 |' '| kernels | Bad.Skips | failed: it was skipped |' \
+  'expected 1, got 2' '**driver**: made-up' \
   '| kernel-benchmarks | b_hangs | timed out' '| bf16 | 5 | 1.5e+03 |' '### kernel-benchmarks width' '**commit**: abc "quoted"'; do
   check "the report says $line" grep -qF -- "$line" report/report.md
 done
@@ -76,6 +84,9 @@ assert rows[0] == {"part": "kernel-benchmarks", "name": "speed", "type": "bf16",
 assert rows[1]["us"] == "inf" and rows[-1]["name"] == "width", rows
 assert {"part": "kernels", "step": "Good.One", "status": "passed"}.items() <= report["steps"][3].items(), report["steps"]
 PY
+
+OMNI_REPORT_STEP_SECONDS=3 expect 1 'passed.* Good[.][*]' --cpu --program archive.tar.gz --out rehearsal --only kernels --only kernel-benchmarks
+check 'on the processor a suite is one step' grep -qF '| kernels | Bad.* | passed |' rehearsal/report.md
 
 # The rest of the parts, without a program that works: each failure is named, nothing stops.
 expect 1 'omni sample' --cpu --program "$root" --out all --only program --only model

@@ -97,7 +97,7 @@ std::string cuda_decode_refusal(const CudaDecodeAttention& call) {
   if (cache_type_of(call.keys) == kOmniCudaCacheLikeQuery &&
       call.keys.scalar_type() != call.query.scalar_type())
     return concat("there is no kernel for a cache of ", c10::toString(call.keys.scalar_type()));
-  if (call.query.stride(2) != 1 || call.query.stride(1) != call.query.size(2))
+  if (call.query.stride(2) != 1 || (call.query.size(1) > 1 && call.query.stride(1) != call.query.size(2)))
     return "the heads of a query are not side by side";
   const c10::DeviceGuard on(call.query.device());
   const OmniCudaDecodeAttention arguments = arguments_of(call);
@@ -111,11 +111,15 @@ std::string cuda_decode_refusal(const CudaDecodeAttention& call) {
 void cuda_cache_write(const Tensor& new_keys, const Tensor& new_values, const CudaDecodeAttention& call) {
   const std::string refusal = cuda_decode_refusal(call);
   ensure(refusal.empty(), "cache: ", refusal);
+  // The stride of a dimension of one entry says nothing.
+  const auto strides_fit = [&](const Tensor& x) {
+    return x.stride(2) == 1 && (x.size(1) == 1 || x.stride(1) == x.size(2)) &&
+           (x.size(0) == 1 || x.stride(0) == new_keys.stride(0));
+  };
   for (const Tensor* x : {&new_keys, &new_values})
     ensure(x->dim() == 3 && x->size(0) == call.query.size(0) && x->size(1) == call.keys.size(1) &&
-               x->size(2) == call.keys.size(3) && x->stride(2) == 1 && x->stride(1) == x->size(2) &&
-               x->stride(0) == new_keys.stride(0) && x->scalar_type() == call.query.scalar_type() &&
-               x->device() == call.query.device(),
+               x->size(2) == call.keys.size(3) && strides_fit(*x) &&
+               x->scalar_type() == call.query.scalar_type() && x->device() == call.query.device(),
            "cache: new keys or values do not fit it");
   const auto scales = [](const Tensor& x) { return x.defined() ? x.mutable_data_ptr<float>() : nullptr; };
   OmniCudaCacheWrite a{};
