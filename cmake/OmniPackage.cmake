@@ -30,6 +30,7 @@ function(omni_package target group folder)
 endfunction()
 
 omni_package(omni_program package_program libexec)
+target_sources(packaged_omni_program PRIVATE $<TARGET_OBJECTS:omni_commands>)
 add_dependencies(package_program omni_program)
 if(OMNI_TESTS)
   # The rooms with tests that need a GPU.
