@@ -119,9 +119,7 @@ TEST_F(TokenizeTest, ShardsHoldWhatTheTokenizersSay) {
 }
 
 TEST_F(TokenizeTest, DrawnViewsStayWhatTheyAre) {
-  TokenizerSet pictures = set();
-  pictures.text = nullptr;
-  pictures.shape = nullptr;
+  const TokenizerSet pictures(nullptr, image(), nullptr);
   tokenize(source(), pictures, options(), folder_.path() / "out");
   const TokenDataset dataset = open(folder_.path() / "out");
   std::vector<std::int32_t> azimuths;
