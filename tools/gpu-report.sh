@@ -60,6 +60,11 @@ fi
 [ -d "$root/libexec/tests" ] || fail_usage "$program holds no tests. Pack it with tools/package.sh --tests"
 about() { sed -n "s/^$1: //p" "$root/about"; }
 
+# Found once for all programs. Where there is none, the first of them says so.
+if [ -z "${OMNI_LIBTORCH:-}" ]; then
+  OMNI_LIBTORCH=$(python3 -c 'import importlib.util; print(importlib.util.find_spec("torch").submodule_search_locations[0])' 2>/dev/null)
+  if [ -n "$OMNI_LIBTORCH" ]; then export OMNI_LIBTORCH; fi
+fi
 export OMNI_BENCHMARK_DEVICE=$device OMNI_TEST_DEVICE=$device PYTHONDONTWRITEBYTECODE=1
 export TORCHINDUCTOR_CACHE_DIR=$work/inductor TRITON_CACHE_DIR=$work/triton
 launch=$root/bin/launch
@@ -192,7 +197,7 @@ part_training() {
     runs=("--shape tiny --tokens 1024 --steps 1" "--shape tiny --tokens 1024 --steps 1 --recompute")
   fi
   for run in "${runs[@]}"; do
-    step 60 "train_step $run" "$launch" benchmarks/train_step $run ${peak:+--peak "$peak"}
+    step 75 "train_step $run" "$launch" benchmarks/train_step $run ${peak:+--peak "$peak"}
   done
   for compile in "" " --compile"; do
     for run in "${runs[@]}"; do
@@ -253,13 +258,6 @@ for part in ${only:-$PARTS}; do
 done
 
 count_steps() { awk -F'\t' -v status="$1" 'index($3, status) == 1' "$work/steps" | wc -l; }
-libtorch_facts() {
-  local libtorch=${OMNI_LIBTORCH:-}
-  [ -n "$libtorch" ] ||
-    libtorch=$(python3 -c 'import importlib.util; print(importlib.util.find_spec("torch").submodule_search_locations[0])' 2>/dev/null)
-  echo "LibTorch: $(about libtorch), in $libtorch"
-  [ -z "$python" ] || echo "PyTorch: $($python -c 'import sys, torch; print(torch.__version__, "with Python", sys.version.split()[0])')"
-}
 # name: value lines about the machine and what ran on it.
 facts() {
   if [ "$device" = cuda ]; then
@@ -275,7 +273,8 @@ facts() {
   fi
   echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) threads, load $(cut -d' ' -f1 /proc/loadavg)"
   echo "system: $(uname -sr), glibc $(getconf GNU_LIBC_VERSION | sed 's/glibc //')"
-  libtorch_facts
+  echo "LibTorch: $(about libtorch), in ${OMNI_LIBTORCH:-no folder}"
+  [ -z "$python" ] || echo "PyTorch: $($python -c 'import sys, torch; print(torch.__version__, "with Python", sys.version.split()[0])')"
   for fact in version commit compiler "cuda compiler" "gpu kernels"; do echo "$fact: $(about "$fact")"; done
   [ -z "${OMNI_CUDA_PLUGIN:-}" ] || echo "plug-in: $OMNI_CUDA_PLUGIN"
   [ -z "$only" ] || echo "parts:$only"
@@ -294,10 +293,10 @@ write_markdown() {
   printf '\n## What was left out\n\n'
   if [ -s "$work/left_out" ]; then awk -F'\t' '{ print "- " $1 ": " $2 ": " $3 }' "$work/left_out"; else echo "Nothing."; fi
   printf '\n## Figures\n\n'
-  echo 'MFU (`mfu`) = tokens/s x floating-point operations per token / the most bf16 operations per second that the data sheet'
-  echo "promises ($(peak_tflops | sed 's/$/ TFLOP\/s/' | grep . || echo 'no figure is known')). Operations per token = 6 x (elements of the blocks'"
-  echo 'matrices + 2 x blocks x width x half of the mean document + a quarter of the vocabulary x width). `_ms` of parts are'
-  echo 'measured with a wait after each part, `step_ms` and `tokens_per_s` without. `peak_gb` is the most memory in use at a time.'
+  echo 'MFU (`mfu`) = floating-point operations of the matrix products of a step (forward and backward, without padding and'
+  echo 'recomputation, a multiply-add as two; `tflops` per second) / the most bf16 operations per second that the data sheet'
+  echo "promises ($(peak_tflops | sed 's/$/ TFLOP\/s/' | grep . || echo 'no figure is known')). "'`_ms` of parts are measured with a wait after each'
+  echo 'part, `step_ms` and `tokens_per_s` without. `peak_gb` is the most memory in use at a time.'
   # Consecutive results of one part with the same name and keys share a table.
   awk '
     {

@@ -1,6 +1,6 @@
 // The plug-in's interface over its kernels as the host runs them (see tests/shim), which follow device
 // pointers.
-#include "plugin.h"
+#include "plugin_interface.h"
 
 #include "device_memory.h"
 

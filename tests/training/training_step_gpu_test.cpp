@@ -78,8 +78,9 @@ TEST_F(TrainingStepGpu, FiveStepsEndWhereTheProcessorsDo) {
       // Muon's iteration is in bf16.
       EXPECT_NEAR(computed.losses[i] / expected.losses[i], 1, muon ? 1e-2 : 1e-3) << "step " << i;
     EXPECT_LT(computed.losses.back(), 0.95 * computed.losses.front());
+    // A gradient next to nothing may have either sign, and AdamW goes by the sign.
     for (std::size_t i = 0; i < expected.weights.size(); ++i)
-      EXPECT_LT(test::relative_error(computed.weights[i], expected.weights[i]), 2e-2) << i;
+      EXPECT_LT(test::relative_error(computed.weights[i], expected.weights[i]), 5e-2) << i;
   }
 }
 
