@@ -1,23 +1,37 @@
 #include "omni/core/interrupt.h"
 
+#include <atomic>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
 
 #include "omni/core/error.h"
 
 namespace omni {
 namespace {
 
-// Signal handlers can reach nothing but a global flag; this is the only one of the program.
-// It holds the signal's number.
-volatile std::sig_atomic_t g_interrupt_requested = 0;
+constexpr std::int64_t kDuplicateWindowNs = 1'000'000'000;
+constexpr std::int64_t kNumbers = 128;  // more than there are signals
+
+// Signal handlers can reach nothing but a global; this is the only one of the program. When the first signal
+// came, in ns, times kNumbers, plus its number; 0: none has.
+std::atomic<std::int64_t> g_first_signal{0};
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+std::int64_t monotonic_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
 
 void handle_signal(int number) {
-  if (g_interrupt_requested != 0) {
-    std::signal(number, SIG_DFL);
-    std::raise(number);
+  const std::int64_t now = monotonic_ns();
+  std::int64_t first = 0;
+  if (g_first_signal.compare_exchange_strong(first, now * kNumbers + number) ||
+      now - first / kNumbers < kDuplicateWindowNs)
     return;
-  }
-  g_interrupt_requested = number;
+  std::signal(number, SIG_DFL);
+  std::raise(number);
 }
 
 }  // namespace
@@ -31,10 +45,10 @@ void install_interrupt_handler() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-bool interrupt_requested() { return g_interrupt_requested != 0; }
+bool interrupt_requested() { return g_first_signal != 0; }
 
 ErrorKind stop_kind() {
-  return g_interrupt_requested == SIGTERM ? ErrorKind::stopped : ErrorKind::interrupted;
+  return g_first_signal % kNumbers == SIGTERM ? ErrorKind::stopped : ErrorKind::interrupted;
 }
 
 void throw_if_interrupted() {

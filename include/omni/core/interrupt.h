@@ -4,7 +4,8 @@
 
 namespace omni {
 
-// Ctrl-C and SIGTERM ask long work to stop cleanly; a second signal ends the process at once.
+// Ctrl-C and SIGTERM ask long work to stop cleanly; a second signal ends the process at once, unless it comes
+// within a second of the first: terminals and launchers send two.
 void install_interrupt_handler();
 bool interrupt_requested();
 void throw_if_interrupted();  // throws Error(interrupted)
