@@ -9,6 +9,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "number_text.h"
+#include "omni/core/config_values.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 
@@ -61,10 +63,7 @@ struct ConfigOrigin {
   // "stage.yaml:3:7", or the last override that the key or something above it was set by.
   std::string place(const std::string& key, const YAML::Node& node) const {
     for (auto item = overrides.rbegin(); item != overrides.rend(); ++item) {
-      const bool above =
-          key.starts_with(item->key) &&
-          (key.size() == item->key.size() || key[item->key.size()] == '.' || key[item->key.size()] == '[');
-      if (above) return "--set " + item->assignment;
+      if (is_within(key, item->key)) return "--set " + item->assignment;
     }
     const YAML::Mark mark = node.Mark();
     if (mark.is_null()) return name;
@@ -291,11 +290,6 @@ class ConfigWriter final : public ConfigVisitor {
  private:
   YAML::Emitter& emit_key(std::string_view key) {
     return out_ << YAML::Key << std::string(key) << YAML::Value;
-  }
-  static std::string shortest(double value) {
-    char text[32];
-    const auto result = std::to_chars(text, text + sizeof text, value);
-    return std::string(text, result.ptr);
   }
   YAML::Emitter& out_;
 };

@@ -62,6 +62,12 @@ std::uint64_t CounterRng::below(std::uint64_t exclusive_bound) {
 
 bool CounterRng::chance(double probability) { return uniform() < probability; }
 
+void CounterRng::move_to(std::uint64_t position) {
+  block_ = position / 4;
+  used_ = 4;
+  for (std::uint64_t i = 0; i < position % 4; ++i) next_u32();
+}
+
 // xxHash64 of the two words, written out: what draws random numbers needs no hash library.
 std::uint64_t hash_combine(std::uint64_t a, std::uint64_t b) {
   constexpr std::uint64_t kPrime1 = 0x9E3779B185EBCA87, kPrime2 = 0xC2B2AE3D27D4EB4F,

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "evaluation_set.h"
+#include "omni/core/content_hash.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
@@ -25,13 +26,7 @@ std::uint64_t bundle_fingerprint(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
     fail(ErrorKind::io, "opening the bundle ", folder, ": there is no such folder. Check the path.");
   }
-  std::uint64_t hash = 0;
-  for (const fs::path& file : files_below(folder)) {
-    const std::vector<std::byte> bytes = read_file_bytes(file, std::uint64_t{1} << 40);
-    hash = hash_combine(hash, hash_string(fs::relative(file, folder).generic_string()));
-    hash = hash_combine(hash, hash_string({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
-  }
-  return hash;
+  return content_hash(folder);
 }
 
 // What a unit does; `task` is null for controls.

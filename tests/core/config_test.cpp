@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "omni/core/config_values.h"
 #include "omni/core/error.h"
 
 namespace omni {
@@ -183,6 +184,24 @@ TEST(Config, KeysAddedLaterAreWrittenOnlyWhereTheyCount) {
   ConfigFile::parse("width: 3\nblocks: 2\n", "test.yaml").read(description);
   EXPECT_EQ(blocks, 2);
   EXPECT_EQ(config_to_yaml(description), before + "blocks: 2\n");
+}
+
+TEST(Config, ValuesAreListedByKey) {
+  Example e = read("scale: 0.1\nweights: {b: 0.3, a: 2}\nitems: [{rate: 0.7}, {}]\nname: 'x: y'\n");
+  std::string all;
+  for (const ConfigValue& value : config_values([&](ConfigVisitor& v) { describe(v, e); }))
+    all += value.key + " = " + value.text + "\n";
+  EXPECT_EQ(all,
+            "width = 64\ndepth = 2\nscale = 0.1\nfast = false\nname = x: y\nmode = a\nsizes = [1, 2]\n"
+            "items[0].rate = 0.7\nitems[1].rate = 0.5\nweights = {b: 0.3, a: 2}\ninner.rate = 0.5\n");
+}
+
+TEST(Config, AKeyStandsInItsSection) {
+  EXPECT_TRUE(is_within("model", "model"));
+  EXPECT_TRUE(is_within("model.width", "model"));
+  EXPECT_TRUE(is_within("tasks[0].name", "tasks"));
+  EXPECT_FALSE(is_within("models", "model"));
+  EXPECT_FALSE(is_within("model", "model.width"));
 }
 
 TEST(NearestWord, FindsTyposAndGivesUpOnForeignWords) {

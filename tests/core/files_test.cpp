@@ -8,7 +8,9 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "omni/core/content_hash.h"
 #include "omni/core/error.h"
+#include "omni/core/random.h"
 #include "temporary_directory.h"
 
 namespace omni {
@@ -152,6 +154,26 @@ TEST(ReadFile, RefusesFoldersMissingAndTooLargeFiles) {
   EXPECT_THROW(read_file_bytes(folder / "a", 4), Error);
   EXPECT_EQ(read_file_text(folder / "a", 5), "12345");
   EXPECT_FALSE(read_file_text("/proc/self/status").empty());
+}
+
+TEST(ContentHash, IsOfNamesAndBytes) {
+  const test::TemporaryDirectory folder;
+  const auto write = [&](const char* where, const std::string& name, std::string_view text) {
+    std::filesystem::create_directories((folder / where / name).parent_path());
+    write_file_atomically(folder / where / name, text);
+  };
+  for (const char* where : {"first", "second"}) {
+    write(where, "below/b", "two");
+    write(where, "a", "one");
+  }
+  const std::uint64_t hash = content_hash(folder / "first");
+  EXPECT_EQ(content_hash(folder / "second"), hash);
+  EXPECT_EQ(content_hash(folder / "first" / "a"), hash_string("one"));
+  write("second", "a", "One");
+  EXPECT_NE(content_hash(folder / "second"), hash);
+  std::filesystem::rename(folder / "first" / "a", folder / "first" / "c");
+  EXPECT_NE(content_hash(folder / "first"), hash);
+  EXPECT_THROW(content_hash(folder / "absent"), Error);
 }
 
 }  // namespace

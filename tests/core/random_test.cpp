@@ -32,6 +32,18 @@ TEST(CounterRng, IsAFunctionOfSeedAndStream) {
   EXPECT_EQ(equal_seeds, 0);
 }
 
+TEST(CounterRng, GoesOnFromAnyPosition) {
+  CounterRng whole(5, 2);
+  for (std::uint64_t drawn = 0; drawn < 9; ++drawn) {
+    EXPECT_EQ(whole.position(), drawn);
+    CounterRng rest(5, 2), ahead = whole;
+    rest.move_to(drawn);
+    EXPECT_EQ(rest.position(), drawn);
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(rest.next_u32(), ahead.next_u32()) << drawn;
+    whole.next_u32();
+  }
+}
+
 TEST(CounterRng, DrawsHaveTheMomentsOfTheirDistributions) {
   CounterRng rng(1);
   constexpr int kDraws = 200'000;

@@ -24,6 +24,10 @@ class CounterRng {
   std::uint64_t below(std::uint64_t exclusive_bound);  // unbiased; the bound must be positive
   bool chance(double probability);
 
+  // How many 32-bit numbers have been drawn, and going on from there in another process.
+  std::uint64_t position() const { return block_ * 4 - static_cast<std::uint64_t>(4 - used_); }
+  void move_to(std::uint64_t position);
+
  private:
   std::uint64_t seed_;
   std::uint64_t stream_;
