@@ -17,6 +17,8 @@ void describe(ConfigVisitor& visitor, QuantiserConfig& config) {
   visitor.number("commitment", config.commitment, {.minimum = 0});
   visitor.number("decay", config.decay, {.minimum = 0, .maximum = 0.9999});
   visitor.number("revival_share", config.revival_share, {.minimum = 0, .maximum = 1});
+  visitor.added_later(!config.unit_length,
+                      [&](ConfigVisitor& added) { added.flag("unit_length", config.unit_length); });
 }
 
 std::int64_t vocabulary_of(const QuantiserConfig& config) {
@@ -65,6 +67,11 @@ void Quantiser::learn(const Tensor&, const Tensor&, CounterRng&) {}
 void Quantiser::restore_learning(const std::map<std::string, Tensor>&) {}
 Tensor Quantiser::loss(const Tensor& prepared, const Tensor& codes) const {
   return at::mse_loss(prepared, codes.detach());
+}
+
+Tensor unit_length(const Tensor& x, std::int64_t dimension) {
+  const Tensor wide = x.to(at::kFloat);
+  return wide / wide.norm(2, {dimension}, true).clamp_min(1e-12);
 }
 
 Tensor nearest_rows(const Tensor& rows, const Tensor& codes) {
@@ -204,10 +211,27 @@ VectorQuantiser::VectorQuantiser(const ParameterScope& scope, const QuantiserCon
   codebook_ = scope.add("codebook", {config.codebook_size, config.codebook_dim}, Init::normal(1.0), false);
 }
 
+VectorQuantiser::VectorQuantiser(Tensor codebook, const QuantiserConfig& config)
+    : config_(config), codebook_(std::move(codebook)) {
+  ensure(codebook_.sizes() == at::IntArrayRef({config.codebook_size, config.codebook_dim}),
+         "a codebook of another size than its config says");
+}
+
+Tensor VectorQuantiser::codebook() const {
+  return config_.unit_length ? nn::unit_length(codebook_, -1) : codebook_;
+}
+
+Tensor VectorQuantiser::prepare(const Tensor& z) const {
+  return config_.unit_length ? nn::unit_length(z, -1) : z.to(at::kFloat);
+}
+
 Tensor VectorQuantiser::nearest(const Tensor& prepared) const {
+  const c10::NoGradGuard no_grad;
   const Tensor rows = prepared.to(at::kFloat).reshape({-1, dimensions()});
   std::vector<std::int64_t> shape = prepared.sizes().vec();
   shape.pop_back();
+  // On the unit sphere the nearest code is the one with the largest inner product.
+  if (config_.unit_length) return at::matmul(rows, codebook().t()).argmax(1).view(shape);
   return nearest_rows(rows, codebook_).view(shape);
 }
 
@@ -218,6 +242,7 @@ Tensor VectorQuantiser::loss(const Tensor& prepared, const Tensor& codes) const 
 void VectorQuantiser::start(const Tensor& prepared, CounterRng& rng) {
   c10::NoGradGuard no_grad;
   codebook_.copy_(k_means(prepared.reshape({-1, dimensions()}), vocabulary(), 10, rng));
+  if (config_.unit_length) codebook_.copy_(codebook());
   counts_ = at::Tensor();
 }
 
@@ -235,13 +260,14 @@ void VectorQuantiser::learn(const Tensor& prepared, const Tensor& indices, Count
   counts_.mul_(config_.decay).add_(counts, 1 - config_.decay);
   sums_.mul_(config_.decay).add_(sums, 1 - config_.decay);
   const Tensor dead = counts_.lt(config_.revival_share * fair_share).nonzero().flatten();
-  const FarRows far(rows, lookup(flat));
+  const FarRows far(rows, codebook_.index_select(0, flat));
   for (std::int64_t i = 0; i < dead.size(0); ++i) {
     const auto code = dead[i].item<std::int64_t>();
     counts_[code] = fair_share * kRevivedShare;
     sums_[code].copy_(far.draw(rng) * (fair_share * kRevivedShare));
   }
-  codebook_.copy_(sums_ / counts_.clamp_min(1e-6).unsqueeze(1));
+  codebook_.copy_(config_.unit_length ? nn::unit_length(sums_, -1)
+                                      : sums_ / counts_.clamp_min(1e-6).unsqueeze(1));
 }
 
 std::vector<std::pair<std::string, Tensor>> VectorQuantiser::learning_state() const {

@@ -1,7 +1,5 @@
 #include "omni/tokenizers/image_network.h"
 
-#include <ATen/core/grad_mode.h>
-
 #include <cmath>
 #include <numeric>
 
@@ -131,6 +129,15 @@ void ImageNetwork::make_decoder() {
   decoder_.conv_out = nn::Convolution(scope.sub("conv_out"), 2, channels, 3, 3, 1, 1);
 }
 
+nn::QuantiserConfig quantiser_config(const ImageTokenizerConfig& config) {
+  nn::QuantiserConfig quantiser;
+  quantiser.kind = "vq";
+  quantiser.codebook_size = config.codebook_size;
+  quantiser.codebook_dim = config.codebook_dim;
+  quantiser.unit_length = true;
+  return quantiser;
+}
+
 ImageNetwork::ImageNetwork(const ImageTokenizerConfig& wanted, nn::ParameterStart start)
     : config(wanted), parameters(std::move(start)) {
   check(config);
@@ -144,6 +151,7 @@ ImageNetwork::ImageNetwork(const ImageTokenizerConfig& wanted, nn::ParameterStar
   embedding = root.sub("quantize")
                   .sub("embedding")
                   .add("weight", {config.codebook_size, config.codebook_dim}, nn::Init::normal(1.0), false);
+  quantiser_.emplace(embedding, quantiser_config(config));
 }
 
 Tensor ImageNetwork::run_level(const Level& level, Tensor x) {
@@ -179,23 +187,16 @@ Tensor ImageNetwork::decode(const Tensor& codes) const {
   return decoder_.conv_out(norm_swish(decoder_.norm_out, x));
 }
 
-Tensor ImageNetwork::normalise(const Tensor& vectors) {
-  const Tensor wide = vectors.to(at::kFloat);
-  return wide / wide.norm(2, {1}, true).clamp_min(1e-12);
-}
+Tensor ImageNetwork::normalise(const Tensor& vectors) { return nn::unit_length(vectors, 1); }
 
-Tensor ImageNetwork::codebook() const { return embedding / embedding.norm(2, {1}, true).clamp_min(1e-12); }
+Tensor ImageNetwork::codebook() const { return quantiser_->codebook(); }
 
 Tensor ImageNetwork::nearest(const Tensor& normalised) const {
-  const c10::NoGradGuard no_grad;
-  // On the unit sphere the nearest code is the one with the largest inner product.
-  const Tensor rows = normalised.permute({0, 2, 3, 1}).reshape({-1, config.codebook_dim});
-  const Tensor indices = at::matmul(rows, codebook().t()).argmax(1);
-  return indices.view({normalised.size(0), normalised.size(2), normalised.size(3)});
+  return quantiser_->nearest(normalised.permute({0, 2, 3, 1}));
 }
 
 Tensor ImageNetwork::lookup(const Tensor& indices) const {
-  return at::embedding(codebook(), indices).permute({0, 3, 1, 2});
+  return quantiser_->lookup(indices).permute({0, 3, 1, 2});
 }
 
 }  // namespace omni::tokenizers

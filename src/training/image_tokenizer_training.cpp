@@ -3,21 +3,19 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <limits>
 #include <numeric>
-#include <optional>
 
-#include "image_codebook.h"
 #include "omni/core/error.h"
-#include "omni/core/interrupt.h"
-#include "omni/core/perplexity.h"
-#include "omni/core/progress.h"
 #include "omni/core/random.h"
-#include "omni/core/run_metrics.h"
 #include "omni/core/shuffle.h"
+#include "omni/core/text_format.h"
 #include "omni/nn/precision.h"
+#include "omni/nn/quantisers.h"
+#include "omni/tokenizers/code_use.h"
 #include "omni/tokenizers/image_network.h"
+#include "tokenizer_run.h"
 
 namespace omni::training {
 
@@ -38,86 +36,129 @@ class BatchOrder {
 
   Tensor next() {
     Tensor batch = at::empty({batch_size_}, at::kLong);
-    for (std::int64_t i = 0; i < batch_size_; ++i) {
-      if (at_ == 0) begin_pass();
-      batch.mutable_data_ptr<std::int64_t>()[i] = order_[at_];
-      at_ = (at_ + 1) % static_cast<std::int64_t>(order_.size());
+    for (std::int64_t i = 0; i < batch_size_; ++i, ++drawn_) {
+      if (drawn_ % order_.size() == 0) begin_pass();
+      batch.mutable_data_ptr<std::int64_t>()[i] = order_[drawn_ % order_.size()];
     }
     return batch;
   }
+  std::uint64_t drawn() const { return drawn_; }  // images so far
+  void move_to(std::uint64_t drawn) {
+    drawn_ = drawn;
+    begin_pass();
+  }
 
  private:
+  // The pass that the next image is of.
   void begin_pass() {
     std::iota(order_.begin(), order_.end(), std::int64_t{0});
-    CounterRng rng(seed_, hash_combine(hash_string("image batches"), pass_++));
+    CounterRng rng(seed_, hash_combine(hash_string("image batches"), drawn_ / order_.size()));
     shuffle(std::span(order_), rng);
   }
   std::vector<std::int64_t> order_;
-  std::int64_t batch_size_, at_ = 0;
-  std::uint64_t seed_, pass_ = 0;
+  std::int64_t batch_size_;
+  std::uint64_t seed_, drawn_ = 0;
 };
 
-struct StepResult {
-  double loss = 0, squared_error = 0;
-};
+nn::QuantiserConfig learning_config(const ImageTokenizerTrainingConfig& config) {
+  nn::QuantiserConfig quantiser = tokenizers::quantiser_config(config.network);
+  quantiser.decay = config.codebook_decay;
+  quantiser.revival_share = config.revival_share;
+  return quantiser;
+}
 
-class Trainer {
+class ImageLearner : public TokenizerLearner {
  public:
-  Trainer(const ImageTokenizerTrainingConfig& config, const Tensor& images, ImageNetwork& network)
+  ImageLearner(const ImageTokenizerTrainingConfig& config, Tensor images)
       : config_(config),
-        images_(images),
-        network_(network),
+        images_(std::move(images)),
+        tokenizer_(config.network, static_cast<std::uint64_t>(config.seed)),
+        network_(tokenizer_.network()),
         dtype_(nn::precision_type(config.precision)),
-        optimizer_(network.parameters, config.adamw),
-        codebook_(network.embedding, config.codebook_decay, config.revival_share),
-        order_(images.size(0), config.batch_size, static_cast<std::uint64_t>(config.seed)),
+        codebook_(network_.embedding, learning_config(config)),
+        order_(images_.size(0), config.batch_size, static_cast<std::uint64_t>(config.seed)),
         rng_(static_cast<std::uint64_t>(config.seed), hash_string("image tokenizer training")) {}
 
-  void run(RunMetrics* metrics) {
-    Progress progress("image tokenizer", config_.steps, "steps");
-    const auto continuous_steps = static_cast<std::int64_t>(config_.continuous_share * double(config_.steps));
-    const auto start = std::chrono::steady_clock::now();
-    double squared_error = 0, loss = 0;
-    std::int64_t summed = 0;
-    for (std::int64_t step = 0; step < config_.steps; ++step) {
-      throw_if_interrupted();
-      if (step == 0) prepare_network();
-      const bool quantised = step >= continuous_steps;
-      if (step == continuous_steps) start_codebook();
-      const StepResult result =
-          one_step(quantised, learning_rate_at(config_.schedule, double(step) / double(config_.steps)));
-      squared_error += result.squared_error;
-      loss += result.loss;
-      ++summed;
-      progress.advance();
-      if ((step + 1) % config_.log_steps != 0 && step + 1 != config_.steps) continue;
-      const double psnr = psnr_db(squared_error / double(summed));
-      progress.set_note(
-          concat("PSNR ", std::round(psnr * 100) / 100, " dB", quantised ? "" : " (not quantised yet)"));
-      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-      if (metrics) write(*metrics, step + 1, loss / double(summed), psnr, elapsed.count());
-      squared_error = loss = 0;
-      summed = 0;
+  nn::ParameterStore& parameters() override { return network_.parameters; }
+  std::vector<std::pair<std::string, nn::Quantiser*>> quantisers() override {
+    return {{"codes", &codebook_}};
+  }
+
+  void begin_step(std::int64_t step) override {
+    if (step == 0) prepare_network();
+  }
+
+  void start_quantisers() override {
+    const c10::NoGradGuard no_grad;
+    const std::int64_t wanted = rows_per_code * network_.config.codebook_size;
+    std::vector<Tensor> rows;
+    for (std::int64_t count = 0; count < wanted; count += rows.back().size(0)) {
+      rows.push_back(rows_of(ImageNetwork::normalise(network_.encode(next_pixels().to(dtype_)))));
     }
+    codebook_.start(at::cat(rows), rng_);
+  }
+
+  Tensor loss(bool quantised) override {
+    const Tensor pixels = next_pixels();
+    vectors_ = ImageNetwork::normalise(network_.encode(pixels.to(dtype_)));
+    Tensor decoded_from = vectors_, loss;
+    if (quantised) {
+      indices_ = network_.nearest(vectors_.detach());
+      const Tensor codes = network_.lookup(indices_).detach();
+      decoded_from = quantise(vectors_, codes);
+      loss = config_.commitment_weight * at::mse_loss(vectors_, codes);
+    }
+    const Tensor decoded = network_.decode(decoded_from.to(dtype_)).to(at::kFloat);
+    const Tensor squared_error = at::mse_loss(decoded, pixels);
+    loss = loss.defined() ? loss + squared_error : squared_error;
+    if (config_.absolute_error_weight > 0)
+      loss = loss + config_.absolute_error_weight * at::l1_loss(decoded, pixels);
+    squared_error_ += squared_error.item<double>();
+    loss_ += loss.item<double>();
+    ++summed_;
+    return loss;
+  }
+
+  void learn_codebooks() override {
+    codebook_.learn(rows_of(vectors_), indices_, rng_);
+    use_.add(indices_);
+  }
+
+  Figures take_figures(std::int64_t steps_done) override {
+    const double psnr = psnr_db(squared_error_ / double(summed_));
+    Figures figures;
+    figures.numbers = {
+        {"images", double(steps_done * config_.batch_size)},
+        {"loss", loss_ / double(summed_)},
+        {"psnr_db", psnr},
+        {"code_perplexity", use_.perplexity()},
+        {"codes_used", double(use_.used()) / double(network_.config.codebook_size)},
+    };
+    figures.note = concat("PSNR ", std::round(psnr * 100) / 100, " dB",
+                          indices_.defined() ? "" : " (not quantised yet)");
+    squared_error_ = loss_ = 0;
+    summed_ = 0;
+    use_.clear();
+    return figures;
+  }
+
+  std::map<std::string, std::uint64_t> position() const override {
+    return {{"images", order_.drawn()}, {"random", rng_.position()}};
+  }
+  void move_to(const std::map<std::string, std::uint64_t>& position) override {
+    order_.move_to(position.at("images"));
+    rng_.move_to(position.at("random"));
+  }
+
+  void save(const std::filesystem::path& folder) const override {
+    using Precision = ImageTokenizer::WeightPrecision;
+    tokenizer_.save(folder, config_.weight_precision == "fp16" ? Precision::fp16 : Precision::fp32);
   }
 
  private:
   // Pixels span 2, so the peak's square is 4.
   static double psnr_db(double squared_error) {
     return 10 * std::log10(4.0 / std::max(squared_error, 1e-12));
-  }
-
-  void write(RunMetrics& metrics, std::int64_t step, double loss, double psnr, double seconds) const {
-    metrics.write(
-        {{"step", double(step)},
-         {"images", double(step * config_.batch_size)},
-         {"seconds", seconds},
-         {"loss", loss},
-         {"psnr_db", psnr},
-         {"code_perplexity", codebook_.perplexity()},
-         {"codes_used_share", codebook_.used_share()},
-         {"codes_revived", double(codebook_.revived())},
-         {"learning_rate", learning_rate_at(config_.schedule, double(step) / double(config_.steps))}});
   }
 
   Tensor next_pixels() {
@@ -147,16 +188,6 @@ class Trainer {
     network_.parameters.find("decoder.conv_out.bias")->value.copy_(pixels.mean({0, 2, 3}));
   }
 
-  void start_codebook() {
-    const c10::NoGradGuard no_grad;
-    const std::int64_t wanted = rows_per_code * network_.config.codebook_size;
-    std::vector<Tensor> rows;
-    for (std::int64_t count = 0; count < wanted; count += rows.back().size(0)) {
-      rows.push_back(rows_of(ImageNetwork::normalise(network_.encode(next_pixels().to(dtype_)))));
-    }
-    codebook_.start(at::cat(rows), rng_);
-  }
-
   // Codes in place of vectors, with gradients passed straight through, but for the samples that bypass.
   Tensor quantise(const Tensor& vectors, const Tensor& codes) {
     Tensor bypass = at::zeros({vectors.size(0), 1, 1, 1});
@@ -166,38 +197,28 @@ class Trainer {
     return vectors + (codes - vectors).detach() * (1 - bypass);
   }
 
-  StepResult one_step(bool quantised, double learning_rate) {
-    const Tensor pixels = next_pixels();
-    const Tensor vectors = ImageNetwork::normalise(network_.encode(pixels.to(dtype_)));
-    Tensor decoded_from = vectors, indices, loss;
-    if (quantised) {
-      indices = network_.nearest(vectors.detach());
-      const Tensor codes = network_.lookup(indices).detach();
-      decoded_from = quantise(vectors, codes);
-      loss = config_.commitment_weight * at::mse_loss(vectors, codes);
-    }
-    const Tensor decoded = network_.decode(decoded_from.to(dtype_)).to(at::kFloat);
-    const Tensor squared_error = at::mse_loss(decoded, pixels);
-    loss = loss.defined() ? loss + squared_error : squared_error;
-    if (config_.absolute_error_weight > 0)
-      loss = loss + config_.absolute_error_weight * at::l1_loss(decoded, pixels);
-    loss.backward();
-    const double norm = optimizer::clip_gradients(network_.parameters, config_.clip_norm);
-    if (std::isfinite(norm)) optimizer_.step(learning_rate);
-    optimizer_.zero_gradients();
-    if (quantised) codebook_.learn(rows_of(vectors), indices.flatten(), rng_);
-    return {loss.item<double>(), squared_error.item<double>()};
-  }
-
-  const ImageTokenizerTrainingConfig& config_;
-  const Tensor images_;
+  ImageTokenizerTrainingConfig config_;
+  Tensor images_;
+  ImageTokenizer tokenizer_;
   ImageNetwork& network_;
   at::ScalarType dtype_;
-  optimizer::AdamW optimizer_;
-  ImageCodebook codebook_;
+  nn::VectorQuantiser codebook_;
   BatchOrder order_;
   CounterRng rng_;
+  Tensor vectors_, indices_;             // of the last step; indices once codes are quantised
+  double squared_error_ = 0, loss_ = 0;  // summed since the last figures, over this many steps
+  std::int64_t summed_ = 0;
+  tokenizers::CodeUse use_;
 };
+
+ChangeRules change_rules() {
+  return {.free = {"steps", "minutes", "checkpoint_minutes", "log_steps", "weight_precision"}, .fixed = {}};
+}
+
+std::uint64_t fingerprint(const Tensor& images) {
+  const Tensor bytes = images.contiguous();
+  return hash_string({static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes()});
+}
 
 }  // namespace
 
@@ -205,6 +226,7 @@ void describe(ConfigVisitor& visitor, ImageTokenizerTrainingConfig& config) {
   visitor.section("network", [&](ConfigVisitor& section) { describe(section, config.network); });
   visitor.integer("seed", config.seed, {.minimum = 0});
   visitor.integer("steps", config.steps, {.minimum = 1});
+  visitor.number("minutes", config.minutes, {.minimum = 0});
   visitor.integer("batch_size", config.batch_size, {.minimum = 1, .maximum = 65536});
   visitor.number("continuous_share", config.continuous_share, {.minimum = 0, .maximum = 1});
   visitor.number("bypass_share", config.bypass_share, {.minimum = 0, .maximum = 1});
@@ -214,9 +236,11 @@ void describe(ConfigVisitor& visitor, ImageTokenizerTrainingConfig& config) {
   visitor.number("revival_share", config.revival_share, {.minimum = 0, .maximum = 1});
   visitor.number("clip_norm", config.clip_norm, {.minimum = 1e-6});
   visitor.choice("precision", config.precision, {"fp32", "bf16"});
+  visitor.number("checkpoint_minutes", config.checkpoint_minutes, {.minimum = 0.01});
   visitor.integer("log_steps", config.log_steps, {.minimum = 1});
   visitor.section("adamw", [&](ConfigVisitor& section) { describe(section, config.adamw); });
   visitor.section("schedule", [&](ConfigVisitor& section) { describe(section, config.schedule); });
+  visitor.choice("weight_precision", config.weight_precision, {"fp32", "fp16"});
 }
 
 Tensor stack_images(std::span<const image::Image> images, std::int64_t size) {
@@ -228,21 +252,23 @@ Tensor stack_images(std::span<const image::Image> images, std::int64_t size) {
   return stacked;
 }
 
-std::unique_ptr<ImageTokenizer> train_image_tokenizer(const ImageTokenizerTrainingConfig& config,
-                                                      const Tensor& images,
-                                                      const std::filesystem::path& metrics) {
+TokenizerTrainingSummary train_image_tokenizer(const ImageTokenizerTrainingConfig& config,
+                                               const std::function<Tensor()>& make_images,
+                                               const std::filesystem::path& output,
+                                               const RunOptions& options) {
+  check(config.network);
+  TokenizerRun run("image tokenizer", output, options);
+  const Tensor images = make_images();
   ensure(
       images.dim() == 4 && images.scalar_type() == at::kByte && images.size(2) == config.network.image_size,
       "training images must be uint8 [N, 3, image_size, image_size]");
   if (images.size(0) < 1) {
     fail(ErrorKind::usage, "cannot train an image tokenizer: there are no images. Give it some");
   }
-  auto tokenizer = std::make_unique<ImageTokenizer>(config.network, static_cast<std::uint64_t>(config.seed));
-  std::optional<RunMetrics> log;
-  if (!metrics.empty()) log.emplace(metrics);
-  Trainer(config, images, tokenizer->network()).run(log ? &*log : nullptr);
-  tokenizer->network().parameters.set_trainable(false);
-  return tokenizer;
+  TokenizerRunSettings settings = run_settings(config, change_rules());
+  settings.record.inputs = {{"data", hexadecimal(fingerprint(images))}};
+  ImageLearner learner(config, images);
+  return run.train(settings, learner);
 }
 
 ImageTokenizerQuality evaluate_image_tokenizer(const ImageTokenizer& tokenizer,
@@ -253,7 +279,7 @@ ImageTokenizerQuality evaluate_image_tokenizer(const ImageTokenizer& tokenizer,
   if (images.empty()) return quality;
   const auto codes = tokenizer.encode(images);
   const auto decoded = tokenizer.decode(codes);
-  std::vector<double> counts(tokenizer.config().codebook_size);
+  tokenizers::CodeUse use;
   quality.worst_psnr_db = std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < images.size(); ++i) {
     const image::Image original =
@@ -262,10 +288,10 @@ ImageTokenizerQuality evaluate_image_tokenizer(const ImageTokenizer& tokenizer,
     const double psnr = std::min(image::psnr_db(original, decoded[i]), 60.0);
     quality.psnr_db += psnr / double(images.size());
     quality.worst_psnr_db = std::min(quality.worst_psnr_db, psnr);
-    for (const std::int32_t code : codes[i]) counts[code] += 1;
+    use.add(codes[i]);
   }
-  quality.codes_used = std::count_if(counts.begin(), counts.end(), [](double count) { return count > 0; });
-  quality.perplexity = perplexity(counts);
+  quality.codes_used = use.used();
+  quality.perplexity = use.perplexity();
   if (reconstructions) reconstructions->insert(reconstructions->end(), decoded.begin(), decoded.end());
   return quality;
 }

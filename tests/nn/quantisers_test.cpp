@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "omni/core/error.h"
 
 namespace omni::nn {
@@ -18,7 +20,8 @@ Tensor random_rows(std::int64_t n, std::int64_t d, std::uint64_t seed, double sc
 
 QuantiserConfig config_of(const std::string& kind) {
   QuantiserConfig config;
-  config.kind = kind;
+  config.unit_length = kind == "vq_unit_length";
+  config.kind = config.unit_length ? "vq" : kind;
   config.levels = {8, 5, 2, 3};
   config.codebook_size = 16;
   config.codebook_dim = 4;
@@ -57,7 +60,8 @@ TEST_P(EveryQuantiser, GradientsPassStraightThrough) {
   EXPECT_TRUE(at::allclose(prepared.grad(), weights));
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, EveryQuantiser, ::testing::Values("fsq", "vq", "spherical"));
+INSTANTIATE_TEST_SUITE_P(Kinds, EveryQuantiser,
+                         ::testing::Values("fsq", "vq", "vq_unit_length", "spherical"));
 
 TEST(FiniteScalarQuantiser, EveryLevelIsReachedAndBounded) {
   const FiniteScalarQuantiser quantiser({8, 5, 2});
@@ -109,6 +113,53 @@ TEST(VectorQuantiser, RevivesDeadCodes) {
   const Tensor rows = centers.repeat({64, 1}) + random_rows(1024, 4, 99, 0.05);
   const Tensor used = at::bincount(quantiser.nearest(rows), {}, 16).gt(0).sum();
   EXPECT_GE(used.item<std::int64_t>(), 14);
+}
+
+Tensor unit_circle(const std::vector<double>& angles) {
+  Tensor rows = at::empty({std::int64_t(angles.size()), 2});
+  for (std::size_t i = 0; i < angles.size(); ++i) {
+    rows[std::int64_t(i)][0] = std::cos(angles[i]);
+    rows[std::int64_t(i)][1] = std::sin(angles[i]);
+  }
+  return rows;
+}
+
+VectorQuantiser on_circle(const Tensor& codebook, double decay, double revival_share) {
+  QuantiserConfig config = config_of("vq_unit_length");
+  config.codebook_size = codebook.size(0);
+  config.codebook_dim = 2;
+  config.decay = decay;
+  config.revival_share = revival_share;
+  return VectorQuantiser(codebook, config);
+}
+
+TEST(UnitLengthQuantiser, FindsTheClustersOfUnitVectors) {
+  CounterRng rng(2);
+  std::vector<double> angles;
+  for (int i = 0; i < 300; ++i) angles.push_back((i % 3) * 2.0 + 0.05 * rng.normal());
+  const Tensor codebook = at::randn({3, 2});
+  on_circle(codebook, 0.9, 0.02).start(unit_circle(angles), rng);
+  const Tensor nearest = at::matmul(unit_circle({0.0, 2.0, 4.0}), codebook.t());
+  EXPECT_GT(std::get<0>(nearest.max(1)).min().item<double>(), 0.999);
+}
+
+TEST(UnitLengthQuantiser, MovesDeadCodesToWhereTheErrorIs) {
+  CounterRng rng(3);
+  const Tensor codebook = unit_circle({0.0, 3.0});
+  VectorQuantiser quantiser = on_circle(codebook, 0.5, 0.1);
+  const Tensor rows = unit_circle({0.0, 0.0, 0.0, 1.0});  // the code at 3 is never the nearest
+  for (int step = 0; step < 10; ++step) quantiser.learn(rows, quantiser.nearest(rows), rng);
+  EXPECT_GT(at::matmul(rows, codebook.t()).amax(1).min().item<double>(), 0.999);
+  EXPECT_TRUE(at::allclose(codebook.norm(2, {1}), at::ones({2})));
+}
+
+TEST(UnitLengthQuantiser, LengthsDoNotCount) {
+  const Tensor codebook = unit_circle({0.0, 1.0, 2.5});
+  const VectorQuantiser quantiser = on_circle(codebook * at::tensor({3.0, 0.1, 1.0}).view({3, 1}), 0.9, 0.02);
+  EXPECT_TRUE(at::allclose(quantiser.codebook(), codebook));
+  const Tensor prepared = quantiser.prepare(unit_circle({0.4, 0.9, 2.2}) * 7);
+  EXPECT_TRUE(at::allclose(prepared, unit_circle({0.4, 0.9, 2.2})));
+  EXPECT_TRUE(at::equal(quantiser.nearest(prepared), at::tensor({0, 1, 2}, at::kLong)));
 }
 
 TEST(SphericalQuantiser, StartsFromItsVectors) {

@@ -6,14 +6,12 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "image_codebook.h"
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/random.h"
 #include "omni/data/procedural_world.h"
 #include "omni/geometry/renderer.h"
-#include "omni/tokenizers/image_network.h"
 #include "omni/training/tokenizer_data.h"
 #include "temporary_directory.h"
 
@@ -68,12 +66,14 @@ TEST(ImageTokenizerTrainingSlow, LearnsToReconstructUnseenImages) {
   const auto images = rectangles(600, 16);
   const Tensor stacked = stack_images(images, 16);
   const test::TemporaryDirectory folder;
-  const fs::path metrics = folder / "image_training.jsonl";
-  const auto tokenizer = train_image_tokenizer(small_config(), stacked.narrow(0, 0, 500), metrics);
+  const auto summary = train_image_tokenizer(
+      small_config(), [&] { return stacked.narrow(0, 0, 500); }, folder / "out");
+  EXPECT_EQ(summary.steps, 150);
+  const auto tokenizer = tokenizers::ImageTokenizer::load(folder / "out");
   const auto quality = evaluate_image_tokenizer(*tokenizer, std::span(images).subspan(500));
   EXPECT_GT(quality.psnr_db, constant_psnr_db(stacked) + 3);
   EXPECT_GT(quality.codes_used, 20);
-  std::istringstream lines(read_file_text(metrics));
+  std::istringstream lines(read_file_text(folder.path() / "out" / "metrics.jsonl"));
   std::string line;
   int count = 0;
   for (; std::getline(lines, line); ++count)
@@ -81,36 +81,72 @@ TEST(ImageTokenizerTrainingSlow, LearnsToReconstructUnseenImages) {
   EXPECT_EQ(count, 3);
 }
 
-TEST(ImageTokenizerTrainingSlow, IsAFunctionOfConfigAndImages) {
-  auto config = small_config();
-  config.steps = 12;
-  config.precision = "bf16";
-  const Tensor images = stack_images(rectangles(60, 16), 16);
-  const auto first = train_image_tokenizer(config, images, {});
-  const auto second = train_image_tokenizer(config, images, {});
-  for (const nn::Parameter& parameter : first->network().parameters.all()) {
-    const nn::Parameter* const twin = second->network().parameters.find(parameter.name);
-    ASSERT_NE(twin, nullptr);
-    EXPECT_TRUE(at::equal(parameter.value, twin->value)) << parameter.name;
+class ImageTokenizerTraining : public testing::Test {
+ protected:
+  static ImageTokenizerTrainingConfig short_config() {
+    auto config = small_config();
+    config.network.codebook_size = 16;
+    config.steps = 12;
+    config.batch_size = 4;
+    config.log_steps = 1;
+    config.continuous_share = 0.25;
+    config.precision = "bf16";
+    return config;
   }
+  TokenizerTrainingSummary train(const ImageTokenizerTrainingConfig& config, const std::string& output,
+                                 const RunOptions& options = {}) const {
+    return train_image_tokenizer(
+        config, [this] { return images_; }, folder_ / output, options);
+  }
+  std::vector<std::byte> weights(const std::string& output) const {
+    return read_file_bytes(folder_.path() / output / "weights.safetensors");
+  }
+  std::int64_t lines(const std::string& output) const {
+    return std::ranges::count(read_file_text(folder_.path() / output / "metrics.jsonl"), '\n');
+  }
+
+  const test::TemporaryDirectory folder_;
+  const Tensor images_ = stack_images(rectangles(10, 16), 16);  // a pass ends in the midst of a batch
+};
+
+TEST_F(ImageTokenizerTraining, IsAFunctionOfConfigAndImages) {
+  train(short_config(), "first");
+  train(short_config(), "second");
+  EXPECT_EQ(weights("first"), weights("second"));
 }
 
-TEST(ImageTokenizerTraining, RefusesAnEmptySet) {
-  EXPECT_THROW(train_image_tokenizer(small_config(), stack_images({}, 16), {}), Error);
+// With a constant rate and codes from the start nothing depends on the length of the run.
+TEST_F(ImageTokenizerTraining, AFinishedRunGoesOnAsIfItHadBeenLonger) {
+  auto config = short_config();
+  config.continuous_share = 0;
+  config.schedule.shape = "constant";
+  config.schedule.warmup_share = 0;
+  train(config, "whole");
+  config.steps = 7;
+  train(config, "part");
+  const RunOptions resumed{.resume = Resume::yes, .allowed_changes = {}};
+  EXPECT_TRUE(train(config, "part", resumed).was_finished);
+  EXPECT_EQ(lines("part"), 7);
+  config.steps = 12;
+  EXPECT_THROW(train(config, "part"), Error);
+  const auto summary = train(config, "part", resumed);
+  EXPECT_FALSE(summary.was_finished);
+  EXPECT_EQ(summary.steps, 12);
+  EXPECT_EQ(weights("part"), weights("whole"));
+  EXPECT_EQ(lines("part"), 12);
 }
 
 // Nothing is learnt at the rate 0, so the loss tells the image: each line numbers it by its first appearance.
-TEST(ImageTokenizerTraining, TheOrderOfImagesStaysWhatItIs) {
+TEST_F(ImageTokenizerTraining, TheOrderOfImagesStaysWhatItIs) {
   auto config = small_config();
   config.batch_size = 1;
   config.steps = 17;
   config.log_steps = 1;
   config.continuous_share = 1;
   config.schedule.peak_learning_rate = 0;
-  const test::TemporaryDirectory folder;
-  const fs::path metrics = folder / "metrics.jsonl";
-  train_image_tokenizer(config, stack_images(rectangles(6, 16), 16), metrics);
-  std::istringstream lines(read_file_text(metrics));
+  train_image_tokenizer(
+      config, [] { return stack_images(rectangles(6, 16), 16); }, folder_ / "out");
+  std::istringstream lines(read_file_text(folder_.path() / "out" / "metrics.jsonl"));
   std::vector<double> losses;
   std::vector<std::size_t> images;
   for (std::string line; std::getline(lines, line);) {
@@ -121,45 +157,44 @@ TEST(ImageTokenizerTraining, TheOrderOfImagesStaysWhatItIs) {
   EXPECT_EQ(images, (std::vector<std::size_t>{0, 1, 2, 3, 4, 1, 5, 3, 2, 0, 4, 4, 0, 2, 3, 1, 5}));
 }
 
-TEST(ImageTokenizerTraining, StackedImagesKeepTheirBytes) {
+TEST_F(ImageTokenizerTraining, ResumingRefusesOtherImagesAndSettings) {
+  auto config = short_config();
+  train(config, "run");
+  config.steps = 13;
+  const auto refusal = [&](const Tensor& images, const ImageTokenizerTrainingConfig& changed) -> std::string {
+    try {
+      train_image_tokenizer(changed, [&] { return images; }, folder_ / "run",
+                            {.resume = Resume::yes, .allowed_changes = {"clip_norm"}});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(refusal(images_.narrow(0, 0, 9), config).find("data has other content"), std::string::npos);
+  auto changed = config;
+  changed.batch_size = 5;
+  EXPECT_NE(refusal(images_, changed).find("batch_size was 4 and is 5"), std::string::npos);
+  changed = config;
+  changed.clip_norm = 2;
+  changed.weight_precision = "fp16";
+  EXPECT_EQ(refusal(images_, changed), "");
+}
+
+TEST_F(ImageTokenizerTraining, RefusesAnEmptySet) {
+  EXPECT_THROW(train_image_tokenizer(
+                   small_config(), [] { return stack_images({}, 16); }, folder_ / "out"),
+               Error);
+  EXPECT_TRUE(fs::is_empty(folder_.path()));
+}
+
+TEST_F(ImageTokenizerTraining, StackedImagesKeepTheirBytes) {
   const auto images = rectangles(3, 16);
   const Tensor stacked = stack_images(images, 16);
   for (int i = 0; i < 3; ++i) {
     const Tensor rows = stacked[i].permute({1, 2, 0}).contiguous();
     EXPECT_EQ(std::memcmp(rows.const_data_ptr(), images[i].pixels.data(), images[i].pixels.size()), 0);
   }
-}
-
-Tensor unit_circle(const std::vector<double>& angles) {
-  Tensor rows = at::empty({std::int64_t(angles.size()), 2});
-  for (std::size_t i = 0; i < angles.size(); ++i) {
-    rows[std::int64_t(i)][0] = std::cos(angles[i]);
-    rows[std::int64_t(i)][1] = std::sin(angles[i]);
-  }
-  return rows;
-}
-
-TEST(ImageCodebook, FindsTheClustersOfUnitVectors) {
-  CounterRng rng(2);
-  std::vector<double> angles;
-  for (int i = 0; i < 300; ++i) angles.push_back((i % 3) * 2.0 + 0.05 * rng.normal());
-  Tensor embedding = at::randn({3, 2});
-  ImageCodebook codebook(embedding, 0.9, 0.02);
-  codebook.start(unit_circle(angles), rng);
-  const Tensor nearest = at::matmul(unit_circle({0.0, 2.0, 4.0}), embedding.t());
-  EXPECT_GT(std::get<0>(nearest.max(1)).min().item<double>(), 0.999);
-}
-
-TEST(ImageCodebook, MovesDeadCodesToWhereTheErrorIs) {
-  CounterRng rng(3);
-  Tensor embedding = unit_circle({0.0, 3.0});
-  ImageCodebook codebook(embedding, 0.5, 0.1);
-  const Tensor rows = unit_circle({0.0, 0.0, 0.0, 1.0});  // the code at 3 is never the nearest
-  for (int step = 0; step < 10; ++step) codebook.learn(rows, at::matmul(rows, embedding.t()).argmax(1), rng);
-  EXPECT_GE(codebook.revived(), 1);
-  EXPECT_GT(at::matmul(rows, embedding.t()).amax(1).min().item<double>(), 0.999);
-  EXPECT_GT(codebook.perplexity(), 1.5);
-  EXPECT_EQ(codebook.used_share(), 1.0);
 }
 
 TEST(TokenizerData, RendersAreTheSameForTheSameArguments) {

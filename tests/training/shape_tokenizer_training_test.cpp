@@ -55,6 +55,13 @@ class ShapeTokenizerTraining : public ::testing::Test {
     return config;
   }
 
+  // Anew, whatever an earlier run of the test left there.
+  ShapeTokenizerTrainingSummary train(const ShapeTokenizerTrainingConfig& config, const std::string& name) {
+    fs::remove_all(folder_ / name);
+    fs::remove(folder_ / (name + ".checkpoint.safetensors"));
+    return train_shape_tokenizer(config, train_, held_out_, folder_ / name);
+  }
+
   static std::vector<std::byte> weights(const fs::path& folder) {
     return read_file_bytes(folder / "weights.safetensors");
   }
@@ -66,13 +73,13 @@ class ShapeTokenizerTraining : public ::testing::Test {
 TEST_F(ShapeTokenizerTraining, SameSeedGivesTheSameWeights) {
   for (const char* layout : {"grid", "vecset"}) {
     const auto config = tiny(layout);
-    const auto summary = train_shape_tokenizer(config, train_, held_out_, folder_ / "a");
-    train_shape_tokenizer(config, train_, held_out_, folder_ / "b");
+    const auto summary = train(config, "a");
+    train(config, "b");
     EXPECT_EQ(summary.steps, 6);
     EXPECT_EQ(weights(folder_ / "a"), weights(folder_ / "b")) << layout;
     auto other = config;
     other.seed = 2;
-    train_shape_tokenizer(other, train_, held_out_, folder_ / "c");
+    train(other, "c");
     EXPECT_NE(weights(folder_ / "a"), weights(folder_ / "c")) << layout;
     std::ifstream metrics(folder_ / "a" / "metrics.jsonl");
     int lines = 0;
@@ -80,6 +87,50 @@ TEST_F(ShapeTokenizerTraining, SameSeedGivesTheSameWeights) {
     EXPECT_EQ(lines, 6);
     EXPECT_FALSE(fs::exists(folder_ / "a.metrics.jsonl"));
   }
+}
+
+// A run that was stopped goes on with what it had, here after each number of steps in turn.
+TEST_F(ShapeTokenizerTraining, AFinishedRunGoesOnAsIfItHadBeenLonger) {
+  const RunOptions resumed{.resume = Resume::yes, .allowed_changes = {}};
+  for (const char* layout : {"grid", "vecset"}) {
+    auto config = tiny(layout);
+    config.continuous_share = 0;
+    config.schedule.shape = "constant";
+    config.schedule.warmup_share = 0;
+    config.steps = 8;
+    train(config, "whole");
+    config.steps = 5;
+    train(config, "part");
+    EXPECT_TRUE(train_shape_tokenizer(config, train_, held_out_, folder_ / "part", resumed).was_finished);
+    config.steps = 8;
+    const auto summary = train_shape_tokenizer(config, train_, held_out_, folder_ / "part", resumed);
+    EXPECT_EQ(summary.steps, 8);
+    EXPECT_EQ(weights(folder_ / "part"), weights(folder_ / "whole")) << layout;
+    EXPECT_EQ(std::ranges::count(read_file_text(folder_.path() / "part" / "metrics.jsonl"), '\n'), 8);
+  }
+}
+
+TEST_F(ShapeTokenizerTraining, ResumingRefusesOtherObjectsAndSettings) {
+  auto config = tiny("grid");
+  train(config, "run");
+  config.steps = 7;
+  const auto refusal = [&](const ShapeTokenizerTrainingConfig& changed,
+                           const data::ObjectSource& objects) -> std::string {
+    try {
+      train_shape_tokenizer(changed, objects, held_out_, folder_ / "run",
+                            {.resume = Resume::yes, .allowed_changes = {}});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      return error.what();
+    }
+    return "";
+  };
+  auto changed = config;
+  changed.seed = 5;
+  changed.batch = 3;
+  EXPECT_NE(refusal(changed, train_).find("seed was 1 and is 5, batch was 2 and is 3"), std::string::npos);
+  EXPECT_NE(refusal(config, RandomUnions(3, 8)).find("data has other content"), std::string::npos);
+  EXPECT_EQ(refusal(config, train_), "");
 }
 
 TEST_F(ShapeTokenizerTraining, WithoutHeldOutObjectsNothingIsMeasured) {
@@ -92,22 +143,22 @@ TEST_F(ShapeTokenizerTraining, BadSettingsAreRefusedBeforeAnythingStarts) {
   auto config = tiny("vecset");
   config.vecset.queries = "farthest_points";
   config.vecset.surface_points = config.vecset.latents - 1;
-  EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
+  EXPECT_THROW(train(config, "a"), Error);
   config = tiny("grid");
   config.grid.resolution = config.grid.output_resolution = 24;  // three codes a side
   config.grid.adaptive_length = true;
-  EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "a"), Error);
+  EXPECT_THROW(train(config, "a"), Error);
   EXPECT_THROW(train_shape_tokenizer(tiny("grid"), RandomUnions(1, 0), held_out_, folder_ / "a"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "a"));
 }
 
 // The other choices that a config has; each trains, and trains to something of its own.
 TEST_F(ShapeTokenizerTraining, EveryChoiceHasItsEffect) {
-  train_shape_tokenizer(tiny("vecset"), train_, held_out_, folder_ / "plain");
+  train(tiny("vecset"), "plain");
   const auto differs = [&](const char* name, const ShapeTokenizerTrainingConfig& config) {
-    train_shape_tokenizer(config, train_, held_out_, folder_ / name);
+    train(config, name);
     EXPECT_NE(weights(folder_ / name), weights(folder_ / "plain")) << name;
-    train_shape_tokenizer(config, train_, held_out_, folder_ / "again");
+    train(config, "again");
     EXPECT_EQ(weights(folder_ / name), weights(folder_ / "again")) << name;
   };
   auto config = tiny("vecset");
@@ -123,7 +174,7 @@ TEST_F(ShapeTokenizerTraining, EveryChoiceHasItsEffect) {
   config.vecset.sharp_edge_share = 0.5;
   differs("sharp edges", config);
   config = tiny("grid");
-  train_shape_tokenizer(config, train_, held_out_, folder_ / "plain");
+  train(config, "plain");
   config.field_loss = "distance";
   config.grid_loss_weight = 0;
   config.stretch = 0.3;
@@ -134,7 +185,7 @@ TEST_F(ShapeTokenizerTraining, EveryPrefixOfAnAdaptiveTokenizerIsMeasured) {
   for (const char* layout : {"grid", "vecset"}) {
     auto config = tiny(layout);
     config.grid.adaptive_length = config.vecset.adaptive_length = true;
-    const auto summary = train_shape_tokenizer(config, train_, held_out_, folder_ / layout);
+    const auto summary = train(config, layout);
     std::vector<std::int64_t> lengths;
     for (const auto& [length, iou] : summary.report.value().iou_by_length) lengths.push_back(length);
     const bool grid = std::string(layout) == "grid";
@@ -148,7 +199,7 @@ TEST_F(ShapeTokenizerTraining, ColourIsTrainedOnTopOfFrozenGeometry) {
     auto config = tiny(layout);
     config.grid.adaptive_length = true;
     config.grid.colour.slots = 2;
-    train_shape_tokenizer(config, train_, held_out_, folder_ / "geometry");
+    train(config, "geometry");
     config.start = (folder_ / "geometry").string();
     config.freeze_geometry = true;
     config.vecset.latents = 4;  // the start's sizes count
@@ -156,7 +207,7 @@ TEST_F(ShapeTokenizerTraining, ColourIsTrainedOnTopOfFrozenGeometry) {
     config.grid.colour = {.slots = 3, .palette = 8, .context_blocks = 1, .channels = 8};
     config.vecset.colour.codes = 3;
     config.vecset.colour.quantiser.codebook_size = 8;
-    train_shape_tokenizer(config, train_, held_out_, folder_ / "coloured");
+    train(config, "coloured");
     const SafetensorsFile before(folder_ / "geometry" / "weights.safetensors");
     const SafetensorsFile after(folder_ / "coloured" / "weights.safetensors");
     for (const auto& [name, view] : before.tensors()) {
@@ -177,15 +228,15 @@ TEST_F(ShapeTokenizerTraining, AStartThatDoesNotFitIsRefused) {
   auto config = tiny("vecset");
   config.freeze_geometry = true;
   config.vecset.colour.codes = 3;
-  EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "x"), Error);
+  EXPECT_THROW(train(config, "x"), Error);
   auto grid = tiny("grid");
-  train_shape_tokenizer(grid, train_, held_out_, folder_ / "grid");
+  train(grid, "grid");
   config.start = (folder_ / "grid").string();
-  EXPECT_THROW(train_shape_tokenizer(config, train_, held_out_, folder_ / "x"), Error);
+  EXPECT_THROW(train(config, "x"), Error);
   grid.start = config.start;
   grid.freeze_geometry = true;
   grid.grid.colour.slots = 0;
-  EXPECT_THROW(train_shape_tokenizer(grid, train_, held_out_, folder_ / "x"), Error);
+  EXPECT_THROW(train(grid, "x"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "x"));
 }
 
@@ -193,12 +244,12 @@ TEST_F(ShapeTokenizerTraining, AStartThatDoesNotFitIsRefused) {
 TEST_F(ShapeTokenizerTraining, GoingOnStartsFromTheGivenWeights) {
   auto config = tiny("grid");
   config.grid.weights = "f32";
-  train_shape_tokenizer(config, train_, held_out_, folder_ / "first");
+  train(config, "first");
   config.start = (folder_ / "first").string();
   config.steps = 2;  // the schedule begins at zero
   config.schedule.peak_learning_rate = 1e-6;
   config.continuous_share = 0;
-  train_shape_tokenizer(config, train_, held_out_, folder_ / "more");
+  train(config, "more");
   const SafetensorsFile before(folder_ / "first" / "weights.safetensors");
   const SafetensorsFile after(folder_ / "more" / "weights.safetensors");
   for (const auto& [name, view] : before.tensors()) {
@@ -224,7 +275,7 @@ TEST_F(ShapeTokenizerTraining, ImportedCodesAreColoured) {
   config.vecset.colour.quantiser.codebook_size = 8;
   config.objects = 2;
   config.steps = 2;
-  train_shape_tokenizer(config, train_, held_out_, folder_ / "coloured");
+  train(config, "coloured");
   const auto coloured = tokenizers::load_shape_tokenizer(folder_ / "coloured");
   const auto sample = data::make_shape_sample(held_out_.load(0), coloured->required_input(), CounterRng(3));
   const auto codes = coloured->encode(std::span(&sample, 1))[0];
@@ -240,8 +291,8 @@ TEST_F(ShapeTokenizerTraining, VecsetLearnsGeometryAndColourTogether) {
   config.vecset.colour.codes = 3;
   config.vecset.colour.quantiser.codebook_size = 8;
   config.vecset.adaptive_length = true;
-  train_shape_tokenizer(config, train_, held_out_, folder_ / "a");
-  train_shape_tokenizer(config, train_, held_out_, folder_ / "b");
+  train(config, "a");
+  train(config, "b");
   EXPECT_EQ(weights(folder_ / "a"), weights(folder_ / "b"));
   std::ifstream metrics(folder_ / "a" / "metrics.jsonl");
   std::string line;

@@ -21,6 +21,7 @@ struct QuantiserConfig {
   double commitment = 0.25;                // vq, spherical: weight of |z - sg(code)|^2
   double decay = 0.99;                     // vq: of the moving averages
   double revival_share = 0.02;  // vq: a code used less than this share of its fair share is reseeded
+  bool unit_length = false;     // vq: vectors and codes lie on the unit sphere
 };
 void describe(ConfigVisitor& visitor, QuantiserConfig& config);
 std::int64_t vocabulary_of(const QuantiserConfig& config);
@@ -84,14 +85,18 @@ class FiniteScalarQuantiser : public Quantiser {
 
 // A codebook that follows its vectors by exponential moving averages (van den Oord et al. 2017, arXiv
 // 1711.00937, appendix A.1); codes that hardly any vector uses are moved onto random vectors of the current
-// step. The moving averages are training state and no parameters.
+// step. The moving averages are training state and no parameters. With `unit_length` (Yu et al. 2021, arXiv
+// 2110.04627) only directions count: prepare() and codebook() give unit vectors, whatever the stored ones
+// are.
 class VectorQuantiser : public Quantiser {
  public:
   VectorQuantiser(const ParameterScope& scope, const QuantiserConfig& config);
+  // Over a codebook that has a name of its own elsewhere: [codes, dim], shared, learnt in place.
+  VectorQuantiser(Tensor codebook, const QuantiserConfig& config);
   std::int64_t vocabulary() const override { return config_.codebook_size; }
   std::int64_t dimensions() const override { return config_.codebook_dim; }
-  Tensor codebook() const override { return codebook_; }
-  Tensor prepare(const Tensor& z) const override { return z.to(at::kFloat); }
+  Tensor codebook() const override;
+  Tensor prepare(const Tensor& z) const override;
   Tensor nearest(const Tensor& prepared) const override;
   void start(const Tensor& prepared, CounterRng& rng) override;
   void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) override;
@@ -130,6 +135,8 @@ class SphericalQuantiser : public Quantiser {
   Tensor counts_;
 };
 
+// `x` divided by its Euclidean norm along `dimension`, in fp32. Differentiable.
+Tensor unit_length(const Tensor& x, std::int64_t dimension);
 // Indices of the nearest rows of `codes` [k, d] for `rows` [n, d], in chunks that bound the memory.
 Tensor nearest_rows(const Tensor& rows, const Tensor& codes);
 // k-means++ seeding (Arthur and Vassilvitskii 2007), then Lloyd's iterations; empty clusters are reseeded.

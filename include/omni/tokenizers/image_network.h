@@ -3,13 +3,18 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "omni/nn/layers.h"
 #include "omni/nn/parameters.h"
+#include "omni/nn/quantisers.h"
 #include "omni/tokenizers/image_tokenizer.h"
 
 namespace omni::tokenizers {
+
+// Codes on the unit sphere, over a codebook that is registered under another name.
+nn::QuantiserConfig quantiser_config(const ImageTokenizerConfig& config);
 
 // The network of ImageTokenizer, for training and tests. Parameters have LlamaGen's names. Activations may be
 // fp32 or bf16, in either memory format; the quantiser works in fp32.
@@ -69,6 +74,7 @@ struct ImageNetwork {
 
   Half encoder_, decoder_;
   nn::Convolution quant_conv_, post_quant_conv_;
+  std::optional<nn::VectorQuantiser> quantiser_;  // over `embedding`
 };
 
 }  // namespace omni::tokenizers

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +14,8 @@
 #include "omni/optimizer/adamw.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/tokenizers/image_tokenizer.h"
+#include "omni/training/run_options.h"
+#include "omni/training/tokenizer_summary.h"
 
 namespace omni::training {
 
@@ -24,6 +26,7 @@ struct ImageTokenizerTrainingConfig {
   tokenizers::ImageTokenizerConfig network;
   std::int64_t seed = 1;
   std::int64_t steps = 4000;
+  double minutes = 0;  // above 0: the run ends after that long if not by its steps; schedules follow both
   std::int64_t batch_size = 32;
   double continuous_share =
       0.15;                   // of the run, at its start, without quantising; k-means then places the codes
@@ -35,22 +38,26 @@ struct ImageTokenizerTrainingConfig {
       0.02;  // a code used less than this share of its fair share moves to where codes are missing
   double clip_norm = 1.0;
   std::string precision = "bf16";  // of the activations: fp32, bf16
+  double checkpoint_minutes = 10;
   std::int64_t log_steps = 50;
   optimizer::AdamWConfig adamw;
   optimizer::ScheduleConfig schedule;
+  std::string weight_precision = "fp32";  // of the saved file: fp32, fp16
 };
 void describe(ConfigVisitor& visitor, ImageTokenizerTrainingConfig& config);
 
 // Images as the network's input size, stacked: uint8 [N, 3, size, size].
 at::Tensor stack_images(std::span<const image::Image> images, std::int64_t size);
 
-// Trains on `images`, uint8 [N, 3, image_size, image_size], drawing batches from shuffled passes over them;
-// the result is a function of config and images (for one thread count and processor type). Appends loss,
-// PSNR, code perplexity and use to `metrics`, JSON lines, unless it is empty. Throws Error(interrupted) after
-// Ctrl-C, having written nothing else; Error(usage) where there are too few images.
-std::unique_ptr<tokenizers::ImageTokenizer> train_image_tokenizer(const ImageTokenizerTrainingConfig& config,
-                                                                  const at::Tensor& images,
-                                                                  const std::filesystem::path& metrics);
+// Trains and writes the tokenizer's folder `output` (whole or not at all) with metrics.jsonl in it: loss,
+// PSNR and use of the codes. `images` is called once the run may start and gives uint8 [N, 3, image_size,
+// image_size]; batches are drawn from shuffled passes over them. The result is a function of config and
+// images (for one thread count and processor type), however often the run was stopped and resumed. What lies
+// beside `output` meanwhile, and what is thrown: as for train_shape_tokenizer().
+TokenizerTrainingSummary train_image_tokenizer(const ImageTokenizerTrainingConfig& config,
+                                               const std::function<at::Tensor()>& images,
+                                               const std::filesystem::path& output,
+                                               const RunOptions& options = {});
 
 struct ImageTokenizerQuality {
   std::int64_t images = 0;

@@ -13,6 +13,8 @@
 #include "omni/optimizer/schedule.h"
 #include "omni/tokenizers/shape_grid.h"
 #include "omni/tokenizers/shape_vecset.h"
+#include "omni/training/run_options.h"
+#include "omni/training/tokenizer_summary.h"
 
 namespace omni::training {
 
@@ -32,7 +34,7 @@ struct ShapeTokenizerTrainingConfig {
   std::int64_t objects = 12000;
   std::int64_t batch = 32;
   std::int64_t steps = 4000;
-  double minutes = 0;                // above 0: the run ends after that long; the schedules follow the clock
+  double minutes = 0;  // above 0: the run ends after that long if not by its steps; schedules follow both
   double continuous_share = 0.15;    // of the run before codes are quantised
   double bypass_share = 0.1;         // of the samples that skip quantisation afterwards
   double full_length_share = 0.7;    // adaptive length: share of the samples that use all codes
@@ -82,20 +84,21 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
                                               std::uint64_t seed);
 std::string to_text(const ShapeTokenizerReport& report);
 
-struct ShapeTokenizerTrainingSummary {
-  std::int64_t steps = 0;
-  double seconds = 0;
-  std::optional<ShapeTokenizerReport>
-      report;  // of the saved tokenizer, read back; none without held-out objects
+struct ShapeTokenizerTrainingSummary : TokenizerTrainingSummary {
+  // Of the saved tokenizer, read back; none without held-out objects or where the run was finished already.
+  std::optional<ShapeTokenizerReport> report;
 };
 
-// Trains and writes the tokenizer's folder `output` (whole or not at all) with metrics.jsonl
-// in it. While it runs, the metrics lie beside it in <output>.metrics.jsonl. A step's samples are a function
-// of (seed, step). Throws Error(interrupted) after Ctrl-C; the metrics and <output>.checkpoint.safetensors
-// are left then, from which a run with `resume` goes on. Without it such a file is Error(usage).
+// Trains and writes the tokenizer's folder `output` (whole or not at all) with metrics.jsonl in it. While it
+// runs, the metrics lie beside it in <output>.metrics.jsonl. A step's samples are a function of (seed, step).
+// Throws Error(interrupted) after Ctrl-C; the metrics and <output>.checkpoint.safetensors are left then, from
+// which a resumed run goes on. The checkpoint stays at the end, so that the run can go on with more steps.
+// Throws Error(usage) as goes_on() does, where another process trains into `output`, and where a resumed run
+// is another one by its config or objects.
 ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,
                                                     const data::ObjectSource& train,
                                                     const data::ObjectSource& held_out,
-                                                    const std::filesystem::path& output, bool resume = false);
+                                                    const std::filesystem::path& output,
+                                                    const RunOptions& options = {});
 
 }  // namespace omni::training

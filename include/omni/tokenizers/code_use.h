@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <map>
+#include <span>
+
+namespace omni::tokenizers {
+
+// How often each code of a vocabulary is used.
+class CodeUse {
+ public:
+  void add(std::span<const std::int32_t> codes);
+  void add(const at::Tensor& codes);  // int64, any shape
+  void clear() { counts_.clear(); }
+
+  double perplexity() const;  // 2^entropy; see omni::perplexity
+  std::int64_t used() const { return static_cast<std::int64_t>(counts_.size()); }  // different codes
+  // Whether hardly any code of the vocabulary is used, of those that as many codes as were seen could have
+  // used.
+  bool collapsed(std::int64_t vocabulary) const;
+
+ private:
+  std::map<std::int64_t, std::int64_t> counts_;  // of the codes that were seen
+};
+
+}  // namespace omni::tokenizers
