@@ -10,10 +10,12 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/progress.h"
+#include "omni/core/run_lock.h"
 #include "omni/training/image_tokenizer_training.h"
 #include "omni/training/text_tokenizer_training.h"
 #include "omni/training/tokenizer_data.h"
 #include "options.h"
+#include "run_options.h"
 #include "source_options.h"
 #include "tokenizer_config.h"
 
@@ -22,10 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "out/x/" and "out/x" are one folder.
-fs::path without_last_slash(const fs::path& out) { return out.has_filename() ? out : out.parent_path(); }
-
-fs::path parent_of(const fs::path& out) { return fs::absolute(out).lexically_normal().parent_path(); }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -43,7 +41,13 @@ void train_text(TokenizerArguments arguments) {
     std::cout << tokenizer_config_yaml(arguments, description);
     return;
   }
-  prepare_output_directory(parent_of(arguments.out));
+  const RunLock lock(arguments.out + ".lock", "training the text tokenizer '" + arguments.out + "'");
+  const bool finished = fs::exists(arguments.out);
+  if (finished && arguments.run.resume != training::Resume::no) {
+    std::cout << "text tokenizer: the run was finished\nsaved: " << arguments.out << '\n';
+    return;
+  }
+  goes_on({.output = arguments.out, .finished = finished, .checkpoint = {}}, arguments.run.resume);
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::string> texts = training::training_texts(data);
   const auto tokenizer = training::train_text_tokenizer(texts, vocabulary_size);
@@ -62,10 +66,8 @@ void train_text(TokenizerArguments arguments) {
 void train_image(TokenizerArguments arguments) {
   training::ImageTokenizerTrainingConfig config;
   training::TokenizerDataConfig data;
-  std::string weight_precision = "fp32";
   const auto description = [&](ConfigVisitor& visitor) {
     describe(visitor, config);
-    visitor.choice("weight_precision", weight_precision, {"fp32", "fp16"});
     visitor.section("data", [&](ConfigVisitor& section) { describe(section, data); });
   };
   read_tokenizer_config(arguments, description);
@@ -73,25 +75,20 @@ void train_image(TokenizerArguments arguments) {
     std::cout << tokenizer_config_yaml(arguments, description);
     return;
   }
-  check(config.network);
-  const fs::path out = without_last_slash(arguments.out);
-  prepare_output_directory(parent_of(out));
-  require_replaceable(out, "weights.safetensors");
-  const auto start = std::chrono::steady_clock::now();
-  const auto size = config.network.image_size;
-  const at::Tensor images =
-      training::stack_images(training::training_images(data, static_cast<int>(size)), size);
-  fs::path metrics = out;
-  metrics += ".metrics.jsonl";
-  std::error_code ignored;
-  fs::remove(metrics, ignored);
-  const auto tokenizer = training::train_image_tokenizer(config, images, metrics);
-  using Precision = tokenizers::ImageTokenizer::WeightPrecision;
-  tokenizer->save(out, weight_precision == "fp16" ? Precision::fp16 : Precision::fp32);
-  write_file_atomically(out / "training.yaml",
+  std::int64_t count = 0;
+  const auto images = [&] {
+    const auto size = config.network.image_size;
+    const std::vector<image::Image> all = training::training_images(data, static_cast<int>(size));
+    count = static_cast<std::int64_t>(all.size());
+    return training::stack_images(all, size);
+  };
+  const auto summary = training::train_image_tokenizer(config, images, arguments.out, arguments.run);
+  write_file_atomically(fs::path(arguments.out) / "training.yaml",
                         std::string_view(tokenizer_config_yaml(arguments, description)));
-  std::cout << "image tokenizer: " << config.steps << " steps over " << images.size(0) << " images in "
-            << format_duration(seconds_since(start)) << "\nsaved: " << arguments.out << '\n';
+  std::cout << "image tokenizer: " << summary.steps << " steps over " << count << " images in "
+            << format_duration(summary.seconds)
+            << (summary.was_finished ? "; the run was finished. Raise steps or minutes to go on" : "")
+            << "\nsaved: " << arguments.out << '\n';
 }
 
 struct EvalArguments {
@@ -182,6 +179,7 @@ void add_tokenizer_command(CLI::App& app) {
   CLI::App* image = train->add_subcommand("image", "convolutional VQ autoencoder");
   const auto image_arguments = std::make_shared<TokenizerArguments>();
   add_tokenizer_arguments(*image, *image_arguments, "folder to write");
+  add_allow_change_option(*image, image_arguments->run);
   image->callback([image_arguments] { train_image(*image_arguments); });
 
   add_eval(*tokenizer);

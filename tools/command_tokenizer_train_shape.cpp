@@ -9,6 +9,7 @@
 #include "omni/data/open_source.h"
 #include "omni/training/shape_tokenizer_training.h"
 #include "options.h"
+#include "run_options.h"
 #include "source_options.h"
 #include "tokenizer_config.h"
 
@@ -18,7 +19,6 @@ namespace {
 struct TrainArguments : TokenizerArguments {
   data::SourceSpec source;
   std::int64_t seed = -1;
-  bool resume = false;
 };
 
 void train_shape(TrainArguments arguments, const CLI::App& command) {
@@ -45,11 +45,11 @@ void train_shape(TrainArguments arguments, const CLI::App& command) {
          "': mesh files have no held-out split to measure on. Make a data set of them with `omni data "
          "import`");
   const auto summary =
-      training::train_shape_tokenizer(config, *train, *held_out, arguments.out, arguments.resume);
+      training::train_shape_tokenizer(config, *train, *held_out, arguments.out, arguments.run);
   write_file_atomically(std::filesystem::path(arguments.out) / "training.yaml",
                         std::string_view(tokenizer_config_yaml(arguments, description)));
   std::cout << "shape tokenizer: " << summary.steps << " steps in " << format_duration(summary.seconds)
-            << '\n'
+            << (summary.was_finished ? "; the run was finished. Raise steps or minutes to go on\n" : "\n")
             << (summary.report ? training::to_text(*summary.report) : "") << "saved: " << arguments.out
             << '\n';
 }
@@ -61,7 +61,7 @@ void add_train(CLI::App& train) {
   add_tokenizer_arguments(*shape, *arguments, "folder to write");
   add_number(*shape, "--seed", arguments->seed, kSeeds, "overrides the config's seed")->default_str("");
   add_source_options(*shape, arguments->source, ",--data");
-  shape->add_flag("--resume", arguments->resume, "go on with a run that was stopped");
+  add_allow_change_option(*shape, arguments->run);
   shape->callback([arguments, shape] { train_shape(*arguments, *shape); });
 }
 

@@ -5,6 +5,7 @@
 #include "omni/core/progress.h"
 #include "omni/training/stage.h"
 #include "omni/training/trainer.h"
+#include "run_options.h"
 
 namespace omni::tools {
 namespace {
@@ -25,8 +26,8 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
       ->expected(1);
   command->add_option("--out", arguments->out,
                       "folder for checkpoints and metrics, in place of the key output");
-  command->add_flag("--resume", arguments->options.resume,
-                    "go on from the newest checkpoint in the output folder");
+  add_resume_option(*command, arguments->options.run);
+  add_allow_change_option(*command, arguments->options.run);
   command->add_flag("--dry-run", arguments->options.dry_run,
                     "print the resolved config, parameters, memory and FLOPs per step, then stop");
   command->callback([name, arguments] {
@@ -37,8 +38,12 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
     const training::TrainingSummary summary = training::run_stage(config, arguments->options);
     if (arguments->options.dry_run) return;
     std::cout << name << ": " << summary.steps << " steps, " << summary.tokens << " tokens in "
-              << format_duration(summary.seconds) << ", loss " << summary.loss
-              << "\nbundle: " << summary.bundle.string() << '\n';
+              << format_duration(summary.seconds);
+    if (summary.was_finished)
+      std::cout << "; the run was finished. Raise steps or minutes to go on";
+    else
+      std::cout << ", loss " << summary.loss;
+    std::cout << "\nbundle: " << summary.bundle.string() << '\n';
   });
 }
 

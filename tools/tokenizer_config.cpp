@@ -1,6 +1,7 @@
 #include "tokenizer_config.h"
 
 #include "omni/core/error.h"
+#include "run_options.h"
 
 namespace omni::tools {
 
@@ -10,6 +11,7 @@ void add_tokenizer_arguments(CLI::App& command, TokenizerArguments& arguments, c
   command.add_option("--set", arguments.overrides, "override a key: --set steps=2000")
       ->take_all()
       ->expected(1);
+  add_resume_option(command, arguments.run);
   command.add_flag("--dry-run", arguments.dry_run, "print the resolved config and stop");
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "omni/core/config.h"
+#include "omni/training/run_options.h"
 
 namespace omni::tools {
 
@@ -15,10 +16,11 @@ struct TokenizerArguments {
   std::string config;  // empty: the defaults
   std::string out;     // once the config is read, never empty but in a dry run
   std::vector<std::string> overrides;
+  training::RunOptions run;
   bool dry_run = false;
 };
 
-// [CONFIG], --out, --set and --dry-run. `arguments` must live as long as the command.
+// [CONFIG], --out, --set, --resume and --dry-run. `arguments` must live as long as the command.
 void add_tokenizer_arguments(CLI::App& command, TokenizerArguments& arguments, const std::string& out_help);
 
 // Reads the keys that are described, and `output`, in whose place --out stands. Throws Error(usage), also

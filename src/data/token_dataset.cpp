@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "omni/core/error.h"
+#include "omni/core/random.h"
 
 namespace omni::data {
 namespace {
@@ -45,6 +46,12 @@ TokenDataset::TokenDataset(std::vector<TokenShard> shards) : shards_(std::move(s
     tokens_ = tokenizers::join(std::move(tokens_), shard.info().tokens);
     starts_.push_back(starts_.back() + shard.size());
   }
+}
+
+std::uint64_t TokenDataset::fingerprint() const {
+  std::uint64_t all = 0;
+  for (const TokenShard& shard : shards_) all = hash_combine(all, shard.fingerprint());
+  return all;
 }
 
 TokenDataset::Place TokenDataset::at(std::int64_t object) const {

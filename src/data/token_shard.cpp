@@ -131,7 +131,7 @@ void TokenShard::read_info() {
     reject("its longest geometry length is not the number of geometry codes");
 }
 
-void TokenShard::check_content() const {
+void TokenShard::check_content() {
   std::uint64_t header = 0, content = 0;
   for (const auto& [key, value] : file_.metadata()) {
     if (key == "content") continue;
@@ -139,7 +139,8 @@ void TokenShard::check_content() const {
   }
   for (const auto& [name, view] : file_.tensors()) content = hash_combine(content, tensor_hash(name, view));
   const auto stored = file_.metadata().find("content");
-  if (stored == file_.metadata().end() || stored->second != hexadecimal(hash_combine(header, content))) {
+  fingerprint_ = hash_combine(header, content);
+  if (stored == file_.metadata().end() || stored->second != hexadecimal(fingerprint_)) {
     reject("its content does not fit its hash: it is damaged");
   }
 }

@@ -29,6 +29,13 @@ std::vector<fs::path> checkpoints_in(const fs::path& output) {
   return found;
 }
 
+bool inputs_are_texts(const nlohmann::json& state) {
+  if (!state.contains("inputs")) return true;
+  const nlohmann::json& inputs = state["inputs"];
+  return inputs.is_object() && std::all_of(inputs.begin(), inputs.end(),
+                                           [](const nlohmann::json& value) { return value.is_string(); });
+}
+
 }  // namespace
 
 void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const StageOptimizer& optimizer,
@@ -43,7 +50,8 @@ void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const 
   const nlohmann::ordered_json json = {{"format_version", kFormatVersion},
                                        {"step", state.step},
                                        {"tokens", state.tokens},
-                                       {"seconds", state.seconds}};
+                                       {"seconds", state.seconds},
+                                       {"inputs", state.inputs}};
   write_file_atomically(directory.staging_path() / "state.json", json.dump(2) + "\n");
   directory.commit();
 
@@ -66,12 +74,12 @@ RunState load_run_state(const fs::path& checkpoint) {
   if (!json.is_object() || !json.contains("format_version") || json["format_version"] != kFormatVersion ||
       !json.contains("step") || !json.contains("tokens") || !json.contains("seconds") ||
       !json["step"].is_number_integer() || !json["tokens"].is_number_integer() ||
-      !json["seconds"].is_number()) {
+      !json["seconds"].is_number() || !inputs_are_texts(json)) {
     fail(ErrorKind::input, "reading the checkpoint '", path.string(),
          "': it is damaged or of another version. Remove that folder to resume from the one before");
   }
-  return {json["step"].get<std::int64_t>(), json["tokens"].get<std::int64_t>(),
-          json["seconds"].get<double>()};
+  return {json["step"].get<std::int64_t>(), json["tokens"].get<std::int64_t>(), json["seconds"].get<double>(),
+          json.value("inputs", RunInputs{})};
 }
 
 void load_optimizer(const fs::path& checkpoint, StageOptimizer& optimizer) {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "omni/model/bundle.h"
+#include "run_record.h"
 #include "stage_optimizer.h"
 
 namespace omni::training {
@@ -15,6 +16,7 @@ struct RunState {
   std::int64_t step = 0;    // steps done
   std::int64_t tokens = 0;  // trained on so far
   double seconds = 0;       // of training, over all sessions
+  RunInputs inputs;         // empty where the checkpoint is older than such records
 };
 
 // The folder appears whole or not at all; afterwards all but the newest `kept` checkpoints are removed.

@@ -32,11 +32,11 @@ void remove_remains(const fs::path& folder) {
 
 }  // namespace
 
-void refuse_an_earlier_run(const StageConfig& config) {
+std::optional<fs::path> resumed_checkpoint(const StageConfig& config, Resume resume) {
   const fs::path output(config.output);
-  if (!newest_checkpoint(output) && !fs::exists(output / "bundle")) return;
-  fail(ErrorKind::usage, "training into '", config.output,
-       "': the folder holds an earlier run. Add --resume to go on with it, or choose another folder");
+  const EarlierRun earlier{
+      .output = output, .finished = fs::exists(output / "bundle"), .checkpoint = newest_checkpoint(output)};
+  return goes_on(earlier, resume) ? earlier.checkpoint : std::nullopt;
 }
 
 void begin_output(const StageConfig& config, std::int64_t done_steps) {
@@ -48,6 +48,16 @@ void begin_output(const StageConfig& config, std::int64_t done_steps) {
   StageConfig shown = config;
   write_file_atomically(output / "config.yaml",
                         config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); }));
+}
+
+StageConfig recorded_config(const StageConfig& config) {
+  const fs::path path = fs::path(config.output) / "config.yaml";
+  if (!fs::exists(path))
+    fail(ErrorKind::input, "resuming '", config.output, "': '", path.string(),
+         "' is missing, so that nobody can tell whether it is the same run. Put the run's config there");
+  StageConfig recorded;
+  read_stored_config(path, [&](ConfigVisitor& visitor) { describe(visitor, recorded); });
+  return recorded;
 }
 
 }  // namespace omni::training

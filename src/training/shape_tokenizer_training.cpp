@@ -5,8 +5,8 @@
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/core/text_format.h"
-#include "omni/data/tokenizer_fingerprint.h"
 #include "omni/tokenizers/code_use.h"
+#include "omni/tokenizers/stored_tokenizer.h"
 #include "shape_layout_training.h"
 #include "tokenizer_run.h"
 
@@ -161,7 +161,7 @@ ChangeRules change_rules() {
 
 RunInputs inputs_of(const ShapeTokenizerTrainingConfig& config, const data::ObjectSource& train) {
   RunInputs inputs = {{"data", hexadecimal(train.fingerprint())}};
-  if (!config.start.empty()) inputs["start"] = hexadecimal(data::tokenizer_fingerprint(config.start));
+  if (!config.start.empty()) inputs["start"] = hexadecimal(tokenizers::folder_fingerprint(config.start));
   return inputs;
 }
 

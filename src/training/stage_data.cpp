@@ -50,6 +50,7 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
   data::require_tokenizers(*dataset, bundle.tokenizers.format(),
                            config.start_bundle.empty() ? "the config's 'tokenizers'"
                                                        : concat("the bundle '", config.start_bundle, "'"));
+  fingerprint_ = dataset->fingerprint();
   data::BatchOptions options;
   options.seed = static_cast<std::uint64_t>(config.seed);
   options.tokens_per_batch = config.tokens_per_micro_batch;

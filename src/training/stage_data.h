@@ -22,6 +22,7 @@ class StageData {
   // The micro-batches of the next step.
   std::vector<sequence::PackedSequence> next_step();
   const data::BatchSource& source() const { return *source_; }
+  std::uint64_t fingerprint() const { return fingerprint_; }  // of the shards' content
 
  private:
   struct RangeWeight {
@@ -33,6 +34,7 @@ class StageData {
   std::vector<RangeWeight> range_weights_;
   std::int64_t batches_per_step_;
   std::int64_t steps_;
+  std::uint64_t fingerprint_ = 0;
   std::unique_ptr<data::BatchSource> source_;
   std::unique_ptr<data::PrefetchLoader> loader_;
 };

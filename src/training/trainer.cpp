@@ -15,6 +15,7 @@
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 #include "omni/core/random.h"
+#include "omni/core/run_lock.h"
 #include "omni/core/run_metrics.h"
 #include "omni/distributed/launch_environment.h"
 #include "omni/kernels/cpu_memory.h"
@@ -23,9 +24,11 @@
 #include "omni/nn/precision.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/training/stage.h"
+#include "run_budget.h"
 #include "run_output.h"
 #include "stage_data.h"
 #include "stage_optimizer.h"
+#include "stage_record.h"
 #include "stage_start.h"
 #include "step_report.h"
 
@@ -39,13 +42,15 @@ constexpr int kSkippedStepsLimit = 10;
 
 class StageRun {
  public:
-  StageRun(const StageConfig& config, const TrainerOptions& options);
+  // Goes on from `checkpoint`, if there is one.
+  StageRun(const StageConfig& config, const std::optional<fs::path>& checkpoint,
+           const std::vector<std::string>& allowed_changes);
   std::int64_t step() const { return state_.step; }  // the first that run() takes is the one after it
   TrainingSummary run();
 
  private:
-  void restore(const fs::path& checkpoint);
-  double progress() const;
+  void restore(const fs::path& checkpoint, const std::vector<std::string>& allowed_changes);
+  double progress() const { return budget_.progress(state_.step, state_.seconds); }
   std::uint64_t dropout_seed() const;  // of the next step
   // Scales, clips and applies the gradients; false where they are not finite.
   bool update();
@@ -55,6 +60,7 @@ class StageRun {
 
   const StageConfig& config_;
   fs::path output_;
+  RunBudget budget_;
   model::Bundle bundle_;
   LossWeights weights_;
   std::unique_ptr<StageOptimizer> optimizer_;
@@ -66,49 +72,39 @@ class StageRun {
   std::int64_t last_checkpoint_step_ = 0;
   double learning_rate_ = 0, gradient_norm_ = 0;
   int skipped_in_a_row_ = 0;
+  bool resumed_ = false;
 };
 
-StageRun::StageRun(const StageConfig& config, const TrainerOptions& options)
+StageRun::StageRun(const StageConfig& config, const std::optional<fs::path>& checkpoint,
+                   const std::vector<std::string>& allowed_changes)
     : config_(config),
       output_(config.output),
+      budget_{config.steps, config.minutes},
+      bundle_(checkpoint ? model::load_bundle(*checkpoint / "bundle") : start_bundle(config)),
       weights_{.modalities = {config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight},
                .z_loss = config.z_loss,
                .full_softmax = config.softmax == "full"} {
-  const std::optional<fs::path> newest = newest_checkpoint(output_);
-  const bool resume = options.resume && newest.has_value();
-  if (options.resume && !newest)
-    log_warning("no checkpoint in '", config.output, "' to resume from: starting at step 0");
-  bundle_ = resume ? model::load_bundle(*newest / "bundle") : start_bundle(config);
   data_ = std::make_unique<StageData>(config, bundle_);
+  state_.inputs = stage_inputs(config, data_->fingerprint());
   model::Transformer& transformer = *bundle_.transformer;
   transformer.to(at::Device(config.device));
   transformer.set_activation_type(nn::precision_type(config.precision));
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
   transformer.set_recompute(config.recompute);
   optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon);
-  if (resume) restore(*newest);
+  if (checkpoint) restore(*checkpoint, allowed_changes);
   restrict_rows();
 }
 
-// A checkpoint brings its own model: what the file says of another one would be passed over in silence.
-void refuse_another_model(const StageConfig& config, const model::Bundle& bundle) {
-  if (!find_stage(config.stage).starts_fresh) return;
-  model::TransformerConfig wanted = config.model, stored = bundle.transformer->config();
-  const auto text = [](model::TransformerConfig& model) {
-    return config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, model); });
-  };
-  if (text(wanted) == text(stored)) return;
-  fail(ErrorKind::usage, "resuming '", config.output,
-       "': its checkpoint holds another model than the section 'model' describes. Take the section as "
-       "config.yaml in that folder has it, or choose another output");
-}
-
-void StageRun::restore(const fs::path& checkpoint) {
-  refuse_another_model(config_, bundle_);
+void StageRun::restore(const fs::path& checkpoint, const std::vector<std::string>& allowed_changes) {
+  RunState state = load_run_state(checkpoint);
+  refuse_another_run(config_, state.inputs, state_.inputs, allowed_changes);
   load_optimizer(checkpoint, *optimizer_);
-  state_ = load_run_state(checkpoint);
+  state.inputs = std::move(state_.inputs);
+  state_ = std::move(state);
   seconds_before_ = state_.seconds;
   last_checkpoint_step_ = state_.step;
+  resumed_ = true;
   log_info("resuming from '", checkpoint.string(), "' at step ", state_.step);
 }
 
@@ -118,12 +114,6 @@ void StageRun::restrict_rows() {
     optimizer_->restrict_to_rows(view_rows(*bundle_.transformer));
   else
     optimizer_->restrict_to_rows({});
-}
-
-double StageRun::progress() const {
-  const double by_steps = static_cast<double>(state_.step) / static_cast<double>(config_.steps);
-  const double by_time = config_.minutes > 0 ? state_.seconds / (60 * config_.minutes) : 0;
-  return std::min(1.0, std::max(by_steps, by_time));
 }
 
 std::uint64_t StageRun::dropout_seed() const {
@@ -159,7 +149,8 @@ TrainingSummary StageRun::run() {
   std::vector<std::string> task_names;
   for (const auto& task : data_->source().tasks()) task_names.push_back(task.name);
   StepReport report(metrics, config_.log_steps, weights_.modalities, std::move(task_names), seconds_before_);
-  data_->start(state_.step);
+  const bool was_finished = resumed_ && progress() >= 1;
+  if (!was_finished) data_->start(state_.step);
   start_ = Clock::now();
   while (progress() < 1) {
     if (state_.step == config_.view_rows_steps) restrict_rows();
@@ -188,11 +179,11 @@ TrainingSummary StageRun::run() {
     }
     if (progress() < 1 && checkpoint_due()) checkpoint();
   }
-  checkpoint();
+  if (!was_finished) checkpoint();
   bundle_.transformer->fold_codebooks();
   const fs::path folder = output_ / "bundle";
   model::save_bundle(bundle_, folder);
-  return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), folder};
+  return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), was_finished, folder};
 }
 
 // Operations and memory are those of the first step's sequences.
@@ -234,11 +225,12 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
     print_dry_run(config);
     return {};
   }
-  if (!options.resume) refuse_an_earlier_run(config);
   require_writable(config.output);
+  const RunLock lock(fs::path(config.output) / "run.lock", concat("training into '", config.output, "'"));
+  const std::optional<fs::path> checkpoint = resumed_checkpoint(config, options.run.resume);
   kernels::keep_freed_memory();
   // What can go wrong with the tokenizers, the data or the checkpoint does so before anything is written.
-  StageRun run(config, options);
+  StageRun run(config, checkpoint, options.run.allowed_changes);
   begin_output(config, run.step());
   return run.run();
 }

@@ -214,6 +214,22 @@ TEST_F(TokenShardTest, ADatasetJoinsUnalignedShards) {
   EXPECT_EQ(dataset.tokens(), small_info().tokens);
 }
 
+TEST_F(TokenShardTest, TheFingerprintIsOfTheContentInItsOrder) {
+  const TokenShardInfo info = small_info();
+  const auto fingerprint = [&](const std::string& folder, std::vector<std::size_t> counts) {
+    std::filesystem::create_directories(file(folder));
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      write_token_shard(file(folder) / concat("shard-", i, ".safetensors"), info,
+                        random_objects(info, counts[i]));
+    const std::filesystem::path folders[] = {file(folder)};
+    return TokenDataset::open(folders).fingerprint();
+  };
+  const std::uint64_t first = fingerprint("first", {3, 4});
+  EXPECT_EQ(fingerprint("same", {3, 4}), first);
+  EXPECT_NE(fingerprint("turned", {4, 3}), first);
+  EXPECT_NE(fingerprint("more", {3, 5}), first);
+}
+
 TEST_F(TokenShardTest, MissingAndEmptyFolders) {
   const std::filesystem::path missing[] = {file("nowhere")}, empty[] = {folder_.path()};
   EXPECT_THROW(TokenDataset::open(missing), Error);

@@ -9,8 +9,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# stop_after SIGNAL CODE LINES METRICS LOG ARGUMENTS...: the signal once the run has written that many lines; it has to end
-# with the code.
+# stop_after SIGNAL CODE LINES METRICS LOG ARGUMENTS...: the signal, twice at once as launchers send it, once the run has
+# written that many lines; it has to end with the code. Meanwhile a second process is told of the first.
 stop_after() {
   local signal=$1 code=$2 lines=$3 metrics=$4 log=$5 training stopped=0
   shift 5
@@ -20,6 +20,8 @@ stop_after() {
     [ ! -e "$metrics" ] || [ "$(wc -l <"$metrics")" -lt "$lines" ] || break
     sleep 0.02
   done
+  expect 2 "in use by process $training.* since " "$@" --resume
+  kill "-$signal" "$training"
   kill "-$signal" "$training"
   wait "$training" || stopped=$?
   check "SIG$signal ends with $code, not $stopped: $(tail -n 3 "$log")" [ "$stopped" = "$code" ]
@@ -64,13 +66,25 @@ stop_after INT 130 2 run/metrics.jsonl training.log pretrain stage.yaml --set st
 check 'nothing half-written is left' [ -z "$(find run -name '*.tmp')" ]
 steps=$(basename run/checkpoints/step-* | sed 's/step-0*//')
 expect 2 'holds an earlier run.*--resume' pretrain stage.yaml
-expect 2 'another model' pretrain stage.yaml --set model.width=32 --resume
+expect 2 'model.width was 64 and is 32' pretrain stage.yaml --set model.width=32 --resume --allow-change model
+expect 2 'seed was 1 and is 2.*--allow-change seed' pretrain stage.yaml --set seed=2 --resume
+expect 2 'no such key. Did you mean .seed' pretrain stage.yaml --set seed=2 --resume --allow-change sead
+expect 2 "--resume stage.yaml.*'auto' or nothing" pretrain --resume stage.yaml --set seed=2
+expect 2 '--allow-change.*requires --resume' pretrain stage.yaml --allow-change seed
 # SIGTERM, as from a scheduler, does the same and says that the run can be resumed.
 stop_after TERM 75 $((steps + 2)) run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1 --resume
 steps=$(basename "$(ls -d run/checkpoints/step-* | tail -n 1)" | sed 's/step-0*//')
 expect 0 "$((steps + 2)) steps" pretrain stage.yaml --set steps=$((steps + 2)) --set log_steps=1 --resume
 check 'each step stands in the metrics once' \
   [ "$(grep -o '"step":[0-9]*' run/metrics.jsonl | sort -u | wc -l)" = "$(wc -l <run/metrics.jsonl)" ]
+# A finished run is left alone, says that it is finished, and goes on with more steps.
+expect 2 'holds an earlier run that is finished.*--resume' pretrain stage.yaml
+expect 0 'the run was finished. Raise steps' pretrain stage.yaml --set steps=$((steps + 2)) --resume
+expect 0 "$((steps + 3)) steps" pretrain stage.yaml --set steps=$((steps + 3)) --set log_steps=1 --set seed=2 \
+  --resume auto --allow-change seed
+expect 2 'no checkpoint.*--resume auto' pretrain stage.yaml --set output=other --resume
+absent other
+expect 0 '3 steps' pretrain stage.yaml --set output=other --resume auto
 
 sample=(sample --model run/bundle)
 expect 0 'a.glb' "${sample[@]}" --prompt 'a red chair' --out a.glb --seed 5
@@ -92,18 +106,35 @@ expect 2 'no views' "${sample[@]}" --mesh a.glb --out view.png --task 'shape->im
 expect 4 '/proc/nowhere' "${sample[@]}" --prompt 'a red chair' --out /proc/nowhere/a.glb
 absent view.png
 
-# A shape tokenizer's training, stopped and gone on with, ends with the weights of one that was not.
-shape=(tokenizer train shape --set steps=80 --set objects=8 --set batch=2 --set near_points=64 --set volume_points=32
-  --set log_steps=1 --set evaluation_objects=2 --set 'grid.quantiser={kind: vq, codebook_size: 32, codebook_dim: 4}')
-expect 0 '80 steps' "${shape[@]}" --out whole
-stop_after INT 130 30 stopped.metrics.jsonl shape.log "${shape[@]}" --out stopped
-expect 2 'stopped.checkpoint.safetensors.*--resume' "${shape[@]}" --out stopped
-expect 2 'another config' "${shape[@]}" --out stopped --resume --seed 9
-absent stopped
-expect 0 '80 steps' "${shape[@]}" --out stopped --resume
-check 'a run that was stopped ends with the same weights' cmp -s whole/weights.safetensors stopped/weights.safetensors
-check 'each step stands in its metrics once' [ "$(wc -l <stopped/metrics.jsonl)" = 80 ]
-absent stopped.checkpoint.safetensors
+# A tokenizer's training, stopped and gone on with, ends with the weights of one that was not.
+stopped_and_resumed() {
+  local name=$1 steps=$2
+  shift 2
+  expect 0 "$steps steps" "$@" --out "whole_$name"
+  stop_after INT 130 30 "$name.metrics.jsonl" "$name.log" "$@" --out "$name"
+  expect 2 "$name.checkpoint.safetensors.*--resume" "$@" --out "$name"
+  expect 2 'another config: seed was 1 and is 9' "$@" --out "$name" --resume --set seed=9
+  absent "$name"
+  expect 0 "$steps steps" "$@" --out "$name" --resume
+  check "a stopped $name ends with the same weights" cmp -s "whole_$name/weights.safetensors" "$name/weights.safetensors"
+  check 'each step stands in its metrics once' [ "$(wc -l <"$name/metrics.jsonl")" = "$steps" ]
+  absent "$name.metrics.jsonl"
+  absent "$name.lock"
+  expect 2 'that is finished.*--resume' "$@" --out "$name"
+  expect 0 'the run was finished. Raise steps' "$@" --out "$name" --resume
+  check "a finished $name stays as it was" cmp -s "whole_$name/weights.safetensors" "$name/weights.safetensors"
+}
+stopped_and_resumed shape 80 tokenizer train shape --set steps=80 --set objects=8 --set batch=2 --set near_points=64 \
+  --set volume_points=32 --set log_steps=1 --set evaluation_objects=2 \
+  --set 'grid.quantiser={kind: vq, codebook_size: 32, codebook_dim: 4}'
+stopped_and_resumed image 80 tokenizer train image --set steps=80 --set batch_size=2 --set log_steps=1 --set data.objects=10 \
+  --set 'network={image_size: 32, channels: 8, norm_groups: 4, z_channels: 16, codebook_size: 32}'
+expect 0 'steps' tokenizer train image --out image --resume --set steps=1000000 --set minutes=0.02 --set batch_size=2 \
+  --set data.objects=10 --set 'network={image_size: 32, channels: 8, norm_groups: 4, z_channels: 16, codebook_size: 32}'
+
+expect 0 'saved: text.json' tokenizer train text --out text.json --set data.objects=50
+expect 2 'that is finished' tokenizer train text --out text.json --set data.objects=50
+expect 0 'the run was finished' tokenizer train text --out text.json --set data.objects=50 --resume auto
 
 cp -r run/bundle broken
 printf 'image_size: [\n' >broken/image_tokenizer/config.yaml

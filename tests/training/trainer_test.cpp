@@ -5,6 +5,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/run_lock.h"
 #include "omni/data/token_shard.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/bundle.h"
@@ -15,6 +16,8 @@
 namespace omni::training {
 namespace {
 
+const TrainerOptions kResumed{.run = {.resume = Resume::yes, .allowed_changes = {}}, .dry_run = false};
+
 // A world of captions alone: a text tokenizer without merges and one shard, so that a stage runs in a moment.
 class TrainerTest : public testing::Test {
  protected:
@@ -23,10 +26,12 @@ class TrainerTest : public testing::Test {
     write_shard("shards", tokenizers::TextTokenizer::load(folder_ / "text.json").fingerprint());
   }
 
-  void write_shard(const std::string& name, std::uint64_t fingerprint) {
+  void write_shard(const std::string& name, std::uint64_t fingerprint,
+                   const std::vector<std::string>& captions = {"a red ball", "a blue cube",
+                                                               "a tall green tower", "two small cups"}) {
     const auto tokenizer = tokenizers::TextTokenizer::load(folder_ / "text.json");
     std::vector<data::TokenObject> objects;
-    for (const char* words : {"a red ball", "a blue cube", "a tall green tower", "two small cups"}) {
+    for (const std::string& words : captions) {
       data::TokenObject object;
       object.id = words;
       object.captions.push_back({tokenizer.encode(words), true});
@@ -117,7 +122,7 @@ TEST_P(TrainerResumption, AResumedRunEndsWithTheSameWeights) {
   std::filesystem::remove_all(folder_.path() / "part" / "bundle");
   const auto remains = folder_.path() / "part" / "checkpoints" / "step-00000010.1.0.tmp";
   std::filesystem::create_directories(remains);
-  const TrainingSummary resumed = run_stage(part, {.resume = true});
+  const TrainingSummary resumed = run_stage(part, kResumed);
   EXPECT_EQ(resumed.steps, 12);
   EXPECT_EQ(resumed.tokens, whole.tokens);
   const auto expected = weights(whole.bundle), got = weights(resumed.bundle);
@@ -136,16 +141,69 @@ TEST_P(TrainerResumption, AResumedRunEndsWithTheSameWeights) {
   EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 12);
 }
 
-TEST_F(TrainerTest, ResumingKeepsToItsModel) {
-  run_stage(config("run"), {});
-  StageConfig wider = config("run");
+// Each change that would make another run is named by its key; --allow-change lets all pass but what the
+// checkpoint holds.
+TEST_F(TrainerTest, ResumingRefusesAnotherRun) {
+  StageConfig c = config("run");
+  run_stage(c, {});
+  c.steps = 13;
+  const auto refusal = [&](const StageConfig& changed, std::vector<std::string> allowed = {}) -> std::string {
+    try {
+      run_stage(changed, {.run = {.resume = Resume::yes, .allowed_changes = std::move(allowed)}});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      return error.what();
+    }
+    return "";
+  };
+  StageConfig changed = c;
+  changed.seed = 2;
+  changed.mixture = {{"captions", 2}};
+  changed.tokens_per_step = 256;
+  changed.schedule.peak_learning_rate = 1e-3;
+  const std::string all = refusal(changed);
+  EXPECT_THAT(all, testing::HasSubstr("another config: seed was 1 and is 2"));
+  EXPECT_THAT(all, testing::HasSubstr("mixture was {captions: 1} and is {captions: 2}"));
+  EXPECT_THAT(all, testing::HasSubstr("tokens_per_step was 128 and is 256"));
+  EXPECT_THAT(all, testing::HasSubstr("--allow-change schedule.peak_learning_rate"));
+  EXPECT_THAT(refusal(changed, {"seed", "mixture", "schedule"}), testing::Not(testing::HasSubstr("seed")));
+  EXPECT_THAT(refusal(changed, {"sead"}), testing::HasSubstr("Did you mean 'seed'"));
+
+  StageConfig wider = c;
   wider.model.width = 64;
+  EXPECT_THAT(refusal(wider, {"model"}), testing::HasSubstr("model.width was 32 and is 64"));
+
+  // Shards are what they hold, not where they lie.
+  std::filesystem::rename(folder_ / "shards", folder_ / "moved");
+  StageConfig moved = c;
+  moved.shards = {(folder_ / "moved").string()};
+  write_shard("other", tokenizers::TextTokenizer::load(folder_ / "text.json").fingerprint(), {"a green cone"});
+  StageConfig other = c;
+  other.shards = {(folder_ / "other").string()};
+  EXPECT_THAT(refusal(other), testing::HasSubstr("shards has other content"));
+  EXPECT_EQ(refusal(moved), "");
+
+  // What was allowed holds for the runs after this one.
+  other.seed = 2;
+  other.steps = 14;
+  EXPECT_EQ(refusal(other, {"shards", "seed"}), "");
+  other.steps = 15;
+  other.minutes = 100;
+  other.log_steps = 2;
+  other.checkpoint_steps = 3;
+  other.recompute = true;
+  EXPECT_EQ(refusal(other), "");
+}
+
+TEST_F(TrainerTest, ARunWithoutItsConfigIsNotResumed) {
+  run_stage(config("run"), {});
+  std::filesystem::remove(folder_.path() / "run" / "config.yaml");
   try {
-    run_stage(wider, {.resume = true});
+    run_stage(config("run"), kResumed);
     ADD_FAILURE();
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::usage);
-    EXPECT_THAT(error.what(), testing::HasSubstr("another model"));
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::HasSubstr("config.yaml"));
   }
 }
 
@@ -157,12 +215,31 @@ TEST_F(TrainerTest, ResumingKeepsToItsTokenizers) {
   write_shard("others", tokenizers::TextTokenizer::load(other.tokenizers.text).fingerprint());
   other.shards = {(folder_ / "others").string()};
   try {
-    run_stage(other, {.resume = true});
+    run_stage(other, kResumed);
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::input);
     EXPECT_THAT(error.what(), testing::HasSubstr("the text tokenizer"));
   }
+}
+
+// A later stage's start is told by its content, too.
+TEST_F(TrainerTest, ResumingRefusesAnotherStartBundle) {
+  StageConfig next = config("continue");
+  next.stage = "continue";
+  next.start_bundle = run_stage(config("first"), {}).bundle.string();
+  next.tokenizers.text = "";
+  next.text_capacity = 0;
+  run_stage(next, {});
+  StageConfig seeded = config("second");
+  seeded.seed = 9;
+  next.steps = 13;
+  const std::string first = next.start_bundle;
+  next.start_bundle = run_stage(seeded, {}).bundle.string();
+  EXPECT_THROW(run_stage(next, kResumed), Error);
+  std::filesystem::rename(folder_ / "first", folder_ / "moved");
+  next.start_bundle = (folder_.path() / "moved" / "bundle").string();
+  EXPECT_EQ(run_stage(next, kResumed).steps, 13);
 }
 
 TEST_F(TrainerTest, LaterStagesGrowTheVocabularyAndKeepToTheirBundle) {
@@ -211,8 +288,58 @@ TEST_F(TrainerTest, RefusesAFolderThatHoldsARun) {
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("finished"));
     EXPECT_THAT(error.what(), testing::HasSubstr("--resume"));
   }
+}
+
+TEST_F(TrainerTest, ResumingNeedsACheckpointUnlessALauncherAsks) {
+  try {
+    run_stage(config("run"), kResumed);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_THAT(error.what(), testing::HasSubstr("--resume auto"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+  const TrainerOptions automatic{.run = {.resume = Resume::automatic, .allowed_changes = {}},
+                                 .dry_run = false};
+  EXPECT_EQ(run_stage(config("run"), automatic).steps, 12);
+  EXPECT_TRUE(run_stage(config("run"), automatic).was_finished);
+}
+
+TEST_F(TrainerTest, AFinishedRunGoesOnWithMoreSteps) {
+  StageConfig c = config("run");
+  run_stage(c, {});
+  const auto before = weights(folder_.path() / "run" / "bundle");
+  const TrainingSummary again = run_stage(c, kResumed);
+  EXPECT_TRUE(again.was_finished);
+  EXPECT_EQ(again.steps, 12);
+  const auto same = weights(again.bundle);
+  for (std::size_t i = 0; i < same.size(); ++i) EXPECT_TRUE(at::equal(before[i], same[i])) << i;
+  c.steps = 15;
+  const TrainingSummary more = run_stage(c, kResumed);
+  EXPECT_FALSE(more.was_finished);
+  EXPECT_EQ(more.steps, 15);
+  const std::string metrics = read_file_text(folder_.path() / "run" / "metrics.jsonl");
+  EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 15);
+}
+
+TEST_F(TrainerTest, OneProcessTrainsIntoAFolder) {
+  const auto lock_file = folder_.path() / "run" / "run.lock";
+  {
+    const RunLock lock(lock_file, "training");
+    try {
+      run_stage(config("run"), {});
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_THAT(error.what(), testing::HasSubstr("in use by process"));
+    }
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "run" / "metrics.jsonl"));
+  }
+  run_stage(config("run"), {});
+  EXPECT_FALSE(std::filesystem::exists(lock_file));
 }
 
 TEST_F(TrainerTest, RefusesShardsOfAnotherTokenizer) {
@@ -261,7 +388,7 @@ TEST_F(TrainerTest, ADamagedCheckpointIsNamed) {
   const auto newest = folder_.path() / "run" / "checkpoints" / "step-00000012";
   write_file_atomically(newest / "state.json", "{}");
   try {
-    run_stage(c, {.resume = true});
+    run_stage(c, kResumed);
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::input);

@@ -30,6 +30,7 @@ class TokenDataset {
   const std::vector<TokenShard>& shards() const { return shards_; }
   // Of all shards together.
   const tokenizers::TokenFormat& tokens() const { return tokens_; }
+  std::uint64_t fingerprint() const;  // of the shards' content, in their order
 
  private:
   std::vector<TokenShard> shards_;

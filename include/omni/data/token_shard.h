@@ -63,6 +63,7 @@ class TokenShard {
 
   const std::string& name() const { return file_.name(); }
   const TokenShardInfo& info() const { return info_; }
+  std::uint64_t fingerprint() const { return fingerprint_; }  // of its content
   std::int64_t size() const { return count_; }
 
   // 0 <= object < size(), and likewise for captions and views.
@@ -94,7 +95,7 @@ class TokenShard {
   };
   void open();
   void read_info();
-  void check_content() const;
+  void check_content();
   Codes codes(const std::string& tensor, std::vector<std::int64_t> shape, std::int64_t vocabulary) const;
   Codes offsets(const std::string& tensor, std::int64_t count, std::int64_t last) const;
   std::string_view text(const Codes& offsets, const Codes& bytes, std::int64_t object) const;
@@ -102,6 +103,7 @@ class TokenShard {
 
   SafetensorsFile file_;
   TokenShardInfo info_;
+  std::uint64_t fingerprint_ = 0;
   std::int64_t count_ = 0;
   Codes caption_offsets_, caption_complete_, token_offsets_, tokens_;
   Codes azimuth_, elevation_, views_, geometry_, colour_, size_, box_, split_;

@@ -3,12 +3,13 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "omni/training/run_options.h"
 #include "omni/training/stage_config.h"
 
 namespace omni::training {
 
 struct TrainerOptions {
-  bool resume = false;  // continue from the newest checkpoint in config.output
+  RunOptions run;
   // Print the resolved config, parameters, memory and the FLOPs of the first step, then stop.
   bool dry_run = false;
 };
@@ -18,14 +19,16 @@ struct TrainingSummary {
   std::int64_t tokens = 0;
   double seconds = 0;
   double loss = 0;  // the weighted sum over modalities, averaged over the last logged steps
+  bool was_finished = false;  // a resumed run had nothing left to do; there is no loss
   std::filesystem::path bundle;
 };
 
 // Runs one stage: writes <output>/metrics.jsonl, <output>/config.yaml, <output>/checkpoints/step-N/ and, at
 // the end, <output>/bundle/. A step's sequences are a function of (seed, step) alone, so a run that was
 // stopped and resumed does the same steps. After Ctrl-C the step in progress is finished, a checkpoint
-// written and Error(interrupted) thrown, after SIGTERM Error(stopped). Throws Error(usage) where `output`
-// holds an earlier run and resume is not set.
+// written and Error(interrupted) thrown, after SIGTERM Error(stopped). Throws Error(usage) as goes_on() does,
+// where another process trains into `output`, and where a resumed run is another one by its config, shards,
+// tokenizers or start bundle.
 TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options);
 
 }  // namespace omni::training

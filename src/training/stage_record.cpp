@@ -1,0 +1,44 @@
+#include "stage_record.h"
+
+#include <filesystem>
+
+#include "omni/core/content_hash.h"
+#include "omni/core/text_format.h"
+#include "omni/tokenizers/stored_tokenizer.h"
+#include "run_output.h"
+
+namespace omni::training {
+namespace {
+
+// Where a run lies, when it ends, what it logs, and on what it runs. All other keys decide what it learns.
+const ChangeRules& stage_rules() {
+  static const ChangeRules rules{
+      .free = {"output", "steps", "minutes", "device", "deterministic", "attention", "recompute",
+               "checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "log_steps"},
+      .fixed = {"stage", "tokenizers", "text_capacity", "model"}};
+  return rules;
+}
+
+}  // namespace
+
+RunInputs stage_inputs(const StageConfig& config, std::uint64_t shards) {
+  RunInputs inputs = {{"shards", hexadecimal(shards)}};
+  const auto add = [&](const char* key, const std::string& path,
+                       std::uint64_t (*fingerprint)(const std::filesystem::path&)) {
+    // What a run started from may be gone once it has begun.
+    if (!path.empty() && std::filesystem::exists(path)) inputs[key] = hexadecimal(fingerprint(path));
+  };
+  add("tokenizers.text", config.tokenizers.text, content_hash);
+  add("tokenizers.image", config.tokenizers.image, tokenizers::folder_fingerprint);
+  add("tokenizers.shape", config.tokenizers.shape, tokenizers::folder_fingerprint);
+  add("start_bundle", config.start_bundle, content_hash);
+  return inputs;
+}
+
+void refuse_another_run(const StageConfig& config, const RunInputs& earlier, const RunInputs& now,
+                        const std::vector<std::string>& allowed_changes) {
+  refuse_changes(config.output, {values_of(recorded_config(config)), earlier}, {values_of(config), now},
+                 stage_rules(), allowed_changes);
+}
+
+}  // namespace omni::training

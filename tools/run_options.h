@@ -1,0 +1,14 @@
+// --resume and --allow-change, which every training command has.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "omni/training/run_options.h"
+
+namespace omni::tools {
+
+// `options` must live as long as the command.
+void add_resume_option(CLI::App& command, training::RunOptions& options);
+void add_allow_change_option(CLI::App& command, training::RunOptions& options);
+
+}  // namespace omni::tools
