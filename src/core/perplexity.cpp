@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <numeric>
-#include <vector>
 
 namespace omni {
 
@@ -13,12 +12,6 @@ double perplexity(std::span<const double> counts) {
   for (const double count : counts)
     if (count > 0) entropy -= count / total * std::log(count / total);
   return std::exp(entropy);
-}
-
-double perplexity(const std::map<std::int32_t, std::int64_t>& count_of_code) {
-  std::vector<double> counts;
-  for (const auto& [code, count] : count_of_code) counts.push_back(static_cast<double>(count));
-  return perplexity(counts);
 }
 
 }  // namespace omni

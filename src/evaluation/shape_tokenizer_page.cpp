@@ -8,9 +8,9 @@
 #include "charts.h"
 #include "html.h"
 #include "omni/core/error.h"
-#include "omni/core/perplexity.h"
 #include "omni/core/text_format.h"
 #include "omni/evaluation/report.h"
+#include "omni/tokenizers/code_use.h"
 
 namespace omni::evaluation {
 namespace {
@@ -108,10 +108,10 @@ std::string code_section(const ShapeTokenizerPage& page) {
   const std::vector<double> by_position = perplexity_by_position(page.codes);
   LineSeries line{.name = "perplexity", .colour = kColours[0], .x = {}, .y = by_position};
   for (std::size_t i = 0; i < by_position.size(); ++i) line.x.push_back(static_cast<double>(i));
-  std::set<std::int32_t> used;
-  for (const auto& codes : page.codes) used.insert(codes.begin(), codes.end());
-  return concat("<h2>Codes</h2>\n<p class=\"note\">", used.size(), " of ", page.vocabulary,
-                " codes are used; perplexity ", with_decimals(code_perplexity(page.codes), 1),
+  tokenizers::CodeUse use;
+  for (const auto& codes : page.codes) use.add(codes);
+  return concat("<h2>Codes</h2>\n<p class=\"note\">", use.used(), " of ", page.vocabulary,
+                " codes are used; perplexity ", with_decimals(use.perplexity(), 1),
                 " over all positions. Below, per position: 2^entropy over ", page.codes.size(),
                 " objects, so at most that many.</p>\n<div class=\"panel\">") +
          line_chart({line}, "position", "perplexity") + "</div>\n";
@@ -146,21 +146,14 @@ std::vector<LengthFigures> figures_by_length(const std::vector<SampleResult>& ro
 std::vector<double> perplexity_by_position(const std::vector<std::vector<std::int32_t>>& codes) {
   std::vector<double> by_position;
   for (std::size_t position = 0; !codes.empty() && position < codes[0].size(); ++position) {
-    std::map<std::int32_t, std::int64_t> counts;
+    tokenizers::CodeUse use;
     for (const auto& shape : codes) {
       ensure(shape.size() == codes[0].size(), "shapes of ", shape.size(), " and ", codes[0].size(), " codes");
-      ++counts[shape[position]];
+      use.add(std::span(&shape[position], 1));
     }
-    by_position.push_back(perplexity(counts));
+    by_position.push_back(use.perplexity());
   }
   return by_position;
-}
-
-double code_perplexity(const std::vector<std::vector<std::int32_t>>& codes) {
-  std::map<std::int32_t, std::int64_t> counts;
-  for (const auto& shape : codes)
-    for (const std::int32_t code : shape) ++counts[code];
-  return perplexity(counts);
 }
 
 std::vector<std::int64_t> pictured_lengths(const std::vector<std::int64_t>& offered) {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -7,12 +6,10 @@
 
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
-#include "omni/core/parallel.h"
-#include "omni/core/perplexity.h"
 #include "omni/data/palette.h"
 #include "omni/data/shape_sample.h"
-#include "omni/geometry/occupancy_bits.h"
-#include "omni/geometry/shape_metrics.h"
+#include "omni/generation/shape_reconstruction.h"
+#include "omni/tokenizers/code_use.h"
 #include "omni/tokenizers/shape_sample.h"
 #include "omni/training/shape_tokenizer_training.h"
 #include "placed_field.h"
@@ -23,7 +20,6 @@ using geometry::Vec3;
 
 namespace {
 
-constexpr int kIouResolution = 64;
 constexpr int kColourPoints = 1024;
 constexpr float kShift = 0.01f;  // in units of the frame
 constexpr double kFlippedShare = 0.02;
@@ -80,27 +76,12 @@ tokenizers::ShapeSample with_flipped_surface_cells(tokenizers::ShapeSample sampl
   return sample;
 }
 
-double milliseconds(std::chrono::steady_clock::time_point since) {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since).count();
-}
-
 std::set<std::int64_t> chosen_objects(std::int64_t count, std::int64_t size, std::uint64_t seed) {
   CounterRng picks(seed, hash_string("held-out objects"));
   std::set<std::int64_t> chosen;
   while (static_cast<std::int64_t>(chosen.size()) < count)
     chosen.insert(static_cast<std::int64_t>(picks.below(static_cast<std::uint64_t>(size))));
   return chosen;
-}
-
-// Returns how many parts have the right colour.
-std::int64_t add_colours(const data::ObjectRecord& record, const tokenizers::DecodedShape& decoded,
-                         CounterRng& rng, ShapeTokenizerReport& report) {
-  const tokenizers::ShapeInput visible{.surface_points = kColourPoints};
-  const auto surface = data::make_shape_sample(record, visible, rng).surface;
-  report.colour_error += geometry::mean_colour_error(decoded, surface);
-  const auto score = score_parts(record, decoded, surface);
-  report.parts += score.parts;
-  return score.right;
 }
 
 // How many codes change when the shape moves a little, and when surface cells flip.
@@ -128,33 +109,32 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
   for (const std::int64_t length : tokenizer.offered_lengths())
     if (length < tokenizer.geometry_code_count()) report.iou_by_length.emplace_back(length, 0.0);
   std::vector<double> ious;
-  std::map<std::int32_t, std::int64_t> counts;
+  tokenizers::CodeUse use;
   std::int64_t right = 0;
+  const tokenizers::ShapeInput input = tokenizer.required_input();
+  const tokenizers::ShapeInput visible{.surface_points =
+                                           tokenizer.colour_code_count() > 0 ? kColourPoints : 0};
   for (const auto index : chosen_objects(report.objects, held_out.size(), seed)) {
     throw_if_interrupted();
     const auto record = held_out.load(index);
     CounterRng rng(seed, hash_combine(2, static_cast<std::uint64_t>(index)));
-    const auto input = tokenizer.required_input();
     const auto sample = data::make_shape_sample(record, input, rng);
-    auto begin = std::chrono::steady_clock::now();
-    const auto codes = tokenizer.encode(std::span(&sample, 1));
-    report.encode_ms += milliseconds(begin);
-    begin = std::chrono::steady_clock::now();
-    const auto decoded = tokenizer.decode(codes);
-    report.decode_ms += milliseconds(begin);
-    const geometry::OccupancyBits truth(*record.field, kIouResolution);
-    const auto iou_of = [&truth](const tokenizers::DecodedShape& shape) {
-      return intersection_over_union(truth, geometry::OccupancyBits(shape, kIouResolution));
-    };
-    ious.push_back(iou_of(*decoded[0]));
-    for (auto& [length, iou] : report.iou_by_length) {
-      tokenizers::ShapeCodes prefix = codes[0];
-      prefix.geometry.resize(static_cast<std::size_t>(length));
-      iou += iou_of(*tokenizer.decode(std::span(&prefix, 1))[0]);
+    const auto surface = data::make_shape_sample(record, visible, rng).surface;
+    const auto all = generation::reconstruct(tokenizer, {record.mesh, *record.field, sample, surface});
+    report.encode_ms += all.encode_ms;
+    report.decode_ms += all.decode_ms;
+    for (std::size_t i = 0; i < report.iou_by_length.size(); ++i)
+      report.iou_by_length[i].second += all.lengths[i].volume_iou;
+    const generation::Reconstruction& whole = all.lengths.back();
+    ious.push_back(whole.volume_iou);
+    use.add(whole.codes.geometry);
+    if (whole.colour_error) {
+      report.colour_error += *whole.colour_error;
+      const PartScore score = score_parts(record, *whole.shape, surface);
+      report.parts += score.parts;
+      right += score.right;
     }
-    for (const auto code : codes[0].geometry) ++counts[code];
-    if (decoded[0]->has_colour()) right += add_colours(record, *decoded[0], rng, report);
-    if (input.grid_resolution > 0) add_changes(tokenizer, record, sample, codes[0], rng, report);
+    if (input.grid_resolution > 0) add_changes(tokenizer, record, sample, whole.codes, rng, report);
   }
   const auto n = static_cast<double>(report.objects);
   for (auto& [length, iou] : report.iou_by_length) iou /= n;
@@ -165,9 +145,8 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
       std::accumulate(ious.begin(), ious.begin() + tenth, 0.0) / static_cast<double>(tenth);
   report.parts_coloured_right =
       report.parts > 0 ? static_cast<double>(right) / static_cast<double>(report.parts) : 0;
-  report.code_perplexity = perplexity(counts);
-  report.codes_used =
-      static_cast<double>(counts.size()) / static_cast<double>(tokenizer.geometry_vocabulary());
+  report.code_perplexity = use.perplexity();
+  report.codes_used = static_cast<double>(use.used()) / static_cast<double>(tokenizer.geometry_vocabulary());
   for (double* mean : {&report.colour_error, &report.changed_by_shift, &report.changed_by_noise,
                        &report.encode_ms, &report.decode_ms})
     *mean /= n;

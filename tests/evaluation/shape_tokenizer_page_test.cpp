@@ -41,7 +41,6 @@ TEST(ShapeTokenizerPage, PerplexityIsTheNumberOfEquallyFrequentCodes) {
   EXPECT_NEAR(perplexity[0], 1, 1e-12);
   EXPECT_NEAR(perplexity[1], 4, 1e-12);
   EXPECT_NEAR(perplexity[2], 2, 1e-12);
-  EXPECT_NEAR(code_perplexity({{0, 1}, {2, 3}}), 4, 1e-12);
   EXPECT_TRUE(perplexity_by_position({}).empty());
   EXPECT_THROW(perplexity_by_position({{1, 2}, {1}}), Error);
 }

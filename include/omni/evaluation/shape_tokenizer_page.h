@@ -23,8 +23,6 @@ std::vector<LengthFigures> figures_by_length(const std::vector<SampleResult>& ro
 
 // 2^entropy of the codes at each position, over objects; all need the same number of codes.
 std::vector<double> perplexity_by_position(const std::vector<std::vector<std::int32_t>>& codes);
-// 2^entropy of the codes at all positions together.
-double code_perplexity(const std::vector<std::vector<std::int32_t>>& codes);
 
 // Which of the offered lengths (ascending) to picture: the longest within an eighth, within a half, and all;
 // where some of these are one, the next shorter lengths in their place. At most three, ascending.

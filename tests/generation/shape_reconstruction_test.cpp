@@ -1,10 +1,10 @@
-#include "omni/evaluation/shape_reconstruction.h"
+#include "omni/generation/shape_reconstruction.h"
 
 #include <gtest/gtest.h>
 
 #include "omni/geometry/iso_surface.h"
 
-namespace omni::evaluation {
+namespace omni::generation {
 namespace {
 
 // A tokenizer whose field is the same simple solid for all codes, so that every figure is known: a ball of
@@ -50,33 +50,39 @@ class BallTokenizer : public tokenizers::ShapeTokenizer {
   tokenizers::StoredTokenizer stored() const override { return {}; }
 };
 
-// The object: the same ball, grey.
-data::ObjectRecord grey_ball() {
-  data::ObjectRecord object;
-  object.id = "ball";
-  auto ball = std::make_unique<BallTokenizer::Ball>(0.96f);
-  object.mesh = geometry::extract_iso_surface([&](std::span<const geometry::Vec3> points,
-                                                  std::span<float> values) { ball->values(points, values); },
-                                              {.resolution = 96})
-                    .mesh;
-  object.mesh.colours.assign(object.mesh.positions.size(), geometry::Vec3{0.6f, 0.6f, 0.6f});
-  object.field = std::move(ball);
-  return object;
-}
+TEST(ShapeReconstruction, EveryLengthIsMeasuredAgainstTheShape) {
+  const BallTokenizer::Ball ball(0.96f);  // the shape: the same ball, grey
+  geometry::Mesh mesh =
+      geometry::extract_iso_surface([&](std::span<const geometry::Vec3> points,
+                                        std::span<float> values) { ball.values(points, values); },
+                                    {.resolution = 96})
+          .mesh;
+  CounterRng rng(1);
+  geometry::SurfacePoints points = geometry::sample_surface(mesh, 500, rng);
+  points.colours.assign(points.positions.size(), geometry::Vec3{0.6f, 0.6f, 0.6f});
+  const tokenizers::ShapeSample sample;
+  const OriginalShape original{mesh, ball, sample, points};
 
-TEST(ShapeReconstruction, EveryLengthIsMeasuredAgainstTheObject) {
-  const auto all = reconstruct(BallTokenizer(), grey_ball(), 1);
-  ASSERT_EQ(all.size(), 2u);
-  EXPECT_EQ(all[0].codes, 1);
-  EXPECT_EQ(all[0].metrics.at("iou"), 0);
-  EXPECT_TRUE(all[0].mesh.triangles.empty());
-  EXPECT_EQ(all[0].metrics.count("cd_l1"), 0u);
-  EXPECT_EQ(all[1].codes, 2);
-  EXPECT_EQ(all[1].metrics.at("iou"), 1);
-  EXPECT_GT(all[1].metrics.at("f2"), 0.97);
-  EXPECT_GT(all[1].metrics.at("normals"), 0.98);
-  EXPECT_NEAR(all[1].metrics.at("colour_error"), 0.4 * 255, 0.5);
+  const auto measured = reconstruct(BallTokenizer(), original, {.surfaces = true, .surface_points = rng});
+  EXPECT_NEAR(measured.thickness, 0.96, 0.03);
+  ASSERT_EQ(measured.lengths.size(), 2u);
+  const Reconstruction &empty = measured.lengths[0], &whole = measured.lengths[1];
+  EXPECT_EQ(empty.codes.geometry.size(), 1u);
+  EXPECT_EQ(empty.volume_iou, 0);
+  EXPECT_TRUE(empty.mesh.triangles.empty());
+  EXPECT_FALSE(empty.surface.has_value());
+  EXPECT_EQ(whole.codes.geometry, (std::vector<std::int32_t>{3, 1}));
+  EXPECT_EQ(whole.volume_iou, 1);
+  ASSERT_TRUE(whole.surface.has_value());
+  EXPECT_GT(whole.surface->f_score_2, 0.97);
+  EXPECT_GT(whole.surface->normal_consistency, 0.98);
+  EXPECT_NEAR(whole.colour_error.value(), 0.4 * 255, 0.5);
+
+  const auto volumes = reconstruct(BallTokenizer(), original);
+  EXPECT_EQ(volumes.lengths[1].volume_iou, 1);
+  EXPECT_FALSE(volumes.lengths[1].surface.has_value());
+  EXPECT_TRUE(volumes.lengths[1].mesh.triangles.empty());
 }
 
 }  // namespace
-}  // namespace omni::evaluation
+}  // namespace omni::generation
