@@ -177,7 +177,7 @@ TEST_F(BundleTest, LayoutVocabularyAndCodebooksFollowFromTheTokenizers) {
                                         .colour_grid_side = 0};
   EXPECT_EQ(all.layout(), layout);
   const sequence::Vocabulary vocabulary =
-      sequence::make_vocabulary({.text = 258, .image = 12, .geometry = 20, .colour = 7, .views = true});
+      sequence::make_vocabulary({.text = 258, .image = 12, .geometry = 20, .colour = 7, .views = {24, 7}});
   EXPECT_EQ(all.vocabulary().ranges(), vocabulary.ranges());
   EXPECT_TRUE(all.transformer->has_codebooks());
   const Bundle shape = make_bundle(small_config(), {nullptr, nullptr, small_shape(0)}, 8, false, 5);
