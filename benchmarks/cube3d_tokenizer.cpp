@@ -1,9 +1,9 @@
 // The public shape tokenizer's size (Cube3D v0.5: 275 million parameters, random weights) on this machine:
 //   cube3d_tokenizer FOLDER   writes FOLDER/weights.safetensors, surface.npy and indices.npy, then times
-//     encode      8,192 surface points to 1,024 codes      against the same network in PyTorch, fp32
-//     encode_bf16 the same with products in bf16           against the same; prints the share of equal codes
-//     mesh        codes to a mesh of 257^3 lattice points  against PyTorch's dense grid of 17.0 million
-//     queries mesh_bf16   the same with products in bf16
+//     encode       8,192 surface points to 1,024 codes      against the same network in PyTorch, fp32
+//     encode_bf16  the same with matmuls in bf16            against the same; prints the share of equal codes
+//     mesh         codes to a mesh of 257^3 lattice points  against PyTorch's dense grid of 17.0 million queries
+//     mesh_bf16    the same with matmuls in bf16
 // (benchmarks/peers/cube3d_tokenizer.py reads the files.) Random weights have no surface, so the network's
 // value, scaled to 1e-3, is added to the signed distance of a torus; the network's cost is what it is.
 #include <algorithm>

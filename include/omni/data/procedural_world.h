@@ -15,8 +15,8 @@ namespace omni::data {
 struct ProceduralClass {
   std::string name;
   std::vector<std::pair<std::string, std::vector<std::string>>> attributes;  // name -> words
-  std::vector<std::pair<std::string, std::vector<std::string>>>
-      parts;  // name -> colours; the first is the main one
+  // name -> colours; the first part is the main one
+  std::vector<std::pair<std::string, std::vector<std::string>>> parts;
   std::int64_t first_geometry = 0, geometries = 0;
   std::int64_t colourings = 0;  // valid colour combinations per geometry
   std::int64_t first_object = 0;
@@ -29,11 +29,10 @@ struct ProceduralClass {
 // part. Objects are numbered 0 .. object_count() - 1 in mixed radix: class, geometry (first attribute
 // slowest), colouring. The world itself never changes; the seed decides which combinations are held out:
 //   new_instance      whole geometric combinations, about 8 % of those that no other rule holds out; every
-//   value, and
-//                     every pair of values of the class that occurs at all, still occurs in train
+//                     value, and every pair of values of the class that occurs at all, still occurs in train
 //   unseen_colour     one or two main colours per class
-//   unseen_attribute  one value of a geometric attribute for most classes; the word occurs in train with
-//   others unseen_count      the same for a count ("three legs") or a relation ("beside")
+//   unseen_attribute  one value of a geometric attribute for most classes; the word occurs in train with others
+//   unseen_count      the same for a count ("three legs") or a relation ("beside")
 // An object held out by two rules at once belongs to no split. Immutable and thread-safe.
 class ProceduralWorld {
  public:

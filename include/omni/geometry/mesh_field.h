@@ -32,13 +32,11 @@ struct ClosestPoint {
 
 // Inside and outside of a mesh that need not be closed. A point is inside where
 //  - winding: the generalised winding number exceeds 0.5 (Jacobson et al., SIGGRAPH 2013; hierarchical as in
-//  Barill et
-//    al., "Fast winding numbers for soups and clouds", SIGGRAPH 2018), for meshes whose faces agree on their
-//    outside;
+//    Barill et al., "Fast winding numbers for soups and clouds", SIGGRAPH 2018), for meshes whose faces agree
+//    on their outside;
 //  - flood: it cannot be reached from far away without coming nearer than epsilon to the surface, for meshes
-//  whose
-//    faces do not agree (duplicated, flipped). Within epsilon of the surface the side of the nearest face
-//    decides.
+//    whose faces do not agree (duplicated, flipped). Within epsilon of the surface the side of the nearest
+//    face decides.
 // Where the surface is a sheet with the outside on both of its sides, points nearer than epsilon are inside
 // too; no such thickening happens on closed, consistently oriented meshes. A mesh that is inside out as a
 // whole is turned. Copies what it needs from the mesh. Throws Error(input) for a mesh without a triangle of

@@ -24,10 +24,10 @@ struct RotaryAttention {
   double norm_epsilon = 1e-5;
 };
 
-// Attention over spans (see packed_attention.h) from the projected rows: qkv [N, (heads + 2 *
-// key_value_heads)
-// * head_size] holds queries, keys, values. -> [N, heads * head_size] in the type of qkv. Differentiable in
-// qkv and the norm weights. On the CPU, norm, rotation and attention are one kernel.
+// Attention over spans (see packed_attention.h) from the projected rows: qkv
+// [N, (heads + 2 * key_value_heads) * head_size] holds queries, keys, values. -> [N, heads * head_size] in the
+// type of qkv. Differentiable in qkv and the norm weights. On the CPU, norm, rotation and attention are one
+// kernel.
 at::Tensor rotary_attention(const at::Tensor& qkv, const RotaryAttention& options,
                             const AttentionSpans& spans, AttentionPath path = AttentionPath::automatic);
 // The same for causal documents.
