@@ -71,8 +71,8 @@ std::vector<data::ObjectRecord> pick_objects(const PreviewOptions& options) {
 }
 
 void preview(const PreviewOptions& options) {
-  constexpr std::int64_t kMostPixels = std::int64_t{1} << 27;
-  if (options.count > kMostPixels / (static_cast<std::int64_t>(options.size) * options.size)) {
+  constexpr std::int64_t kMaximumPixels = std::int64_t{1} << 27;
+  if (options.count > kMaximumPixels / (static_cast<std::int64_t>(options.size) * options.size)) {
     fail(ErrorKind::usage, "data preview: ", options.count, " pictures of ", options.size, " x ",
          options.size, " pixels are too many for one sheet. Lower --count or --size");
   }

@@ -48,13 +48,13 @@ void measure(at::ScalarType type, std::int64_t rows, std::int64_t width, std::in
 int main(int argc, char** argv) {
   if (!benchmark::cpu_only("cross-entropy")) return 0;
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 10,
-            most_classes = argc > 2 ? std::atoi(argv[2]) : 200000;
+            maximum_classes = argc > 2 ? std::atoi(argv[2]) : 200000;
   std::printf("cross-entropy, forward and backward, %d threads\n", at::get_num_threads());
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     measure(type, 2048, 192, 512, 4 * rounds);
     measure(type, 2048, 192, 4096, 2 * rounds);
-    if (most_classes >= 32768) measure(type, 1024, 512, 32768, std::max(1, rounds / 3));
-    if (most_classes >= 200000) measure(type, 1024, 256, 200000, std::max(1, rounds / 5));
+    if (maximum_classes >= 32768) measure(type, 1024, 512, 32768, std::max(1, rounds / 3));
+    if (maximum_classes >= 200000) measure(type, 1024, 256, 200000, std::max(1, rounds / 5));
   }
   return 0;
 }

@@ -108,7 +108,7 @@ void measure_on_gpu(const Shape& s, at::ScalarType type, int rounds) {
     places.push_back({r, static_cast<std::int32_t>(s.length - 1), r / group * group, group,
                       static_cast<std::int32_t>(s.shared), r / group * group});
   call.rows = kernels::cuda_decode_rows(places, s.heads / s.key_value_heads, call.keys_per_split, device);
-  call.most_splits = (s.length + call.keys_per_split - 1) / call.keys_per_split;
+  call.maximum_splits = (s.length + call.keys_per_split - 1) / call.keys_per_split;
   const Tensor workspace = kernels::cuda_decode_workspace(call);
   const std::int64_t tokens = s.shared + s.sequences * (s.length - s.shared);
   const std::int64_t read = 2 * tokens * s.key_value_heads * (bytes ? s.head_size + 4 : 2 * s.head_size);

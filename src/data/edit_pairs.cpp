@@ -38,7 +38,7 @@ std::string edit_instruction(const std::string& name, const std::string& value) 
 }
 
 std::vector<EditPair> find_edit_pairs(const TokenDataset& dataset, const std::vector<std::int64_t>& objects,
-                                      std::size_t most_per_object) {
+                                      std::size_t maximum_per_object) {
   // Objects that agree in class and in all attributes but one fall into the same group under that one.
   std::map<std::pair<std::uint64_t, std::string>, std::vector<Member>> groups;
   for (const std::int64_t object : objects) {
@@ -61,7 +61,7 @@ std::vector<EditPair> find_edit_pairs(const TokenDataset& dataset, const std::ve
         const Member& before = members[i];
         const Member& after = members[(i + step) % members.size()];
         if (before.value == after.value) continue;
-        if (started[before.object] >= most_per_object) break;
+        if (started[before.object] >= maximum_per_object) break;
         ++started[before.object];
         pairs.push_back({before.object, after.object, edit_instruction(key.second, after.value)});
       }

@@ -76,9 +76,9 @@ void check(const SourceSpec& spec) {
   const auto require = [&](bool holds, const auto&... reason) {
     if (!holds) fail(ErrorKind::usage, "opening the source of objects '", spec.source, "': ", reason...);
   };
-  constexpr std::int64_t kMost = std::int64_t{1} << 40;
+  constexpr std::int64_t kMaximum = std::int64_t{1} << 40;
   require(!spec.source.empty(), "its name is empty. Give a folder, or \"", kProcedural, "\"");
-  require(spec.skip >= 0 && spec.skip <= kMost && spec.count >= 0 && spec.count <= kMost,
+  require(spec.skip >= 0 && spec.skip <= kMaximum && spec.count >= 0 && spec.count <= kMaximum,
           "skip and count are whole numbers from 0 on");
   // Written so that what is no number fails, too.
   require(spec.labels.epsilon >= 0.001f && spec.labels.epsilon <= 0.5f, "epsilon is ", spec.labels.epsilon,

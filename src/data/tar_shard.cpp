@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kBlock = 512;
 constexpr std::size_t kNameBytes = 100, kPrefixBytes = 155;
-constexpr std::uint64_t kMostMemberBytes = (std::uint64_t{1} << 33) - 1;  // eleven octal digits
+constexpr std::uint64_t kMaximumMemberBytes = (std::uint64_t{1} << 33) - 1;  // eleven octal digits
 
 // The two fields whose text, joined by a slash, is the member's name.
 struct SplitName {
@@ -94,7 +94,7 @@ void TarShardWriter::write(std::span<const std::byte> bytes) {
 }
 
 ByteRange TarShardWriter::add(const std::string& member, std::span<const std::byte> bytes) {
-  ensure(bytes.size() <= kMostMemberBytes, "a member of ", bytes.size(),
+  ensure(bytes.size() <= kMaximumMemberBytes, "a member of ", bytes.size(),
          " bytes is too large for a tar archive");
   const Header header = header_of(member, bytes.size());
   write(std::as_bytes(std::span(header)));

@@ -105,12 +105,12 @@ void TokenShard::read_info() {
   tokens.image = {.vocabulary = vocabulary("image_vocabulary"),
                   .grid_side = number("image_grid_side", 1024),
                   .tokenizer = hash("image_tokenizer")};
-  const std::int64_t geometry_codes = number("geometry_codes", kMostCodes);
+  const std::int64_t geometry_codes = number("geometry_codes", kMaximumCodes);
   tokens.shape = {.geometry_vocabulary = vocabulary("geometry_vocabulary"),
                   .geometry_lengths = {},
                   .geometry_grid_side = number("geometry_grid_side", 1024),
                   .colour_vocabulary = vocabulary("colour_vocabulary"),
-                  .colour_codes = number("colour_codes", kMostCodes),
+                  .colour_codes = number("colour_codes", kMaximumCodes),
                   .colour_grid_side = number("colour_grid_side", 1024),
                   .tokenizer = hash("shape_tokenizer")};
   info_.views_per_object = number("views_per_object", 1024);

@@ -157,7 +157,7 @@ std::vector<double> perplexity_by_position(const std::vector<std::vector<std::in
 }
 
 std::vector<std::int64_t> pictured_lengths(const std::vector<std::int64_t>& offered) {
-  constexpr std::size_t kMost = 3;
+  constexpr std::size_t kMaximum = 3;
   std::set<std::int64_t> chosen;
   for (const std::int64_t part : {8, 2, 1})
     for (auto length = offered.rbegin(); length != offered.rend(); ++length) {
@@ -165,7 +165,7 @@ std::vector<std::int64_t> pictured_lengths(const std::vector<std::int64_t>& offe
       chosen.insert(*length);
       break;
     }
-  for (auto length = offered.rbegin(); length != offered.rend() && chosen.size() < kMost; ++length)
+  for (auto length = offered.rbegin(); length != offered.rend() && chosen.size() < kMaximum; ++length)
     chosen.insert(*length);
   return {chosen.begin(), chosen.end()};
 }

@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 
 // Nodes may repeat a mesh without end. What comes of a file may have ten million vertices or triangles, but
 // of a small file only as many as its size suggests.
-constexpr std::size_t kMostElements = 10'000'000, kAlwaysAllowed = 100'000, kElementsPerByte = 16;
+constexpr std::size_t kMaximumElements = 10'000'000, kAlwaysAllowed = 100'000, kElementsPerByte = 16;
 
 [[noreturn]] void refuse(const GltfDocument& document, const std::string& reason) {
   fail(ErrorKind::input, "cannot read mesh ", document.name(), ": ", reason, ".");
@@ -244,7 +244,7 @@ class SceneReader {
 
   void check_size(std::size_t count, const char* what) const {
     const std::size_t most =
-        std::min(kMostElements, std::max(kAlwaysAllowed, kElementsPerByte * document_.byte_count()));
+        std::min(kMaximumElements, std::max(kAlwaysAllowed, kElementsPerByte * document_.byte_count()));
     if (count <= most) return;
     refuse(document_, concat("it comes to more than ", most, " ", what, ", at a size of ",
                              document_.byte_count(), " bytes; simplify it or repeat its meshes less often"));
@@ -259,8 +259,8 @@ class SceneReader {
     Primitive primitive;
     const std::int64_t position = json_integer(*attributes, "POSITION", -1, document_.name());
     if (position < 0) return;
-    if (document_.element_count(position) > kMostElements)
-      refuse(document_, concat("it has more than ", kMostElements, " vertices; simplify it first"));
+    if (document_.element_count(position) > kMaximumElements)
+      refuse(document_, concat("it has more than ", kMaximumElements, " vertices; simplify it first"));
     primitive.positions = to_vectors(attribute(*attributes, "POSITION", 0, 3, 3, components), 3);
     const std::size_t vertices = primitive.positions.size();
     if (vertices == 0) return;

@@ -22,7 +22,7 @@ struct SharpEdges {
 
 SharpEdges find_sharp_edges(const Mesh& mesh, float angle_degrees) {
   const Topology topology(mesh);
-  const float least_cosine = std::cos(angle_degrees * std::numbers::pi_v<float> / 180);
+  const float minimum_cosine = std::cos(angle_degrees * std::numbers::pi_v<float> / 180);
   const auto normal_of = [&](std::uint32_t triangle) {
     const auto& t = mesh.triangles[triangle];
     const Vec3 a = mesh.positions[t[0]];
@@ -33,7 +33,7 @@ SharpEdges find_sharp_edges(const Mesh& mesh, float angle_degrees) {
   topology.for_each_edge([&](const HalfEdge* first, const HalfEdge* last) {
     if (last - first != 2) return;
     const Vec3 a = normal_of(first[0].corner / 3), b = normal_of(first[1].corner / 3);
-    if (dot(a, b) >= least_cosine || length(a + b) < 1e-3f) return;
+    if (dot(a, b) >= minimum_cosine || length(a + b) < 1e-3f) return;
     const auto& t = mesh.triangles[first->corner / 3];
     const std::uint32_t from = t[first->corner % 3], to = t[(first->corner + 1) % 3];
     total += length(mesh.positions[to] - mesh.positions[from]);

@@ -11,8 +11,8 @@ namespace omni::geometry {
 
 // A directed side of a triangle between welded vertices.
 struct HalfEdge {
-  std::uint64_t key =
-      0;  // smaller vertex, larger vertex, and in the lowest bit whether it runs from the larger
+  // Smaller vertex, larger vertex, and in the lowest bit whether it runs from the larger.
+  std::uint64_t key = 0;
   std::uint32_t corner = 0;  // 3 * triangle + the corner that it starts from
 
   std::uint64_t edge() const { return key >> 1; }

@@ -18,7 +18,7 @@ namespace omni::kernels::token_rules {
 
 constexpr int kWeightBits = 40;                // the best candidate weighs 2^40
 constexpr std::int64_t kLargestRow = 1 << 23;  // so that the sum of a row's weights stays below 2^63
-constexpr float kLeastPower = -64.0f;          // weights below 2^-64 of the best one's are zero
+constexpr float kMinimumPower = -64.0f;        // weights below 2^-64 of the best one's are zero
 
 // 2^f for |f| <= 1/2 with a relative error under 1e-7 and exactly 1 at 0: 1 + c1 f + ... + c5 f^5.
 constexpr float kPower1 = 0.693146977587255f, kPower2 = 0.24022242065400418f, kPower3 = 0.0555073375141465f,
@@ -75,7 +75,7 @@ OMNI_RULE Scale scale_of(double temperature) {
 OMNI_RULE std::uint64_t weight_of(float score, float peak, Scale scale) {
   const float below = score - peak;
   const float power = below * scale.high;
-  if (!(power >= kLeastPower)) return 0;
+  if (!(power >= kMinimumPower)) return 0;
   const float whole = std::rint(power);
   float f = std::fma(below, scale.high, -whole);
   f = std::fma(below, scale.low, f);
@@ -99,7 +99,7 @@ OMNI_RULE float penalise(float score, float penalty) { return score > 0 ? score 
 
 // The least score that is kept by min-p: exp((score - peak) / temperature) >= min_p, where `reach` is
 // temperature * log(min_p) <= 0.
-OMNI_RULE float least_score(float peak, double reach) {
+OMNI_RULE float minimum_score(float peak, double reach) {
   const double exact = static_cast<double>(peak) + reach;
   float bound = static_cast<float>(exact);
   if (static_cast<double>(bound) < exact) bound = score_of(key_of(bound) + 1);

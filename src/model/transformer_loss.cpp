@@ -11,7 +11,7 @@
 namespace omni::model {
 namespace {
 
-// Positions that share one set of allowed tokens and one target modality: one matrix product.
+// Positions that share one set of allowed tokens and one target modality: one matmul.
 struct LossGroup {
   std::int32_t allowed = 0;
   std::size_t modality = 0;

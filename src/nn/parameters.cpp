@@ -93,10 +93,10 @@ ParameterStart ParameterStart::to_load(const SafetensorsFile& file) {
   constexpr double kAlways = 1 << 24;
   ParameterStart start;
   start.file = file.name();
-  start.most_elements = kAlways;
+  start.maximum_elements = kAlways;
   // Twice: a network may have parts that the file lacks.
   for (const auto& [name, tensor] : file.tensors())
-    start.most_elements += 2 * static_cast<double>(tensor.element_count());
+    start.maximum_elements += 2 * static_cast<double>(tensor.element_count());
   return start;
 }
 
@@ -105,7 +105,7 @@ Tensor ParameterStore::add(std::string name, at::IntArrayRef shape, Init init, b
   double elements = 1;
   for (const std::int64_t side : shape) elements *= static_cast<double>(side);
   elements_ += elements;
-  if (elements_ > start_.most_elements)
+  if (elements_ > start_.maximum_elements)
     fail(ErrorKind::input, "reading '", start_.file, "': its configuration describes ", elements_,
          " weights and more, far more than it holds. The two do not belong together");
   Tensor value = initial_value(shape, init, hash_combine(start_.seed, hash_string(name)));

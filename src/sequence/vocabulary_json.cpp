@@ -8,7 +8,7 @@ namespace omni::sequence {
 namespace {
 
 constexpr std::size_t kLargestText = 1 << 20;
-constexpr std::size_t kMostRanges = 1024;
+constexpr std::size_t kMaximumRanges = 1024;
 
 [[noreturn]] void reject(const std::string& name, const std::string& reason) {
   fail(ErrorKind::input, "reading the vocabulary ", name, ": ", reason, ". Take it from a complete bundle.");
@@ -31,7 +31,7 @@ Vocabulary Vocabulary::from_json(std::string_view text, const std::string& name)
   const auto format = root.find("format");
   if (format == root.end() || *format != 1) reject(name, "its format is not 1");
   const auto ranges = root.find("ranges");
-  if (ranges == root.end() || !ranges->is_array() || ranges->empty() || ranges->size() > kMostRanges) {
+  if (ranges == root.end() || !ranges->is_array() || ranges->empty() || ranges->size() > kMaximumRanges) {
     reject(name, "\"ranges\" is missing or not a list of ranges");
   }
   Vocabulary vocabulary;

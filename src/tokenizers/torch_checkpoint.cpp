@@ -73,8 +73,8 @@ class StateReader {
  private:
   void walk(const PickleValue& value, const std::string& path, int depth) {
     constexpr int deepest = 32;
-    constexpr std::int64_t most_values = 1'000'000;
-    if (depth > deepest || ++visited_ > most_values)
+    constexpr std::int64_t maximum_values = 1'000'000;
+    if (depth > deepest || ++visited_ > maximum_values)
       fail(ErrorKind::input, "its dictionaries are nested too deeply");
     if (value.kind == Kind::tensor) tensors_[path] = read_tensor(value);
     if (value.kind != Kind::dictionary) return;

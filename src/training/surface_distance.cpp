@@ -12,7 +12,7 @@ using geometry::Vec3;
 
 constexpr float kLongestEdge = 0.06f;  // of a triangle that is judged as a whole
 constexpr float kBesides = 2e-3f;      // how far from it its sides are looked at
-constexpr std::size_t kMostTriangles = 200'000;
+constexpr std::size_t kMaximumTriangles = 200'000;
 
 using Face = std::array<Vec3, 3>;
 
@@ -50,7 +50,7 @@ geometry::Mesh scaled(const geometry::Mesh& mesh, Vec3 scale) {
 
 geometry::Mesh visible_surface(const geometry::Mesh& mesh, const geometry::SolidField& field) {
   std::vector<Face> faces;
-  const std::size_t most = std::max(kMostTriangles, mesh.triangles.size());
+  const std::size_t most = std::max(kMaximumTriangles, mesh.triangles.size());
   for (const auto& t : mesh.triangles)
     divide({mesh.positions[t[0]], mesh.positions[t[1]], mesh.positions[t[2]]}, most, faces);
   std::vector<Vec3> sides;

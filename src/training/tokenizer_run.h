@@ -56,8 +56,8 @@ TokenizerRunSettings run_settings(const Config& config, ChangeRules rules) {
 }
 
 // While the run lasts, <output>.metrics.jsonl, <output>.checkpoint.safetensors and <output>.lock lie beside
-// the folder to be. At its end the folder appears whole with the metrics in it, and the checkpoint stays, so
-// that the run can go on with more steps.
+// where the folder will appear. At the run's end it appears whole with the metrics in it, and the checkpoint
+// stays, so that the run can go on with more steps.
 class TokenizerRun {
  public:
   // `title` names the tokenizer: "shape tokenizer". Takes the lock; throws Error(usage) as goes_on() and

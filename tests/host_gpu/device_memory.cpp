@@ -97,7 +97,7 @@ void release(void* pointer) {
 bool is_device_pointer(const void* pointer) { return arena().holds(pointer); }
 void* host_view(const void* pointer) { return arena().host_view(pointer); }
 std::size_t bytes_in_use() { return arena().in_use(); }
-std::size_t most_bytes_in_use() { return arena().most(); }
+std::size_t peak_bytes_in_use() { return arena().most(); }
 
 }  // namespace omni::host_gpu
 

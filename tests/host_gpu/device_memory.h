@@ -15,7 +15,7 @@ bool is_device_pointer(const void* pointer);
 void* host_view(const void* device_pointer);
 
 std::size_t bytes_in_use();
-std::size_t most_bytes_in_use();
+std::size_t peak_bytes_in_use();
 
 }  // namespace omni::host_gpu
 

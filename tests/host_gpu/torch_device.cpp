@@ -29,7 +29,7 @@ class HostGpuAllocator : public c10::DeviceAllocator {
   c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex /*device*/) override {
     c10::CachingDeviceAllocator::DeviceStats stats;
     stats.allocated_bytes[0].current = static_cast<std::int64_t>(bytes_in_use());
-    stats.allocated_bytes[0].peak = static_cast<std::int64_t>(most_bytes_in_use());
+    stats.allocated_bytes[0].peak = static_cast<std::int64_t>(peak_bytes_in_use());
     return stats;
   }
   void resetAccumulatedStats(c10::DeviceIndex /*device*/) override {}

@@ -84,7 +84,7 @@ TEST_F(DecodeAttentionGpu, MatchesADoublePrecisionSoftmax) {
     const Tensor expected = truth(c, call.query.to(at::kDouble), exact[0], exact[1]);
     call.query = call.query.to(device);
     call.rows = cuda_decode_rows(c.places, c.heads / c.key_value_heads, call.keys_per_split, device);
-    call.most_splits = room / call.keys_per_split + 1;
+    call.maximum_splits = room / call.keys_per_split + 1;
     const Tensor workspace = cuda_decode_workspace(call);
     const Tensor first = cuda_decode_attention(call, workspace),
                  again = cuda_decode_attention(call, workspace);

@@ -9,7 +9,7 @@
 namespace omni::model {
 namespace {
 
-// Counts the operations of the matrix products that run while it lives, those of attention, which are
+// Counts the operations of the matmuls that run while it lives, those of attention, which are
 // batched, apart. One at a time.
 class ProductCount {
  public:

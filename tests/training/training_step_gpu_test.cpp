@@ -93,7 +93,7 @@ TEST_F(TrainingStepGpu, HalfPrecisionLearnsAsFast) {
 TEST_F(TrainingStepGpu, DeterministicStepsGiveTheSameBits) {
   const bool before = at::globalContext().deterministicAlgorithms();
   compute_deterministically();
-  EXPECT_NE(std::getenv("CUBLAS_WORKSPACE_CONFIG"), nullptr) << "LibTorch refuses matrix products on a GPU";
+  EXPECT_NE(std::getenv("CUBLAS_WORKSPACE_CONFIG"), nullptr) << "LibTorch refuses matmuls on a GPU";
   const Run first = run(test::device(), at::kBFloat16, false),
             again = run(test::device(), at::kBFloat16, false);
   at::globalContext().setDeterministicAlgorithms(before, false);

@@ -27,8 +27,8 @@ struct BatchOptions {
   std::int64_t total_steps = 0;     // of the run; 0: unknown, then the cap acts only when it is reached
 
   Split split = Split::train;
-  double complete_caption_share =
-      0.5;  // of texts, those that name every parameter, where an object has both kinds
+  // Of texts, those that name every parameter, where an object has both kinds.
+  double complete_caption_share = 0.5;
   double any_control_share = 0.1;  // of shapes' sizes and boxes and of images' views, those replaced by <any>
   double input_noise = 0;    // mean share of the generated codes that are shown wrong as input, 0 .. 0.5
   double control_noise = 0;  // the same for sizes, boxes and views

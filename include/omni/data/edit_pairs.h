@@ -15,10 +15,10 @@ struct EditPair {
 };
 
 // Pairs among `objects`, in an order that depends on the data alone; each object starts at most
-// `most_per_object` of them. Objects without attributes give none. Throws Error(input) for attributes that
+// `maximum_per_object` of them. Objects without attributes give none. Throws Error(input) for attributes that
 // cannot be read.
 std::vector<EditPair> find_edit_pairs(const TokenDataset& dataset, const std::vector<std::int64_t>& objects,
-                                      std::size_t most_per_object = 8);
+                                      std::size_t maximum_per_object = 8);
 
 // The words for attribute `name` becoming `value`: "make it taller" cannot be told from bins alone, so they
 // name the new value: "make it green" for a colour of the whole, "make the seat green" for "seat colour",

@@ -24,9 +24,10 @@ struct MixtureOptions {
 // number is out of range, or the cap cannot be kept.
 std::vector<double> mixture_shares(const std::vector<MixtureEntry>& entries, const MixtureOptions& options);
 
-// Deals tasks to documents: document n belongs to which task, and is the how-manieth of it. A pure function
-// of (shares, seed, n). Shares are kept exactly in every round of `kRound` documents (to 1 / kRound, and at
-// least one document for a positive share); the order inside a round is random and the same in every round.
+// Deals tasks to documents: which task document n belongs to, and how many documents of that task come before
+// it. A pure function of (shares, seed, n). Shares are kept exactly in every round of `kRound` documents (to
+// 1 / kRound, and at least one document for a positive share); the order inside a round is random and the
+// same in every round.
 class MixtureSchedule {
  public:
   static constexpr std::int64_t kRound = 4096;

@@ -13,7 +13,7 @@ namespace omni::data {
 
 struct TokenizeOptions {
   std::uint64_t seed = 1;             // draws views and surface points
-  std::int64_t count = 0;             // the first so many objects; 0: all
+  std::int64_t count = 0;             // how many objects, from the first on; 0: all
   std::int64_t views_per_object = 1;  // distinct ones; needs an image tokenizer
   // What views are drawn from: every pair of these bins (geometry/camera.h).
   std::vector<int> azimuth_bins = canonical_azimuth_bins();

@@ -16,7 +16,7 @@ struct CudaDecodeAttention {
   at::Tensor key_scales, value_scales;  // [sequences, key_value_heads, room] fp32; undefined in query's type
   at::Tensor rows;                      // from cuda_decode_rows()
   std::int64_t keys_per_split = 256;    // a multiple of 64; the result depends on it by rounding alone
-  std::int64_t most_splits = 1;         // at least longest row / keys_per_split, rounded up
+  std::int64_t maximum_splits = 1;      // at least longest row / keys_per_split, rounded up
 };
 
 // Where the rows stand, for all layers of a step and, changed in place, for all steps of a captured graph.

@@ -17,8 +17,8 @@ struct SamplingSettings {
   std::int64_t top_k = 0;    // keep the first k candidates; 0: all
   double top_p = 1.0;  // keep the shortest prefix whose probability reaches top_p (Holtzman et al. 2020)
   double min_p = 0.0;  // keep candidates with at least min_p times the first one's probability
-  double repetition_penalty =
-      1.0;  // divides positive and multiplies negative scores of seen tokens (Keskar et al. 2019)
+  // Divides positive and multiplies negative scores of seen tokens (Keskar et al. 2019)
+  double repetition_penalty = 1.0;
 };
 void validate(const SamplingSettings& settings);  // throws Error(usage)
 

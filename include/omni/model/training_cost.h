@@ -5,7 +5,7 @@
 
 namespace omni::model {
 
-// Floating-point operations of the matrix products of a forward and a backward pass over one packed sequence;
+// Floating-point operations of the matmuls of a forward and a backward pass over one packed sequence;
 // a multiply-add counts as two. Of the model alone: neither padding nor what is computed a second time
 // counts, so that these by time are the utilisation that others report (Chowdhery et al. 2022, arXiv
 // 2204.02311).

@@ -34,10 +34,10 @@ struct TransformerConfig : nn::DecoderShape {
   // offset.
   std::vector<std::int64_t> rope_split;
   bool tied_embeddings = true;
-  bool slot_embedding =
-      true;  // adds a row per (modality, slot) of the token and of the token that comes next
-  bool codebook_embedding =
-      true;  // code rows = learned projection of the tokenizers' codebooks + residual rows
+  // Adds a row per (modality, slot) of the token and of the token that comes next.
+  bool slot_embedding = true;
+  // Code rows = learned projection of the tokenizers' codebooks + residual rows.
+  bool codebook_embedding = true;
   // Modalities whose segments see all of themselves; all others are causal. Such a segment can only be a
   // condition: see check_task.
   std::vector<std::string> bidirectional;

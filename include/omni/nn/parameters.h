@@ -40,7 +40,7 @@ struct Parameter {
 // What the parameters of a network start from: random numbers.
 struct ParameterStart {
   std::uint64_t seed = 0;
-  double most_elements = std::numeric_limits<double>::infinity();
+  double maximum_elements = std::numeric_limits<double>::infinity();
   std::string file;  // that bounds them
 
   ParameterStart(std::uint64_t seed = 0) : seed(seed) {}  // NOLINT: a seed is what they start from

@@ -40,7 +40,7 @@ bool append_document(PackedSequence& sequence, const Document& document, const V
                      std::int64_t longest = std::numeric_limits<std::int64_t>::max());
 
 // Appends short documents of <pad> without loss until the text positions and the generated ones (image and
-// shape) are each a multiple of `multiple` in number. Matrix products are compiled per shape: few shapes, few
+// shape) are each a multiple of `multiple` in number. Matmuls are compiled per shape: few shapes, few
 // compilations.
 void pad_streams(PackedSequence& sequence, std::int64_t multiple);
 

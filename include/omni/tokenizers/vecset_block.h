@@ -18,7 +18,7 @@ class VecsetBlock {
   at::Tensor attend(const at::Tensor& h, const KeysValues& kv) const;  // cross only
   bool cross() const { return cross_; }
 
-  // Matrix products and attention run in `type` from here on, fp32 (the default) or bf16; norms, the sums
+  // Matmuls and attention run in `type` from here on, fp32 (the default) or bf16; norms, the sums
   // along the blocks and the results stay in fp32. Weights that need no gradient are converted now and no
   // longer follow the parameters; others are at every call.
   void compute_in(at::ScalarType type);

@@ -28,14 +28,14 @@ struct ImageTokenizerTrainingConfig {
   std::int64_t steps = 4000;
   double minutes = 0;  // above 0: the run ends after that long if not by its steps; schedules follow both
   std::int64_t batch_size = 32;
-  double continuous_share =
-      0.15;                   // of the run, at its start, without quantising; k-means then places the codes
+  // Of the run, at its start, without quantising; k-means then places the codes.
+  double continuous_share = 0.15;
   double bypass_share = 0.1;  // of each later batch: decoded from unquantised vectors
   double absolute_error_weight = 0;
   double commitment_weight = 0.25;
   double codebook_decay = 0.99;  // of the moving averages, per step
-  double revival_share =
-      0.02;  // a code used less than this share of its fair share moves to where codes are missing
+  // A code used less than this share of its fair share moves to where codes are missing.
+  double revival_share = 0.02;
   double clip_norm = 1.0;
   std::string precision = "bf16";  // of the activations: fp32, bf16
   double checkpoint_minutes = 10;

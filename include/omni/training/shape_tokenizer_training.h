@@ -47,10 +47,10 @@ struct ShapeTokenizerTrainingConfig {
   double truncation = 0.1;
   double near_deviation = 0.04;      // of the near samples from the surface, in units of the frame
   std::int64_t colour_points = 256;  // surface colours compared, per object
-  double stretch =
-      0;  // half of the objects shrink by up to this share along each axis, for unseen proportions
-  bool turns =
-      false;  // objects are turned about the vertical axis by quarters and mirrored at random, for small sets
+  // Half of the objects shrink by up to this share along each axis, for unseen proportions.
+  double stretch = 0;
+  // Objects are turned about the vertical axis by quarters and mirrored at random, for small sets.
+  bool turns = false;
   double grid_loss_weight = 1;  // grid: of the occupancy loss on all cells; 0 suits field_loss: distance
   optimizer::AdamWConfig adamw;
   optimizer::ScheduleConfig schedule;

@@ -37,17 +37,17 @@ struct StageConfig {
   std::string mixture_unit = "documents";  // documents, tokens
   double mixture_temperature = 1;
   double repeat_cap = 0;  // epochs per task at most; 0: no cap
-  double complete_caption_share =
-      0.5;                   // of texts, those that name every parameter, where an object has both kinds
-  double input_noise = 0;    // mean share of generated codes that are shown wrong as input
-  double control_noise = 0;  // the same for sizes, boxes and views
+  // Of texts, those that name every parameter, where an object has both kinds.
+  double complete_caption_share = 0.5;
+  double input_noise = 0;          // mean share of generated codes that are shown wrong as input
+  double control_noise = 0;        // the same for sizes, boxes and views
   double any_control_share = 0.1;  // of sizes, boxes and views, those replaced by <any>
 
   std::int64_t tokens_per_step = 8192;
   std::int64_t tokens_per_micro_batch = 8192;
   std::int64_t steps = 1000;
-  double minutes =
-      0;  // 0: no limit; else the schedule follows whichever of steps and minutes is further along
+  // 0: no limit; else the schedule follows whichever of steps and minutes is further along.
+  double minutes = 0;
 
   optimizer::AdamWConfig adamw;
   optimizer::MuonConfig muon;  // for the matrices of the blocks; the rest stays with AdamW
@@ -62,10 +62,10 @@ struct StageConfig {
   double view_row_noise = 0.1;       // continue: noise of the new view rows, times the <any> row's magnitude
   std::int64_t view_rows_steps = 0;  // continue: steps in which the new rows alone are trained
 
-  std::string precision = "bf16";       // fp32, bf16
-  std::string device = "cpu";           // cpu, cuda
-  bool deterministic = false;           // cuda: deterministic algorithms only
-  std::string attention = "auto";       // see kernels::AttentionPath
+  std::string precision = "bf16";  // fp32, bf16
+  std::string device = "cpu";      // cpu, cuda
+  bool deterministic = false;      // cuda: deterministic algorithms only
+  std::string attention = "auto";  // see kernels::AttentionPath
   bool recompute = false;  // run blocks again in the backward pass instead of keeping their activations
 
   double checkpoint_minutes = 10;

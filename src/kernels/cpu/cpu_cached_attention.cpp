@@ -14,8 +14,8 @@ namespace {
 
 using at::Tensor;
 
-constexpr std::int64_t kMostPartials = 1 << 22;  // numbers of partial results held at a time
-constexpr std::int64_t kMostRowsPerVisit = 16;   // so that the work can be dealt out
+constexpr std::int64_t kMaximumPartials = 1 << 22;  // numbers of partial results held at a time
+constexpr std::int64_t kMaximumRowsPerVisit = 16;   // so that the work can be dealt out
 
 template <class T>
 const T* data_of(const Tensor& tensor) {
@@ -72,7 +72,7 @@ Visits visits_of(const KeyValueCache& cache, const DecodeRows& rows, std::int64_
   Visits result;
   for (const auto& [holder, chunk, row] : seen) {
     if (result.visits.empty() || result.visits.back().holder != holder ||
-        result.visits.back().chunk != chunk || result.visits.back().row_count == kMostRowsPerVisit)
+        result.visits.back().chunk != chunk || result.visits.back().row_count == kMaximumRowsPerVisit)
       result.visits.push_back({holder, chunk, static_cast<std::int64_t>(result.visitors.size()), 0});
     ++result.visits.back().row_count;
     result.visitors.push_back(row);
@@ -128,7 +128,7 @@ Tensor cpu_cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValu
     decode_attention_kernels().store(in, view, rows, begin, end);
   });
   const std::int64_t partials_per_row = rows.chunks * o.heads * (o.head_size + kPartialTail);
-  const std::int64_t batch = std::max<std::int64_t>(1, kMostPartials / partials_per_row);
+  const std::int64_t batch = std::max<std::int64_t>(1, kMaximumPartials / partials_per_row);
   for (std::int64_t first = 0; first < count; first += batch)
     attend(in, cache, rows, first, std::min(count, first + batch), partials);
   return output;

@@ -18,8 +18,8 @@ struct CrossEntropyCall {
   float z_loss = 0;
   float* losses = nullptr;  // cross-entropy, unweighted
   float* log_sums = nullptr;
-  std::uint8_t* correct =
-      nullptr;  // whether no logit is above the target's, ties counting for the lower index
+  // Whether no logit is above the target's, ties counting for the lower index.
+  std::uint8_t* correct = nullptr;
 };
 
 struct CrossEntropyKernels {

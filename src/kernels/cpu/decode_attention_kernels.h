@@ -11,8 +11,8 @@ namespace omni::kernels {
 // Raw views for the CPU kernels of attention over a key-value cache; see omni/kernels/decode_attention.h.
 struct DecodeCache {
   CacheType type{};
-  void* keys =
-      nullptr;  // [sequences, key_value_heads, room, head_size]; scales [sequences, key_value_heads, room]
+  // [sequences, key_value_heads, room, head_size]; scales [sequences, key_value_heads, room].
+  void* keys = nullptr;
   void* values = nullptr;
   float* key_scales = nullptr;
   float* value_scales = nullptr;

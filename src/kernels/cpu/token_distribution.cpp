@@ -48,7 +48,7 @@ void TokenDistribution::keep_nucleus() {
 
 void TokenDistribution::keep_likely() {
   const float least =
-      token_rules::least_score(scores_.peak(), settings_.temperature * std::log(settings_.min_p));
+      token_rules::minimum_score(scores_.peak(), settings_.temperature * std::log(settings_.min_p));
   if (!listed_) {
     CandidateList list = scores_.at_least(least);
     weigh(list);

@@ -18,11 +18,11 @@ __device__ inline Int8 encode(float x, Int8) {
 
 // To the nearest e4m3 number, ties to even; |x| <= 448.
 __device__ inline Fp8 encode(float x, Fp8) {
-  constexpr float kLeastNormal = 0.015625f, kSubnormalsPerUnit = 512.0f;
+  constexpr float kMinimumNormal = 0.015625f, kSubnormalsPerUnit = 512.0f;
   Fp8 result;
   const unsigned bits = __float_as_uint(x), sign = bits >> 24 & 0x80u, magnitude = bits & 0x7fffffffu;
   unsigned code;
-  if (__uint_as_float(magnitude) < kLeastNormal) {
+  if (__uint_as_float(magnitude) < kMinimumNormal) {
     code = static_cast<unsigned>(rintf(__uint_as_float(magnitude) * kSubnormalsPerUnit));
   } else {
     const unsigned rounded = (magnitude + 0x7ffffu + (magnitude >> 20 & 1u)) >> 20;

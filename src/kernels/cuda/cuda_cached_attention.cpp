@@ -38,9 +38,9 @@ struct Group {
 };
 
 Group group_at(std::size_t first, std::span<const SharedStart> starts,
-               std::span<const std::int32_t> last_seen, std::size_t most_rows) {
+               std::span<const std::int32_t> last_seen, std::size_t maximum_rows) {
   Group group{1, starts[first]};
-  for (std::size_t i = first + 1; i < starts.size() && group.rows < most_rows; ++i) {
+  for (std::size_t i = first + 1; i < starts.size() && group.rows < maximum_rows; ++i) {
     SharedStart wanted = starts[i];
     const bool holds_it_all = wanted.chunks == 0;
     if (holds_it_all) wanted.chunks = group.start.chunks;
@@ -76,12 +76,12 @@ std::optional<std::vector<CudaDecodePlace>> cuda_decode_places(const KeyValueCac
     if (!start) return std::nullopt;
     starts.push_back(*start);
   }
-  const auto most_rows =
+  const auto maximum_rows =
       static_cast<std::size_t>(std::max<std::int64_t>(1, kOmniCudaMostGroupQueries / heads_per_key));
   std::vector<CudaDecodePlace> places;
   while (places.size() < sequence.size()) {
     const std::size_t first = places.size();
-    const Group group = group_at(first, starts, last_seen, most_rows);
+    const Group group = group_at(first, starts, last_seen, maximum_rows);
     for (std::size_t i = first; i < first + group.rows; ++i)
       places.push_back({sequence[i], last_seen[i], static_cast<std::int32_t>(first),
                         static_cast<std::int32_t>(group.rows),
@@ -112,7 +112,7 @@ std::optional<Tensor> cuda_cached_attention(const Tensor& qkv, const RotaryAtten
   call.key_scales = cache.key_scales();
   call.value_scales = cache.value_scales();
   call.keys_per_split = kCacheChunk;
-  call.most_splits = *std::max_element(last_seen.begin(), last_seen.end()) / kCacheChunk + 1;
+  call.maximum_splits = *std::max_element(last_seen.begin(), last_seen.end()) / kCacheChunk + 1;
   call.rows = cuda_decode_rows(targets, heads_per_key, call.keys_per_split, qkv.device());
   if (const std::string refusal = cuda_decode_refusal(call); !refusal.empty()) {
     say_once(refusal);

@@ -55,7 +55,7 @@ OmniCudaDecodeAttention arguments_of(const CudaDecodeAttention& call) {
   a.key_value_heads = static_cast<std::int32_t>(call.keys.size(1));
   a.head_size = static_cast<std::int32_t>(call.query.size(2));
   a.keys_per_split = static_cast<std::int32_t>(call.keys_per_split);
-  a.most_splits = static_cast<std::int32_t>(call.most_splits);
+  a.maximum_splits = static_cast<std::int32_t>(call.maximum_splits);
   a.type = call.query.scalar_type() == at::kHalf ? kOmniCudaFloat16 : kOmniCudaBfloat16;
   a.cache_type = cache_type_of(call.keys);
   a.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_size)));

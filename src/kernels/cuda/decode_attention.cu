@@ -7,10 +7,10 @@ bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(p
 
 bool is_possible(const OmniCudaDecodeAttention& a) {
   const bool bytes = a.cache_type != kOmniCudaCacheLikeQuery;
-  return a.row_count >= 0 && a.row_count <= kMostBlocksY && a.key_value_heads >= 1 &&
-         a.key_value_heads <= kMostBlocksY && a.heads >= a.key_value_heads &&
+  return a.row_count >= 0 && a.row_count <= kMaximumBlocksY && a.key_value_heads >= 1 &&
+         a.key_value_heads <= kMaximumBlocksY && a.heads >= a.key_value_heads &&
          a.heads % a.key_value_heads == 0 && a.heads / a.key_value_heads <= kOmniCudaMostGroupQueries &&
-         a.keys_per_split >= kTileKeys && a.keys_per_split % kTileKeys == 0 && a.most_splits >= 1 &&
+         a.keys_per_split >= kTileKeys && a.keys_per_split % kTileKeys == 0 && a.maximum_splits >= 1 &&
          a.query_stride % 8 == 0 && is_aligned(a.query) && is_aligned(a.keys) && is_aligned(a.values) &&
          (!bytes || (a.key_scales && a.value_scales));
 }
@@ -21,7 +21,7 @@ struct WorkspaceSizes {
   std::int64_t finished, states, outputs;
 };
 WorkspaceSizes sizes_of(const OmniCudaDecodeAttention& a) {
-  const std::int64_t partials = std::int64_t{a.row_count} * a.heads * a.most_splits;
+  const std::int64_t partials = std::int64_t{a.row_count} * a.heads * a.maximum_splits;
   return {padded(std::int64_t{a.row_count} * a.key_value_heads * std::int64_t{sizeof(unsigned)}),
           padded(partials * std::int64_t{sizeof(float2)}),
           padded(partials * a.head_size * std::int64_t{sizeof(float)})};
@@ -88,7 +88,7 @@ struct LaunchDecode {
     const DecodeLaunch launch{a, reinterpret_cast<float*>(memory + sizes.finished + sizes.states),
                               reinterpret_cast<float2*>(memory + sizes.finished),
                               reinterpret_cast<unsigned*>(memory)};
-    const dim3 grid(static_cast<unsigned>(a.most_splits), static_cast<unsigned>(a.key_value_heads),
+    const dim3 grid(static_cast<unsigned>(a.maximum_splits), static_cast<unsigned>(a.key_value_heads),
                     static_cast<unsigned>(a.row_count));
     return OMNI_LAUNCH((decode_attention<T, E, kWidth>), grid, dim3(kDecodeThreads),
                        (DecodeTiles<E, kWidth>::kBytes), stream, launch);
@@ -108,7 +108,7 @@ std::int64_t omni_cuda_decode_attention_workspace(const OmniCudaDecodeAttention*
 std::int32_t omni_cuda_decode_attention_supports(const OmniCudaDecodeAttention* arguments) {
   using namespace omni::cuda;
   const int bytes = for_kernel<SharedBytes>(*arguments);
-  return is_possible(*arguments) && bytes > 0 && bytes <= most_shared_bytes() ? 1 : 0;
+  return is_possible(*arguments) && bytes > 0 && bytes <= maximum_shared_bytes() ? 1 : 0;
 }
 
 std::int32_t omni_cuda_decode_attention(const OmniCudaDecodeAttention* arguments, void* stream) {

@@ -77,7 +77,7 @@ class DecodeBlock {
   __device__ int row_of(int query) const { return first_row_ + query / per_head_; }
   __device__ int head_of(int query) const { return head_ * per_head_ + query % per_head_; }
   __device__ std::int64_t partial_index(int row, int head, int split) const {
-    return (static_cast<std::int64_t>(row) * args_.heads + head) * args_.most_splits + split;
+    return (static_cast<std::int64_t>(row) * args_.heads + head) * args_.maximum_splits + split;
   }
 
   const OmniCudaDecodeAttention& args_;

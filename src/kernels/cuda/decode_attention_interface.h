@@ -39,7 +39,7 @@ struct OmniCudaDecodeAttention {
   std::int64_t query_stride, room;
   std::int32_t row_count, heads, key_value_heads, head_size;
   std::int32_t keys_per_split;  // a multiple of 64; one block's share
-  std::int32_t most_splits;     // at least position / keys_per_split + 1 of every row
+  std::int32_t maximum_splits;  // at least position / keys_per_split + 1 of every row
   OmniCudaType type;            // of queries and output: bf16 or fp16
   OmniCudaCacheType cache_type;
   float scale;      // of the scores: 1 / sqrt(head_size)

@@ -48,7 +48,7 @@ int launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sha
 }
 
 // What a block of the current device may have at most; 0 where the device is older than sm_80.
-inline int most_shared_bytes() {
+inline int maximum_shared_bytes() {
   int device = 0, major = 0, bytes = 0;
   const bool known =
       cudaGetDevice(&device) == cudaSuccess &&
@@ -67,7 +67,7 @@ inline int fill_zero(void* memory, std::size_t bytes, void* stream) {
 #endif
 
 namespace omni::cuda {
-constexpr int kMostBlocksY = 65535;
+constexpr int kMaximumBlocksY = 65535;
 }
 
 // OMNI_LAUNCH(kernel, grid, block, shared_bytes, stream, arguments...) -> 0 or a cudaError_t as int. The

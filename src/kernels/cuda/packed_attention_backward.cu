@@ -86,7 +86,7 @@ struct SharedBytes {
 };
 
 bool counts_fit(const OmniCudaAttention& a) {
-  return a.query_rows >= 0 && a.key_rows >= 0 && a.heads > 0 && a.heads <= kMostBlocksY &&
+  return a.query_rows >= 0 && a.key_rows >= 0 && a.heads > 0 && a.heads <= kMaximumBlocksY &&
          a.key_value_heads > 0 && a.heads % a.key_value_heads == 0 && a.head_size > 0 &&
          a.head_size % 8 == 0 && a.scale > 0;
 }
@@ -99,7 +99,7 @@ extern "C" std::int32_t omni_cuda_attention_supports(const OmniCudaAttention* ar
   const OmniCudaAttention& a = *arguments;
   if (!counts_fit(a) || !aligned(a.query) || !aligned(a.key) || !aligned(a.value)) return 0;
   const int bytes = for_shape<SharedBytes>(a.type, a.head_size);
-  return bytes > 0 && bytes <= most_shared_bytes() ? 1 : 0;
+  return bytes > 0 && bytes <= maximum_shared_bytes() ? 1 : 0;
 }
 
 extern "C" std::int32_t omni_cuda_attention_atomic(std::int32_t head_size) {

@@ -13,9 +13,9 @@ namespace omni::cuda {
 namespace rules = kernels::token_rules;
 
 constexpr float kInfinity = INFINITY;
-constexpr int kListCapacity = 4096;          // candidates that a block holds in shared memory
-constexpr int kBatch = 8;                    // scores that a thread loads before it looks at the first
-constexpr unsigned kLeastKey = 0x00800000u;  // of the lowest finite score
+constexpr int kListCapacity = 4096;            // candidates that a block holds in shared memory
+constexpr int kBatch = 8;                      // scores that a thread loads before it looks at the first
+constexpr unsigned kMinimumKey = 0x00800000u;  // of the lowest finite score
 
 // Where the parts of all rows leave what they found.
 struct SamplingWorkspace {
@@ -79,7 +79,7 @@ class RowSampler {
  private:
   // What the filters have left: the candidates down to a key.
   struct Kept {
-    unsigned least_key = 0;
+    unsigned minimum_key = 0;
     Mass mass = 0;
     bool cut = false;
   };
@@ -113,7 +113,7 @@ class RowSampler {
       for (int i = 0; i < kBatch; ++i) {
         const int p = first + i * kThreads;
         const unsigned key = p < count ? rules::key_of(penalised(scores[i], p)) : 0;
-        if (key >= kLeastKey) f(key, p);
+        if (key >= kMinimumKey) f(key, p);
       }
     }
   }

@@ -15,7 +15,7 @@ __device__ bool RowSampler<kThreads, T>::merge_parts() {
     peak_key_ = max(peak_key_, work.peaks[index]);
     plain_peak = max(plain_peak, work.plain_peaks[index]);
   }
-  if (fault != 0 || peak_key_ < kLeastKey) {
+  if (fault != 0 || peak_key_ < kMinimumKey) {
     write_failure(fault != 0 ? kOmniCudaNotFinite : kOmniCudaNoToken);
     return false;
   }
@@ -24,7 +24,7 @@ __device__ bool RowSampler<kThreads, T>::merge_parts() {
   double total = 0;
   for (int part = 0; part < launch_.parts; ++part) {
     const std::int64_t index = part_index(part);
-    if (work.plain_peaks[index] < kLeastKey) continue;
+    if (work.plain_peaks[index] < kMinimumKey) continue;
     const double below = static_cast<double>(rules::score_of(work.plain_peaks[index])) - reference;
     total += static_cast<double>(work.plain_masses[index]) * exp(below);
   }
@@ -73,7 +73,7 @@ template <int kThreads, class T>
 __device__ unsigned RowSampler<kThreads, T>::bound_for_count(unsigned count) {
   const float* maxima = launch_.workspace.maxima + part_index(0) * kThreads;
   const unsigned threads = static_cast<unsigned>(launch_.parts) * kThreads;
-  if (count > threads) return kLeastKey;
+  if (count > threads) return kMinimumKey;
   KeyRange range;
   range.high = peak_key_;
   do {
@@ -84,7 +84,7 @@ __device__ unsigned RowSampler<kThreads, T>::bound_for_count(unsigned count) {
         },
         [](unsigned) { return Mass{0}; });
   } while (!range.settled());
-  return max(range.low, kLeastKey);
+  return max(range.low, kMinimumKey);
 }
 
 // Candidates that weigh no more than an equal share of the rest of the mass cannot be needed.
@@ -129,7 +129,7 @@ __device__ typename RowSampler<kThreads, T>::Kept RowSampler<kThreads, T>::filte
   const auto cut_at = [&](const KeyRange& range, bool by_mass, Mass needed) {
     const Mass each = weight(range.low);
     const Mass ties = by_mass ? (needed - range.mass_above + each - 1) / each : needed - range.count_above;
-    kept.least_key = range.low;
+    kept.minimum_key = range.low;
     kept.mass = range.mass_above + ties * each;
     kept.cut = true;
   };
@@ -138,17 +138,17 @@ __device__ typename RowSampler<kThreads, T>::Kept RowSampler<kThreads, T>::filte
     const KeyRange range = select(bound_for_count(top_k), false, top_k);
     if (range.found) cut_at(range, false, top_k);
   }
-  if (!kept.cut) kept.mass = mass_down_to(kLeastKey);
+  if (!kept.cut) kept.mass = mass_down_to(kMinimumKey);
   if (settings_.has_top_p) {
     const Mass share = rules::share_of(kept.mass, settings_.top_p_share), needed = share > 0 ? share : 1;
-    const unsigned low = kept.cut ? kept.least_key : bound_for_mass(kept.mass, needed);
+    const unsigned low = kept.cut ? kept.minimum_key : bound_for_mass(kept.mass, needed);
     cut_at(select(low, true, needed), true, needed);
   }
   if (settings_.has_min_p) {
-    const unsigned least = rules::key_of(rules::least_score(peak_, settings_.min_p_reach));
-    if (!kept.cut || least > kept.least_key) {
-      kept.least_key = max(least, kLeastKey);
-      kept.mass = mass_down_to(kept.least_key);
+    const unsigned least = rules::key_of(rules::minimum_score(peak_, settings_.min_p_reach));
+    if (!kept.cut || least > kept.minimum_key) {
+      kept.minimum_key = max(least, kMinimumKey);
+      kept.mass = mass_down_to(kept.minimum_key);
       kept.cut = true;
     }
   }
@@ -188,7 +188,7 @@ __device__ void RowSampler<kThreads, T>::write_likely() {
   const auto wanted = static_cast<unsigned>(args_.likely_count);
   if (wanted == 0) return;
   const KeyRange range = select(bound_for_count(wanted), false, wanted);
-  const unsigned least = range.found ? range.low : kLeastKey;
+  const unsigned least = range.found ? range.low : kMinimumKey;
   const int last = range.found ? tied_position(least, wanted - range.count_above) : 0;
   SamplingShared& s = memory_.row;
   if (threadIdx.x == 0) s.answer = 0;
@@ -229,7 +229,7 @@ __device__ void RowSampler<kThreads, T>::choose() {
     const Kept kept = filter();
     const Mass needed =
         rules::multiply_high(rules::random_bits(settings_.random_seed, settings_.step), kept.mass) + 1;
-    const unsigned low = kept.cut ? kept.least_key : bound_for_mass(kept.mass, needed);
+    const unsigned low = kept.cut ? kept.minimum_key : bound_for_mass(kept.mass, needed);
     const KeyRange range = select(low, true, needed);
     const Mass each = weight(range.low);
     key = range.low;

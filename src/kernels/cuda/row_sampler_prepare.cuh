@@ -65,7 +65,7 @@ __device__ Mass RowSampler<kThreads, T>::plain_mass(const PartPeaks& peaks, int 
   Mass mass = 0;
   const float reference = rules::score_of(peaks.plain_peak);
   const rules::Scale unit = rules::scale_of(1.0);
-  if (peaks.plain_peak >= kLeastKey && !peaks.fault)
+  if (peaks.plain_peak >= kMinimumKey && !peaks.fault)
     for (int p = first + static_cast<int>(threadIdx.x); p < last; p += kThreads)
       mass += rules::weight_of(scores_[p], reference, unit);
   return block_sum<kThreads>(mass, memory_.select.warp_masses);

@@ -9,11 +9,11 @@ constexpr int kSamplingThreads = 512;
 
 // Enough blocks to keep the memory busy, of no fewer scores than pay for a block.
 int part_count(int batch, int vocabulary) {
-  constexpr int kScoresPerPart = 4096, kBlocks = 128, kMostParts = 64;
+  constexpr int kScoresPerPart = 4096, kBlocks = 128, kMaximumParts = 64;
   const int by_size = (vocabulary + kScoresPerPart - 1) / kScoresPerPart;
   const int by_batch = kBlocks / batch > 0 ? kBlocks / batch : 1;
   const int parts = by_size < by_batch ? by_size : by_batch;
-  return parts < kMostParts ? parts : kMostParts;
+  return parts < kMaximumParts ? parts : kMaximumParts;
 }
 
 }  // namespace

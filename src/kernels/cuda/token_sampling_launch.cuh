@@ -36,8 +36,9 @@ SamplingWorkspace carve(Carver& carver, int batch, int vocabulary, int parts_per
 }
 
 inline bool is_possible(const OmniCudaTokenSampling& a) {
-  return a.batch >= 0 && a.batch <= kMostBlocksY && a.vocabulary >= 1 && a.vocabulary <= rules::kLargestRow &&
-         a.conditions >= 0 && a.likely_count >= 0 && a.likely_count <= kOmniCudaMostLikely;
+  return a.batch >= 0 && a.batch <= kMaximumBlocksY && a.vocabulary >= 1 &&
+         a.vocabulary <= rules::kLargestRow && a.conditions >= 0 && a.likely_count >= 0 &&
+         a.likely_count <= kOmniCudaMostLikely;
 }
 
 template <int kThreads>

@@ -70,7 +70,7 @@ class Problem {
     a.key_value_heads = case_.key_value_heads;
     a.head_size = case_.head_size;
     a.keys_per_split = kSplit;
-    a.most_splits = room_ / kSplit + 1;
+    a.maximum_splits = room_ / kSplit + 1;
     a.type = std::is_same_v<T, __half> ? kOmniCudaFloat16 : kOmniCudaBfloat16;
     a.cache_type = case_.cache_type;
     a.scale = scale();
@@ -228,7 +228,7 @@ TEST(DecodeAttentionShim, WhatHasNoKernelIsRefused) {
   good.heads = good.key_value_heads = 1;
   good.head_size = 64;
   good.keys_per_split = 64;
-  good.most_splits = 1;
+  good.maximum_splits = 1;
   good.type = kOmniCudaBfloat16;
   EXPECT_EQ(omni_cuda_decode_attention(&good, nullptr), 0);  // no rows
   const auto refused = [&](auto change) {

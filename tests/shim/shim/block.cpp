@@ -9,7 +9,7 @@
 namespace omni::shim {
 namespace {
 
-constexpr std::uint64_t kMostSpins = 10'000'000;
+constexpr std::uint64_t kMaximumSpins = 10'000'000;
 
 thread_local Block* current_block = nullptr;
 
@@ -246,7 +246,7 @@ void copy_async_wait_all() { Block::current().thread().copies.wait_all(); }
 
 void count_spin(Site site) {
   Block& block = Block::current();
-  if (++block.thread().spins > kMostSpins)
+  if (++block.thread().spins > kMaximumSpins)
     block.fail_here("seems to spin on memory: threads here do not run at the same time", site);
 }
 

@@ -36,7 +36,7 @@ int launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sha
   return shim::run_grid(grid, block, shared_bytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
 }
 
-inline int most_shared_bytes() { return shim::kMostSharedBytes; }
+inline int maximum_shared_bytes() { return shim::kMaximumSharedBytes; }
 
 inline int fill_zero(void* memory, std::size_t bytes, void* /*stream*/) {
   std::memset(memory, 0, bytes);

@@ -16,13 +16,13 @@ thread_local bool running = false;
 // Room for AddressSanitizer's frames and for the report that it writes on the stack where it finds something.
 constexpr std::size_t kStackBytes = std::size_t{256} << 10;
 
-constexpr std::uint64_t kMostThreads = 1024;
+constexpr std::uint64_t kMaximumThreads = 1024;
 
 bool possible(dim3 grid, dim3 block, std::size_t shared_bytes) {
   const std::uint64_t threads = std::uint64_t{block.x} * block.y * block.z;
   return grid.x >= 1 && grid.y >= 1 && grid.z >= 1 && grid.x <= 0x7fffffffu && grid.y <= 65535 &&
-         grid.z <= 65535 && threads >= 1 && threads <= kMostThreads && block.z <= 64 &&
-         shared_bytes <= kMostSharedBytes;
+         grid.z <= 65535 && threads >= 1 && threads <= kMaximumThreads && block.z <= 64 &&
+         shared_bytes <= kMaximumSharedBytes;
 }
 
 struct Running {

@@ -31,7 +31,7 @@ class ScopedSchedule {
   Schedule previous_;
 };
 
-constexpr int kMostSharedBytes = 227 * 1024;  // of a block, as on sm_90
+constexpr int kMaximumSharedBytes = 227 * 1024;  // of a block, as on sm_90
 
 // Runs all threads of the grid to their end. Returns 0, or 1 (cudaErrorInvalidValue) for a launch that no GPU
 // takes. What the kernel does wrong (misses a barrier, ends with copies in flight, deadlocks, ...) is an
