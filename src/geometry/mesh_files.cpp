@@ -126,14 +126,28 @@ bool is_mesh_file(const fs::path& path) {
   return std::find(kEndings.begin(), kEndings.end(), lower_extension(path)) != kEndings.end();
 }
 
-void write_mesh(const fs::path& path, const Mesh& mesh) {
+bool is_written_mesh_file(const fs::path& path) {
+  static constexpr std::array<std::string_view, 4> kEndings = {".glb", ".obj", ".ply", ".stl"};
+  return std::find(kEndings.begin(), kEndings.end(), lower_extension(path)) != kEndings.end();
+}
+
+std::vector<std::byte> encode_mesh(const Mesh& mesh, const fs::path& path) {
   const std::string extension = lower_extension(path);
-  if (extension == ".glb") return write_file_atomically(path, std::span<const std::byte>(encode_glb(mesh)));
-  if (extension == ".obj") return write_file_atomically(path, std::string_view(encode_obj(mesh)));
-  if (extension == ".ply") return write_file_atomically(path, std::span<const std::byte>(encode_ply(mesh)));
-  if (extension == ".stl") return write_file_atomically(path, std::span<const std::byte>(encode_stl(mesh)));
+  if (extension == ".glb") return encode_glb(mesh);
+  if (extension == ".ply") return encode_ply(mesh);
+  if (extension == ".stl") return encode_stl(mesh);
+  if (extension == ".obj") {
+    const std::string text = encode_obj(mesh);
+    const auto bytes = std::as_bytes(std::span(text));
+    return {bytes.begin(), bytes.end()};
+  }
   fail(ErrorKind::usage, "cannot write mesh ", path.string(), ": the ending \"", extension,
        "\" is not known. Use .glb, .obj, .ply or .stl.");
+}
+
+void write_mesh(const fs::path& path, const Mesh& mesh) {
+  const std::vector<std::byte> bytes = encode_mesh(mesh, path);
+  write_file_atomically(path, std::span<const std::byte>(bytes));
 }
 
 }  // namespace omni::geometry

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "omni/image/image.h"
 
@@ -15,6 +16,10 @@ inline constexpr int kMaximumSide = 16384;
 Image decode_png(std::span<const std::byte> bytes, const std::string& name);
 Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name);
 Image decode_webp(std::span<const std::byte> bytes, const std::string& name);
+
+// Of images with pixels. Each throws Error(usage) for sizes that the format cannot hold.
+std::vector<std::byte> encode_jpeg(const Image& image);  // quality 95, colours at full resolution
+std::vector<std::byte> encode_webp(const Image& image);  // lossless
 
 // Refuses sizes above kMaximumSide and kMaximumPixels, and sizes that the bytes at hand cannot possibly hold:
 // `pixels_per_byte` is an upper bound of the format's compression, so that a forged header cannot make us

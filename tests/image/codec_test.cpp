@@ -295,5 +295,49 @@ TEST(Damage, NeverCrashesInterlacedPng) {
 TEST(Damage, NeverCrashesJpeg) { replay_damage(encode_jpeg(smooth(48, 48))); }
 TEST(Damage, NeverCrashesWebP) { replay_damage(encode_webp(noise(24, 24, 4))); }
 
+TEST(ImageFiles, AreWrittenByTheirEnding) {
+  const test::TemporaryDirectory folder;
+  const Image picture = smooth(40, 24);
+  for (const char* name : {"a.png", "a.webp", "A.PNG"}) {
+    write_image(folder / name, picture);
+    EXPECT_EQ(read_image(folder / name).pixels, picture.pixels) << name;
+  }
+  for (const char* name : {"a.jpg", "a.jpeg"}) {
+    write_image(folder / name, picture);
+    const Bytes bytes = read_file_bytes(folder / name);
+    EXPECT_EQ(bytes[0], std::byte{0xff}) << "it is a JPEG file, not one by name alone";
+    EXPECT_EQ(bytes[1], std::byte{0xd8});
+    EXPECT_GT(psnr_db(read_image(folder / name), picture), 40) << name;
+  }
+}
+
+TEST(ImageFiles, KeepOrFlattenAlphaAndGrey) {
+  const Image grey = noise(9, 5, 1), clear(6, 4, 4, 0), see_through = noise(8, 8, 4);
+  EXPECT_EQ(decode_image(encode_image(grey, "a.webp"), "a").pixels, to_rgb(grey).pixels);
+  EXPECT_EQ(decode_image(encode_image(grey, "a.jpg"), "a").channels, 1);
+  EXPECT_EQ(decode_image(encode_image(clear, "a.jpg"), "a").pixels, Image(6, 4, 3, 255).pixels);
+  const Image back = decode_image(encode_image(see_through, "a.webp"), "a");
+  ASSERT_EQ(back.channels, 4);
+  for (std::size_t i = 3; i < back.pixels.size(); i += 4) EXPECT_EQ(back.pixels[i], see_through.pixels[i]);
+}
+
+TEST(ImageFiles, AreRefusedByName) {
+  const test::TemporaryDirectory folder;
+  for (const char* name : {"a.bmp", "a", "png", "a.png.txt"}) {
+    EXPECT_FALSE(is_image_file(name));
+    try {
+      write_image(folder / name, smooth(4, 4));
+      ADD_FAILURE() << name << " was written";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_NE(std::string(error.what()).find(name), std::string::npos);
+    }
+    EXPECT_FALSE(std::filesystem::exists(folder / name));
+  }
+  EXPECT_THROW((void)encode_image(Image(), "a.jpg"), Error);
+  EXPECT_THROW((void)encode_image(Image(70'000, 1, 1), "a.jpg"), Error);
+  EXPECT_THROW((void)encode_image(Image(20'000, 1, 3), "a.webp"), Error);
+}
+
 }  // namespace
 }  // namespace omni::image

@@ -19,9 +19,12 @@ Mesh read_mesh(const std::filesystem::path& path);
 // Whether the ending is one of the common mesh formats that read_mesh() reads.
 bool is_mesh_file(const std::filesystem::path& path);
 
-// Writes .glb (COLOR_0 linear), .obj, .ply (sRGB) or .stl (no colours), by extension; atomic.
-// Throws Error(usage) for another extension.
-void write_mesh(const std::filesystem::path& path, const Mesh& mesh);
+// Whether the ending is one that write_mesh() writes.
+bool is_written_mesh_file(const std::filesystem::path& path);
+// A .glb (COLOR_0 linear), .obj, .ply (sRGB) or .stl (no colours) file, as the ending of `path` says. Throws
+// Error(usage) for another ending.
+std::vector<std::byte> encode_mesh(const Mesh& mesh, const std::filesystem::path& path);
+void write_mesh(const std::filesystem::path& path, const Mesh& mesh);  // atomic; throws as encode_mesh
 std::vector<std::byte> encode_glb(const Mesh& mesh);
 Mesh decode_glb(std::span<const std::byte> bytes, const std::string& name);
 

@@ -38,6 +38,14 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name);
 std::vector<std::byte> encode_png(const Image& image);
 void write_png(const std::filesystem::path& path, const Image& image);  // atomic
 
+// Whether the ending, in any case, is one that pictures can be written with: .png, .jpg, .jpeg or .webp.
+bool is_image_file(const std::filesystem::path& path);
+void require_image_file(const std::filesystem::path& path);  // throws Error(usage) that names the path
+// In the format that the ending of `path` names; JPEG has alpha over white, WebP is lossless. Throws
+// Error(usage) for another ending and for more pixels a side than the format can hold.
+std::vector<std::byte> encode_image(const Image& image, const std::filesystem::path& path);
+void write_image(const std::filesystem::path& path, const Image& image);  // atomic; throws as encode_image
+
 Image to_rgb(const Image& image,
              std::array<std::uint8_t, 3> background = {255, 255, 255});  // drops alpha over background
 Image resize(const Image& image, int width, int height);  // area / Mitchell filter, gamma-correct
