@@ -1,6 +1,8 @@
 #include "omni/tokenizers/shape_codes_file.h"
 
+#include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "omni/core/config.h"
 #include "omni/core/error.h"
@@ -39,7 +41,39 @@ std::vector<std::int32_t> read_npy_codes(const fs::path& path) {
 fs::path colour_file(const fs::path& path) { return fs::path(path).replace_extension(".colour.npy"); }
 
 [[noreturn]] void refuse_ending(const fs::path& path) {
-  fail(ErrorKind::usage, "choosing the file of codes ", path, ": its ending is not known. Use .yaml or .npy");
+  fail(ErrorKind::usage, "choosing the file of codes ", path,
+       ": its ending is not known. Use .yaml, .npy or .json");
+}
+
+// Of any list that a program might write of one shape: far more than there are codes in any layout.
+constexpr std::uint64_t kLargestJsonBytes = std::uint64_t{64} << 20;
+
+[[noreturn]] void refuse_json(const std::string& name, std::string_view reason) {
+  fail(ErrorKind::input, "reading codes from ", name, ": ", reason,
+       ". Give a file that `omni sample --codes` wrote");
+}
+
+std::vector<std::int32_t> json_codes(const nlohmann::json& segment, const char* key,
+                                     const std::string& name) {
+  const auto found = segment.find(key);
+  if (found == segment.end() || !found->is_array())
+    refuse_json(name, concat("its shape has no list \"", key, "\""));
+  std::vector<std::int32_t> codes;
+  codes.reserve(found->size());
+  for (const nlohmann::json& value : *found) {
+    // A negative number is no unsigned one.
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > static_cast<std::uint64_t>(kLargestCode))
+      refuse_json(name, concat("\"", key, "\" holds something that is no code"));
+    codes.push_back(value.get<std::int32_t>());
+  }
+  return codes;
+}
+
+bool is_shape(const nlohmann::json& segment) {
+  if (!segment.is_object()) return false;
+  const auto modality = segment.find("modality");
+  return modality != segment.end() && modality->is_string() &&
+         modality->get_ref<const std::string&>() == "shape";
 }
 
 }  // namespace
@@ -50,9 +84,37 @@ std::string shape_codes_yaml(const ShapeCodes& codes) {
   return config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, geometry, colour); });
 }
 
+std::string shape_segment_json(const StoredShape& shape) {
+  nlohmann::ordered_json segment;
+  segment["modality"] = "shape";
+  if (shape.longest_side_m) segment["longest_side_m"] = *shape.longest_side_m;
+  segment["geometry"] = shape.codes.geometry;
+  segment["colour"] = shape.codes.colour;
+  return segment.dump();
+}
+
+StoredShape parse_shape_segments(std::string_view json, const std::string& name) {
+  const nlohmann::json segments = nlohmann::json::parse(json, nullptr, false);
+  if (!segments.is_array()) refuse_json(name, "it is no JSON list of segments");
+  const auto last = std::find_if(segments.rbegin(), segments.rend(), is_shape);
+  if (last == segments.rend()) refuse_json(name, "none of its segments is a shape");
+  StoredShape shape{.codes = {json_codes(*last, "geometry", name), json_codes(*last, "colour", name)},
+                    .longest_side_m = {}};
+  if (const auto side = last->find("longest_side_m"); side != last->end()) {
+    const double metres = side->is_number() ? side->get<double>() : 0;
+    constexpr double kLargest = 1e6;
+    if (!(metres >= 1 / kLargest && metres <= kLargest)) refuse_json(name, "\"longest_side_m\" is no length");
+    shape.longest_side_m = static_cast<float>(metres);
+  }
+  return shape;
+}
+
 void write_shape_codes(const fs::path& path, const ShapeCodes& codes) {
   if (path.extension() == ".yaml")
     return write_file_atomically(path, std::string_view(shape_codes_yaml(codes)));
+  if (path.extension() == ".json")
+    return write_file_atomically(
+        path, std::string_view("[" + shape_segment_json({.codes = codes, .longest_side_m = {}}) + "]\n"));
   if (path.extension() != ".npy") refuse_ending(path);
   // The colours first: whoever finds the geometry finds both.
   if (!codes.colour.empty())
@@ -60,19 +122,23 @@ void write_shape_codes(const fs::path& path, const ShapeCodes& codes) {
   write_file_atomically(path, std::span<const std::byte>(to_npy(codes.geometry)));
 }
 
-ShapeCodes read_shape_codes(const fs::path& path) {
-  ShapeCodes codes;
+StoredShape read_stored_shape(const fs::path& path) {
+  if (path.extension() == ".json")
+    return parse_shape_segments(read_file_text(path, kLargestJsonBytes), path.string());
+  StoredShape shape;
   if (path.extension() == ".yaml") {
     std::vector<std::int64_t> geometry, colour;
     read_stored_config(path, [&](ConfigVisitor& visitor) { describe(visitor, geometry, colour); });
-    codes.geometry.assign(geometry.begin(), geometry.end());
-    codes.colour.assign(colour.begin(), colour.end());
-    return codes;
+    shape.codes.geometry.assign(geometry.begin(), geometry.end());
+    shape.codes.colour.assign(colour.begin(), colour.end());
+    return shape;
   }
   if (path.extension() != ".npy") refuse_ending(path);
-  codes.geometry = read_npy_codes(path);
-  if (fs::exists(colour_file(path))) codes.colour = read_npy_codes(colour_file(path));
-  return codes;
+  shape.codes.geometry = read_npy_codes(path);
+  if (fs::exists(colour_file(path))) shape.codes.colour = read_npy_codes(colour_file(path));
+  return shape;
 }
+
+ShapeCodes read_shape_codes(const fs::path& path) { return read_stored_shape(path).codes; }
 
 }  // namespace omni::tokenizers

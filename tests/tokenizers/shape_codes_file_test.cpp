@@ -12,8 +12,8 @@ namespace {
 
 const ShapeCodes kCodes{.geometry = {5, 0, 2147483647, 17}, .colour = {3, 3}};
 
-TEST(ShapeCodesFile, RoundTripsInBothFormats) {
-  for (const char* name : {"codes.yaml", "codes.npy"}) {
+TEST(ShapeCodesFile, RoundTripsInEveryFormat) {
+  for (const char* name : {"codes.yaml", "codes.npy", "codes.json"}) {
     for (const bool coloured : {true, false}) {
       const test::TemporaryDirectory own;
       ShapeCodes codes = kCodes;
@@ -45,6 +45,36 @@ TEST(ShapeCodesFile, RefusesWhatIsNoListOfCodes) {
   write_file_atomically(folder / "negative.npy",
                         std::span<const std::byte>(to_npy(std::vector<std::int32_t>{1, -2})));
   EXPECT_THROW(read_shape_codes(folder / "negative.npy"), Error);
+}
+
+TEST(ShapeCodesFile, TheLastShapeOfADocumentCounts) {
+  const StoredShape edited{.codes = kCodes, .longest_side_m = 0.73f};
+  const std::string document = R"([{"modality":"shape","geometry":[1],"colour":[]},)"
+                               R"({"modality":"text","tokens":[7]},)" +
+                               shape_segment_json(edited) + R"(,{"modality":"image","codes":[2]}])";
+  const StoredShape back = parse_shape_segments(document, "memory");
+  EXPECT_EQ(back.codes.geometry, kCodes.geometry);
+  EXPECT_EQ(back.codes.colour, kCodes.colour);
+  EXPECT_EQ(back.longest_side_m, 0.73f) << "to the last bit: it scales the mesh";
+}
+
+TEST(ShapeCodesFile, RefusesJsonWithoutAShape) {
+  for (const char* wrong :
+       {"", "{", "[]", "{}", "[3]", R"([{"modality":"text","tokens":[1]}])", R"([{"modality":"shape"}])",
+        R"([{"modality":"shape","geometry":[1]}])", R"([{"modality":"shape","geometry":7,"colour":[]}])",
+        R"([{"modality":"shape","geometry":[-1],"colour":[]}])",
+        R"([{"modality":"shape","geometry":[1.5],"colour":[]}])",
+        R"([{"modality":"shape","geometry":[4294967296],"colour":[]}])",
+        R"([{"modality":"shape","geometry":[1],"colour":[],"longest_side_m":0}])",
+        R"([{"modality":"shape","geometry":[1],"colour":[],"longest_side_m":"wide"}])"}) {
+    try {
+      (void)parse_shape_segments(wrong, "wrong.json");
+      ADD_FAILURE() << wrong << " was read";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_NE(std::string(error.what()).find("wrong.json"), std::string::npos);
+    }
+  }
 }
 
 }  // namespace
