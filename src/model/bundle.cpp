@@ -63,9 +63,13 @@ BundleDescription read_description(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder))
     fail(ErrorKind::io, "cannot read the bundle ", folder, ": there is no such folder");
   const std::filesystem::path path = folder / "bundle.yaml";
-  if (!std::filesystem::exists(path))
-    fail(ErrorKind::io, "cannot read the bundle ", folder,
-         ": it has no bundle.yaml. A bundle is a folder that training writes");
+  if (!std::filesystem::exists(path)) {
+    const std::filesystem::path inner = folder / "bundle";  // where a training run leaves it
+    fail(ErrorKind::io, "cannot read the bundle ", folder, ": it has no bundle.yaml. ",
+         std::filesystem::exists(inner / "bundle.yaml")
+             ? concat("Did you mean ", inner, "?")
+             : std::string("A bundle is a folder that training writes"));
+  }
   BundleDescription d;
   try {
     ConfigFile::load(path).read([&](ConfigVisitor& v) { describe(v, d); });

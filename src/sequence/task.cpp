@@ -111,6 +111,12 @@ void check_task(const Task& task) {
   if (!any_loss) reject(task, "none of its segments carries loss, so nothing would be learnt");
 }
 
+bool makes(const Task& task, Modality modality) {
+  return std::any_of(task.segments.begin(), task.segments.end(), [&](const TaskSegment& segment) {
+    return segment.loss && segment.modality == modality;
+  });
+}
+
 bool is_editing_task(const Task& task) {
   return std::any_of(task.segments.begin(), task.segments.end(),
                      [](const TaskSegment& segment) { return segment.source == "before"; });
@@ -127,9 +133,10 @@ Task find_task(const std::string& name, const std::vector<Task>& own) {
     }
   }
   const std::string near = nearest_word(name, names);
+  std::string all;
+  for (const std::string& known : names) all += (all.empty() ? "" : ", ") + known;
   fail(ErrorKind::usage, "choosing a task: \"", name, "\" is not known. ",
-       near.empty() ? std::string("Give its segments, or take one of the built-in tasks.")
-                    : "Did you mean \"" + near + "\"?");
+       near.empty() ? "" : "Did you mean \"" + near + "\"? ", "Tasks here: ", all, ".");
 }
 
 std::vector<std::string> built_in_task_names() {

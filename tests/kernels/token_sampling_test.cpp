@@ -221,6 +221,8 @@ TEST(TokenSampling, BrokenInputsAreRefused) {
   Case unweighted{"", {row, row}, {}, {}, {}, {}};
   EXPECT_THROW(sample_token(CaseInput(unweighted)(), {}, {}), Error);
   for (const SamplingSettings& bad : std::vector<SamplingSettings>{{.temperature = -1},
+                                                                   {.temperature = 1e9},
+                                                                   {.temperature = std::nan("")},
                                                                    {.top_k = -2},
                                                                    {.top_p = 0},
                                                                    {.top_p = 1.5},

@@ -200,6 +200,14 @@ TEST_F(BundleTest, TokenizersOfAnotherLayoutAreRefused) {
   EXPECT_NE(with(small_image(), small_shape(4)).find("its shape tokenizer"), std::string::npos);
 }
 
+TEST_F(BundleTest, ARunFolderPointsToTheBundleInIt) {
+  std::filesystem::create_directories(folder);
+  EXPECT_EQ(error_of_loading().find("Did you mean"), std::string::npos) << error_of_loading();
+  save_bundle(bundle, folder / "bundle");
+  EXPECT_NE(error_of_loading().find(concat("Did you mean ", folder / "bundle", "?")), std::string::npos)
+      << error_of_loading();
+}
+
 TEST_F(BundleTest, AnUnwritablePlaceLeavesNothing) {
   write_file_atomically(folder, std::string_view("a file in the way"));
   EXPECT_THROW(save_bundle(bundle, folder / "inside"), Error);

@@ -54,6 +54,26 @@ TEST(Task, OwnTasksComeBeforeBuiltInOnes) {
   }
 }
 
+TEST(Task, AnUnknownOneIsAnsweredWithAllThereAre) {
+  try {
+    find_task("sculpture", {{"my task", {{.loss = true}}}});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("my task"), std::string::npos) << message;
+    for (const std::string& name : built_in_task_names()) {
+      EXPECT_NE(message.find(name), std::string::npos) << message;
+    }
+  }
+}
+
+TEST(Task, MakesWhatCarriesLoss) {
+  const Task task = built_in_task("text->image->shape");
+  EXPECT_FALSE(makes(task, Modality::text));
+  EXPECT_TRUE(makes(task, Modality::image));
+  EXPECT_TRUE(makes(task, Modality::shape));
+}
+
 Task parse(const std::string& yaml) {
   Task task;
   ConfigFile::parse(yaml, "test").read([&](ConfigVisitor& v) { describe(v, task); });

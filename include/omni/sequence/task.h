@@ -33,6 +33,9 @@ Task resolve_task(Task task);
 // and may be dropped, a view on something else than an image, a rate outside 0 .. 1.
 void check_task(const Task& task);
 
+// Whether the task generates segments of that modality.
+bool makes(const Task& task, Modality modality);
+
 // Whether the task is an edit: some segment shows the object "before".
 bool is_editing_task(const Task& task);
 
@@ -41,7 +44,8 @@ bool is_editing_task(const Task& task);
 // Error(usage) with the nearest name for an unknown one.
 Task built_in_task(const std::string& name);
 std::vector<std::string> built_in_task_names();
-// The task of that name among `own`, else the built-in one. Throws Error(usage) with the nearest name of all.
+// The task of that name among `own`, else the built-in one. Throws Error(usage) with the nearest name and all
+// names.
 Task find_task(const std::string& name, const std::vector<Task>& own);
 
 // Which segments are dropped in one document: independent drops, then the joint one. Only conditions are
