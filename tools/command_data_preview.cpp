@@ -76,6 +76,7 @@ void preview(const PreviewOptions& options) {
     fail(ErrorKind::usage, "data preview: ", options.count, " pictures of ", options.size, " x ",
          options.size, " pixels are too many for one sheet. Lower --count or --size");
   }
+  image::require_image_file(options.out);
   const std::vector<data::ObjectRecord> records = pick_objects(options);
   std::vector<image::Image> images(records.size());
   Progress progress("drawing", static_cast<std::int64_t>(records.size()), "objects");
@@ -88,7 +89,7 @@ void preview(const PreviewOptions& options) {
       progress.advance();
     }
   });
-  image::write_png(options.out, image::contact_sheet(images, options.columns));
+  image::write_image(options.out, image::contact_sheet(images, options.columns));
   if (options.captions)
     for (const data::ObjectRecord& record : records)
       std::printf("%s\t%s\n", record.id.c_str(),
@@ -109,7 +110,7 @@ void add_data_preview_command(CLI::App& data) {
   add_number(*command, "--elevation", options->elevation, kElevations, "degrees above the ground");
   command->add_flag("--by-class", options->by_class, "objects of every class, class after class");
   command->add_flag("--captions", options->captions, "print each object's id and first caption");
-  command->add_option("--out", options->out, "PNG to write")->required();
+  command->add_option("--out", options->out, "picture to write: .png, .jpg or .webp")->required();
   command->callback([options, split] {
     options->own_split = split->count() > 0;
     preview(*options);

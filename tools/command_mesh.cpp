@@ -16,6 +16,7 @@
 #include "omni/geometry/simplification.h"
 #include "omni/image/image.h"
 #include "options.h"
+#include "result_file.h"
 
 namespace omni::tools {
 namespace {
@@ -24,7 +25,7 @@ using geometry::Mesh;
 
 struct MeshArguments {
   std::vector<std::string> checked;
-  std::string input, output, target;
+  std::string input, output, format, target;
   std::uint64_t faces = 0;
   double floater_share = 0;
   int views = 8;
@@ -87,7 +88,8 @@ void check(const MeshArguments& arguments) {
 }
 
 void convert(const MeshArguments& arguments) {
-  geometry::write_mesh(arguments.output, geometry::read_mesh(arguments.input));
+  const ResultFile out(arguments.output, arguments.format, "glb");
+  out.write(geometry::encode_mesh(geometry::read_mesh(arguments.input), out.path()));
 }
 
 void simplify(const MeshArguments& arguments) {
@@ -106,6 +108,8 @@ void simplify(const MeshArguments& arguments) {
 }
 
 void render(const MeshArguments& arguments) {
+  const ResultFile out(arguments.output, arguments.format, "png");
+  image::require_image_file(out.path());
   Mesh mesh = geometry::read_mesh(arguments.input);
   geometry::normalise(mesh);
   const geometry::Renderer renderer(mesh);
@@ -119,7 +123,7 @@ void render(const MeshArguments& arguments) {
           camera, {.width = arguments.size, .height = arguments.size, .use_vertex_colours = !arguments.grey});
     }
   });
-  image::write_png(arguments.output, image::contact_sheet(views, std::min(arguments.views, 4)));
+  out.write(image::encode_image(image::contact_sheet(views, std::min(arguments.views, 4)), out.path()));
 }
 
 void compare(const MeshArguments& arguments) {
@@ -165,7 +169,9 @@ void add_mesh_command(CLI::App& app) {
 
   command = add(*mesh, "convert", "read one format, write another (.glb, .obj, .ply, .stl)", a, convert);
   command->add_option("mesh", a->input, "input file")->required();
-  command->add_option("out", a->output, "output file; the extension chooses the format")->required();
+  command->add_option("out", a->output, "output file; the extension chooses the format; - is standard output")
+      ->required();
+  add_format_option(*command, a->format, {"glb", "obj", "ply", "stl"});
 
   command =
       add(*mesh, "simplify", "collapse edges; closed manifold meshes stay closed and manifold", a, simplify);
@@ -177,7 +183,8 @@ void add_mesh_command(CLI::App& app) {
 
   command = add(*mesh, "render", "contact sheet of views around the mesh", a, render);
   command->add_option("mesh", a->input, "input file")->required();
-  command->add_option("--out", a->output, "PNG file")->required();
+  command->add_option("--out", a->output, ".png, .jpg or .webp; - is standard output")->required();
+  add_format_option(*command, a->format, {"png", "jpg", "webp"});
   add_number(*command, "--views", a->views, {1, 64}, "views, evenly around");
   add_number(*command, "--size", a->size, {16, 2048}, "pixels a side");
   add_number(*command, "--azimuth", a->azimuth, kAzimuths,

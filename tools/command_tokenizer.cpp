@@ -97,6 +97,7 @@ struct EvalArguments {
 };
 
 void eval_image(const EvalArguments& arguments) {
+  if (!arguments.sheet.empty()) image::require_image_file(arguments.sheet);
   const auto tokenizer = tokenizers::ImageTokenizer::load(arguments.tokenizer);
   const auto size = static_cast<int>(tokenizer->config().image_size);
   const std::vector<image::Image> images = training::training_images(arguments.data, size);
@@ -116,7 +117,7 @@ void eval_image(const EvalArguments& arguments) {
       pairs.insert(pairs.end(), side->begin() + row, side->begin() + row + columns);
   }
   if (pairs.empty()) fail(ErrorKind::usage, "--sheet needs at least ", columns, " images");
-  image::write_png(arguments.sheet, image::contact_sheet(pairs, columns));
+  image::write_image(arguments.sheet, image::contact_sheet(pairs, columns));
   std::cout << "sheet: " << arguments.sheet << '\n';
 }
 
@@ -135,7 +136,8 @@ void add_eval(CLI::App& tokenizer) {
   add_number(*image, "--objects", arguments->data.source.count, {1, 1e6}, "objects of the split");
   add_number(*image, "--views", arguments->data.views_per_object, {1, 168}, "views of each");
   image->add_option("--folder", arguments->data.folder, "pictures in place of renders");
-  image->add_option("--sheet", arguments->sheet, "PNG with originals over reconstructions");
+  image->add_option("--sheet", arguments->sheet,
+                    "picture of originals over reconstructions: .png, .jpg or .webp");
   image->callback([arguments] { eval_image(*arguments); });
 }
 

@@ -138,22 +138,21 @@ void encode_shapes(const CodeArguments& arguments) {
 
 std::size_t decode_mesh(const tokenizers::ShapeTokenizer& tokenizer, const fs::path& input,
                         const fs::path& out, int resolution) {
-  const auto codes = tokenizers::read_shape_codes(input);
+  const tokenizers::StoredShape shape = tokenizers::read_stored_shape(input);
   std::vector<std::unique_ptr<tokenizers::DecodedShape>> decoded;
   try {
-    decoded = tokenizer.decode(std::span(&codes, 1));
+    decoded = tokenizer.decode(std::span(&shape.codes, 1));
   } catch (const Error& error) {
     fail(ErrorKind::input, "decoding ", input, ": ", error.what());
   }
-  const geometry::Mesh mesh =
-      generation::extract_mesh(
-          *decoded[0],
-          {.resolution = resolution > 0 ? resolution : generation::default_mesh_resolution(tokenizer)})
-          .mesh;
-  if (mesh.triangles.empty())
+  generation::ExtractedMesh extracted = generation::extract_mesh(
+      *decoded[0],
+      {.resolution = resolution > 0 ? resolution : generation::default_mesh_resolution(tokenizer)});
+  if (extracted.empty())
     fail(ErrorKind::input, "decoding ", input, ": the codes describe an empty shape. Nothing is written");
-  geometry::write_mesh(out, mesh);
-  return mesh.triangles.size();
+  if (shape.longest_side_m) generation::scale_to_metres(extracted, *shape.longest_side_m);
+  geometry::write_mesh(out, extracted.mesh);
+  return extracted.mesh.triangles.size();
 }
 
 void decode_shapes(const CodeArguments& arguments) {
@@ -164,11 +163,11 @@ void decode_shapes(const CodeArguments& arguments) {
     return;
   }
   const auto is_codes_file = [](const fs::path& path) {
-    return path.extension() == ".yaml" ||
+    return path.extension() == ".yaml" || path.extension() == ".json" ||
            (path.extension() == ".npy" && path.stem().extension() != ".colour");
   };
   const auto all = conversions(arguments.input, arguments.out, "." + arguments.format, is_codes_file,
-                               "file of codes (.yaml, .npy)");
+                               "file of codes (.yaml, .npy, .json)");
   convert_all(all, "decoding shapes", [&](const Conversion& conversion) {
     return concat(decode_mesh(*tokenizer, conversion.input, conversion.output, arguments.resolution),
                   " triangles");
@@ -191,8 +190,8 @@ void add_tokenizer_codes_commands(CLI::App& tokenizer) {
   encode->add_option("tokenizer", encode_arguments->tokenizer, "folder of the shape tokenizer")->required();
   encode->add_option("mesh", encode_arguments->input, "GLB, glTF, OBJ, PLY or STL, or a folder")->required();
   encode->add_option("--out", encode_arguments->out,
-                     ".yaml or .npy file, or a folder; without it, YAML on standard output");
-  add_choice(*encode, "--format", encode_arguments->format, {"yaml", "npy"}, "of a folder's files");
+                     ".yaml, .npy or .json file, or a folder; without it, YAML on standard output");
+  add_choice(*encode, "--format", encode_arguments->format, {"yaml", "npy", "json"}, "of a folder's files");
   add_number(*encode, "--seed", encode_arguments->seed, kSeeds, "of the surface points");
   add_precision_option(encode, encode_arguments->precision);
   encode->callback([encode_arguments] { encode_shapes(*encode_arguments); });
@@ -202,7 +201,7 @@ void add_tokenizer_codes_commands(CLI::App& tokenizer) {
   CLI::App* decode = add_shape_command(tokenizer, "decode", "codes to files",
                                        "a file of codes, or every one below a folder, to mesh files");
   decode->add_option("tokenizer", decode_arguments->tokenizer, "folder of the shape tokenizer")->required();
-  decode->add_option("codes", decode_arguments->input, ".yaml or .npy file, or a folder")->required();
+  decode->add_option("codes", decode_arguments->input, ".yaml, .npy or .json file, or a folder")->required();
   decode->add_option("--out", decode_arguments->out, "mesh to write (.glb, .obj, .ply, .stl), or a folder")
       ->required();
   add_choice(*decode, "--format", decode_arguments->format, {"glb", "obj", "ply", "stl"},

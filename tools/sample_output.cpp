@@ -1,134 +1,142 @@
 #include "sample_output.h"
 
-#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
-#include "omni/core/files.h"
 #include "omni/core/log.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/tokenizers/shape_codes_file.h"
 
 namespace omni::tools {
 namespace {
 
-namespace fs = std::filesystem;
+using generation::GeneratedSample;
 using sequence::Modality;
 
 constexpr int kPreviewPixels = 192;
 
-// x.glb -> x_3.glb where there are several samples.
-fs::path numbered(const fs::path& path, std::int64_t count, std::uint64_t number) {
-  if (count == 1) return path;
-  return path.parent_path() / concat(path.stem().string(), "_", number, path.extension().string());
-}
-
-void check_folder(const fs::path& file) {
-  if (file.empty()) return;
-  prepare_output_directory(file.has_parent_path() ? file.parent_path() : fs::path("."));
-  if (fs::is_directory(file)) {
-    fail(ErrorKind::usage, "writing ", file, ": it is a folder. Name a file.");
+std::string segment_json(const sequence::Segment& segment) {
+  if (const auto* shape = std::get_if<sequence::ShapePayload>(&segment.payload)) {
+    tokenizers::StoredShape stored{.codes = {shape->geometry, shape->colour}, .longest_side_m = {}};
+    if (shape->size) stored.longest_side_m = sequence::size_of_bin(*shape->size);
+    return tokenizers::shape_segment_json(stored);
   }
+  nlohmann::ordered_json entry;
+  entry["modality"] = sequence::modality_name(segment.modality());
+  if (const auto* text = std::get_if<sequence::TextPayload>(&segment.payload)) entry["tokens"] = text->tokens;
+  if (const auto* image = std::get_if<sequence::ImagePayload>(&segment.payload))
+    entry["codes"] = image->codes;
+  return entry.dump();
 }
 
-bool makes(const sequence::Task& task, Modality modality) {
-  return std::any_of(task.segments.begin(), task.segments.end(), [&](const sequence::TaskSegment& segment) {
-    return segment.loss && segment.modality == modality;
-  });
-}
-
-void write_codes(const fs::path& path, const generation::GeneratedSample& sample) {
-  nlohmann::ordered_json segments = nlohmann::ordered_json::array();
-  for (const sequence::Segment& segment : sample.document.segments) {
-    nlohmann::ordered_json entry;
-    entry["modality"] = sequence::modality_name(segment.modality());
-    if (const auto* text = std::get_if<sequence::TextPayload>(&segment.payload))
-      entry["tokens"] = text->tokens;
-    if (const auto* image = std::get_if<sequence::ImagePayload>(&segment.payload))
-      entry["codes"] = image->codes;
-    if (const auto* shape = std::get_if<sequence::ShapePayload>(&segment.payload)) {
-      entry["geometry"] = shape->geometry;
-      entry["colour"] = shape->colour;
-    }
-    segments.push_back(std::move(entry));
+// One line of JSON: the document's segments in order.
+std::string document_json(const sequence::Document& document) {
+  std::string list;
+  for (const sequence::Segment& segment : document.segments) {
+    list += (list.empty() ? "" : ",") + segment_json(segment);
   }
-  write_file_atomically(path, segments.dump() + "\n");
+  return "[" + list + "]\n";
+}
+
+[[noreturn]] void reject(const sequence::Task& task, std::string_view reason) {
+  fail(ErrorKind::usage, "preparing the task ", task.name, ": ", reason);
+}
+
+void check_out(const ResultFile& out, const sequence::Task& task) {
+  const Modality modality = modality_of_output(out.path());
+  if (sequence::makes(task, modality)) return;
+  reject(task, concat("it makes no ", sequence::modality_name(modality), " for ", out.path(),
+                      ". Choose an output that fits the task."));
 }
 
 }  // namespace
 
-Modality modality_of_output(const fs::path& path) {
-  const std::string extension = lower_extension(path);
-  if (extension == ".txt") return Modality::text;
-  if (extension == ".png") return Modality::image;
-  for (const char* mesh : {".glb", ".obj", ".ply", ".stl"}) {
-    if (extension == mesh) return Modality::shape;
+SampleOutput::SampleOutput(const SampleArguments& arguments, const sequence::Task& task)
+    : out_(arguments.out, arguments.format, "glb"),
+      preview_(arguments.preview, "", ""),
+      codes_(arguments.codes, "", "json"),
+      count_(arguments.count) {
+  if (!out_.wanted() && !preview_.wanted() && !codes_.wanted() && !sequence::makes(task, Modality::text)) {
+    reject(task, "it makes more than text. Name a file with --out.");
   }
-  fail(ErrorKind::usage, "choosing the output ", path, ": the extension \"", extension,
-       "\" is not known. Use .glb, .obj, .ply, .stl, .png or .txt.");
+  if (out_.wanted()) check_out(out_, task);
+  if (preview_.wanted()) {
+    if (!sequence::makes(task, Modality::shape)) {
+      reject(task, "it makes no shape to preview. Leave out --preview.");
+    }
+    if (preview_.is_standard_output()) reject(task, "a preview goes to a file. Name one with --preview.");
+    image::require_image_file(preview_.path());
+  }
+  if (codes_.wanted() && codes_.path().extension() != ".json") {
+    fail(ErrorKind::usage, "choosing the file of codes ", codes_.path(), ": it is not a .json file.");
+  }
+  if (out_.is_standard_output() && codes_.is_standard_output()) {
+    reject(task, "--out and --codes cannot both go to standard output. Name a file for one of them.");
+  }
+  if (out_.is_standard_output() && count_ != 1) {
+    reject(task, concat("standard output takes one sample, not ", count_, ". Name a file with --out."));
+  }
+  for (const ResultFile* file : {&out_, &preview_, &codes_}) file->check_place();
 }
 
-void SampleOutput::check(const sequence::Task& task) const {
-  generation::validate(mesh);
-  if (out.empty() && preview.empty() && codes.empty() && !makes(task, Modality::text)) {
-    fail(ErrorKind::usage, "preparing the task ", task.name,
-         ": it makes more than text. Name a file with --out.");
-  }
-  if (!out.empty() && !makes(task, modality_of_output(out))) {
-    fail(ErrorKind::usage, "preparing the task ", task.name, ": it makes no ",
-         sequence::modality_name(modality_of_output(out)), " for ", out,
-         ". Choose an output that fits the task.");
-  }
-  if (!preview.empty() && !makes(task, Modality::shape)) {
-    fail(ErrorKind::usage, "preparing the task ", task.name,
-         ": it makes no shape to preview. Leave out --preview.");
-  }
-  if (!preview.empty() && lower_extension(preview) != ".png") {
-    fail(ErrorKind::usage, "choosing the preview ", preview, ": it is not a .png file.");
-  }
-  if (!codes.empty() && lower_extension(codes) != ".json") {
-    fail(ErrorKind::usage, "choosing the file of codes ", codes, ": it is not a .json file.");
-  }
-  for (const fs::path& file : {out, preview, codes}) check_folder(file);
+bool SampleOutput::wants_meshes() const {
+  return preview_.wanted() || (out_.wanted() && modality_of_output(out_.path()) == Modality::shape);
 }
 
-std::vector<image::Image> SampleOutput::write(const generation::GeneratedSample& sample) const {
-  if (!codes.empty()) write_codes(numbered(codes, count, sample.sample_number), sample);
-  const fs::path path = numbered(out, count, sample.sample_number);
+ResultFile SampleOutput::file_of(const ResultFile& file, const GeneratedSample& sample) const {
+  const bool alone = count_ == 1 || !file.wanted() || file.is_standard_output();
+  return alone ? file : file.numbered(sample.sample_number);
+}
+
+void SampleOutput::write(const GeneratedSample& sample) {
+  if (codes_.wanted()) file_of(codes_, sample).write(document_json(sample.document));
+  const ResultFile file = file_of(out_, sample);
+  write_texts(sample, file);
+  if (file.wanted() && modality_of_output(file.path()) == Modality::image && !sample.images.empty()) {
+    file.write(image::encode_image(sample.images.back(), file.path()));
+  }
+  if (wants_meshes()) write_shape(sample, file);
+}
+
+void SampleOutput::write_texts(const GeneratedSample& sample, const ResultFile& file) const {
   for (const std::string& text : sample.texts) {
-    if (out.empty()) {
-      std::cout << text << std::endl;
-    } else if (modality_of_output(out) == Modality::text) {
-      write_file_atomically(path, text + "\n");
-    }
+    if (file.wanted() && modality_of_output(file.path()) == Modality::text) file.write(text + "\n");
+    if (!file.wanted() && !codes_.is_standard_output()) std::cout << text << std::endl;
   }
-  const bool image_out = !out.empty() && modality_of_output(out) == Modality::image;
-  if (image_out && !sample.images.empty()) image::write_png(path, sample.images.back());
-  if (sample.shapes.empty()) return {};
+}
 
+void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& file) {
   const generation::GeneratedShape& shape = sample.shapes.back();
-  generation::MeshOptions options = mesh;
-  if (snap_to_box) options.snap_to_box = shape.box_shares;
-  generation::ExtractedMesh extracted = generation::extract_mesh(*shape.field, options);
-  if (extracted.mesh.triangles.empty()) {
-    fail(ErrorKind::input, "extracting the mesh of sample ", sample.sample_number,
-         ": the shape is empty. Try another seed or a lower temperature.");
+  const geometry::Mesh& mesh = shape.mesh->mesh;
+  if (shape.mesh->empty()) {
+    failure_ = concat("extracting the mesh of sample ", sample.sample_number,
+                      ": the shape is empty. Try another seed or a lower temperature.");
+    log_warning(failure_);
+    return;
   }
-  ensure(extracted.health.healthy(), "the mesh of sample ", sample.sample_number,
+  ensure(shape.mesh->health.healthy(), "the mesh of sample ", sample.sample_number,
          " is not closed and manifold");
-  std::vector<image::Image> pictures;
-  if (!preview.empty()) pictures = generation::render_around(extracted.mesh, kPreviewPixels);
-  if (!out.empty() && modality_of_output(out) == Modality::shape) {
-    for (std::size_t i = 0; i < sample.images.size(); ++i) {
-      const std::string suffix = sample.images.size() > 1 ? concat("_image", i, ".png") : "_image.png";
-      image::write_png(path.parent_path() / (path.stem().string() + suffix), sample.images[i]);
+  const float longest_side_m = shape.longest_side_m.value_or(geometry::kNormalisedLongestSide);
+  if (preview_.wanted()) {
+    for (image::Image& picture :
+         generation::render_around(generation::in_normalised_frame(mesh, longest_side_m), kPreviewPixels)) {
+      pictures_.push_back(std::move(picture));
     }
-    if (shape.longest_side_m) generation::scale_to_metres(extracted.mesh, *shape.longest_side_m);
-    geometry::write_mesh(path, extracted.mesh);
-    log_info(path.string(), ": ", extracted.mesh.triangles.size(), " triangles, ",
-             shape.longest_side_m.value_or(geometry::kNormalisedLongestSide), " m");
   }
-  return pictures;
+  if (!file.wanted() || modality_of_output(file.path()) != Modality::shape) return;
+  for (std::size_t i = 0; i < sample.images.size() && !file.is_standard_output(); ++i) {
+    const std::string suffix = sample.images.size() > 1 ? concat("_image", i, ".png") : "_image.png";
+    image::write_png(file.path().parent_path() / (file.path().stem().string() + suffix), sample.images[i]);
+  }
+  file.write(geometry::encode_mesh(mesh, file.path()));
+  log_info(file.is_standard_output() ? "standard output" : file.path().string(), ": ", mesh.triangles.size(),
+           " triangles, ", longest_side_m, " m");
+}
+
+void SampleOutput::finish() const {
+  if (!pictures_.empty()) image::write_image(preview_.path(), image::contact_sheet(pictures_, 8));
+  if (!failure_.empty()) fail(ErrorKind::input, failure_);
 }
 
 }  // namespace omni::tools

@@ -1,33 +1,39 @@
 // Where `omni sample` puts what it made: files by extension, numbered where there are several.
 #pragma once
 
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "omni/generation/mesh_export.h"
-#include "omni/generation/pipeline.h"
+#include "omni/generation/make_samples.h"
+#include "result_file.h"
+#include "sample_arguments.h"
 
 namespace omni::tools {
 
-// What an extension holds: .txt text, .png image, .glb .obj .ply .stl shape. Throws Error(usage) for others.
-sequence::Modality modality_of_output(const std::filesystem::path& path);
+// Writes samples as they come: what is finished stays after Ctrl-C, and memory grows with their number for
+// the preview alone.
+class SampleOutput {
+ public:
+  // Throws Error(usage) for files that do not fit what the task makes, Error(io) for folders that cannot be
+  // written to; before any work.
+  SampleOutput(const SampleArguments& arguments, const sequence::Task& task);
 
-struct SampleOutput {
-  std::filesystem::path out;      // empty: texts to standard output
-  std::filesystem::path preview;  // empty: none
-  std::filesystem::path codes;    // empty: none
-  generation::MeshOptions mesh;
-  bool snap_to_box = false;
-  std::int64_t count = 1;
+  // Whether any of the files needs a mesh.
+  bool wants_meshes() const;
+  // A sample without a surface is told of and passed over.
+  void write(const generation::GeneratedSample& sample);
+  // The preview of all. Throws Error(input) where a sample had no surface.
+  void finish() const;
 
-  // Throws Error(usage) for an extension that does not fit what the task makes, Error(io) for folders that
-  // cannot be written to; before any work.
-  void check(const sequence::Task& task) const;
-  // Writes one sample's files and returns its pictures for the preview (none where it has no shape).
-  // Throws Error(input) where the sample has no surface.
-  std::vector<image::Image> write(const generation::GeneratedSample& sample) const;
+ private:
+  void write_texts(const generation::GeneratedSample& sample, const ResultFile& file) const;
+  void write_shape(const generation::GeneratedSample& sample, const ResultFile& file);
+  ResultFile file_of(const ResultFile& file, const generation::GeneratedSample& sample) const;
+
+  ResultFile out_, preview_, codes_;  // without an `out` texts go to standard output
+  std::int64_t count_ = 1;
+  std::vector<image::Image> pictures_;
+  std::string failure_;
 };
 
 }  // namespace omni::tools

@@ -11,4 +11,6 @@ cmake -S "$source/tests/install" -B "$work/consumer" -G Ninja -DCMAKE_BUILD_TYPE
   || { cat "$work/configure.log"; exit 1; }
 cmake --build "$work/consumer" >"$work/build.log" || { tail -n 40 "$work/build.log"; exit 1; }
 "$work/consumer/consumer"
+example=$(sed -n '/^#include/,$p' "$source/tests/install/words_to_mesh.cpp")
+[[ $(<"$source/docs/sampling.md") == *"$example"* ]] || { echo "docs/sampling.md shows another words_to_mesh.cpp"; exit 1; }
 "$work/install/bin/omni" --version

@@ -8,7 +8,7 @@
 #include "omni/core/parallel.h"
 #include "omni/core/shuffle.h"
 #include "omni/data/shape_sample.h"
-#include "omni/generation/pipeline.h"
+#include "omni/generation/make_samples.h"
 #include "sample_scores.h"
 
 namespace omni::evaluation {
@@ -74,11 +74,11 @@ void add_images(GenerationRequest& request, const EvaluationObject& object, std:
 void add_shapes(GenerationRequest& request, const EvaluationObject& object, const model::Bundle& bundle) {
   if (condition_count(request.task, Modality::shape) == 0) return;
   need_truth(object, request.task);
-  generation::ShapeCondition condition;
-  condition.sample = data::make_shape_sample(object.record, bundle.tokenizers.shape()->required_input(),
-                                             CounterRng(hash_string(object.record.id), 2));
-  condition.longest_side_m = object.record.longest_side_m;
-  condition.extent = object.record.mesh.bounds().extent();
+  const generation::ShapeCondition condition{
+      .shape = data::make_shape_sample(object.record, bundle.tokenizers.shape()->required_input(),
+                                       CounterRng(hash_string(object.record.id), 2)),
+      .longest_side_m = object.record.longest_side_m,
+      .extent = object.record.mesh.bounds().extent()};
   request.shapes.assign(condition_count(request.task, Modality::shape), condition);
 }
 
@@ -131,20 +131,19 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
   set_.prepare(unit.objects);
   set_.prepare(unit.foreign);
   const sequence::Task task = measured_task(*unit.task, bundle.tasks);
-  const bool makes_shape =
-      std::any_of(task.segments.begin(), task.segments.end(), [](const sequence::TaskSegment& segment) {
-        return segment.loss && segment.modality == Modality::shape;
-      });
-  const ShapeReader* class_reader = makes_shape ? reader() : nullptr;
+  const ShapeReader* class_reader = sequence::makes(task, Modality::shape) ? reader() : nullptr;
 
   std::vector<GenerationRequest> requests(unit.objects.size());
   parallel_for(static_cast<std::int64_t>(requests.size()), 1, [&](std::int64_t begin, std::int64_t) {
     const auto i = static_cast<std::size_t>(begin);
     requests[i] = request_for(unit, task, set_.at(unit.objects[i]), unit.objects[i], bundle);
   });
-  const generation::GeneratorOptions options{.precision =
-                                                 model::parse_decode_precision(unit.setting->precision)};
-  const std::vector<GeneratedSample> samples = generation::Generator(bundle, options).generate(requests);
+  // Meshes are extracted with the scores, several at a time.
+  const generation::SampleOptions options{.precision =
+                                              model::parse_decode_precision(unit.setting->precision)};
+  std::vector<GeneratedSample> samples;
+  generation::make_samples(bundle, requests, options,
+                           [&](GeneratedSample sample) { samples.push_back(std::move(sample)); });
 
   std::vector<SampleResult> results(samples.size());
   parallel_for(static_cast<std::int64_t>(samples.size()), 1, [&](std::int64_t begin, std::int64_t) {

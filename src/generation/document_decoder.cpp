@@ -33,9 +33,15 @@ void check_request(const DocumentRequest& request) {
   }
 }
 
+// One sample of a request.
+struct Sample {
+  const DocumentRequest* request = nullptr;
+  std::uint64_t number = 0;
+};
+
 // The sequences of one document; the last row is the one that becomes the document.
 struct Group {
-  const DocumentRequest* request = nullptr;
+  Sample sample;
   std::vector<DocumentRow> rows;
   std::int64_t first_sequence = 0;
   bool finished = false;
@@ -44,7 +50,7 @@ struct Group {
 // A batch of groups that grow in one session.
 class BatchDecoder {
  public:
-  BatchDecoder(const model::Transformer& model, std::span<const DocumentRequest> requests);
+  BatchDecoder(const model::Transformer& model, std::span<const Sample> samples);
 
   std::vector<Document> run(const DecodeOptions& options);
 
@@ -59,12 +65,12 @@ class BatchDecoder {
   std::vector<Group> groups_;
 };
 
-BatchDecoder::BatchDecoder(const model::Transformer& model, std::span<const DocumentRequest> requests)
-    : model_(model) {
-  groups_.reserve(requests.size());
-  for (const DocumentRequest& request : requests) {
+BatchDecoder::BatchDecoder(const model::Transformer& model, std::span<const Sample> samples) : model_(model) {
+  groups_.reserve(samples.size());
+  for (const Sample& sample : samples) {
+    const DocumentRequest& request = *sample.request;
     Group group;
-    group.request = &request;
+    group.sample = sample;
     group.first_sequence = sequence_count();
     const std::int64_t conditions = shown_condition_count(request.segments);
     for (std::int64_t kept = conditions + 1 - row_count(request); kept <= conditions; ++kept) {
@@ -85,14 +91,16 @@ std::int64_t BatchDecoder::capacity() const {
   std::int64_t longest = 0;
   for (const Group& group : groups_) {
     std::vector<sequence::Modality> modalities;
-    modalities.reserve(group.request->segments.size());
-    for (const SegmentRequest& segment : group.request->segments) modalities.push_back(segment.modality);
+    modalities.reserve(group.sample.request->segments.size());
+    for (const SegmentRequest& segment : group.sample.request->segments)
+      modalities.push_back(segment.modality);
     longest = std::max(longest, parts.document_capacity(modalities));
   }
   return longest;
 }
 
 std::vector<Document> BatchDecoder::run(const DecodeOptions& options) {
+  const c10::InferenceMode no_gradients;
   model::DecodeSession session(model_, sequence_count(), capacity(), options.precision);
   prefill(session);
   while (true) {
@@ -169,10 +177,10 @@ std::int64_t BatchDecoder::sample_step(model::DecodeSession& session) {
 }
 
 void BatchDecoder::choose(Group& group, std::span<const std::vector<float>> logits) {
-  const DocumentRequest& request = *group.request;
+  const DocumentRequest& request = *group.sample.request;
   DocumentRow& row = group.rows.back();
   const kernels::SamplingKey key{.seed = request.seed,
-                                 .sequence = request.sample_number,
+                                 .sequence = group.sample.number,
                                  .step = static_cast<std::uint64_t>(row.tokens().size())};
   const std::string place = row.describe_place();
   const std::vector<std::span<const float>> rows(logits.begin(), logits.end());
@@ -187,25 +195,33 @@ void BatchDecoder::choose(Group& group, std::span<const std::vector<float>> logi
 
 }  // namespace
 
-std::vector<Document> decode_documents(const model::Transformer& model,
-                                       std::span<const DocumentRequest> requests,
-                                       const DecodeOptions& options) {
+void decode_documents(const model::Transformer& model, std::span<const DocumentRequest> requests,
+                      const DecodeOptions& options,
+                      const std::function<void(std::span<DecodedDocument>)>& on_batch) {
   for (const DocumentRequest& request : requests) check_request(request);
-  std::vector<Document> documents;
-  documents.reserve(requests.size());
-  std::size_t begin = 0;
-  while (begin < requests.size()) {
-    std::size_t end = begin;
-    std::int64_t sequences = 0;
-    while (end < requests.size() &&
-           (end == begin || sequences + row_count(requests[end]) <= options.sequences_per_batch)) {
-      sequences += row_count(requests[end++]);
+  std::vector<Sample> samples;
+  std::vector<DecodedDocument> documents;
+  std::int64_t sequences = 0;
+  const auto decode_batch = [&] {
+    if (samples.empty()) return;
+    std::vector<Document> decoded = BatchDecoder(model, samples).run(options);
+    for (std::size_t i = 0; i < decoded.size(); ++i) documents[i].document = std::move(decoded[i]);
+    on_batch(documents);
+    samples.clear();
+    documents.clear();
+    sequences = 0;
+  };
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const std::int64_t rows = row_count(requests[i]);
+    for (std::int64_t k = 0; k < requests[i].count; ++k) {
+      if (sequences + rows > options.sequences_per_batch) decode_batch();
+      const std::uint64_t number = requests[i].first_sample + static_cast<std::uint64_t>(k);
+      samples.push_back({&requests[i], number});
+      documents.push_back({.request = i, .sample_number = number, .document = {}});
+      sequences += rows;
     }
-    BatchDecoder decoder(model, requests.subspan(begin, end - begin));
-    for (Document& document : decoder.run(options)) documents.push_back(std::move(document));
-    begin = end;
   }
-  return documents;
+  decode_batch();
 }
 
 std::int64_t sampled_token_bound(const DocumentRequest& request, const sequence::Vocabulary& vocabulary,

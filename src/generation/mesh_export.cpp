@@ -13,6 +13,7 @@ namespace {
 
 // Below this a dense grid is cheap and cannot miss small parts.
 constexpr int kDenseResolution = 96;
+constexpr int kGridResolution = 64;
 
 void snap(geometry::Mesh& mesh, geometry::Vec3 shares) {
   const geometry::Bounds bounds = mesh.bounds();
@@ -35,7 +36,7 @@ void reduce(geometry::Mesh& mesh, std::size_t faces) {
 }  // namespace
 
 void validate(const MeshOptions& options) {
-  if (options.resolution < 8 || options.resolution > 1024) {
+  if (options.resolution != 0 && (options.resolution < 8 || options.resolution > 1024)) {
     fail(ErrorKind::usage, "choosing a mesh resolution: ", options.resolution,
          " cells per axis are not possible. Choose 8 to 1024.");
   }
@@ -46,14 +47,15 @@ void validate(const MeshOptions& options) {
 }
 
 int default_mesh_resolution(const tokenizers::ShapeTokenizer& tokenizer) {
-  return tokenizer.geometry_grid_side() > 0 ? 64 : 128;
+  return tokenizer.geometry_grid_side() > 0 ? kGridResolution : 128;
 }
 
-ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOptions& options) {
+ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOptions& options,
+                           const std::optional<geometry::Vec3>& box_shares) {
   validate(options);
   geometry::IsoSurfaceOptions surface;
-  surface.resolution = options.resolution;
-  surface.coarse_factor = options.resolution <= kDenseResolution || options.resolution % 4 != 0 ? 1 : 4;
+  surface.resolution = options.resolution != 0 ? options.resolution : kGridResolution;
+  surface.coarse_factor = surface.resolution <= kDenseResolution || surface.resolution % 4 != 0 ? 1 : 4;
   const auto field = [&](std::span<const geometry::Vec3> points, std::span<float> values) {
     shape.values(points, values);
   };
@@ -66,15 +68,24 @@ ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOpti
     mesh.colours.resize(mesh.positions.size());
     shape.colour(mesh.positions, mesh.colours);
   }
-  if (options.snap_to_box) snap(mesh, *options.snap_to_box);
+  if (options.snap_to_box && box_shares) snap(mesh, *box_shares);
   if (options.smooth_normals) geometry::compute_smooth_normals(mesh);
   extracted.health = geometry::inspect(mesh);
   return extracted;
 }
 
-void scale_to_metres(geometry::Mesh& mesh, float longest_side_m) {
+void scale_to_metres(ExtractedMesh& extracted, float longest_side_m) {
   const float scale = longest_side_m / geometry::kNormalisedLongestSide;
+  for (geometry::Vec3& position : extracted.mesh.positions) position *= scale;
+  const double factor = scale;
+  extracted.health.area *= factor * factor;
+  extracted.health.volume *= factor * factor * factor;
+}
+
+geometry::Mesh in_normalised_frame(geometry::Mesh mesh, float longest_side_m) {
+  const float scale = geometry::kNormalisedLongestSide / longest_side_m;
   for (geometry::Vec3& position : mesh.positions) position *= scale;
+  return mesh;
 }
 
 std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views) {

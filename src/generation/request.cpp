@@ -6,8 +6,6 @@
 
 #include "omni/core/error.h"
 #include "omni/geometry/camera.h"
-#include "omni/geometry/mesh_field.h"
-#include "omni/tokenizers/shape_sample.h"
 
 namespace omni::generation {
 namespace {
@@ -66,15 +64,13 @@ std::int32_t elevation_bin(const View& view) {
   return best;
 }
 
-ShapeCondition shape_condition(geometry::Mesh mesh, const tokenizers::ShapeInput& input) {
-  ShapeCondition condition;
+ShapeCondition shape_condition(geometry::Mesh mesh) {
   const geometry::Vec3 extent = mesh.bounds().empty() ? geometry::Vec3{} : mesh.bounds().extent();
-  geometry::normalise(mesh);
-  condition.longest_side_m = std::max({extent.x, extent.y, extent.z});
-  condition.extent = extent;
-  const geometry::MeshField field(mesh);
-  condition.sample = tokenizers::make_shape_sample(mesh, field, input, CounterRng(0));
-  return condition;
+  const float longest = std::max({extent.x, extent.y, extent.z});
+  if (!(longest > 0) || !std::isfinite(longest)) {
+    fail(ErrorKind::input, "preparing a mesh as a condition: it has no extent. Give one with a surface.");
+  }
+  return {.shape = std::move(mesh), .longest_side_m = longest, .extent = extent};
 }
 
 std::vector<double> GuidanceSettings::weights_for(const sequence::Task& task) const {
@@ -97,10 +93,31 @@ std::vector<double> GuidanceSettings::weights_for(const sequence::Task& task) co
   return weights;
 }
 
+void validate(const GuidanceSettings& guidance) {
+  static constexpr double kLargestWeight = 100;
+  const auto check_weight = [](double weight) {
+    if (weight >= 0 && weight <= kLargestWeight) return;
+    fail(ErrorKind::usage, "setting guidance: the weight ", weight, " is outside 0 .. ", kLargestWeight,
+         ". 1 is none, 2 to 5 is usual.");
+  };
+  if (guidance.everywhere) check_weight(*guidance.everywhere);
+  const auto& weights = guidance.by_modality;
+  for (auto weight = weights.begin(); weight != weights.end(); ++weight) {
+    check_weight(weight->second);
+    const bool repeated = std::any_of(weights.begin(), weight,
+                                      [&](const auto& earlier) { return earlier.first == weight->first; });
+    if (repeated) {
+      fail(ErrorKind::usage, "setting guidance: ", sequence::modality_name(weight->first),
+           " has two weights. Give one.");
+    }
+  }
+}
+
 GuidanceSettings parse_guidance(std::string_view text) {
   GuidanceSettings settings;
   if (const std::optional<double> weight = parse_number(text)) {
     settings.everywhere = weight;
+    validate(settings);
     return settings;
   }
   std::string_view rest = text;
@@ -115,6 +132,7 @@ GuidanceSettings parse_guidance(std::string_view text) {
     settings.by_modality.emplace_back(sequence::parse_modality(name), *weight);
   }
   if (settings.by_modality.empty()) reject_guidance(text, "it is empty");
+  validate(settings);
   return settings;
 }
 

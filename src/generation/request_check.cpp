@@ -1,7 +1,8 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
-#include "request_segments.h"
+#include "omni/generation/request.h"
+#include "omni/model/bundle.h"
 
 namespace omni::generation {
 namespace {
@@ -71,15 +72,6 @@ void check_views(const GenerationRequest& request, const model::Bundle& bundle) 
   }
 }
 
-void check_prompts(const GenerationRequest& request, const model::Bundle& bundle) {
-  for (const std::string& prompt : request.prompts) {
-    const auto tokens = static_cast<std::int64_t>(bundle.tokenizers.text()->encode(prompt).size());
-    if (tokens <= bundle.layout().text_capacity) continue;
-    fail(ErrorKind::usage, "reading the prompt \"", prompt.substr(0, 40), "...\": it has ", tokens,
-         " tokens and the model reads at most ", bundle.layout().text_capacity, ". Shorten it.");
-  }
-}
-
 void check_lengths(const GenerationRequest& request, const model::Bundle& bundle) {
   if (request.count < 1 || request.count > 1'000'000) {
     fail(ErrorKind::usage, "preparing the task ", request.task.name, ": ", request.count,
@@ -104,9 +96,9 @@ void check_request(const GenerationRequest& request, const model::Bundle& bundle
   check_conditions(request);
   check_modalities(request, bundle);
   check_views(request, bundle);
-  check_prompts(request, bundle);
   check_lengths(request, bundle);
   model::check_task(bundle.transformer->config(), request.task);
+  validate(request.guidance);
   (void)request.guidance.weights_for(request.task);
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
+#include "omni/geometry/mesh_field.h"
+#include "omni/tokenizers/shape_sample.h"
 
 namespace omni::generation {
 namespace {
@@ -24,21 +26,29 @@ sequence::ShapePayload shape_payload(const ShapeCondition& shape, const tokenize
   return payload;
 }
 
+std::vector<std::int32_t> prompt_tokens(const std::string& prompt, const model::Bundle& bundle) {
+  std::vector<std::int32_t> tokens = bundle.tokenizers.text()->encode(prompt);
+  if (static_cast<std::int64_t>(tokens.size()) > bundle.layout().text_capacity) {
+    fail(ErrorKind::usage, "reading the prompt \"", prompt.substr(0, 40), "...\": it has ", tokens.size(),
+         " tokens and the model reads at most ", bundle.layout().text_capacity, ". Shorten it.");
+  }
+  return tokens;
+}
+
 // The conditions of all requests, encoded in one go per modality, and taken in order.
 class EncodedConditions {
  public:
-  EncodedConditions(std::span<const GenerationRequest> requests, const model::Bundle& bundle)
-      : bundle_(bundle) {
-    encode_images(requests);
-    encode_shapes(requests);
+  EncodedConditions(std::span<const GenerationRequest> requests, const model::Bundle& bundle) {
+    encode_texts(requests, bundle);
+    encode_images(requests, bundle);
+    encode_shapes(requests, bundle);
   }
 
-  Segment take_text(const std::string& prompt) const {
-    return {.payload = sequence::TextPayload{bundle_.tokenizers.text()->encode(prompt)}};
-  }
+  Segment take_text() { return {.payload = sequence::TextPayload{std::move(texts_[next_text_++])}}; }
 
   Segment take_image(const ImageCondition& image) {
-    sequence::ImagePayload payload{.azimuth = {}, .elevation = {}, .codes = image_codes_[next_image_++]};
+    sequence::ImagePayload payload{
+        .azimuth = {}, .elevation = {}, .codes = std::move(image_codes_[next_image_++])};
     if (image.view) {
       payload.azimuth = azimuth_bin(*image.view);
       payload.elevation = elevation_bin(*image.view);
@@ -47,32 +57,42 @@ class EncodedConditions {
   }
 
   Segment take_shape(const ShapeCondition& shape) {
-    return {.payload = shape_payload(shape, shape.sample ? shape_codes_[next_shape_++] : shape.codes)};
+    const auto* codes = std::get_if<tokenizers::ShapeCodes>(&shape.shape);
+    return {.payload = shape_payload(shape, codes != nullptr ? *codes : shape_codes_[next_shape_++])};
   }
 
  private:
-  void encode_images(std::span<const GenerationRequest> requests) {
+  void encode_texts(std::span<const GenerationRequest> requests, const model::Bundle& bundle) {
+    for (const GenerationRequest& request : requests) {
+      for (const std::string& prompt : request.prompts) texts_.push_back(prompt_tokens(prompt, bundle));
+    }
+  }
+
+  void encode_images(std::span<const GenerationRequest> requests, const model::Bundle& bundle) {
     std::vector<image::Image> images;
     for (const GenerationRequest& request : requests) {
       for (const ImageCondition& image : request.images) images.push_back(image.image);
     }
-    if (!images.empty()) image_codes_ = bundle_.tokenizers.image()->encode(images);
+    if (!images.empty()) image_codes_ = bundle.tokenizers.image()->encode(images);
   }
 
-  void encode_shapes(std::span<const GenerationRequest> requests) {
+  void encode_shapes(std::span<const GenerationRequest> requests, const model::Bundle& bundle) {
     std::vector<tokenizers::ShapeSample> samples;
     for (const GenerationRequest& request : requests) {
       for (const ShapeCondition& shape : request.shapes) {
-        if (shape.sample) samples.push_back(*shape.sample);
+        if (const auto* sample = std::get_if<tokenizers::ShapeSample>(&shape.shape)) {
+          samples.push_back(*sample);
+        } else if (const auto* mesh = std::get_if<geometry::Mesh>(&shape.shape)) {
+          samples.push_back(shape_sample(*mesh, bundle.tokenizers.shape()->required_input()));
+        }
       }
     }
-    if (!samples.empty()) shape_codes_ = bundle_.tokenizers.shape()->encode(samples);
+    if (!samples.empty()) shape_codes_ = bundle.tokenizers.shape()->encode(samples);
   }
 
-  const model::Bundle& bundle_;
-  std::vector<std::vector<std::int32_t>> image_codes_;
+  std::vector<std::vector<std::int32_t>> texts_, image_codes_;
   std::vector<tokenizers::ShapeCodes> shape_codes_;
-  std::size_t next_image_ = 0, next_shape_ = 0;
+  std::size_t next_text_ = 0, next_image_ = 0, next_shape_ = 0;
 };
 
 SegmentRequest generated_segment(const sequence::TaskSegment& segment, const GenerationRequest& request,
@@ -100,8 +120,8 @@ SegmentRequest generated_segment(const sequence::TaskSegment& segment, const Gen
   return generated;
 }
 
-std::vector<SegmentRequest> encode_request(const GenerationRequest& request, const model::Bundle& bundle,
-                                           EncodedConditions& conditions) {
+std::vector<SegmentRequest> request_segments(const GenerationRequest& request, const model::Bundle& bundle,
+                                             EncodedConditions& conditions) {
   std::vector<SegmentRequest> segments;
   std::size_t text = 0, image = 0, shape = 0;
   for (const sequence::TaskSegment& segment : request.task.segments) {
@@ -111,7 +131,8 @@ std::vector<SegmentRequest> encode_request(const GenerationRequest& request, con
     }
     Segment given{.payload = sequence::empty_payload(segment.modality), .dropped = true};
     if (segment.modality == Modality::text && text < request.prompts.size()) {
-      given = conditions.take_text(request.prompts[text++]);
+      given = conditions.take_text();
+      ++text;
     } else if (segment.modality == Modality::image && image < request.images.size()) {
       given = conditions.take_image(request.images[image++]);
     } else if (segment.modality == Modality::shape && shape < request.shapes.size()) {
@@ -122,16 +143,44 @@ std::vector<SegmentRequest> encode_request(const GenerationRequest& request, con
   return segments;
 }
 
+// The weights of the conditions that are shown: a dropped one has nothing to weigh.
+std::vector<double> shown_weights(const GenerationRequest& request,
+                                  const std::vector<SegmentRequest>& segments) {
+  const std::vector<double> all = request.guidance.weights_for(request.task);
+  std::vector<double> shown;
+  std::size_t condition = 0;
+  for (const SegmentRequest& segment : segments) {
+    if (!segment.given) continue;
+    const double weight = all.at(condition++);
+    if (!segment.given->dropped) shown.push_back(weight);
+  }
+  return shown;
+}
+
 }  // namespace
 
-std::vector<std::vector<SegmentRequest>> encode_requests(std::span<const GenerationRequest> requests,
-                                                         const model::Bundle& bundle) {
+std::vector<DocumentRequest> encode_requests(std::span<const GenerationRequest> requests,
+                                             const model::Bundle& bundle) {
+  const c10::InferenceMode no_gradients;
   EncodedConditions conditions(requests, bundle);
-  std::vector<std::vector<SegmentRequest>> encoded;
+  std::vector<DocumentRequest> documents;
   for (const GenerationRequest& request : requests) {
-    encoded.push_back(encode_request(request, bundle, conditions));
+    std::vector<SegmentRequest> segments = request_segments(request, bundle, conditions);
+    std::vector<double> guidance = shown_weights(request, segments);
+    documents.push_back({.segments = std::move(segments),
+                         .sampling = request.sampling,
+                         .guidance = std::move(guidance),
+                         .seed = request.seed,
+                         .first_sample = request.first_sample,
+                         .count = request.count});
   }
-  return encoded;
+  return documents;
+}
+
+tokenizers::ShapeSample shape_sample(geometry::Mesh mesh, const tokenizers::ShapeInput& input) {
+  geometry::normalise(mesh);
+  const geometry::MeshField field(mesh);
+  return tokenizers::make_shape_sample(mesh, field, input, CounterRng(0));
 }
 
 }  // namespace omni::generation

@@ -1,6 +1,7 @@
-// From what a user asks for to the segments of a document.
+// From what a user asks for to the documents that are to be completed.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "omni/generation/document_decoder.h"
@@ -9,12 +10,13 @@
 
 namespace omni::generation {
 
-// Throws Error(usage) for a request that the bundle cannot serve.
-void check_request(const GenerationRequest& request, const model::Bundle& bundle);
+// One document per request, whatever its count: conditions encoded with the bundle's tokenizers (texts first,
+// then the images and the shapes of all requests together), generated segments with their fixed controls. For
+// requests that check_request() let pass. Throws Error(usage) for a prompt that is too long.
+std::vector<DocumentRequest> encode_requests(std::span<const GenerationRequest> requests,
+                                             const model::Bundle& bundle);
 
-// Conditions encoded with the bundle's tokenizers, generated segments with their fixed controls. One list per
-// request; images and shapes of all requests are encoded together.
-std::vector<std::vector<SegmentRequest>> encode_requests(std::span<const GenerationRequest> requests,
-                                                         const model::Bundle& bundle);
+// What a tokenizer sees of a mesh of any size and place.
+tokenizers::ShapeSample shape_sample(geometry::Mesh mesh, const tokenizers::ShapeInput& input);
 
 }  // namespace omni::generation

@@ -16,9 +16,8 @@ struct Format {
 constexpr Format kFormats[] = {
     {".png", encode_png}, {".jpg", encode_jpeg}, {".jpeg", encode_jpeg}, {".webp", encode_webp}};
 
-const Format* find_format(std::string ending) {
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+const Format* find_format(const std::filesystem::path& path) {
+  const std::string ending = lower_extension(path);
   const auto* found = std::find_if(std::begin(kFormats), std::end(kFormats),
                                    [&](const Format& format) { return format.ending == ending; });
   return found == std::end(kFormats) ? nullptr : found;
@@ -26,9 +25,7 @@ const Format* find_format(std::string ending) {
 
 }  // namespace
 
-bool is_image_file(const std::filesystem::path& path) {
-  return find_format(path.extension().string()) != nullptr;
-}
+bool is_image_file(const std::filesystem::path& path) { return find_format(path) != nullptr; }
 
 void require_image_file(const std::filesystem::path& path) {
   if (is_image_file(path)) return;
@@ -42,7 +39,7 @@ std::vector<std::byte> encode_image(const Image& image, const std::filesystem::p
     fail(ErrorKind::input, "cannot write the picture ", path, ": it has no pixels");
   ensure(image.pixels.size() == std::size_t(image.width) * image.height * image.channels,
          "an image's pixel count disagrees with its size");
-  return find_format(path.extension().string())->encode(image);
+  return find_format(path)->encode(image);
 }
 
 void write_image(const std::filesystem::path& path, const Image& image) {

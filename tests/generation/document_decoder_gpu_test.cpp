@@ -32,6 +32,16 @@ std::vector<DocumentRequest> requests_of_every_task(const sequence::Vocabulary& 
   return requests;
 }
 
+std::vector<sequence::Document> decode(const model::Transformer& model,
+                                       std::span<const DocumentRequest> requests,
+                                       const DecodeOptions& options = {}) {
+  std::vector<sequence::Document> documents;
+  decode_documents(model, requests, options, [&](std::span<DecodedDocument> batch) {
+    for (DecodedDocument& decoded : batch) documents.push_back(std::move(decoded.document));
+  });
+  return documents;
+}
+
 class DocumentDecoderGpu : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(HeadSizes, DocumentDecoderGpu, ::testing::Values(16, 64));
 
@@ -43,15 +53,15 @@ TEST_P(DocumentDecoderGpu, TheSameSeedDrawsTheProcessorsTokens) {
   config.width = 2 * GetParam();
   model::Transformer model(config, vocabulary, layout, 3);
   const std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary, layout);
-  const std::vector<sequence::Document> expected = decode_documents(model, requests);
+  const std::vector<sequence::Document> expected = decode(model, requests);
   model.to(test::device());
-  EXPECT_EQ(decode_documents(model, requests), expected);
-  EXPECT_EQ(decode_documents(model, {&requests[1], 1}).front(), expected[1]) << "one sequence alone";
+  EXPECT_EQ(decode(model, requests), expected);
+  EXPECT_EQ(decode(model, {&requests[1], 1}).front(), expected[1]) << "one sequence alone";
   // In half precision a token may differ; what is drawn is well-formed all the same.
   model.set_activation_type(at::kBFloat16);
   for (const char* precision : {"bf16", "int8"})
-    for (const sequence::Document& document : decode_documents(
-             model, requests, {.precision = model::parse_decode_precision(precision), .on_tokens = {}}))
+    for (const sequence::Document& document :
+         decode(model, requests, {.precision = model::parse_decode_precision(precision), .on_tokens = {}}))
       EXPECT_NO_THROW((void)sequence::document_tokens(document, vocabulary, layout)) << precision;
 }
 

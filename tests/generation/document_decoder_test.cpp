@@ -37,6 +37,15 @@ class DocumentDecoder : public ::testing::Test {
     return request;
   }
 
+  std::vector<Document> decode(std::span<const DocumentRequest> requests,
+                               const DecodeOptions& options = {}) const {
+    std::vector<Document> documents;
+    decode_documents(model_, requests, options, [&](std::span<DecodedDocument> batch) {
+      for (DecodedDocument& decoded : batch) documents.push_back(std::move(decoded.document));
+    });
+    return documents;
+  }
+
   std::int64_t condition_count(const DocumentRequest& request) const {
     return shown_condition_count(request.segments);
   }
@@ -69,7 +78,7 @@ TEST_F(DocumentDecoder, EveryTaskAndSettingGivesAWellFormedDocument) {
       requests.push_back(std::move(request));
     }
   }
-  const std::vector<Document> documents = decode_documents(model_, requests);
+  const std::vector<Document> documents = decode(requests);
   ASSERT_EQ(documents.size(), requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) expect_well_formed(requests[i], documents[i]);
 }
@@ -80,7 +89,7 @@ TEST_F(DocumentDecoder, KeepsFixedControlsAndLengths) {
   request.segments[1].with_colour = false;
   const std::int32_t size_token = vocabulary_.range(sequence::kRangeSize).first + 9;
   request.segments[1].fixed_tokens = {{1, size_token}};
-  const Document document = decode_documents(model_, {&request, 1}).front();
+  const Document document = decode({&request, 1}).front();
   const auto& shape = std::get<sequence::ShapePayload>(document.segments[1].payload);
   EXPECT_EQ(shape.geometry.size(), 4u);
   EXPECT_TRUE(shape.colour.empty());
@@ -93,7 +102,7 @@ TEST_F(DocumentDecoder, WeightsOfOneArePlainConditionalSampling) {
     DocumentRequest plain = request_for(sequence::built_in_task(task), 8);
     DocumentRequest weighted = plain;
     weighted.guidance.assign(static_cast<std::size_t>(condition_count(plain)), 1.0);
-    EXPECT_EQ(decode_documents(model_, {&plain, 1}), decode_documents(model_, {&weighted, 1}));
+    EXPECT_EQ(decode({&plain, 1}), decode({&weighted, 1}));
   }
 }
 
@@ -101,25 +110,46 @@ TEST_F(DocumentDecoder, ASampleDoesNotDependOnItsCompany) {
   std::vector<DocumentRequest> requests;
   for (const std::string& name : sequence::built_in_task_names()) {
     requests.push_back(request_for(sequence::built_in_task(name), requests.size()));
-    requests.back().sample_number = requests.size() % 3;
+    requests.back().first_sample = requests.size() % 3;
     if (requests.size() % 2 == 0) {
       requests.back().guidance.assign(static_cast<std::size_t>(condition_count(requests.back())), 3.0);
     }
   }
-  const std::vector<Document> together = decode_documents(model_, requests);
+  const std::vector<Document> together = decode(requests);
   const std::vector<Document> in_small_batches =
-      decode_documents(model_, requests, {.sequences_per_batch = 5, .on_tokens = {}});
+      decode(requests, {.sequences_per_batch = 5, .on_tokens = {}});
   EXPECT_EQ(together, in_small_batches);
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    EXPECT_EQ(decode_documents(model_, {&requests[i], 1}).front(), together[i]) << "request " << i;
+    EXPECT_EQ(decode({&requests[i], 1}).front(), together[i]) << "request " << i;
   }
 }
 
 TEST_F(DocumentDecoder, SampleNumbersGiveDifferentSamples) {
-  std::vector<DocumentRequest> requests(4, request_for(sequence::built_in_task("text->shape"), 1));
-  for (std::size_t i = 0; i < requests.size(); ++i) requests[i].sample_number = i;
-  const std::vector<Document> documents = decode_documents(model_, requests);
+  DocumentRequest request = request_for(sequence::built_in_task("text->shape"), 1);
+  request.first_sample = 5;
+  request.count = 4;
+  const std::vector<Document> documents = decode({&request, 1});
+  ASSERT_EQ(documents.size(), 4u);
   for (std::size_t i = 1; i < documents.size(); ++i) EXPECT_NE(documents[i], documents[0]);
+}
+
+TEST_F(DocumentDecoder, BatchesRunThroughSamplesAndRequests) {
+  std::vector<DocumentRequest> requests(2, request_for(sequence::built_in_task("text->shape"), 1));
+  requests[0].count = 3;
+  requests[1].count = 2;
+  requests[1].first_sample = 7;
+  requests[1].guidance = {2};
+  std::vector<std::size_t> sizes;
+  std::vector<std::pair<std::size_t, std::uint64_t>> order;
+  decode_documents(model_, requests, {.sequences_per_batch = 4, .on_tokens = {}},
+                   [&](std::span<DecodedDocument> batch) {
+                     sizes.push_back(batch.size());
+                     for (const DecodedDocument& decoded : batch)
+                       order.emplace_back(decoded.request, decoded.sample_number);
+                   });
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{3, 2})) << "guidance takes two sequences a sample";
+  EXPECT_EQ(order,
+            (std::vector<std::pair<std::size_t, std::uint64_t>>{{0, 0}, {0, 1}, {0, 2}, {1, 7}, {1, 8}}));
 }
 
 // The reference: the finished document, with and without its condition, through the full-context forward
@@ -130,7 +160,7 @@ TEST_F(DocumentDecoder, GreedyGuidedTokensAreTheBestOfTheGuidedLogits) {
   request.sampling.temperature = 0;
   request.guidance = {weight};
   request.segments[1].geometry_length = 8;
-  const Document document = decode_documents(model_, {&request, 1}).front();
+  const Document document = decode({&request, 1}).front();
   Document dropped = document;
   dropped.segments[0].dropped = true;
   sequence::PackedSequence with, without;
@@ -179,7 +209,7 @@ TEST_F(DocumentDecoder, DroppingAConditionMovesNoPosition) {
 TEST_F(DocumentDecoder, RejectsWeightsThatFitNoCondition) {
   DocumentRequest request = request_for(sequence::built_in_task("text->shape"), 2);
   request.guidance = {1, 2};
-  EXPECT_THROW((void)decode_documents(model_, {&request, 1}), Error);
+  EXPECT_THROW((void)decode({&request, 1}), Error);
 }
 
 TEST_F(DocumentDecoder, CountsSampledTokens) {
@@ -187,7 +217,7 @@ TEST_F(DocumentDecoder, CountsSampledTokens) {
   std::int64_t sampled = 0;
   DecodeOptions options;
   options.on_tokens = [&](std::int64_t count) { sampled += count; };
-  (void)decode_documents(model_, {&request, 1}, options);
+  (void)decode({&request, 1}, options);
   EXPECT_GT(sampled, 0);
   EXPECT_LE(sampled, sampled_token_bound(request, vocabulary_, layout_));
 
@@ -196,7 +226,7 @@ TEST_F(DocumentDecoder, CountsSampledTokens) {
   short_one.segments.back().geometry_length = layout_.geometry_lengths.front();
   short_one.segments.back().with_colour = false;
   sampled = 0;
-  (void)decode_documents(model_, {&short_one, 1}, options);
+  (void)decode({&short_one, 1}, options);
   EXPECT_EQ(sampled, sampled_token_bound(short_one, vocabulary_, layout_));
 }
 

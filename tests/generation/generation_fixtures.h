@@ -51,12 +51,17 @@ inline model::TransformerConfig tiny_transformer_config_without_codebooks() {
   return config;
 }
 
-inline model::Bundle tiny_bundle(bool views = true, std::int64_t text_capacity = 16, std::uint64_t seed = 5) {
+inline model::Bundle tiny_bundle_with(std::unique_ptr<tokenizers::ShapeTokenizer> shape, bool views = true,
+                                      std::int64_t text_capacity = 16, std::uint64_t seed = 5) {
   auto text = std::make_unique<tokenizers::TextTokenizer>(tokenizers::TextTokenizer::from_merges({}));
   auto image = std::make_unique<tokenizers::ImageTokenizer>(tiny_image_config(), seed);
-  auto shape = std::make_unique<tokenizers::GridShapeTokenizer>(tiny_shape_config(), seed);
   return model::make_bundle(tiny_transformer_config(), {std::move(text), std::move(image), std::move(shape)},
                             text_capacity, views, seed);
+}
+
+inline model::Bundle tiny_bundle(bool views = true, std::int64_t text_capacity = 16, std::uint64_t seed = 5) {
+  return tiny_bundle_with(std::make_unique<tokenizers::GridShapeTokenizer>(tiny_shape_config(), seed), views,
+                          text_capacity, seed);
 }
 
 }  // namespace omni::generation::testing

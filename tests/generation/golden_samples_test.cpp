@@ -10,7 +10,7 @@
 
 #include "generation_fixtures.h"
 #include "omni/core/files.h"
-#include "omni/generation/pipeline.h"
+#include "omni/generation/make_samples.h"
 
 namespace omni::generation {
 namespace {
@@ -31,22 +31,21 @@ image::Image gradient(int width, int height, int slope) {
 }
 
 ShapeCondition shape_of_codes(const tokenizers::ShapeTokenizer& tokenizer) {
-  ShapeCondition condition;
+  tokenizers::ShapeCodes codes;
   for (std::int64_t i = 0; i < tokenizer.geometry_code_count(); ++i) {
-    condition.codes.geometry.push_back(static_cast<std::int32_t>(i * 5 % tokenizer.geometry_vocabulary()));
+    codes.geometry.push_back(static_cast<std::int32_t>(i * 5 % tokenizer.geometry_vocabulary()));
   }
   for (std::int64_t i = 0; i < tokenizer.colour_code_count(); ++i) {
-    condition.codes.colour.push_back(static_cast<std::int32_t>(i * 3 % tokenizer.colour_vocabulary()));
+    codes.colour.push_back(static_cast<std::int32_t>(i * 3 % tokenizer.colour_vocabulary()));
   }
-  condition.longest_side_m = 1.5f;
-  return condition;
+  return {.shape = std::move(codes), .longest_side_m = 1.5f, .extent = {}};
 }
 
-ShapeCondition shape_of_mesh(const tokenizers::ShapeTokenizer& tokenizer) {
+ShapeCondition shape_of_mesh() {
   geometry::Mesh wedge;
   wedge.positions = {{0, 0, 0}, {4, 0, 0}, {0, 2, 0}, {0, 0, 1}};
   wedge.triangles = {{0, 2, 1}, {0, 1, 3}, {0, 3, 2}, {1, 2, 3}};
-  return shape_condition(wedge, tokenizer.required_input());
+  return shape_condition(std::move(wedge));
 }
 
 void add_conditions(GenerationRequest& request, const model::Bundle& bundle, std::size_t number) {
@@ -62,8 +61,8 @@ void add_conditions(GenerationRequest& request, const model::Bundle& bundle, std
         if (segment.view) request.images.back().view = View{15.0f * static_cast<float>(slope), 20};
         break;
       case Modality::shape:
-        request.shapes.push_back(number % 2 == 0 ? shape_of_codes(*bundle.shape_tokenizer)
-                                                 : shape_of_mesh(*bundle.shape_tokenizer));
+        request.shapes.push_back(number % 2 == 0 ? shape_of_codes(*bundle.tokenizers.shape())
+                                                 : shape_of_mesh());
         break;
     }
   }
@@ -117,12 +116,12 @@ nlohmann::json tokens_of(const model::Bundle& bundle, const std::vector<Generati
   for (const GenerationRequest& request : requests) {
     all.push_back({{"task", request.task.name}, {"samples", nlohmann::json::array()}});
   }
-  GeneratorOptions options;
+  SampleOptions options;
   options.decode_images = false;
-  for (const GeneratedSample& sample : Generator(bundle, options).generate(requests)) {
+  make_samples(bundle, requests, options, [&](const GeneratedSample& sample) {
     all.at(sample.request)["samples"].push_back(
         sequence::document_tokens(sample.document, bundle.vocabulary(), bundle.layout()));
-  }
+  });
   return all;
 }
 

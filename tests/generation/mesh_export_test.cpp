@@ -45,23 +45,32 @@ TEST(MeshExport, GivesAClosedManifoldColouredBall) {
 }
 
 TEST(MeshExport, RemovesFloatersAndFacesOnDemand) {
-  MeshOptions keep{.keep_floaters = true, .snap_to_box = {}};
+  MeshOptions keep{.keep_floaters = true};
   EXPECT_EQ(extract_mesh(Balls(0.7f, true), keep).health.components, 2);
   EXPECT_EQ(extract_mesh(Balls(0.7f, true), {}).health.components, 1);
-  const ExtractedMesh small = extract_mesh(Balls(0.7f), {.faces = 500, .snap_to_box = {}});
+  const ExtractedMesh small = extract_mesh(Balls(0.7f), {.faces = 500});
   EXPECT_LE(small.mesh.triangles.size(), 520u);
   EXPECT_TRUE(small.health.closed() && small.health.manifold());
 }
 
 TEST(MeshExport, SnapsToTheBoxAndScalesToMetres) {
-  MeshOptions options;
-  options.snap_to_box = Vec3{1, 0.5f, 0.25f};
-  geometry::Mesh mesh = extract_mesh(Balls(0.7f), options).mesh;
-  scale_to_metres(mesh, 3);
-  const Vec3 extent = mesh.bounds().extent();
+  const Vec3 box{1, 0.5f, 0.25f};
+  ExtractedMesh snapped = extract_mesh(Balls(0.7f), {.snap_to_box = true}, box);
+  scale_to_metres(snapped, 3);
+  const Vec3 extent = snapped.mesh.bounds().extent();
   EXPECT_NEAR(extent.x, 3, 1e-3);
   EXPECT_NEAR(extent.y, 1.5, 1e-3);
   EXPECT_NEAR(extent.z, 0.75, 1e-3);
+  const geometry::MeshHealth health = geometry::inspect(snapped.mesh);
+  EXPECT_NEAR(snapped.health.volume, health.volume, 1e-4 * health.volume);
+  EXPECT_NEAR(snapped.health.area, health.area, 1e-4 * health.area);
+  const Vec3 back = in_normalised_frame(snapped.mesh, 3).bounds().extent();
+  EXPECT_NEAR(back.x, geometry::kNormalisedLongestSide, 1e-3);
+
+  const Vec3 asked_nothing = extract_mesh(Balls(0.7f), {}, box).mesh.bounds().extent();
+  const Vec3 named_nothing = extract_mesh(Balls(0.7f), {.snap_to_box = true}).mesh.bounds().extent();
+  EXPECT_NEAR(asked_nothing.z, 1.4, 0.02);
+  EXPECT_EQ(named_nothing, asked_nothing);
 }
 
 TEST(MeshExport, IsTheSameEveryTime) {
@@ -71,14 +80,14 @@ TEST(MeshExport, IsTheSameEveryTime) {
 
 TEST(MeshExport, AnEmptyShapeGivesAnEmptyMesh) {
   const ExtractedMesh empty = extract_mesh(Balls(-1), {});
-  EXPECT_TRUE(empty.mesh.triangles.empty());
+  EXPECT_TRUE(empty.empty());
   EXPECT_FALSE(empty.health.closed());
 }
 
 TEST(MeshExport, RejectsImpossibleOptions) {
-  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.resolution = 4, .snap_to_box = {}}), Error);
-  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.resolution = 4000, .snap_to_box = {}}), Error);
-  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.faces = 3, .snap_to_box = {}}), Error);
+  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.resolution = 4}), Error);
+  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.resolution = 4000}), Error);
+  EXPECT_THROW((void)extract_mesh(Balls(0.5f), {.faces = 3}), Error);
 }
 
 TEST(MeshExport, RendersAround) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "omni/core/error.h"
+#include "request_segments.h"
 
 namespace omni::generation {
 namespace {
@@ -27,7 +28,8 @@ TEST(Guidance, IsReadByModality) {
   EXPECT_EQ(parse_guidance("image=1.5").weights_for(task), (std::vector<double>{1, 1.5}));
   EXPECT_EQ(parse_guidance("image=1.5,text=4").weights_for(task), (std::vector<double>{4, 1.5}));
   EXPECT_THROW((void)parse_guidance("shape=2").weights_for(task), Error);
-  for (const char* wrong : {"", "text", "text=", "text=x", "sound=2", "text=1;image=2"}) {
+  for (const char* wrong : {"", "text", "text=", "text=x", "sound=2", "text=1;image=2", "-1", "text=-0.5",
+                            "1e9", "nan", "text=3,text=2", "text=3,text=3"}) {
     EXPECT_THROW((void)parse_guidance(wrong), Error) << wrong;
   }
 }
@@ -51,16 +53,24 @@ TEST(ShapeCondition, KeepsTheSizeOfTheMesh) {
   geometry::Mesh mesh;
   mesh.positions = {{0, 0, 0}, {4, 0, 0}, {0, 2, 0}, {0, 0, 1}};
   mesh.triangles = {{0, 2, 1}, {0, 1, 3}, {0, 3, 2}, {1, 2, 3}};
-  tokenizers::ShapeInput input;
-  input.grid_resolution = 16;
-  const ShapeCondition condition = shape_condition(mesh, input);
+  const ShapeCondition condition = shape_condition(mesh);
   EXPECT_FLOAT_EQ(*condition.longest_side_m, 4);
   EXPECT_EQ(*condition.extent, (geometry::Vec3{4, 2, 1}));
+  EXPECT_THROW((void)shape_condition({}), Error);
+  mesh.positions.assign(4, {1, 1, 1});
+  EXPECT_THROW((void)shape_condition(mesh), Error);
+}
+
+TEST(ShapeSample, IsOfTheMeshInTheNormalisedFrame) {
+  geometry::Mesh mesh;
+  mesh.positions = {{0, 0, 0}, {4, 0, 0}, {0, 2, 0}, {0, 0, 1}};
+  mesh.triangles = {{0, 2, 1}, {0, 1, 3}, {0, 3, 2}, {1, 2, 3}};
+  tokenizers::ShapeInput input;
+  input.grid_resolution = 16;
   float inside = 0;
-  for (const float share : condition.sample->grid.occupancy) inside += share;
+  for (const float share : shape_sample(mesh, input).grid.occupancy) inside += share;
   const float cell = 2.0f / 16, scale = 1.92f / 4;
   EXPECT_NEAR(inside * cell * cell * cell, 4.0f * 2 * 1 / 6 * scale * scale * scale, 0.03);
-  EXPECT_THROW((void)shape_condition({}, input), Error);
 }
 
 }  // namespace

@@ -47,6 +47,18 @@ expect 2 'never.xyz|xyz' mesh convert closed.obj never.xyz
 expect 0 '' mesh render closed.obj --views 1 --azimuth 45 --elevation 30 --size 64 --out view.png
 expect 2 "^omni: --azimuth must be a number, not 'nan'$" mesh render closed.obj --azimuth nan --out never.png
 absent never.png
+# Pictures are written by their ending or not at all, and standard output holds the result alone.
+expect 0 '' mesh render closed.obj --views 1 --size 64 --out view.jpg
+check 'a .jpg file is JPEG' [ "$(head -c 2 view.jpg | od -An -tx1)" = ' ff d8' ]
+expect 2 'never.bmp.*bmp' mesh render closed.obj --views 1 --size 64 --out never.bmp
+expect 2 '--format' mesh render closed.obj --views 1 --size 64 --out never.png --format jpg
+absent never.bmp
+absent never.png
+"$omni" mesh render closed.obj --views 1 --azimuth 45 --elevation 30 --size 64 --out - >piped.png
+check 'a picture on standard output is the same' cmp -s view.png piped.png
+"$omni" mesh convert closed.obj - --format ply >piped.ply
+check 'a mesh on standard output is the same' cmp -s out.ply piped.ply
+absent ./-
 expect 0 'volume IoU +1.0000' mesh compare closed.obj out.ply --points 500 --grid 16
 expect 0 'CD-L1 +0\.[0-9]+ +0\.[0-9]+$' mesh compare open.obj closed.obj --points 500 --grid 16
 expect 0 '4 -> 4 triangles, closed and manifold' mesh simplify closed.obj simple.stl --faces 2
@@ -60,6 +72,8 @@ expect 4 'absent.yaml' pretrain absent.yaml
 expect 4 'absent' sample --model absent --prompt 'a chair' --out never.glb
 expect 2 '^omni: omni sample: --model is missing' sample --prompt 'a chair'
 expect 2 'what to make' sample --model absent --prompt 'a chair'
+expect 2 'nothing is given.*--prompt.*--out' sample --model absent
+expect 0 'Conditions:' sample --help
 expect 2 '--seed.*-1' sample --model absent --prompt 'a chair' --out never.glb --seed -1
 expect 2 '--faces.*-5' sample --model absent --prompt 'a chair' --out never.glb --faces -5
 absent never.glb

@@ -99,7 +99,41 @@ check 'a preview needs no mesh file' [ -s alone.png ]
 expect 0 '' "${sample[@]}" --prompt 'a red chair' --image alone.png --guidance text=3,image=1.5 --temperature 0.5 \
   --top-k 20 --top-p 0.9 --min-p 0.01 --out guided.glb --seed 5 --faces 2000 --codes guided.json
 expect 0 '' "${sample[@]}" --task 'two texts' --prompt 'a red chair' --prompt 'a seat' --out own.glb --seed 5
-expect 2 "Did you mean \"two texts\"" "${sample[@]}" --task 'two text' --prompt 'a red chair' --out own.glb
+expect 2 "Did you mean \"two texts\"" "${sample[@]}" --task 'two text' --prompt 'a red chair' --out never.glb
+expect 2 'two texts, text->image' "${sample[@]}" --task sculpture --prompt 'a red chair' --out never.glb
+expect 4 "Did you mean \"run/bundle\"" sample --model run --prompt 'a red chair' --out never.glb
+expect 2 'temperature' "${sample[@]}" --prompt 'a red chair' --out never.glb --temperature 1e9
+expect 2 'guidance' "${sample[@]}" --prompt 'a red chair' --out never.glb --guidance=-1
+expect 2 'text has two weights' "${sample[@]}" --prompt 'a red chair' --out never.glb --guidance text=3,text=2
+absent never.glb
+
+# Codes need no other file, of any task, and are read back to the same mesh.
+decode=(tokenizer decode shape run/bundle/shape_tokenizer)
+expect 0 '' "${sample[@]}" --prompt 'a red chair' --codes a.json --seed 5
+expect 0 'saved: decoded.glb' "${decode[@]}" a.json --out decoded.glb
+check 'decoded codes are the sampled mesh' cmp -s a.glb decoded.glb
+expect 0 '' "${sample[@]}" --mesh a.glb --codes words.json
+expect 0 'mesh: [0-9]+ triangles' "${decode[@]}" words.json --out given.glb
+expect 0 '' "${sample[@]}" --task 'text->image' --prompt 'a red chair' --codes image.json
+expect 3 'image.json.*none of its segments' "${decode[@]}" image.json --out never.glb
+expect 0 '' "${sample[@]}" --prompt 'a red chair' --codes several.json --count 3 --batch 1
+check 'each sample has its codes' [ "$(ls several_[012].json | wc -l)" = 3 ]
+absent never.glb
+
+# Standard output holds the result alone.
+"${omni}" "${sample[@]}" --prompt 'a red chair' --seed 5 --out - >piped.glb 2>/dev/null
+check 'a mesh on standard output is the same' cmp -s a.glb piped.glb
+"${omni}" "${sample[@]}" --prompt 'a red chair' --seed 5 --codes - >piped.json 2>/dev/null
+check 'codes on standard output are the same' cmp -s a.json piped.json
+"${omni}" "${sample[@]}" --mesh a.glb --codes - --count 2 >lines.json 2>/dev/null
+check 'several codes are a line each' [ "$(grep -c '^\[.*\]$' lines.json)" = 2 ]
+check 'and texts are not among them' [ "$(wc -l <lines.json)" = 2 ]
+expect 2 'standard output takes one sample' "${sample[@]}" --prompt 'a red chair' --out - --count 2
+expect 2 'cannot both' "${sample[@]}" --prompt 'a red chair' --out - --codes -
+expect 0 '' "${sample[@]}" --prompt 'a red chair' --preview preview.webp --seed 5
+check 'a preview is what its ending says' [ "$(head -c 4 preview.webp)" = RIFF ]
+expect 2 'preview.gif' "${sample[@]}" --prompt 'a red chair' --preview preview.gif
+absent ./-
 expect 0 '' "${sample[@]}" --mesh a.glb --out words.txt
 check 'a mesh is described' [ -e words.txt ]
 expect 2 'no views' "${sample[@]}" --mesh a.glb --out view.png --task 'shape->image@view' --view 45,30

@@ -25,16 +25,23 @@ struct SegmentRequest {
   bool with_colour = true;           // generated shapes, where the layout has colour codes
 };
 
-// What one sample is drawn from. It is a pure function of this and of the model: nothing that is decoded
-// beside it has a say, but for rounding.
+// What samples are drawn from, and which of them. A sample is a pure function of this, of its number and of
+// the model: nothing that is decoded beside it has a say, but for rounding.
 struct DocumentRequest {
   std::vector<SegmentRequest> segments;
   kernels::SamplingSettings sampling;
-  std::uint64_t seed = 0;
-  std::uint64_t sample_number = 0;
   // One weight per condition that is not dropped, in document order (see kernels::SamplingInput); empty:
   // plain conditional sampling, which is also what weights of 1 throughout give.
   std::vector<double> guidance;
+  std::uint64_t seed = 0;
+  std::uint64_t first_sample = 0;  // the samples are numbered from here
+  std::int64_t count = 1;
+};
+
+struct DecodedDocument {
+  std::size_t request = 0;  // index of its request
+  std::uint64_t sample_number = 0;
+  sequence::Document document;
 };
 
 struct DecodeOptions {
@@ -44,15 +51,16 @@ struct DecodeOptions {
   std::function<void(std::int64_t)> on_tokens;
 };
 
-// Completes documents token by token under the grammar, many side by side. Guidance runs one more sequence
-// per condition, in which that condition and the later ones are dropped; dropping moves no position, so all
-// sequences of a document stay in step. Common prefixes are computed once.
-// Throws Error(usage) for requests that do not fit the model, Error(interrupted) after Ctrl-C.
-std::vector<sequence::Document> decode_documents(const model::Transformer& model,
-                                                 std::span<const DocumentRequest> requests,
-                                                 const DecodeOptions& options = {});
+// Completes documents token by token under the grammar, many side by side, and hands them on batch by batch:
+// all samples of all requests, request by request. Guidance runs one more sequence per condition, in which
+// that condition and the later ones are dropped; dropping moves no position, so all sequences of a document
+// stay in step. Common prefixes are computed once. Throws Error(usage) for requests that do not fit the
+// model, Error(interrupted) after Ctrl-C.
+void decode_documents(const model::Transformer& model, std::span<const DocumentRequest> requests,
+                      const DecodeOptions& options,
+                      const std::function<void(std::span<DecodedDocument>)>& on_batch);
 
-// How many tokens such a document leaves to sampling, at most.
+// How many tokens one sample of such a document leaves to sampling, at most.
 std::int64_t sampled_token_bound(const DocumentRequest& request, const sequence::Vocabulary& vocabulary,
                                  const sequence::SequenceLayout& layout);
 

@@ -14,14 +14,13 @@
 namespace omni::generation {
 
 struct MeshOptions {
-  int resolution = 64;      // cells per axis
+  int resolution = 0;       // cells per axis; 0: what suits the tokenizer, where it is known, else 64
   bool with_colour = true;  // where the shape has colour
   bool keep_floaters = false;
   double floater_share = 0.02;  // components below this share of the largest one's volume are floaters
   std::size_t faces = 0;        // 0: as extracted
   bool smooth_normals = true;
-  // Stretches each axis so that the bounding box has these extents (shares of the longest side).
-  std::optional<geometry::Vec3> snap_to_box;
+  bool snap_to_box = false;  // stretches each axis to the box that the model named, where it did
 };
 void validate(const MeshOptions& options);  // throws Error(usage)
 
@@ -29,14 +28,19 @@ void validate(const MeshOptions& options);  // throws Error(usage)
 int default_mesh_resolution(const tokenizers::ShapeTokenizer& tokenizer);
 
 struct ExtractedMesh {
-  geometry::Mesh mesh;          // in the normalised frame; empty where the field is nowhere inside
+  geometry::Mesh mesh;          // empty where the field is nowhere inside
   geometry::MeshHealth health;  // of that mesh
-};
-// Closed and manifold, unless it is empty.
-ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOptions& options);
 
-// From the normalised frame to metres: the frame's longest side (1.92) becomes `longest_side_m`.
-void scale_to_metres(geometry::Mesh& mesh, float longest_side_m);
+  bool empty() const { return mesh.triangles.empty(); }
+};
+// In the normalised frame. Closed and manifold, unless it is empty. `box_shares`: the extents of the box to
+// snap to, as shares of the longest side.
+ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOptions& options,
+                           const std::optional<geometry::Vec3>& box_shares = {});
+
+// From the normalised frame to metres, and back: the frame's longest side (1.92) becomes `longest_side_m`.
+void scale_to_metres(ExtractedMesh& mesh, float longest_side_m);
+geometry::Mesh in_normalised_frame(geometry::Mesh mesh, float longest_side_m);
 
 // A row of pictures from eight directions around the mesh, in the normalised frame; `size` pixels a side.
 std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views = 8);

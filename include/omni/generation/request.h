@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "omni/geometry/mesh.h"
@@ -12,6 +13,10 @@
 #include "omni/kernels/token_sampling.h"
 #include "omni/sequence/task.h"
 #include "omni/tokenizers/shape_tokenizer.h"
+
+namespace omni::model {
+struct Bundle;
+}
 
 namespace omni::generation {
 
@@ -28,15 +33,15 @@ struct ImageCondition {
   image::Image image;        // of any size
   std::optional<View> view;  // absent: unknown
 };
-// A shape in the normalised frame, as a tokenizer sees it or already as codes.
+// A shape as a mesh of any size and place, closed or not; as a tokenizer sees one in the normalised frame; or
+// as codes already.
 struct ShapeCondition {
-  std::optional<tokenizers::ShapeSample> sample;
-  tokenizers::ShapeCodes codes;          // used where there is no sample
+  std::variant<tokenizers::ShapeCodes, tokenizers::ShapeSample, geometry::Mesh> shape;
   std::optional<float> longest_side_m;   // size before normalisation
   std::optional<geometry::Vec3> extent;  // of the bounding box, in any unit
 };
-// From a mesh of any size and place, closed or not. Throws Error(input) for a mesh without extent.
-ShapeCondition shape_condition(geometry::Mesh mesh, const tokenizers::ShapeInput& input);
+// With the mesh's own size and extent. Throws Error(input) for a mesh without extent.
+ShapeCondition shape_condition(geometry::Mesh mesh);
 
 // One weight per condition, by modality: "text=3,image=1.5"; "3" means every condition.
 struct GuidanceSettings {
@@ -47,10 +52,12 @@ struct GuidanceSettings {
   // have among its conditions.
   std::vector<double> weights_for(const sequence::Task& task) const;
 };
-GuidanceSettings parse_guidance(std::string_view text);  // throws Error(usage)
+// Throws Error(usage) for a weight outside 0 .. 100 and for two weights of one modality.
+void validate(const GuidanceSettings& guidance);
+GuidanceSettings parse_guidance(std::string_view text);  // throws Error(usage), as validate() too
 
-// What is asked for. Conditions fill the task's segments without loss in order; a missing one is an error
-// unless `allow_missing` is set, then it is dropped.
+// What is asked for: a plain value that knows no model. Conditions fill the task's segments without loss in
+// order; a missing one is an error unless `allow_missing` is set, then it is dropped.
 struct GenerationRequest {
   sequence::Task task;
   std::vector<std::string> prompts;
@@ -69,6 +76,11 @@ struct GenerationRequest {
   std::int64_t count = 1;  // samples, numbered from first_sample
   std::uint64_t first_sample = 0;
 };
+
+// Whether the models of a bundle can serve a request, before any work: throws Error(usage) that names a
+// missing condition, one too many, a modality that the bundle lacks, a length that is not offered, a setting
+// out of range. How long a prompt may be is known once it is encoded: make_samples() tells.
+void check_request(const GenerationRequest& request, const model::Bundle& bundle);
 
 // Which task fits what is given and what is wanted ("text", "image", "shape"). Throws Error(usage) if none
 // does.

@@ -1,0 +1,190 @@
+#include "sample_arguments.h"
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/geometry/mesh_files.h"
+#include "options.h"
+#include "result_file.h"
+
+namespace omni::tools {
+namespace {
+
+using generation::GenerationRequest;
+using sequence::Modality;
+
+void add_subject_options(CLI::App& command, SampleArguments& arguments) {
+  const char* group = "What to make";
+  command.add_option("--model", arguments.model, "the bundle: a folder with tokenizers and weights")
+      ->required()
+      ->group(group);
+  command
+      .add_option(
+          "--task", arguments.task,
+          "such as text->image->shape, or one of the model's own; chosen from what is given if absent")
+      ->group(group);
+  add_number(command, "--count", arguments.count, {1, 1e6}, "samples to make")->group(group);
+  add_number(command, "--detail", arguments.detail, {0, 32768}, "number of geometry codes; 0: all")
+      ->group(group);
+  command.add_option("--view", arguments.view, "azimuth,elevation of generated images, in degrees")
+      ->group(group);
+  command.add_flag("--no-colour", arguments.no_colour, "make shapes without colours")->group(group);
+}
+
+void add_condition_options(CLI::App& command, SampleArguments& arguments) {
+  const auto add = [&](const char* name, std::vector<std::string>& values, const char* help) {
+    command.add_option(name, values, help)->allow_extra_args(false)->group("Conditions");
+  };
+  add("--prompt", arguments.prompts, "a text; for editing tasks the instruction");
+  add("--image", arguments.images, "a PNG, JPEG or WebP file; repeat for several views");
+  add("--image-view", arguments.image_views, "azimuth,elevation of each --image, in degrees");
+  add("--mesh", arguments.meshes, "a GLB, glTF, OBJ, PLY or STL file");
+}
+
+void add_output_options(CLI::App& command, SampleArguments& arguments) {
+  const char* group = "Output";
+  command
+      .add_option(
+          "--out", arguments.out,
+          ".glb, .obj, .ply, .stl, .png, .jpg, .webp or .txt; _0, _1, ... with --count; - is standard "
+          "output")
+      ->group(group);
+  add_format_option(command, arguments.format, {"glb", "obj", "ply", "stl", "png", "jpg", "webp", "txt"})
+      ->group(group);
+  command
+      .add_option("--preview", arguments.preview,
+                  "a .png, .jpg or .webp of every sample's shape from eight sides")
+      ->group(group);
+  command
+      .add_option("--codes", arguments.codes,
+                  "a .json file of the sampled codes; - is standard output, a line per sample")
+      ->group(group);
+}
+
+void add_sampling_options(CLI::App& command, SampleArguments& arguments) {
+  const char* group = "Sampling";
+  kernels::SamplingSettings& sampling = arguments.sampling;
+  add_number(command, "--seed", arguments.seed, kSeeds, "same seed and settings, same result")->group(group);
+  add_number(command, "--temperature", sampling.temperature, {0, kernels::kHighestTemperature},
+             "0 takes the likeliest token")
+      ->group(group);
+  add_number(command, "--top-k", sampling.top_k, {0, 1e9}, "keep the k likeliest tokens; 0: all")
+      ->group(group);
+  add_number(command, "--top-p", sampling.top_p, {1e-6, 1},
+             "keep the likeliest tokens up to this probability")
+      ->group(group);
+  add_number(command, "--min-p", sampling.min_p, kShares,
+             "keep tokens with this share of the likeliest one's")
+      ->group(group);
+  command.add_option("--guidance", arguments.guidance, "one weight, or one per condition: text=3,image=1.5")
+      ->group(group);
+}
+
+void add_mesh_options(CLI::App& command, SampleArguments& arguments) {
+  const char* group = "Mesh";
+  add_number(command, "--resolution", arguments.mesh.resolution, {0, 512},
+             "mesh cells per axis; 0: what suits the tokenizer")
+      ->group(group);
+  add_number(command, "--faces", arguments.mesh.faces, kCounts,
+             "simplify meshes to about this many triangles; 0: no")
+      ->group(group);
+  command.add_flag("--keep-floaters", arguments.mesh.keep_floaters, "keep small loose parts")->group(group);
+  command
+      .add_flag("--snap-to-box", arguments.mesh.snap_to_box, "stretch meshes to the box that the model names")
+      ->group(group);
+}
+
+void add_machine_options(CLI::App& command, SampleArguments& arguments) {
+  const char* group = "Machine";
+  add_choice(command, "--device", arguments.device, {"cpu", "cuda"}, "where the transformer runs")
+      ->group(group);
+  add_choice(command, "--precision", arguments.precision, {"auto", "fp32", "bf16", "int8"},
+             "of weights and cache while decoding; auto: fp32, on a GPU bf16; lower ones are faster on large "
+             "models")
+      ->group(group);
+  add_number(command, "--batch", arguments.batch, {1, 4096}, "sequences decoded side by side")->group(group);
+}
+
+// What the output files say of it. Codes alone are those of a shape where one can come of what is given;
+// without any file texts are printed.
+Modality wanted_modality(const SampleArguments& arguments) {
+  const bool only_a_mesh = arguments.prompts.empty() && arguments.images.empty();
+  if (!arguments.out.empty())
+    return modality_of_output(ResultFile(arguments.out, arguments.format, "glb").path());
+  if (!arguments.preview.empty()) return Modality::shape;
+  if (!arguments.codes.empty() && !only_a_mesh) return Modality::shape;
+  if (!arguments.prompts.empty()) {
+    fail(
+        ErrorKind::usage,
+        "choosing a task: nothing says what to make of the prompt. Name a file with --out (.glb, .obj, .ply, "
+        ".stl or .png), a --preview, --codes, or a --task.");
+  }
+  return Modality::text;
+}
+
+sequence::Task read_task(const SampleArguments& arguments) {
+  std::string task = arguments.task;
+  if (task.empty() && arguments.prompts.empty() && arguments.images.empty() && arguments.meshes.empty()) {
+    fail(ErrorKind::usage,
+         "choosing a task: nothing is given to start from. Give a --prompt, an --image or a ",
+         "--mesh, and say with --out what to make of it, such as --prompt \"a red chair\" --out chair.glb");
+  }
+  if (task.empty()) {
+    task =
+        generation::default_task(arguments.prompts.size(), arguments.images.size(), arguments.meshes.size(),
+                                 wanted_modality(arguments), !arguments.view.empty());
+  }
+  return sequence::find_task(task, model::load_bundle_tasks(arguments.model));
+}
+
+std::vector<generation::ImageCondition> read_images(const SampleArguments& arguments) {
+  if (arguments.image_views.size() > arguments.images.size()) {
+    fail(ErrorKind::usage, "reading the views of images: ", arguments.image_views.size(), " are given for ",
+         arguments.images.size(), " images.");
+  }
+  std::vector<generation::ImageCondition> images;
+  for (std::size_t i = 0; i < arguments.images.size(); ++i) {
+    generation::ImageCondition condition{.image = image::read_image(arguments.images[i]), .view = {}};
+    if (i < arguments.image_views.size()) condition.view = generation::parse_view(arguments.image_views[i]);
+    images.push_back(std::move(condition));
+  }
+  return images;
+}
+
+}  // namespace
+
+void add_sample_options(CLI::App& command, SampleArguments& arguments) {
+  add_subject_options(command, arguments);
+  add_condition_options(command, arguments);
+  add_output_options(command, arguments);
+  add_sampling_options(command, arguments);
+  add_mesh_options(command, arguments);
+  add_machine_options(command, arguments);
+}
+
+Modality modality_of_output(const std::filesystem::path& path) {
+  if (lower_extension(path) == ".txt") return Modality::text;
+  if (image::is_image_file(path)) return Modality::image;
+  if (geometry::is_written_mesh_file(path)) return Modality::shape;
+  fail(ErrorKind::usage, "choosing the output ", path, ": the extension \"", path.extension().string(),
+       "\" is not known. Use .glb, .obj, .ply, .stl, .png, .jpg, .webp or .txt.");
+}
+
+GenerationRequest read_request(const SampleArguments& arguments) {
+  GenerationRequest request;
+  request.task = read_task(arguments);
+  request.prompts = arguments.prompts;
+  request.images = read_images(arguments);
+  for (const std::string& path : arguments.meshes) {
+    request.shapes.push_back(generation::shape_condition(geometry::read_mesh(path)));
+  }
+  if (!arguments.view.empty()) request.view = generation::parse_view(arguments.view);
+  if (!arguments.guidance.empty()) request.guidance = generation::parse_guidance(arguments.guidance);
+  request.sampling = arguments.sampling;
+  request.seed = arguments.seed;
+  request.count = arguments.count;
+  request.geometry_codes = arguments.detail;
+  request.with_colour = !arguments.no_colour;
+  return request;
+}
+
+}  // namespace omni::tools

@@ -1,0 +1,34 @@
+// The options of `omni sample`, and the request that they make.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "omni/generation/make_samples.h"
+
+namespace omni::tools {
+
+struct SampleArguments {
+  std::string model, task;
+  std::vector<std::string> prompts, images, meshes, image_views;
+  std::string view, guidance, out, format, preview, codes;
+  std::int64_t count = 1, detail = 0, batch = 96;
+  std::uint64_t seed = 0;
+  kernels::SamplingSettings sampling;
+  generation::MeshOptions mesh;
+  std::string device = "cpu", precision = "auto";
+  bool no_colour = false;
+};
+void add_sample_options(CLI::App& command, SampleArguments& arguments);
+
+// What an ending holds: .txt text; .png, .jpg, .webp image; .glb, .obj, .ply, .stl shape. Throws Error(usage)
+// for others.
+sequence::Modality modality_of_output(const std::filesystem::path& path);
+
+// The request, with its files read; weights are not touched. Throws Error(usage) for what makes no request,
+// and what readers of the files throw.
+generation::GenerationRequest read_request(const SampleArguments& arguments);
+
+}  // namespace omni::tools
