@@ -1,11 +1,8 @@
 // omni tokenizer eval shape: figures over a data set, or a table and a picture sheet of single objects.
-#include <filesystem>
 #include <iostream>
 #include <memory>
 
 #include "commands.h"
-#include "omni/core/error.h"
-#include "omni/core/files.h"
 #include "omni/data/open_source.h"
 #include "omni/evaluation/shape_tokenizer_table.h"
 #include "omni/kernels/cpu_memory.h"
@@ -18,8 +15,6 @@
 
 namespace omni::tools {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct EvalArguments {
   std::string tokenizer, out, precision = "fp32";
