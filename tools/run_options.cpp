@@ -22,7 +22,7 @@ void add_resume_option(CLI::App& command, training::RunOptions& options) {
 void add_allow_change_option(CLI::App& command, training::RunOptions& options) {
   command
       .add_option("--allow-change", options.allowed_changes,
-                   "a key that the resumed run may change, such as schedule.peak_learning_rate; repeatable")
+                  "a key that the resumed run may change, such as schedule.peak_learning_rate; repeatable")
       ->type_name("KEY")
       ->take_all()
       ->expected(1)

@@ -177,7 +177,8 @@ TEST_F(TrainerTest, ResumingRefusesAnotherRun) {
   std::filesystem::rename(folder_ / "shards", folder_ / "moved");
   StageConfig moved = c;
   moved.shards = {(folder_ / "moved").string()};
-  write_shard("other", tokenizers::TextTokenizer::load(folder_ / "text.json").fingerprint(), {"a green cone"});
+  write_shard("other", tokenizers::TextTokenizer::load(folder_ / "text.json").fingerprint(),
+              {"a green cone"});
   StageConfig other = c;
   other.shards = {(folder_ / "other").string()};
   EXPECT_THAT(refusal(other), testing::HasSubstr("shards has other content"));
@@ -234,7 +235,6 @@ TEST_F(TrainerTest, ResumingRefusesAnotherStartBundle) {
   StageConfig seeded = config("second");
   seeded.seed = 9;
   next.steps = 13;
-  const std::string first = next.start_bundle;
   next.start_bundle = run_stage(seeded, {}).bundle.string();
   EXPECT_THROW(run_stage(next, kResumed), Error);
   std::filesystem::rename(folder_ / "first", folder_ / "moved");
