@@ -144,8 +144,10 @@ void compare(const MeshArguments& arguments) {
   print_sampled("F-score at 1 %", surfaces.f_score_1, floor.f_score_1, 4);
   print_sampled("F-score at 2 %", surfaces.f_score_2, floor.f_score_2, 4);
   print_sampled("normal consistency", surfaces.normal_consistency, floor.normal_consistency, 4);
-  print_row("volume IoU", with_decimals(geometry::volume_iou(candidate_field, target_field, arguments.grid), 4));
-  print_row("surface IoU", with_decimals(geometry::surface_iou(candidate_field, target_field, arguments.grid), 4));
+  print_row("volume IoU",
+            with_decimals(geometry::volume_iou(candidate_field, target_field, arguments.grid), 4));
+  print_row("surface IoU",
+            with_decimals(geometry::surface_iou(candidate_field, target_field, arguments.grid), 4));
 }
 
 CLI::App* add(CLI::App& parent, const char* name, const char* description,

@@ -402,8 +402,10 @@ TEST(ProceduralSource, OrderAndHeldOutObjectsStayWhatTheyAre) {
   using Ids = std::vector<std::int64_t>;
   EXPECT_EQ(ids({.seed = 1, .count = 6}, 0), (Ids{239650, 33879, 170611, 51483, 185074, 175197}));
   EXPECT_EQ(ids({.seed = 1, .count = 5000}, 4000), (Ids{208983, 189091, 265906, 307875, 50565, 580}));
-  EXPECT_EQ(ids({.seed = 1, .split = Split::new_instance}, 0), (Ids{224342, 122211, 141002, 199066, 178020, 31467}));
-  EXPECT_EQ(ids({.seed = 1, .split = Split::unseen_colour}, 0), (Ids{239475, 33903, 170558, 51608, 185174, 175260}));
+  EXPECT_EQ(ids({.seed = 1, .split = Split::new_instance}, 0),
+            (Ids{224342, 122211, 141002, 199066, 178020, 31467}));
+  EXPECT_EQ(ids({.seed = 1, .split = Split::unseen_colour}, 0),
+            (Ids{239475, 33903, 170558, 51608, 185174, 175260}));
 }
 
 TEST(ProceduralSource, RefusesWhatItDoesNotHave) {

@@ -127,8 +127,8 @@ TEST_F(TokenizeTest, DrawnViewsStayWhatTheyAre) {
     const auto [shard, object] = dataset.at(i);
     for (std::int64_t v = 0; v < 2; ++v) azimuths.push_back(shard->view_bins(object, v).first);
   }
-  EXPECT_EQ(azimuths, (std::vector<std::int32_t>{15, 3,  3, 21, 9,  21, 15, 3,  9, 15, 3,
-                                                 21, 3, 15, 21, 15, 9,  15, 3, 21, 3, 15}));
+  EXPECT_EQ(azimuths, (std::vector<std::int32_t>{15, 3, 3,  21, 9,  21, 15, 3, 9,  15, 3,
+                                                 21, 3, 15, 21, 15, 9,  15, 3, 21, 3,  15}));
 }
 
 TEST_F(TokenizeTest, AStoppedRunGoesOnToTheSameBytes) {

@@ -18,7 +18,7 @@ struct TrainingSummary {
   std::int64_t steps = 0;
   std::int64_t tokens = 0;
   double seconds = 0;
-  double loss = 0;  // the weighted sum over modalities, averaged over the last logged steps
+  double loss = 0;            // the weighted sum over modalities, averaged over the last logged steps
   bool was_finished = false;  // a resumed run had nothing left to do; there is no loss
   std::filesystem::path bundle;
 };

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "packed_attention_spans.cuh"
 #include "head_rows.cuh"
+#include "packed_attention_spans.cuh"
 
 namespace omni::cuda {
 

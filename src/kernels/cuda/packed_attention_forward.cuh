@@ -1,7 +1,7 @@
 #pragma once
 
-#include "packed_attention_spans.cuh"
 #include "head_rows.cuh"
+#include "packed_attention_spans.cuh"
 
 // The forward pass after FlashAttention-2 (Dao 2023, arXiv 2307.08691): a block owns a tile of queries of one
 // head and walks over the tiles of keys that these see; each warp keeps its rows' output, largest score and

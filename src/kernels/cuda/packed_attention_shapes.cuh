@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "packed_attention_interface.h"
 #include "device.h"
+#include "packed_attention_interface.h"
 
 // Which kernels of attention there are. OMNI_KERNELS_ALL adds fp16 and the rarer head sizes to bf16 at 64 and
 // 128; a head size in between is padded with zeros in shared memory.

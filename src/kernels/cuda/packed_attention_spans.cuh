@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "packed_attention_interface.h"
 #include "numeric.cuh"
+#include "packed_attention_interface.h"
 
 namespace omni::cuda {
 
