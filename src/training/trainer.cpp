@@ -4,12 +4,12 @@
 
 #include <chrono>
 #include <cmath>
-#include <iostream>
 #include <optional>
 
 #include "accumulation.h"
 #include "checkpoint.h"
 #include "deterministic.h"
+#include "dry_run.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
@@ -20,7 +20,6 @@
 #include "omni/distributed/launch_environment.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/kernels/cuda_plugin.h"
-#include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/training/stage.h"
@@ -184,31 +183,6 @@ TrainingSummary StageRun::run() {
   const fs::path folder = output_ / "bundle";
   model::save_bundle(bundle_, folder);
   return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), was_finished, folder};
-}
-
-// Operations and memory are those of the first step's sequences.
-void print_dry_run(const StageConfig& config) {
-  const model::Bundle bundle = start_bundle(config);
-  model::Transformer& transformer = *bundle.transformer;
-  transformer.set_activation_type(nn::precision_type(config.precision));
-  StageData data(config, bundle);
-  data.start(0);
-  const model::LossOptions options{.full_softmax = config.softmax == "full"};
-  double flops = 0, activation_bytes = 0;
-  for (const sequence::PackedSequence& batch : data.next_step()) {
-    flops += model::training_flops(transformer, batch, options).total();
-    activation_bytes =
-        std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, options));
-  }
-  const auto parameters = static_cast<double>(transformer.parameters().element_count());
-  // Weights, gradients and two moments in fp32, and the weights once more in bf16.
-  const double state_bytes = parameters * (transformer.activation_type() == at::kBFloat16 ? 18 : 16);
-  StageConfig shown = config;
-  std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); });
-  std::printf(
-      "# parameters: %.3f million\n# FLOPs per step: %.3g\n# memory: %.2f GB weights and optimizer, about "
-      "%.2f GB activations\n",
-      parameters / 1e6, flops, state_bytes / 1e9, activation_bytes / 1e9);
 }
 
 }  // namespace

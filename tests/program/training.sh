@@ -55,6 +55,7 @@ absent run
 expect 0 '60 objects' data tokenize --count 60 --views 2 --text-tokenizer "$tokenizers/text_tokenizer.json" \
   --image-tokenizer "$tokenizers/image_tokenizer" --shape-tokenizer "$tokenizers/shape_tokenizer" --out tokens
 expect 0 '# FLOPs per step: [0-9]' pretrain stage.yaml --dry-run
+expect 0 "no shards in 'missing'.*" pretrain stage.yaml --dry-run --set 'shards=[missing]'
 expect 2 '^omni: --set model.width=wide: ' pretrain stage.yaml --set model.width=wide
 sed 's/width: 64/widht: 64/' stage.yaml >typo.yaml
 expect 2 "^omni: typo.yaml:9:9: .*Did you mean 'width'" pretrain typo.yaml

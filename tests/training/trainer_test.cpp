@@ -414,6 +414,17 @@ TEST_F(TrainerTest, DryRunWritesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_.path() / "run"));
 }
 
+// A stage is planned before its data are tokenised.
+TEST_F(TrainerTest, DryRunNeedsNoShards) {
+  StageConfig c = config("run");
+  c.shards = {(folder_ / "nowhere").string()};
+  testing::internal::CaptureStdout();
+  run_stage(c, {.dry_run = true});
+  const std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(text, testing::ContainsRegex("full length, for there are no shards in '.*nowhere'"));
+  EXPECT_THAT(text, testing::ContainsRegex("FLOPs per step: [1-9]"));
+}
+
 TEST(StageConfigFile, NamesTheMistake) {
   const test::TemporaryDirectory folder;
   const auto error_of = [&](const std::string& text, const std::string& stage) -> std::string {
