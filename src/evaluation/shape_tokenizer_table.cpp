@@ -27,6 +27,9 @@ namespace fs = std::filesystem;
 constexpr int kColouredPoints = 2048;
 constexpr int kThumbnail = 128;   // pixels a side, on the sheet
 constexpr int kSheetColumns = 8;  // at most; an object's pictures stay together
+// Of reconstructions.csv, after the object.
+constexpr std::array<const char*, 8> kColumns = {"codes", "iou",     "cd_l1",        "f1",
+                                                 "f2",    "normals", "colour_error", "thickness"};
 constexpr std::array<const char*, 6> kMeasures = {"iou", "cd_l1", "f1", "f2", "normals", "colour_error"};
 
 generation::ShapeReconstruction reconstruct(const tokenizers::ShapeTokenizer& tokenizer,
@@ -69,7 +72,7 @@ UnitResult rows_of(const generation::ShapeReconstruction& all, const std::string
 std::string row_text(const SampleResult& row) {
   std::ostringstream text;
   text << row.object;
-  for (const char* column : {"codes", "iou", "cd_l1", "f1", "f2", "normals", "colour_error", "thickness"}) {
+  for (const char* column : kColumns) {
     const auto found = row.metrics.find(column);
     text << ',';
     if (found != row.metrics.end()) text << found->second;
@@ -98,12 +101,16 @@ class Table {
  public:
   Table(const tokenizers::ShapeTokenizer& tokenizer, const data::ObjectSource& source,
         const ShapeTableOptions& options)
-      : tokenizer_(tokenizer), source_(source), options_(options), log_(options.out / "results.jsonl") {}
+      : tokenizer_(tokenizer),
+        source_(source),
+        options_(options),
+        key_start_(concat("2-", options.tokenizer_fingerprint, '-', source.fingerprint(), '-',
+                          options.precision, '-', options.seed, '-')),
+        log_(options.out / "results.jsonl") {}
 
   // Measures one object, or reads back what an earlier run measured.
   void add(std::int64_t index, bool pictured) {
-    const std::string key = concat("2-", options_.tokenizer_fingerprint, '-', source_.fingerprint(), '-',
-                                   options_.precision, '-', options_.seed, '-', index);
+    const std::string key = concat(key_start_, index);
     const fs::path codes_file = options_.out / "codes" / (std::to_string(hash_string(key)) + ".npy");
     if (log_.find(key) == nullptr || pictured || !fs::exists(codes_file)) {
       const data::ObjectRecord object = source_.load(index);
@@ -120,7 +127,9 @@ class Table {
   bool empty() const { return rows_.empty(); }
 
   std::vector<LengthFigures> write() const {
-    std::string table = "object,codes,iou,cd_l1,f1,f2,normals,colour_error,thickness\n";
+    std::string table = "object";
+    for (const char* column : kColumns) table += concat(',', column);
+    table += '\n';
     for (const auto& row : rows_) table += row_text(row) + '\n';
     write_file_atomically(options_.out / "reconstructions.csv", std::string_view(table));
     std::string positions = "position,perplexity\n";
@@ -151,6 +160,7 @@ class Table {
   const tokenizers::ShapeTokenizer& tokenizer_;
   const data::ObjectSource& source_;
   const ShapeTableOptions& options_;
+  std::string key_start_;  // of every object's key; a source may read all its files to tell its fingerprint
   ResultLog log_;
   std::vector<SampleResult> rows_;
   std::vector<std::vector<std::int32_t>> codes_;  // of each object, at full length
