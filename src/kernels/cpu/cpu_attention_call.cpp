@@ -53,7 +53,7 @@ const AttentionCall& saved_attention_call(torch::autograd::AutogradContext* cont
   return static_cast<const AttentionCall&>(*context->saved_data["call"].toCapsule());
 }
 
-AttentionInputs inputs_of(const AttentionCall& call, const Tensor& query, const Tensor& key,
+AttentionInputs inputs_of(const RotaryAttention& options, const Tensor& query, const Tensor& key,
                           const Tensor& value, const Tensor& query_norm, const Tensor& key_norm) {
   AttentionInputs in;
   in.bf16 = query.scalar_type() == at::kBFloat16;
@@ -63,21 +63,26 @@ AttentionInputs inputs_of(const AttentionCall& call, const Tensor& query, const 
   in.query_stride = query.stride(0);
   in.key_stride = key.stride(0);
   in.value_stride = value.stride(0);
-  in.heads = call.options.heads;
-  in.key_value_heads = call.options.key_value_heads;
-  in.head_size = call.options.head_size;
+  in.heads = options.heads;
+  in.key_value_heads = options.key_value_heads;
+  in.head_size = options.head_size;
+  in.cosine = floats(options.cosine);
+  in.sine = floats(options.sine);
+  in.interleaved = options.interleaved;
+  in.query_norm = floats(query_norm);
+  in.key_norm = floats(key_norm);
+  in.row_group = options.row_group.defined() ? options.row_group.const_data_ptr<std::uint8_t>() : nullptr;
+  in.groups = query_norm.defined() ? query_norm.size(0) : 1;
+  in.norm_epsilon = static_cast<float>(options.norm_epsilon);
+  return in;
+}
+
+AttentionInputs inputs_of(const AttentionCall& call, const Tensor& query, const Tensor& key,
+                          const Tensor& value, const Tensor& query_norm, const Tensor& key_norm) {
+  AttentionInputs in = inputs_of(call.options, query, key, value, query_norm, key_norm);
   in.key_first = call.work.key_first.data();
   in.key_last = call.work.key_last.data();
   in.schedule = &call.work.schedule;
-  in.cosine = floats(call.options.cosine);
-  in.sine = floats(call.options.sine);
-  in.interleaved = call.options.interleaved;
-  in.query_norm = floats(query_norm);
-  in.key_norm = floats(key_norm);
-  in.row_group =
-      call.options.row_group.defined() ? call.options.row_group.const_data_ptr<std::uint8_t>() : nullptr;
-  in.groups = query_norm.defined() ? query_norm.size(0) : 1;
-  in.norm_epsilon = static_cast<float>(call.options.norm_epsilon);
   return in;
 }
 

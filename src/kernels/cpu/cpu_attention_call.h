@@ -35,7 +35,9 @@ using AttentionCallPointer = c10::intrusive_ptr<AttentionCall>;
 AttentionCallPointer make_attention_call(const RotaryAttention& options, AttentionWork work);
 const AttentionCall& saved_attention_call(torch::autograd::AutogradContext* context);
 
-// The norms may be undefined.
+// Rows with the options' rotation and norms, which may be undefined; which keys they see is left open.
+AttentionInputs inputs_of(const RotaryAttention& options, const at::Tensor& query, const at::Tensor& key,
+                          const at::Tensor& value, const at::Tensor& query_norm, const at::Tensor& key_norm);
 AttentionInputs inputs_of(const AttentionCall& call, const at::Tensor& query, const at::Tensor& key,
                           const at::Tensor& value, const at::Tensor& query_norm, const at::Tensor& key_norm);
 

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "../projected_heads.h"
+#include "cpu_attention_call.h"
 #include "decode_attention_kernels.h"
 
 namespace omni::kernels {
@@ -16,33 +17,6 @@ using at::Tensor;
 
 constexpr std::int64_t kMaximumPartials = 1 << 22;  // numbers of partial results held at a time
 constexpr std::int64_t kMaximumRowsPerVisit = 16;   // so that the work can be dealt out
-
-template <class T>
-const T* data_of(const Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<T>() : nullptr;
-}
-
-AttentionInputs inputs_of(const Tensor& qkv, const RotaryAttention& o) {
-  const ProjectedHeads rows = projected_heads(qkv, o);
-  AttentionInputs in;
-  in.bf16 = qkv.scalar_type() == at::kBFloat16;
-  in.query = rows.query.const_data_ptr();
-  in.key = rows.key.const_data_ptr();
-  in.value = rows.value.const_data_ptr();
-  in.query_stride = in.key_stride = in.value_stride = qkv.size(1);
-  in.heads = o.heads;
-  in.key_value_heads = o.key_value_heads;
-  in.head_size = o.head_size;
-  in.cosine = data_of<float>(o.cosine);
-  in.sine = data_of<float>(o.sine);
-  in.interleaved = o.interleaved;
-  in.query_norm = data_of<float>(o.query_norm);
-  in.key_norm = data_of<float>(o.key_norm);
-  in.row_group = data_of<std::uint8_t>(o.row_group);
-  in.groups = o.query_norm.defined() ? o.query_norm.size(0) : 1;
-  in.norm_epsilon = static_cast<float>(o.norm_epsilon);
-  return in;
-}
 
 float* floats_of(const Tensor& tensor) {
   return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
@@ -111,7 +85,9 @@ Tensor cpu_cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValu
                             std::span<const std::int32_t> last_seen) {
   RECORD_FUNCTION("omni::cached_attention", std::vector<c10::IValue>());
   const Tensor own = qkv.contiguous();
-  const AttentionInputs in = inputs_of(own, o);
+  const ProjectedHeads projected = projected_heads(own, o);
+  const AttentionInputs in =
+      inputs_of(o, projected.query, projected.key, projected.value, o.query_norm, o.key_norm);
   const std::int64_t count = own.size(0);
   Tensor output = at::empty({count, o.heads * o.head_size}, own.options());
   if (count == 0) return output;
