@@ -106,7 +106,7 @@ void add_import(CLI::App& data) {
       ->required();
   add_choice(*command, "--label", options->label, geometry::label_mode_names(),
              "how inside and outside are told apart");
-  add_number(*command, "--epsilon", options->import.epsilon, {0.001, 0.5},
+  add_number(*command, "--epsilon", options->import.epsilon, geometry::kEpsilons,
              "distance to which sheets are thickened on either side, with the longest side at 1.92");
   add_choice(*command, "--up", options->up, {"y", "z"}, "the files' up axis");
   add_number(*command, "--held-out-share", options->import.held_out_share, kShares,

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "omni/core/error.h"
 #include "omni/evaluation/sweep.h"
+#include "options.h"
 
 namespace omni::tools {
 namespace {
@@ -55,9 +56,7 @@ void add_eval_command(CLI::App& app) {
       app.add_subcommand("eval", "measure models: bundles x tasks x prompts x settings x seeds");
   const auto arguments = std::make_shared<EvalArguments>();
   command->add_option("config", arguments->config, "the sweep's YAML file")->required();
-  command->add_option("--set", arguments->overrides, "override a key: --set prompts_per_split=8")
-      ->take_all()
-      ->expected(1);
+  add_overrides(*command, arguments->overrides, "prompts_per_split=8");
   command->add_option(
       "--out", arguments->out,
       "folder for results.jsonl, results.csv, summary.json and report.html, in place of the key output");

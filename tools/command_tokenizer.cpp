@@ -85,8 +85,7 @@ void train_image(TokenizerArguments arguments) {
   write_file_atomically(fs::path(arguments.out) / "training.yaml",
                         std::string_view(tokenizer_config_yaml(arguments, description)));
   std::cout << "image tokenizer: " << summary.steps << " steps over " << count << " images in "
-            << format_duration(summary.seconds)
-            << (summary.was_finished ? "; the run was finished. Raise steps or minutes to go on" : "")
+            << format_duration(summary.seconds) << (summary.was_finished ? kWasFinished : "")
             << "\nsaved: " << arguments.out << '\n';
 }
 

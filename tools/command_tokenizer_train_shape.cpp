@@ -49,7 +49,7 @@ void train_shape(TrainArguments arguments, const CLI::App& command) {
   write_file_atomically(std::filesystem::path(arguments.out) / "training.yaml",
                         std::string_view(tokenizer_config_yaml(arguments, description)));
   std::cout << "shape tokenizer: " << summary.steps << " steps in " << format_duration(summary.seconds)
-            << (summary.was_finished ? "; the run was finished. Raise steps or minutes to go on\n" : "\n")
+            << (summary.was_finished ? kWasFinished : "") << '\n'
             << (summary.report ? training::to_text(*summary.report) : "") << "saved: " << arguments.out
             << '\n';
 }

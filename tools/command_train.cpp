@@ -5,6 +5,7 @@
 #include "omni/core/progress.h"
 #include "omni/training/stage.h"
 #include "omni/training/trainer.h"
+#include "options.h"
 #include "run_options.h"
 
 namespace omni::tools {
@@ -21,9 +22,7 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
   CLI::App* command = app.add_subcommand(name, std::string(stage.help));
   const auto arguments = std::make_shared<TrainArguments>();
   command->add_option("config", arguments->config, "the stage's YAML file")->required();
-  command->add_option("--set", arguments->overrides, "override a key: --set schedule.peak_learning_rate=1e-3")
-      ->take_all()
-      ->expected(1);
+  add_overrides(*command, arguments->overrides, "schedule.peak_learning_rate=1e-3");
   command->add_option("--out", arguments->out,
                       "folder for checkpoints and metrics, in place of the key output");
   add_resume_option(*command, arguments->options.run);
@@ -40,7 +39,7 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
     std::cout << name << ": " << summary.steps << " steps, " << summary.tokens << " tokens in "
               << format_duration(summary.seconds);
     if (summary.was_finished)
-      std::cout << "; the run was finished. Raise steps or minutes to go on";
+      std::cout << kWasFinished;
     else
       std::cout << ", loss " << summary.loss;
     std::cout << "\nbundle: " << summary.bundle.string() << '\n';

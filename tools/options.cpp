@@ -1,11 +1,11 @@
 #include "options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 
 #include "omni/core/config.h"
 #include "omni/core/error.h"
+#include "omni/core/text_format.h"
 
 namespace omni::tools {
 namespace {
@@ -13,12 +13,6 @@ namespace {
 std::string with_range(const std::string& help, const NumberRange& range) {
   const std::string limits = range_text(range);
   return limits.empty() ? help : help + " (" + limits + ")";
-}
-
-template <class Number>
-std::string shortest(Number value) {
-  char text[32];
-  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
 // Of an option with several spellings the first.
@@ -66,6 +60,11 @@ CLI::Option* add_numbers(CLI::App& command, const std::string& name, std::vector
   return command.add_option(name, CLI::callback_t(read), with_range(help, range))
       ->type_name("NUMBER")
       ->expected(1, CLI::detail::expected_max_vector_size);
+}
+
+CLI::Option* add_overrides(CLI::App& command, std::vector<std::string>& overrides,
+                           const std::string& example) {
+  return command.add_option("--set", overrides, "override a key: --set " + example)->take_all()->expected(1);
 }
 
 CLI::Option* add_choice(CLI::App& command, const std::string& name, std::string& value,

@@ -30,6 +30,10 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, Number& valu
 CLI::Option* add_numbers(CLI::App& command, const std::string& name, std::vector<double>& values,
                          const NumberRange& range, const std::string& help);
 
+// --set, as often as it is given: assignments that override keys of a YAML file. `example` is one.
+CLI::Option* add_overrides(CLI::App& command, std::vector<std::string>& overrides,
+                           const std::string& example);
+
 CLI::Option* add_choice(CLI::App& command, const std::string& name, std::string& value,
                         const std::vector<std::string>& words, const std::string& help);
 

@@ -7,6 +7,9 @@
 
 namespace omni::tools {
 
+// Of a run that --resume found finished, after what was done.
+inline constexpr const char* kWasFinished = "; the run was finished. Raise steps or minutes to go on";
+
 // `options` must live as long as the command.
 void add_resume_option(CLI::App& command, training::RunOptions& options);
 void add_allow_change_option(CLI::App& command, training::RunOptions& options);

@@ -15,7 +15,7 @@ CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const
           [&spec](const std::string& name) { spec.labels.mode = geometry::parse_label_mode(name); },
           "how mesh files tell inside from outside")
       ->default_str(std::string(label_mode_name(spec.labels.mode)));
-  add_number(command, "--epsilon", spec.labels.epsilon, {0.001, 0.5},
+  add_number(command, "--epsilon", spec.labels.epsilon, geometry::kEpsilons,
              "distance to which sheets of mesh files are thickened on either side, with the longest side at "
              "1.92");
   return add_number(command, "--world-seed" + older_seed, spec.seed, kSeeds,

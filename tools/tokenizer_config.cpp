@@ -1,6 +1,7 @@
 #include "tokenizer_config.h"
 
 #include "omni/core/error.h"
+#include "options.h"
 #include "run_options.h"
 
 namespace omni::tools {
@@ -8,9 +9,7 @@ namespace omni::tools {
 void add_tokenizer_arguments(CLI::App& command, TokenizerArguments& arguments, const std::string& out_help) {
   command.add_option("config", arguments.config, "YAML file; without it, the defaults");
   command.add_option("--out", arguments.out, out_help + ", in place of the key output");
-  command.add_option("--set", arguments.overrides, "override a key: --set steps=2000")
-      ->take_all()
-      ->expected(1);
+  add_overrides(command, arguments.overrides, "steps=2000");
   add_resume_option(command, arguments.run);
   command.add_flag("--dry-run", arguments.dry_run, "print the resolved config and stop");
 }

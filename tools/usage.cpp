@@ -13,19 +13,18 @@ std::vector<const CLI::App*> commands_of(const CLI::App& app) {
   return app.get_subcommands([](const CLI::App*) { return true; });
 }
 
-std::string list_of_commands(const CLI::App& app) {
+std::vector<std::string> names_of_commands(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* command : commands_of(app)) names.push_back(command->get_name());
-  return CLI::detail::join(names, ", ");
+  return names;
 }
 
 [[noreturn]] void refuse_command(const CLI::App& app, const std::string& word) {
-  std::vector<std::string> names;
-  for (const CLI::App* command : commands_of(app)) names.push_back(command->get_name());
+  const std::vector<std::string> names = names_of_commands(app);
   const std::string nearest = nearest_word(word, names);
   fail(ErrorKind::usage, command_path(app), " has no command '", word, "'",
        nearest.empty() ? ". " : ". Did you mean '" + nearest + "'? ",
-       "Commands here: ", list_of_commands(app));
+       "Commands here: ", CLI::detail::join(names, ", "));
 }
 
 // Those of the command and, as they may stand anywhere, of what it stands below.
@@ -66,7 +65,8 @@ void explain_missing(const CLI::App& command) {
       fail(ErrorKind::usage, command_path(command), ": ", option->get_name(),
            " is missing: ", option->get_description());
   if (command.get_require_subcommand_min() > 0)
-    fail(ErrorKind::usage, command_path(command), " needs a command: ", list_of_commands(command));
+    fail(ErrorKind::usage, command_path(command),
+         " needs a command: ", CLI::detail::join(names_of_commands(command), ", "));
 }
 
 // "--seed" in "--seed: 1 required NUMBER missing".

@@ -9,10 +9,10 @@
 
 #include <yaml-cpp/yaml.h>
 
-#include "number_text.h"
 #include "omni/core/config_values.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/text_format.h"
 
 namespace omni {
 

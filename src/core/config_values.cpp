@@ -1,7 +1,7 @@
 #include "omni/core/config_values.h"
 
-#include "number_text.h"
 #include "omni/core/error.h"
+#include "omni/core/text_format.h"
 
 namespace omni {
 namespace {

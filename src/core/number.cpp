@@ -7,16 +7,15 @@
 #include <utility>
 
 #include "omni/core/error.h"
+#include "omni/core/text_format.h"
 
 namespace omni {
 namespace {
 
 // 1,048,576 rather than 1.04858e+06.
 std::string bound_text(double bound) {
-  char text[32];
   constexpr double kPlain = 1e15;  // below it, whole numbers are written out
-  if (bound != std::floor(bound) || std::abs(bound) >= kPlain)
-    return std::string(text, std::to_chars(text, text + sizeof text, bound).ptr);
+  if (bound != std::floor(bound) || std::abs(bound) >= kPlain) return shortest(bound);
   std::string digits = std::to_string(static_cast<std::int64_t>(bound));
   if (std::abs(bound) < 1e4) return digits;
   for (std::size_t end = digits.size(); end > 3 && digits[end - 4] != '-'; end -= 3)

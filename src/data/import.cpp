@@ -26,8 +26,8 @@ void check(const ImportOptions& options) {
   // Written so that what is no number fails, too.
   require(options.held_out_share >= 0 && options.held_out_share <= 1, "the held-out share is ",
           options.held_out_share, ". Give a number from 0 to 1");
-  require(options.epsilon >= 0.001f && options.epsilon <= 0.5f, "epsilon is ", options.epsilon,
-          ". Give a number from 0.001 to 0.5");
+  require(contains(geometry::kEpsilons, options.epsilon), "epsilon is ", options.epsilon, ". Give a number ",
+          range_text(geometry::kEpsilons));
   check_renders(options.renders, options.render_size);
 }
 

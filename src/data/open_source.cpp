@@ -80,9 +80,8 @@ void check(const SourceSpec& spec) {
   require(!spec.source.empty(), "its name is empty. Give a folder, or \"", kProcedural, "\"");
   require(spec.skip >= 0 && spec.skip <= kMaximum && spec.count >= 0 && spec.count <= kMaximum,
           "skip and count are whole numbers from 0 on");
-  // Written so that what is no number fails, too.
-  require(spec.labels.epsilon >= 0.001f && spec.labels.epsilon <= 0.5f, "epsilon is ", spec.labels.epsilon,
-          ". Give a number from 0.001 to 0.5");
+  require(contains(geometry::kEpsilons, spec.labels.epsilon), "epsilon is ", spec.labels.epsilon,
+          ". Give a number ", range_text(geometry::kEpsilons));
   const bool labelled = spec.source == kProcedural || fs::exists(fs::path(spec.source) / kManifestName);
   require(!labelled || spec.labels == geometry::MeshFieldOptions{},
           "label and epsilon are for mesh files; these objects have been labelled already. Leave them out");
@@ -105,9 +104,8 @@ void describe(ConfigVisitor& visitor, SourceSpec& spec) {
   });
   spec.labels.mode = geometry::parse_label_mode(label);
   double epsilon = spec.labels.epsilon;
-  visitor.added_later(spec.labels.epsilon == automatic.epsilon, [&](ConfigVisitor& later) {
-    later.number("epsilon", epsilon, {.minimum = 0.001, .maximum = 0.5});
-  });
+  visitor.added_later(spec.labels.epsilon == automatic.epsilon,
+                      [&](ConfigVisitor& later) { later.number("epsilon", epsilon, geometry::kEpsilons); });
   spec.labels.epsilon = static_cast<float>(epsilon);
 }
 

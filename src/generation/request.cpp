@@ -1,10 +1,10 @@
 #include "omni/generation/request.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "omni/core/error.h"
+#include "omni/core/number.h"
 #include "omni/geometry/camera.h"
 
 namespace omni::generation {
@@ -14,9 +14,7 @@ using sequence::Modality;
 
 std::optional<double> parse_number(std::string_view text) {
   double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
-  return value;
+  return read_number(text, {}, value).empty() ? std::optional(value) : std::nullopt;
 }
 
 std::string_view take_until(std::string_view& text, char separator) {

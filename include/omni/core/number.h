@@ -14,6 +14,11 @@ struct NumberRange {
   double maximum = std::numeric_limits<double>::infinity();
 };
 
+// Not of what is no number.
+constexpr bool contains(const NumberRange& range, double value) {
+  return value >= range.minimum && value <= range.maximum;
+}
+
 // "at least 0", "at most 5", "from 0 to 1"; empty without bounds.
 std::string range_text(const NumberRange& range);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <charconv>
 #include <cstdint>
 #include <string>
 
@@ -7,6 +8,13 @@ namespace omni {
 
 // 16 digits, lower case, zeros in front: how fingerprints stand in files.
 std::string hexadecimal(std::uint64_t value);
+
+// The shortest text that reads back as the same number of that type.
+template <class Number>
+std::string shortest(Number value) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
 
 // As "%.*f" prints it: with_decimals(2.0 / 3, 2) is "0.67".
 std::string with_decimals(double value, int decimals);

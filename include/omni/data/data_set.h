@@ -50,11 +50,11 @@ struct ImportFolder {
 struct ImportOptions {
   std::vector<ImportFolder> folders;
   geometry::LabelMode label = geometry::LabelMode::automatic;
-  float epsilon = geometry::MeshFieldOptions{}.epsilon;  // in the normalised frame, 0.001 to 0.5
-  bool z_up = false;                                     // the files' up axis is Z instead of Y
-  double held_out_share = 0.05;                          // 0 to 1; by hash of the id -> Split::new_instance
-  int renders = 0;                                       // canonical views per object
-  int render_size = 64;                                  // pixels a side, 8 to 2,048
+  float epsilon = geometry::MeshFieldOptions{}.epsilon;
+  bool z_up = false;             // the files' up axis is Z instead of Y
+  double held_out_share = 0.05;  // 0 to 1; by hash of the id -> Split::new_instance
+  int renders = 0;               // canonical views per object
+  int render_size = 64;          // pixels a side, 8 to 2,048
 };
 struct SkippedFile {
   std::string path;

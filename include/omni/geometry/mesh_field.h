@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "omni/core/number.h"
 #include "omni/geometry/mesh.h"
 #include "omni/geometry/solid_field.h"
 
@@ -15,9 +16,13 @@ std::string_view label_mode_name(LabelMode mode);   // "auto", "winding", "flood
 std::vector<std::string> label_mode_names();        // of all of them
 LabelMode parse_label_mode(std::string_view name);  // throws Error(usage)
 
+// Of MeshFieldOptions::epsilon.
+inline constexpr NumberRange kEpsilons{.minimum = 0.001, .maximum = 0.5};
+
 struct MeshFieldOptions {
   LabelMode mode = LabelMode::automatic;
-  float epsilon = 2.0f * 2.1f / 64;  // sheets become 2 epsilon thick; two cells of the label grid
+  // In the normalised frame: sheets become 2 epsilon thick; two cells of the label grid.
+  float epsilon = 2.0f * 2.1f / 64;
 
   friend bool operator==(const MeshFieldOptions&, const MeshFieldOptions&) = default;
 };
