@@ -64,7 +64,7 @@ void add_sampling_options(CLI::App& command, SampleArguments& arguments) {
   const char* group = "Sampling";
   kernels::SamplingSettings& sampling = arguments.sampling;
   add_number(command, "--seed", arguments.seed, kSeeds, "same seed and settings, same result")->group(group);
-  add_number(command, "--temperature", sampling.temperature, {0, kernels::kHighestTemperature},
+  add_number(command, "--temperature", sampling.temperature, {0, kernels::kMaximumTemperature},
              "0 takes the likeliest token")
       ->group(group);
   add_number(command, "--top-k", sampling.top_k, {0, 1e9}, "keep the k likeliest tokens; 0: all")

@@ -165,14 +165,14 @@ void BatchSource::State::size_batches(const std::vector<double>& shares) {
     mean += shares[i] * tasks[i].tokens_mean;
     squares += shares[i] * (tasks[i].tokens_variance + tasks[i].tokens_mean * tasks[i].tokens_mean);
   }
-  const double deviation = std::sqrt(std::max(0.0, squares - mean * mean));
+  const double standard_deviation = std::sqrt(std::max(0.0, squares - mean * mean));
   documents_per_batch = options.documents_per_batch;
   if (documents_per_batch == 0) {
     const auto capacity = static_cast<double>(options.tokens_per_batch);
     auto count = static_cast<std::int64_t>(capacity / mean);
-    while (count > 1 &&
-           static_cast<double>(count) * mean + 2 * deviation * std::sqrt(static_cast<double>(count)) >
-               capacity) {
+    while (count > 1 && static_cast<double>(count) * mean +
+                                2 * standard_deviation * std::sqrt(static_cast<double>(count)) >
+                            capacity) {
       --count;
     }
     documents_per_batch = std::max<std::int64_t>(1, count);

@@ -57,7 +57,7 @@ ObjectClass hammer() {
             if (b[4] == 1) {
               Primitive& tip = s.taper(b.section(3), {0, 0, 0}, {h, h * 0.6f, h}, 0, 0);
               rotate(tip, Axis::z, 90);
-              tip.center = {-back - h * 0.6f, y, 0};
+              tip.centre = {-back - h * 0.6f, y, 0};
             }
           }};
 }

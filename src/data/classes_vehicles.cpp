@@ -106,7 +106,7 @@ ObjectClass rocket() {
                   static_cast<float>(i) * 360.0f / static_cast<float>(count) + (count == 4 ? 0.0f : 90.0f);
               Primitive& p = s.wedge({0, fin * 0.75f, 0}, {fin / 2 + 0.06f, fin * 0.75f, 0.1f}, -1, 1);
               rotate(p, Axis::y, turn);
-              p.center += p.axes[0] * (r + fin / 2 - 0.06f);
+              p.centre += p.axes[0] * (r + fin / 2 - 0.06f);
             }
           }};
 }

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr std::uint64_t kLargestObjectBytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMaximumObjectBytes = std::uint64_t{1} << 30;
 
 struct Manifest {
   std::string source;
@@ -124,7 +124,7 @@ struct FolderSource::State {
 void FolderSource::State::check_places(const ObjectEntry& e, const std::vector<std::uint64_t>& shard_sizes,
                                        const std::string& place) const {
   const auto inside = [&](ByteRange range) {
-    return range.size > 0 && range.size <= kLargestObjectBytes &&
+    return range.size > 0 && range.size <= kMaximumObjectBytes &&
            range.offset + range.size <= shard_sizes[e.shard];
   };
   if (e.shard >= static_cast<int>(shard_sizes.size()))

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Beyond these a unit has gone wrong, and a data set does not hold such numbers.
-constexpr float kSmallestSide = 1e-9f, kLargestSide = 1e9f;
+constexpr float kSmallestSide = 1e-9f, kMaximumSide = 1e9f;
 
 std::string defect(const geometry::Mesh& mesh) {
   if (mesh.triangles.empty()) return "it has no triangles";
@@ -36,9 +36,9 @@ void read_mesh_object(const fs::path& file, bool z_up, ObjectRecord& record) {
   const geometry::Vec3 extent = record.mesh.bounds().extent();
   geometry::normalise(record.mesh);
   record.longest_side_m = std::max({extent.x, extent.y, extent.z});
-  if (!(record.longest_side_m >= kSmallestSide && record.longest_side_m <= kLargestSide)) {
+  if (!(record.longest_side_m >= kSmallestSide && record.longest_side_m <= kMaximumSide)) {
     fail(ErrorKind::input, "reading the mesh ", file, ": its longest side is ", record.longest_side_m,
-         " m. Scale it to between ", kSmallestSide, " and ", kLargestSide, " m");
+         " m. Scale it to between ", kSmallestSide, " and ", kMaximumSide, " m");
   }
 }
 

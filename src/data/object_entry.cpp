@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 using ordered = nlohmann::ordered_json;
 
-constexpr std::uint64_t kLargestOffset = std::uint64_t{1} << 50;
+constexpr std::uint64_t kMaximumOffset = std::uint64_t{1} << 50;
 
 ordered describe(const ObjectEntry& entry, bool with_places) {
   const ObjectRecord& r = entry.record;
@@ -92,7 +92,7 @@ class Fields {
 
  private:
   std::uint64_t unsigned_value(const json& value, const char* key) const {
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kLargestOffset)
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMaximumOffset)
       wrong(key, "is not a valid count");
     return value.get<std::uint64_t>();
   }

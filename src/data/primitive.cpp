@@ -136,7 +136,7 @@ Bounds primitive_bounds(const Primitive& s) {
     reach_low[i] = low;
     reach_high[i] = high;
   }
-  return {s.center + reach_low, s.center + reach_high};
+  return {s.centre + reach_low, s.centre + reach_high};
 }
 
 float thinnest_extent(const Primitive& s) {

@@ -31,7 +31,7 @@ enum class PrimitiveKind : std::uint8_t {
 
 struct Primitive {
   PrimitiveKind kind = PrimitiveKind::box;
-  geometry::Vec3 center;
+  geometry::Vec3 centre;
   geometry::Vec3 half{0.5f, 0.5f, 0.5f};
   float ratio = 0;
   int part = 0;
@@ -39,11 +39,11 @@ struct Primitive {
   std::array<geometry::Vec3, 3> axes{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
 
   geometry::Vec3 to_local(geometry::Vec3 p) const {
-    const geometry::Vec3 d = p - center;
+    const geometry::Vec3 d = p - centre;
     return {dot(d, axes[0]), dot(d, axes[1]), dot(d, axes[2])};
   }
   geometry::Vec3 to_object(geometry::Vec3 p) const {
-    return center + axes[0] * p.x + axes[1] * p.y + axes[2] * p.z;
+    return centre + axes[0] * p.x + axes[1] * p.y + axes[2] * p.z;
   }
 };
 

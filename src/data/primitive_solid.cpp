@@ -21,7 +21,7 @@ struct Block {
 };
 
 void to_local(const Primitive& s, const Block& in, Block& out) {
-  const Vec3 c = s.center, u = s.axes[0], v = s.axes[1], w = s.axes[2];
+  const Vec3 c = s.centre, u = s.axes[0], v = s.axes[1], w = s.axes[2];
   for (int i = 0; i < kBlock; ++i) {
     const float x = in.x[i] - c.x, y = in.y[i] - c.y, z = in.z[i] - c.z;
     out.x[i] = u.x * x + u.y * y + u.z * z;

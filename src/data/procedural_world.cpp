@@ -97,7 +97,7 @@ float normalise_primitives(std::vector<Primitive>& primitives) {
   const float longest = std::max({extent.x, extent.y, extent.z});
   const float scale = geometry::kNormalisedLongestSide / longest;
   for (Primitive& p : primitives) {
-    p.center = (p.center - bounds.center()) * scale;
+    p.centre = (p.centre - bounds.centre()) * scale;
     p.half *= scale;
   }
   return longest;

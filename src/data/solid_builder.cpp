@@ -7,10 +7,10 @@ namespace omni::data {
 
 using geometry::Vec3;
 
-Primitive& SolidBuilder::add(PrimitiveKind kind, Vec3 center, Vec3 half, float ratio, int part, Axis axis) {
+Primitive& SolidBuilder::add(PrimitiveKind kind, Vec3 centre, Vec3 half, float ratio, int part, Axis axis) {
   Primitive p;
   p.kind = kind;
-  p.center = center;
+  p.centre = centre;
   p.half = half;
   p.ratio = ratio;
   p.part = part;
@@ -19,36 +19,36 @@ Primitive& SolidBuilder::add(PrimitiveKind kind, Vec3 center, Vec3 half, float r
   return primitives_.emplace_back(p);
 }
 
-Primitive& SolidBuilder::box(Vec3 center, Vec3 half, int part) {
-  return add(PrimitiveKind::box, center, half, 0, part, Axis::y);
+Primitive& SolidBuilder::box(Vec3 centre, Vec3 half, int part) {
+  return add(PrimitiveKind::box, centre, half, 0, part, Axis::y);
 }
-Primitive& SolidBuilder::ellipsoid(Vec3 center, Vec3 half, int part) {
-  return add(PrimitiveKind::ellipsoid, center, half, 0, part, Axis::y);
+Primitive& SolidBuilder::ellipsoid(Vec3 centre, Vec3 half, int part) {
+  return add(PrimitiveKind::ellipsoid, centre, half, 0, part, Axis::y);
 }
-Primitive& SolidBuilder::ball(Vec3 center, float radius, int part) {
-  return ellipsoid(center, {radius, radius, radius}, part);
+Primitive& SolidBuilder::ball(Vec3 centre, float radius, int part) {
+  return ellipsoid(centre, {radius, radius, radius}, part);
 }
-Primitive& SolidBuilder::cylinder(Vec3 center, float radius, float half_length, int part, Axis axis) {
-  return add(PrimitiveKind::cylinder, center, {radius, half_length, radius}, 0, part, axis);
+Primitive& SolidBuilder::cylinder(Vec3 centre, float radius, float half_length, int part, Axis axis) {
+  return add(PrimitiveKind::cylinder, centre, {radius, half_length, radius}, 0, part, axis);
 }
-Primitive& SolidBuilder::torus(Vec3 center, float radius, float tube, int part, Axis axis) {
-  return add(PrimitiveKind::torus, center, {radius, tube, radius}, 0, part, axis);
+Primitive& SolidBuilder::torus(Vec3 centre, float radius, float tube, int part, Axis axis) {
+  return add(PrimitiveKind::torus, centre, {radius, tube, radius}, 0, part, axis);
 }
-Primitive& SolidBuilder::capsule(Vec3 center, float radius, float half_length, int part, Axis axis) {
-  return add(PrimitiveKind::capsule, center, {radius, half_length, radius}, 0, part, axis);
+Primitive& SolidBuilder::capsule(Vec3 centre, float radius, float half_length, int part, Axis axis) {
+  return add(PrimitiveKind::capsule, centre, {radius, half_length, radius}, 0, part, axis);
 }
-Primitive& SolidBuilder::tube(Vec3 center, float outer, float inner, float half_length, int part, Axis axis) {
-  return add(PrimitiveKind::tube, center, {outer, half_length, outer}, inner / outer, part, axis);
+Primitive& SolidBuilder::tube(Vec3 centre, float outer, float inner, float half_length, int part, Axis axis) {
+  return add(PrimitiveKind::tube, centre, {outer, half_length, outer}, inner / outer, part, axis);
 }
-Primitive& SolidBuilder::wedge(Vec3 center, Vec3 half, float ridge, int part) {
-  return add(PrimitiveKind::wedge, center, half, ridge, part, Axis::y);
+Primitive& SolidBuilder::wedge(Vec3 centre, Vec3 half, float ridge, int part) {
+  return add(PrimitiveKind::wedge, centre, half, ridge, part, Axis::y);
 }
-Primitive& SolidBuilder::block(Section section, Vec3 center, Vec3 half, int part) {
-  return add(section == Section::round ? PrimitiveKind::cylinder : PrimitiveKind::box, center, half, 0, part,
+Primitive& SolidBuilder::block(Section section, Vec3 centre, Vec3 half, int part) {
+  return add(section == Section::round ? PrimitiveKind::cylinder : PrimitiveKind::box, centre, half, 0, part,
              Axis::y);
 }
-Primitive& SolidBuilder::taper(Section section, Vec3 center, Vec3 half, float ratio, int part) {
-  return add(section == Section::round ? PrimitiveKind::frustum : PrimitiveKind::pyramid, center, half, ratio,
+Primitive& SolidBuilder::taper(Section section, Vec3 centre, Vec3 half, float ratio, int part) {
+  return add(section == Section::round ? PrimitiveKind::frustum : PrimitiveKind::pyramid, centre, half, ratio,
              part, Axis::y);
 }
 Primitive& SolidBuilder::block_between(Section section, float low, float high, float half_x, float half_z,

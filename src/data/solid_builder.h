@@ -18,19 +18,19 @@ class SolidBuilder {
  public:
   using Vec3 = geometry::Vec3;
 
-  Primitive& box(Vec3 center, Vec3 half, int part);
-  Primitive& ellipsoid(Vec3 center, Vec3 half, int part);
-  Primitive& ball(Vec3 center, float radius, int part);
-  Primitive& cylinder(Vec3 center, float radius, float half_length, int part, Axis axis = Axis::y);
-  Primitive& torus(Vec3 center, float radius, float tube, int part, Axis axis = Axis::y);
-  Primitive& capsule(Vec3 center, float radius, float half_length, int part, Axis axis = Axis::y);
-  Primitive& tube(Vec3 center, float outer, float inner, float half_length, int part, Axis axis = Axis::y);
+  Primitive& box(Vec3 centre, Vec3 half, int part);
+  Primitive& ellipsoid(Vec3 centre, Vec3 half, int part);
+  Primitive& ball(Vec3 centre, float radius, int part);
+  Primitive& cylinder(Vec3 centre, float radius, float half_length, int part, Axis axis = Axis::y);
+  Primitive& torus(Vec3 centre, float radius, float tube, int part, Axis axis = Axis::y);
+  Primitive& capsule(Vec3 centre, float radius, float half_length, int part, Axis axis = Axis::y);
+  Primitive& tube(Vec3 centre, float outer, float inner, float half_length, int part, Axis axis = Axis::y);
   // Gable or ramp: the ridge runs along z, at x = ridge * half.x.
-  Primitive& wedge(Vec3 center, Vec3 half, float ridge, int part);
+  Primitive& wedge(Vec3 centre, Vec3 half, float ridge, int part);
   // An upright block of either section.
-  Primitive& block(Section section, Vec3 center, Vec3 half, int part);
+  Primitive& block(Section section, Vec3 centre, Vec3 half, int part);
   // Narrowing upwards (ratio < 1) or widening, of either section.
-  Primitive& taper(Section section, Vec3 center, Vec3 half, float ratio, int part);
+  Primitive& taper(Section section, Vec3 centre, Vec3 half, float ratio, int part);
   // The same between two heights.
   Primitive& block_between(Section section, float low, float high, float half_x, float half_z, int part);
   Primitive& taper_between(Section section, float low, float high, float half_x, float half_z, float ratio,
@@ -41,7 +41,7 @@ class SolidBuilder {
   std::vector<Primitive>& primitives() { return primitives_; }
 
  private:
-  Primitive& add(PrimitiveKind kind, Vec3 center, Vec3 half, float ratio, int part, Axis axis);
+  Primitive& add(PrimitiveKind kind, Vec3 centre, Vec3 half, float ratio, int part, Axis axis);
   std::vector<Primitive> primitives_;
 };
 

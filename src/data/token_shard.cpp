@@ -98,7 +98,7 @@ void TokenShard::read_info() {
     reject("it has another format version than this program");
   count_ = number("objects", kOffsetBound);
   const auto vocabulary = [&](const char* key) {
-    return static_cast<std::int32_t>(number(key, kLargestVocabulary));
+    return static_cast<std::int32_t>(number(key, kMaximumVocabulary));
   };
   tokenizers::TokenFormat& tokens = info_.tokens;
   tokens.text = {.vocabulary = vocabulary("text_vocabulary"), .tokenizer = hash("text_tokenizer")};

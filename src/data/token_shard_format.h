@@ -10,7 +10,7 @@ namespace omni::data {
 inline constexpr std::string_view kTokenShardFormat = "omni token shard";
 inline constexpr std::int64_t kTokenShardVersion = 1;
 inline constexpr std::int64_t kMaximumCodes = std::int64_t{1} << 20;  // of one payload
-inline constexpr std::int64_t kLargestVocabulary = std::int64_t{1} << 30;
+inline constexpr std::int64_t kMaximumVocabulary = std::int64_t{1} << 30;
 
 // The narrowest type that holds 0 .. vocabulary - 1.
 DType code_dtype(std::int64_t vocabulary);

@@ -153,8 +153,8 @@ std::string bar_chart(const std::vector<std::string>& groups, const std::vector<
   const double bar_width =
       std::min(30.0, group_width * 0.8 / static_cast<double>(std::max<std::size_t>(1, series.size())));
   for (std::size_t group = 0; group < groups.size(); ++group) {
-    const double center = kLeft + group_width * (static_cast<double>(group) + 0.5);
-    double x = center - bar_width * static_cast<double>(series.size()) / 2;
+    const double centre = kLeft + group_width * (static_cast<double>(group) + 0.5);
+    double x = centre - bar_width * static_cast<double>(series.size()) / 2;
     for (const BarSeries& each : series) {
       const Bar& bar = each.bars.at(group);
       if (std::isfinite(bar.value)) {
@@ -170,7 +170,7 @@ std::string bar_chart(const std::vector<std::string>& groups, const std::vector<
       }
       x += bar_width;
     }
-    svg += text_at(center, kHeight - kBottom + 18, groups[group], "middle");
+    svg += text_at(centre, kHeight - kBottom + 18, groups[group], "middle");
   }
   return svg + "</svg>\n";
 }

@@ -17,13 +17,13 @@ constexpr int kGridResolution = 64;
 
 void snap(geometry::Mesh& mesh, geometry::Vec3 shares) {
   const geometry::Bounds bounds = mesh.bounds();
-  const geometry::Vec3 extent = bounds.extent(), center = bounds.center();
+  const geometry::Vec3 extent = bounds.extent(), centre = bounds.centre();
   geometry::Vec3 factor{1, 1, 1};
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const float target = shares[axis] * geometry::kNormalisedLongestSide;
     if (extent[axis] > 0 && target > 0) factor[axis] = target / extent[axis];
   }
-  for (geometry::Vec3& position : mesh.positions) position = (position - center) * factor;
+  for (geometry::Vec3& position : mesh.positions) position = (position - centre) * factor;
 }
 
 // Keeps the mesh as it is where fewer triangles would cost its closedness.

@@ -92,10 +92,10 @@ std::vector<double> GuidanceSettings::weights_for(const sequence::Task& task) co
 }
 
 void validate(const GuidanceSettings& guidance) {
-  static constexpr double kLargestWeight = 100;
+  static constexpr double kMaximumWeight = 100;
   const auto check_weight = [](double weight) {
-    if (weight >= 0 && weight <= kLargestWeight) return;
-    fail(ErrorKind::usage, "setting guidance: the weight ", weight, " is outside 0 .. ", kLargestWeight,
+    if (weight >= 0 && weight <= kMaximumWeight) return;
+    fail(ErrorKind::usage, "setting guidance: the weight ", weight, " is outside 0 .. ", kMaximumWeight,
          ". 1 is none, 2 to 5 is usual.");
   };
   if (guidance.everywhere) check_weight(*guidance.everywhere);

@@ -20,7 +20,7 @@ using Face = std::array<Corner, 3>;
 
 Corner middle(const Corner& a, const Corner& b) {
   return {(a.position + b.position) * 0.5f,
-          normalized(a.normal + b.normal),
+          normalised(a.normal + b.normal),
           (a.linear_colour + b.linear_colour) * 0.5f,
           {(a.coordinate.u + b.coordinate.u) * 0.5f, (a.coordinate.v + b.coordinate.v) * 0.5f}};
 }
@@ -55,11 +55,11 @@ bool needs_division(const Face& face, const Material& material) {
   if (!(longest > 2)) return false;
   const Vec3 shown[3] = {linear_colour(face[0], material), linear_colour(face[1], material),
                          linear_colour(face[2], material)};
-  Corner center = middle(face[0], face[1]);
-  center.linear_colour = (face[0].linear_colour + face[1].linear_colour + face[2].linear_colour) * (1 / 3.0f);
-  center.coordinate = {(face[0].coordinate.u + face[1].coordinate.u + face[2].coordinate.u) / 3,
+  Corner centre = middle(face[0], face[1]);
+  centre.linear_colour = (face[0].linear_colour + face[1].linear_colour + face[2].linear_colour) * (1 / 3.0f);
+  centre.coordinate = {(face[0].coordinate.u + face[1].coordinate.u + face[2].coordinate.u) / 3,
                        (face[0].coordinate.v + face[1].coordinate.v + face[2].coordinate.v) / 3};
-  if (visibly_different(linear_colour(center, material), (shown[0] + shown[1] + shown[2]) * (1 / 3.0f)))
+  if (visibly_different(linear_colour(centre, material), (shown[0] + shown[1] + shown[2]) * (1 / 3.0f)))
     return true;
   for (std::size_t i = 0; i < 3; ++i) {
     const std::size_t j = (i + 1) % 3;

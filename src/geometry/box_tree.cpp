@@ -24,7 +24,7 @@ void BoxTree::split(std::uint32_t node, std::uint32_t begin, std::uint32_t end) 
     const Bounds& own = boxes_[order_[i]];
     box.include(own.low);
     box.include(own.high);
-    centres.include(own.center());
+    centres.include(own.centre());
   }
   nodes_[node].box = box;
   if (end - begin <= kLeafBoxes) {
@@ -36,7 +36,7 @@ void BoxTree::split(std::uint32_t node, std::uint32_t begin, std::uint32_t end) 
   const std::uint32_t middle = begin + (end - begin) / 2;
   std::nth_element(
       order_.begin() + begin, order_.begin() + middle, order_.begin() + end,
-      [&](std::uint32_t a, std::uint32_t b) { return boxes_[a].center()[axis] < boxes_[b].center()[axis]; });
+      [&](std::uint32_t a, std::uint32_t b) { return boxes_[a].centre()[axis] < boxes_[b].centre()[axis]; });
   const auto children = static_cast<std::uint32_t>(nodes_.size());
   nodes_[node].first = children;
   nodes_.emplace_back();

@@ -5,14 +5,14 @@
 namespace omni::geometry {
 namespace {
 constexpr std::uint8_t kBlocked = 0, kFree = 1, kReached = 2;
-constexpr float kMaxPointsPerAxis = 320;
+constexpr float kMaximumPointsPerAxis = 320;
 }  // namespace
 
 FloodGrid::FloodGrid(const ClosestPointTree& surface, const Bounds& bounds, float epsilon) {
   const Vec3 extent = bounds.extent();
   const float longest = std::max({extent.x, extent.y, extent.z});
   // The margin on both sides takes 12 of the steps.
-  step_ = std::max(epsilon / 4, longest / (kMaxPointsPerAxis - 13));
+  step_ = std::max(epsilon / 4, longest / (kMaximumPointsPerAxis - 13));
   epsilon_ = 4 * step_;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     origin_[axis] = bounds.low[axis] - 6 * step_;

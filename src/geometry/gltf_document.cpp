@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kJsonChunk = 0x4E4F534A, kBinaryChunk = 0x004E4942;
 // Elements that no bytes vouch for, as sparse accessors without a base have them; more in larger files.
-constexpr std::size_t kLargestUnbacked = std::size_t{1} << 16;
+constexpr std::size_t kMaximumUnbacked = std::size_t{1} << 16;
 constexpr std::size_t kDeepestJson = 64;
 
 std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t offset) {
@@ -282,7 +282,7 @@ GltfDocument::AccessorLayout GltfDocument::layout_of(std::int64_t accessor) cons
   layout.offset = std::size_t(offset);
   layout.count = std::size_t(count);
   layout.element_bytes = size * std::size_t(layout.components);
-  if (layout.buffer_view < 0 && layout.count > std::max(kLargestUnbacked, byte_count_))
+  if (layout.buffer_view < 0 && layout.count > std::max(kMaximumUnbacked, byte_count_))
     refuse("accessor ", accessor, " asks for ", layout.count, " elements without data");
   return layout;
 }

@@ -85,7 +85,7 @@ Normalisation normalise(Mesh& mesh) {
     fail(ErrorKind::input, "cannot normalise a mesh: its bounding box is ", extent.x, " x ", extent.y, " x ",
          extent.z, ". It needs a finite extent above zero.");
   const Normalisation result{bounds.low + extent * 0.5f, kNormalisedLongestSide / longest};
-  for (Vec3& p : mesh.positions) p = (p - result.center) * result.scale;
+  for (Vec3& p : mesh.positions) p = (p - result.centre) * result.scale;
   return result;
 }
 

@@ -136,11 +136,11 @@ void MeshField::State::choose(const Mesh& mesh, const MeshFieldOptions& options)
 bool MeshField::State::bounds_solid(const ClosestPoint& nearest) const {
   const auto& t = triangles[nearest.triangle];
   const Vec3 a = positions[t[0]], b = positions[t[1]], c = positions[t[2]];
-  const Vec3 normal = normalized(cross(b - a, c - a));
-  const Vec3 to_center = (a + b + c) / 3.0f - nearest.position;
-  const float reach = length(to_center);
+  const Vec3 normal = normalised(cross(b - a, c - a));
+  const Vec3 to_centre = (a + b + c) / 3.0f - nearest.position;
+  const float reach = length(to_centre);
   const Vec3 foot =
-      nearest.position + to_center * (reach > 0 ? std::min(0.5f, 0.3f * epsilon / reach) : 0.0f);
+      nearest.position + to_centre * (reach > 0 ? std::min(0.5f, 0.3f * epsilon / reach) : 0.0f);
   if (flood) return !flood->reached(foot + normal * epsilon) || !flood->reached(foot - normal * epsilon);
   for (const float depth : {0.02f, 0.1f, 0.5f}) {
     for (const float side : {-1.0f, 1.0f}) {

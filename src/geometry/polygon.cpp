@@ -5,7 +5,7 @@
 namespace omni::geometry {
 namespace {
 
-constexpr std::size_t kLargestClipped = 256;
+constexpr std::size_t kMaximumClipped = 256;
 
 struct Point {
   double x, y;
@@ -53,7 +53,7 @@ void triangulate_polygon(std::span<const Vec3> corners,
   if (corners.size() < 3) return;
   std::vector<std::uint32_t> ring(corners.size());
   std::iota(ring.begin(), ring.end(), 0u);
-  if (corners.size() > 3 && corners.size() <= kLargestClipped) {
+  if (corners.size() > 3 && corners.size() <= kMaximumClipped) {
     const std::vector<Point> points = flatten(corners);
     for (bool found = true; found && ring.size() > 3;) {
       found = false;

@@ -259,7 +259,7 @@ class ObjReader {
       indices.push_back(at->second);
       if (!is_new) continue;
       primitive.positions.push_back(positions_[c.position]);
-      if (with_normals) primitive.normals.push_back(normalized(normals_[std::size_t(c.normal)]));
+      if (with_normals) primitive.normals.push_back(normalised(normals_[std::size_t(c.normal)]));
       if (with_coordinates) primitive.coordinates.push_back(coordinates_[std::size_t(c.coordinate)]);
       if (!colours_.empty()) primitive.linear_colours.push_back(to_linear(colours_[c.position]));
     }

@@ -49,7 +49,7 @@ class Pinhole {
   Vec3 origin() const { return origin_; }
   // x and y in pixels from the top left corner of the image.
   Vec3 direction(float x, float y) const {
-    return normalized(forward_ + right_ * (left_ + x * step_) + up_ * (top_ - y * step_));
+    return normalised(forward_ + right_ * (left_ + x * step_) + up_ * (top_ - y * step_));
   }
 
  private:
@@ -82,9 +82,9 @@ Vec3 Renderer::Scene::shade(unsigned triangle, float u, float v, Vec3 geometric_
                             bool coloured) const {
   const auto& t = triangles[triangle];
   const float w = 1 - u - v;
-  Vec3 normal = normalized(geometric_normal);
+  Vec3 normal = normalised(geometric_normal);
   if (!normals.empty()) {
-    const Vec3 smooth = normalized(normals[t[0]] * w + normals[t[1]] * u + normals[t[2]] * v);
+    const Vec3 smooth = normalised(normals[t[0]] * w + normals[t[1]] * u + normals[t[2]] * v);
     if (dot(smooth, smooth) > 0) normal = smooth;
   }
   const Vec3 albedo =

@@ -26,7 +26,7 @@ SharpEdges find_sharp_edges(const Mesh& mesh, float angle_degrees) {
   const auto normal_of = [&](std::uint32_t triangle) {
     const auto& t = mesh.triangles[triangle];
     const Vec3 a = mesh.positions[t[0]];
-    return normalized(cross(mesh.positions[t[1]] - a, mesh.positions[t[2]] - a));
+    return normalised(cross(mesh.positions[t[1]] - a, mesh.positions[t[2]] - a));
   };
   SharpEdges found;
   double total = 0;
@@ -37,7 +37,7 @@ SharpEdges find_sharp_edges(const Mesh& mesh, float angle_degrees) {
     const auto& t = mesh.triangles[first->corner / 3];
     const std::uint32_t from = t[first->corner % 3], to = t[(first->corner + 1) % 3];
     total += length(mesh.positions[to] - mesh.positions[from]);
-    found.edges.push_back({from, to, normalized(a + b)});
+    found.edges.push_back({from, to, normalised(a + b)});
     found.cumulative_length.push_back(total);
   });
   return found;

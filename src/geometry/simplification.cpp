@@ -95,10 +95,10 @@ std::map<std::uint32_t, double> component_volumes(const Mesh& mesh, const Topolo
   }
   for (const auto& t : topology.triangles) {
     Sum& sum = sums[sets.find(t[0])];
-    const Vec3 center{float(sum.x / sum.count), float(sum.y / sum.count), float(sum.z / sum.count)};
-    const Vec3 a = mesh.positions[topology.weld.first_of[t[0]]] - center;
-    const Vec3 b = mesh.positions[topology.weld.first_of[t[1]]] - center;
-    const Vec3 c = mesh.positions[topology.weld.first_of[t[2]]] - center;
+    const Vec3 centre{float(sum.x / sum.count), float(sum.y / sum.count), float(sum.z / sum.count)};
+    const Vec3 a = mesh.positions[topology.weld.first_of[t[0]]] - centre;
+    const Vec3 b = mesh.positions[topology.weld.first_of[t[1]]] - centre;
+    const Vec3 c = mesh.positions[topology.weld.first_of[t[2]]] - centre;
     sum.volume += double(dot(a, cross(b, c))) / 6;
   }
   std::map<std::uint32_t, double> volumes;
@@ -157,7 +157,7 @@ void compute_smooth_normals(Mesh& mesh) {
   }
   mesh.normals.resize(mesh.positions.size());
   for (std::size_t v = 0; v < mesh.positions.size(); ++v) {
-    const Vec3 n = normalized(sums[weld.group_of[v]]);
+    const Vec3 n = normalised(sums[weld.group_of[v]]);
     mesh.normals[v] = n == Vec3{} ? Vec3{0, 1, 0} : n;
   }
 }

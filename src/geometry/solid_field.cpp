@@ -40,7 +40,7 @@ void voxelise_layer(const SolidField& field, int samples, int z, VoxelGrid& grid
 
 }  // namespace
 
-Vec3 VoxelGrid::cell_center(int x, int y, int z) const {
+Vec3 VoxelGrid::cell_centre(int x, int y, int z) const {
   return {cell_coordinate(x, resolution, half_extent), cell_coordinate(y, resolution, half_extent),
           cell_coordinate(z, resolution, half_extent)};
 }

@@ -56,7 +56,7 @@ SurfacePoints sample_surface(const Mesh& mesh, std::size_t count, CounterRng& rn
     const auto& t = mesh.triangles[face];
     points.positions.push_back(mesh.positions[t[0]] * weights.x + mesh.positions[t[1]] * weights.y +
                                mesh.positions[t[2]] * weights.z);
-    points.normals.push_back(normalized(area_vector(mesh, t)));
+    points.normals.push_back(normalised(area_vector(mesh, t)));
     points.colours.push_back(mesh.colours.empty() ? kGrey
                                                   : mix_colours(mesh.colours[t[0]], mesh.colours[t[1]],
                                                                 mesh.colours[t[2]], weights));

@@ -90,15 +90,15 @@ void WindingTree::summarise(Node& node) const {
     area += a;
     for (std::size_t axis = 0; axis < 3; ++axis) weighted[axis] += a * c[axis];
   }
-  node.center = {float(weighted[0] / area), float(weighted[1] / area), float(weighted[2] / area)};
+  node.centre = {float(weighted[0] / area), float(weighted[1] / area), float(weighted[2] / area)};
   float radius_squared = 0;
   for (std::uint32_t i = node.begin; i < node.end; ++i) {
     const Triangle& t = triangles_[i];
     for (const Vec3& corner : t) {
-      radius_squared = std::max(radius_squared, dot(corner - node.center, corner - node.center));
+      radius_squared = std::max(radius_squared, dot(corner - node.centre, corner - node.centre));
     }
     const Vec3 n = area_vector(t);
-    const Vec3 r = centroid(t) - node.center;
+    const Vec3 r = centroid(t) - node.centre;
     node.dipole += n;
     node.moment[0] += r.x * n.x;
     node.moment[1] += r.y * n.y;
@@ -132,7 +132,7 @@ float WindingTree::winding_number(Vec3 point) const {
   while (depth > 0) {
     const std::uint32_t index = stack[--depth];
     const Node& node = nodes_[index];
-    const Vec3 r = node.center - point;
+    const Vec3 r = node.centre - point;
     const float squared = dot(r, r);
     if (squared > node.far_squared) {
       const auto& m = node.moment;

@@ -22,11 +22,11 @@ class WindingTree {
   static constexpr int kLeafTriangles = 8;
 
   struct Node {
-    Vec3 center;                    // area-weighted
+    Vec3 centre;                    // area-weighted
     float far_squared = 0;          // (kAccuracy radius)^2
     Vec3 dipole;                    // sum of area vectors
     float trace = 0;                // of the moment below
-    std::array<float, 6> moment{};  // symmetric part of sum (x - center) (area vector)^T: xx yy zz xy xz yz
+    std::array<float, 6> moment{};  // symmetric part of sum (x - centre) (area vector)^T: xx yy zz xy xz yz
     std::uint32_t begin = 0;        // triangles
     std::uint32_t end = 0;
     std::uint32_t right = 0;  // second child; the first follows its parent. 0 for a leaf

@@ -83,7 +83,7 @@ std::vector<Vec3> linear_colours(const Mesh& mesh) {
 std::vector<Vec3> unit_normals(const Mesh& mesh) {
   std::vector<Vec3> normals = mesh.normals;
   for (Vec3& n : normals) {
-    n = normalized(n);
+    n = normalised(n);
     if (!(dot(n, n) > 0.5f)) n = {0, 1, 0};  // the format allows unit vectors only
   }
   return normals;

@@ -92,7 +92,7 @@ std::vector<std::byte> encode_stl(const Mesh& mesh) {
   for (const auto& triangle : mesh.triangles) {
     const Vec3 a = mesh.positions[triangle[0]], b = mesh.positions[triangle[1]],
                c = mesh.positions[triangle[2]];
-    append_bytes(bytes, normalized(cross(b - a, c - a)));
+    append_bytes(bytes, normalised(cross(b - a, c - a)));
     append_bytes(bytes, a);
     append_bytes(bytes, b);
     append_bytes(bytes, c);

@@ -24,7 +24,7 @@ Image crop(const Image& image, int x, int y, int width, int height) {
   return result;
 }
 
-Image center_square(const Image& image) {
+Image centre_square(const Image& image) {
   const int side = std::min(image.width, image.height);
   return crop(image, (image.width - side) / 2, (image.height - side) / 2, side, side);
 }

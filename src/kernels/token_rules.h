@@ -17,7 +17,7 @@
 namespace omni::kernels::token_rules {
 
 constexpr int kWeightBits = 40;                // the best candidate weighs 2^40
-constexpr std::int64_t kLargestRow = 1 << 23;  // so that the sum of a row's weights stays below 2^63
+constexpr std::int64_t kMaximumRow = 1 << 23;  // so that the sum of a row's weights stays below 2^63
 constexpr float kMinimumPower = -64.0f;        // weights below 2^-64 of the best one's are zero
 
 // 2^f for |f| <= 1/2 with a relative error under 1e-7 and exactly 1 at 0: 1 + c1 f + ... + c5 f^5.

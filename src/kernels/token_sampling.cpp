@@ -36,7 +36,7 @@ void validate(const SamplingSettings& s) {
   const auto require = [](bool good, std::string_view what) {
     if (!good) fail(ErrorKind::usage, "sampling settings: ", what);
   };
-  require(s.temperature >= 0 && s.temperature <= kHighestTemperature,
+  require(s.temperature >= 0 && s.temperature <= kMaximumTemperature,
           "temperature must be between 0 and 100 (1 is the model's own, lower is safer)");
   require(s.top_k >= 0, "top-k must be 0 (off) or positive");
   require(s.top_p > 0 && s.top_p <= 1, "top-p must be above 0 and at most 1");

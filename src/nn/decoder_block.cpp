@@ -29,8 +29,8 @@ Tensor dropped(const Tensor& x, const Dropout& dropout, DropoutPlace place) {
 }  // namespace
 
 CastLinear::CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_t out, bool with_bias,
-                       double deviation)
-    : weight(scope.add("weight", {out, in}, Init::normal(deviation))) {
+                       double standard_deviation)
+    : weight(scope.add("weight", {out, in}, Init::normal(standard_deviation))) {
   if (with_bias) bias = scope.add("bias", {out}, Init::zeros());
 }
 

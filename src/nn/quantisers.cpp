@@ -96,9 +96,9 @@ constexpr double kRevivedShare = 0.25;  // of the fair share: a short life unles
 
 Tensor seed_clusters(const Tensor& rows, std::int64_t clusters, CounterRng& rng) {
   const std::int64_t count = rows.size(0);
-  Tensor centers = at::empty({clusters, rows.size(1)}, rows.options());
-  centers[0].copy_(rows[static_cast<std::int64_t>(rng.below(count))]);
-  Tensor distance = (rows - centers[0]).square().sum(1).to(at::kDouble);
+  Tensor centres = at::empty({clusters, rows.size(1)}, rows.options());
+  centres[0].copy_(rows[static_cast<std::int64_t>(rng.below(count))]);
+  Tensor distance = (rows - centres[0]).square().sum(1).to(at::kDouble);
   for (std::int64_t k = 1; k < clusters; ++k) {
     const Tensor cumulative = distance.cumsum(0);
     const double total = cumulative[count - 1].item<double>();
@@ -108,10 +108,10 @@ Tensor seed_clusters(const Tensor& rows, std::int64_t clusters, CounterRng& rng)
       chosen = at::searchsorted(cumulative, target).item<std::int64_t>();
       chosen = std::min(chosen, count - 1);
     }
-    centers[k].copy_(rows[chosen]);
-    distance = at::minimum(distance, (rows - centers[k]).square().sum(1).to(at::kDouble));
+    centres[k].copy_(rows[chosen]);
+    distance = at::minimum(distance, (rows - centres[k]).square().sum(1).to(at::kDouble));
   }
-  return centers;
+  return centres;
 }
 
 // A row drawn with probability proportional to its squared distance from the code that it was given: dead
@@ -145,17 +145,17 @@ Tensor k_means(const Tensor& rows_in, std::int64_t clusters, int iterations, Cou
   c10::NoGradGuard no_grad;
   const Tensor rows = rows_in.detach().to(at::kFloat).contiguous();
   ensure(rows.dim() == 2 && rows.size(0) > 0, "k_means needs rows [n, d]");
-  Tensor centers = seed_clusters(rows, clusters, rng);
+  Tensor centres = seed_clusters(rows, clusters, rng);
   for (int i = 0; i < iterations; ++i) {
-    const Tensor assigned = nearest_rows(rows, centers);
+    const Tensor assigned = nearest_rows(rows, centres);
     const Tensor counts = at::bincount(assigned, {}, clusters);
-    const Tensor sums = at::zeros_like(centers).index_add_(0, assigned, rows);
-    centers = sums / counts.clamp_min(1).to(at::kFloat).unsqueeze(1);
+    const Tensor sums = at::zeros_like(centres).index_add_(0, assigned, rows);
+    centres = sums / counts.clamp_min(1).to(at::kFloat).unsqueeze(1);
     const Tensor empty = counts.eq(0).nonzero().flatten();
     for (std::int64_t j = 0; j < empty.size(0); ++j)
-      centers[empty[j].item<std::int64_t>()].copy_(rows[static_cast<std::int64_t>(rng.below(rows.size(0)))]);
+      centres[empty[j].item<std::int64_t>()].copy_(rows[static_cast<std::int64_t>(rng.below(rows.size(0)))]);
   }
-  return centers;
+  return centres;
 }
 
 FiniteScalarQuantiser::FiniteScalarQuantiser(std::vector<std::int64_t> levels) : levels_(std::move(levels)) {
@@ -314,8 +314,8 @@ void SphericalQuantiser::place(std::int64_t code, const Tensor& prepared_row) {
 
 void SphericalQuantiser::start(const Tensor& prepared, CounterRng& rng) {
   c10::NoGradGuard no_grad;
-  const Tensor centers = k_means(prepared.reshape({-1, dimensions()}), vocabulary(), 10, rng);
-  for (std::int64_t k = 0; k < vocabulary(); ++k) place(k, centers[k]);
+  const Tensor centres = k_means(prepared.reshape({-1, dimensions()}), vocabulary(), 10, rng);
+  for (std::int64_t k = 0; k < vocabulary(); ++k) place(k, centres[k]);
 }
 
 void SphericalQuantiser::learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) {

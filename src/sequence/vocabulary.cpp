@@ -9,9 +9,9 @@
 namespace omni::sequence {
 namespace {
 
-constexpr std::int32_t kLargestVocabulary = std::int32_t{1} << 30;
+constexpr std::int32_t kMaximumVocabulary = std::int32_t{1} << 30;
 constexpr std::size_t kLongestName = 64;
-constexpr double kSmallestSideLog10 = -3, kLargestSideLog10 = 3;
+constexpr double kSmallestSideLog10 = -3, kMaximumSideLog10 = 3;
 
 }  // namespace
 
@@ -25,9 +25,9 @@ TokenRange Vocabulary::append(std::string name, std::int32_t size) {
   if (has(name)) {
     fail(ErrorKind::usage, "appending the range \"", name, "\" to the vocabulary: it exists already.");
   }
-  if (size <= 0 || size > kLargestVocabulary - this->size()) {
+  if (size <= 0 || size > kMaximumVocabulary - this->size()) {
     fail(ErrorKind::usage, "appending the range \"", name, "\" to the vocabulary: the size ", size,
-         " is impossible. A vocabulary holds at most ", kLargestVocabulary, " tokens.");
+         " is impossible. A vocabulary holds at most ", kMaximumVocabulary, " tokens.");
   }
   ranges_.push_back({std::move(name), this->size(), size});
   return ranges_.back();
@@ -88,14 +88,14 @@ std::int32_t size_bin(float longest_side_m) {
   if (std::isnan(longest_side_m)) longest_side_m = 1;
   if (longest_side_m <= 0) return 0;
   const double share = (std::log10(static_cast<double>(longest_side_m)) - kSmallestSideLog10) /
-                       (kLargestSideLog10 - kSmallestSideLog10);
+                       (kMaximumSideLog10 - kSmallestSideLog10);
   return static_cast<std::int32_t>(std::lround(std::clamp(share, 0.0, 1.0) * (kSizeBins - 1)));
 }
 
 float size_of_bin(std::int32_t bin) {
   const double share = std::clamp(bin, 0, kSizeBins - 1) / static_cast<double>(kSizeBins - 1);
   return static_cast<float>(
-      std::pow(10.0, kSmallestSideLog10 + share * (kLargestSideLog10 - kSmallestSideLog10)));
+      std::pow(10.0, kSmallestSideLog10 + share * (kMaximumSideLog10 - kSmallestSideLog10)));
 }
 
 std::int32_t box_bin(float share_of_longest_side) {

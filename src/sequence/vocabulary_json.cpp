@@ -7,7 +7,7 @@
 namespace omni::sequence {
 namespace {
 
-constexpr std::size_t kLargestText = 1 << 20;
+constexpr std::size_t kMaximumText = 1 << 20;
 constexpr std::size_t kMaximumRanges = 1024;
 
 [[noreturn]] void reject(const std::string& name, const std::string& reason) {
@@ -25,7 +25,7 @@ std::string Vocabulary::to_json() const {
 }
 
 Vocabulary Vocabulary::from_json(std::string_view text, const std::string& name) {
-  if (text.size() > kLargestText) reject(name, "it is longer than a vocabulary can be");
+  if (text.size() > kMaximumText) reject(name, "it is longer than a vocabulary can be");
   const nlohmann::json root = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!root.is_object()) reject(name, "it is not a JSON object");
   const auto format = root.find("format");

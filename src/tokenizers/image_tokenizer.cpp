@@ -146,7 +146,7 @@ Tensor ImageTokenizer::codebook() const {
 }
 
 Tensor image_to_pixels(const image::Image& image, std::int64_t size) {
-  image::Image square = image::center_square(image::to_rgb(image));
+  image::Image square = image::centre_square(image::to_rgb(image));
   if (square.width != size) square = image::resize(square, static_cast<int>(size), static_cast<int>(size));
   const Tensor bytes = at::from_blob(square.pixels.data(), {size, size, 3}, at::kByte);
   return bytes.permute({2, 0, 1}).to(at::kFloat).mul(2.0 / 255.0).sub(1.0);

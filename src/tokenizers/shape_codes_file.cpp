@@ -14,11 +14,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kLargestCode = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t kMaximumCode = std::numeric_limits<std::int32_t>::max();
 
 void describe(ConfigVisitor& visitor, std::vector<std::int64_t>& geometry,
               std::vector<std::int64_t>& colour) {
-  constexpr NumberRange kCodes{.minimum = 0, .maximum = static_cast<double>(kLargestCode)};
+  constexpr NumberRange kCodes{.minimum = 0, .maximum = static_cast<double>(kMaximumCode)};
   visitor.integers("geometry", geometry, kCodes);
   visitor.integers("colour", colour, kCodes);
 }
@@ -31,7 +31,7 @@ std::vector<std::int32_t> read_npy_codes(const fs::path& path) {
   std::vector<std::int32_t> codes;
   codes.reserve(array.values.size());
   for (const std::int64_t value : array.values) {
-    if (value < 0 || value > kLargestCode)
+    if (value < 0 || value > kMaximumCode)
       fail(ErrorKind::input, "reading codes from ", path, ": ", value, " is no code. Codes count from 0");
     codes.push_back(static_cast<std::int32_t>(value));
   }
@@ -46,7 +46,7 @@ fs::path colour_file(const fs::path& path) { return fs::path(path).replace_exten
 }
 
 // Of any list that a program might write of one shape: far more than there are codes in any layout.
-constexpr std::uint64_t kLargestJsonBytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t kMaximumJsonBytes = std::uint64_t{64} << 20;
 
 [[noreturn]] void refuse_json(const std::string& name, std::string_view reason) {
   fail(ErrorKind::input, "reading codes from ", name, ": ", reason,
@@ -62,7 +62,7 @@ std::vector<std::int32_t> json_codes(const nlohmann::json& segment, const char* 
   codes.reserve(found->size());
   for (const nlohmann::json& value : *found) {
     // A negative number is no unsigned one.
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > static_cast<std::uint64_t>(kLargestCode))
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaximumCode))
       refuse_json(name, concat("\"", key, "\" holds something that is no code"));
     codes.push_back(value.get<std::int32_t>());
   }
@@ -124,7 +124,7 @@ void write_shape_codes(const fs::path& path, const ShapeCodes& codes) {
 
 StoredShape read_stored_shape(const fs::path& path) {
   if (path.extension() == ".json")
-    return parse_shape_segments(read_file_text(path, kLargestJsonBytes), path.string());
+    return parse_shape_segments(read_file_text(path, kMaximumJsonBytes), path.string());
   StoredShape shape;
   if (path.extension() == ".yaml") {
     std::vector<std::int64_t> geometry, colour;

@@ -58,9 +58,9 @@ SurfaceColours surface_colours(std::span<const ShapeSample> samples) {
     std::fill_n(out.present.data_ptr<float>() + i * longest, cells[i].size(), 1.0f);
     const int n = grid.resolution;
     for (const auto cell : cells[i]) {
-      const geometry::Vec3 center = grid.cell_center(cell % n, cell / n % n, cell / (n * n));
+      const geometry::Vec3 centre = grid.cell_centre(cell % n, cell / n % n, cell / (n * n));
       for (std::size_t axis = 0; axis < 3; ++axis) {
-        *point++ = center[axis] / kHalfExtent;
+        *point++ = centre[axis] / kHalfExtent;
         *colour++ = static_cast<float>(grid.colours[3 * static_cast<std::size_t>(cell) + axis]) / 255.0f;
       }
     }

@@ -34,7 +34,7 @@ geometry::VoxelGrid occupancy_grid(const geometry::SolidField& field, const Shap
         for (int k = 0; k < samples; ++k)
           for (int j = 0; j < samples; ++j)
             for (int i = 0; i < samples; ++i)
-              points[next++] = grid.cell_center(x, y, z) + cell * Vec3{shift(i), shift(j), shift(k)};
+              points[next++] = grid.cell_centre(x, y, z) + cell * Vec3{shift(i), shift(j), shift(k)};
     field.occupancy(points, inside);
     for (std::size_t i = 0; i < layer; ++i) {
       int count = 0;
@@ -71,7 +71,7 @@ void colour_surface_cells(const geometry::SolidField& field, geometry::VoxelGrid
   points.reserve(cells.size());
   for (const std::size_t cell : cells) {
     const int i = static_cast<int>(cell);
-    points.push_back(grid.cell_center(i % n, i / n % n, i / (n * n)));
+    points.push_back(grid.cell_centre(i % n, i / n % n, i / (n * n)));
   }
   field.colour(points, colours);
   for (std::size_t k = 0; k < cells.size(); ++k)

@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kLayerNormEpsilon = 1e-6;
 constexpr std::int64_t kNormalChannels = 3;
-constexpr std::int64_t kLargestRatio = 32;  // of the full length to the shortest prefix
+constexpr std::int64_t kMaximumRatio = 32;  // of the full length to the shortest prefix
 
 }  // namespace
 
@@ -82,7 +82,7 @@ VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, nn::Para
   positions_ = decoder.add("positional_encodings", {config.latents, E}, nn::Init::normal(0.1));
   lengths_ = {config.latents};
   for (std::int64_t n = config.latents / 2;
-       config.adaptive_length && n >= std::max<std::int64_t>(1, config.latents / kLargestRatio); n /= 2)
+       config.adaptive_length && n >= std::max<std::int64_t>(1, config.latents / kMaximumRatio); n /= 2)
     lengths_.insert(lengths_.begin(), n);
   if (config.adaptive_length)
     length_rows_ =

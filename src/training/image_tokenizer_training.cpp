@@ -172,7 +172,7 @@ class ImageLearner : public TokenizerLearner {
 
   // A fresh network gives nearly the same vector everywhere and grey pixels, and learns to ignore the codes
   // before it learns to use them. So its convolutions start at unit gain, each coordinate of the vectors with
-  // mean 0 and deviation 1 on a first batch, and the decoder with that batch's mean colour.
+  // mean 0 and standard deviation 1 on a first batch, and the decoder with that batch's mean colour.
   void prepare_network() {
     const c10::NoGradGuard no_grad;
     for (const nn::Parameter& parameter : network_.parameters.all()) {
@@ -182,9 +182,9 @@ class ImageLearner : public TokenizerLearner {
     }
     const Tensor pixels = next_pixels();
     const Tensor rows = rows_of(network_.encode(pixels));
-    const Tensor mean = rows.mean(0), deviation = rows.std(0).clamp_min(1e-6);
-    network_.parameters.find("quant_conv.weight")->value.div_(deviation.view({-1, 1, 1, 1}));
-    network_.parameters.find("quant_conv.bias")->value.sub_(mean).div_(deviation);
+    const Tensor mean = rows.mean(0), standard_deviation = rows.std(0).clamp_min(1e-6);
+    network_.parameters.find("quant_conv.weight")->value.div_(standard_deviation.view({-1, 1, 1, 1}));
+    network_.parameters.find("quant_conv.bias")->value.sub_(mean).div_(standard_deviation);
     network_.parameters.find("decoder.conv_out.bias")->value.copy_(pixels.mean({0, 2, 3}));
   }
 

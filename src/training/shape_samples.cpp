@@ -34,7 +34,7 @@ tokenizers::ShapeSample stretched_sample(const data::ObjectRecord& record, const
   auto sample = data::make_shape_sample(record, input, rng);
   const Vec3 s = field.scale();
   for (Vec3& p : sample.surface.positions) p = {p.x * s.x, p.y * s.y, p.z * s.z};
-  for (Vec3& n : sample.surface.normals) n = geometry::normalized({n.x / s.x, n.y / s.y, n.z / s.z});
+  for (Vec3& n : sample.surface.normals) n = geometry::normalised({n.x / s.x, n.y / s.y, n.z / s.z});
   if (side > 0)
     sample.grid = geometry::voxelise(field, side, input.grid_half_extent, input.grid_samples_per_axis);
   return sample;

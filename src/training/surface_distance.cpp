@@ -56,7 +56,7 @@ geometry::Mesh visible_surface(const geometry::Mesh& mesh, const geometry::Solid
   std::vector<Vec3> sides;
   for (const Face& f : faces) {
     const Vec3 centre = (f[0] + f[1] + f[2]) / 3.0f;
-    const Vec3 normal = geometry::normalized(cross(f[1] - f[0], f[2] - f[0]));
+    const Vec3 normal = geometry::normalised(cross(f[1] - f[0], f[2] - f[0]));
     sides.push_back(centre + normal * kBesides);
     sides.push_back(centre - normal * kBesides);
   }

@@ -88,7 +88,7 @@ std::vector<image::Image> read_pictures(const std::string& folder, int size) {
       throw_if_interrupted();
       try {
         pictures[i] =
-            image::resize(image::center_square(image::to_rgb(image::read_image(files[i]))), size, size);
+            image::resize(image::centre_square(image::to_rgb(image::read_image(files[i]))), size, size);
       } catch (const Error& error) {
         problems[i] = error.what();
       }

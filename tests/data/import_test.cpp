@@ -77,7 +77,7 @@ TEST_F(Import, MakesADataSetAndListsWhatItSkips) {
   EXPECT_NEAR(chair.longest_side_m, 0.96, 1e-4);
   const geometry::Vec3 extent = chair.mesh.bounds().extent();
   EXPECT_NEAR(std::max({extent.x, extent.y, extent.z}), 1.92, 1e-4);
-  EXPECT_NEAR(length(chair.mesh.bounds().center()), 0, 1e-4);
+  EXPECT_NEAR(length(chair.mesh.bounds().centre()), 0, 1e-4);
   EXPECT_EQ(set.load(1).class_name, "meshes");
   // The label of the mesh agrees with the closed form that the mesh came from.
   const ObjectRecord truth = ProceduralSource({.seed = 1, .count = 3}).load(0);

@@ -80,7 +80,7 @@ TEST(ProceduralWorld, EveryGeometryFillsTheFrameAndIsChunky) {
       EXPECT_GE(thinnest_extent(p), 0.139f)
           << record.captions[0].text << " kind " << static_cast<int>(p.kind);
     }
-    EXPECT_NEAR(length(bounds.center()), 0, 1e-5f);
+    EXPECT_NEAR(length(bounds.centre()), 0, 1e-5f);
     const Vec3 extent = bounds.extent();
     EXPECT_NEAR(std::max({extent.x, extent.y, extent.z}), 1.92f, 1e-5f);
     const Vec3 mesh_extent = record.mesh.bounds().extent();

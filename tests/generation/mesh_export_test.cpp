@@ -41,7 +41,7 @@ TEST(MeshExport, GivesAClosedManifoldColouredBall) {
     EXPECT_EQ(ball.mesh.colours[i].x, ball.mesh.positions[i].y > 0 ? 1 : 0);
   }
   ASSERT_EQ(ball.mesh.normals.size(), ball.mesh.positions.size());
-  EXPECT_GT(dot(ball.mesh.normals[0], normalized(ball.mesh.positions[0])), 0.9f);
+  EXPECT_GT(dot(ball.mesh.normals[0], normalised(ball.mesh.positions[0])), 0.9f);
 }
 
 TEST(MeshExport, RemovesFloatersAndFacesOnDemand) {

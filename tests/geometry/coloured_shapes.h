@@ -27,7 +27,7 @@ inline Mesh painted_sphere() {
   Mesh mesh = sphere_mesh(1, 4);
   CounterRng rng(3);
   for (Vec3& p : mesh.positions) {
-    mesh.normals.push_back(normalized(p));
+    mesh.normals.push_back(normalised(p));
     mesh.colours.push_back({float(rng.uniform()), float(rng.uniform()), float(rng.uniform())});
     p *= float(rng.uniform(0.7, 1.3));
   }

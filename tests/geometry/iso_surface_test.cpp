@@ -37,9 +37,9 @@ void expect_equal_meshes(const Mesh& a, const Mesh& b) {
 
 // Balls that melt into each other: curved everywhere, with necks and hollows.
 float blobs(Vec3 p) {
-  const Vec3 centers[] = {{-0.4f, 0, 0}, {0.35f, 0.2f, 0.1f}, {0, -0.45f, 0.3f}, {0.1f, 0.3f, -0.5f}};
+  const Vec3 centres[] = {{-0.4f, 0, 0}, {0.35f, 0.2f, 0.1f}, {0, -0.45f, 0.3f}, {0.1f, 0.3f, -0.5f}};
   float sum = -0.5f;
-  for (const Vec3& c : centers) sum += std::exp(-10 * dot(p - c, p - c));
+  for (const Vec3& c : centres) sum += std::exp(-10 * dot(p - c, p - c));
   return sum;
 }
 

@@ -48,7 +48,7 @@ void replay(const Bytes& valid, const Reader& read) {
 Mesh small_mesh() {
   Mesh mesh = testing::sphere_mesh(1, 2);
   for (const Vec3& p : mesh.positions) {
-    mesh.normals.push_back(normalized(p));
+    mesh.normals.push_back(normalised(p));
     mesh.colours.push_back(abs(p));
   }
   return mesh;

@@ -55,10 +55,10 @@ TEST(MeshNormalise, CentresAndScales) {
   Mesh mesh = box_mesh({1, 2, 4}, 1);
   for (Vec3& p : mesh.positions) p += Vec3{10, 0, -5};
   const Normalisation done = normalise(mesh);
-  EXPECT_EQ(done.center, (Vec3{10, 0, -5}));
+  EXPECT_EQ(done.centre, (Vec3{10, 0, -5}));
   EXPECT_FLOAT_EQ(done.scale, 1.92f / 8);
   EXPECT_NEAR(mesh.bounds().extent().z, 1.92, 1e-6);
-  EXPECT_NEAR(mesh.bounds().center().x, 0, 1e-6);
+  EXPECT_NEAR(mesh.bounds().centre().x, 0, 1e-6);
 }
 
 TEST(MeshNormalise, RefusesMeshesWithoutExtent) {

@@ -40,7 +40,7 @@ TEST(Camera, BasisIsOrthonormalAndRightHandedForEveryBin) {
 }
 
 // The colour in the middle of the picture.
-Vec3 center_colour(const Renderer& renderer, float azimuth, float elevation) {
+Vec3 centre_colour(const Renderer& renderer, float azimuth, float elevation) {
   const image::Image image = renderer.render({.azimuth_degrees = azimuth, .elevation_degrees = elevation},
                                              {.width = 33, .height = 33});
   const std::uint8_t* p = image.at(16, 16);
@@ -50,12 +50,12 @@ Vec3 center_colour(const Renderer& renderer, float azimuth, float elevation) {
 TEST(Renderer, ShowsTheSideThatTheAzimuthConventionNames) {
   const Renderer renderer(six_colour_box());
   const auto near = [](Vec3 a, Vec3 b) { return length(a - b) < 0.02f; };
-  EXPECT_TRUE(near(center_colour(renderer, 0, 0), {0, 0, 1}));    // front, +Z
-  EXPECT_TRUE(near(center_colour(renderer, 90, 0), {1, 0, 0}));   // +X
-  EXPECT_TRUE(near(center_colour(renderer, 180, 0), {1, 1, 0}));  // -Z
-  EXPECT_TRUE(near(center_colour(renderer, 270, 0), {0, 1, 1}));  // -X
-  EXPECT_TRUE(near(center_colour(renderer, 0, 90), {0, 1, 0}));   // top
-  EXPECT_TRUE(near(center_colour(renderer, 0, -90), {1, 0, 1}));  // bottom
+  EXPECT_TRUE(near(centre_colour(renderer, 0, 0), {0, 0, 1}));    // front, +Z
+  EXPECT_TRUE(near(centre_colour(renderer, 90, 0), {1, 0, 0}));   // +X
+  EXPECT_TRUE(near(centre_colour(renderer, 180, 0), {1, 1, 0}));  // -Z
+  EXPECT_TRUE(near(centre_colour(renderer, 270, 0), {0, 1, 1}));  // -X
+  EXPECT_TRUE(near(centre_colour(renderer, 0, 90), {0, 1, 0}));   // top
+  EXPECT_TRUE(near(centre_colour(renderer, 0, -90), {1, 0, 1}));  // bottom
 }
 
 TEST(Renderer, PutsRightToTheRightAndUpAbove) {

@@ -74,7 +74,7 @@ TEST(Simplification, SphereKeepsItsVolumeAndColours) {
   for (std::size_t v = 0; v < simple.positions.size(); ++v) {
     if (std::abs(simple.positions[v].y) < 0.15f) continue;
     EXPECT_NEAR(simple.colours[v].x, simple.positions[v].y > 0 ? 1 : 0, 0.05);
-    EXPECT_GT(dot(simple.normals[v], normalized(simple.positions[v])), 0.9f);
+    EXPECT_GT(dot(simple.normals[v], normalised(simple.positions[v])), 0.9f);
   }
 }
 

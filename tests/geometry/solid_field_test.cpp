@@ -23,20 +23,20 @@ TEST(SolidField, VoxelisedBallHasItsVolumeAndColour) {
   EXPECT_EQ(grid.colours[2], 153);
 }
 
-TEST(SolidField, CellsLieWhereTheirCentersSay) {
+TEST(SolidField, CellsLieWhereTheirCentresSay) {
   const testing::AnalyticSolid octant(
       [](Vec3 p) { return p.x > 0.5f && p.y < -0.5f && p.z > 0 ? -1.0 : 1.0; });
   const VoxelGrid grid = voxelise(octant, 8, 1.0f);
   for (int z = 0; z < 8; ++z) {
     for (int y = 0; y < 8; ++y) {
       for (int x = 0; x < 8; ++x) {
-        const Vec3 c = grid.cell_center(x, y, z);
+        const Vec3 c = grid.cell_centre(x, y, z);
         const bool inside = c.x > 0.5f && c.y < -0.5f && c.z > 0;
         EXPECT_EQ(grid.occupancy[(z * 8 + y) * 8 + x], inside ? 1.0f : 0.0f);
       }
     }
   }
-  EXPECT_FLOAT_EQ(grid.cell_center(0, 0, 0).x, -0.875f);
+  EXPECT_FLOAT_EQ(grid.cell_centre(0, 0, 0).x, -0.875f);
 }
 
 TEST(SolidField, VolumeIouOfConcentricBallsIsTheVolumeRatio) {

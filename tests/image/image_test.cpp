@@ -82,8 +82,8 @@ TEST(Crop, TakesTheWindowAndRefusesToLeaveTheImage) {
   EXPECT_EQ(window.at(4, 2)[0], ramp.at(8, 4)[0]);
   EXPECT_THROW(crop(ramp, 12, 0, 5, 3), Error);
   EXPECT_THROW(crop(ramp, -1, 0, 5, 3), Error);
-  EXPECT_EQ(center_square(ramp).width, 8);
-  EXPECT_EQ(center_square(ramp).at(0, 0)[0], ramp.at(4, 0)[0]);
+  EXPECT_EQ(centre_square(ramp).width, 8);
+  EXPECT_EQ(centre_square(ramp).at(0, 0)[0], ramp.at(4, 0)[0]);
 }
 
 TEST(Paste, ClipsAtEveryBorder) {

@@ -86,11 +86,11 @@ TEST(FiniteScalarQuantiser, RejectsAnEmptyOrHugeProduct) {
 }
 
 TEST(KMeans, FindsSeparatedClusters) {
-  const Tensor centers = random_rows(8, 3, 11, 50.0);
-  const Tensor rows = centers.repeat_interleave(40, 0) + random_rows(320, 3, 12, 0.1);
+  const Tensor centres = random_rows(8, 3, 11, 50.0);
+  const Tensor rows = centres.repeat_interleave(40, 0) + random_rows(320, 3, 12, 0.1);
   CounterRng rng(1);
   const Tensor found = k_means(rows, 8, 10, rng);
-  const Tensor distance = std::get<0>(at::cdist(centers, found).min(1));
+  const Tensor distance = std::get<0>(at::cdist(centres, found).min(1));
   EXPECT_LT(distance.max().item<float>(), 0.2f);
 }
 
@@ -105,12 +105,12 @@ TEST(VectorQuantiser, RevivesDeadCodes) {
   codebook.add_(1000.0);
   codebook[0].zero_();
   CounterRng rng(2);
-  const Tensor centers = random_rows(16, 4, 21, 10.0);
+  const Tensor centres = random_rows(16, 4, 21, 10.0);
   for (int step = 0; step < 300; ++step) {
-    const Tensor rows = centers.repeat({16, 1}) + random_rows(256, 4, 100 + step, 0.05);
+    const Tensor rows = centres.repeat({16, 1}) + random_rows(256, 4, 100 + step, 0.05);
     quantiser.learn(rows, quantiser.nearest(rows), rng);
   }
-  const Tensor rows = centers.repeat({64, 1}) + random_rows(1024, 4, 99, 0.05);
+  const Tensor rows = centres.repeat({64, 1}) + random_rows(1024, 4, 99, 0.05);
   const Tensor used = at::bincount(quantiser.nearest(rows), {}, 16).gt(0).sum();
   EXPECT_GE(used.item<std::int64_t>(), 14);
 }

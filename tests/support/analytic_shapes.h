@@ -65,7 +65,7 @@ inline Mesh box_mesh(Vec3 half, int cells = 8) {
 // A cube's surface pushed onto the sphere: closed, no poles.
 inline Mesh sphere_mesh(float radius, int cells = 48) {
   Mesh mesh = box_mesh({1, 1, 1}, cells);
-  for (Vec3& p : mesh.positions) p = normalized(p) * radius;
+  for (Vec3& p : mesh.positions) p = normalised(p) * radius;
   return mesh;
 }
 

@@ -15,7 +15,7 @@ class UnionField : public geometry::SolidField {
     for (auto& part : parts_) {
       part.box = rng.chance(0.5);
       for (std::size_t axis = 0; axis < 3; ++axis) {
-        part.center[axis] = static_cast<float>(rng.uniform(-0.45, 0.45));
+        part.centre[axis] = static_cast<float>(rng.uniform(-0.45, 0.45));
         part.half[axis] = static_cast<float>(rng.uniform(0.2, 0.5));
         part.colour[axis] = rng.chance(0.5) ? 0.9f : 0.1f;
       }
@@ -33,9 +33,9 @@ class UnionField : public geometry::SolidField {
  private:
   struct Part {
     bool box = false;
-    geometry::Vec3 center, half, colour;
+    geometry::Vec3 centre, half, colour;
     float value(geometry::Vec3 p) const {
-      const geometry::Vec3 d = p - center;
+      const geometry::Vec3 d = p - centre;
       if (!box) return half.x - geometry::length(d);
       const geometry::Vec3 q = geometry::abs(d) - half;
       return -std::max({q.x, q.y, q.z});

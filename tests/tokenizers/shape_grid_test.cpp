@@ -115,9 +115,9 @@ TEST(GridTokenizer, FieldInterpolatesTheLogits) {
   const auto& network = tokenizer.network();
   const std::vector<std::int64_t> indices(codes[0].geometry.begin(), codes[0].geometry.end());
   const auto decoded = network.decode(network.codes().features(at::tensor(indices, at::kLong).view({1, 64})));
-  const Vec3 center = sample.grid.cell_center(20, 7, 11);
-  const Vec3 next = sample.grid.cell_center(21, 7, 11);
-  const std::vector<Vec3> points = {center, (center + next) * 0.5f, {1.5f, 0, 0}, {0, -40, 0}, {NAN, 0, 0}};
+  const Vec3 centre = sample.grid.cell_centre(20, 7, 11);
+  const Vec3 next = sample.grid.cell_centre(21, 7, 11);
+  const std::vector<Vec3> points = {centre, (centre + next) * 0.5f, {1.5f, 0, 0}, {0, -40, 0}, {NAN, 0, 0}};
   std::vector<float> values(points.size());
   shape->values(points, values);
   const float a = decoded.logits[0][0][11][7][20].item<float>(),

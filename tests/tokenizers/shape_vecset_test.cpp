@@ -128,7 +128,7 @@ TEST_F(VecsetFile, SavedTokenizerGivesTheSameCodesAndField) {
   CounterRng rng(4);
   for (int i = 0; i < 512; ++i) {
     const geometry::Vec3 direction =
-        geometry::normalized({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
+        geometry::normalised({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
                               static_cast<float>(rng.normal())});
     sample.surface.positions.push_back(direction * 0.9f);
     sample.surface.normals.push_back(direction);
@@ -221,7 +221,7 @@ ShapeSample ball_sample(std::int64_t points, std::uint64_t seed) {
   CounterRng rng(seed);
   for (std::int64_t i = 0; i < points; ++i) {
     const geometry::Vec3 direction =
-        geometry::normalized({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
+        geometry::normalised({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
                               static_cast<float>(rng.normal())});
     sample.surface.positions.push_back(direction * 0.9f);
     sample.surface.normals.push_back(direction);
@@ -331,7 +331,7 @@ TEST(VecsetColour, RecolouringKeepsTheGeometryCodesAndTheField) {
   CounterRng rng(4);
   for (int i = 0; i < 32; ++i) {
     const geometry::Vec3 direction =
-        geometry::normalized({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
+        geometry::normalised({static_cast<float>(rng.normal()), static_cast<float>(rng.normal()),
                               static_cast<float>(rng.normal())});
     for (ShapeSample& sample : samples) {
       sample.surface.positions.push_back(direction * 0.8f);

@@ -38,7 +38,7 @@ double brute_distance(Vec3 p) {
     CounterRng rng(7);
     while (points.size() < 60000) {
       const float side = rng.chance(0.5) ? -1.0f : 1.0f;
-      const Vec3 direction = normalized(Vec3{float(rng.normal()), float(rng.normal()), float(rng.normal())});
+      const Vec3 direction = normalised(Vec3{float(rng.normal()), float(rng.normal()), float(rng.normal())});
       const Vec3 point = direction * kRadius + Vec3{side * kOffset, 0, 0};
       if (one_ball(point, -side) > 0) points.push_back(point);
     }

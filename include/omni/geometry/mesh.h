@@ -29,8 +29,8 @@ void append(Mesh& target, const Mesh& source);
 inline constexpr float kNormalisedLongestSide = 1.92f;
 
 struct Normalisation {
-  Vec3 center;      // of the bounding box, in the source frame
-  float scale = 1;  // normalised = (source - center) * scale
+  Vec3 centre;      // of the bounding box, in the source frame
+  float scale = 1;  // normalised = (source - centre) * scale
 };
 Normalisation normalise(Mesh& mesh);  // throws Error(input) for a mesh without extent
 

@@ -27,7 +27,7 @@ struct VoxelGrid {
   std::vector<float> occupancy;       // share of the cell inside, 0 .. 1
   std::vector<std::uint8_t> colours;  // 3 per cell, sRGB; of the nearest surface
 
-  Vec3 cell_center(int x, int y, int z) const;
+  Vec3 cell_centre(int x, int y, int z) const;
 };
 
 // Samples `samples_per_axis`^3 points in each cell.

@@ -44,7 +44,7 @@ inline Vec3 cross(Vec3 a, Vec3 b) {
   return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
 }
 inline float length(Vec3 a) { return std::sqrt(dot(a, a)); }
-inline Vec3 normalized(Vec3 a) {
+inline Vec3 normalised(Vec3 a) {
   const float n = length(a);
   return n > 0 ? a / n : Vec3{};
 }
@@ -62,7 +62,7 @@ struct Bounds {
   }
   bool empty() const { return low.x > high.x; }
   Vec3 extent() const { return high - low; }
-  Vec3 center() const { return (low + high) * 0.5f; }
+  Vec3 centre() const { return (low + high) * 0.5f; }
   std::size_t longest_axis() const {
     const Vec3 e = extent();
     return e.x >= e.y && e.x >= e.z ? 0 : e.y >= e.z ? 1 : 2;

@@ -50,7 +50,7 @@ Image to_rgb(const Image& image,
              std::array<std::uint8_t, 3> background = {255, 255, 255});  // drops alpha over background
 Image resize(const Image& image, int width, int height);  // area / Mitchell filter, gamma-correct
 Image crop(const Image& image, int x, int y, int width, int height);
-Image center_square(const Image& image);
+Image centre_square(const Image& image);
 void paste(Image& target, const Image& source, int x, int y);  // same channel count; clipped at the border
 
 // Images of equal size laid out in rows with `gap` pixels of `background` between them.

@@ -10,7 +10,7 @@
 namespace omni::kernels {
 
 // A higher one is taken for a slip: long before, all scores weigh nearly the same.
-constexpr double kHighestTemperature = 100;
+constexpr double kMaximumTemperature = 100;
 
 // How a token is drawn from scores. The filters apply in this order: repetition penalty, temperature, top-k,
 // top-p, min-p. Candidates are ordered by score, highest first, ties by the earlier allowed token; every

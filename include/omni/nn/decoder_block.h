@@ -37,7 +37,7 @@ struct CastLinear {
   Tensor bias;
   CastLinear() = default;
   CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_t out, bool with_bias,
-             double deviation);
+             double standard_deviation);
   bool defined() const { return weight.defined(); }
   Tensor operator()(const Tensor& x, Decoding decoding = {}) const;  // [N, in] -> [N, out]
 };

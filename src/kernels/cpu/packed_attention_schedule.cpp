@@ -9,10 +9,10 @@ namespace {
 // An island of fewer pairs is one chunk: reading and packing its keys again would cost more than an idle
 // thread. Four chunks at the most bound the memory of the partial sums; heads and documents give the rest.
 constexpr std::int64_t kPairsPerChunk = 512 * 1024;
-constexpr std::int64_t kLargestChunkCount = 4;
+constexpr std::int64_t kMaximumChunkCount = 4;
 
 std::int64_t chunk_count(std::int64_t pairs) {
-  return std::clamp<std::int64_t>(pairs / kPairsPerChunk, 1, kLargestChunkCount);
+  return std::clamp<std::int64_t>(pairs / kPairsPerChunk, 1, kMaximumChunkCount);
 }
 
 RowChunk chunk_of(const AttentionSpans& spans, const RowRange& island, const RowRange& rows) {

@@ -33,9 +33,9 @@ TokenScores::TokenScores(const SamplingInput& input) : input_(input) {
     ranges_[range_count_++] = {0, static_cast<std::int32_t>(count_)};
   }
   if (count_ == 0) fail(ErrorKind::internal, "sampling at ", input.place, ": no token is allowed");
-  if (count_ > token_rules::kLargestRow)
+  if (count_ > token_rules::kMaximumRow)
     fail(ErrorKind::internal, "sampling at ", input.place, ": ", count_, " tokens are more than the ",
-         token_rules::kLargestRow, " that can be drawn from");
+         token_rules::kMaximumRow, " that can be drawn from");
   if (input.rows.size() > 1) {
     combine();
   } else if (range_count_ == 1) {

@@ -25,7 +25,7 @@ inline OmniCudaSamplingRow cuda_sampling_row(const SamplingSettings& settings, c
     row.scale_low = scale.low;
   }
   row.penalty = static_cast<float>(settings.repetition_penalty);
-  row.top_k = settings.top_k <= token_rules::kLargestRow ? static_cast<std::int32_t>(settings.top_k) : 0;
+  row.top_k = settings.top_k <= token_rules::kMaximumRow ? static_cast<std::int32_t>(settings.top_k) : 0;
   return row;
 }
 

@@ -76,7 +76,7 @@ CudaTokenSampler::CudaTokenSampler(const at::Device& device, std::int64_t vocabu
       likely_count_(likely_count),
       device_(device) {
   ensure(refusal(device).empty(), refusal(device));
-  ensure(batch_ > 0 && vocabulary > 0 && vocabulary <= token_rules::kLargestRow && likely_count >= 0 &&
+  ensure(batch_ > 0 && vocabulary > 0 && vocabulary <= token_rules::kMaximumRow && likely_count >= 0 &&
              likely_count <= kOmniCudaMostLikely,
          "a batch of token sampling with impossible sizes");
   std::vector<OmniCudaSamplingRow> settings;

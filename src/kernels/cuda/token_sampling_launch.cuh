@@ -37,7 +37,7 @@ SamplingWorkspace carve(Carver& carver, int batch, int vocabulary, int parts_per
 
 inline bool is_possible(const OmniCudaTokenSampling& a) {
   return a.batch >= 0 && a.batch <= kMaximumBlocksY && a.vocabulary >= 1 &&
-         a.vocabulary <= rules::kLargestRow && a.conditions >= 0 && a.likely_count >= 0 &&
+         a.vocabulary <= rules::kMaximumRow && a.conditions >= 0 && a.likely_count >= 0 &&
          a.likely_count <= kOmniCudaMostLikely;
 }
 

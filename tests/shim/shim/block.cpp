@@ -23,13 +23,13 @@ Block& Block::current() {
   return *current_block;
 }
 
-Block::Block(dim3 grid, dim3 size, std::size_t shared_bytes, FiberPool& pool)
+Block::Block(dim3 grid, dim3 size, std::size_t shared_bytes, FibrePool& pool)
     : grid_(grid), size_(size), shared_(shared_bytes) {
   const unsigned count = size.x * size.y * size.z;
-  const std::vector<Fiber*> fibers = pool.first(count);
+  const std::vector<Fibre*> fibres = pool.first(count);
   threads_.resize(count);
   for (unsigned i = 0; i < count; ++i) {
-    threads_[i].fiber = fibers[i];
+    threads_[i].fibre = fibres[i];
     threads_[i].number = i;
     threads_[i].index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
   }
@@ -42,7 +42,7 @@ void Block::prepare(const Schedule& schedule) {
     thread.state = ThreadState::ready;
     thread.spins = 0;
     thread.copies.clear();
-    thread.fiber->start(&Block::thread_main, this);
+    thread.fibre->start(&Block::thread_main, this);
   }
   error_ = nullptr;
 }
@@ -84,7 +84,7 @@ void Block::thread_main(void* argument) {
 
 void Block::run_thread(Thread& thread) {
   running_ = &thread;
-  thread.fiber->resume();
+  thread.fibre->resume();
   running_ = nullptr;
 }
 
@@ -143,7 +143,7 @@ int Block::barrier(bool predicate, Site site) {
   thread.state = ThreadState::at_barrier;
   thread.predicate = predicate;
   thread.site = site;
-  thread.fiber->suspend();
+  thread.fibre->suspend();
   return true_predicates_;
 }
 
@@ -171,7 +171,7 @@ void Block::collective(const Collective& collective, unsigned mask, LaneRequest 
     for (unsigned i = 0; i < kWarpSize; ++i)
       if (mask >> i & 1u) lane(warp, i)->state = ThreadState::ready;
   }
-  thread.fiber->suspend();
+  thread.fibre->suspend();
 }
 
 Thread* Block::lane(unsigned warp, unsigned lane) {

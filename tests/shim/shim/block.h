@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "shim/async_copy.h"
-#include "shim/fiber.h"
+#include "shim/fibre.h"
 #include "shim/machine.h"
 #include "shim/shared_memory.h"
 
@@ -29,14 +29,14 @@ struct Thread {
   LaneRequest request{};
   std::uint64_t spins = 0;
   AsyncCopies copies;
-  Fiber* fiber = nullptr;
+  Fibre* fibre = nullptr;
 };
 
 // The threads of one block and the rules by which they go on.
 class Block {
  public:
-  // Runs on the pool's first fibers, which nobody else may use meanwhile.
-  Block(dim3 grid, dim3 size, std::size_t shared_bytes, FiberPool& pool);
+  // Runs on the pool's first fibres, which nobody else may use meanwhile.
+  Block(dim3 grid, dim3 size, std::size_t shared_bytes, FibrePool& pool);
 
   // Throws omni::Error when the block does something wrong.
   void run(uint3 index, const Schedule& schedule, const std::function<void()>& thread);

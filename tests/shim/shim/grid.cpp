@@ -49,7 +49,7 @@ ScopedSchedule::~ScopedSchedule() { current_schedule = previous_; }
 int run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& thread) {
   if (!possible(grid, block, shared_bytes)) return 1;
   // A kernel cannot start another one here, so one set of stacks is enough.
-  thread_local FiberPool pool(kStackBytes);
+  thread_local FibrePool pool(kStackBytes);
   ensure(!running, "a kernel starts a kernel: the shim cannot run that");
   const Running scope;
   Block state(grid, block, shared_bytes, pool);

@@ -1,4 +1,4 @@
-#include "shim/fiber.h"
+#include "shim/fibre.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 #include "shim/sanitizer.h"
 
 #if !defined(__x86_64__)
-#error "the fibers of the kernel shim are written for x86-64"
+#error "the fibres of the kernel shim are written for x86-64"
 #endif
 
 // void omni_shim_switch(void** saved_stack_pointer, void* next_stack_pointer): the registers that the System
@@ -42,14 +42,14 @@ extern "C" void omni_shim_switch(void** saved_stack_pointer, void* next_stack_po
 namespace omni::shim {
 namespace {
 
-// Read once, by a fiber that starts; set by the resume() just before.
-thread_local Fiber* starting = nullptr;
+// Read once, by a fibre that starts; set by the resume() just before.
+thread_local Fibre* starting = nullptr;
 
 constexpr std::size_t kSavedRegisters = 6;
 
 }  // namespace
 
-Fiber::Fiber(std::size_t stack_bytes) {
+Fibre::Fibre(std::size_t stack_bytes) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   stack_bytes_ = (stack_bytes + page - 1) / page * page;
   memory_bytes_ = stack_bytes_ + page;
@@ -62,12 +62,12 @@ Fiber::Fiber(std::size_t stack_bytes) {
   stack_ = static_cast<char*>(memory_) + page;
 }
 
-Fiber::~Fiber() {
+Fibre::~Fibre() {
   unpoison(stack_, stack_bytes_);
   ::munmap(memory_, memory_bytes_);
 }
 
-void Fiber::start(Body body, void* argument) {
+void Fibre::start(Body body, void* argument) {
   body_ = body;
   argument_ = argument;
   fake_stack_ = nullptr;
@@ -75,26 +75,26 @@ void Fiber::start(Body body, void* argument) {
   ended_ = false;
   // On entry the stack pointer is 8 short of a multiple of 16, as after a call.
   auto* top = reinterpret_cast<std::uintptr_t*>(stack_ + stack_bytes_) - 2;
-  top[0] = reinterpret_cast<std::uintptr_t>(&Fiber::enter);
+  top[0] = reinterpret_cast<std::uintptr_t>(&Fibre::enter);
   top[1] = 0;
   for (std::size_t i = 1; i <= kSavedRegisters; ++i) *(top - i) = 0;
   stack_pointer_ = top - kSavedRegisters;
 }
 
-void Fiber::enter() {
-  Fiber& self = *starting;
+void Fibre::enter() {
+  Fibre& self = *starting;
   finish_switch(nullptr, &self.resumer_stack_, &self.resumer_stack_bytes_);
   self.body_(self.argument_);
   self.ended_ = true;
   self.leave(nullptr);
 }
 
-void Fiber::leave(void** fake_stack) {
+void Fibre::leave(void** fake_stack) {
   start_switch(fake_stack, resumer_stack_, resumer_stack_bytes_);
   omni_shim_switch(&stack_pointer_, resumer_stack_pointer_);
 }
 
-void Fiber::resume() {
+void Fibre::resume() {
   starting = this;
   void* fake_stack = nullptr;
   start_switch(&fake_stack, stack_, stack_bytes_);
@@ -102,15 +102,15 @@ void Fiber::resume() {
   finish_switch(fake_stack, nullptr, nullptr);
 }
 
-void Fiber::suspend() {
+void Fibre::suspend() {
   leave(&fake_stack_);
   finish_switch(fake_stack_, &resumer_stack_, &resumer_stack_bytes_);
 }
 
-std::vector<Fiber*> FiberPool::first(std::size_t count) {
-  while (fibers_.size() < count) fibers_.push_back(std::make_unique<Fiber>(stack_bytes_));
-  std::vector<Fiber*> taken;
-  for (std::size_t i = 0; i < count; ++i) taken.push_back(fibers_[i].get());
+std::vector<Fibre*> FibrePool::first(std::size_t count) {
+  while (fibres_.size() < count) fibres_.push_back(std::make_unique<Fibre>(stack_bytes_));
+  std::vector<Fibre*> taken;
+  for (std::size_t i = 0; i < count; ++i) taken.push_back(fibres_[i].get());
   return taken;
 }
 

@@ -8,19 +8,19 @@ namespace omni::shim {
 
 // A function with a stack of its own that can stop in the middle and go on later, all on one thread of the
 // operating system. x86-64 only. Under AddressSanitizer every switch is announced to it.
-class Fiber {
+class Fibre {
  public:
   using Body = void (*)(void* argument);
 
-  explicit Fiber(std::size_t stack_bytes);  // rounded up to pages, with a guard page below
-  ~Fiber();
-  Fiber(const Fiber&) = delete;
-  Fiber& operator=(const Fiber&) = delete;
+  explicit Fibre(std::size_t stack_bytes);  // rounded up to pages, with a guard page below
+  ~Fibre();
+  Fibre(const Fibre&) = delete;
+  Fibre& operator=(const Fibre&) = delete;
 
   // Makes the next resume() start body(argument) on the empty stack. What ran there before and has not ended
   // is abandoned without destructors. The body must not let an exception out.
   void start(Body body, void* argument);
-  // From outside: runs the fiber until it calls suspend() or its body returns.
+  // From outside: runs the fibre until it calls suspend() or its body returns.
   void resume();
   // From inside: goes back to the resume() that runs it.
   void suspend();
@@ -43,16 +43,16 @@ class Fiber {
   bool ended_ = true;  // what runs on the stack has unwound it
 };
 
-// Fibers that wait for their next use: making a stack costs more than running a small kernel on it.
-class FiberPool {
+// Fibres that wait for their next use: making a stack costs more than running a small kernel on it.
+class FibrePool {
  public:
-  explicit FiberPool(std::size_t stack_bytes) : stack_bytes_(stack_bytes) {}
-  // The first `count` fibers, made where there are too few. They stay the pool's.
-  std::vector<Fiber*> first(std::size_t count);
+  explicit FibrePool(std::size_t stack_bytes) : stack_bytes_(stack_bytes) {}
+  // The first `count` fibres, made where there are too few. They stay the pool's.
+  std::vector<Fibre*> first(std::size_t count);
 
  private:
   std::size_t stack_bytes_;
-  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<std::unique_ptr<Fibre>> fibres_;
 };
 
 }  // namespace omni::shim
