@@ -101,7 +101,7 @@ void preview(const PreviewOptions& options) {
 void add_data_preview_command(CLI::App& data) {
   auto options = std::make_shared<PreviewOptions>();
   CLI::App* command = data.add_subcommand("preview", "draw a contact sheet of objects");
-  add_source_options(*command, options->source, ",--dataset", ",--seed");
+  add_source_options(*command, options->source, ",--dataset");
   const CLI::Option* split = add_split_option(*command, options->source);
   add_number(*command, "--count", options->count, {1, 10000}, "objects to draw");
   add_number(*command, "--size", options->size, {8, 2048}, "pixels a side");

@@ -54,7 +54,7 @@ void add_tokenizer_eval_shape_command(CLI::App& eval) {
       "shape", "volume IoU, part colours and code use on held-out objects; with --out a table and pictures");
   const auto arguments = std::make_shared<EvalArguments>();
   shape->add_option("tokenizer", arguments->tokenizer, "folder of the shape tokenizer")->required();
-  add_source_options(*shape, arguments->source, ",--data,--meshes");
+  add_source_options(*shape, arguments->source, ",--meshes");
   add_split_option(*shape, arguments->source);
   add_number(*shape, "--objects", arguments->objects, {1, 1e6}, "objects of the split");
   add_number(*shape, "--seed", arguments->seed, kSeeds, "which objects, and their surface points");

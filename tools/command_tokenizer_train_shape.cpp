@@ -60,7 +60,7 @@ void add_train(CLI::App& train) {
   const auto arguments = std::make_shared<TrainArguments>();
   add_tokenizer_arguments(*shape, *arguments, "folder to write");
   add_number(*shape, "--seed", arguments->seed, kSeeds, "overrides the config's seed")->default_str("");
-  add_source_options(*shape, arguments->source, ",--data");
+  add_source_options(*shape, arguments->source);
   add_allow_change_option(*shape, arguments->run);
   shape->callback([arguments, shape] { train_shape(*arguments, *shape); });
 }

@@ -4,8 +4,7 @@
 
 namespace omni::tools {
 
-CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const std::string& older_source,
-                                const std::string& older_seed) {
+CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const std::string& older_source) {
   command
       .add_option("--source" + older_source, spec.source, "procedural, or a folder: a data set or mesh files")
       ->capture_default_str();
@@ -18,7 +17,7 @@ CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const
   add_number(command, "--epsilon", spec.labels.epsilon, geometry::kEpsilons,
              "distance to which sheets of mesh files are thickened on either side, with the longest side at "
              "1.92");
-  return add_number(command, "--world-seed" + older_seed, spec.seed, kSeeds,
+  return add_number(command, "--world-seed", spec.seed, kSeeds,
                     "of the procedural world: which objects are held out, and their order");
 }
 

@@ -8,10 +8,10 @@
 
 namespace omni::tools {
 
-// --source, --label, --epsilon, and --world-seed, which is returned. `older_source` and `older_seed` are
-// further spellings (",--data").
+// --source, --label, --epsilon, and --world-seed, which is returned. `older_source` is a further spelling
+// (",--meshes").
 CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec,
-                                const std::string& older_source = "", const std::string& older_seed = "");
+                                const std::string& older_source = "");
 
 // What was given of these options replaces what `spec`, say from a YAML file, has.
 void apply_given(const CLI::App& command, const data::SourceSpec& given, data::SourceSpec& spec);

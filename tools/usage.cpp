@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string_view>
+#include <utility>
 
 #include "omni/core/config.h"
 #include "omni/core/error.h"
@@ -36,9 +38,21 @@ std::vector<std::string> options_for(const CLI::App& command) {
   return names;
 }
 
+// Options that once had another name, by letters nearer to other options than to the one that took their
+// place.
+constexpr std::pair<std::string_view, std::string_view> kRenamedOptions[] = {{"--data", "--source"},
+                                                                             {"--seed", "--world-seed"}};
+
+std::string nearest_option(const CLI::App& command, const std::string& name) {
+  const std::vector<std::string> names = options_for(command);
+  for (const auto& [old_name, new_name] : kRenamedOptions)
+    if (name == old_name && std::ranges::find(names, new_name) != names.end()) return std::string(new_name);
+  return nearest_word(name, names);
+}
+
 [[noreturn]] void refuse_option(const CLI::App& command, const std::string& argument) {
   const std::string name = argument.substr(0, argument.find('='));
-  const std::string nearest = nearest_word(name, options_for(command));
+  const std::string nearest = nearest_option(command, name);
   fail(ErrorKind::usage, command_path(command), " has no option ", name,
        nearest.empty() ? concat(". See ", command_path(command), " --help")
                        : concat(". Did you mean ", nearest, "?"));
