@@ -1,5 +1,3 @@
-// What benchmarks of the transformer train on and decode: captions of 25 to 44 tokens, then shapes of a cube
-// of `geometry` codes and 27 colour codes.
 #pragma once
 
 #include <cmath>
@@ -9,6 +7,9 @@
 #include "omni/sequence/packed_sequence.h"
 
 namespace omni::benchmarks {
+
+// What benchmarks of the transformer train on and decode: captions of 25 to 44 tokens, then shapes of a cube
+// of `geometry` codes and 27 colour codes.
 
 inline sequence::SequenceLayout layout(std::int64_t geometry = 64) {
   sequence::SequenceLayout result;

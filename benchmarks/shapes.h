@@ -1,4 +1,3 @@
-// The transformers that benchmarks train and decode, by name.
 #pragma once
 
 #include <array>
@@ -11,6 +10,7 @@
 
 namespace omni::benchmarks {
 
+// The transformers that benchmarks train and decode, by name.
 struct Shape {
   const char* name;
   std::int64_t width, blocks, heads;

@@ -1,6 +1,7 @@
+#pragma once
+
 // The heavy half of LibTorch, compiled once. torch/torch.h would add torch::nn and optimisers that are not
 // used and triple the compile time of every file.
-#pragma once
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 

@@ -1,10 +1,11 @@
-// The subcommands of `omni`, one function per file: each adds its subcommand, options and callback to the
-// program.
 #pragma once
 
 #include <CLI/CLI.hpp>
 
 namespace omni::tools {
+
+// The subcommands of `omni`, one function per file: each adds its subcommand, options and callback to the
+// program.
 
 void add_info_command(CLI::App& app);
 void add_mesh_command(CLI::App& app);

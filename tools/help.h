@@ -1,4 +1,3 @@
-// What `omni --help`, `omni help` and `omni COMMAND --help` print.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,6 +6,8 @@
 #include <string>
 
 namespace omni::tools {
+
+// What `omni --help`, `omni help` and `omni COMMAND --help` print.
 
 // Ranges and choices as words; to be set before commands are added.
 std::shared_ptr<CLI::Formatter> make_help_formatter();

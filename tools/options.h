@@ -1,7 +1,3 @@
-// The ways in which commands add options whose values can be wrong. What is given is checked here, so that no
-// command sees a number that is not finite or in range, or a word that it does not know; help tells the range
-// in words. Mistakes throw Error(usage), which names the option. Defaults are shown; of an option given twice
-// the last counts.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,6 +8,11 @@
 #include "omni/core/number.h"
 
 namespace omni::tools {
+
+// The ways in which commands add options whose values can be wrong. What is given is checked here, so that no
+// command sees a number that is not finite or in range, or a word that it does not know; help tells the range
+// in words. Mistakes throw Error(usage), which names the option. Defaults are shown; of an option given twice
+// the last counts.
 
 // Seeds of random numbers.
 inline constexpr NumberRange kSeeds{.minimum = 0};

@@ -1,4 +1,3 @@
-// The `omni` program: its commands, and how it ends.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,6 +5,8 @@
 #include <memory>
 
 namespace omni::tools {
+
+// The `omni` program: its commands, and how it ends.
 
 std::unique_ptr<CLI::App> make_command_line();
 

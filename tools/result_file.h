@@ -1,4 +1,3 @@
-// Where a command's result goes: a file, or standard output, on which there is then nothing else.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 
 namespace omni::tools {
 
+// Where a command's result goes: a file, or standard output, on which there is then nothing else.
 class ResultFile {
  public:
   ResultFile() = default;  // no result is wanted
@@ -21,9 +21,8 @@ class ResultFile {
 
   bool wanted() const { return !path_.empty(); }
   bool is_standard_output() const { return standard_output_; }
-  const std::filesystem::path& path() const {
-    return path_;
-  }  // of standard output: "-" and the format's ending
+  // Of standard output: "-" and the format's ending.
+  const std::filesystem::path& path() const { return path_; }
 
   // x.glb -> x_3.glb, for one of several results. Not for standard output.
   ResultFile numbered(std::uint64_t number) const;

@@ -1,4 +1,3 @@
-// --resume and --allow-change, which every training command has.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,6 +5,8 @@
 #include "omni/training/run_options.h"
 
 namespace omni::tools {
+
+// --resume and --allow-change, which every training command has.
 
 // Of a run that --resume found finished, after what was done.
 inline constexpr const char* kWasFinished = "; the run was finished. Raise steps or minutes to go on";

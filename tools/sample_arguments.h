@@ -1,4 +1,3 @@
-// The options of `omni sample`, and the request that they make.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -9,6 +8,8 @@
 #include "omni/generation/make_samples.h"
 
 namespace omni::tools {
+
+// The options of `omni sample`, and the request that they make.
 
 struct SampleArguments {
   std::string model, task;

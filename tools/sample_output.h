@@ -1,4 +1,3 @@
-// Where `omni sample` puts what it made: files by extension, numbered where there are several.
 #pragma once
 
 #include <string>
@@ -10,6 +9,7 @@
 
 namespace omni::tools {
 
+// Where `omni sample` puts what it made: files by extension, numbered where there are several.
 // Writes samples as they come: what is finished stays after Ctrl-C, and memory grows with their number for
 // the preview alone.
 class SampleOutput {

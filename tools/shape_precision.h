@@ -1,4 +1,3 @@
-// The option --precision of the commands that run a shape tokenizer.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,6 +6,8 @@
 #include "options.h"
 
 namespace omni::tools {
+
+// The option --precision of the commands that run a shape tokenizer.
 
 inline void add_precision_option(CLI::App* command, std::string& precision) {
   add_choice(*command, "--precision", precision, {"fp32", "bf16"},

@@ -1,4 +1,3 @@
-// The options that say where a command's objects come from.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,6 +6,8 @@
 #include "omni/data/open_source.h"
 
 namespace omni::tools {
+
+// The options that say where a command's objects come from.
 
 // --source, --label, --epsilon, and --world-seed, which is returned. `older_source` is a further spelling
 // (",--meshes").

@@ -1,4 +1,3 @@
-// What the commands that train tokenizers have alike.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,8 @@
 #include "omni/training/run_options.h"
 
 namespace omni::tools {
+
+// What the commands that train tokenizers have alike.
 
 struct TokenizerArguments {
   std::string config;  // empty: the defaults

@@ -1,4 +1,3 @@
-// Mistakes in a command line, in words.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,6 +6,8 @@
 #include <vector>
 
 namespace omni::tools {
+
+// Mistakes in a command line, in words.
 
 // The command that the command line chose, as far as it was understood; `app` itself where it chose none.
 const CLI::App& chosen_command(const CLI::App& app);

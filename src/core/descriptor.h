@@ -1,4 +1,3 @@
-// A file descriptor with an owner.
 #pragma once
 
 #include <unistd.h>
@@ -7,6 +6,7 @@
 
 namespace omni {
 
+// A file descriptor with an owner.
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}

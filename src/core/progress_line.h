@@ -1,10 +1,11 @@
-// What a Progress writes.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 namespace omni {
+
+// What a Progress writes.
 
 struct ProgressNumbers {
   std::string title, unit, note;

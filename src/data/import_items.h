@@ -1,4 +1,3 @@
-// What an import takes in: meshes with their captions, from a table or from file names.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +8,8 @@
 #include "omni/data/data_set.h"
 
 namespace omni::data {
+
+// What an import takes in: meshes with their captions, from a table or from file names.
 
 struct ImportItem {
   std::filesystem::path file;

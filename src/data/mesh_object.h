@@ -1,4 +1,3 @@
-// A mesh file as an object of a data set: what importing one and reading one where it lies have in common.
 #pragma once
 
 #include <filesystem>
@@ -8,9 +7,11 @@
 
 namespace omni::data {
 
+// A mesh file as an object of a data set: what importing one and reading one where it lies have in common.
+
 // Reads the file into record.mesh, normalised, and record.longest_side_m. `z_up`: the file's up axis is Z
-// instead of Y. Throws Error(io), and Error(input) for what is no mesh, has no triangles, no finite positions
-// or an impossible size.
+// instead of Y. Throws Error(io), and Error(input) for what is not a mesh or has no triangles, positions that
+// are not finite or an impossible size.
 void read_mesh_object(const std::filesystem::path& file, bool z_up, ObjectRecord& record);
 
 // "inner/old_wooden-chair.glb" -> "old wooden chair"; "" where the name holds nothing to read.

@@ -1,10 +1,11 @@
-// Small charts as inline SVG.
 #pragma once
 
 #include <string>
 #include <vector>
 
 namespace omni::evaluation {
+
+// Small charts as inline SVG.
 
 struct Bar {
   double value = 0, low = 0, high = 0;  // not-a-number: no bar

@@ -1,4 +1,3 @@
-// The pictures of held-out objects that tasks start from or are compared with.
 #pragma once
 
 #include <vector>
@@ -8,6 +7,8 @@
 #include "omni/image/image.h"
 
 namespace omni::evaluation {
+
+// The pictures of held-out objects that tasks start from or are compared with.
 
 // `count` different canonical views; which ones depends on `number` alone.
 std::vector<generation::View> choose_views(std::size_t number, std::size_t count);

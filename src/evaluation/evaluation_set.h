@@ -1,4 +1,3 @@
-// The held-out objects of a sweep, with everything that scoring needs to know of them.
 #pragma once
 
 #include <map>
@@ -14,6 +13,8 @@
 #include "omni/geometry/occupancy_bits.h"
 
 namespace omni::evaluation {
+
+// The held-out objects of a sweep, with everything that scoring needs to know of them.
 
 struct EvaluationObject {
   data::ObjectRecord record;  // without field for a bare prompt

@@ -1,10 +1,11 @@
-// The frame of the report page.
 #pragma once
 
 #include <filesystem>
 #include <string>
 
 namespace omni::evaluation {
+
+// The frame of the report page.
 
 // The whole page around a body: style sheet, title, language.
 std::string html_page(const std::string& title, const std::string& body);

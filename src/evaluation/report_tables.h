@@ -1,4 +1,3 @@
-// The sections of figures of the report page.
 #pragma once
 
 #include <string>
@@ -6,6 +5,8 @@
 #include "omni/evaluation/summary.h"
 
 namespace omni::evaluation {
+
+// The sections of figures of the report page.
 
 std::string headline_cards(const SweepSummary& summary);
 // One table per bundle, task and setting, a row per split.

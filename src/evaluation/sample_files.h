@@ -1,4 +1,3 @@
-// The pictures and meshes that a sweep keeps of its samples.
 #pragma once
 
 #include <filesystem>
@@ -10,6 +9,7 @@
 
 namespace omni::evaluation {
 
+// The pictures and meshes that a sweep keeps of its samples.
 class SampleFiles {
  public:
   // Files go to <output>/samples.

@@ -1,4 +1,3 @@
-// What is measured on one generated sample.
 #pragma once
 
 #include <map>
@@ -11,6 +10,8 @@
 #include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::evaluation {
+
+// What is measured on one generated sample.
 
 struct ShapeScores {
   // closed (and manifold), empty; with a true shape also iou, cd, f1, f2, normals, class, colour and, where a

@@ -1,4 +1,3 @@
-// What controls borrow from the training split: shapes under their captions, and shapes by class.
 #pragma once
 
 #include <memory>
@@ -11,6 +10,7 @@
 
 namespace omni::evaluation {
 
+// What controls borrow from the training split: shapes under their captions, and shapes by class.
 class TrainingReferences {
  public:
   explicit TrainingReferences(const SweepConfig& config) : config_(&config) {}

@@ -1,4 +1,3 @@
-// One unit of a sweep's work: samples of one task under one setting, or the controls, over a few objects.
 #pragma once
 
 #include <set>
@@ -12,6 +11,8 @@
 #include "training_references.h"
 
 namespace omni::evaluation {
+
+// One unit of a sweep's work: samples of one task under one setting, or the controls, over a few objects.
 
 inline constexpr const char* kControlsTask = "controls";
 

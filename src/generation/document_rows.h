@@ -1,5 +1,3 @@
-// The sequences behind one requested document: the one that is sampled, and those that guidance compares it
-// with.
 #pragma once
 
 #include <vector>
@@ -9,6 +7,9 @@
 #include "omni/sequence/grammar.h"
 
 namespace omni::generation {
+
+// The sequences behind one requested document: the one that is sampled, and those that guidance compares it
+// with.
 
 // One sequence on its way from <bos> to <eos>. Tokens of conditions and tokens without a choice are laid down
 // by advance_to_choice(); choose() adds a sampled one.

@@ -1,4 +1,3 @@
-// From what a user asks for to the documents that are to be completed.
 #pragma once
 
 #include <span>
@@ -9,6 +8,8 @@
 #include "omni/model/bundle.h"
 
 namespace omni::generation {
+
+// From what a user asks for to the documents that are to be completed.
 
 // One document per request, whatever its count: conditions encoded with the bundle's tokenizers (texts first,
 // then the images and the shapes of all requests together), generated segments with their fixed controls. For

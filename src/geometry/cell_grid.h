@@ -1,4 +1,3 @@
-// The cells that a solid is sampled in: n^3 of them over [-half_extent, half_extent]^3, x fastest.
 #pragma once
 
 #include <vector>
@@ -7,7 +6,9 @@
 
 namespace omni::geometry {
 
-// Throws Error(usage) for what no grid can be.
+// The cells that a solid is sampled in: n^3 of them over [-half_extent, half_extent]^3, x fastest.
+
+// Throws Error(usage) unless 1 <= resolution <= 1024, 1 <= samples_per_axis <= 16 and half_extent > 0.
 void check_grid(int resolution, float half_extent, int samples_per_axis);
 
 // The centre of cell i of n.

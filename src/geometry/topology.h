@@ -25,8 +25,8 @@ std::vector<std::array<std::uint32_t, 3>> welded_triangles(const Mesh& mesh, con
 // Triangles over welded vertices and their half-edges, sorted so that those of one edge follow each other.
 struct Topology {
   Weld weld;
-  std::vector<std::array<std::uint32_t, 3>>
-      triangles;  // of welded vertices; one with repeated vertices has no sides
+  // Of welded vertices; a triangle with repeated vertices has no sides.
+  std::vector<std::array<std::uint32_t, 3>> triangles;
   std::vector<HalfEdge> half_edges;
 
   // Throws Error(input) if a triangle names a vertex that does not exist.

@@ -1,4 +1,3 @@
-// What both layouts share: the folder on disk and the checks on codes.
 #pragma once
 
 #include <functional>
@@ -8,6 +7,8 @@
 #include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::tokenizers {
+
+// What both layouts share: the folder on disk and the checks on codes.
 
 inline constexpr geometry::Vec3 kUncolouredSurface{0.8f, 0.8f, 0.8f};  // sRGB
 

@@ -1,4 +1,3 @@
-// A field that has been scaled along each axis, then moved.
 #pragma once
 
 #include <vector>
@@ -7,7 +6,7 @@
 
 namespace omni::training {
 
-// Refers to `field`, which must outlive it.
+// A field that has been scaled along each axis, then moved. Refers to `field`, which must outlive it.
 class PlacedField : public geometry::SolidField {
  public:
   PlacedField(const geometry::SolidField& field, geometry::Vec3 scale, geometry::Vec3 offset)

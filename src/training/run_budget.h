@@ -1,4 +1,3 @@
-// When a run ends: after so many steps or minutes, whichever comes first.
 #pragma once
 
 #include <algorithm>
@@ -6,6 +5,7 @@
 
 namespace omni::training {
 
+// When a run ends: after so many steps or minutes, whichever comes first.
 struct RunBudget {
   std::int64_t steps = 1;
   double minutes = 0;  // 0: no limit

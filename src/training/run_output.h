@@ -1,4 +1,3 @@
-// The folder of a stage's run.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +8,8 @@
 #include "omni/training/stage_config.h"
 
 namespace omni::training {
+
+// The folder of a stage's run.
 
 // The checkpoint in config.output that the run goes on from, if it does. Throws as goes_on().
 std::optional<std::filesystem::path> resumed_checkpoint(const StageConfig& config, Resume resume);

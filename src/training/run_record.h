@@ -1,4 +1,3 @@
-// What decides what a run is, and what of it may change when the run is resumed.
 #pragma once
 
 #include <map>
@@ -8,6 +7,8 @@
 #include "omni/core/config_values.h"
 
 namespace omni::training {
+
+// What decides what a run is, and what of it may change when the run is resumed.
 
 // Fingerprints (hexadecimal) of what a run reads, by the key of the config (or the option) that names it.
 using RunInputs = std::map<std::string, std::string>;

@@ -1,4 +1,3 @@
-// What training needs of a layout: one forward pass and its losses.
 #pragma once
 
 #include <memory>
@@ -9,6 +8,8 @@
 #include "shape_samples.h"
 
 namespace omni::training {
+
+// What training needs of a layout: one forward pass and its losses.
 
 struct ShapeLosses {
   at::Tensor total;                                      // scalar, with gradient

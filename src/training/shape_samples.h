@@ -1,4 +1,3 @@
-// Field samples, surface colours and grids of training objects, prepared in the background.
 #pragma once
 
 #include <condition_variable>
@@ -14,6 +13,8 @@
 #include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::training {
+
+// Field samples, surface colours and grids of training objects, prepared in the background.
 
 struct ShapeSampleRecipe {
   tokenizers::ShapeInput input;  // what the tokenizer looks at

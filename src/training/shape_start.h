@@ -1,4 +1,3 @@
-// A tokenizer that a run goes on from, instead of from random weights.
 #pragma once
 
 #include <memory>
@@ -9,6 +8,8 @@
 #include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::training {
+
+// A tokenizer that a run goes on from, instead of from random weights.
 
 // What colour alone owns, in either layout: all that a run with freeze_geometry trains.
 inline constexpr std::string_view kColourParameters = "colour.";

@@ -1,4 +1,3 @@
-// What of a stage's config may change when its run is resumed.
 #pragma once
 
 #include "omni/training/run_options.h"
@@ -6,6 +5,8 @@
 #include "run_record.h"
 
 namespace omni::training {
+
+// What of a stage's config may change when its run is resumed.
 
 // Fingerprints of what the stage reads; `shards` is that of its token data set.
 RunInputs stage_inputs(const StageConfig& config, std::uint64_t shards);

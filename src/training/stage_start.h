@@ -1,4 +1,3 @@
-// What a stage starts from.
 #pragma once
 
 #include <map>
@@ -9,6 +8,8 @@
 #include "omni/training/stage_config.h"
 
 namespace omni::training {
+
+// What a stage starts from.
 
 // Tokenizers and a fresh model, or the earlier bundle, its vocabulary grown by the tokens of views where the
 // stage needs them and it has none.

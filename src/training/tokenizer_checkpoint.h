@@ -1,4 +1,3 @@
-// What a stopped training of a tokenizer goes on from: one safetensors file.
 #pragma once
 
 #include <filesystem>
@@ -11,6 +10,8 @@
 #include "tokenizer_learner.h"
 
 namespace omni::training {
+
+// What a stopped training of a tokenizer goes on from: one safetensors file.
 
 struct TokenizerTrainingState {
   std::int64_t step = 0;    // steps done

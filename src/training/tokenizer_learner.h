@@ -1,4 +1,3 @@
-// What the loop needs of a tokenizer that is being trained.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -16,6 +15,7 @@
 
 namespace omni::training {
 
+// What the loop needs of a tokenizer that is being trained.
 class TokenizerLearner {
  public:
   virtual ~TokenizerLearner() = default;

@@ -1,4 +1,3 @@
-// The steps of a tokenizer's training.
 #pragma once
 
 #include "omni/core/progress.h"
@@ -7,6 +6,7 @@
 
 namespace omni::training {
 
+// The steps of a tokenizer's training.
 class TokenizerLoop {
  public:
   // All of these outlive the loop; `state` is kept up to date.

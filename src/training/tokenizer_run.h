@@ -1,4 +1,3 @@
-// The training of a tokenizer, whichever it is: lock, resume, clock, Ctrl-C, metrics, checkpoints, progress.
 #pragma once
 
 #include <filesystem>
@@ -18,6 +17,8 @@
 
 namespace omni::training {
 
+// The training of a tokenizer, whichever it is: lock, resume, clock, Ctrl-C, metrics, checkpoints, progress.
+
 struct TokenizerRunSettings {
   RunBudget budget;
   double continuous_share = 0;  // of the run, before codes are quantised
@@ -29,7 +30,8 @@ struct TokenizerRunSettings {
 
   TokenizerRunRecord record;
   ChangeRules rules;
-  // The values of a config that a checkpoint recorded; throws Error(usage) where it is none.
+  // The values of a config that a checkpoint recorded; throws Error(usage) where the text is not such a
+  // config.
   std::function<std::vector<ConfigValue>(const std::string& yaml)> read_config;
 };
 

@@ -1,4 +1,3 @@
-// What the fuzz targets of the mesh readers have in common.
 #pragma once
 
 #include <cmath>
@@ -13,6 +12,8 @@
 #include "omni/core/log.h"
 
 namespace omni::fuzz {
+
+// What the fuzz targets of the mesh readers have in common.
 
 [[noreturn]] inline void broken(const char* what, std::size_t number) {
   std::fprintf(stderr, "mesh reader: %s (%zu)\n", what, number);

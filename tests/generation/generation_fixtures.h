@@ -1,4 +1,3 @@
-// Small bundles with random weights.
 #pragma once
 
 #include <map>
@@ -7,6 +6,8 @@
 #include "omni/tokenizers/shape_grid.h"
 
 namespace omni::generation::testing {
+
+// Small bundles with random weights.
 
 inline tokenizers::ImageTokenizerConfig tiny_image_config() {
   tokenizers::ImageTokenizerConfig config;

@@ -1,4 +1,3 @@
-// Coloured meshes for tests of files and pictures.
 #pragma once
 
 #include <cstring>
@@ -13,6 +12,8 @@
 #include "omni/geometry/mesh.h"
 
 namespace omni::geometry::testing {
+
+// Coloured meshes for tests of files and pictures.
 
 // +X red, -X cyan, +Y green, -Y magenta, +Z blue, -Z yellow.
 inline Mesh six_colour_box(float half = 0.5f) {

@@ -1,4 +1,3 @@
-// Builds small glTF documents by hand, feature by feature.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -7,6 +6,8 @@
 #include "mesh_formats.h"
 
 namespace omni::geometry::testing {
+
+// Builds small glTF documents by hand, feature by feature.
 
 using Json = nlohmann::json;
 

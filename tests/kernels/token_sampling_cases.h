@@ -1,4 +1,3 @@
-// What token sampling is tested against: the definition, by sorting everything in double precision.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +13,8 @@
 #include "omni/kernels/token_sampling.h"
 
 namespace omni::kernels::sampling_test {
+
+// What token sampling is tested against: the definition, by sorting everything in double precision.
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 

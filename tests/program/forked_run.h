@@ -1,4 +1,3 @@
-// Runs a command line of the program in a process of its own, without starting the program anew.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +6,8 @@
 #include <vector>
 
 namespace omni::tools {
+
+// Runs a command line of the program in a process of its own, without starting the program anew.
 
 struct RunLimits {
   double seconds = 60;

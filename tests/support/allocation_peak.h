@@ -1,12 +1,11 @@
-// How much memory a piece of code asks for through operator new.
 #pragma once
 
 #include <cstddef>
 
 namespace omni::test {
 
-// From its making on. Link tests/<room>/allocation_peak.cpp (it replaces operator new of the whole program).
-// One at a time.
+// How much memory a piece of code asks for through operator new, from its making on. Link
+// tests/<room>/allocation_peak.cpp (it replaces operator new of the whole program). One at a time.
 class AllocationPeak {
  public:
   AllocationPeak();

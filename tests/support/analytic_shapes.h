@@ -1,4 +1,3 @@
-// Meshes and fields of shapes whose truth is known in closed form.
 #pragma once
 
 #include <cmath>
@@ -8,6 +7,8 @@
 #include "omni/geometry/solid_field.h"
 
 namespace omni::geometry::testing {
+
+// Meshes and fields of shapes whose truth is known in closed form.
 
 // A surface over a grid of parameters u, v; rows and columns may wrap round. Faces are split along one
 // diagonal.

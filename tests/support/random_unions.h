@@ -1,4 +1,3 @@
-// Objects that need no data set: unions of three random primitives, each with its colour.
 #pragma once
 
 #include <array>
@@ -8,6 +7,8 @@
 #include "omni/geometry/iso_surface.h"
 
 namespace omni::testing_support {
+
+// Objects that need no data set: unions of three random primitives, each with its colour.
 
 class UnionField : public geometry::SolidField {
  public:

@@ -1,4 +1,3 @@
-// A folder for one test's files, removed when the test ends.
 #pragma once
 
 #include <unistd.h>
@@ -8,6 +7,8 @@
 #include <string>
 
 namespace omni::test {
+
+// A folder for one test's files, removed when the test ends.
 
 class TemporaryDirectory {
  public:

@@ -1,4 +1,3 @@
-// Whether a page is well-formed: tags closed in order, attributes quoted, entities known.
 #pragma once
 
 #include <set>
@@ -7,6 +6,8 @@
 #include <vector>
 
 namespace omni::test {
+
+// Whether a page is well-formed: tags closed in order, attributes quoted, entities known.
 
 namespace detail {
 

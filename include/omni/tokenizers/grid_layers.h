@@ -5,6 +5,7 @@
 namespace omni::tokenizers {
 
 // Pieces that the parts of the grid layout share. Activations are [B, z, y, x, C].
+
 inline constexpr double kGridNormEpsilon = 1e-6;
 
 // [B, z, y, x, C] <-> [B, C, z, y, x] without moving memory: a channels-last convolution.
