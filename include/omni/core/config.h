@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "omni/core/number.h"
@@ -60,15 +61,16 @@ class ConfigFile {
  public:
   // Throws Error(io) or Error(usage). Overrides read "a.b=c"; the value is parsed as YAML.
   static ConfigFile load(const std::filesystem::path& path, const std::vector<std::string>& overrides = {});
+  // The same from memory; `name` appears in errors.
   static ConfigFile parse(const std::string& text, const std::string& name,
                           const std::vector<std::string>& overrides = {});
   ~ConfigFile();
   ConfigFile(ConfigFile&&) noexcept;
   ConfigFile& operator=(ConfigFile&&) noexcept;
 
-  // Runs the description over the whole file; every key must be consumed.
+  // Runs the description over the whole file, whose every key it must name. Throws Error(usage).
   void read(const std::function<void(ConfigVisitor&)>& description) const;
-  // The folder that relative paths inside the file are taken from by those who choose to.
+  // As given to load(); of parsed text, its name.
   const std::filesystem::path& path() const;
 
  private:
@@ -78,7 +80,7 @@ class ConfigFile {
 };
 
 // Reads a file that the program itself wrote, such as a tokenizer's. Nobody is expected to edit those: a
-// mistake in one is Error(input), as in any other damaged file.
+// mistake in one is Error(input), as in any other damaged file. Throws Error(io) where it cannot be read.
 void read_stored_config(const std::filesystem::path& path,
                         const std::function<void(ConfigVisitor&)>& description);
 

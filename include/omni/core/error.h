@@ -19,8 +19,8 @@ enum class ErrorKind : int {
   // A broken promise inside omni.
   internal = 70,
   out_of_memory = 71,
-  // Not done, but saved, because a launcher or scheduler asked for it: the same command with --resume goes
-  // on.
+  // Not done, but saved, because a launcher or scheduler asked for it: the same command goes on with
+  // --resume.
   stopped = 75,
   // Ctrl-C, after a clean stop.
   interrupted = 130,

@@ -22,7 +22,7 @@ std::string read_file_text(const std::filesystem::path& path,
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-// A file that is written piece by piece and appears under its name only on commit().
+// A file that is written piece by piece and appears under its name only on commit(). Throws Error(io).
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -46,10 +46,10 @@ void require_replaceable(const std::filesystem::path& path, std::string_view mar
 
 // A folder that is filled under a temporary name and appears whole on commit(), replacing an older one. What
 // a killed process left of filling the same folder is removed on construction, where the file system has
-// locks to tell it from the work of a living one.
+// locks to tell it from the work of a living one. Throws Error(io).
 class AtomicDirectory {
  public:
-  AtomicDirectory(std::filesystem::path path, std::string_view marker);  // see require_replaceable
+  AtomicDirectory(std::filesystem::path path, std::string_view marker);  // throws as require_replaceable
   ~AtomicDirectory();  // removes the temporary folder unless committed
   AtomicDirectory(const AtomicDirectory&) = delete;
   AtomicDirectory& operator=(const AtomicDirectory&) = delete;

@@ -26,7 +26,7 @@ class StreamHash {
   std::unique_ptr<State> state_;
 };
 
-// The hash_string() of a file's bytes, of which only a few are held at a time. Throws Error(io) for a file
+// The hash_string() of a file's bytes, which are read piece by piece. Throws Error(io) for a file
 // that is missing, cannot be read or is a folder.
 std::uint64_t hash_file(const std::filesystem::path& path);
 

@@ -7,7 +7,7 @@ namespace omni {
 // Ctrl-C and SIGTERM ask long work to stop cleanly; a second signal ends the process at once, unless it comes
 // within a second of the first: terminals and launchers send two.
 void install_interrupt_handler();
-bool interrupt_requested();
+bool interrupt_requested();   // thread-safe
 void throw_if_interrupted();  // throws Error(interrupted)
 // How a run ends that was asked to stop and has saved itself: interrupted by Ctrl-C, stopped by SIGTERM,
 // which a launcher or scheduler sends and after which it may start the run again.

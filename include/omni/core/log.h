@@ -9,7 +9,8 @@ namespace omni {
 
 enum class LogLevel { debug, info, warning, error, off };
 
-// Messages go to standard error, so that standard output stays for results. Thread-safe.
+// Messages of this level and above are written, to standard error, so that standard output stays for results.
+// Thread-safe.
 void set_log_level(LogLevel level);
 LogLevel parse_log_level(std::string_view name);  // throws Error(usage) for an unknown name
 bool log_enabled(LogLevel level);

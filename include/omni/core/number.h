@@ -14,7 +14,7 @@ struct NumberRange {
   double maximum = std::numeric_limits<double>::infinity();
 };
 
-// Not of what is no number.
+// Whether the range holds the value; no range holds not-a-number.
 constexpr bool contains(const NumberRange& range, double value) {
   return value >= range.minimum && value <= range.maximum;
 }

@@ -5,7 +5,7 @@
 
 namespace omni {
 
-int hardware_threads();
+int hardware_threads();  // at least 1
 
 // Calls body(begin, end) over [0, count) in chunks of at most `grain`, on all cores. The chunks are the same
 // for every thread count. The first exception is rethrown after all threads have stopped.

@@ -11,6 +11,7 @@ namespace omni {
 // elsewhere a plain line at most every ten seconds and one at the end. Thread-safe.
 class Progress {
  public:
+  // `total` in units of `unit`; 0: not known.
   Progress(std::string title, std::int64_t total, std::string unit);
   ~Progress();  // ends the line
   Progress(const Progress&) = delete;
@@ -24,8 +25,8 @@ class Progress {
   std::unique_ptr<State> state_;
 };
 
-// Of the terminal that standard error goes to; 80 where it is none. A longer line would wrap, and a line that
-// wraps cannot be drawn over.
+// The width of the terminal that standard error goes to; 80 where it goes elsewhere. A longer line would
+// wrap, and a line that wraps cannot be drawn over.
 std::size_t terminal_columns();
 
 std::string format_duration(double seconds);  // "42 s", "3 min 05 s", "2 h 10 min"

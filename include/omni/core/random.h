@@ -24,7 +24,7 @@ class CounterRng {
   std::uint64_t below(std::uint64_t exclusive_bound);  // unbiased; the bound must be positive
   bool chance(double probability);
 
-  // How many 32-bit numbers have been drawn, and going on from there in another process.
+  // How many 32-bit numbers have been drawn; move_to() goes on from there, in another process, say.
   std::uint64_t position() const { return block_ * 4 - static_cast<std::uint64_t>(4 - used_); }
   void move_to(std::uint64_t position);
 

@@ -17,15 +17,16 @@ class RunMetrics {
   RunMetrics(const RunMetrics&) = delete;
   RunMetrics& operator=(const RunMetrics&) = delete;
 
+  // Not-a-number and infinity become null. Throws Error(io).
   void write(const std::vector<std::pair<std::string, double>>& numbers,
-             const std::vector<std::pair<std::string, std::string>>& texts = {});  // throws Error(io)
+             const std::vector<std::pair<std::string, std::string>>& texts = {});
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-// Removes the lines of steps above `step`, which a resumed run takes again, and what is no line of metrics.
+// Removes the lines of steps above `step`, which a resumed run takes again, and lines that are not metrics.
 // A missing file is fine. Throws Error(io).
 void keep_metrics_until(const std::filesystem::path& path, std::int64_t step);
 

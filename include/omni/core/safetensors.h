@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace omni {
@@ -16,8 +17,8 @@ enum class DType { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
 std::size_t dtype_size(DType dtype);       // bytes of one element
 std::string_view dtype_name(DType dtype);  // as in the file: "F32", "BF16", ...
 
-// A tensor inside a safetensors file: row-major, little-endian; `bytes` belongs to the file that it came
-// from.
+// A tensor inside a safetensors file: row-major, little-endian; `bytes` belongs to whoever made the view,
+// such as the SafetensorsFile, and is not owned.
 struct TensorView {
   DType dtype = DType::f32;
   std::vector<std::int64_t> shape;
@@ -58,7 +59,7 @@ struct NamedTensorView {
 };
 
 // Writes atomically: a temporary file beside `path`, flushed to disk, then renamed. Tensors are laid out in
-// the order given; the header is padded with spaces to a multiple of 8 bytes.
+// the order given; the header is padded with spaces to a multiple of 8 bytes. Throws Error(io).
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensorView> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 // The hash_file() of what write_safetensors would write.

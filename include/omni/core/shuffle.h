@@ -10,7 +10,7 @@
 namespace omni {
 
 // Fisher and Yates' shuffle, from the last place to the first. The order is a function of the generator's
-// state and the number of values alone; training orders and token shards lean on it, so it never changes.
+// state and the number of values alone; training orders and token shards depend on it, so it never changes.
 template <class T>
 void shuffle(std::span<T> values, CounterRng& rng) {
   for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);

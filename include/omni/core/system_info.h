@@ -7,12 +7,14 @@
 
 namespace omni {
 
+// The instruction sets that this processor has, as far as kernels choose by them. avx2 implies FMA; avx512 is
+// F, BW, VL and DQ together.
 struct CpuFeatures {
   bool avx2 = false, avx512 = false, avx512_bf16 = false, avx512_vnni = false, amx_bf16 = false,
        amx_int8 = false;
 };
 CpuFeatures detect_cpu_features();
-std::string cpu_name();
-std::uint64_t memory_bytes();
+std::string cpu_name();        // "unknown CPU" where the system does not tell
+std::uint64_t memory_bytes();  // of the machine
 
 }  // namespace omni

@@ -22,6 +22,8 @@ struct Mesh {
   double signed_volume() const;  // by the divergence theorem; meaningful for closed meshes
 };
 
+// Adds the source's triangles. Colours missing on one side become white; normals are dropped unless both have
+// them. Throws Error(input) for more vertices than 32 bits count.
 void append(Mesh& target, const Mesh& source);
 
 // The frame in which tokenizers see shapes: the bounding box is centred at the origin and its longest side

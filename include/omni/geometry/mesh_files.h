@@ -26,6 +26,7 @@ bool is_written_mesh_file(const std::filesystem::path& path);
 std::vector<std::byte> encode_mesh(const Mesh& mesh, const std::filesystem::path& path);
 void write_mesh(const std::filesystem::path& path, const Mesh& mesh);  // atomic; throws as encode_mesh
 std::vector<std::byte> encode_glb(const Mesh& mesh);
+// As read_mesh(); `name` appears in errors.
 Mesh decode_glb(std::span<const std::byte> bytes, const std::string& name);
 
 }  // namespace omni::geometry

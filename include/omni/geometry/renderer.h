@@ -19,10 +19,10 @@ struct RenderOptions {
 // and shaded in linear RGB. Thread-safe: one renderer may draw many views at once.
 class Renderer {
  public:
-  explicit Renderer(const Mesh& mesh);
+  explicit Renderer(const Mesh& mesh);  // copies what it needs
   ~Renderer();
-  // Throws Error(usage) for a camera that is not finite or whose field of view is not between 0 and 180
-  // degrees.
+  // RGB, width x height. Throws Error(usage) for a camera that is not finite or whose field of view is not
+  // between 0 and 180 degrees.
   image::Image render(const Camera& camera, const RenderOptions& options) const;
 
  private:

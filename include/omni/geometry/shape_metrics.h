@@ -14,7 +14,9 @@ struct SurfaceComparison {
   double normal_consistency = 0;  // mean |n . n'| over nearest pairs, both directions
 };
 
-// Both meshes are normalised copies of the input (longest side 1.92), `points` samples each, no registration.
+// Compares normalised copies (longest side 1.92) by `points` samples of each surface, without registration.
+// Distances are in units of the normalised frame. Throws Error(usage) for no points, Error(input) for a mesh
+// without extent or area.
 SurfaceComparison compare_surfaces(const Mesh& candidate, const Mesh& target, std::size_t points,
                                    CounterRng rng);
 

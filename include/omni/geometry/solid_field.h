@@ -30,7 +30,8 @@ struct VoxelGrid {
   Vec3 cell_centre(int x, int y, int z) const;
 };
 
-// Samples `samples_per_axis`^3 points in each cell.
+// Samples `samples_per_axis`^3 points in each cell. Throws Error(usage) for a resolution outside 1 .. 1024,
+// samples outside 1 .. 16 and a half extent that is not positive.
 VoxelGrid voxelise(const SolidField& field, int resolution, float half_extent, int samples_per_axis = 1);
 
 // Volume intersection over union of two fields on a grid of resolution^3 points over [-half_extent,

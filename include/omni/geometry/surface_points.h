@@ -7,13 +7,15 @@
 
 namespace omni::geometry {
 
-// Points drawn uniformly by area, with the face normal and the interpolated vertex colour (sRGB; grey if
-// none).
+// Points on a surface, each with a normal of unit length and the interpolated vertex colour (sRGB, 0 .. 1;
+// grey for a mesh without colours).
 struct SurfacePoints {
   std::vector<Vec3> positions;
   std::vector<Vec3> normals;
   std::vector<Vec3> colours;
 };
+// Points drawn uniformly by area, with the normals of their faces. Throws Error(input) for a mesh without
+// area.
 SurfacePoints sample_surface(const Mesh& mesh, std::size_t count, CounterRng& rng);
 
 // Points drawn uniformly by length on the edges at which the normals of two faces differ by more than

@@ -44,6 +44,7 @@ inline Vec3 cross(Vec3 a, Vec3 b) {
   return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
 }
 inline float length(Vec3 a) { return std::sqrt(dot(a, a)); }
+// Of unit length; zero stays zero.
 inline Vec3 normalised(Vec3 a) {
   const float n = length(a);
   return n > 0 ? a / n : Vec3{};
@@ -52,6 +53,7 @@ inline Vec3 min(Vec3 a, Vec3 b) { return {std::min(a.x, b.x), std::min(a.y, b.y)
 inline Vec3 max(Vec3 a, Vec3 b) { return {std::max(a.x, b.x), std::max(a.y, b.y), std::max(a.z, b.z)}; }
 inline Vec3 abs(Vec3 a) { return {std::abs(a.x), std::abs(a.y), std::abs(a.z)}; }
 
+// An axis-aligned box; empty until a point is included.
 struct Bounds {
   Vec3 low{INFINITY, INFINITY, INFINITY};
   Vec3 high{-INFINITY, -INFINITY, -INFINITY};

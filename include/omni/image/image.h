@@ -10,7 +10,8 @@
 
 namespace omni::image {
 
-// 8-bit sRGB pixels, rows from the top, channels interleaved. channels is 1, 3 or 4.
+// 8-bit sRGB pixels, rows from the top, channels interleaved. channels is 1, 3 or 4; alpha is straight, not
+// premultiplied.
 struct Image {
   int width = 0;
   int height = 0;
@@ -46,18 +47,22 @@ void require_image_file(const std::filesystem::path& path);  // throws Error(usa
 std::vector<std::byte> encode_image(const Image& image, const std::filesystem::path& path);
 void write_image(const std::filesystem::path& path, const Image& image);  // atomic; throws as encode_image
 
-Image to_rgb(const Image& image,
-             std::array<std::uint8_t, 3> background = {255, 255, 255});  // drops alpha over background
-Image resize(const Image& image, int width, int height);  // area / Mitchell filter, gamma-correct
+// Three channels: grey is repeated, alpha is laid over `background`.
+Image to_rgb(const Image& image, std::array<std::uint8_t, 3> background = {255, 255, 255});
+// In linear light, by the Mitchell filter where it shrinks and Catmull-Rom where it grows. Throws
+// Error(usage) for a side outside 1 .. 16,384 pixels.
+Image resize(const Image& image, int width, int height);
+// Throws Error(usage) for a window that is empty or leaves the image.
 Image crop(const Image& image, int x, int y, int width, int height);
-Image centre_square(const Image& image);
+Image centre_square(const Image& image);                       // the largest one
 void paste(Image& target, const Image& source, int x, int y);  // same channel count; clipped at the border
 
-// Images of equal size laid out in rows with `gap` pixels of `background` between them.
+// Images of equal size laid out in rows with `gap` pixels of `background` between them. Throws Error(usage)
+// without images or columns, Error(input) for unequal sizes.
 Image contact_sheet(std::span<const Image> images, int columns, int gap = 4, std::uint8_t background = 255);
 
-// 10 log10(255^2 / mean squared error) over all channels; +infinity for equal images. Throws for unequal
-// sizes.
+// 10 log10(255^2 / mean squared error) over all channels; +infinity for equal images. Throws Error(input) for
+// unequal sizes.
 double psnr_db(const Image& a, const Image& b);
 
 // IEC 61966-2-1 transfer function, both on 0 .. 1.
