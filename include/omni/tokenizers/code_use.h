@@ -17,8 +17,8 @@ class CodeUse {
 
   double perplexity() const;  // 2^entropy; see omni::perplexity
   std::int64_t used() const { return static_cast<std::int64_t>(counts_.size()); }  // different codes
-  // Whether hardly any code of the vocabulary is used, of those that as many codes as were seen could have
-  // used.
+  // Whether hardly any code of the vocabulary is used, measured by how many the number of codes seen could
+  // have used.
   bool collapsed(std::int64_t vocabulary) const;
 
  private:

@@ -38,8 +38,8 @@ struct Cube3dAgreement {
 
 // `config`: the reference's JSON, which must name the sizes that the weights have. `expected`: `surface` [B,
 // N, 6] and `queries` [B, Q, 3] as inputs, `indices` [B, L] and `logits` [B, Q] as outputs. `precision`: of
-// this implementation's products, fp32 or bf16. Throws Error(input) naming the file and what is wrong with
-// it.
+// this implementation's products, fp32 or bf16. Throws Error(io) or Error(input) naming the file and what is
+// wrong with it.
 Cube3dAgreement verify_cube3d_tokenizer(const std::filesystem::path& weights,
                                         const std::filesystem::path& config,
                                         const std::filesystem::path& expected,

@@ -22,22 +22,21 @@ namespace omni::tokenizers {
 // each sample how many levels count, 1 .. level_count().
 class GridCodes {
  public:
-  // Throws Error(usage) for adaptive length with a side that is no power of two.
+  // Throws Error(usage) for adaptive length with a side that is not a power of two.
   GridCodes(const nn::ParameterScope& bottleneck, const nn::ParameterScope& decoder,
             const nn::QuantiserConfig& config, std::int64_t side, std::int64_t encoder_channels,
             std::int64_t decoder_channels, bool adaptive);
 
   std::int64_t level_count() const { return static_cast<std::int64_t>(sides_.size()); }
   std::int64_t code_count() const { return lengths_.back(); }
-  const std::vector<std::int64_t>& lengths() const {
-    return lengths_;
-  }                                                   // codes of the first 1, 2, ... levels
+  // Codes of the first 1, 2, ... levels.
+  const std::vector<std::int64_t>& lengths() const { return lengths_; }
   std::int64_t levels_of(std::int64_t length) const;  // 0: no prefix has that length
-  at::Tensor all_levels(std::int64_t batch) const;    // [batch], for full length
+  at::Tensor all_levels(std::int64_t batch) const;    // [batch] int64, for full length
 
   struct Coded {
-    at::Tensor features;  // the decoder's
-    at::Tensor indices;   // [B, code_count()], of all levels; undefined where nothing was quantised
+    at::Tensor features;  // [B, s, s, s, E], the decoder's
+    at::Tensor indices;   // [B, code_count()] int64, of all levels; undefined where nothing was quantised
     at::Tensor vectors;   // [B * code_count(), D]: what was rounded to the codes
     at::Tensor loss;      // scalar: the commitment of every level
   };
@@ -47,7 +46,7 @@ class GridCodes {
   Coded quantise(const at::Tensor& h, const at::Tensor& levels, const Mix& mix = {}) const;
   Coded continuous(const at::Tensor& h, const at::Tensor& levels) const;  // without rounding
 
-  at::Tensor indices(const at::Tensor& h) const;         // [B, code_count()]
+  at::Tensor indices(const at::Tensor& h) const;         // [B, code_count()] int64
   at::Tensor features(const at::Tensor& indices) const;  // [B, lengths()[i]] -> [B, s, s, s, E]
   nn::Quantiser& quantiser() { return *quantiser_; }
   const nn::Quantiser& quantiser() const { return *quantiser_; }

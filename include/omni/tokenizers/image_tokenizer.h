@@ -21,8 +21,8 @@ namespace omni::tokenizers {
 struct ImageTokenizerConfig {
   std::int64_t image_size = 64;  // pixels a side
   std::int64_t channels = 32;    // at multiplier 1
-  std::vector<std::int64_t> channel_multipliers = {1, 1, 2,
-                                                   2};  // one per level, each half as large as the one before
+  // One per level, each level at half the resolution of the one before.
+  std::vector<std::int64_t> channel_multipliers = {1, 1, 2, 2};
   std::vector<std::int64_t> res_blocks = {2, 2, 2, 2};  // per level in the encoder; the decoder has one more
   bool attention = true;                                // at the lowest resolution
   std::int64_t norm_groups = 32;  // of group norm; lowered to a divisor of the channels where they are fewer

@@ -18,7 +18,7 @@ struct StoredShape {
   std::optional<float> longest_side_m;  // in .json alone, where the model named a size
 };
 
-// Throws Error(usage) for another ending, Error(io).
+// Each file appears whole or not at all. Throws Error(usage) for another ending, Error(io).
 void write_shape_codes(const std::filesystem::path& path, const ShapeCodes& codes);
 // Throws Error(usage) for another ending, Error(io) or Error(input) naming the file.
 StoredShape read_stored_shape(const std::filesystem::path& path);

@@ -62,7 +62,7 @@ class GridShapeNetwork {
     at::Tensor logits;  // [B, 1, O, O, O], fp32
     Features features;
   };
-  // What codes() makes of codes, [B, s, s, s, C0].
+  // From what codes() makes of codes, [B, s, s, s, C0].
   Decoded decode(const at::Tensor& code_features) const;
   // Which slot a place belongs to: logits [B, slots, 4s, 4s, 4s], fp32, for trilinear interpolation. Give
   // detached features.
@@ -71,7 +71,7 @@ class GridShapeNetwork {
   std::int64_t code_side() const { return config_.resolution >> config_.encoder_channels.size(); }
   GridCodes& codes() { return *codes_; }
   const GridCodes& codes() const { return *codes_; }
-  nn::Quantiser& palette() { return *palette_; }  // only with colour
+  nn::Quantiser& palette() { return *palette_; }  // not without colour
   const nn::Quantiser& palette() const { return *palette_; }
   bool has_colour() const { return palette_ != nullptr; }
   nn::ParameterStore& parameters() { return store_; }
@@ -98,8 +98,8 @@ class GridShapeNetwork {
 };
 
 // Mean colour of each slot: `weights` [B, P, slots] (softmax of slot logits) over surface colours [B, P, 3]
-// (sRGB, 0 .. 1) with `present` [B, P] 0 or 1. A slot with little or no surface is mid grey. -> [B, slots,
-// 3].
+// (sRGB, 0 .. 1) with `present` [B, P] 0 or 1. A slot with little or no surface is mid grey.
+// -> [B, slots, 3].
 at::Tensor slot_colours(const at::Tensor& weights, const at::Tensor& colours, const at::Tensor& present);
 
 // [B, C, O, O, O] at points [B, P, 3] (x, y, z in units of the half extent) -> [B, P, C]; clamped at the

@@ -53,16 +53,19 @@ class ShapeTokenizer {
   virtual ShapeInput required_input() const = 0;
   virtual std::int64_t geometry_code_count() const = 0;  // at full length
   virtual std::int64_t geometry_vocabulary() const = 0;
-  virtual std::vector<std::int64_t> offered_lengths()
-      const = 0;                                       // ascending; the last is geometry_code_count()
+  // Ascending; the last is geometry_code_count().
+  virtual std::vector<std::int64_t> offered_lengths() const = 0;
   virtual std::int64_t colour_code_count() const = 0;  // 0: no colour
   virtual std::int64_t colour_vocabulary() const = 0;
   // The side of the code grid if geometry codes lie on one (code = (z * side + y) * side + x), else 0.
   virtual std::int64_t geometry_grid_side() const = 0;
   virtual std::int64_t colour_grid_side() const = 0;
-  virtual at::Tensor geometry_codebook() const = 0;  // [geometry_vocabulary, dim]
-  virtual at::Tensor colour_codebook() const = 0;    // [colour_vocabulary, dim]; undefined without colour
+  // [vocabulary, dim] fp32; the colour's is undefined without colour.
+  virtual at::Tensor geometry_codebook() const = 0;
+  virtual at::Tensor colour_codebook() const = 0;
 
+  // Both give one result per input and throw Error(usage): for a sample without what
+  // required_input() asks for; for a number of codes that is not offered or a code outside its vocabulary.
   virtual std::vector<ShapeCodes> encode(std::span<const ShapeSample> samples) const = 0;
   virtual std::vector<std::unique_ptr<DecodedShape>> decode(std::span<const ShapeCodes> codes) const = 0;
 
@@ -72,10 +75,12 @@ class ShapeTokenizer {
   virtual void compute_in(at::ScalarType type);
 
   virtual StoredTokenizer stored() const = 0;
+  // Atomic; throws as write_tokenizer_folder().
   void save(const std::filesystem::path& folder) const { write_tokenizer_folder(folder, stored()); }
 };
 
-// A folder with config.yaml and weights.safetensors; the config's `layout` says which class it is.
+// A folder with config.yaml and weights.safetensors; the config's `layout` says which class it is. Throws
+// Error(io) for a missing file, Error(input) for a damaged one or an unknown layout.
 std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path& folder);
 
 }  // namespace omni::tokenizers

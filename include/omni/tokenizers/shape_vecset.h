@@ -49,16 +49,15 @@ class VecsetShapeNetwork {
     at::Tensor latents;      // z_e [B, L, E]
     at::Tensor class_token;  // [B, E]; undefined without
   };
-  at::Tensor embed(const at::Tensor& points) const { return embedder_(points); }
+  at::Tensor embed(const at::Tensor& points) const { return embedder_(points); }  // see PointEmbedder
   Encoded encode(const at::Tensor& surface) const;       // [B, N, 6]: positions, normals
   at::Tensor prepared(const at::Tensor& latents) const;  // c_in, normalised: [B, L, codebook dim]
   // [B, n, codebook dim] -> latents [B, n, E]; n is one of lengths().
   at::Tensor decode(const at::Tensor& code_values) const;
-  const std::vector<std::int64_t>& lengths() const {
-    return lengths_;
-  }  // ascending; the last is config().latents
-  at::Tensor field(const at::Tensor& latents,
-                   const at::Tensor& queries) const;  // queries [B, Q, 3] -> [B, Q]
+  // Ascending; the last is config().latents.
+  const std::vector<std::int64_t>& lengths() const { return lengths_; }
+  // The field of decoded latents at queries [B, Q, 3] -> [B, Q] fp32.
+  at::Tensor field(const at::Tensor& latents, const at::Tensor& queries) const;
   VecsetBlock::KeysValues field_keys_values(const at::Tensor& latents) const;
   at::Tensor field(const VecsetBlock::KeysValues& latents, const at::Tensor& queries) const;
 
@@ -69,7 +68,7 @@ class VecsetShapeNetwork {
   nn::Quantiser& quantiser() { return *quantiser_; }
   const nn::Quantiser& quantiser() const { return *quantiser_; }
   bool has_colour() const { return colour_ != nullptr; }
-  VecsetColour& colour() { return *colour_; }  // only with colour
+  VecsetColour& colour() { return *colour_; }  // not without colour
   const VecsetColour& colour() const { return *colour_; }
   nn::ParameterStore& parameters() { return store_; }
   const nn::ParameterStore& parameters() const { return store_; }
@@ -127,7 +126,7 @@ class VecsetShapeTokenizer : public ShapeTokenizer {
   std::shared_ptr<VecsetShapeNetwork> network_;  // shared with decoded shapes
 };
 
-// [B, N, 6], positions and normals, from samples that all hold N surface points.
+// [B, N, 6] fp32, positions and normals, from samples that all hold N surface points.
 at::Tensor surface_tensor(std::span<const ShapeSample> samples);
 
 }  // namespace omni::tokenizers

@@ -31,8 +31,8 @@ class TextTokenizer {
   TextTokenizer(TextTokenizer&&) noexcept;
   TextTokenizer& operator=(TextTokenizer&&) noexcept;
 
-  void save(
-      const std::filesystem::path& path) const;  // as tokenizer.json: byte for byte the file that was loaded
+  // As tokenizer.json: byte for byte the file that was loaded. Atomic; throws Error(io).
+  void save(const std::filesystem::path& path) const;
   // Of what save() writes: equal bytes, equal fingerprint.
   std::uint64_t fingerprint() const;
   // with_special_tokens: with what the file's post-processor puts around a text (CLIP's start and end, say).

@@ -8,7 +8,8 @@ namespace omni::tokenizers {
 class VecsetBlock {
  public:
   VecsetBlock(const nn::ParameterScope& scope, std::int64_t width, std::int64_t heads, bool cross);
-  // A self block ignores `data`; `causal`: rows attend to themselves and to earlier ones.
+  // h [B, N, width], data [B, L, width] -> [B, N, width] fp32. A self block ignores `data`; `causal`: rows
+  // attend to themselves and to earlier ones.
   at::Tensor operator()(const at::Tensor& h, const at::Tensor& data, bool causal = false) const;
 
   struct KeysValues {
@@ -18,9 +19,9 @@ class VecsetBlock {
   at::Tensor attend(const at::Tensor& h, const KeysValues& kv) const;  // cross only
   bool cross() const { return cross_; }
 
-  // Matmuls and attention run in `type` from here on, fp32 (the default) or bf16; norms, the sums
-  // along the blocks and the results stay in fp32. Weights that need no gradient are converted now and no
-  // longer follow the parameters; others are at every call.
+  // Matmuls and attention run in `type` from here on, fp32 (the default) or bf16; norms, the sums along the
+  // blocks and the results stay in fp32. Weights that need no gradient are converted now and no longer follow
+  // the parameters; others are converted at every call.
   void compute_in(at::ScalarType type);
 
  private:

@@ -10,7 +10,8 @@
 
 namespace omni::tokenizers {
 
-// Colour codes of the vecset layout, beside any geometry codes: frozen public ones, too.
+// Colour codes of the vecset layout, beside geometry codes of any origin, such as a frozen public
+// tokenizer's.
 struct VecsetColourConfig {
   std::int64_t codes = 0;   // 0 turns colour off
   std::int64_t layers = 1;  // self-attention blocks, of the encoder and of the decoder
@@ -27,13 +28,13 @@ class VecsetColour {
   VecsetColour(const nn::ParameterScope& scope, const VecsetColourConfig& config, std::int64_t width,
                std::int64_t heads, PointEmbedder embedder);
 
-  // points and colours (sRGB, 0 .. 1) [B, N, 3], decoded geometry latents [B, n, E] -> prepared vectors [B,
-  // codes, D].
+  // points and colours (sRGB, 0 .. 1) [B, N, 3], decoded geometry latents [B, n, E]
+  // -> prepared vectors [B, codes, D].
   at::Tensor encode(const at::Tensor& points, const at::Tensor& colours, const at::Tensor& latents) const;
   // Code values [B, codes, D] and the geometry latents -> what colours() attends to.
   VecsetBlock::KeysValues context(const at::Tensor& code_values, const at::Tensor& latents) const;
-  at::Tensor colours(const VecsetBlock::KeysValues& context,
-                     const at::Tensor& points) const;  // [B, Q, 3], sRGB
+  // Colours at points [B, Q, 3] -> [B, Q, 3], sRGB, 0 .. 1.
+  at::Tensor colours(const VecsetBlock::KeysValues& context, const at::Tensor& points) const;
 
   void compute_in(at::ScalarType type);  // of its blocks, as VecsetBlock::compute_in()
 
