@@ -20,7 +20,7 @@ Modality parse_modality(std::string_view name) {
   for (const Modality modality : kModalities) {
     if (name == modality_name(modality)) return modality;
   }
-  fail(ErrorKind::usage, "reading a modality: \"", name, "\" is none. Choose text, image or shape.");
+  fail(ErrorKind::usage, "reading a modality: \"", name, "\" is not one. Choose text, image or shape.");
 }
 
 Payload empty_payload(Modality modality) {

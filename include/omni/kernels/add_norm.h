@@ -6,9 +6,9 @@
 
 namespace omni::kernels {
 
-// One pass over memory in either direction, differentiable. On the CPU a kernel; elsewhere the same formula
-// through tensor operations. Rows are cut into fixed chunks, so results do not depend on the number of
-// threads.
+// Adding and norming in one pass over memory, forwards and backwards; differentiable. On the CPU a kernel,
+// elsewhere the same formula through tensor operations. Rows are cut into fixed chunks, so results do not
+// depend on the number of threads.
 
 enum class NormKind { root_mean_square, layer };
 struct NormOptions {

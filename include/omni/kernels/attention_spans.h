@@ -40,8 +40,8 @@ class AttentionSpans {
   AttentionSpans on(at::Device device) const;
   std::int64_t visible_pairs() const;  // (row, key) pairs: what attention has to compute
 
-  // The smallest ranges that no row looks out of or into, in order, covering all rows: the documents, at the
-  // least.
+  // The smallest ranges, in order and covering all rows, across whose ends no row sees: the documents, or
+  // parts of them.
   std::vector<RowRange> islands() const;
 
  private:

@@ -11,8 +11,8 @@ namespace omni::kernels {
 // Attention over a key-value cache on the GPU by the kernel of the plug-in. Tensors are on one CUDA device.
 struct CudaDecodeAttention {
   at::Tensor query;  // [rows, heads, head_size] bf16 or fp16, heads side by side
-  at::Tensor keys,
-      values;  // [sequences, key_value_heads, room, head_size]: query's type, int8, or e4m3 as uint8
+  // [sequences, key_value_heads, room, head_size] in query's type, int8, or e4m3 as uint8.
+  at::Tensor keys, values;
   at::Tensor key_scales, value_scales;  // [sequences, key_value_heads, room] fp32; undefined in query's type
   at::Tensor rows;                      // from cuda_decode_rows()
   std::int64_t keys_per_split = 256;    // a multiple of 64; the result depends on it by rounding alone
@@ -26,11 +26,11 @@ struct CudaDecodePlace {
   // keys_per_split. A row alone: group_first is its own number, group_rows 1, shared 0.
   std::int32_t group_first = 0, group_rows = 1, shared = 0, holder = 0;
 };
-// -> [rows, 6] int32 on the device. Throws Error(internal) where a group is not what it must be.
+// -> [rows, 6] int32 on the device. Throws Error(internal) for a group that breaks these rules.
 at::Tensor cuda_decode_rows(std::span<const CudaDecodePlace> places, std::int64_t heads_per_key,
                             std::int64_t keys_per_split, const at::Device& device);
 
-// Why there is no kernel for such a call; empty where there is one.
+// Why no kernel can run such a call; empty where one can.
 std::string cuda_decode_refusal(const CudaDecodeAttention& call);
 
 // Writes the keys and values of the rows, normed and rotated, to the call's cache, each at its row's

@@ -5,7 +5,7 @@
 
 namespace omni::kernels {
 
-// libomni_cuda.so holds the GPU kernels, so that the same program runs where there is no CUDA. It is looked
+// libomni_cuda.so holds the GPU kernels, so that the same program runs on machines without CUDA. It is looked
 // for once, when first asked for: at OMNI_CUDA_PLUGIN, beside the program, in ../lib and .. of the program,
 // then where the loader looks.
 struct CudaPluginStatus {
@@ -15,9 +15,10 @@ struct CudaPluginStatus {
 };
 const CudaPluginStatus& cuda_plugin_status();
 // Why no GPU can be used; empty where one can. The first call loads LibTorch's CUDA half, without which there
-// are no tensors on a GPU. Nothing may ask LibTorch itself for GPUs before: it remembers the answer.
+// are no tensors on a GPU. Nothing may ask LibTorch itself for GPUs earlier: it remembers the answer.
 const std::string& gpu_refusal();
-// Throws Error(usage) where there is a refusal; `work` is what was to run there, such as "sampling".
+// Throws Error(usage) with the reason where no GPU can be used; `work` names what
+// was to run there, such as "sampling".
 void require_gpu(std::string_view work);
 
 }  // namespace omni::kernels

@@ -30,7 +30,7 @@ class KeyValueCache {
   // copied but read where they are, once for all sequences that share them (on a GPU those at the start that
   // one sequence holds).
   void share_prefix(std::int64_t from, std::int64_t to, std::int64_t count);
-  // Before a sequence starts anew: what others share with it is copied to them first.
+  // To be called before a sequence starts anew: copies what other sequences share with it to them.
   void release(std::int64_t sequence);
 
   // Writes one token of one sequence: [key_value_heads, head_size] fp32. Its chunk must be its own.
@@ -64,11 +64,11 @@ class KeyValueCache {
 // Attention of new rows over a cache, which receives their keys and values first. qkv [N, (heads + 2 *
 // key_value_heads) * head_size] as for rotary_attention; row i is token number position[i] of sequence[i] (on
 // the CPU) and sees tokens 0 .. last_seen[i], which is position[i] where none are given; later tokens that it
-// sees must be among these rows. -> [N, heads * head_size] in the type of qkv. No gradients. The
-// cache, on the device of qkv, is read in chunks of fixed size whose partial softmaxes are merged in order
+// sees must be among these rows. -> [N, heads * head_size] in the type of qkv. No gradients. The cache, on
+// the device of qkv, is read in chunks of fixed size whose partial softmaxes are merged in order
 // ("flash decoding", Dao et al. 2023), so on the CPU a row's result depends on neither the thread count nor
-// the rows beside it. What the kernels cannot (CPU: head sizes that are no multiple of 16; CUDA: all but bf16
-// and fp16 rows over a cache in bf16 or int8) runs through tensor operations.
+// the rows beside it. Calls that no kernel takes (CPU: head sizes that are not multiples of 16; CUDA: all but
+// bf16 and fp16 rows over a cache in bf16 or int8) run through tensor operations.
 at::Tensor cached_attention(const at::Tensor& qkv, const RotaryAttention& options, KeyValueCache& cache,
                             std::span<const std::int32_t> sequence, std::span<const std::int32_t> position,
                             std::span<const std::int32_t> last_seen = {});

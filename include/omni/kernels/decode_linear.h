@@ -10,11 +10,12 @@
 namespace omni::kernels {
 
 // A weight laid out for products with few rows, which read it once from end to end: made once, then constant.
-// On the CPU; owns its memory and keeps nothing of the weight it was made from.
+// On the CPU; owns its memory and does not refer to the weight it was made from.
 class DecodeWeight {
  public:
   DecodeWeight() = default;
-  // weight [outputs, inputs] fp32 or bf16, on the CPU. Not finite or not of these types: Error(usage).
+  // weight [outputs, inputs] fp32 or bf16, on the CPU. Throws Error(usage) for another type and for values
+  // that are not finite.
   DecodeWeight(const at::Tensor& weight, DecodeFormat format);
 
   bool defined() const { return panels_.defined(); }

@@ -10,11 +10,11 @@
 
 namespace omni::kernels {
 
-// How attention is computed. `automatic` takes the first of the others that can: the project's own kernel
+// How attention is computed. `automatic` takes the first of the others that can run: the project's own kernel
 // (CPU: fp32 and bf16, head sizes that are multiples of 16 up to 512; CUDA: the plug-in's, bf16 and fp16),
 // PyTorch's scaled_dot_product_attention island by island (where every row sees its whole island or
-// everything up to itself), plain tensor operations. Why is logged at debug level, once per kind. Asking for
-// one that cannot is Error(usage).
+// everything up to itself), plain tensor operations. The reason is logged at debug level, once per kind.
+// Asking for one that cannot run is Error(usage).
 enum class AttentionPath { automatic, kernel, library, reference };
 AttentionPath parse_attention_path(std::string_view name);  // throws Error(usage)
 

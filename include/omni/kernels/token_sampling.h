@@ -9,7 +9,7 @@
 
 namespace omni::kernels {
 
-// A higher one is taken for a slip: long before, all scores weigh nearly the same.
+// A higher temperature is refused as a slip: far below it, all scores weigh nearly the same already.
 constexpr double kMaximumTemperature = 100;
 
 // How a token is drawn from scores. The filters apply in this order: repetition penalty, temperature, top-k,

@@ -13,8 +13,8 @@
 
 namespace omni::nn {
 
-// What linear layers are called for. Nothing: many rows, with gradients. A format: the rows of a decoding
-// step, few as a rule, without gradients, on the CPU through kernels that read the weight once in that format
+// What linear layers are called for. Absent: many rows, with gradients. A format: the rows of a decoding
+// step, usually few, without gradients, on the CPU through kernels that read the weight once in that format
 // and give each row the same result whatever other rows there are.
 using Decoding = std::optional<kernels::DecodeFormat>;
 
@@ -97,10 +97,10 @@ struct DecoderBlock {
   DecoderBlock(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,
                const std::vector<std::string>& stream_names, bool keys_only);
 
-  // From projected rows [N, qkv_width] in document order, and what the kernels need to know about them, to
-  // [N, query_width]: over these rows alone, or over a cache as well.
+  // The attention step: from projected rows [N, qkv_width] in document order, and what the kernels need to
+  // know about them, to [N, query_width]; over these rows alone, or over a cache as well.
   using Attend = std::function<Tensor(const Tensor& qkv, const kernels::RotaryAttention&)>;
-  // One entry per stream; of those that come back a keys_only stream is missing.
+  // One entry per stream, in and out; a keys_only stream does not come back.
   std::vector<StreamRows> run(std::vector<StreamRows> rows, const DecoderShape& shape,
                               const StreamOrder& order, const AttentionPlan& plan, const BlockPass& pass,
                               const Attend& attend) const;

@@ -21,7 +21,7 @@ struct DecoderShape {
   bool bias = false;  // in every linear layer of the blocks
   bool query_key_norm = true;
   double query_key_norm_epsilon = 1e-5;
-  double initial_deviation = 0.02;
+  double initial_deviation = 0.02;  // standard deviation of the weights at the start
 
   kernels::NormKind norm_kind() const;
   std::int64_t attention_head_size() const { return head_size > 0 ? head_size : width / heads; }

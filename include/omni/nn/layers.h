@@ -28,6 +28,8 @@ struct LayerNorm {
   Tensor operator()(const Tensor& x) const;
 };
 
+// Root-mean-square norm over the last dimension in fp32 (Zhang and Sennrich 2019, arXiv 1910.07467), returned
+// in the dtype of x.
 struct RmsNorm {
   Tensor weight;
   double epsilon = 1e-5;
@@ -36,7 +38,7 @@ struct RmsNorm {
   Tensor operator()(const Tensor& x) const;
 };
 
-// 2D (shape [out, in, k, k]) or 3D ([out, in, k, k, k]) convolution.
+// 2D or 3D convolution of x [B, in, ...]; the weight is [out, in, k, k] or [out, in, k, k, k].
 struct Convolution {
   Tensor weight, bias;
   std::int64_t stride = 1, padding = 0;
@@ -46,6 +48,7 @@ struct Convolution {
   Tensor operator()(const Tensor& x) const;
 };
 
+// Over groups of the channels of x [B, channels, ...] (Wu and He 2018, arXiv 1803.08494).
 struct GroupNorm {
   Tensor weight, bias;
   std::int64_t groups = 32;

@@ -14,14 +14,14 @@ namespace omni::nn {
 
 struct QuantiserConfig {
   std::string kind = "fsq";  // fsq, vq or spherical
-  std::vector<std::int64_t> levels = {8, 5, 5,
-                                      5};  // fsq: values per dimension; their product is the vocabulary
-  std::int64_t codebook_size = 512;        // vq, spherical
-  std::int64_t codebook_dim = 8;           // vq, spherical
-  double commitment = 0.25;                // vq, spherical: weight of |z - sg(code)|^2
-  double decay = 0.99;                     // vq: of the moving averages
-  double revival_share = 0.02;  // vq: a code used less than this share of its fair share is reseeded
-  bool unit_length = false;     // vq: vectors and codes lie on the unit sphere
+  // fsq: values per dimension; their product is the vocabulary.
+  std::vector<std::int64_t> levels = {8, 5, 5, 5};
+  std::int64_t codebook_size = 512;  // vq, spherical
+  std::int64_t codebook_dim = 8;     // vq, spherical
+  double commitment = 0.25;          // vq, spherical: weight of |z - sg(code)|^2, sg stopping the gradient
+  double decay = 0.99;               // vq: of the moving averages
+  double revival_share = 0.02;       // vq: a code used less than this share of its fair share is reseeded
+  bool unit_length = false;          // vq: vectors and codes lie on the unit sphere
 };
 void describe(ConfigVisitor& visitor, QuantiserConfig& config);
 std::int64_t vocabulary_of(const QuantiserConfig& config);
@@ -44,7 +44,7 @@ class Quantiser {
   // What is rounded to the nearest code: bounded (fsq), normalised (spherical) or the input itself (vq).
   // Feeding it to the decoder in place of the code is the continuous bypass. Differentiable.
   virtual Tensor prepare(const Tensor& z) const = 0;
-  virtual Tensor nearest(const Tensor& prepared) const = 0;  // indices of prepared vectors
+  virtual Tensor nearest(const Tensor& prepared) const = 0;  // [..., dimensions] -> indices [...], int64
   Tensor lookup(const Tensor& indices) const;                // [...] -> [..., dimensions]
   Quantised quantise(const Tensor& prepared) const;
 
@@ -53,8 +53,8 @@ class Quantiser {
   // vectors and indices.
   virtual void start(const Tensor& prepared, CounterRng& rng);
   virtual void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng);
-  // What learn() keeps beside the parameters, for checkpoints; nothing before its first call. Putting it back
-  // throws Error(input) where it is another quantiser's.
+  // What learn() keeps beside the parameters, for checkpoints; empty before its first call. Restoring throws
+  // Error(input) where it is another quantiser's.
   virtual std::vector<std::pair<std::string, Tensor>> learning_state() const { return {}; }
   virtual void restore_learning(const std::map<std::string, Tensor>& state);
 
@@ -85,7 +85,7 @@ class FiniteScalarQuantiser : public Quantiser {
 
 // A codebook that follows its vectors by exponential moving averages (van den Oord et al. 2017, arXiv
 // 1711.00937, appendix A.1); codes that hardly any vector uses are moved onto random vectors of the current
-// step. The moving averages are training state and no parameters. With `unit_length` (Yu et al. 2021, arXiv
+// step. The moving averages are training state, not parameters. With `unit_length` (Yu et al. 2021, arXiv
 // 2110.04627) only directions count: prepare() and codebook() give unit vectors, whatever the stored ones
 // are.
 class VectorQuantiser : public Quantiser {
@@ -137,9 +137,11 @@ class SphericalQuantiser : public Quantiser {
 
 // `x` divided by its Euclidean norm along `dimension`, in fp32. Differentiable.
 Tensor unit_length(const Tensor& x, std::int64_t dimension);
-// Indices of the nearest rows of `codes` [k, d] for `rows` [n, d], in chunks that bound the memory.
+// Indices [n], int64, of the nearest rows of `codes` [k, d] for `rows` [n, d], in chunks that bound the
+// memory.
 Tensor nearest_rows(const Tensor& rows, const Tensor& codes);
-// k-means++ seeding (Arthur and Vassilvitskii 2007), then Lloyd's iterations; empty clusters are reseeded.
+// The centres [clusters, d] of `rows` [n, d]: k-means++ seeding (Arthur and Vassilvitskii 2007), then Lloyd's
+// iterations; empty clusters are reseeded.
 Tensor k_means(const Tensor& rows, std::int64_t clusters, int iterations, CounterRng& rng);
 
 }  // namespace omni::nn

@@ -20,7 +20,8 @@ struct RotaryAngles {
   at::Tensor cosine, sine;  // [N, head_size / 2] fp32
 };
 
-// positions[a] holds the N coordinates along axis a; there must be as many axes as the split has.
+// positions[a] holds the N coordinates along axis a; there must be as many axes as the split has, else
+// Error(internal).
 RotaryAngles rotary_angles(std::span<const std::span<const std::int32_t>> positions,
                            const RotarySplit& split);
 

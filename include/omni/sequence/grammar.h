@@ -23,7 +23,7 @@ struct AllowedTokens {
   bool contains(std::int32_t token) const;
   std::int32_t count() const;
   std::int32_t token(std::int32_t index) const;     // the index-th allowed token, 0 <= index < count()
-  std::int32_t index_of(std::int32_t token) const;  // the other way round; -1 where it is not allowed
+  std::int32_t index_of(std::int32_t token) const;  // the inverse of token(); -1 where it is not allowed
   void add(std::int32_t first, std::int32_t size);  // above what is there; joins a run that it touches
   friend bool operator==(const AllowedTokens& a, const AllowedTokens& b) {
     return std::equal(a.runs.begin(), a.runs.begin() + a.run_count, b.runs.begin(),
@@ -65,8 +65,8 @@ class GrammarWalker {
   // The segment whose payload comes next and the part of it, for error messages: "shape 1: geometry code 17".
   std::string describe_place() const;
 
-  // The part of the payload that the next token belongs to, and its place there; null where it is none of a
-  // payload: at <bos>, <eos>, opening and closing tokens and <drop>. A text's part also has its </text>.
+  // The part of the payload that the next token belongs to, and its place there; null where the token belongs
+  // to no payload: <bos>, <eos>, opening and closing tokens and <drop>. A text's part also has its </text>.
   const SegmentPart* part() const;
   std::int32_t index_in_part() const { return index_; }
   const SegmentParts& parts() const { return parts_; }

@@ -8,7 +8,7 @@
 
 namespace omni::sequence {
 
-// The one structure between data, model and kernels: documents laid end to end; they never see each other.
+// The one structure between data, model and kernels: documents laid end to end, which never see each other.
 // All vectors have one entry per position unless said. Attention is causal inside a document.
 struct PackedSequence {
   std::vector<std::int32_t> tokens;

@@ -27,7 +27,7 @@ enum class PartLength : std::uint8_t {
   until_closing,  // any number of slots; the closing token takes the one after the last that is filled
 };
 
-// The member of a payload that holds a part; none where it follows from another part.
+// The member of a payload that holds a part; std::monostate where it follows from another part.
 using PartField = std::variant<
     std::monostate, std::vector<std::int32_t> TextPayload::*, std::optional<std::int32_t> ImagePayload::*,
     std::vector<std::int32_t> ImagePayload::*, std::optional<std::int32_t> ShapePayload::*,
@@ -40,14 +40,14 @@ struct SegmentPart {
   std::string_view range;  // of the vocabulary
   PartKind kind = PartKind::codes;
   PartField field;
-  std::int32_t slots = 0;  // that are kept for it in the segment's span; 0: the layout has no such part
+  std::int32_t slots = 0;  // kept for it in the segment's span; 0: the layout has no such part
   PartLength length = PartLength::whole;
   bool optional = false;  // may be left out of a segment; its slots stay empty
   std::int32_t side = 0;  // of the square or cube that its codes form; 0: a plain sequence
 
   // What follows from the parts before and from the vocabulary.
   std::int32_t first_slot = 0;
-  std::int32_t first_token = 0, token_count = 0;  // the range's ids; 0 of them: the vocabulary lacks it
+  std::int32_t first_token = 0, token_count = 0;  // the range's ids; count 0: the vocabulary lacks the range
 };
 
 // What the payload of a segment stands between.
@@ -65,7 +65,8 @@ static_assert(opening_token(Modality::image) == kImageBegin && closing_token(Mod
 // or short segment moves no later position. A dropped one has <drop> in slot 1.
 class SegmentParts {
  public:
-  // Keeps neither. A vocabulary may lack ranges; see check_layout() and GrammarWalker for who minds.
+  // Keeps neither. A vocabulary may lack ranges here; check_layout() and GrammarWalker refuse it where they
+  // need them.
   SegmentParts(const Vocabulary& vocabulary, const SequenceLayout& layout);
 
   std::span<const SegmentPart> all() const& { return parts_; }  // modality by modality
