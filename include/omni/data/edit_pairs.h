@@ -20,9 +20,9 @@ struct EditPair {
 std::vector<EditPair> find_edit_pairs(const TokenDataset& dataset, const std::vector<std::int64_t>& objects,
                                       std::size_t maximum_per_object = 8);
 
-// The words for attribute `name` becoming `value`: "make it taller" cannot be told from bins alone, so they
-// name the new value: "make it green" for a colour of the whole, "make the seat green" for "seat colour",
-// "change the legs to four" otherwise.
+// The words for attribute `name` becoming `value`. They name the new value, since bins alone do not tell what
+// is taller: "make it green" for a colour of the whole, "make the seat green" for "seat colour", "change the
+// legs to four" otherwise.
 std::string edit_instruction(const std::string& name, const std::string& value);
 
 }  // namespace omni::data

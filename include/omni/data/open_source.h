@@ -22,18 +22,19 @@ struct SourceSpec {
   std::string source = std::string(kProcedural);
   std::uint64_t seed = 1;  // of the procedural world: which objects are held out, and their order
 
-  std::optional<Split> split = Split::train;  // none: every split, of a data set. Mesh files have no splits
-  std::int64_t skip = 0;                      // the first so many of them are left out,
-  std::int64_t count = 0;                     // at most so many taken from there on; 0: all
+  // Absent: every split of a data set. Mesh files have no splits.
+  std::optional<Split> split = Split::train;
+  std::int64_t skip = 0;   // objects left out at the start
+  std::int64_t count = 0;  // at most so many taken from there on; 0: all
 
   // How mesh files tell inside from outside. A data set was labelled when it was made.
   geometry::MeshFieldOptions labels = {};
 };
 
-// The keys `source`, `seed`, `label` and `epsilon`. Which objects are meant is the user's to describe.
+// The keys `source`, `seed`, `label` and `epsilon`. What uses a spec describes which objects are meant.
 void describe(ConfigVisitor& visitor, SourceSpec& spec);
 
-// A split's name, or "all" for none. Throws Error(usage).
+// From a split's name, or "all" for every split. Throws Error(usage).
 std::optional<Split> parse_split_choice(std::string_view name);
 
 // Opens what the value names; no mesh is read yet. A mesh file becomes an object with its path below the

@@ -21,7 +21,7 @@ class PrefetchLoader {
   PrefetchLoader(const PrefetchLoader&) = delete;
   PrefetchLoader& operator=(const PrefetchLoader&) = delete;
 
-  std::optional<sequence::PackedSequence> next();  // waits; nothing after the last one
+  std::optional<sequence::PackedSequence> next();  // waits for a batch; nullopt after the last one
 
  private:
   struct State;

@@ -11,7 +11,7 @@
 
 namespace omni::data {
 
-// What a user may want to know about one row of the class table.
+// One class of the procedural world, as reports and tests see it.
 struct ProceduralClass {
   std::string name;
   std::vector<std::pair<std::string, std::vector<std::string>>> attributes;  // name -> words

@@ -9,7 +9,7 @@ namespace omni::data {
 // and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002).
 class SeededPermutation {
  public:
-  SeededPermutation(std::uint64_t count, std::uint64_t seed);  // count must be positive
+  SeededPermutation(std::uint64_t count, std::uint64_t seed);  // count > 0
   std::uint64_t operator()(std::uint64_t index) const;         // index < count
 
  private:

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "omni/core/safetensors.h"
@@ -72,8 +75,8 @@ class TokenShard {
   bool caption_complete(std::int64_t object, std::int64_t caption) const;
   std::vector<std::int32_t> caption(std::int64_t object, std::int64_t caption) const;
   TokenObject::View view(std::int64_t object, std::int64_t view) const;
-  std::pair<std::int32_t, std::int32_t> view_bins(std::int64_t object,
-                                                  std::int64_t view) const;  // azimuth, elevation
+  // Azimuth, elevation.
+  std::pair<std::int32_t, std::int32_t> view_bins(std::int64_t object, std::int64_t view) const;
   std::vector<std::int32_t> geometry(std::int64_t object) const;
   std::vector<std::int32_t> colour(std::int64_t object) const;
   std::int32_t size_bin(std::int64_t object) const;
@@ -81,8 +84,8 @@ class TokenShard {
   Split split(std::int64_t object) const;
   std::string_view id(std::int64_t object) const;
   std::string_view class_name(std::int64_t object) const;
-  std::map<std::string, std::string> attributes(
-      std::int64_t object) const;  // throws Error(input) if not JSON
+  // Throws Error(input) if they are not JSON.
+  std::map<std::string, std::string> attributes(std::int64_t object) const;
   TokenObject object(std::int64_t object) const;
 
  private:

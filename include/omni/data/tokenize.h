@@ -34,7 +34,7 @@ struct TokenizeSummary {
 // Writes <folder>/shard-00000.safetensors and so on; modalities without a tokenizer are left out. What is
 // written is a function of the source, the tokenizers and the options alone, on any number of threads. A
 // shard that an earlier run of the same kind completed is kept; a broken one is made again. Shards appear
-// whole or not at all. Uses all cores and the random numbers of no one else. Throws Error(usage) for
+// whole or not at all. Uses all cores; draws from no generator but its own. Throws Error(usage) for
 // impossible options and for a folder that holds shards of another kind, Error(io), Error(interrupted) after
 // Ctrl-C: the shards before stay.
 TokenizeSummary tokenize(const ObjectSource& source, const tokenizers::TokenizerSet& tokenizers,

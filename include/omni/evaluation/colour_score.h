@@ -19,7 +19,7 @@ struct PartSurface {
 PartSurface make_part_surface(std::span<const data::ColouredPart> parts, const geometry::Mesh& surface,
                               const geometry::SolidField& truth, std::size_t count, CounterRng rng);
 
-// Share of parts whose majority palette colour in `field`, at their surface points, is the true one; nothing
+// Share of parts whose majority palette colour in `field`, at their surface points, is the true one; absent
 // where no part is seen.
 std::optional<double> colour_score(const geometry::SolidField& field, const PartSurface& surface);
 

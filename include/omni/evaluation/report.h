@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "omni/evaluation/result_log.h"
@@ -20,13 +22,13 @@ std::string report_html(const SweepConfig& config, const std::vector<UnitResult>
 struct LossCurve {
   std::string stage;
   std::vector<double> steps, seconds;
-  std::map<std::string, std::vector<double>>
-      losses;                    // "loss", "loss_text", ... -> one value per line, or NaN
+  // "loss", "loss_text", ... -> one value per line, or NaN.
+  std::map<std::string, std::vector<double>> losses;
   double tokens_per_second = 0;  // median
 };
 LossCurve read_loss_curve(const std::filesystem::path& path);  // throws Error(io)
 
-// Text for HTML: <, >, &, quotes escaped; bytes that are no UTF-8 become U+FFFD, control characters vanish.
+// Text for HTML: <, >, &, quotes escaped; bytes that are not UTF-8 become U+FFFD, control characters vanish.
 std::string escape_html(std::string_view text);
 
 }  // namespace omni::evaluation

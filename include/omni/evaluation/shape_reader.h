@@ -17,7 +17,7 @@ class ShapeReader {
   void add(geometry::OccupancyBits shape, std::string class_name);
   std::size_t size() const { return shapes_.size(); }
   // Ties go to the shape that was added first. `without`: shapes equal to this one are passed over (to read a
-  // known shape by its neighbours). "" if there is no shape to compare with.
+  // known shape by its neighbours). "" where no shape is left to compare with.
   std::string class_of(const geometry::OccupancyBits& shape,
                        const geometry::OccupancyBits* without = nullptr) const;
 

@@ -25,6 +25,7 @@ struct SweepSummary {
   double seconds = 0;              // of all units
 };
 
+// A pure function of its arguments.
 SweepSummary summarise(const SweepConfig& config, const std::vector<UnitResult>& units);
 
 // summary.json: one figure per key for scripts (text_to_shape_iou, shuffled_iou, ...: first bundle and

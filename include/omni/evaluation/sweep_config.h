@@ -26,7 +26,7 @@ struct SweepSetting {
   double temperature = 1;
   std::int64_t top_k = 0;
   double top_p = 1, min_p = 0;
-  std::string guidance;     // "text=3"; weights of modalities that are no condition of a task are left out
+  std::string guidance;     // "text=3"; weights of modalities that a task does not condition on are left out
   std::int64_t detail = 0;  // geometry codes; 0: all
   std::string precision = "fp32";  // of weights and key-value cache: fp32, bf16, int8
 };
@@ -48,7 +48,7 @@ struct SweepConfig {
   data::SourceSpec source;  // where objects come from; which ones, `splits` and `prompts_per_split` say
   std::vector<std::string> splits = {"new_instance", "unseen_colour", "unseen_attribute", "unseen_count"};
   std::int64_t prompts_per_split = 32;
-  // Texts without a true shape, one a line; then no objects are used and nothing is compared with.
+  // A file of texts without true shapes, one a line; then no objects are used and no sample is compared.
   std::string prompts_file;
   std::vector<SweepTask> tasks;
   std::vector<SweepSetting> settings = {{}};

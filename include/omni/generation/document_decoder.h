@@ -17,7 +17,7 @@ namespace omni::generation {
 // One segment of a document that is to be completed.
 struct SegmentRequest {
   sequence::Modality modality = sequence::Modality::text;
-  // A condition: its payload, or {.dropped = true} for none. Absent: the segment is generated.
+  // A condition: its payload, or {.dropped = true} without one. Absent: the segment is generated.
   std::optional<sequence::Segment> given;
   // Generated segments: slot -> token (in the vocabulary's numbering), for controls that the caller fixes.
   std::vector<std::pair<std::int32_t, std::int32_t>> fixed_tokens;
@@ -26,7 +26,7 @@ struct SegmentRequest {
 };
 
 // What samples are drawn from, and which of them. A sample is a pure function of this, of its number and of
-// the model: nothing that is decoded beside it has a say, but for rounding.
+// the model: what is decoded beside it changes it by rounding alone.
 struct DocumentRequest {
   std::vector<SegmentRequest> segments;
   kernels::SamplingSettings sampling;

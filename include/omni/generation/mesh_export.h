@@ -20,7 +20,7 @@ struct MeshOptions {
   double floater_share = 0.02;  // components below this share of the largest one's volume are floaters
   std::size_t faces = 0;        // 0: as extracted
   bool smooth_normals = true;
-  bool snap_to_box = false;  // stretches each axis to the box that the model named, where it did
+  bool snap_to_box = false;  // stretches each axis to the box that the model named, where it named one
 };
 void validate(const MeshOptions& options);  // throws Error(usage)
 

@@ -25,8 +25,8 @@ namespace omni::generation {
 struct View {
   float azimuth_degrees = 0, elevation_degrees = 0;
 };
-View parse_view(std::string_view text);  // "azimuth,elevation"; throws Error(usage)
-std::int32_t azimuth_bin(const View& view);
+View parse_view(std::string_view text);        // "azimuth,elevation"; throws Error(usage)
+std::int32_t azimuth_bin(const View& view);    // the nearest; see geometry/camera.h
 std::int32_t elevation_bin(const View& view);  // the nearest of -30 .. 60 degrees
 
 struct ImageCondition {
@@ -37,8 +37,8 @@ struct ImageCondition {
 // as codes already.
 struct ShapeCondition {
   std::variant<tokenizers::ShapeCodes, tokenizers::ShapeSample, geometry::Mesh> shape;
-  std::optional<float> longest_side_m;   // size before normalisation
-  std::optional<geometry::Vec3> extent;  // of the bounding box, in any unit
+  std::optional<float> longest_side_m;   // size before normalisation; absent: unknown
+  std::optional<geometry::Vec3> extent;  // of the bounding box, in any unit; absent: unknown
 };
 // With the mesh's own size and extent. Throws Error(input) for a mesh without extent.
 ShapeCondition shape_condition(geometry::Mesh mesh);

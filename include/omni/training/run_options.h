@@ -9,10 +9,11 @@ namespace omni::training {
 
 // What becomes of a run that the output holds already.
 enum class Resume {
-  no,         // it is left alone: the output is refused
-  yes,        // it goes on; an output without a checkpoint is refused
-  automatic,  // it goes on if it has left a checkpoint, else a run starts anew: for launchers, which repeat a
-              // command until it ends well
+  no,   // it is left alone: the output is refused
+  yes,  // it goes on; an output without a checkpoint is refused
+  // It goes on if it has left a checkpoint, else a run starts anew: for launchers, which repeat a command
+  // until it ends well.
+  automatic,
 };
 
 struct RunOptions {

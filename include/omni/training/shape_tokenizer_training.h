@@ -45,7 +45,9 @@ struct ShapeTokenizerTrainingConfig {
   // signed distance, in units of `truncation` and cut off there).
   std::string field_loss = "occupancy";
   double truncation = 0.1;
-  double near_deviation = 0.04;      // of the near samples from the surface, in units of the frame
+  // Standard deviation of the near samples from the surface along each axis, in units of the normalised
+  // frame.
+  double near_deviation = 0.04;
   std::int64_t colour_points = 256;  // surface colours compared, per object
   // Half of the objects shrink by up to this share along each axis, for unseen proportions.
   double stretch = 0;
@@ -67,8 +69,8 @@ void validate(const ShapeTokenizerTrainingConfig& config);  // throws Error(usag
 struct ShapeTokenizerReport {
   std::int64_t objects = 0;
   double iou = 0, iou_worst_tenth = 0;  // volume IoU on a 64^3 grid: mean, and mean of the worst tenth
-  std::vector<std::pair<std::int64_t, double>>
-      iou_by_length;  // of the shorter prefixes that are offered, ascending
+  // Number of codes -> mean IoU, for the shorter prefixes that are offered, ascending.
+  std::vector<std::pair<std::int64_t, double>> iou_by_length;
   std::int64_t parts = 0;
   double parts_coloured_right = 0;  // share of parts whose majority palette colour is right; 0 without colour
   double colour_error = 0;          // geometry::mean_colour_error at the surface; 0 without colour
@@ -85,7 +87,7 @@ ShapeTokenizerReport evaluate_shape_tokenizer(const tokenizers::ShapeTokenizer& 
 std::string to_text(const ShapeTokenizerReport& report);
 
 struct ShapeTokenizerTrainingSummary : TokenizerTrainingSummary {
-  // Of the saved tokenizer, read back; none without held-out objects or where the run was finished already.
+  // Of the saved tokenizer, read back; absent without held-out objects or where the run was finished already.
   std::optional<ShapeTokenizerReport> report;
 };
 

@@ -76,7 +76,7 @@ struct StageConfig {
 void describe(ConfigVisitor& visitor, StageConfig& config);
 
 // Reads and checks a stage's file; `stage` is the subcommand it is for. Relative paths stay relative to the
-// working folder. Throws Error(usage) with file, line and key.
+// working folder. Throws Error(usage) with file, line and key, Error(io).
 StageConfig load_stage_config(const std::filesystem::path& path, const std::string& stage,
                               const std::vector<std::string>& overrides);
 
