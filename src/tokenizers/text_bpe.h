@@ -20,8 +20,8 @@ struct BytePairEncoding {
   }
 
   std::array<std::int32_t, 256> byte_ids{};  // -1: not in the vocabulary
-  std::array<std::int32_t, 256>
-      last_byte_ids{};           // of a word's last byte (with an end-of-word suffix, if any)
+  // Of a word's last byte, with the end-of-word suffix where there is one.
+  std::array<std::int32_t, 256> last_byte_ids{};
   std::int32_t unknown_id = -1;  // for bytes outside the vocabulary; -1: such bytes are dropped
   bool fuse_unknown = false;     // a run of unknown bytes is one token
   std::unordered_map<std::uint64_t, Merge> merges;
