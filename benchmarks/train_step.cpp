@@ -20,7 +20,7 @@
 #include "kernels/timing.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/model/training_cost.h"
-#include "omni/optimizer/adamw.h"
+#include "omni/optimizer/groups.h"
 #include "operation_profile.h"
 #include "shapes.h"
 
@@ -86,6 +86,7 @@ class Trainer {
     transformer_.to(benchmark::device());
     transformer_.set_activation_type(options.bf16 ? at::kBFloat16 : at::kFloat);
     transformer_.set_recompute(options.recompute);
+    optimizer::seal_for(transformer_.parameters(), {}, {}, transformer_.activation_type());
     optimizer_ = std::make_unique<optimizer::AdamW>(transformer_.parameters(), optimizer::AdamWConfig{});
   }
   model::Transformer& transformer() { return transformer_; }
@@ -115,9 +116,8 @@ class Trainer {
     lap(&Parts::forward);
     (loss.objective.sum() / 1000.0).backward();
     lap(&Parts::backward);
-    optimizer::clip_gradients(transformer_.parameters(), 1.0);
-    optimizer_->step(1e-3);
-    optimizer_->zero_gradients();
+    optimizer_->step(1e-3, optimizer::measure_gradients(transformer_.parameters(), 1.0));
+    transformer_.parameters().zero_gradients();
     lap(&Parts::optimizer);
   }
 

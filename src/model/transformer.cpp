@@ -23,9 +23,9 @@ void copy_parameters(const nn::ParameterStore& from, nn::ParameterStore& to) {
   for (const nn::Parameter& target : to.all()) {
     const nn::Parameter* source = from.find(target.name);
     if (!source) continue;
-    Tensor place = target.value;
-    if (place.size(0) > source->value.size(0)) place = place.narrow(0, 0, source->value.size(0));
-    place.copy_(source->value);
+    Tensor place = target.master;
+    if (place.size(0) > source->master.size(0)) place = place.narrow(0, 0, source->master.size(0));
+    place.copy_(source->master);
   }
 }
 
@@ -92,7 +92,7 @@ std::unique_ptr<Transformer> grow_vocabulary(const Transformer& model, const seq
   const c10::NoGradGuard guard;
   const std::int64_t old_rows = model.vocabulary().size(), new_rows = larger.size() - old_rows;
   for (const std::string& name : grown->token_row_parameters()) {
-    Tensor table = grown->parameters().find(name)->value;
+    Tensor table = grown->parameters().find(name)->master;
     const Tensor any = table[sequence::kAny];
     const double deviation = noise * std::sqrt(any.to(at::kDouble).square().mean().item<double>());
     CounterRng rng(seed, hash_string(name));

@@ -95,7 +95,8 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
              "' has another size than its range");
       CodeRange code{
           range,
-          root.sub("codebook").add(range.name, given_codebook.codebook.sizes(), nn::Init::zeros(), false),
+          root.sub("codebook")
+              .add(range.name, given_codebook.codebook.sizes(), nn::Init::zeros(), {.trainable = false}),
           {}};
       code.codebook.copy_(given_codebook.codebook);
       const double deviation = projection_deviation(given_codebook.codebook, config.initial_deviation);
@@ -107,15 +108,19 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
       code_ranges.push_back(std::move(code));
     }
   }
+  constexpr auto block = nn::ParameterUnit::Kind::block;
   for (std::int64_t i = 0; i < config.dual_blocks; ++i) {
     const bool keys_only = drops_text() && i + 1 == config.dual_blocks;
-    dual_blocks.emplace_back(root.sub("dual_blocks").sub(i), config, config.block_count(),
+    dual_blocks.emplace_back(root.sub("dual_blocks").sub(i).unit(block), config, config.block_count(),
                              std::vector<std::string>{"text", "generated"}, keys_only);
   }
   for (std::int64_t i = 0; i < config.single_blocks; ++i)
-    single_blocks.emplace_back(root.sub("single_blocks").sub(i), config, config.block_count(),
+    single_blocks.emplace_back(root.sub("single_blocks").sub(i).unit(block), config, config.block_count(),
                                std::vector<std::string>{""}, false);
-  if (config.norm_scale) final_norm = root.sub("final_norm").add("weight", {config.width}, nn::Init::ones());
+  if (config.norm_scale)
+    final_norm = root.sub("final_norm")
+                     .unit(nn::ParameterUnit::Kind::final)
+                     .add("weight", {config.width}, nn::Init::ones());
 }
 
 std::int64_t Transformer::Network::slot_count() const {

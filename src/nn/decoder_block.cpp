@@ -1,6 +1,7 @@
 #include "omni/nn/decoder_block.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
@@ -29,8 +30,9 @@ Tensor dropped(const Tensor& x, const Dropout& dropout, DropoutPlace place) {
 }  // namespace
 
 CastLinear::CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_t out, bool with_bias,
-                       double standard_deviation)
-    : weight(scope.add("weight", {out, in}, Init::normal(standard_deviation))) {
+                       double standard_deviation, std::vector<std::int64_t> stacked_rows)
+    : weight(scope.add("weight", {out, in}, Init::normal(standard_deviation),
+                       {.stacked_rows = std::move(stacked_rows)})) {
   if (with_bias) bias = scope.add("bias", {out}, Init::zeros());
 }
 
@@ -49,8 +51,11 @@ StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shap
   const double into_residual = shape.initial_deviation / std::sqrt(2.0 * static_cast<double>(block_count));
   const std::int64_t attended = shape.query_width(), head_size = shape.attention_head_size();
   attention_norm = norm("attention_norm");
-  qkv = CastLinear(scope.sub("qkv"), shape.width, shape.qkv_width() - (keys_only ? attended : 0), shape.bias,
-                   shape.initial_deviation);
+  const std::int64_t stored = shape.stored_heads() * head_size;
+  std::vector<std::int64_t> projections = {stored, stored};
+  if (!keys_only) projections.insert(projections.begin(), attended);
+  qkv = CastLinear(scope.sub("qkv"), shape.width, std::reduce(projections.begin(), projections.end()),
+                   shape.bias, shape.initial_deviation, projections);
   if (shape.query_key_norm) {
     key_norm = scope.sub("key_norm").add("weight", {head_size}, Init::ones());
     if (!keys_only) query_norm = scope.sub("query_norm").add("weight", {head_size}, Init::ones());
@@ -59,7 +64,7 @@ StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shap
   attention_out = CastLinear(scope.sub("attention_out"), attended, shape.width, shape.bias, into_residual);
   mlp_norm = norm("mlp_norm");
   gate_up = CastLinear(scope.sub("gate_up"), shape.width, 2 * shape.mlp_width(), shape.bias,
-                       shape.initial_deviation);
+                       shape.initial_deviation, {shape.mlp_width(), shape.mlp_width()});
   down = CastLinear(scope.sub("down"), shape.mlp_width(), shape.width, shape.bias, into_residual);
 }
 

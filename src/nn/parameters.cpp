@@ -65,7 +65,10 @@ DType dtype_of(at::ScalarType type) {
   }
 }
 
-Tensor initial_value(at::IntArrayRef shape, Init init, std::uint64_t stream) {
+Tensor initial_value(at::IntArrayRef shape, Init init, ParameterStart::Kind start, std::uint64_t stream) {
+  if (start == ParameterStart::Kind::unset) return at::empty(shape, at::kFloat);
+  if (start == ParameterStart::Kind::shapes)
+    return at::empty(shape, at::TensorOptions(at::kFloat).device(at::kMeta));
   switch (init.kind) {
     case Init::Kind::zeros:
       return at::zeros(shape, at::kFloat);
@@ -89,9 +92,21 @@ Init Init::fan_in(std::int64_t inputs) {
   return uniform(1.0 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, inputs))));
 }
 
+ParameterStart ParameterStart::unset() {
+  ParameterStart start;
+  start.kind = Kind::unset;
+  return start;
+}
+
+ParameterStart ParameterStart::shapes() {
+  ParameterStart start;
+  start.kind = Kind::shapes;
+  return start;
+}
+
 ParameterStart ParameterStart::to_load(const SafetensorsFile& file) {
   constexpr double kAlways = 1 << 24;
-  ParameterStart start;
+  ParameterStart start = unset();
   start.file = file.name();
   start.maximum_elements = kAlways;
   // Twice: a network may have parts that the file lacks.
@@ -100,7 +115,9 @@ ParameterStart ParameterStart::to_load(const SafetensorsFile& file) {
   return start;
 }
 
-Tensor ParameterStore::add(std::string name, at::IntArrayRef shape, Init init, bool trainable) {
+Tensor ParameterStore::add(std::string name, at::IntArrayRef shape, Init init, ParameterTraits traits,
+                           std::size_t unit) {
+  ensure(!sealed_, "parameter '", name, "' comes after its store was sealed");
   ensure(!index_.contains(name), "parameter '", name, "' exists twice");
   double elements = 1;
   for (const std::int64_t side : shape) elements *= static_cast<double>(side);
@@ -108,11 +125,17 @@ Tensor ParameterStore::add(std::string name, at::IntArrayRef shape, Init init, b
   if (elements_ > start_.maximum_elements)
     fail(ErrorKind::input, "reading '", start_.file, "': its configuration describes ", elements_,
          " weights and more, far more than it holds. The two do not belong together");
-  Tensor value = initial_value(shape, init, hash_combine(start_.seed, hash_string(name)));
-  value.set_requires_grad(trainable);
+  Tensor value = initial_value(shape, init, start_.kind, hash_combine(start_.seed, hash_string(name)));
+  value.set_requires_grad(traits.trainable);
   index_.emplace(name, parameters_.size());
-  parameters_.push_back({std::move(name), value, trainable});
+  parameters_.push_back(
+      {std::move(name), value, value.detach(), traits.trainable, std::move(traits.stacked_rows), unit});
   return value;
+}
+
+std::size_t ParameterStore::add_unit(std::string name, ParameterUnit::Kind kind) {
+  units_.push_back({std::move(name), kind, {}, {}});
+  return units_.size() - 1;
 }
 
 const Parameter* ParameterStore::find(std::string_view name) const {
@@ -126,16 +149,13 @@ std::int64_t ParameterStore::element_count() const {
   return count;
 }
 
-void ParameterStore::zero_gradients() {
-  for (Parameter& parameter : parameters_) parameter.value.mutable_grad() = Tensor();
-}
-
 void ParameterStore::set_trainable(bool trainable) {
   for (Parameter& parameter : parameters_)
     parameter.value.set_requires_grad(trainable && parameter.trainable);
 }
 
 void ParameterStore::freeze_except(std::string_view prefix) {
+  ensure(!sealed_, "parameters are frozen after their store was sealed");
   for (Parameter& parameter : parameters_) {
     if (std::string_view(parameter.name).starts_with(prefix)) continue;
     parameter.trainable = false;
@@ -144,8 +164,12 @@ void ParameterStore::freeze_except(std::string_view prefix) {
 }
 
 void ParameterStore::to(at::Device device) {
+  ensure(!sealed_, "parameters move after their store was sealed");
   const c10::NoGradGuard no_grad;
-  for (Parameter& parameter : parameters_) parameter.value.set_data(parameter.value.to(device));
+  for (Parameter& parameter : parameters_) {
+    parameter.value.set_data(parameter.value.to(device));
+    parameter.master = parameter.value.detach();
+  }
 }
 
 void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix,
@@ -157,8 +181,9 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
       fail(ErrorKind::input, "reading '", file.name(), "': tensor '", prefix, parameter.name,
            "' has the shape ", at::IntArrayRef(view.shape), ", the network needs ", parameter.value.sizes());
     }
-    parameter.value.copy_(to_tensor(view));
+    parameter.master.copy_(to_tensor(view));
   }
+  masters_changed();
   const std::set<std::string> skip(ignored.begin(), ignored.end());
   for (const auto& [name, view] : file.tensors()) {
     if (!name.starts_with(prefix)) continue;
@@ -173,17 +198,25 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
 void ParameterStore::save(const std::filesystem::path& path,
                           const std::map<std::string, std::string>& metadata) const {
   NamedTensors tensors;
-  for (const Parameter& parameter : parameters_) tensors.emplace_back(parameter.name, parameter.value);
+  for (const Parameter& parameter : parameters_) tensors.emplace_back(parameter.name, parameter.master);
   write_tensors(path, tensors, metadata);
 }
 
 ParameterScope ParameterScope::sub(std::string_view name) const {
-  return ParameterScope(*store_, prefix_.empty() ? std::string(name) : concat(prefix_, ".", name));
+  ParameterScope below = *this;
+  below.prefix_ = prefix_.empty() ? std::string(name) : concat(prefix_, ".", name);
+  return below;
 }
 ParameterScope ParameterScope::sub(std::int64_t index) const { return sub(std::to_string(index)); }
-Tensor ParameterScope::add(std::string_view name, at::IntArrayRef shape, Init init, bool trainable) const {
+ParameterScope ParameterScope::unit(ParameterUnit::Kind kind) const {
+  ParameterScope same = *this;
+  same.unit_ = store_->add_unit(prefix_, kind);
+  return same;
+}
+Tensor ParameterScope::add(std::string_view name, at::IntArrayRef shape, Init init,
+                           ParameterTraits traits) const {
   return store_->add(prefix_.empty() ? std::string(name) : concat(prefix_, ".", name), shape, init,
-                     trainable);
+                     std::move(traits), unit_);
 }
 
 namespace {

@@ -208,7 +208,8 @@ Tensor FiniteScalarQuantiser::loss(const Tensor& prepared, const Tensor&) const 
 
 VectorQuantiser::VectorQuantiser(const ParameterScope& scope, const QuantiserConfig& config)
     : config_(config) {
-  codebook_ = scope.add("codebook", {config.codebook_size, config.codebook_dim}, Init::normal(1.0), false);
+  codebook_ = scope.add("codebook", {config.codebook_size, config.codebook_dim}, Init::normal(1.0),
+                        {.trainable = false});
 }
 
 VectorQuantiser::VectorQuantiser(Tensor codebook, const QuantiserConfig& config)

@@ -7,20 +7,11 @@
 #include <map>
 
 #include "omni/core/error.h"
+#include "omni/optimizer/groups.h"
 
 namespace omni::optimizer {
 
 using at::Tensor;
-
-namespace {
-
-// Queries, keys and values are three matrices in one tensor, gates and values of SwiGLU two.
-std::int64_t stacked_parts(const std::string& name, const Tensor& value) {
-  if (name.ends_with("qkv.weight") && value.size(0) == 3 * value.size(1)) return 3;
-  return name.ends_with("gate_up.weight") ? 2 : 1;
-}
-
-}  // namespace
 
 void describe(ConfigVisitor& visitor, MuonConfig& c) {
   visitor.flag("enabled", c.enabled);
@@ -29,9 +20,9 @@ void describe(ConfigVisitor& visitor, MuonConfig& c) {
   visitor.number("update_scale", c.update_scale, {.minimum = 1e-6, .maximum = 10});
 }
 
-bool is_hidden_matrix(const nn::Parameter& parameter) {
+bool is_hidden_matrix(const nn::Parameter& parameter, const nn::ParameterStore& parameters) {
   return parameter.trainable && parameter.value.dim() == 2 &&
-         parameter.name.find("blocks.") != std::string::npos;
+         parameters.units()[parameter.unit].kind == nn::ParameterUnit::Kind::block;
 }
 
 Tensor orthogonalised(const Tensor& matrices, std::int64_t iterations) {
@@ -48,54 +39,88 @@ Tensor orthogonalised(const Tensor& matrices, std::int64_t iterations) {
 }
 
 Muon::Muon(nn::ParameterStore& parameters, const MuonConfig& config, double weight_decay)
-    : config_(config), weight_decay_(weight_decay) {
-  for (const nn::Parameter& parameter : parameters.all())
-    if (is_hidden_matrix(parameter))
-      slots_.push_back({parameter.name, parameter.value, at::zeros_like(parameter.value.detach()),
-                        stacked_parts(parameter.name, parameter.value)});
+    : parameters_(&parameters), config_(config), weight_decay_(weight_decay) {
+  ensure(parameters.sealed(), "an optimiser wants a store that was sealed for it");
+  for (nn::ParameterUnit& unit : parameters.units())
+    for (nn::ParameterSection& section : unit.sections)
+      if (section.group == static_cast<int>(Group::orthogonal))
+        slots_.push_back({&section, at::zeros_like(section.masters)});
 }
 
-void Muon::step(double learning_rate) {
+namespace {
+
+// A single matrix: its place in the section, and where it stands in the batch that is made orthogonal.
+struct Matrix {
+  Tensor master;     // [rows, columns]
+  Tensor direction;  // the same
+};
+
+// The matrices of a parameter, which may be several.
+std::vector<Matrix> single_matrices(const nn::Parameter& parameter, const Tensor& direction) {
+  if (parameter.stacked_rows.empty()) return {{parameter.master, direction}};
+  const std::vector<Tensor> masters = parameter.master.split_with_sizes(parameter.stacked_rows),
+                            directions = direction.split_with_sizes(parameter.stacked_rows);
+  std::vector<Matrix> matrices;
+  for (std::size_t i = 0; i < masters.size(); ++i) matrices.push_back({masters[i], directions[i]});
+  return matrices;
+}
+
+}  // namespace
+
+void Muon::step(double learning_rate, const GradientMeasure& measure) {
   const c10::NoGradGuard guard;
   // Matrices of one shape go through the iteration together.
-  std::map<std::vector<std::int64_t>, std::vector<std::pair<Slot*, Tensor>>> by_shape;
-  for (Slot& slot : slots_) {
-    const Tensor gradient =
-        slot.value.grad().defined() ? slot.value.grad() : at::zeros_like(slot.value.detach());
+  std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Matrix>> by_shape;
+  for (const Slot& slot : slots_) {
+    Tensor gradient = slot.section->gradients;
+    if (measure.divisor.defined()) gradient = gradient / measure.divisor;
+    // Towards itself, it stays.
+    if (measure.skipped.defined()) gradient = at::where(measure.skipped > 0, slot.momentum, gradient);
     slot.momentum.lerp_(gradient, 1 - config_.momentum);
     const Tensor direction = gradient.lerp(slot.momentum, config_.momentum);
-    const std::vector<std::int64_t> shape = {slot.value.size(0) / slot.parts, slot.value.size(1)};
-    by_shape[shape].emplace_back(&slot, direction.view({slot.parts, shape[0], shape[1]}));
-  }
-  for (const auto& [shape, members] : by_shape) {
-    std::vector<Tensor> directions;
-    for (const auto& [slot, direction] : members) directions.push_back(direction);
-    const Tensor updates = orthogonalised(at::cat(directions, 0), config_.iterations);
-    // An orthogonal matrix has entries of root mean square 1 / sqrt(longer side).
-    const double scale =
-        learning_rate * config_.update_scale * std::sqrt(static_cast<double>(std::max(shape[0], shape[1])));
-    std::int64_t next = 0;
-    for (const auto& [slot, direction] : members) {
-      slot->value.mul_(1 - learning_rate * weight_decay_);
-      slot->value.add_(updates.narrow(0, next, slot->parts).reshape(slot->value.sizes()), -scale);
-      next += slot->parts;
+    for (const nn::ParameterSection::Member& member : slot.section->members) {
+      const nn::Parameter& parameter = parameters_->all()[member.parameter];
+      const Tensor own = direction.narrow(0, member.first, member.count).view(parameter.value.sizes());
+      for (Matrix& matrix : single_matrices(parameter, own))
+        by_shape[{matrix.master.size(0), matrix.master.size(1)}].push_back(std::move(matrix));
     }
   }
+  for (const auto& [shape, matrices] : by_shape) {
+    std::vector<Tensor> directions;
+    for (const Matrix& matrix : matrices) directions.push_back(matrix.direction);
+    const Tensor updates = orthogonalised(at::stack(directions), config_.iterations);
+    // An orthogonal matrix has entries of root mean square 1 / sqrt(longer side).
+    const double scale = learning_rate * config_.update_scale *
+                         std::sqrt(static_cast<double>(std::max(shape.first, shape.second)));
+    for (std::size_t i = 0; i < matrices.size(); ++i) {
+      const Tensor& master = matrices[i].master;
+      const Tensor changed =
+          master * (1 - learning_rate * weight_decay_) - scale * updates[static_cast<std::int64_t>(i)];
+      master.copy_(measure.skipped.defined() ? at::where(measure.skipped > 0, master, changed) : changed);
+    }
+  }
+  for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
 }
 
 std::vector<std::pair<std::string, Tensor>> Muon::state() const {
   std::vector<std::pair<std::string, Tensor>> tensors;
-  for (const Slot& slot : slots_) tensors.emplace_back(slot.name + ".momentum", slot.momentum);
+  for (const Slot& slot : slots_) {
+    for (const nn::ParameterSection::Member& member : slot.section->members) {
+      const nn::Parameter& parameter = parameters_->all()[member.parameter];
+      tensors.emplace_back(parameter.name + ".momentum",
+                           slot.momentum.narrow(0, member.first, member.count).view(parameter.value.sizes()));
+    }
+  }
   return tensors;
 }
 
 void Muon::load_state(const SafetensorsFile& file) {
-  for (Slot& slot : slots_) {
-    const Tensor stored = nn::to_tensor(file.at(slot.name + ".momentum"));
-    if (stored.sizes() != slot.momentum.sizes())
-      fail(ErrorKind::input, file.name(), ": optimizer tensor '", slot.name,
-           ".momentum' has another shape than the parameter");
-    slot.momentum.copy_(stored);
+  for (const auto& [name, momentum] : state()) {
+    const Tensor stored = nn::to_tensor(file.at(name));
+    if (stored.sizes() != momentum.sizes())
+      fail(ErrorKind::input, file.name(), ": optimizer tensor '", name,
+           "' has another shape than the parameter");
+    momentum.copy_(stored);
   }
 }
 

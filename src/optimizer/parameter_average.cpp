@@ -1,13 +1,13 @@
 #include <ATen/core/grad_mode.h>
 
 #include "omni/core/error.h"
-#include "omni/optimizer/adamw.h"
+#include "omni/optimizer/parameter_average.h"
 
 namespace omni::optimizer {
 
 ParameterAverage::ParameterAverage(const nn::ParameterStore& parameters, double decay) : decay_(decay) {
   for (const nn::Parameter& parameter : parameters.all())
-    if (parameter.trainable) averages_.emplace_back(parameter.name, parameter.value.detach().clone());
+    if (parameter.trainable) averages_.emplace_back(parameter.name, parameter.master.clone());
 }
 
 void ParameterAverage::update(const nn::ParameterStore& parameters) {
@@ -15,18 +15,19 @@ void ParameterAverage::update(const nn::ParameterStore& parameters) {
   for (auto& [name, average] : averages_) {
     const nn::Parameter* parameter = parameters.find(name);
     ensure(parameter != nullptr, "averaged parameter '", name, "' is gone");
-    average.lerp_(parameter->value, 1 - decay_);
+    average.lerp_(parameter->master, 1 - decay_);
   }
 }
 
 void ParameterAverage::swap(nn::ParameterStore& parameters) {
   const c10::NoGradGuard guard;
   for (auto& [name, average] : averages_) {
-    at::Tensor value = parameters.find(name)->value;
-    const at::Tensor kept = value.clone();
-    value.copy_(average);
+    const at::Tensor master = parameters.find(name)->master;
+    const at::Tensor kept = master.clone();
+    master.copy_(average);
     average.copy_(kept);
   }
+  parameters.masters_changed();
 }
 
 std::vector<std::pair<std::string, at::Tensor>> ParameterAverage::state() const {

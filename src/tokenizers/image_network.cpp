@@ -150,7 +150,8 @@ ImageNetwork::ImageNetwork(const ImageTokenizerConfig& wanted, nn::ParameterStar
   // Learned by moving averages, not by gradients, so it is no trainable parameter.
   embedding = root.sub("quantize")
                   .sub("embedding")
-                  .add("weight", {config.codebook_size, config.codebook_dim}, nn::Init::normal(1.0), false);
+                  .add("weight", {config.codebook_size, config.codebook_dim}, nn::Init::normal(1.0),
+                       {.trainable = false});
   quantiser_.emplace(embedding, quantiser_config(config));
 }
 

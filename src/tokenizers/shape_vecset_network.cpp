@@ -74,8 +74,8 @@ VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, nn::Para
   code_in_ = nn::Linear(bottleneck.sub("c_in"), E, dims);
   code_out_ = nn::Linear(bottleneck.sub("c_out"), dims, E);
   if (config.quantiser.kind == "spherical") {  // present in the public layout, used by nothing
-    bottleneck.sub("c_x").add("weight", {dims, E}, nn::Init::zeros(), false);
-    bottleneck.sub("c_x").add("bias", {dims}, nn::Init::zeros(), false);
+    bottleneck.sub("c_x").add("weight", {dims, E}, nn::Init::zeros(), {.trainable = false});
+    bottleneck.sub("c_x").add("bias", {dims}, nn::Init::zeros(), {.trainable = false});
   }
 
   const auto decoder = root.sub("decoder");

@@ -1,18 +1,27 @@
 #include "stage_optimizer.h"
 
+#include "omni/optimizer/groups.h"
+
 namespace omni::training {
+namespace {
+
+nn::ParameterStore& sealed(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
+                           const optimizer::MuonConfig& muon, at::ScalarType matrix_type) {
+  optimizer::seal_for(parameters, adamw, muon, matrix_type);
+  return parameters;
+}
+
+}  // namespace
 
 StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
-                               const optimizer::MuonConfig& muon)
-    : parameters_(&parameters), adamw_(parameters, adamw, [&](const nn::Parameter& p) {
-        return muon.enabled && optimizer::is_hidden_matrix(p);
-      }) {
+                               const optimizer::MuonConfig& muon, at::ScalarType matrix_type)
+    : parameters_(&sealed(parameters, adamw, muon, matrix_type)), adamw_(parameters, adamw) {
   if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay);
 }
 
-void StageOptimizer::step(double learning_rate) {
-  adamw_.step(learning_rate);
-  if (muon_ && !restricted_) muon_->step(learning_rate);
+void StageOptimizer::step(double learning_rate, const optimizer::GradientMeasure& measure) {
+  adamw_.step(learning_rate, measure);
+  if (muon_ && !restricted_) muon_->step(learning_rate, measure);
 }
 
 void StageOptimizer::zero_gradients() { parameters_->zero_gradients(); }

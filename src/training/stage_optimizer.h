@@ -14,10 +14,12 @@ namespace omni::training {
 
 class StageOptimizer {
  public:
+  // Seals the store, which must outlive it; `matrix_type` as in nn::ParameterSeal.
   StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
-                 const optimizer::MuonConfig& muon);
+                 const optimizer::MuonConfig& muon, at::ScalarType matrix_type = at::kFloat);
 
-  void step(double learning_rate);
+  // From the gradients, which are used up; see optimizer::AdamW::step().
+  void step(double learning_rate, const optimizer::GradientMeasure& measure = {});
   void zero_gradients();
   // See AdamW::restrict_to_rows; meanwhile Muon's matrices stay as they are.
   void restrict_to_rows(std::map<std::string, optimizer::AdamW::Rows> rows);

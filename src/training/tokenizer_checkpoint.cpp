@@ -56,7 +56,7 @@ void save_tokenizer_checkpoint(const std::filesystem::path& path, const Tokenize
                                const TokenizerTrainingState& state) {
   nn::NamedTensors all = optimizer.state();
   for (const nn::Parameter& parameter : learner.parameters().all())
-    all.emplace_back(kNetwork + parameter.name, parameter.value);
+    all.emplace_back(kNetwork + parameter.name, parameter.master);
   for (auto& entry : learning_states(learner)) all.push_back(std::move(entry));
   std::map<std::string, std::string> metadata = {
       {kConfig, record.yaml},

@@ -66,15 +66,17 @@ void TokenizerLoop::take_step() {
     log_info("step ", state_.step, ": codes are quantised from here on");
   }
   learner_.loss(quantise).backward();
-  gradient_norm_ = optimizer::clip_gradients(learner_.parameters(), settings_.clip_norm);
+  const optimizer::GradientMeasure measure =
+      optimizer::measure_gradients(learner_.parameters(), settings_.clip_norm);
+  gradient_norm_ = measure.norm.item<double>();
   learning_rate_ = optimizer::learning_rate_at(settings_.schedule, done);
   if (std::isfinite(gradient_norm_)) {
-    optimizer_.step(learning_rate_);
+    optimizer_.step(learning_rate_, measure);
     if (quantise) learner_.learn_codebooks();
   } else {
     log_warning("step ", state_.step, ": the gradient is not finite; the step is skipped");
   }
-  optimizer_.zero_gradients();
+  learner_.parameters().zero_gradients();
 }
 
 void TokenizerLoop::report(RunMetrics& metrics, Progress& bar) {

@@ -5,6 +5,7 @@
 #include "omni/core/log.h"
 #include "omni/core/run_metrics.h"
 #include "omni/kernels/cpu_memory.h"
+#include "omni/optimizer/groups.h"
 #include "tokenizer_loop.h"
 
 namespace omni::training {
@@ -64,6 +65,7 @@ void TokenizerRun::begin_metrics(std::int64_t steps_done) const {
 
 TokenizerTrainingSummary TokenizerRun::train(const TokenizerRunSettings& settings,
                                              TokenizerLearner& learner) {
+  optimizer::seal_for(learner.parameters(), settings.adamw);
   optimizer::AdamW optimizer(learner.parameters(), settings.adamw);
   TokenizerTrainingState state;
   const fs::path checkpoint = beside(".checkpoint.safetensors"), metrics = beside(".metrics.jsonl");

@@ -90,7 +90,8 @@ StageRun::StageRun(const StageConfig& config, const std::optional<fs::path>& che
   transformer.set_activation_type(nn::precision_type(config.precision));
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
   transformer.set_recompute(config.recompute);
-  optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon);
+  optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon,
+                                                nn::precision_type(config.precision));
   if (checkpoint) restore(*checkpoint, allowed_changes);
   restrict_rows();
 }
@@ -122,13 +123,12 @@ std::uint64_t StageRun::dropout_seed() const {
 
 bool StageRun::update() {
   model::Transformer& transformer = *bundle_.transformer;
-  gradient_norm_ = config_.clip_norm > 0
-                       ? optimizer::clip_gradients(transformer.parameters(), config_.clip_norm)
-                       : optimizer::gradient_norm(transformer.parameters());
+  const optimizer::GradientMeasure measure =
+      optimizer::measure_gradients(transformer.parameters(), config_.clip_norm);
   learning_rate_ = optimizer::learning_rate_at(config_.schedule, progress());
-  if (!std::isfinite(gradient_norm_)) return false;
-  optimizer_->step(learning_rate_);
-  return true;
+  optimizer_->step(learning_rate_, measure);
+  gradient_norm_ = measure.norm.item<double>();
+  return std::isfinite(gradient_norm_);
 }
 
 bool StageRun::checkpoint_due() const {

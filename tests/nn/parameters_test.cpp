@@ -36,5 +36,12 @@ TEST(ParameterStart, ASeedAndANameMakeAParameter) {
   EXPECT_FALSE(a.equal(other.add("weight", {5}, Init::normal(1))));
 }
 
+TEST(ParameterStart, ShapesTakeNoMemory) {
+  ParameterStore store(ParameterStart::shapes());
+  const Tensor weight = store.add("weight", {1 << 20, 1 << 20}, Init::normal(1));
+  EXPECT_TRUE(weight.is_meta());
+  EXPECT_EQ(store.element_count(), std::int64_t{1} << 40);
+}
+
 }  // namespace
 }  // namespace omni::nn

@@ -6,14 +6,19 @@
 #include <filesystem>
 
 #include "omni/core/error.h"
+#include "omni/optimizer/groups.h"
 #include "temporary_directory.h"
 
 namespace omni::optimizer {
 namespace {
 
+nn::ParameterScope block_of(nn::ParameterStore& store) {
+  return nn::ParameterScope(store, "single_blocks.0").unit(nn::ParameterUnit::Kind::block);
+}
+
 void set_gradients(nn::ParameterStore& store, std::uint64_t seed) {
   at::manual_seed(seed);
-  for (const nn::Parameter& p : store.all()) at::Tensor(p.value).mutable_grad() = at::randn(p.value.sizes());
+  for (const nn::Parameter& p : store.all()) p.value.grad().copy_(at::randn(p.value.sizes()));
 }
 
 // U V^T of the singular value decomposition is the nearest orthogonal matrix.
@@ -35,11 +40,13 @@ TEST(Muon, OrthogonalisesToUnitSingularValuesInTheSameDirections) {
 
 TEST(Muon, TakesTheMatricesOfBlocksAlone) {
   nn::ParameterStore store(1);
-  const at::Tensor hidden = store.add("single_blocks.0.down.weight", {6, 8}, nn::Init::normal(1));
-  const at::Tensor norm = store.add("single_blocks.0.norm.weight", {6}, nn::Init::ones());
+  const nn::ParameterScope block = block_of(store);
+  const at::Tensor hidden = block.add("down.weight", {6, 8}, nn::Init::normal(1));
+  const at::Tensor norm = block.add("norm.weight", {6}, nn::Init::ones());
   const at::Tensor table = store.add("embedding.weight", {9, 6}, nn::Init::normal(1));
   const at::Tensor norm_before = norm.detach().clone(), table_before = table.detach().clone();
   const at::Tensor before = hidden.detach().clone();
+  seal_for(store, {}, {.enabled = true});
   Muon muon(store, {.enabled = true}, 0.0);
   set_gradients(store, 2);
   muon.step(0.1);
@@ -50,31 +57,38 @@ TEST(Muon, TakesTheMatricesOfBlocksAlone) {
   EXPECT_NEAR(size, 0.1 * 0.2, 0.1 * 0.2 * 0.25);
 }
 
-// Queries, keys and values share a tensor; each is made orthogonal by itself.
+// Queries, keys and values share a tensor; each is made orthogonal by itself, whatever their sizes.
 TEST(Muon, StackedMatricesAreUpdatedLikeSingleOnes) {
   nn::ParameterStore together(1), apart(1);
-  const at::Tensor qkv = together.add("blocks.0.qkv.weight", {12, 4}, nn::Init::normal(1));
+  const std::vector<std::int64_t> rows = {4, 2, 2};
+  const at::Tensor qkv =
+      block_of(together).add("qkv.weight", {8, 4}, nn::Init::normal(1), {.stacked_rows = rows});
   std::vector<at::Tensor> parts;
-  for (int i = 0; i < 3; ++i)
-    parts.push_back(apart.add("blocks.0." + std::to_string(i) + ".weight", {4, 4}, nn::Init::zeros()));
+  const nn::ParameterScope block = block_of(apart);
+  for (int i = 0; i < 3; ++i) parts.push_back(block.sub(i).add("weight", {rows[i], 4}, nn::Init::zeros()));
+  for (nn::ParameterStore* store : {&together, &apart}) seal_for(*store, {}, {.enabled = true});
   Muon one(together, {.enabled = true}, 0.1), three(apart, {.enabled = true}, 0.1);
   set_gradients(together, 3);
   {
     const c10::NoGradGuard guard;
     for (int i = 0; i < 3; ++i) {
-      parts[i].copy_(qkv.narrow(0, 4 * i, 4));
-      parts[i].mutable_grad() = qkv.grad().narrow(0, 4 * i, 4).clone();
+      parts[i].copy_(qkv.split_with_sizes(rows)[i]);
+      parts[i].grad().copy_(qkv.grad().split_with_sizes(rows)[i]);
     }
   }
   one.step(0.1);
   three.step(0.1);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(at::allclose(qkv.narrow(0, 4 * i, 4), parts[i], 1e-5, 1e-6)) << i;
+  for (int i = 0; i < 3; ++i)
+    EXPECT_TRUE(at::allclose(qkv.split_with_sizes(rows)[i], parts[i], 1e-5, 1e-6)) << i;
 }
 
 TEST(Muon, ResumesFromItsState) {
   const test::TemporaryDirectory folder;
   nn::ParameterStore first(1), second(1);
-  for (auto* store : {&first, &second}) store->add("blocks.0.down.weight", {4, 6}, nn::Init::normal(1));
+  for (auto* store : {&first, &second}) {
+    block_of(*store).add("down.weight", {4, 6}, nn::Init::normal(1));
+    seal_for(*store, {}, {.enabled = true});
+  }
   Muon a(first, {.enabled = true}, 0.1), b(second, {.enabled = true}, 0.1);
   set_gradients(first, 4);
   a.step(0.1);
@@ -93,7 +107,8 @@ TEST(Muon, ResumesFromItsState) {
   b.step(0.1);
   EXPECT_TRUE(first.all()[0].value.equal(second.all()[0].value));
   nn::ParameterStore other(1);
-  other.add("blocks.0.down.weight", {4, 5}, nn::Init::normal(1));
+  block_of(other).add("down.weight", {4, 5}, nn::Init::normal(1));
+  seal_for(other, {}, {.enabled = true});
   Muon c(other, {.enabled = true}, 0.1);
   EXPECT_THROW(c.load_state(SafetensorsFile(folder / "state.safetensors")), Error);
 }

@@ -51,18 +51,19 @@ class TrainingStepGpu : public testing::Test {
     model::Transformer transformer(config, vocabulary_, layout_, 7);
     transformer.to(device);
     transformer.set_activation_type(type);
-    StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon});
+    StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon}, type);
     Run run;
     for (int step = 0; step < 5; ++step) {
       const at::Tensor objective = transformer.loss(batch_, {.z_loss = 1e-4}).objective.sum() / 500;
       objective.backward();
       run.losses.push_back(objective.item<double>());
-      EXPECT_TRUE(std::isfinite(optimizer::clip_gradients(transformer.parameters(), 1.0)));
-      optimizer.step(1e-3);
+      const auto measure = optimizer::measure_gradients(transformer.parameters(), 1.0);
+      EXPECT_EQ(measure.skipped.item<float>(), 0);
+      optimizer.step(1e-3, measure);
       optimizer.zero_gradients();
     }
     for (const nn::Parameter& parameter : transformer.parameters().all())
-      run.weights.push_back(parameter.value.detach().cpu().clone());
+      run.weights.push_back(parameter.master.cpu().clone());
     return run;
   }
 

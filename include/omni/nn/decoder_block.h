@@ -36,8 +36,9 @@ struct CastLinear {
   CastWeight weight;
   Tensor bias;
   CastLinear() = default;
+  // stacked_rows as in ParameterTraits; empty for a single matrix.
   CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_t out, bool with_bias,
-             double standard_deviation);
+             double standard_deviation, std::vector<std::int64_t> stacked_rows = {});
   bool defined() const { return weight.defined(); }
   Tensor operator()(const Tensor& x, Decoding decoding = {}) const;  // [N, in] -> [N, out]
 };

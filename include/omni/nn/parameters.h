@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <map>
 #include <string>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "omni/core/safetensors.h"
+#include "omni/nn/parameter_units.h"
 
 namespace omni::nn {
 
@@ -25,31 +27,63 @@ struct Init {
 
   static Init zeros() { return {Kind::zeros, 0}; }
   static Init ones() { return {Kind::ones, 0}; }
-  static Init normal(double deviation) { return {Kind::normal, deviation}; }
+  static Init normal(double standard_deviation) { return {Kind::normal, standard_deviation}; }
   static Init uniform(double half_width) { return {Kind::uniform, half_width}; }
-  static Init fan_in(
-      std::int64_t inputs);  // uniform in +-1/sqrt(inputs), PyTorch's default for linear and convolution
+  // Uniform in +-1/sqrt(inputs), PyTorch's default for linear layers and convolutions.
+  static Init fan_in(std::int64_t inputs);
+};
+
+// What a layer says of a parameter.
+struct ParameterTraits {
+  bool trainable = true;  // false: a buffer, saved but not optimised
+  // Rows of each of the matrices that are stored as one, one above the other. Empty: it is a single one.
+  std::vector<std::int64_t> stacked_rows;
 };
 
 struct Parameter {
   std::string name;
-  Tensor value;           // fp32 leaf; shares storage with the handle that the layer holds
-  bool trainable = true;  // false: a buffer, saved but not optimised
+  // A leaf; the layer holds a handle to the same tensor. fp32, but for the matrices of a store that was sealed
+  // for another type.
+  Tensor value;
+  // fp32, without graph: what optimisers change and files hold. The memory of `value` where that is fp32.
+  Tensor master;
+  bool trainable = true;                   // see ParameterTraits
+  std::vector<std::int64_t> stacked_rows;  // likewise
+  std::size_t unit = 0;                    // index into ParameterStore::units()
 };
 
-// What the parameters of a network start from: random numbers.
+// What the parameters of a network start from.
 struct ParameterStart {
-  std::uint64_t seed = 0;
+  enum class Kind {
+    random,
+    unset,   // memory without values: whoever builds the network writes every one of them
+    shapes,  // no memory at all (LibTorch's device "meta"), for estimates
+  };
+  Kind kind = Kind::random;
+  std::uint64_t seed = 0;  // of random ones
   double maximum_elements = std::numeric_limits<double>::infinity();
   std::string file;  // that bounds them
 
   ParameterStart(std::uint64_t seed = 0) : seed(seed) {}  // NOLINT: a seed is what they start from
-  // Of a network whose weights will be read from `file`: a configuration with far more weights than the file
-  // holds, one that was forged or damaged, is Error(input) before it has taken up the memory.
+  static ParameterStart unset();
+  static ParameterStart shapes();
+  // Of a network whose weights will be read from `file`, unset until then: a configuration with far more
+  // weights than the file holds, one that was forged or damaged, is Error(input) before it has taken up the
+  // memory.
   static ParameterStart to_load(const SafetensorsFile& file);
 };
 
-// Owns the named tensors of one network, in the order in which its layers were built.
+// How a store is laid out when it is sealed.
+struct ParameterSeal {
+  // Of the matrices of blocks: kFloat or kBFloat16. Everything else stays fp32.
+  at::ScalarType matrix_type = at::kFloat;
+  // Optimisers find the parameters of one group and unit side by side. Empty: all are of group 0.
+  std::function<int(const Parameter&)> group;
+};
+
+// Owns the named tensors of one network, in the order in which its layers were built, in units: the root and
+// what ParameterScope::unit() makes. A store is built, may move to another device, and is sealed where it is to
+// be trained.
 class ParameterStore {
  public:
   explicit ParameterStore(ParameterStart start = {}) : start_(std::move(start)) {}
@@ -58,15 +92,31 @@ class ParameterStore {
   ParameterStore(ParameterStore&&) = default;
   ParameterStore& operator=(ParameterStore&&) = default;
 
-  Tensor add(std::string name, at::IntArrayRef shape, Init init, bool trainable = true);
+  // Throws Error(internal) for a name that exists, and after the store was sealed.
+  Tensor add(std::string name, at::IntArrayRef shape, Init init, ParameterTraits traits = {},
+             std::size_t unit = 0);
+  std::size_t add_unit(std::string name, ParameterUnit::Kind kind);
   const std::vector<Parameter>& all() const { return parameters_; }
   const Parameter* find(std::string_view name) const;
   std::int64_t element_count() const;
 
+  // Moves the parameters of every unit into flat buffers; see ParameterUnit. The tensors that layers hold stay
+  // the same ones, buffers stay where they are. From then on the gradient of each parameter is defined, zero at
+  // first, and part of its unit's flat one, which autograd adds to.
+  void seal(const ParameterSeal& seal);
+  bool sealed() const { return sealed_; }
+  std::vector<ParameterUnit>& units() { return units_; }
+  const std::vector<ParameterUnit>& units() const { return units_; }
+  // To be called when masters were written to: brings the values of another type up to date and raises the
+  // versions of the leaves, by which copies of them go.
+  void masters_changed();
+  void masters_changed(ParameterSection& section);
+
   void zero_gradients();
   void set_trainable(bool trainable);  // of every parameter: false freezes the network
-  void freeze_except(
-      std::string_view prefix);  // for good: the others become buffers, which optimisers leave alone
+  // For good: the others become buffers, which optimisers leave alone.
+  void freeze_except(std::string_view prefix);
+  // Not once it is sealed.
   void to(at::Device device);
 
   // Reads every parameter under `prefix` + name; throws Error(input) naming file and tensor where one is
@@ -79,7 +129,9 @@ class ParameterStore {
  private:
   ParameterStart start_;
   double elements_ = 0;
+  bool sealed_ = false;
   std::vector<Parameter> parameters_;
+  std::vector<ParameterUnit> units_ = {{"", ParameterUnit::Kind::root, {}, {}}};
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 
@@ -90,14 +142,18 @@ class ParameterScope {
       : store_(&store), prefix_(std::move(prefix)) {}
   ParameterScope sub(std::string_view name) const;
   ParameterScope sub(std::int64_t index) const;
-  Tensor add(std::string_view name, at::IntArrayRef shape, Init init, bool trainable = true) const;
+  // The same place; what is added there and below makes a unit of the store.
+  ParameterScope unit(ParameterUnit::Kind kind) const;
+  Tensor add(std::string_view name, at::IntArrayRef shape, Init init, ParameterTraits traits = {}) const;
 
  private:
   ParameterStore* store_;
   std::string prefix_;
+  std::size_t unit_ = 0;
 };
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
 // Writes tensors of any device and layout, atomically; see write_safetensors().
 void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                    const std::map<std::string, std::string>& metadata = {});
@@ -107,7 +163,7 @@ std::uint64_t hash_tensors(const NamedTensors& tensors,
 
 // Copies between Torch and the safetensors reader and writer (CPU, contiguous).
 Tensor to_tensor(const TensorView& view);  // owns a copy, same dtype
-TensorView view_of(
-    const Tensor& tensor);  // borrows; the tensor must be contiguous, on the CPU, and stay alive
+// Borrows: the tensor must be contiguous, on the CPU, and stay alive.
+TensorView view_of(const Tensor& tensor);
 
 }  // namespace omni::nn

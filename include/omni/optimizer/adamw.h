@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "omni/core/config.h"
 #include "omni/nn/parameters.h"
+#include "omni/optimizer/gradients.h"
 
 namespace omni::optimizer {
 
@@ -20,17 +20,16 @@ struct AdamWConfig {
 };
 void describe(ConfigVisitor& visitor, AdamWConfig& config);
 
-// Optimises the trainable parameters of one store, which must outlive it, but for those that `left_out` names
-// (all are taken where it is empty). Moments are fp32 beside each parameter.
+// Optimises the groups `decayed` and `plain` of one sealed store, which must outlive it. Moments are fp32, flat
+// as the parameters are.
 class AdamW {
  public:
-  AdamW(nn::ParameterStore& parameters, const AdamWConfig& config,
-        const std::function<bool(const nn::Parameter&)>& left_out = {});
+  AdamW(nn::ParameterStore& parameters, const AdamWConfig& config);
 
-  // One update from the gradients. A parameter without gradient counts as one whose gradient is zero.
-  void step(double learning_rate);
-  void zero_gradients();
-  std::int64_t steps_taken() const { return steps_; }
+  // One update from the gradients, which are used up. Where `measure` says so, on the device alone, they are
+  // scaled first or the update does not happen.
+  void step(double learning_rate, const GradientMeasure& measure = {});
+  std::int64_t steps_taken() const;  // waits for the device
 
   // From now on only the rows [first, first + count) of each named matrix are updated and every other
   // parameter stays as it is, bit for bit (stage 2: new vocabulary rows alone). An empty map lifts the
@@ -48,38 +47,25 @@ class AdamW {
   void load_state(const SafetensorsFile& file);
 
  private:
+  // A section of the store and its moments, flat like its masters.
   struct Slot {
-    std::string name;
-    at::Tensor value, first_moment, second_moment;
-    bool decayed = false;
+    nn::ParameterSection* section;
+    at::Tensor first_moment, second_moment;
   };
-  void step_rows(double learning_rate);
+  // One parameter's part of a slot.
+  struct Part {
+    const nn::Parameter* parameter;
+    at::Tensor first_moment, second_moment;
+    bool decayed;
+  };
+  std::vector<Part> parts() const;
+  void step_rows(double learning_rate, const GradientMeasure& measure);
 
+  nn::ParameterStore* parameters_;
   AdamWConfig config_;
   std::vector<Slot> slots_;
   std::map<std::string, Rows> rows_;
-  std::int64_t steps_ = 0;
-};
-
-// The Euclidean norm of all gradients together.
-double gradient_norm(const nn::ParameterStore& parameters);
-// Scales all gradients so that their norm is at most `maximum_norm`; returns the norm before. A norm that is
-// not finite leaves the gradients alone: the caller skips the step.
-double clip_gradients(nn::ParameterStore& parameters, double maximum_norm);
-
-// An exponential moving average of the trainable parameters.
-class ParameterAverage {
- public:
-  ParameterAverage(const nn::ParameterStore& parameters, double decay);
-  void update(const nn::ParameterStore& parameters);
-  // Exchanges the averages with the parameters' values; calling it twice restores both.
-  void swap(nn::ParameterStore& parameters);
-  std::vector<std::pair<std::string, at::Tensor>> state() const;  // "<parameter>.average"
-  void load_state(const SafetensorsFile& file);
-
- private:
-  double decay_;
-  std::vector<std::pair<std::string, at::Tensor>> averages_;
+  at::Tensor steps_;  // [] fp32 on the device: updates that happened
 };
 
 }  // namespace omni::optimizer

@@ -7,6 +7,7 @@
 
 #include "omni/core/config.h"
 #include "omni/nn/parameters.h"
+#include "omni/optimizer/gradients.h"
 
 namespace omni::optimizer {
 
@@ -21,22 +22,23 @@ struct MuonConfig {
 };
 void describe(ConfigVisitor& visitor, MuonConfig& config);
 
-// Matrices between hidden activations. Tables, heads and projections of codebooks have one row for each
-// token, which orthogonal updates would move all alike: they stay with AdamW.
-bool is_hidden_matrix(const nn::Parameter& parameter);
+// Matrices between hidden activations: those of the blocks. Tables, heads and projections of codebooks have one
+// row for each token, which orthogonal updates would move all alike: they stay with AdamW.
+bool is_hidden_matrix(const nn::Parameter& parameter, const nn::ParameterStore& parameters);
 
 // The nearest matrix with orthonormal rows (columns, where there are more rows than columns), roughly:
 // singular values come out between 0.7 and 1.2 by the quintic Newton-Schulz iteration. matrices [n, rows,
 // columns] fp32 -> the same.
 at::Tensor orthogonalised(const at::Tensor& matrices, std::int64_t iterations);
 
-// Optimises the hidden matrices of one store, which must outlive it.
+// Optimises the group `orthogonal` of one sealed store, which must outlive it. Matrices that are stored as one
+// (nn::ParameterTraits::stacked_rows) are made orthogonal one by one.
 class Muon {
  public:
   Muon(nn::ParameterStore& parameters, const MuonConfig& config, double weight_decay);
 
-  // One update from the gradients. A parameter without gradient counts as one whose gradient is zero.
-  void step(double learning_rate);
+  // One update from the gradients; see AdamW::step().
+  void step(double learning_rate, const GradientMeasure& measure = {});
 
   // "<parameter>.momentum", for checkpoints. load_state throws Error(input) where one is missing or has
   // another shape.
@@ -45,10 +47,10 @@ class Muon {
 
  private:
   struct Slot {
-    std::string name;
-    at::Tensor value, momentum;
-    std::int64_t parts;  // matrices that are stored as one, one above the other
+    nn::ParameterSection* section;
+    at::Tensor momentum;  // [size of the section]
   };
+  nn::ParameterStore* parameters_;
   MuonConfig config_;
   double weight_decay_;
   std::vector<Slot> slots_;

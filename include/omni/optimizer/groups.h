@@ -1,0 +1,21 @@
+#pragma once
+
+#include "omni/nn/parameters.h"
+#include "omni/optimizer/adamw.h"
+#include "omni/optimizer/muon.h"
+
+namespace omni::optimizer {
+
+// How a parameter is optimised.
+enum class Group : int {
+  decayed,     // by AdamW, with weight decay
+  plain,       // by AdamW, without
+  orthogonal,  // by Muon
+};
+
+// Seals a store for its optimisers, so that each finds its parameters side by side. `matrix_type` as in
+// nn::ParameterSeal.
+void seal_for(nn::ParameterStore& parameters, const AdamWConfig& adamw, const MuonConfig& muon = {},
+              at::ScalarType matrix_type = at::kFloat);
+
+}  // namespace omni::optimizer

@@ -1,0 +1,145 @@
+#include "omni/nn/parameter_units.h"
+
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include "omni/core/error.h"
+#include "omni/kernels/cast_linear.h"
+#include "omni/nn/cast_weights.h"
+#include "omni/nn/parameters.h"
+#include "temporary_directory.h"
+
+namespace omni::nn {
+namespace {
+
+struct Net {
+  ParameterStore store{5};
+  Tensor table, up, down, norm, codebook;
+
+  Net() {
+    const ParameterScope root(store);
+    table = root.add("table", {5, 3}, Init::normal(1));
+    codebook = root.add("codebook", {4, 3}, Init::normal(1), {.trainable = false});
+    const ParameterScope block = root.sub("blocks").sub(0).unit(ParameterUnit::Kind::block);
+    up = block.add("up", {7, 3}, Init::normal(1));
+    norm = block.add("norm", {7}, Init::ones());
+    down = block.add("down", {3, 7}, Init::normal(1));
+  }
+  // A loss that all of them have a share in.
+  Tensor loss(at::ScalarType type) const {
+    const CastWeight cast_up(up), cast_down(down);
+    const Tensor x = table.to(type);
+    const Tensor hidden = kernels::cast_linear(x, up, cast_up.as(type), {}) * norm.to(type);
+    return kernels::cast_linear(hidden, down, cast_down.as(type), {}).to(at::kFloat).square().sum();
+  }
+};
+
+TEST(ParameterUnits, AreWhatTheScopesSay) {
+  Net net;
+  net.store.seal({});
+  const std::vector<ParameterUnit>& units = net.store.units();
+  ASSERT_EQ(units.size(), 2);
+  EXPECT_EQ(units[0].kind, ParameterUnit::Kind::root);
+  EXPECT_EQ(units[1].name, "blocks.0");
+  EXPECT_EQ(net.store.find("blocks.0.norm")->unit, 1);
+  std::vector<std::string> of_block;
+  for (const ParameterSection& section : units[1].sections)
+    for (const auto& member : section.members) of_block.push_back(net.store.all()[member.parameter].name);
+  EXPECT_EQ(of_block, (std::vector<std::string>{"blocks.0.up", "blocks.0.norm", "blocks.0.down"}));
+}
+
+TEST(ParameterUnits, KeepValuesHandlesAndNames) {
+  Net sealed, loose;
+  sealed.store.seal({});
+  for (const auto& [own, other] : {std::pair{sealed.table, loose.table},
+                                   {sealed.up, loose.up},
+                                   {sealed.down, loose.down},
+                                   {sealed.norm, loose.norm},
+                                   {sealed.codebook, loose.codebook}})
+    EXPECT_TRUE(own.equal(other));
+  EXPECT_TRUE(sealed.store.find("blocks.0.up")->value.is_same(sealed.up));
+  const test::TemporaryDirectory folder;
+  sealed.store.save(folder / "weights.safetensors");
+  Net read;
+  {
+    const c10::NoGradGuard guard;
+    read.up.zero_();
+    read.codebook.zero_();
+  }
+  read.store.seal({.matrix_type = at::kBFloat16});
+  const auto version = read.up._version();
+  read.store.load(SafetensorsFile(folder / "weights.safetensors"));
+  EXPECT_TRUE(read.store.find("blocks.0.up")->master.equal(loose.up));
+  EXPECT_TRUE(read.up.equal(loose.up.to(at::kBFloat16)));
+  EXPECT_TRUE(read.codebook.equal(loose.codebook));
+  EXPECT_GT(read.up._version(), version);
+}
+
+TEST(ParameterUnits, LieFlatAndAligned) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    Net net;
+    net.store.seal(
+        {.matrix_type = type, .group = [](const Parameter& p) { return p.value.dim() == 2 ? 0 : 1; }});
+    for (const ParameterUnit& unit : net.store.units()) {
+      std::int64_t elements = 0;
+      for (const ParameterSection& section : unit.sections) {
+        elements += section.size();
+        for (const auto& member : section.members) {
+          const Parameter& parameter = net.store.all()[member.parameter];
+          const auto* first = static_cast<const char*>(section.values.const_data_ptr());
+          const auto* own = static_cast<const char*>(parameter.value.const_data_ptr());
+          EXPECT_EQ((own - first) % kLeafAlignmentBytes, 0) << parameter.name;
+          EXPECT_EQ(own - first, member.first * section.values.element_size()) << parameter.name;
+          EXPECT_TRUE(parameter.value.grad().is_alias_of(unit.gradients)) << parameter.name;
+        }
+      }
+      EXPECT_EQ(unit.gradients.numel(), elements);
+    }
+    EXPECT_EQ(net.up.scalar_type(), type);
+    EXPECT_EQ(net.norm.scalar_type(), at::kFloat);
+    EXPECT_EQ(net.table.scalar_type(), at::kFloat);
+    EXPECT_FALSE(net.codebook.grad().defined());
+  }
+}
+
+// Two backward passes add up in the flat buffer to what two into ordinary leaves do.
+TEST(ParameterUnits, GradientsAreAddedInTheFlatBuffer) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    Net loose, sealed;
+    sealed.store.seal({.matrix_type = type});
+    for (int pass = 0; pass < 2; ++pass) {
+      loose.loss(type).backward();
+      sealed.loss(type).backward();
+    }
+    for (const char* name : {"table", "blocks.0.up", "blocks.0.norm", "blocks.0.down"}) {
+      const Tensor expected = loose.store.find(name)->value.grad();
+      const Tensor got = sealed.store.find(name)->value.grad();
+      EXPECT_EQ(got.scalar_type(), at::kFloat) << name;
+      EXPECT_TRUE(got.equal(expected)) << name;
+      EXPECT_TRUE(got.is_alias_of(sealed.store.units()[name[0] == 't' ? 0 : 1].gradients)) << name;
+    }
+    sealed.store.zero_gradients();
+    EXPECT_EQ(sealed.up.grad().abs().max().item<float>(), 0);
+  }
+}
+
+TEST(ParameterUnits, CopiesOfLeavesFollowTheMasters) {
+  Net net;
+  net.store.seal({});
+  const CastWeight cast(net.up);
+  const Tensor before = cast.as(at::kBFloat16).clone();
+  net.store.find("blocks.0.up")->master.add_(1);
+  net.store.masters_changed();
+  EXPECT_TRUE(cast.as(at::kBFloat16).equal(net.up.detach().to(at::kBFloat16)));
+  EXPECT_FALSE(cast.as(at::kBFloat16).equal(before));
+}
+
+TEST(ParameterUnits, ASealedStoreTakesNothingMore) {
+  Net net;
+  net.store.seal({});
+  EXPECT_THROW(net.store.add("late", {1}, Init::zeros()), Error);
+  EXPECT_THROW(net.store.seal({}), Error);
+}
+
+}  // namespace
+}  // namespace omni::nn
