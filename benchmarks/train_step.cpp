@@ -86,7 +86,7 @@ class Trainer {
     transformer_.to(benchmark::device());
     transformer_.set_activation_type(options.bf16 ? at::kBFloat16 : at::kFloat);
     transformer_.set_recompute(options.recompute);
-    optimizer::seal_for(transformer_.parameters(), {}, {}, transformer_.activation_type());
+    optimizer::seal_for(transformer_.parameters(), {}, {}, {.matrix_type = transformer_.activation_type()});
     optimizer_ = std::make_unique<optimizer::AdamW>(transformer_.parameters(), optimizer::AdamWConfig{});
   }
   model::Transformer& transformer() { return transformer_; }

@@ -53,23 +53,93 @@ at::Tensor part(const at::Tensor& buffer, const ParameterSection::Member& member
   return buffer.narrow(0, member.first, member.count).view(shape);
 }
 
+// Members stay whole: each rank owns a run of them, as equal in size as they allow.
+std::vector<ElementRange> shards_of_whole_members(const PlannedSection& planned, int ranks) {
+  std::vector<ElementRange> shards;
+  std::int64_t first = 0;
+  std::size_t next = 0;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const std::int64_t wanted = planned.size * (rank + 1) / ranks;
+    std::int64_t end = first;
+    while (next < planned.section.members.size()) {
+      const ParameterSection::Member& member = planned.section.members[next];
+      // It goes to the rank in whose share its middle lies.
+      if (rank + 1 < ranks && member.first + member.count / 2 >= wanted) break;
+      end = member.first + aligned(member.count);
+      ++next;
+    }
+    shards.push_back({first, end - first});
+    first = end;
+  }
+  return shards;
+}
+
+void divide(PlannedSection& planned, const ParameterSeal& seal) {
+  ParameterSection& section = planned.section;
+  if (seal.whole && seal.whole(section.group)) {
+    section.shards = shards_of_whole_members(planned, seal.ranks);
+  } else {
+    const std::int64_t share = aligned((planned.size + seal.ranks - 1) / seal.ranks);
+    planned.size = share * seal.ranks;
+    for (int rank = 0; rank < seal.ranks; ++rank) section.shards.push_back({rank * share, share});
+  }
+  section.owned = section.shards.at(static_cast<std::size_t>(seal.rank));
+}
+
+void allocate(PlannedSection& planned, const at::TensorOptions& options) {
+  ParameterSection& section = planned.section;
+  section.values = at::zeros({planned.size}, options.dtype(planned.type));
+  if (planned.type != at::kFloat)
+    section.masters = at::zeros({section.owned.count}, options.dtype(at::kFloat));
+  else
+    section.masters = section.is_sharded()
+                          ? section.values.narrow(0, section.owned.first, section.owned.count)
+                          : section.values;
+}
+
+bool owns_all_of(const ParameterSection& section, const ParameterSection::Member& member) {
+  return member.first >= section.owned.first &&
+         member.first + member.count <= section.owned.first + section.owned.count;
+}
+
 // Moves one parameter into the section's buffers.
 void move_in(Parameter& parameter, const ParameterSection& section, const ParameterSection::Member& member) {
   const auto shape = parameter.value.sizes().vec();
-  const at::Tensor master = part(section.masters, member, shape), value = part(section.values, member, shape);
-  master.copy_(parameter.value);
-  if (!value.is_alias_of(master)) value.copy_(master);
-  parameter.master = master;
+  const at::Tensor given = parameter.value.detach(), value = part(section.values, member, shape);
+  value.copy_(given);
   parameter.value.set_data(value);
   // A gradient in the leaf's own type would be rounded before it is added.
   if (value.scalar_type() != at::kFloat) parameter.value.set_grad_dtype(at::kFloat);
   parameter.value.mutable_grad() = part(section.gradients, member, shape);
+  parameter.master = {};
+  if (owns_all_of(section, member))
+    parameter.master =
+        section.masters.narrow(0, member.first - section.owned.first, member.count).view(shape);
+}
+
+// Of a parameter's values [its shape], those that this rank owns.
+void set_masters(const ParameterSection& section, const OwnedPiece& piece, const at::Tensor& values) {
+  section.masters.narrow(0, piece.first, piece.elements.count)
+      .copy_(values.reshape({-1}).narrow(0, piece.elements.first, piece.elements.count));
 }
 
 }  // namespace
 
+std::vector<OwnedPiece> owned_pieces(const ParameterSection& section) {
+  std::vector<OwnedPiece> pieces;
+  const std::int64_t owned_end = section.owned.first + section.owned.count;
+  for (const ParameterSection::Member& member : section.members) {
+    const std::int64_t first = std::max(member.first, section.owned.first);
+    const std::int64_t end = std::min(member.first + member.count, owned_end);
+    if (first < end)
+      pieces.push_back({member.parameter, {first - member.first, end - first}, first - section.owned.first});
+  }
+  return pieces;
+}
+
 void ParameterStore::seal(const ParameterSeal& seal) {
   ensure(!sealed_, "a store of parameters is sealed twice");
+  ensure(seal.ranks >= 1 && seal.rank >= 0 && seal.rank < seal.ranks, "no such rank");
   const c10::NoGradGuard no_grad;
   std::vector<std::vector<std::size_t>> members(units_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i)
@@ -79,16 +149,19 @@ void ParameterStore::seal(const ParameterSeal& seal) {
     if (members[u].empty()) continue;
     std::vector<PlannedSection> planned = plan_sections(parameters_, members[u], unit, seal);
     std::int64_t total = 0;
-    for (const PlannedSection& own : planned) total += own.size;
+    for (PlannedSection& own : planned) {
+      divide(own, seal);
+      total += own.size;
+    }
     const auto options = parameters_[members[u].front()].value.options().requires_grad(false);
     unit.gradients = at::zeros({total}, options.dtype(at::kFloat));
     std::int64_t next = 0;
     for (PlannedSection& own : planned) {
       ParameterSection& section = own.section;
+      allocate(own, options);
       section.gradients = unit.gradients.narrow(0, next, own.size);
-      section.masters = at::zeros({own.size}, options.dtype(at::kFloat));
-      section.values =
-          own.type == at::kFloat ? section.masters : at::zeros({own.size}, options.dtype(own.type));
+      for (const OwnedPiece& piece : owned_pieces(section))
+        set_masters(section, piece, parameters_[piece.parameter].value.detach());
       for (const ParameterSection::Member& member : section.members)
         move_in(parameters_[member.parameter], section, member);
       next += own.size;
@@ -98,16 +171,51 @@ void ParameterStore::seal(const ParameterSeal& seal) {
   sealed_ = true;
 }
 
+void ParameterStore::unseal(const Gather& gather) {
+  ensure(sealed_, "a store is unsealed that was not sealed");
+  const c10::NoGradGuard no_grad;
+  for (ParameterUnit& unit : units_) {
+    for (const ParameterSection& section : unit.sections) {
+      ensure(!section.is_sharded() || gather, "a sharded store is unsealed by one rank alone");
+      const at::Tensor masters = section.is_sharded() ? gather(section) : section.masters;
+      for (const ParameterSection::Member& member : section.members) {
+        Parameter& parameter = parameters_[member.parameter];
+        const at::Tensor own = part(masters, member, parameter.value.sizes()).clone();
+        parameter.value.mutable_grad() = at::Tensor();
+        parameter.value.set_data(own);
+        parameter.value.set_grad_dtype(at::kFloat);
+        parameter.master = parameter.value.detach();
+      }
+    }
+    unit.sections.clear();
+    unit.gradients = {};
+  }
+  sealed_ = false;
+}
+
+void ParameterStore::set(Parameter& parameter, const at::Tensor& values) {
+  const c10::NoGradGuard no_grad;
+  parameter.value.copy_(values);
+  for (ParameterSection& section : units_[parameter.unit].sections)
+    for (const OwnedPiece& piece : owned_pieces(section))
+      if (&parameters_[piece.parameter] == &parameter) set_masters(section, piece, values);
+}
+
 void ParameterStore::masters_changed(ParameterSection& section) {
   const c10::NoGradGuard no_grad;
-  if (!section.values.is_same(section.masters)) section.values.copy_(section.masters);
-  for (const ParameterSection::Member& member : section.members)
-    parameters_[member.parameter].value.unsafeGetTensorImpl()->bump_version();
+  if (section.values.scalar_type() != at::kFloat)
+    section.values.narrow(0, section.owned.first, section.owned.count).copy_(section.masters);
+  values_changed(section);
 }
 
 void ParameterStore::masters_changed() {
   for (ParameterUnit& unit : units_)
     for (ParameterSection& section : unit.sections) masters_changed(section);
+}
+
+void ParameterStore::values_changed(ParameterSection& section) {
+  for (const ParameterSection::Member& member : section.members)
+    parameters_[member.parameter].value.unsafeGetTensorImpl()->bump_version();
 }
 
 void ParameterStore::zero_gradients() {

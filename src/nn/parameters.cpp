@@ -181,9 +181,10 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
       fail(ErrorKind::input, "reading '", file.name(), "': tensor '", prefix, parameter.name,
            "' has the shape ", at::IntArrayRef(view.shape), ", the network needs ", parameter.value.sizes());
     }
-    parameter.master.copy_(to_tensor(view));
+    set(parameter, to_tensor(view));
   }
-  masters_changed();
+  for (ParameterUnit& unit : units_)
+    for (ParameterSection& section : unit.sections) values_changed(section);
   const std::set<std::string> skip(ignored.begin(), ignored.end());
   for (const auto& [name, view] : file.tensors()) {
     if (!name.starts_with(prefix)) continue;
@@ -198,7 +199,10 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
 void ParameterStore::save(const std::filesystem::path& path,
                           const std::map<std::string, std::string>& metadata) const {
   NamedTensors tensors;
-  for (const Parameter& parameter : parameters_) tensors.emplace_back(parameter.name, parameter.master);
+  for (const Parameter& parameter : parameters_) {
+    ensure(parameter.master.defined(), "parameters of several ranks are stored as those of one");
+    tensors.emplace_back(parameter.name, parameter.master);
+  }
   write_tensors(path, tensors, metadata);
 }
 

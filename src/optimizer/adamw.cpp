@@ -9,23 +9,8 @@
 #include "omni/optimizer/groups.h"
 
 namespace omni::optimizer {
-namespace {
 
 using at::Tensor;
-
-// Copies `name` of the file over the first rows of `target`.
-void read_moment(const SafetensorsFile& file, const std::string& name, const Tensor& target) {
-  const Tensor stored = nn::to_tensor(file.at(name)).to(target.device());
-  const bool same_columns =
-      stored.dim() == target.dim() && stored.sizes().slice(1) == target.sizes().slice(1);
-  if (stored.dim() == 0 || !same_columns || stored.size(0) > target.size(0))
-    fail(ErrorKind::input, file.name(), ": optimizer tensor '", name,
-         "' has another shape than the parameter");
-  target.zero_();
-  target.narrow(0, 0, stored.size(0)).copy_(stored);
-}
-
-}  // namespace
 
 void describe(ConfigVisitor& visitor, AdamWConfig& c) {
   visitor.number("beta1", c.beta1, {.minimum = 0, .maximum = 0.99999});
@@ -51,30 +36,14 @@ AdamW::AdamW(nn::ParameterStore& parameters, const AdamWConfig& config)
 
 std::int64_t AdamW::steps_taken() const { return static_cast<std::int64_t>(steps_.item<float>()); }
 
-std::vector<AdamW::Part> AdamW::parts() const {
-  std::vector<Part> parts;
-  for (const Slot& slot : slots_) {
-    for (const nn::ParameterSection::Member& member : slot.section->members) {
-      const nn::Parameter& parameter = parameters_->all()[member.parameter];
-      const auto part = [&](const Tensor& flat) {
-        return flat.narrow(0, member.first, member.count).view(parameter.value.sizes());
-      };
-      parts.push_back({&parameter, part(slot.first_moment), part(slot.second_moment),
-                       slot.section->group == static_cast<int>(Group::decayed)});
-    }
-  }
-  return parts;
-}
+void AdamW::set_steps_taken(std::int64_t steps) { steps_.fill_(static_cast<double>(steps)); }
 
 void AdamW::restrict_to_rows(std::map<std::string, Rows> rows) {
-  const std::vector<Part> all = parts();
   for (const auto& [name, range] : rows) {
-    const auto part =
-        std::find_if(all.begin(), all.end(), [&](const Part& p) { return p.parameter->name == name; });
-    ensure(part != all.end(), "no trainable parameter is called '", name, "'");
-    ensure(
-        range.first >= 0 && range.count >= 0 && range.first + range.count <= part->parameter->value.size(0),
-        "rows outside '", name, "'");
+    const nn::Parameter* parameter = parameters_->find(name);
+    ensure(parameter != nullptr && parameter->trainable, "no trainable parameter is called '", name, "'");
+    ensure(range.first >= 0 && range.count >= 0 && range.first + range.count <= parameter->value.size(0),
+           "rows outside '", name, "'");
   }
   rows_ = std::move(rows);
 }
@@ -94,7 +63,7 @@ void AdamW::step(double learning_rate, const GradientMeasure& measure) {
     for (const Slot& slot : slots_) {
       if (slot.section->group != static_cast<int>(group)) continue;
       masters.push_back(slot.section->masters);
-      gradients.push_back(slot.section->gradients);
+      gradients.push_back(slot.section->owned_gradients());
       first.push_back(slot.first_moment);
       second.push_back(slot.second_moment);
       steps.push_back(steps_);
@@ -111,47 +80,64 @@ void AdamW::step_rows(double learning_rate, const GradientMeasure& measure) {
   const Tensor steps = steps_.to(at::kDouble);
   const Tensor correction1 = (1 - at::pow(config_.beta1, steps)).to(at::kFloat);
   const Tensor correction2 = (1 - at::pow(config_.beta2, steps)).to(at::kFloat);
-  for (const Part& own : parts()) {
-    const auto found = rows_.find(own.parameter->name);
-    if (found == rows_.end()) continue;
-    const auto rows = [&](const Tensor& tensor) {
-      return tensor.narrow(0, found->second.first, found->second.count);
-    };
-    const auto change = [&](const Tensor& target, const Tensor& changed) {
-      target.copy_(measure.skipped.defined() ? at::where(measure.skipped > 0, target, changed) : changed);
-    };
-    Tensor gradient = rows(own.parameter->value.grad());
-    if (measure.divisor.defined()) gradient = gradient / measure.divisor;
-    const Tensor master = rows(own.parameter->master), first = rows(own.first_moment),
-                 second = rows(own.second_moment);
-    change(first, first * config_.beta1 + gradient * (1 - config_.beta1));
-    change(second, second * config_.beta2 + gradient * gradient * (1 - config_.beta2));
-    const Tensor kept = own.decayed ? master * (1 - learning_rate * config_.weight_decay) : master;
-    change(master,
-           kept - learning_rate * (first / correction1) / ((second / correction2).sqrt() + config_.epsilon));
+  const auto change = [&](const Tensor& target, const Tensor& changed) {
+    target.copy_(measure.skipped.defined() ? at::where(measure.skipped > 0, target, changed) : changed);
+  };
+  for (const Slot& slot : slots_) {
+    const double decay = slot.section->group == static_cast<int>(Group::decayed) ? config_.weight_decay : 0;
+    for (const nn::OwnedPiece& piece : nn::owned_pieces(*slot.section)) {
+      const nn::Parameter& parameter = parameters_->all()[piece.parameter];
+      const auto found = rows_.find(parameter.name);
+      if (found == rows_.end()) continue;
+      // The elements of the rows that lie in the piece.
+      const std::int64_t row = parameter.value.numel() / std::max<std::int64_t>(1, parameter.value.size(0));
+      const std::int64_t start = piece.elements.first, end = start + piece.elements.count;
+      const std::int64_t first_element = std::clamp(found->second.first * row, start, end);
+      const std::int64_t count =
+          std::clamp((found->second.first + found->second.count) * row, start, end) - first_element;
+      const auto part = [&](const Tensor& owned) {
+        return owned.narrow(0, piece.first + first_element - start, count);
+      };
+      Tensor gradient = part(slot.section->owned_gradients());
+      if (measure.divisor.defined()) gradient = gradient / measure.divisor;
+      const Tensor master = part(slot.section->masters), first = part(slot.first_moment),
+                   second = part(slot.second_moment);
+      change(first, first * config_.beta1 + gradient * (1 - config_.beta1));
+      change(second, second * config_.beta2 + gradient * gradient * (1 - config_.beta2));
+      change(master,
+             master * (1 - learning_rate * decay) -
+                 learning_rate * (first / correction1) / ((second / correction2).sqrt() + config_.epsilon));
+    }
+    parameters_->masters_changed(*slot.section);
   }
-  for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
+}
+
+std::vector<StatePiece> AdamW::pieces() const {
+  std::vector<StatePiece> pieces;
+  for (const Slot& slot : slots_) {
+    for (const nn::OwnedPiece& piece : nn::owned_pieces(*slot.section)) {
+      const nn::Parameter& parameter = parameters_->all()[piece.parameter];
+      for (const auto& [kind, moment] :
+           {std::pair("first_moment", &slot.first_moment), std::pair("second_moment", &slot.second_moment)})
+        pieces.push_back(
+            {&parameter, kind, piece.elements, moment->narrow(0, piece.first, piece.elements.count)});
+    }
+  }
+  return pieces;
 }
 
 std::vector<std::pair<std::string, Tensor>> AdamW::state() const {
-  std::vector<std::pair<std::string, Tensor>> tensors;
-  for (const Part& part : parts()) {
-    tensors.emplace_back(part.parameter->name + ".first_moment", part.first_moment);
-    tensors.emplace_back(part.parameter->name + ".second_moment", part.second_moment);
-  }
+  auto tensors = named_state(pieces());
   tensors.emplace_back("optimizer.steps", at::full({1}, steps_taken(), at::kLong));
   return tensors;
 }
 
 void AdamW::load_state(const SafetensorsFile& file) {
-  for (Part& part : parts()) {
-    read_moment(file, part.parameter->name + ".first_moment", part.first_moment);
-    read_moment(file, part.parameter->name + ".second_moment", part.second_moment);
-  }
+  optimizer::load_state(file, pieces());
   const std::vector<std::int64_t> steps = file.at("optimizer.steps").to_vector<std::int64_t>();
   if (steps.size() != 1 || steps[0] < 0)
     fail(ErrorKind::input, file.name(), ": 'optimizer.steps' is not one count");
-  steps_.fill_(static_cast<double>(steps[0]));
+  set_steps_taken(steps[0]);
 }
 
 }  // namespace omni::optimizer

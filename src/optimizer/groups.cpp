@@ -13,12 +13,13 @@ bool is_decayed(const nn::Parameter& parameter, const AdamWConfig& config) {
 }  // namespace
 
 void seal_for(nn::ParameterStore& parameters, const AdamWConfig& adamw, const MuonConfig& muon,
-              at::ScalarType matrix_type) {
-  parameters.seal({matrix_type, [&](const nn::Parameter& parameter) {
-                     if (muon.enabled && is_hidden_matrix(parameter, parameters))
-                       return static_cast<int>(Group::orthogonal);
-                     return static_cast<int>(is_decayed(parameter, adamw) ? Group::decayed : Group::plain);
-                   }});
+              nn::ParameterSeal seal) {
+  seal.group = [&](const nn::Parameter& parameter) {
+    if (muon.enabled && is_hidden_matrix(parameter, parameters)) return static_cast<int>(Group::orthogonal);
+    return static_cast<int>(is_decayed(parameter, adamw) ? Group::decayed : Group::plain);
+  };
+  seal.whole = [](int group) { return group == static_cast<int>(Group::orthogonal); };
+  parameters.seal(seal);
 }
 
 }  // namespace omni::optimizer

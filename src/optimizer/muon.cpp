@@ -72,15 +72,16 @@ void Muon::step(double learning_rate, const GradientMeasure& measure) {
   // Matrices of one shape go through the iteration together.
   std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Matrix>> by_shape;
   for (const Slot& slot : slots_) {
-    Tensor gradient = slot.section->gradients;
+    if (slot.section->owned.count == 0) continue;
+    Tensor gradient = slot.section->owned_gradients();
     if (measure.divisor.defined()) gradient = gradient / measure.divisor;
     // Towards itself, it stays.
     if (measure.skipped.defined()) gradient = at::where(measure.skipped > 0, slot.momentum, gradient);
     slot.momentum.lerp_(gradient, 1 - config_.momentum);
     const Tensor direction = gradient.lerp(slot.momentum, config_.momentum);
-    for (const nn::ParameterSection::Member& member : slot.section->members) {
-      const nn::Parameter& parameter = parameters_->all()[member.parameter];
-      const Tensor own = direction.narrow(0, member.first, member.count).view(parameter.value.sizes());
+    for (const nn::OwnedPiece& piece : nn::owned_pieces(*slot.section)) {
+      const nn::Parameter& parameter = parameters_->all()[piece.parameter];
+      const Tensor own = direction.narrow(0, piece.first, piece.elements.count).view(parameter.value.sizes());
       for (Matrix& matrix : single_matrices(parameter, own))
         by_shape[{matrix.master.size(0), matrix.master.size(1)}].push_back(std::move(matrix));
     }
@@ -102,26 +103,13 @@ void Muon::step(double learning_rate, const GradientMeasure& measure) {
   for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
 }
 
-std::vector<std::pair<std::string, Tensor>> Muon::state() const {
-  std::vector<std::pair<std::string, Tensor>> tensors;
-  for (const Slot& slot : slots_) {
-    for (const nn::ParameterSection::Member& member : slot.section->members) {
-      const nn::Parameter& parameter = parameters_->all()[member.parameter];
-      tensors.emplace_back(parameter.name + ".momentum",
-                           slot.momentum.narrow(0, member.first, member.count).view(parameter.value.sizes()));
-    }
-  }
-  return tensors;
-}
-
-void Muon::load_state(const SafetensorsFile& file) {
-  for (const auto& [name, momentum] : state()) {
-    const Tensor stored = nn::to_tensor(file.at(name));
-    if (stored.sizes() != momentum.sizes())
-      fail(ErrorKind::input, file.name(), ": optimizer tensor '", name,
-           "' has another shape than the parameter");
-    momentum.copy_(stored);
-  }
+std::vector<StatePiece> Muon::pieces() const {
+  std::vector<StatePiece> pieces;
+  for (const Slot& slot : slots_)
+    for (const nn::OwnedPiece& piece : nn::owned_pieces(*slot.section))
+      pieces.push_back({&parameters_->all()[piece.parameter], "momentum", piece.elements,
+                        slot.momentum.narrow(0, piece.first, piece.elements.count)});
+  return pieces;
 }
 
 }  // namespace omni::optimizer

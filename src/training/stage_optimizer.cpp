@@ -1,27 +1,54 @@
 #include "stage_optimizer.h"
 
 #include "omni/optimizer/groups.h"
+#include "section_exchange.h"
 
 namespace omni::training {
 namespace {
 
 nn::ParameterStore& sealed(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
-                           const optimizer::MuonConfig& muon, at::ScalarType matrix_type) {
-  optimizer::seal_for(parameters, adamw, muon, matrix_type);
+                           const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
+                           const distributed::Collectives& collectives, bool sharded) {
+  nn::ParameterSeal seal{.matrix_type = matrix_type};
+  if (sharded) {
+    seal.rank = collectives.rank();
+    seal.ranks = collectives.size();
+  }
+  optimizer::seal_for(parameters, adamw, muon, seal);
   return parameters;
 }
 
 }  // namespace
 
 StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
-                               const optimizer::MuonConfig& muon, at::ScalarType matrix_type)
-    : parameters_(&sealed(parameters, adamw, muon, matrix_type)), adamw_(parameters, adamw) {
+                               const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
+                               distributed::Collectives& collectives, bool sharded)
+    : parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharded)),
+      collectives_(&collectives),
+      adamw_(parameters, adamw) {
   if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay);
 }
 
-void StageOptimizer::step(double learning_rate, const optimizer::GradientMeasure& measure) {
+optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double clip_norm) {
+  bool sharded = false;
+  for (const nn::ParameterUnit& unit : parameters_->units())
+    for (const nn::ParameterSection& section : unit.sections) sharded = sharded || section.is_sharded();
+  optimizer::SumOverRanks sum;
+  if (sharded) sum = [&](const at::Tensor& value) { collectives_->all_reduce(value).wait(); };
+  const optimizer::GradientMeasure measure = optimizer::measure_gradients(*parameters_, clip_norm, sum);
   adamw_.step(learning_rate, measure);
   if (muon_ && !restricted_) muon_->step(learning_rate, measure);
+  if (!sharded) return measure;
+  std::vector<distributed::Pending> calls;
+  for (nn::ParameterUnit& unit : parameters_->units())
+    for (nn::ParameterSection& section : unit.sections)
+      if (section.is_sharded())
+        for (distributed::Pending& call : gather_values(section, *collectives_))
+          calls.push_back(std::move(call));
+  for (distributed::Pending& call : calls) call.wait();
+  for (nn::ParameterUnit& unit : parameters_->units())
+    for (nn::ParameterSection& section : unit.sections) parameters_->values_changed(section);
+  return measure;
 }
 
 void StageOptimizer::zero_gradients() { parameters_->zero_gradients(); }
@@ -31,17 +58,23 @@ void StageOptimizer::restrict_to_rows(std::map<std::string, optimizer::AdamW::Ro
   adamw_.restrict_to_rows(std::move(rows));
 }
 
+std::vector<optimizer::StatePiece> StageOptimizer::pieces() const {
+  std::vector<optimizer::StatePiece> pieces = adamw_.pieces();
+  if (muon_)
+    for (optimizer::StatePiece& piece : muon_->pieces()) pieces.push_back(std::move(piece));
+  return pieces;
+}
+
 std::vector<std::pair<std::string, at::Tensor>> StageOptimizer::state() const {
   auto tensors = adamw_.state();
-  if (muon_) {
-    for (auto& tensor : muon_->state()) tensors.push_back(std::move(tensor));
-  }
+  if (muon_)
+    for (auto& tensor : optimizer::named_state(muon_->pieces())) tensors.push_back(std::move(tensor));
   return tensors;
 }
 
 void StageOptimizer::load_state(const SafetensorsFile& file) {
   adamw_.load_state(file);
-  if (muon_) muon_->load_state(file);
+  if (muon_) optimizer::load_state(file, muon_->pieces());
 }
 
 }  // namespace omni::training

@@ -1,4 +1,3 @@
-// The optimizers of a stage: AdamW, and Muon for the matrices of the blocks where the config asks for it.
 #pragma once
 
 #include <map>
@@ -7,27 +6,39 @@
 #include <utility>
 #include <vector>
 
+#include "omni/distributed/collectives.h"
 #include "omni/optimizer/adamw.h"
 #include "omni/optimizer/muon.h"
 
 namespace omni::training {
 
+// The optimizers of a stage: AdamW, and Muon for the matrices of the blocks where the config asks for it.
 class StageOptimizer {
  public:
-  // Seals the store, which must outlive it; `matrix_type` as in nn::ParameterSeal.
+  // Seals the store, with what optimisers keep sharded over the ranks where `sharded` says so. Store and
+  // collectives must outlive it.
   StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
-                 const optimizer::MuonConfig& muon, at::ScalarType matrix_type = at::kFloat);
+                 const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
+                 distributed::Collectives& collectives, bool sharded);
 
-  // From the gradients, which are used up; see optimizer::AdamW::step().
-  void step(double learning_rate, const optimizer::GradientMeasure& measure = {});
+  // From the gradients, which must be reduced and are used up: scales them to clip_norm (0: no limit) and updates,
+  // unless they are not finite. Returns what it did, on the device.
+  optimizer::GradientMeasure step(double learning_rate, double clip_norm);
   void zero_gradients();
   // See AdamW::restrict_to_rows; meanwhile Muon's matrices stay as they are.
   void restrict_to_rows(std::map<std::string, optimizer::AdamW::Rows> rows);
+
+  // What this rank keeps.
+  std::vector<optimizer::StatePiece> pieces() const;
+  std::int64_t steps_taken() const { return adamw_.steps_taken(); }
+  void set_steps_taken(std::int64_t steps) { adamw_.set_steps_taken(steps); }
+  // The same as named tensors of one rank.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
   void load_state(const SafetensorsFile& file);
 
  private:
   nn::ParameterStore* parameters_;
+  distributed::Collectives* collectives_;
   optimizer::AdamW adamw_;
   std::optional<optimizer::Muon> muon_;
   bool restricted_ = false;

@@ -62,6 +62,7 @@ class StageRun {
   RunBudget budget_;
   model::Bundle bundle_;
   LossWeights weights_;
+  std::unique_ptr<distributed::Collectives> collectives_ = distributed::make_lone_collectives();
   std::unique_ptr<StageOptimizer> optimizer_;
   std::unique_ptr<StageData> data_;
   RunState state_;
@@ -91,7 +92,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<fs::path>& che
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
   transformer.set_recompute(config.recompute);
   optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon,
-                                                nn::precision_type(config.precision));
+                                                nn::precision_type(config.precision), *collectives_, false);
   if (checkpoint) restore(*checkpoint, allowed_changes);
   restrict_rows();
 }
@@ -122,11 +123,8 @@ std::uint64_t StageRun::dropout_seed() const {
 }
 
 bool StageRun::update() {
-  model::Transformer& transformer = *bundle_.transformer;
-  const optimizer::GradientMeasure measure =
-      optimizer::measure_gradients(transformer.parameters(), config_.clip_norm);
   learning_rate_ = optimizer::learning_rate_at(config_.schedule, progress());
-  optimizer_->step(learning_rate_, measure);
+  const optimizer::GradientMeasure measure = optimizer_->step(learning_rate_, config_.clip_norm);
   gradient_norm_ = measure.norm.item<double>();
   return std::isfinite(gradient_norm_);
 }

@@ -145,7 +145,7 @@ TEST(AdamW, MatricesInHalfPrecisionAreTheirMastersRounded) {
     block.add("norm.weight", {7}, nn::Init::ones());
   }
   seal_for(whole, {});
-  seal_for(half, {}, {}, at::kBFloat16);
+  seal_for(half, {}, {}, {.matrix_type = at::kBFloat16});
   AdamW a(whole, {}), b(half, {});
   for (int t = 0; t < 4; ++t) {
     set_gradients(whole, 1);

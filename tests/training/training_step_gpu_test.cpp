@@ -51,15 +51,15 @@ class TrainingStepGpu : public testing::Test {
     model::Transformer transformer(config, vocabulary_, layout_, 7);
     transformer.to(device);
     transformer.set_activation_type(type);
-    StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon}, type);
+    const auto alone = distributed::make_lone_collectives();
+    StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon}, type, *alone, false);
     Run run;
     for (int step = 0; step < 5; ++step) {
       const at::Tensor objective = transformer.loss(batch_, {.z_loss = 1e-4}).objective.sum() / 500;
       objective.backward();
       run.losses.push_back(objective.item<double>());
-      const auto measure = optimizer::measure_gradients(transformer.parameters(), 1.0);
+      const auto measure = optimizer.step(1e-3, 1.0);
       EXPECT_EQ(measure.skipped.item<float>(), 0);
-      optimizer.step(1e-3, measure);
       optimizer.zero_gradients();
     }
     for (const nn::Parameter& parameter : transformer.parameters().all())

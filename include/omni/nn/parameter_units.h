@@ -11,8 +11,16 @@ namespace omni::nn {
 // Leaves of a sealed store start at multiples of this many bytes.
 constexpr std::int64_t kLeafAlignmentBytes = 256;
 
+struct ElementRange {
+  std::int64_t first = 0, count = 0;
+};
+
 // The parameters of one unit, one optimiser group and one type, end to end. Their order and places follow from
-// the network alone. Between them lie gaps, which are zero in every buffer and stay so.
+// the network alone, not from the ranks. Between them and at the end lie gaps, which are zero in every buffer
+// and stay so.
+//
+// What optimisers work on may be sharded (Rajbhandari et al. 2020, arXiv 1910.02054, stage 1): each rank then
+// owns a range of the elements, keeps their masters alone, and the values of the others come from their owners.
 struct ParameterSection {
   struct Member {
     std::size_t parameter;      // index into ParameterStore::all()
@@ -20,11 +28,24 @@ struct ParameterSection {
   };
   int group = 0;
   std::vector<Member> members;
-  at::Tensor values;     // [size] in the type of the leaves, which are views of it
-  at::Tensor masters;    // [size] fp32; `values` itself where that is fp32
-  at::Tensor gradients;  // [size] fp32, part of the unit's
+  std::vector<ElementRange> shards;  // of each rank; a single one of everything where nothing is sharded
+  ElementRange owned;                // this rank's
+  at::Tensor values;                 // [size] in the type of the leaves, which are views of it
+  at::Tensor masters;                // [owned] fp32; that range of `values` itself where those are fp32
+  at::Tensor gradients;              // [size] fp32, part of the unit's
+
   std::int64_t size() const { return values.numel(); }
+  bool is_sharded() const { return shards.size() > 1; }
+  at::Tensor owned_gradients() const { return gradients.narrow(0, owned.first, owned.count); }
 };
+
+// The part of a parameter that this rank owns, all of it where nothing is sharded.
+struct OwnedPiece {
+  std::size_t parameter;  // index into ParameterStore::all()
+  ElementRange elements;  // of the parameter, in its own order
+  std::int64_t first;     // of them in the owned range of the section
+};
+std::vector<OwnedPiece> owned_pieces(const ParameterSection& section);
 
 // What is gathered, reduced and freed as one. It has tensors once its store is sealed.
 struct ParameterUnit {

@@ -46,6 +46,7 @@ struct Parameter {
   // for another type.
   Tensor value;
   // fp32, without graph: what optimisers change and files hold. The memory of `value` where that is fp32.
+  // Undefined where this rank does not own all of it.
   Tensor master;
   bool trainable = true;                   // see ParameterTraits
   std::vector<std::int64_t> stacked_rows;  // likewise
@@ -79,6 +80,9 @@ struct ParameterSeal {
   at::ScalarType matrix_type = at::kFloat;
   // Optimisers find the parameters of one group and unit side by side. Empty: all are of group 0.
   std::function<int(const Parameter&)> group;
+  // Parameters of such a group are owned whole. Empty: any may be cut.
+  std::function<bool(int group)> whole;
+  int rank = 0, ranks = 1;  // among which ownership is divided
 };
 
 // Owns the named tensors of one network, in the order in which its layers were built, in units: the root and
@@ -107,10 +111,16 @@ class ParameterStore {
   bool sealed() const { return sealed_; }
   std::vector<ParameterUnit>& units() { return units_; }
   const std::vector<ParameterUnit>& units() const { return units_; }
-  // To be called when masters were written to: brings the values of another type up to date and raises the
-  // versions of the leaves, by which copies of them go.
+  // To be called when masters were written to: brings the owned values of another type up to date and raises
+  // the versions of the leaves, by which copies of them go.
   void masters_changed();
   void masters_changed(ParameterSection& section);
+  // To be called when values that this rank does not own were written to.
+  void values_changed(ParameterSection& section);
+  // Back to parameters by themselves in fp32, without gradients, to be stored or moved. `gather` gives the
+  // masters [size] of a sharded section from all ranks.
+  using Gather = std::function<Tensor(const ParameterSection&)>;
+  void unseal(const Gather& gather = {});
 
   void zero_gradients();
   void set_trainable(bool trainable);  // of every parameter: false freezes the network
@@ -127,6 +137,9 @@ class ParameterStore {
   void save(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata = {}) const;
 
  private:
+  // Writes a parameter's values, and its masters as far as this rank owns them.
+  void set(Parameter& parameter, const Tensor& values);
+
   ParameterStart start_;
   double elements_ = 0;
   bool sealed_ = false;

@@ -8,6 +8,7 @@
 #include "omni/core/config.h"
 #include "omni/nn/parameters.h"
 #include "omni/optimizer/gradients.h"
+#include "omni/optimizer/state_piece.h"
 
 namespace omni::optimizer {
 
@@ -39,10 +40,10 @@ class AdamW {
   };
   void restrict_to_rows(std::map<std::string, Rows> rows);
 
-  // Moments and step count as named tensors, for checkpoints: "<parameter>.first_moment",
-  // "<parameter>.second_moment", and "optimizer.steps" (int64 [1]). load_state throws Error(input) where one
-  // is missing or has another shape. Parameters that grew keep the moments of their old rows; new rows start
-  // from zero.
+  // The moments, and with them the step count, are what a checkpoint keeps.
+  std::vector<StatePiece> pieces() const;
+  void set_steps_taken(std::int64_t steps);
+  // The same as named tensors of one rank, with "optimizer.steps" (int64 [1]); see named_state().
   std::vector<std::pair<std::string, at::Tensor>> state() const;
   void load_state(const SafetensorsFile& file);
 
@@ -52,13 +53,6 @@ class AdamW {
     nn::ParameterSection* section;
     at::Tensor first_moment, second_moment;
   };
-  // One parameter's part of a slot.
-  struct Part {
-    const nn::Parameter* parameter;
-    at::Tensor first_moment, second_moment;
-    bool decayed;
-  };
-  std::vector<Part> parts() const;
   void step_rows(double learning_rate, const GradientMeasure& measure);
 
   nn::ParameterStore* parameters_;

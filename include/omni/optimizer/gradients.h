@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
+
 #include "omni/nn/parameters.h"
 
 namespace omni::optimizer {
@@ -13,7 +15,11 @@ struct GradientMeasure {
   at::Tensor
       skipped;  // 1 where the norm is not finite, so that the step must not happen, else 0; undefined: 0
 };
-// Of a sealed store. Above `maximum_norm` gradients are to be scaled to it; 0 is no limit.
-GradientMeasure measure_gradients(const nn::ParameterStore& parameters, double maximum_norm);
+// Adds up a scalar over the ranks, in place.
+using SumOverRanks = std::function<void(const at::Tensor&)>;
+// Of a sealed store; of a sharded one each rank measures what it owns. Above `maximum_norm` gradients are to be
+// scaled to it; 0 is no limit.
+GradientMeasure measure_gradients(const nn::ParameterStore& parameters, double maximum_norm,
+                                  const SumOverRanks& sum = {});
 
 }  // namespace omni::optimizer

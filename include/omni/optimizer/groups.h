@@ -13,9 +13,9 @@ enum class Group : int {
   orthogonal,  // by Muon
 };
 
-// Seals a store for its optimisers, so that each finds its parameters side by side. `matrix_type` as in
-// nn::ParameterSeal.
+// Seals a store for its optimisers, so that each finds its parameters side by side. What is sharded among the
+// ranks follows from the seal's rank and ranks; Muon's matrices are owned whole.
 void seal_for(nn::ParameterStore& parameters, const AdamWConfig& adamw, const MuonConfig& muon = {},
-              at::ScalarType matrix_type = at::kFloat);
+              nn::ParameterSeal seal = {});
 
 }  // namespace omni::optimizer

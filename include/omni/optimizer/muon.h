@@ -8,6 +8,7 @@
 #include "omni/core/config.h"
 #include "omni/nn/parameters.h"
 #include "omni/optimizer/gradients.h"
+#include "omni/optimizer/state_piece.h"
 
 namespace omni::optimizer {
 
@@ -40,15 +41,13 @@ class Muon {
   // One update from the gradients; see AdamW::step().
   void step(double learning_rate, const GradientMeasure& measure = {});
 
-  // "<parameter>.momentum", for checkpoints. load_state throws Error(input) where one is missing or has
-  // another shape.
-  std::vector<std::pair<std::string, at::Tensor>> state() const;
-  void load_state(const SafetensorsFile& file);
+  // The momenta, for checkpoints.
+  std::vector<StatePiece> pieces() const;
 
  private:
   struct Slot {
     nn::ParameterSection* section;
-    at::Tensor momentum;  // [size of the section]
+    at::Tensor momentum;  // [owned]
   };
   nn::ParameterStore* parameters_;
   MuonConfig config_;

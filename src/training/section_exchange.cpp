@@ -1,0 +1,65 @@
+#include "section_exchange.h"
+
+#include <algorithm>
+
+namespace omni::training {
+namespace {
+
+using distributed::Collectives;
+using distributed::Pending;
+
+bool is_sharded(const nn::ParameterSection& section) { return section.is_sharded(); }
+
+// Where no parameter may be cut, ranks own different amounts, and collective calls want equal ones.
+bool has_equal_shards(const nn::ParameterSection& section) {
+  return std::all_of(section.shards.begin(), section.shards.end(), [&](const nn::ElementRange& shard) {
+    return shard.count == section.shards.front().count;
+  });
+}
+
+// `whole` [size] holds this rank's range.
+std::vector<Pending> gather(const nn::ParameterSection& section, const at::Tensor& whole,
+                            Collectives& collectives) {
+  std::vector<Pending> calls;
+  if (has_equal_shards(section)) {
+    calls.push_back(collectives.all_gather(whole.narrow(0, section.owned.first, section.owned.count), whole));
+    return calls;
+  }
+  for (std::size_t owner = 0; owner < section.shards.size(); ++owner) {
+    const nn::ElementRange& shard = section.shards[owner];
+    if (shard.count > 0)
+      calls.push_back(
+          collectives.broadcast(whole.narrow(0, shard.first, shard.count), static_cast<int>(owner)));
+  }
+  return calls;
+}
+
+}  // namespace
+
+std::vector<Pending> reduce_gradients(const nn::ParameterUnit& unit, Collectives& collectives) {
+  std::vector<Pending> calls;
+  if (std::none_of(unit.sections.begin(), unit.sections.end(), is_sharded)) {
+    calls.push_back(collectives.all_reduce(unit.gradients));
+    return calls;
+  }
+  for (const nn::ParameterSection& section : unit.sections) {
+    if (section.is_sharded() && has_equal_shards(section))
+      calls.push_back(collectives.reduce_scatter(section.gradients, section.owned_gradients()));
+    else
+      calls.push_back(collectives.all_reduce(section.gradients));
+  }
+  return calls;
+}
+
+std::vector<Pending> gather_values(const nn::ParameterSection& section, Collectives& collectives) {
+  return gather(section, section.values, collectives);
+}
+
+at::Tensor gather_masters(const nn::ParameterSection& section, Collectives& collectives) {
+  at::Tensor whole = at::zeros({section.size()}, section.masters.options());
+  whole.narrow(0, section.owned.first, section.owned.count).copy_(section.masters);
+  for (Pending& call : gather(section, whole, collectives)) call.wait();
+  return whole;
+}
+
+}  // namespace omni::training

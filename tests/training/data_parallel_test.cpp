@@ -1,0 +1,145 @@
+// Ranks that share the work of a step against one that does all of it.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "gradient_reduction.h"
+#include "omni/kernels/cast_linear.h"
+#include "omni/nn/cast_weights.h"
+#include "section_exchange.h"
+#include "stage_optimizer.h"
+#include "thread_ranks.h"
+
+namespace omni::training {
+namespace {
+
+constexpr int kSteps = 6, kMicroBatches = 4;
+
+// Three blocks after a table, one of which the inputs of some micro-batches do not reach.
+struct Network {
+  nn::ParameterStore store{5};
+  at::Tensor table;
+  struct Block {
+    at::Tensor up, norm, down;
+  };
+  std::vector<Block> blocks;
+
+  Network() {
+    const nn::ParameterScope root(store);
+    table = root.sub("embedding").add("weight", {11, 24}, nn::Init::normal(0.5));
+    root.add("codebook", {4, 3}, nn::Init::normal(1), {.trainable = false});
+    for (int i = 0; i < 3; ++i) {
+      const nn::ParameterScope block = root.sub("blocks").sub(i).unit(nn::ParameterUnit::Kind::block);
+      blocks.push_back({block.add("up", {40, 24}, nn::Init::normal(0.2), {.stacked_rows = {24, 16}}),
+                        block.add("norm", {40}, nn::Init::ones()),
+                        block.add("down", {24, 40}, nn::Init::normal(0.2))});
+    }
+  }
+  at::Tensor loss(int step, int micro_batch, at::ScalarType type) const {
+    const at::Tensor tokens = (at::arange(8, at::kLong) * (micro_batch + 2) + 3 * step).remainder(11);
+    at::Tensor x = at::embedding(table, tokens);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      if (i == 1 && micro_batch % 2 == 1) continue;
+      const Block& block = blocks[i];
+      const nn::CastWeight up(block.up), down(block.down);
+      const at::Tensor hidden =
+          kernels::cast_linear(x.to(type), block.up, up.as(type), {}).to(at::kFloat) * block.norm;
+      x = x + kernels::cast_linear(at::tanh(hidden).to(type), block.down, down.as(type), {}).to(at::kFloat);
+    }
+    return (x - 0.1 * micro_batch).square().mean();
+  }
+};
+
+struct Setting {
+  bool sharded, muon;
+  at::ScalarType type;
+  bool restricted = false;
+};
+
+struct Outcome {
+  std::vector<at::Tensor> masters;
+  std::vector<double> norms;
+  std::int64_t state_bytes = 0;  // of rank 0's optimiser
+};
+
+void take_steps(Network& network, StageOptimizer& optimizer, distributed::Collectives& collectives,
+                const Setting& setting, Outcome& outcome) {
+  GradientReduction reduction(network.store, collectives);
+  for (int step = 0; step < kSteps; ++step) {
+    for (int i = collectives.rank(); i < kMicroBatches; i += collectives.size()) {
+      if (i + collectives.size() >= kMicroBatches) reduction.begin_last_backward();
+      network.loss(step, i, setting.type).backward();
+    }
+    reduction.finish();
+    const optimizer::GradientMeasure measure = optimizer.step(0.01, 0.05);
+    optimizer.zero_gradients();
+    if (collectives.rank() == 0) outcome.norms.push_back(measure.norm.item<double>());
+  }
+}
+
+Outcome train(int ranks, const Setting& setting) {
+  Outcome outcome;
+  test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
+    Network network;
+    StageOptimizer optimizer(network.store, {}, {.enabled = setting.muon}, setting.type, collectives,
+                             setting.sharded);
+    if (setting.restricted) optimizer.restrict_to_rows({{"embedding.weight", {3, 5}}});
+    take_steps(network, optimizer, collectives, setting, outcome);
+    if (collectives.rank() == 0)
+      for (const optimizer::StatePiece& piece : optimizer.pieces())
+        outcome.state_bytes += static_cast<std::int64_t>(piece.values.nbytes());
+    network.store.unseal(
+        [&](const nn::ParameterSection& section) { return gather_masters(section, collectives); });
+    std::vector<at::Tensor> masters;
+    for (const nn::Parameter& parameter : network.store.all()) masters.push_back(parameter.master.clone());
+    if (collectives.rank() == 0) outcome.masters = masters;
+    collectives.barrier();
+    // Nobody has another network than rank 0.
+    for (std::size_t i = 0; i < masters.size(); ++i) EXPECT_TRUE(masters[i].equal(outcome.masters[i])) << i;
+    collectives.barrier();
+  });
+  return outcome;
+}
+
+void expect_close(const Outcome& got, const Outcome& expected, double tolerance) {
+  ASSERT_EQ(got.masters.size(), expected.masters.size());
+  for (std::size_t i = 0; i < got.masters.size(); ++i)
+    EXPECT_TRUE(at::allclose(got.masters[i], expected.masters[i], tolerance, tolerance))
+        << i << ": " << (got.masters[i] - expected.masters[i]).abs().max().item<double>();
+  for (std::size_t step = 0; step < got.norms.size(); ++step)
+    EXPECT_NEAR(got.norms[step] / expected.norms[step], 1, tolerance) << step;
+}
+
+// Seven of them: some have no micro-batch in a step, and make the same calls.
+class DistributedDataParallel : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Ranks, DistributedDataParallel, testing::Values(2, 3, 4, 7));
+
+TEST_P(DistributedDataParallel, EndsWhereOneRankDoes) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
+    for (const bool sharded : {false, true})
+      expect_close(train(GetParam(), {sharded, false, type}), train(1, {false, false, type}),
+                   type == at::kFloat ? 1e-5 : 2e-3);
+}
+
+// Newton-Schulz runs in bf16, where a last bit of the gradient may show.
+TEST_P(DistributedDataParallel, EndsWhereOneRankDoesWithMuon) {
+  for (const bool sharded : {false, true})
+    expect_close(train(GetParam(), {sharded, true, at::kFloat}), train(1, {false, true, at::kFloat}), 1e-3);
+}
+
+TEST_P(DistributedDataParallel, RestrictedRowsAreTheSameOnesWhereverTheyLie) {
+  const Outcome alone = train(1, {false, true, at::kFloat, true});
+  expect_close(train(GetParam(), {true, true, at::kFloat, true}), alone, 1e-5);
+  const Network untouched;
+  EXPECT_TRUE(alone.masters[0].narrow(0, 0, 3).equal(untouched.table.narrow(0, 0, 3)));
+  EXPECT_FALSE(alone.masters[0].narrow(0, 3, 5).equal(untouched.table.narrow(0, 3, 5)));
+}
+
+TEST(DistributedSharding, DividesWhatTheOptimisersKeep) {
+  const Outcome plain = train(4, {false, false, at::kBFloat16}),
+                sharded = train(4, {true, false, at::kBFloat16});
+  EXPECT_GT(plain.state_bytes, 0);
+  EXPECT_LT(static_cast<double>(sharded.state_bytes), 0.4 * static_cast<double>(plain.state_bytes));
+}
+
+}  // namespace
+}  // namespace omni::training
