@@ -1,10 +1,13 @@
 // Tokens per second of training a transformer, and where the time of a step goes. peers/train_step.py does
 // the same in PyTorch; tools/bench.sh and tools/gpu-report.sh run both.
 //   train_step [--shape tiny|100m|200m|1b] [--tokens N] [--steps N] [--precision bf16|fp32] [--recompute]
-//              [--library] [--peak TFLOPS]
+//              [--library] [--peak TFLOPS] [--write FOLDER | --check FOLDER]
 //     --tokens   in a step (default: the shape's)
 //     --library  also with LibTorch's attention, document by document, and the largest costs
 //     --peak     the device's most operations per second, for the share of them that training uses (MFU)
+//     --write    writes the documents of a step for peers/train_step.py to train on, and stops
+//     --check    writes the start weights, the documents of 20 steps and their losses, and stops:
+//                peers/train_step.py --check FOLDER finds whether its losses are the same
 // MFU = tokens/s x operations per token / peak; see model::training_flops.
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
@@ -14,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <string>
 
 #include "documents.h"
@@ -23,6 +27,7 @@
 #include "omni/optimizer/groups.h"
 #include "operation_profile.h"
 #include "shapes.h"
+#include "twin_files.h"
 
 namespace {
 
@@ -34,6 +39,7 @@ struct Options {
   std::int64_t tokens = 0, steps = 10;
   bool bf16 = true, recompute = false, library = false;
   double peak_tflops = 0;
+  std::filesystem::path write, check;
 };
 
 Options read_options(int count, char** arguments) {
@@ -53,6 +59,8 @@ Options read_options(int count, char** arguments) {
       options.steps = std::atoll(value.c_str());
     else if (name == "--precision")
       options.bf16 = value == "bf16";
+    else if (name == "--write" || name == "--check")
+      (name == "--write" ? options.write : options.check) = value;
     else if (name == "--peak")
       options.peak_tflops = std::atof(value.c_str());
     else {
@@ -91,16 +99,22 @@ class Trainer {
   }
   model::Transformer& transformer() { return transformer_; }
 
-  sequence::PackedSequence batch() {
-    sequence::PackedSequence packed;
-    while (packed.length() < options_.tokens)
-      sequence::append_document(packed, caption_to_shape(rng_, options_.shape.geometry), vocabulary_,
+  sequence::PackedSequence packed() {
+    sequence::PackedSequence sequence;
+    while (sequence.length() < options_.tokens)
+      sequence::append_document(sequence, caption_to_shape(rng_, options_.shape.geometry), vocabulary_,
                                 layout_);
-    return packed;
+    return sequence;
   }
 
-  // With `parts` the device is waited for after each of them.
-  void step(Parts* parts) {
+  // With `parts` the device is waited for after each of them. -> the loss
+  at::Tensor step(Parts* parts) {
+    const double start = seconds();
+    const sequence::PackedSequence sequence = packed();
+    if (parts) parts->data += seconds() - start;
+    return step(sequence, parts);
+  }
+  at::Tensor step(const sequence::PackedSequence& sequence, Parts* parts) {
     double last = seconds();
     const auto lap = [&](double Parts::*part) {
       if (!parts) return;
@@ -109,16 +123,18 @@ class Trainer {
       parts->*part += now - last;
       last = now;
     };
-    const sequence::PackedSequence packed = batch();
-    tokens_ += packed.length();
+    const model::PreparedBatch batch = transformer_.prepare(sequence);
+    tokens_ += batch.counts().tokens;
     lap(&Parts::data);
-    const model::TransformerLoss loss = transformer_.loss(packed);
+    const at::Tensor objective =
+        transformer_.loss(batch, {.modality_weights = {1e-3, 1e-3, 1e-3}}).objective.sum();
     lap(&Parts::forward);
-    (loss.objective.sum() / 1000.0).backward();
+    objective.backward();
     lap(&Parts::backward);
     optimizer_->step(1e-3, optimizer::measure_gradients(transformer_.parameters(), 1.0));
     transformer_.parameters().zero_gradients();
     lap(&Parts::optimizer);
+    return objective.detach();
   }
 
   struct Rate {
@@ -136,10 +152,24 @@ class Trainer {
     return {took / static_cast<double>(options_.steps), tokens / took};
   }
 
+  void write_documents(const std::filesystem::path& path, const sequence::PackedSequence& sequence) const {
+    write_twin_batch(path, sequence, sequence::SegmentParts(vocabulary_, layout_));
+  }
+  void write_check(const std::filesystem::path& folder) {
+    transformer_.parameters().save(folder / "weights.safetensors");
+    std::vector<at::Tensor> losses;
+    for (int i = 0; i < 20; ++i) {
+      const sequence::PackedSequence sequence = packed();
+      write_documents(folder / ("documents-" + std::to_string(i) + ".safetensors"), sequence);
+      losses.push_back(step(sequence, nullptr));
+    }
+    nn::write_tensors(folder / "losses.safetensors", {{"losses", at::stack(losses)}});
+  }
+
   // Floating-point operations of a step, for each of its tokens.
   double flops_per_token() {
-    const sequence::PackedSequence packed = batch();
-    return model::training_flops(transformer_, packed).total() / static_cast<double>(packed.length());
+    const sequence::PackedSequence own = packed();
+    return model::training_flops(transformer_, own).total() / static_cast<double>(own.length());
   }
 
  private:
@@ -211,6 +241,14 @@ int main(int count, char** arguments) {
   kernels::keep_freed_memory();
   const Options options = read_options(count, arguments);
   Trainer trainer(options);
+  if (!options.write.empty()) {
+    trainer.write_documents(options.write / "documents-0.safetensors", trainer.packed());
+    return 0;
+  }
+  if (!options.check.empty()) {
+    trainer.write_check(options.check);
+    return 0;
+  }
   std::printf("training, %d threads\n", at::get_num_threads());
   measure(trainer, options);
   if (options.library) compare_with_library(trainer);

@@ -70,10 +70,12 @@ at::Tensor AttentionSpans::bounds(at::Device device) const {
   return bounds.to(device);
 }
 
-AttentionSpans AttentionSpans::on(at::Device device) const {
+AttentionSpans AttentionSpans::with_bounds(at::Tensor bounds) const {
+  ensure(bounds.dim() == 2 && bounds.size(0) == 2 && bounds.size(1) == rows() &&
+             bounds.scalar_type() == at::kInt,
+         "attention: bounds of other spans");
   AttentionSpans copy = *this;
-  // The processor's kernels read the vectors.
-  if (!device.is_cpu()) copy.device_bounds_ = bounds(device);
+  copy.device_bounds_ = std::move(bounds);
   return copy;
 }
 

@@ -2,6 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "gradients.h"
 #include "if_defined.h"
 
 namespace omni::kernels {
@@ -27,7 +28,7 @@ class CastLinearFunction : public torch::autograd::Function<CastLinearFunction> 
     const Tensor incoming = gradients[0].contiguous();
     Tensor x_gradient, weight_gradient, bias_gradient;
     if (context->needs_input_grad(0)) x_gradient = at::mm(incoming, cast);
-    if (context->needs_input_grad(1)) weight_gradient = at::mm(incoming.t(), x).to(at::kFloat);
+    if (context->needs_input_grad(1)) weight_gradient = kernels::weight_gradient(incoming, x);
     if (context->saved_data["bias"].toBool()) bias_gradient = incoming.sum(0, false, at::kFloat);
     return {x_gradient, weight_gradient, Tensor(), bias_gradient};
   }

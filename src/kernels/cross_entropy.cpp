@@ -2,8 +2,13 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "cpu/cross_entropy_kernels.h"
 #include "cpu/row_chunks.h"
+#include "gradients.h"
+#include "omni/core/error.h"
 
 namespace omni::kernels {
 namespace {
@@ -12,13 +17,9 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Logits held at a time, in bytes. Larger chunks gain nothing: the products are as fast, and the sum of the
-// row gradients over chunks is already a twentieth of them.
-constexpr std::int64_t kLogitBytes = 128 << 20;
-
 // Rows of one chunk of logits: a multiple of kChunkRows, so that the matrix library meets few shapes.
-std::int64_t logit_chunk(std::int64_t rows, std::int64_t classes, std::int64_t element_size) {
-  const std::int64_t fitting = kLogitBytes / std::max<std::int64_t>(1, classes * element_size);
+std::int64_t logit_chunk(std::int64_t rows, std::int64_t columns, std::int64_t element_size) {
+  const std::int64_t fitting = kPieceBytes / std::max<std::int64_t>(1, columns * element_size);
   return std::min(rows, std::max(kChunkRows, fitting / kChunkRows * kChunkRows));
 }
 
@@ -59,98 +60,164 @@ void differentiate_logits(const Tensor& logits, const CrossEntropyPlaces& places
   });
 }
 
-struct CrossEntropyGradients {
-  Tensor hidden, rows;
+// The classes of a call and what is known of its rows.
+struct Classes : torch::CustomClassHolder {
+  ClassTable table;
+  std::vector<Tensor> codebooks, projections;  // in the type of the hidden rows
+  std::vector<ClassRun> runs;
+  std::vector<std::int64_t> columns;  // of each run, and of all
+  CrossEntropyPlaces places;
+  std::int64_t chunk = 0;
+
+  Tensor run_of(const Tensor& logits, std::size_t run) const {
+    return logits.narrow(1, columns[run], runs[run].size);
+  }
+  Tensor weights_of(std::size_t run) const { return table.cast.narrow(0, runs[run].first, runs[run].size); }
+  Tensor codes_of(std::size_t run) const {
+    return codebooks[runs[run].codebook].narrow(0, runs[run].first_code, runs[run].size);
+  }
 };
 
-// Chunk by chunk, each chunk's gradients formed before the next chunk's logits take its place.
-CrossEntropyGradients chunked_cross_entropy(const Tensor& hidden, const Tensor& cast,
-                                            const CrossEntropyPlaces& places, std::int64_t chunk,
-                                            bool with_gradients) {
-  CrossEntropyGradients gradients;
-  if (with_gradients) {
-    gradients.hidden = at::empty_like(hidden);
-    gradients.rows = at::zeros(cast.sizes(), cast.options().dtype(at::kFloat));
+// In the memory of `used` where it fits.
+Tensor logits_of(const Tensor& used, const Tensor& hidden, const Classes& classes) {
+  const bool fits = used.defined() && used.size(0) == hidden.size(0);
+  Tensor logits = fits ? used : at::empty({hidden.size(0), classes.columns.back()}, hidden.options());
+  for (std::size_t r = 0; r < classes.runs.size(); ++r) {
+    Tensor own = classes.run_of(logits, r);
+    at::mm_out(own, hidden, classes.weights_of(r).t());
+    const std::int64_t codebook = classes.runs[r].codebook;
+    if (codebook >= 0) own.addmm_(at::mm(hidden, classes.projections[codebook]), classes.codes_of(r).t());
+    const std::int64_t end = classes.columns[r] + classes.runs[r].size, gap = classes.columns[r + 1] - end;
+    if (gap > 0) logits.narrow(1, end, gap).fill_(-std::numeric_limits<double>::infinity());
   }
-  Tensor logits;
-  for (std::int64_t first = 0; first < hidden.size(0); first += chunk) {
-    const std::int64_t count = std::min(chunk, hidden.size(0) - first);
-    const Tensor own = hidden.narrow(0, first, count);
-    if (!logits.defined() || logits.size(0) != count)
-      logits = at::empty({count, cast.size(0)}, hidden.options());
-    at::mm_out(logits, own, cast.t());
-    differentiate_logits(logits, places, first);
-    if (!with_gradients) continue;
-    Tensor hidden_gradient = gradients.hidden.narrow(0, first, count);
-    at::mm_out(hidden_gradient, logits, cast);
-    gradients.rows.add_(at::mm(logits.t(), own));
+  return logits;
+}
+
+// Undefined where not wanted.
+struct ClassGradients {
+  Tensor hidden, table;
+  std::vector<Tensor> projections;
+};
+
+// The share of rows whose logits have the given gradient: sets that of the rows, adds to the others. scale: of
+// the objective.
+void add_gradients(const Tensor& logits, const Tensor& hidden, const Tensor& scale, const Classes& classes,
+                   const ClassGradients& gradients) {
+  // Rather than the products, which are larger.
+  const Tensor scaled = hidden.mul(scale);
+  Tensor rows = gradients.hidden;
+  for (std::size_t r = 0; r < classes.runs.size(); ++r) {
+    const Tensor own = classes.run_of(logits, r);
+    if (gradients.table.defined())
+      add_weight_gradient(gradients.table.narrow(0, classes.runs[r].first, classes.runs[r].size), own,
+                          scaled);
+    if (rows.defined() && r == 0) at::mm_out(rows, own, classes.weights_of(r));
+    if (rows.defined() && r > 0) rows.addmm_(own, classes.weights_of(r));
+    const std::int64_t codebook = classes.runs[r].codebook;
+    if (codebook < 0) continue;
+    const Tensor codes = at::mm(own, classes.codes_of(r));
+    if (rows.defined()) rows.addmm_(codes, classes.projections[codebook].t());
+    if (gradients.projections[codebook].defined())
+      add_weight_gradient(gradients.projections[codebook], scaled, codes);
   }
-  return gradients;
+  if (rows.defined()) rows.mul_(scale);
 }
 
 class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFunction> {
  public:
-  // Saves hidden rows, class rows and the gradient of the logits where those fit one chunk, else the
-  // gradients of hidden rows and class rows themselves.
-  static variable_list forward(AutogradContext* context, const Tensor& hidden, const Tensor& rows,
-                               const Tensor& targets, const Tensor& weights, double z_loss,
-                               bool with_gradients) {
+  // inputs: hidden rows, the table, the projection of each codebook. Keeps the gradient of the logits where
+  // those fit one chunk.
+  static variable_list forward(AutogradContext* context, at::TensorList inputs,
+                               const c10::intrusive_ptr<Classes>& classes) {
+    const Tensor& hidden = inputs[0];
+    const CrossEntropyPlaces& places = classes->places;
     const std::int64_t count = hidden.size(0);
-    const Tensor cast = rows.to(hidden.scalar_type());
-    const CrossEntropyPlaces places{targets,
-                                    weights,
-                                    at::empty({count}, rows.options().dtype(at::kFloat)),
-                                    at::empty({count}, rows.options().dtype(at::kFloat)),
-                                    at::empty({count}, rows.options().dtype(at::kByte)),
-                                    z_loss};
-    const std::int64_t chunk = logit_chunk(count, rows.size(0), hidden.element_size());
-    if (chunk == count) {
-      const Tensor logits = at::mm(hidden, cast.t());
-      differentiate_logits(logits, places, 0);
-      context->save_for_backward({hidden, cast, logits});
-    } else {
-      const auto gradients = chunked_cross_entropy(hidden, cast, places, chunk, with_gradients);
-      context->save_for_backward({gradients.hidden, gradients.rows});
+    variable_list saved = inputs.vec();
+    Tensor logits;
+    for (std::int64_t first = 0; first < count; first += classes->chunk) {
+      const std::int64_t rows = std::min(classes->chunk, count - first);
+      logits = logits_of(logits, hidden.narrow(0, first, rows), *classes);
+      differentiate_logits(logits, places, first);
     }
+    if (classes->chunk == count) saved.push_back(logits);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["classes"] = c10::IValue::make_capsule(classes);
     context->set_materialize_grads(false);
-    Tensor objective = (weights * places.losses).sum();
-    if (z_loss > 0) objective = objective + z_loss * (weights * places.log_sums.square()).sum();
+    Tensor objective = (places.weights * places.losses).sum();
+    if (places.z_loss > 0)
+      objective = objective + places.z_loss * (places.weights * places.log_sums.square()).sum();
     context->mark_non_differentiable({places.losses, places.correct});
     return {objective, places.losses, places.correct};
   }
+
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    variable_list result(6);
+    const auto capsule = context->saved_data["classes"].toCapsule();
+    const auto& classes = static_cast<const Classes&>(*capsule);
+    const std::size_t inputs = 2 + classes.codebooks.size();
+    variable_list result(inputs + 1);
     if (!gradients[0].defined()) return result;
-    const auto saved = context->get_saved_variables();
-    const Tensor scale = gradients[0];
-    const bool whole = saved.size() == 3;
-    if (context->needs_input_grad(0))
-      result[0] = whole ? at::mm(saved[2], saved[1]).mul_(scale) : saved[0].mul(scale);
-    if (context->needs_input_grad(1))
-      result[1] = whole ? at::mm(saved[2].t(), saved[0]).to(at::kFloat).mul_(scale) : saved[1].mul(scale);
+    const variable_list saved = context->get_saved_variables();
+    const Tensor &hidden = saved[0], &table = saved[1];
+    const std::int64_t count = hidden.size(0);
+    ClassGradients all;
+    if (context->needs_input_grad(0)) all.hidden = at::empty_like(hidden);
+    if (context->needs_input_grad(1)) all.table = gradient_of(table);
+    for (std::size_t i = 0; i < classes.codebooks.size(); ++i)
+      all.projections.push_back(context->needs_input_grad(2 + i) ? at::zeros_like(saved[2 + i]) : Tensor());
+
+    Tensor logits = saved.size() > inputs ? saved[inputs] : Tensor();
+    const bool kept = logits.defined();
+    for (std::int64_t first = 0; first < count; first += classes.chunk) {
+      const std::int64_t rows = std::min(classes.chunk, count - first);
+      const Tensor own = hidden.narrow(0, first, rows);
+      if (!kept) {
+        logits = logits_of(logits, own, classes);
+        differentiate_logits(logits, classes.places, first);
+      }
+      ClassGradients part = all;
+      if (all.hidden.defined()) part.hidden = all.hidden.narrow(0, first, rows);
+      add_gradients(logits, own, gradients[0], classes, part);
+    }
+    result[0] = all.hidden;
+    std::copy(all.projections.begin(), all.projections.end(), result.begin() + 2);
     return result;
   }
 };
 
-RowCrossEntropy plain_cross_entropy(const Tensor& hidden, const Tensor& rows, const Tensor& targets,
-                                    const Tensor& weights, double z_loss) {
-  const Tensor logits = at::mm(hidden, rows.to(hidden.scalar_type()).t()).to(at::kFloat);
-  const Tensor log_sums = logits.logsumexp(1);
-  const Tensor index = targets.to(at::kLong).unsqueeze(1);
-  const Tensor losses = log_sums - logits.gather(1, index).squeeze(1);
-  Tensor objective = (weights * losses).sum();
-  if (z_loss > 0) objective = objective + z_loss * (weights * log_sums.square()).sum();
-  return {objective, losses.detach(), logits.detach().argmax(1) == index.squeeze(1)};
-}
-
 }  // namespace
 
-RowCrossEntropy row_cross_entropy(const Tensor& hidden, const Tensor& rows, const Tensor& targets,
+std::vector<std::int64_t> class_columns(std::span<const ClassRun> runs) {
+  constexpr std::int64_t kAlignment = 8;  // of elements of 2 bytes
+  std::vector<std::int64_t> columns = {0};
+  for (const ClassRun& run : runs)
+    columns.push_back((columns.back() + run.size + kAlignment - 1) / kAlignment * kAlignment);
+  return columns;
+}
+
+RowCrossEntropy row_cross_entropy(const Tensor& hidden, const ClassTable& table,
+                                  std::span<const ClassRun> runs, const Tensor& targets,
                                   const Tensor& weights, double z_loss) {
-  if (hidden.scalar_type() == at::kDouble) return plain_cross_entropy(hidden, rows, targets, weights, z_loss);
-  const bool with_gradients = at::GradMode::is_enabled() && (hidden.requires_grad() || rows.requires_grad());
-  const variable_list out =
-      CrossEntropyFunction::apply(hidden, rows, targets, weights, z_loss, with_gradients);
+  ensure(!table.table.requires_grad() || table.table.is_leaf(),
+         "cross-entropy: a table that is trained must be a leaf");
+  const std::int64_t count = hidden.size(0);
+  auto classes = c10::make_intrusive<Classes>();
+  classes->table = table;
+  classes->runs.assign(runs.begin(), runs.end());
+  classes->columns = class_columns(runs);
+  // Without a kernel they are held in fp32 as well.
+  classes->chunk = logit_chunk(count, classes->columns.back(),
+                               has_row_kernel(hidden) ? hidden.element_size() : c10::elementSize(at::kFloat));
+  std::vector<Tensor> inputs = {hidden, table.table};
+  for (const ClassCodebook& own : table.codebooks) {
+    classes->codebooks.push_back(own.codebook.to(hidden.scalar_type()));
+    classes->projections.push_back(own.projection.detach().to(hidden.scalar_type()));
+    inputs.push_back(own.projection);
+  }
+  const auto of_rows = [&](at::ScalarType type) {
+    return at::empty({count}, hidden.options().dtype(type).requires_grad(false));
+  };
+  classes->places = {targets, weights, of_rows(at::kFloat), of_rows(at::kFloat), of_rows(at::kByte), z_loss};
+  const variable_list out = CrossEntropyFunction::apply(at::TensorList(inputs), classes);
   return {out[0], out[1], out[2].to(at::kBool)};
 }
 

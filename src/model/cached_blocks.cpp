@@ -29,7 +29,7 @@ CachedBlocks::CachedBlocks(const Transformer::Network& network, std::int64_t seq
 }
 
 bool CachedBlocks::holds_generated_rows(std::size_t block) const {
-  return network_->drops_text() && block >= network_->dual_blocks.size();
+  return network_->config.drops_text() && block >= network_->dual_blocks.size();
 }
 
 CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows& rows) {
@@ -50,7 +50,7 @@ CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows
       generated.positions.push_back(static_cast<std::int32_t>(generated_lengths_[s]++));
       generated_position[i] = generated.positions.back();
     }
-    out.row_of.push_back(network_->drops_text() && rows.streams[i] == 0 ? -1 : outputs++);
+    out.row_of.push_back(network_->config.drops_text() && rows.streams[i] == 0 ? -1 : outputs++);
   }
   for (std::size_t i = 0; i < rows.last_seen.size(); ++i) {
     all.last_seen.push_back(all.positions[rows.last_seen[i]]);

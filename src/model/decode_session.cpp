@@ -117,8 +117,10 @@ void DecodeSession::append(std::span<const std::vector<DecodeToken>> tokens) {
   if (ids.empty()) return;
   rows.last_seen = last_seen_rows(net.config, tokens);
   const auto device = net.embedding.device();
-  const Tensor embedded = net.embed(state_->token_rows, index_tensor(ids).to(device),
-                                    index_tensor(slots).to(device), index_tensor(next_slots).to(device));
+  const Tensor embedded = net.embed(state_->token_rows, {index_tensor(ids).to(device),
+                                                         index_tensor(slots).to(device),
+                                                         index_tensor(next_slots).to(device),
+                                                         {}});
   const CachedBlocks::Outputs out = state_->blocks.append(embedded, rows);
   std::vector<std::int64_t> sources, targets;
   for (std::size_t i = 0; i < ids.size(); ++i) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "transformer_network.h"
+#include "prepared_arrays.h"
 
 namespace omni::model {
 namespace {
@@ -16,9 +16,10 @@ struct BlockLoad {
 
 std::vector<BlockLoad> block_loads(const Transformer::Network& network,
                                    const sequence::PackedSequence& sequence) {
-  const RowPlan plan = packed_plan(network, sequence, packed_rows(network, sequence));
+  BatchArena arena;
+  const PlannedRows plan = plan_sequence(network.config, sequence, arena);
   std::vector<std::int64_t> rows;
-  for (const Tensor& stream : plan.order.rows) rows.push_back(stream.size(0));
+  for (const ArenaPlace& stream : plan.stream) rows.push_back(stream.count);
   std::vector<BlockLoad> loads;
   for (const nn::DecoderBlock& block : network.dual_blocks)
     loads.push_back({&block, rows, plan.dual.spans.visible_pairs()});
@@ -33,7 +34,7 @@ double elements(const nn::CastLinear& layer) {
 
 // Tokens that compete, summed over the positions where loss counts.
 double competing_tokens(const Transformer::Network& network, const sequence::PackedSequence& sequence,
-                        const LossOptions& options) {
+                        const PrepareOptions& options) {
   double count = 0;
   for (std::int64_t i = 0; i < sequence.length(); ++i) {
     if (sequence.loss_weights[i] <= 0) continue;
@@ -41,6 +42,29 @@ double competing_tokens(const Transformer::Network& network, const sequence::Pac
         options.full_softmax ? network.vocabulary.size() : sequence.allowed_sets[sequence.allowed[i]].count();
   }
   return count;
+}
+
+// Of the share of codebooks in embedded rows and in logits.
+double codebook_flops(const Transformer::Network& network, const sequence::PackedSequence& sequence,
+                      const PrepareOptions& options) {
+  double flops = 0;
+  for (const auto& code : network.code_ranges) {
+    const auto dimension = static_cast<double>(code.codebook.size(1)),
+               width = static_cast<double>(network.config.width);
+    for (std::int64_t i = 0; i < sequence.length(); ++i) {
+      // Codebooks are not trained: there is no product for their gradient.
+      if (code.range.contains(sequence.tokens[i])) flops += 4 * width * dimension;
+      if (sequence.loss_weights[i] <= 0 || network.head.defined()) continue;
+      std::int64_t classes = options.full_softmax ? code.range.size : 0;
+      const sequence::AllowedTokens& allowed = sequence.allowed_sets[sequence.allowed[i]];
+      for (int r = 0; r < allowed.run_count && !options.full_softmax; ++r)
+        classes += std::max(
+            0, std::min(allowed.runs[r].first + allowed.runs[r].size, code.range.first + code.range.size) -
+                   std::max(allowed.runs[r].first, code.range.first));
+      if (classes > 0) flops += dimension * (6 * width + 4 * static_cast<double>(classes));
+    }
+  }
+  return flops;
 }
 
 double loss_positions(const sequence::PackedSequence& sequence) {
@@ -75,7 +99,7 @@ RowBytes row_bytes(const TransformerConfig& config, double element, bool joined,
 }  // namespace
 
 TrainingFlops training_flops(const Transformer& transformer, const sequence::PackedSequence& sequence,
-                             const LossOptions& options) {
+                             const PrepareOptions& options) {
   // Of a product of rows and a weight, the backward pass makes two more: for the rows and for the weight.
   constexpr double kForwardAndBackward = 6;
   const Transformer::Network& network = transformer.network();
@@ -93,14 +117,12 @@ TrainingFlops training_flops(const Transformer& transformer, const sequence::Pac
   }
   const auto width = static_cast<double>(network.config.width);
   flops.vocabulary = kForwardAndBackward * width * competing_tokens(network, sequence, options);
-  // Codebooks are not trained: there is no product for their gradient.
-  for (const auto& code : network.code_ranges)
-    flops.vocabulary += 4 * width * static_cast<double>(code.codebook.numel());
+  flops.vocabulary += codebook_flops(network, sequence, options);
   return flops;
 }
 
 double activation_bytes(const Transformer& transformer, const sequence::PackedSequence& sequence,
-                        bool recompute, const LossOptions& options) {
+                        bool recompute, const PrepareOptions& options) {
   const Transformer::Network& network = transformer.network();
   const auto element = static_cast<double>(c10::elementSize(network.type));
   double kept = 0, most = 0;  // by the blocks so far; when the backward pass is in one of them

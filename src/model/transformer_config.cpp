@@ -69,7 +69,7 @@ void validate(const TransformerConfig& c) {
 }
 
 void check_task(const TransformerConfig& config, const sequence::Task& task) {
-  const bool silent_text = config.streams == 2 && config.single_over == "generated";
+  const bool silent_text = config.drops_text();
   for (const sequence::TaskSegment& segment : task.segments) {
     if (!segment.loss) continue;
     const std::string_view name = sequence::modality_name(segment.modality);

@@ -7,7 +7,6 @@
 #include "omni/core/error.h"
 #include "omni/core/random.h"
 #include "omni/kernels/add_norm.h"
-#include "omni/nn/rotary.h"
 
 namespace omni::model {
 namespace {
@@ -16,44 +15,6 @@ namespace {
 double projection_deviation(const Tensor& codebook, double wanted) {
   const double length = std::sqrt(codebook.to(at::kDouble).square().sum(1).mean().item<double>());
   return length > 0 ? wanted / length : wanted;
-}
-
-nn::RotaryAngles angles_of(const TransformerConfig& c, const std::vector<std::vector<std::int32_t>>& axes) {
-  nn::RotarySplit split{c.rope_split, c.rope_theta};
-  if (split.dimensions.empty()) split.dimensions = {c.attention_head_size()};
-  std::vector<std::span<const std::int32_t>> spans;
-  for (std::size_t axis = 0; axis < split.dimensions.size(); ++axis) spans.emplace_back(axes[axis]);
-  return nn::rotary_angles(spans, split);
-}
-
-// The spans of a set of rows, among the rows of the generated stream.
-kernels::AttentionSpans generated_spans(const RowPlaces& places) {
-  std::vector<std::int64_t> before = {0};  // generated rows before each row
-  for (const std::uint8_t stream : places.streams) before.push_back(before.back() + stream);
-  std::vector<std::int64_t> starts;
-  for (const std::int64_t start : places.document_starts) starts.push_back(before[start]);
-  std::vector<kernels::RowRange> bidirectional;
-  for (const kernels::RowRange& range : places.bidirectional)
-    bidirectional.push_back({before[range.first], before[range.last]});
-  return kernels::AttentionSpans::causal_with_segments(starts, bidirectional);
-}
-
-// The segments of a packed sequence that see all of themselves.
-std::vector<kernels::RowRange> bidirectional_ranges(const TransformerConfig& config,
-                                                    const sequence::PackedSequence& sequence) {
-  std::vector<kernels::RowRange> ranges;
-  if (config.bidirectional.empty()) return ranges;
-  for (std::int64_t d = 0; d < sequence.document_count(); ++d) {
-    const std::int64_t end = sequence.document_starts[d + 1];
-    for (std::int64_t i = sequence.document_starts[d], last; i < end; i = last) {
-      last = i + 1;
-      while (last < end && sequence.segments[last] == sequence.segments[i] &&
-             sequence.streams[last] == sequence.streams[i])
-        ++last;
-      if (config.is_bidirectional(sequence.streams[i])) ranges.push_back({i, last});
-    }
-  }
-  return ranges;
 }
 
 }  // namespace
@@ -110,7 +71,7 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
   }
   constexpr auto block = nn::ParameterUnit::Kind::block;
   for (std::int64_t i = 0; i < config.dual_blocks; ++i) {
-    const bool keys_only = drops_text() && i + 1 == config.dual_blocks;
+    const bool keys_only = config.drops_text() && i + 1 == config.dual_blocks;
     dual_blocks.emplace_back(root.sub("dual_blocks").sub(i).unit(block), config, config.block_count(),
                              std::vector<std::string>{"text", "generated"}, keys_only);
   }
@@ -154,48 +115,25 @@ Tensor Transformer::Network::token_rows() const {
 
 Tensor Transformer::Network::head_rows(const Tensor& rows) const { return head.defined() ? head : rows; }
 
-Tensor Transformer::Network::embed(const Tensor& rows, const Tensor& tokens, const Tensor& slot_indices,
-                                   const Tensor& next_slot_indices) const {
-  Tensor embedded = at::embedding(rows, tokens);
-  if (slots.defined() && slot_indices.defined())
-    embedded = embedded + at::embedding(slots, slot_indices) + at::embedding(next_slots, next_slot_indices);
+Tensor Transformer::Network::embed(const Tensor& table, const EmbeddedTokens& rows) const {
+  Tensor embedded = kernels::embed(table, rows.tokens, rows.codes);
+  if (slots.defined() && rows.slots.defined())
+    embedded = embedded + kernels::embed(slots, rows.slots) + kernels::embed(next_slots, rows.next_slots);
   return embedded;
 }
 
+kernels::ClassTable Transformer::Network::output_classes() const {
+  kernels::ClassTable classes{output_rows.weight(), output_rows.as(type), {}};
+  if (head.defined()) return classes;
+  for (const CodeRange& code : code_ranges) classes.codebooks.push_back({code.codebook, code.projection});
+  return classes;
+}
+
 RowPlan Transformer::Network::plan(const RowPlaces& places) const {
-  RowPlan plan;
-  const std::vector<std::vector<std::int32_t>> axes = {{places.offsets.begin(), places.offsets.end()},
-                                                       {places.rows.begin(), places.rows.end()},
-                                                       {places.columns.begin(), places.columns.end()}};
-  const nn::RotaryAngles angles = angles_of(config, axes);
-  const auto device = embedding.device();
-  plan.dual = {
-      angles.cosine.to(device), angles.sine.to(device), config.rope == "interleaved",
-      kernels::AttentionSpans::causal_with_segments(places.document_starts, places.bidirectional).on(device),
-      attention_path};
-  plan.single = plan.dual;
-  if (config.streams == 1) return plan;
-
-  const auto count = static_cast<std::int64_t>(places.streams.size());
-  std::vector<std::vector<std::int64_t>> rows(2);
-  for (std::int64_t i = 0; i < count; ++i) rows[places.streams[i]].push_back(i);
-  std::vector<std::int64_t> joint(count);
-  std::int64_t next = 0;
-  for (const auto& stream : rows)
-    for (const std::int64_t row : stream) joint[row] = next++;
-  for (const auto& stream : rows) plan.order.rows.push_back(index_tensor(stream).to(device));
-  plan.order.joint_order = index_tensor(joint).to(device);
-  plan.order.row_group = at::empty({count}, at::kByte);
-  std::copy(places.streams.begin(), places.streams.end(),
-            plan.order.row_group.mutable_data_ptr<std::uint8_t>());
-  plan.order.row_group = plan.order.row_group.to(device);
-  if (!drops_text()) return plan;
-
-  plan.output_rows = plan.order.rows[1];
-  plan.single.cosine = plan.dual.cosine.index_select(0, plan.output_rows);
-  plan.single.sine = plan.dual.sine.index_select(0, plan.output_rows);
-  plan.single.spans = generated_spans(places).on(device);
-  return plan;
+  BatchArena arena;
+  const PlannedRows planned = PlannedRows::plan(config, places, arena);
+  arena.close(/*pinned=*/false);
+  return planned.on(arena.on(embedding.device()), config, attention_path);
 }
 
 namespace {
@@ -248,7 +186,7 @@ std::vector<nn::StreamRows> Transformer::Network::run_block(std::size_t number,
                                              : kernels::rotary_attention(qkv, attention, own.spans, own.path);
                                 }));
   };
-  return rows_of(executor->run(body, tensors_of(rows)));
+  return rows_of(executor->run(1 + number, body, tensors_of(rows)));
 }
 
 Tensor Transformer::Network::run(const Tensor& embedded, const RowPlan& given, const RowPass& pass) const {
@@ -263,43 +201,6 @@ Tensor Transformer::Network::run(const Tensor& embedded, const RowPlan& given, c
   return kernels::add_norm(rows[0].residual, rows[0].delta, final_norm,
                            {config.norm_kind(), config.norm_epsilon, type})
       .second;
-}
-
-PackedRows packed_rows(const Transformer::Network& network, const sequence::PackedSequence& sequence) {
-  const std::int64_t count = sequence.length();
-  ensure(count > 0, "the packed sequence is empty");
-  PackedRows rows{at::empty({count}, at::kLong), {}, {}, {}};
-  auto* tokens = rows.tokens.mutable_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int32_t token = sequence.tokens[i];
-    ensure(token >= 0 && token < network.vocabulary.size(), "token ", token,
-           " is outside the model's vocabulary");
-    tokens[i] = token;
-    rows.streams.push_back(sequence.streams[i] == sequence::Modality::text ? 0 : 1);
-  }
-  if (network.slots.defined()) {
-    rows.slots = at::empty({count}, at::kLong);
-    rows.next_slots = at::empty({count}, at::kLong);
-    auto* slots = rows.slots.mutable_data_ptr<std::int64_t>();
-    auto* next = rows.next_slots.mutable_data_ptr<std::int64_t>();
-    for (std::int64_t d = 0; d < sequence.document_count(); ++d) {
-      const std::int64_t first = sequence.document_starts[d], last = sequence.document_starts[d + 1];
-      for (std::int64_t i = first; i < last; ++i)
-        slots[i] = network.slot_row(sequence.streams[i], sequence.slots[i]);
-      for (std::int64_t i = first; i < last; ++i) next[i] = i + 1 < last ? slots[i + 1] : network.no_slot();
-    }
-  }
-  const auto device = network.embedding.device();
-  if (!device.is_cpu())
-    for (Tensor* tensor : {&rows.tokens, &rows.slots, &rows.next_slots})
-      if (tensor->defined()) *tensor = tensor->to(device);
-  return rows;
-}
-
-RowPlan packed_plan(const Transformer::Network& network, const sequence::PackedSequence& sequence,
-                    const PackedRows& rows) {
-  return network.plan({sequence.offsets, sequence.rows, sequence.columns, rows.streams,
-                       sequence.document_starts, bidirectional_ranges(network.config, sequence)});
 }
 
 }  // namespace omni::model

@@ -6,29 +6,20 @@
 #include <span>
 #include <vector>
 
+#include "omni/kernels/cross_entropy.h"
+#include "omni/kernels/embedding.h"
 #include "omni/model/transformer.h"
 #include "omni/nn/block_executor.h"
 #include "omni/nn/decoder_block.h"
 #include "omni/sequence/segment_parts.h"
+#include "row_plan.h"
 
 namespace omni::model {
 
-using at::Tensor;
-
-// Where rows stand, in document order. Spans have one entry per row, document_starts one per document and the
-// total; bidirectional the ranges of rows that see all of themselves.
-struct RowPlaces {
-  std::span<const std::int32_t> offsets, rows, columns;
-  std::span<const std::uint8_t> streams;  // 0: text, 1: generated; ignored with one stream
-  std::span<const std::int64_t> document_starts;
-  std::span<const kernels::RowRange> bidirectional = {};
-};
-
-// What the blocks need to know about a set of rows.
-struct RowPlan {
-  nn::StreamOrder order;
-  nn::AttentionPlan dual, single;
-  Tensor output_rows;  // [outputs] int64: the rows that the blocks give output for; undefined: all
+// Index tensors on the network's device.
+struct EmbeddedTokens {
+  Tensor tokens, slots, next_slots;           // [N] int64; slots may be undefined
+  std::vector<kernels::EmbeddedCodes> codes;  // of tokens whose rows start from codebooks
 };
 
 // How rows pass through the blocks.
@@ -72,14 +63,13 @@ struct Transformer::Network {
   std::int64_t slot_count() const;
   std::int32_t slot_row(sequence::Modality modality, std::int32_t slot) const;
   std::int32_t no_slot() const { return static_cast<std::int32_t>(slot_count()); }
-  bool drops_text() const { return config.streams == 2 && config.single_over == "generated"; }
 
   // Embedding and output rows of the whole vocabulary with the codebooks' share, [vocabulary, width] fp32.
   Tensor token_rows() const;
   Tensor head_rows(const Tensor& token_rows) const;
-  // tokens, slots, next_slots [N] int64 -> [N, width] fp32. slots may be undefined.
-  Tensor embed(const Tensor& token_rows, const Tensor& tokens, const Tensor& slots,
-               const Tensor& next_slots) const;
+  // -> [N, width] fp32, from `table` [vocabulary, width]: the embedding, or token_rows() without codes.
+  Tensor embed(const Tensor& table, const EmbeddedTokens& tokens) const;
+  kernels::ClassTable output_classes() const;
 
   RowPlan plan(const RowPlaces& places) const;
   // From embedded rows [N, width] fp32 in document order to normed outputs [outputs, width] in `type`.
@@ -90,15 +80,6 @@ struct Transformer::Network {
                                         const std::shared_ptr<const RowPlan>& plan,
                                         const RowPass& pass) const;
 };
-
-// The tokens of a packed sequence as index tensors.
-struct PackedRows {
-  Tensor tokens, slots, next_slots;
-  std::vector<std::uint8_t> streams;
-};
-PackedRows packed_rows(const Transformer::Network& network, const sequence::PackedSequence& sequence);
-RowPlan packed_plan(const Transformer::Network& network, const sequence::PackedSequence& sequence,
-                    const PackedRows& rows);
 
 Tensor index_tensor(const std::vector<std::int64_t>& values);
 

@@ -13,12 +13,15 @@ using torch::autograd::variable_list;
 
 class PlainExecutor : public BlockExecutor {
  public:
-  std::vector<Tensor> run(const BlockFunction& block, const std::vector<Tensor>& inputs) const override {
+  std::vector<Tensor> run(std::size_t /*unit*/, const BlockFunction& block,
+                          const std::vector<Tensor>& inputs) const override {
     return block(inputs);
   }
 };
 
-// A block and which of its inputs are defined: custom functions carry defined tensors only.
+// A block and which of its inputs are defined: custom functions carry defined tensors only. After the inputs
+// comes one that nothing is computed from and that wants a gradient: without one the backward pass would pass
+// the block by.
 struct HeldBlock : torch::CustomClassHolder {
   BlockFunction block;
   std::vector<bool> defined;
@@ -47,7 +50,7 @@ class RecomputeFunction : public torch::autograd::Function<RecomputeFunction> {
     variable_list inputs;
     for (const Tensor& saved : context->get_saved_variables()) {
       Tensor input = saved.detach();
-      if (saved.is_floating_point()) input.set_requires_grad(true);
+      if (context->needs_input_grad(inputs.size())) input.set_requires_grad(true);
       inputs.push_back(input);
     }
     variable_list roots, root_gradients;
@@ -70,7 +73,8 @@ class RecomputeFunction : public torch::autograd::Function<RecomputeFunction> {
 
 class RecomputeExecutor : public BlockExecutor {
  public:
-  std::vector<Tensor> run(const BlockFunction& block, const std::vector<Tensor>& inputs) const override {
+  std::vector<Tensor> run(std::size_t /*unit*/, const BlockFunction& block,
+                          const std::vector<Tensor>& inputs) const override {
     auto held = c10::make_intrusive<HeldBlock>();
     held->block = block;
     std::vector<Tensor> given;
@@ -78,6 +82,7 @@ class RecomputeExecutor : public BlockExecutor {
       held->defined.push_back(input.defined());
       if (input.defined()) given.push_back(input);
     }
+    given.push_back(at::empty({0}).requires_grad_());
     return RecomputeFunction::apply(at::TensorList(given), held);
   }
 };

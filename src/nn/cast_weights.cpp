@@ -13,7 +13,9 @@ const at::Tensor& CastWeight::as(at::ScalarType type) const {
   if (!copy_.defined() || copy_.scalar_type() != type || copied_ != origin()) {
     // Of use to gradients too, though it may be made while no gradients are wanted.
     const c10::InferenceMode ordinary_tensors(false);
-    copy_ = weight_.detach().to(type);
+    const at::Tensor weight = weight_.detach();
+    const bool fits = copy_.defined() && copy_.scalar_type() == type && copy_.device() == weight.device();
+    copy_ = fits ? copy_.copy_(weight) : weight.to(type);
     copied_ = origin();
   }
   return copy_;

@@ -1,56 +1,38 @@
 #include "omni/nn/rotary.h"
 
 #include <cmath>
-#include <map>
-
-#include "omni/core/error.h"
+#include <unordered_map>
 
 namespace omni::nn {
-namespace {
 
-// Angles are formed in double precision once per distinct position: positions repeat a lot in packed
-// documents.
-struct Turn {
-  std::vector<float> cosine, sine;
-};
-
-Turn turn_of(std::int32_t position, std::int64_t dimensions, double theta) {
-  Turn turn;
-  for (std::int64_t i = 0; i < dimensions / 2; ++i) {
-    const double angle =
-        position * std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(dimensions));
-    turn.cosine.push_back(static_cast<float>(std::cos(angle)));
-    turn.sine.push_back(static_cast<float>(std::sin(angle)));
-  }
-  return turn;
+std::vector<double> rotary_frequencies(std::int64_t dimensions, double theta) {
+  std::vector<double> frequencies;
+  for (std::int64_t i = 0; i < dimensions / 2; ++i)
+    frequencies.push_back(std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(dimensions)));
+  return frequencies;
 }
 
-}  // namespace
-
-RotaryAngles rotary_angles(std::span<const std::span<const std::int32_t>> positions,
-                           const RotarySplit& split) {
-  ensure(!positions.empty() && positions.size() == split.dimensions.size(),
-         "rotary positions: one list per axis");
-  const auto rows = static_cast<std::int64_t>(positions[0].size());
-  std::int64_t pairs = 0;
-  for (const std::int64_t dimensions : split.dimensions) pairs += dimensions / 2;
-  RotaryAngles angles{at::empty({rows, pairs}, at::kFloat), at::empty({rows, pairs}, at::kFloat)};
-  std::int64_t column = 0;
-  for (std::size_t axis = 0; axis < positions.size(); ++axis) {
-    const std::int64_t dimensions = split.dimensions[axis];
-    ensure(static_cast<std::int64_t>(positions[axis].size()) == rows, "rotary positions differ in length");
-    std::map<std::int32_t, Turn> known;
-    float* cosine = angles.cosine.mutable_data_ptr<float>() + column;
-    float* sine = angles.sine.mutable_data_ptr<float>() + column;
-    for (std::int64_t row = 0; row < rows; ++row) {
-      auto [found, added] = known.try_emplace(positions[axis][row]);
-      if (added) found->second = turn_of(positions[axis][row], dimensions, split.theta);
-      std::copy(found->second.cosine.begin(), found->second.cosine.end(), cosine + row * pairs);
-      std::copy(found->second.sine.begin(), found->second.sine.end(), sine + row * pairs);
-    }
-    column += dimensions / 2;
+DistinctPositions distinct_positions(std::span<const std::int32_t> coordinates) {
+  DistinctPositions distinct;
+  std::unordered_map<std::int32_t, std::int64_t> known;
+  distinct.of_row.reserve(coordinates.size());
+  for (const std::int32_t coordinate : coordinates) {
+    const auto [found, added] = known.try_emplace(coordinate, static_cast<std::int64_t>(known.size()));
+    if (added) distinct.positions.push_back(coordinate);
+    distinct.of_row.push_back(found->second);
   }
-  return angles;
+  return distinct;
+}
+
+RotaryAngles rotary_angles(std::span<const RotaryAxis> axes) {
+  std::vector<at::Tensor> cosines, sines;
+  for (const RotaryAxis& axis : axes) {
+    const at::Tensor angles = axis.positions.unsqueeze(1) * axis.frequencies;
+    cosines.push_back(angles.cos().to(at::kFloat).index_select(0, axis.of_row));
+    sines.push_back(angles.sin().to(at::kFloat).index_select(0, axis.of_row));
+  }
+  if (axes.size() == 1) return {cosines[0], sines[0]};
+  return {at::cat(cosines, 1), at::cat(sines, 1)};
 }
 
 }  // namespace omni::nn

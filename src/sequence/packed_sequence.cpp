@@ -63,14 +63,14 @@ bool append_document(PackedSequence& sequence, const Document& document, const V
   return true;
 }
 
-void pad_streams(PackedSequence& sequence, std::int64_t multiple) {
+void pad_streams(PackedSequence& sequence, std::int64_t multiple, bool every_stream) {
   ensure(multiple > 0, "padding to a multiple of ", multiple);
   const std::int64_t text = std::count(sequence.streams.begin(), sequence.streams.end(), Modality::text);
   const std::int64_t generated = sequence.length() - text;
   if (sequence.document_starts.empty()) sequence.document_starts.push_back(0);
   constexpr std::int64_t kDocumentRows = 16;
-  const auto append = [&](Modality modality, std::int64_t present) {
-    const std::int64_t count = (multiple - present % multiple) % multiple;
+  const auto append = [&](Modality modality, std::int64_t present, bool wanted) {
+    const std::int64_t count = present == 0 && wanted ? multiple : (multiple - present % multiple) % multiple;
     for (std::int64_t i = 0; i < count; ++i) {
       TokenPlace place;
       place.modality = modality;
@@ -79,8 +79,8 @@ void pad_streams(PackedSequence& sequence, std::int64_t multiple) {
         sequence.document_starts.push_back(sequence.length());
     }
   };
-  append(Modality::text, text);
-  append(Modality::image, generated);
+  append(Modality::text, text, every_stream || generated == 0);
+  append(Modality::image, generated, every_stream);
 }
 
 }  // namespace omni::sequence

@@ -51,12 +51,6 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
   return std::vector(static_cast<std::size_t>(config.tokens_per_step / config.tokens_per_micro_batch), batch);
 }
 
-std::vector<sequence::PackedSequence> first_step(const StageConfig& config, const model::Bundle& bundle) {
-  StageData data(config, bundle);
-  data.start(0);
-  return data.next_step();
-}
-
 }  // namespace
 
 void print_dry_run(const StageConfig& config) {
@@ -67,10 +61,10 @@ void print_dry_run(const StageConfig& config) {
       std::find_if(config.shards.begin(), config.shards.end(),
                    [](const std::string& folder) { return !std::filesystem::exists(folder); });
   const bool has_shards = missing == config.shards.end();
-  const model::LossOptions options{.full_softmax = config.softmax == "full"};
+  const model::PrepareOptions options{.full_softmax = config.softmax == "full"};
   double flops = 0, activation_bytes = 0;
   for (const sequence::PackedSequence& batch :
-       has_shards ? first_step(config, bundle) : longest_step(config, bundle)) {
+       has_shards ? StageData(config, bundle).step(0) : longest_step(config, bundle)) {
     flops += model::training_flops(transformer, batch, options).total();
     activation_bytes =
         std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, options));

@@ -44,7 +44,9 @@ WeightedTasks weighted_tasks(const StageConfig& config, const model::Bundle& bun
 }  // namespace
 
 StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
-    : batches_per_step_(config.tokens_per_step / config.tokens_per_micro_batch), steps_(config.steps) {
+    : batches_per_step_(config.tokens_per_step / config.tokens_per_micro_batch),
+      steps_(config.steps),
+      full_softmax_(config.softmax == "full") {
   const std::vector<std::filesystem::path> folders(config.shards.begin(), config.shards.end());
   const auto dataset = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
   data::require_tokenizers(*dataset, bundle.tokenizers.format(),
@@ -82,16 +84,27 @@ sequence::PackedSequence StageData::make_batch(std::int64_t index) const {
   return batch;
 }
 
-void StageData::start(std::int64_t first_step) {
-  loader_ =
-      std::make_unique<data::PrefetchLoader>([this](std::int64_t index) { return make_batch(index); },
-                                             first_step * batches_per_step_, steps_ * batches_per_step_);
+std::vector<sequence::PackedSequence> StageData::step(std::int64_t number) const {
+  std::vector<sequence::PackedSequence> batches;
+  for (std::int64_t i = 0; i < batches_per_step_; ++i)
+    batches.push_back(make_batch(number * batches_per_step_ + i));
+  return batches;
 }
 
-std::vector<sequence::PackedSequence> StageData::next_step() {
-  std::vector<sequence::PackedSequence> batches;
+void StageData::start(std::int64_t first_step, const model::Transformer& transformer) {
+  const model::PrepareOptions options{.full_softmax = full_softmax_,
+                                      .task_count = static_cast<std::int64_t>(source_->tasks().size())};
+  loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
+      [this, options, &transformer](std::int64_t index) {
+        return transformer.prepare(make_batch(index), options);
+      },
+      first_step * batches_per_step_, steps_ * batches_per_step_);
+}
+
+std::vector<model::PreparedBatch> StageData::next_step() {
+  std::vector<model::PreparedBatch> batches;
   for (std::int64_t i = 0; i < batches_per_step_; ++i) {
-    std::optional<sequence::PackedSequence> batch = loader_->next();
+    std::optional<model::PreparedBatch> batch = loader_->next();
     ensure(batch.has_value(), "the loader ended before the run");
     batches.push_back(std::move(*batch));
   }

@@ -17,10 +17,13 @@ class StageData {
   // of the mixture. Throws Error(io), Error(input) or Error(usage).
   StageData(const StageConfig& config, const model::Bundle& bundle);
 
-  // Starts to make the micro-batches of `first_step` and after, on a background thread.
-  void start(std::int64_t first_step);
+  // The micro-batches of a step.
+  std::vector<sequence::PackedSequence> step(std::int64_t number) const;
+  // Starts to make the micro-batches of `first_step` and after and to prepare them for `transformer`, on a
+  // background thread.
+  void start(std::int64_t first_step, const model::Transformer& transformer);
   // The micro-batches of the next step.
-  std::vector<sequence::PackedSequence> next_step();
+  std::vector<model::PreparedBatch> next_step();
   const data::BatchSource& source() const { return *source_; }
   std::uint64_t fingerprint() const { return fingerprint_; }  // of the shards' content
 
@@ -36,7 +39,8 @@ class StageData {
   std::int64_t steps_;
   std::uint64_t fingerprint_ = 0;
   std::unique_ptr<data::BatchSource> source_;
-  std::unique_ptr<data::PrefetchLoader> loader_;
+  bool full_softmax_;
+  std::unique_ptr<data::PrefetchLoader<model::PreparedBatch>> loader_;
 };
 
 }  // namespace omni::training

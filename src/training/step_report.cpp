@@ -11,43 +11,11 @@
 namespace omni::training {
 
 void StepSums::add(const StepSums& other) {
-  for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
-    cross_entropy[m] += other.cross_entropy[m];
-    weight[m] += other.weight[m];
-    targets[m] += other.targets[m];
-    correct[m] += other.correct[m];
-  }
-  task_cross_entropy.resize(std::max(task_cross_entropy.size(), other.task_cross_entropy.size()));
-  task_weight.resize(task_cross_entropy.size());
-  for (std::size_t t = 0; t < other.task_cross_entropy.size(); ++t) {
-    task_cross_entropy[t] += other.task_cross_entropy[t];
-    task_weight[t] += other.task_weight[t];
-  }
-  tokens += other.tokens;
+  counts.add(other.counts);
+  if (other.losses.defined()) add_losses(other.losses);
 }
 
-StepSums StepSums::of(const sequence::PackedSequence& batch, const model::TransformerLoss& loss,
-                      std::size_t task_count) {
-  StepSums sums;
-  const at::Tensor cross_entropy = loss.cross_entropy.to(at::kCPU).to(at::kDouble);
-  for (std::size_t m = 0; m < sequence::kModalityCount; ++m)
-    sums.cross_entropy[m] = cross_entropy[static_cast<std::int64_t>(m)].item<double>();
-  sums.weight = loss.weights;
-  sums.targets = loss.targets;
-  sums.correct = loss.correct;
-  sums.tokens = batch.length();
-  sums.task_cross_entropy.resize(task_count);
-  sums.task_weight.resize(task_count);
-  const auto* of_position = loss.position_cross_entropy.const_data_ptr<float>();
-  for (std::size_t d = 0; d < batch.document_tasks.size(); ++d) {
-    const auto task = static_cast<std::size_t>(batch.document_tasks[d]);
-    for (std::int64_t i = batch.document_starts[d]; i < batch.document_starts[d + 1]; ++i) {
-      sums.task_cross_entropy.at(task) += batch.loss_weights[i] * of_position[i];
-      sums.task_weight[task] += batch.loss_weights[i];
-    }
-  }
-  return sums;
-}
+void StepSums::add_losses(const at::Tensor& others) { losses = losses.defined() ? losses + others : others; }
 
 StepReport::StepReport(RunMetrics& metrics, std::int64_t log_steps,
                        const std::array<double, sequence::kModalityCount>& loss_weights,
@@ -75,21 +43,25 @@ void StepReport::add(const StepSums& sums, const StepContext& context, bool last
 
 void StepReport::write(const StepContext& c) {
   const double elapsed = std::max(1e-9, c.seconds - window_start_seconds_);
-  const double rate = static_cast<double>(sums_.tokens) / elapsed;
+  const double rate = static_cast<double>(sums_.counts.tokens) / elapsed;
   std::vector<std::pair<std::string, double>> numbers{{"step", static_cast<double>(c.step)},
                                                       {"progress", c.progress}};
   latest_loss_ = 0;
   std::string losses;
+  const model::LossSums sums = model::LossSums::read(sums_.losses);
+  const model::BatchCounts& counts = sums_.counts;
   for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
-    if (sums_.targets[m] == 0) continue;
+    if (counts.targets[m] == 0) continue;
     const std::string name(sequence::modality_name(static_cast<sequence::Modality>(m)));
-    latest_loss_ += loss_weights_[m] * sums_.loss(m);
-    numbers.emplace_back("loss_" + name, sums_.loss(m));
-    numbers.emplace_back("accuracy_" + name, sums_.accuracy(m));
+    const double loss = sums.cross_entropy[m] / counts.weights[m];
+    latest_loss_ += loss_weights_[m] * loss;
+    numbers.emplace_back("loss_" + name, loss);
+    numbers.emplace_back("accuracy_" + name,
+                         static_cast<double>(sums.correct[m]) / static_cast<double>(counts.targets[m]));
   }
-  for (std::size_t t = 0; t < sums_.task_weight.size(); ++t) {
-    if (sums_.task_weight[t] <= 0) continue;
-    const double loss = sums_.task_cross_entropy[t] / sums_.task_weight[t];
+  for (std::size_t t = 0; t < counts.task_weights.size(); ++t) {
+    if (counts.task_weights[t] <= 0) continue;
+    const double loss = sums.task_cross_entropy[t] / counts.task_weights[t];
     numbers.emplace_back("loss " + task_names_.at(t), loss);
     char text[24];
     std::snprintf(text, sizeof text, " %.3f", loss);

@@ -12,25 +12,14 @@
 
 namespace omni::training {
 
-// Sums of one optimizer step over its micro-batches, by modality and by task.
+// Sums over the micro-batches of one or more optimizer steps. What was computed stays on the device until it is
+// read: steps do not wait for it.
 struct StepSums {
-  std::array<double, sequence::kModalityCount> cross_entropy{}, weight{};
-  std::array<std::int64_t, sequence::kModalityCount> targets{}, correct{};
-  std::vector<double> task_cross_entropy, task_weight;
-  std::int64_t tokens = 0;
+  model::BatchCounts counts;
+  at::Tensor losses;  // see model::LossSums; undefined where there was no batch
 
   void add(const StepSums& other);
-  // From the loss of one micro-batch whose document_tasks are numbers below task_count.
-  static StepSums of(const sequence::PackedSequence& batch, const model::TransformerLoss& loss,
-                     std::size_t task_count);
-  double loss(std::size_t modality) const {
-    return weight[modality] > 0 ? cross_entropy[modality] / weight[modality] : 0;
-  }
-  double accuracy(std::size_t modality) const {
-    return targets[modality] > 0
-               ? static_cast<double>(correct[modality]) / static_cast<double>(targets[modality])
-               : 0;
-  }
+  void add_losses(const at::Tensor& others);
 };
 
 struct StepContext {
@@ -42,7 +31,7 @@ struct StepContext {
   std::int64_t tokens = 0;  // since the run began
 };
 
-// Averages over `log_steps` steps, then writes a metrics line (losses by modality and by task) and a terminal
+// Averages over `log_steps` steps, then waits for the device and writes a metrics line (losses by modality and by task) and a terminal
 // line with the loss of each task, tokens/s and time left. `start_seconds` is the training time already
 // spent, by an earlier process of a resumed run.
 class StepReport {

@@ -82,8 +82,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<fs::path>& che
       budget_{config.steps, config.minutes},
       bundle_(checkpoint ? model::load_bundle(*checkpoint / "bundle") : start_bundle(config)),
       weights_{.modalities = {config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight},
-               .z_loss = config.z_loss,
-               .full_softmax = config.softmax == "full"} {
+               .z_loss = config.z_loss} {
   data_ = std::make_unique<StageData>(config, bundle_);
   state_.inputs = stage_inputs(config, data_->fingerprint());
   model::Transformer& transformer = *bundle_.transformer;
@@ -147,13 +146,12 @@ TrainingSummary StageRun::run() {
   for (const auto& task : data_->source().tasks()) task_names.push_back(task.name);
   StepReport report(metrics, config_.log_steps, weights_.modalities, std::move(task_names), seconds_before_);
   const bool was_finished = resumed_ && progress() >= 1;
-  if (!was_finished) data_->start(state_.step);
+  if (!was_finished) data_->start(state_.step, *bundle_.transformer);
   start_ = Clock::now();
   while (progress() < 1) {
     if (state_.step == config_.view_rows_steps) restrict_rows();
-    const std::vector<sequence::PackedSequence> batches = data_->next_step();
-    const StepSums sums = accumulate_gradients(*bundle_.transformer, batches, weights_,
-                                               data_->source().tasks().size(), dropout_seed());
+    const std::vector<model::PreparedBatch> batches = data_->next_step();
+    const StepSums sums = accumulate_gradients(*bundle_.transformer, batches, weights_, dropout_seed());
     if (update()) {
       skipped_in_a_row_ = 0;
     } else if (++skipped_in_a_row_ == kSkippedStepsLimit) {
@@ -163,7 +161,7 @@ TrainingSummary StageRun::run() {
     }
     optimizer_->zero_gradients();
     ++state_.step;
-    state_.tokens += sums.tokens;
+    state_.tokens += sums.counts.tokens;
     state_.seconds = seconds_before_ + std::chrono::duration<double>(Clock::now() - start_).count();
     report.add(sums,
                {config_.stage, state_.step, progress(), state_.seconds, learning_rate_, gradient_norm_,

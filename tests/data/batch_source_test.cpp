@@ -329,7 +329,8 @@ TEST(EditInstruction, NamesTheChange) {
 
 TEST_F(BatchSourceTest, ThePrefetchLoaderGivesTheSameBatchesInOrder) {
   const BatchSource batches = source(options(), tasks());
-  PrefetchLoader loader([&](std::int64_t i) { return batches.batch(i / 2, i % 2); }, 4, 24, 3);
+  PrefetchLoader<sequence::PackedSequence> loader([&](std::int64_t i) { return batches.batch(i / 2, i % 2); },
+                                                  4, 24, 3);
   for (std::int64_t i = 4; i < 24; ++i) {
     const auto batch = loader.next();
     ASSERT_TRUE(batch.has_value());
@@ -340,7 +341,7 @@ TEST_F(BatchSourceTest, ThePrefetchLoaderGivesTheSameBatchesInOrder) {
 }
 
 TEST(PrefetchLoader, PassesOnExceptionsAfterTheBatchesBeforeThem) {
-  PrefetchLoader loader(
+  PrefetchLoader<sequence::PackedSequence> loader(
       [](std::int64_t i) -> sequence::PackedSequence {
         if (i == 2) fail(ErrorKind::input, "broken");
         return {};
@@ -355,7 +356,7 @@ TEST(PrefetchLoader, PassesOnExceptionsAfterTheBatchesBeforeThem) {
 TEST(PrefetchLoader, StaysWithinItsDepthAndStopsWhenDestroyed) {
   std::atomic<std::int64_t> produced = 0;
   {
-    PrefetchLoader loader(
+    PrefetchLoader<sequence::PackedSequence> loader(
         [&](std::int64_t) {
           ++produced;
           return sequence::PackedSequence{};

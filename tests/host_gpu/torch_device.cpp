@@ -80,6 +80,7 @@ struct CUDAHooks final : at::CUDAHooksInterface {
     return at::detail::createCPUGenerator();
   }
   bool isPinnedPtr(const void* /*data*/) const override { return false; }
+  at::Allocator* getPinnedMemoryAllocator() const override { return c10::GetAllocator(at::kCPU); }
 };
 
 C10_REGISTER_GUARD_IMPL(CUDA, HostGpuGuard)

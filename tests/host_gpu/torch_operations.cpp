@@ -136,12 +136,26 @@ Tensor copy_from_and_resize(const Tensor& source, const Tensor& target) {
   return target;
 }
 
+// Products of narrow types with wide sums, which the processor does not have.
+Tensor wide_mm(const Tensor& a, const Tensor& b, at::ScalarType type) {
+  return on_device(at::mm(seen_by_host(a).to(type), seen_by_host(b).to(type)));
+}
+
+Tensor& wide_addmm_out(const Tensor& sum, const Tensor& a, const Tensor& b, at::ScalarType type,
+                       const at::Scalar& beta, const at::Scalar& alpha, Tensor& out) {
+  seen_by_host(out).copy_(
+      at::addmm(seen_by_host(sum), seen_by_host(a).to(type), seen_by_host(b).to(type), beta, alpha));
+  return out;
+}
+
 TORCH_LIBRARY_IMPL(_, CUDA, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&run_on_host>()); }
 TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("empty.memory_format", &empty);
   m.impl("empty_strided", &empty_strided);
   m.impl("copy_", &copy);
   m.impl("_copy_from_and_resize", &copy_from_and_resize);
+  m.impl("mm.dtype", &wide_mm);
+  m.impl("addmm.dtype_out", &wide_addmm_out);
   m.impl("as_strided", &at::native::as_strided_tensorimpl);
   m.impl("view", &at::native::view);
   m.impl("_reshape_alias", &at::native::_reshape_alias);

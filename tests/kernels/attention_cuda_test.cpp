@@ -127,7 +127,8 @@ TEST(AttentionGpu, PackedAttentionTakesTheKernel) {
   }
   const Tensor expected = true_attention(exact[0], exact[1], exact[2], spans);
   expected.backward(gradient.to(at::kDouble));
-  const Tensor output = packed_attention(own[0], own[1], own[2], spans.on(at::kCUDA), AttentionPath::kernel);
+  const Tensor output = packed_attention(own[0], own[1], own[2], spans.with_bounds(spans.bounds(at::kCUDA)),
+                                         AttentionPath::kernel);
   output.backward(gradient.to(at::kCUDA));
   EXPECT_LT(relative_error(output.detach(), expected.detach()), 0.01);
   for (int i = 0; i < 3; ++i) EXPECT_LT(relative_error(own[i].grad(), exact[i].grad()), 0.02) << i;

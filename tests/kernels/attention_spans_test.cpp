@@ -34,7 +34,8 @@ TEST(AttentionSpans, BoundsAreTheFirstAndLastKeys) {
   const AttentionSpans spans = AttentionSpans::causal(std::vector<std::int64_t>{0, 2, 3});
   const at::Tensor expected = at::tensor({0, 0, 2, 1, 2, 3}, at::kInt).view({2, 3});
   EXPECT_TRUE(spans.bounds(at::kCPU).equal(expected));
-  EXPECT_TRUE(spans.on(at::kCPU).bounds(at::kCPU).equal(expected));
+  EXPECT_TRUE(spans.with_bounds(expected).bounds(at::kCPU).is_same(expected));
+  EXPECT_THROW(spans.with_bounds(expected.narrow(1, 0, 2)), Error);
 }
 
 TEST(AttentionSpans, SegmentsSeeTheirEnd) {

@@ -1,10 +1,10 @@
 #include "omni/model/training_cost.h"
 
-#include <c10/core/Allocator.h>
 #include <gtest/gtest.h>
 #include <torch/library.h>
 
 #include "small_world.h"
+#include "tensor_memory.h"
 
 namespace omni::model {
 namespace {
@@ -19,6 +19,8 @@ class ProductCount {
     others_.fallback(torch::CppFunction::makeFallthrough());
     products_.impl("mm", &ProductCount::mm);
     products_.impl("addmm", &ProductCount::addmm);
+    products_.impl("mm.out", &ProductCount::mm_out);
+    products_.impl("addmm_", &ProductCount::addmm_);
     operations() = 0;
   }
   double flops() const { return operations(); }
@@ -44,27 +46,19 @@ class ProductCount {
     const c10::impl::ExcludeDispatchKeyGuard below(kKey);
     return at::addmm(bias, a, b, beta, alpha);
   }
+  static at::Tensor& mm_out(const at::Tensor& a, const at::Tensor& b, at::Tensor& out) {
+    add(a, b);
+    const c10::impl::ExcludeDispatchKeyGuard below(kKey);
+    return at::mm_out(out, a, b);
+  }
+  static at::Tensor& addmm_(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, const at::Scalar& beta,
+                            const at::Scalar& alpha) {
+    add(a, b);
+    const c10::impl::ExcludeDispatchKeyGuard below(kKey);
+    return sum.addmm_(a, b, beta, alpha);
+  }
   torch::Library others_, products_;
   c10::impl::IncludeDispatchKeyGuard counted_{kKey};
-};
-
-// The most bytes of tensors that are alive at once on this thread, beyond those at the start.
-class TensorPeak {
- public:
-  TensorPeak() : count_(std::make_shared<Count>()), guard_(c10::DebugInfoKind::PROFILER_STATE, count_) {}
-  double bytes() const { return static_cast<double>(count_->peak); }
-
- private:
-  struct Count : c10::MemoryReportingInfoBase {
-    void reportMemoryUsage(void*, std::int64_t size, std::size_t, std::size_t, c10::Device) override {
-      live += size;
-      peak = std::max(peak, live);
-    }
-    bool memoryProfilingEnabled() const override { return true; }
-    std::int64_t live = 0, peak = 0;
-  };
-  std::shared_ptr<Count> count_;
-  c10::DebugInfoGuard guard_;
 };
 
 // The same document many times over: as many rows of each kind as the padding wants, so that nothing is
@@ -91,16 +85,18 @@ class TrainingCost : public testing::TestWithParam<Case> {
       : vocabulary_(small_vocabulary()),
         text_loss_(GetParam().config.single_over == "all"),
         sequence_(repeated_document(vocabulary_, text_loss_)),
-        transformer_(GetParam().config, vocabulary_, small_layout(), 5, small_codebooks()) {}
+        transformer_(GetParam().config, vocabulary_, small_layout(), 5, small_codebooks()),
+        batch_(transformer_.prepare(sequence_)) {}
   double measured_peak() const {
-    const TensorPeak peak;
-    transformer_.loss(sequence_).objective.sum().backward();
-    return peak.bytes();
+    const test::TensorMemory memory;
+    transformer_.loss(batch_).objective.sum().backward();
+    return static_cast<double>(memory.peak_bytes());
   }
   sequence::Vocabulary vocabulary_;
   bool text_loss_;
   sequence::PackedSequence sequence_;
   Transformer transformer_;
+  PreparedBatch batch_;
 };
 INSTANTIATE_TEST_SUITE_P(Configs, TrainingCost,
                          testing::Values(Case{"one", small_config()},
@@ -112,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(Configs, TrainingCost,
 TEST_P(TrainingCost, FlopsAreThoseOfTheProducts) {
   const TrainingFlops flops = training_flops(transformer_, sequence_);
   const ProductCount count;
-  transformer_.loss(sequence_).objective.sum().backward();
+  transformer_.loss(batch_).objective.sum().backward();
   EXPECT_EQ(flops.blocks + flops.vocabulary, count.flops());
 
   // Attention pair by pair.
@@ -136,7 +132,7 @@ TEST_P(TrainingCost, FlopsAreThoseOfTheProducts) {
 TEST_P(TrainingCost, ActivationMemoryIsWhatIsMeasured) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     transformer_.set_activation_type(type);
-    transformer_.loss(sequence_).objective.sum().backward();  // makes the gradients and the cast weights
+    transformer_.loss(batch_).objective.sum().backward();  // makes the gradients and the cast weights
     for (const bool recompute : {false, true}) {
       transformer_.set_recompute(recompute);
       const double estimate = activation_bytes(transformer_, sequence_, recompute);

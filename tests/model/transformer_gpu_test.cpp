@@ -65,10 +65,10 @@ class TransformerGpu : public testing::TestWithParam<Case> {
   };
   Result differentiate(Transformer& model) const {
     model.parameters().zero_gradients();
-    const TransformerLoss loss = model.loss(sequence(), {.z_loss = 0.01});
+    const TransformerLoss loss = model.loss(model.prepare(sequence()), {.z_loss = 0.01});
     const at::Tensor objective = loss.objective.sum();
     objective.backward();
-    Result result{objective.item<double>(), loss.position_cross_entropy, {}};
+    Result result{objective.item<double>(), loss.position_cross_entropy.cpu(), {}};
     for (const nn::Parameter& parameter : model.parameters().all())
       if (parameter.trainable) result.gradients[parameter.name] = parameter.value.grad();
     return result;
@@ -119,7 +119,7 @@ TEST_P(TransformerGpu, ChangedWeightsAreSeen) {
   const c10::NoGradGuard guard;
   for (const nn::Parameter& parameter : there_->parameters().all())
     if (parameter.trainable) at::Tensor(parameter.value).sub_(parameter.value.grad(), 1e-4);
-  EXPECT_LT(there_->loss(sequence()).objective.sum().item<double>(), before);
+  EXPECT_LT(there_->loss(there_->prepare(sequence())).objective.sum().item<double>(), before);
 }
 
 // Logits token by token through the cache, of a prompt that two sequences share, against all at once on the

@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "omni/core/error.h"
 #include "omni/model/decode_session.h"
 #include "small_world.h"
@@ -126,7 +128,9 @@ TEST_P(EveryTransformer, GradientsMatchFiniteDifferences) {
   const bool text_loss = model.config().single_over == "all";
   const sequence::PackedSequence sequence =
       packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
-  const auto objective = [&] { return model.loss(sequence, {.z_loss = 0.01}).objective.sum(); };
+  const auto objective = [&] {
+    return model.loss(model.prepare(sequence), {.z_loss = 0.01}).objective.sum();
+  };
   model.parameters().zero_gradients();
   objective().backward();
   CounterRng rng(3);
@@ -155,9 +159,10 @@ TEST_P(EveryTransformer, HalfPrecisionIsClose) {
   const bool text_loss = model.config().single_over == "all";
   const sequence::PackedSequence sequence =
       packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
-  const at::Tensor exact = model.loss(sequence).cross_entropy;
+  const PreparedBatch batch = model.prepare(sequence);
+  const at::Tensor exact = model.loss(batch).objective.detach();
   model.set_activation_type(at::kBFloat16);
-  const at::Tensor rounded = model.loss(sequence).cross_entropy;
+  const at::Tensor rounded = model.loss(batch).objective.detach();
   EXPECT_TRUE(at::allclose(rounded, exact, 0.05, 0.1)) << exact << rounded;
 }
 
@@ -166,12 +171,12 @@ TEST_P(EveryTransformer, RecomputingGivesTheSameGradients) {
   const sequence::PackedSequence sequence =
       packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
   std::vector<at::Tensor> kept;
-  model.loss(sequence).objective.sum().backward();
+  model.loss(model.prepare(sequence)).objective.sum().backward();
   for (const auto& p : model.parameters().all())
     kept.push_back(p.value.grad().defined() ? p.value.grad().clone() : at::Tensor());
   model.parameters().zero_gradients();
   model.set_recompute(true);
-  model.loss(sequence).objective.sum().backward();
+  model.loss(model.prepare(sequence)).objective.sum().backward();
   for (std::size_t i = 0; i < kept.size(); ++i) {
     const nn::Parameter& p = model.parameters().all()[i];
     if (!p.trainable) continue;
@@ -216,7 +221,7 @@ TEST_P(EveryTransformer, RecomputingDropsTheSameElements) {
   const auto gradients = [&](bool recompute, std::uint64_t seed) {
     dropping.parameters().zero_gradients();
     dropping.set_recompute(recompute);
-    dropping.loss(sequence, {.dropout_seed = seed}).objective.sum().backward();
+    dropping.loss(dropping.prepare(sequence), {.dropout_seed = seed}).objective.sum().backward();
     std::vector<at::Tensor> all;
     for (const auto& p : dropping.parameters().all())
       if (p.trainable) all.push_back(p.value.grad().clone().flatten());
@@ -225,17 +230,21 @@ TEST_P(EveryTransformer, RecomputingDropsTheSameElements) {
   const at::Tensor kept = gradients(false, 9);
   EXPECT_TRUE(at::allclose(gradients(true, 9), kept, 1e-4, 1e-5));
   EXPECT_GT(largest_difference(gradients(false, 10), kept), 1e-2);
-  const at::Tensor all = dropping.loss(sequence, {.training = false}).objective;
-  EXPECT_TRUE(all.equal(model.loss(sequence).objective));
+  const at::Tensor all = dropping.loss(dropping.prepare(sequence), {.training = false}).objective;
+  EXPECT_TRUE(all.equal(model.loss(model.prepare(sequence)).objective));
 }
 
 TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
   const auto vocabulary = small_vocabulary();
   const Transformer model(small_config(), vocabulary, small_layout(), 5);
-  const sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
+  sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
   const at::Tensor logits = model.logits(sequence);
-  const TransformerLoss loss = model.loss(sequence);
+  sequence.document_tasks = {1, 0};
+  const PreparedBatch batch = model.prepare(sequence, {.task_count = 2});
+  const TransformerLoss loss = model.loss(batch);
+  const LossSums computed = LossSums::read(loss.sums);
   std::array<double, sequence::kModalityCount> sums{}, weights{};
+  std::array<double, 2> task_sums{}, task_weights{};
   std::array<std::int64_t, sequence::kModalityCount> correct{};
   for (std::int64_t i = 0; i < sequence.length(); ++i) {
     if (sequence.loss_weights[i] == 0) continue;
@@ -249,16 +258,25 @@ TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
     const double entropy = -log_probability[target].item<double>();
     sums[m] += entropy;
     weights[m] += 1;
+    const std::size_t task = i < sequence.document_starts[1] ? 1 : 0;
+    task_sums[task] += entropy;
+    task_weights[task] += 1;
     correct[m] += log_probability.argmax().item<std::int64_t>() == target;
     EXPECT_NEAR(loss.position_cross_entropy[i].item<double>(), entropy, 1e-4);
   }
   for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
     EXPECT_NEAR(loss.objective[m].item<double>(), sums[m], 1e-3);
-    EXPECT_NEAR(loss.cross_entropy[m].item<double>(), sums[m], 1e-3);
-    EXPECT_EQ(loss.weights[m], weights[m]);
-    EXPECT_EQ(loss.correct[m], correct[m]);
+    EXPECT_NEAR(computed.cross_entropy[m], sums[m], 1e-3);
+    EXPECT_EQ(batch.counts().weights[m], weights[m]);
+    EXPECT_EQ(static_cast<double>(batch.counts().targets[m]), weights[m]);
+    EXPECT_EQ(computed.correct[m], correct[m]);
     EXPECT_GT(weights[m], 0);
   }
+  for (std::size_t t = 0; t < 2; ++t) {
+    EXPECT_NEAR(computed.task_cross_entropy[t], task_sums[t], 1e-3);
+    EXPECT_EQ(batch.counts().task_weights[t], task_weights[t]);
+  }
+  EXPECT_EQ(batch.counts().tokens, sequence.length());
 }
 
 TEST(TransformerLoss, FullSoftmaxCompetesWithTheWholeVocabulary) {
@@ -266,7 +284,8 @@ TEST(TransformerLoss, FullSoftmaxCompetesWithTheWholeVocabulary) {
   const Transformer model(small_config(), vocabulary, small_layout(), 5);
   const sequence::PackedSequence sequence = packed({random_document(1), random_document(2)}, vocabulary);
   const at::Tensor log_probability = model.logits(sequence).log_softmax(1);
-  const TransformerLoss loss = model.loss(sequence, {.full_softmax = true, .training = false});
+  const TransformerLoss loss =
+      model.loss(model.prepare(sequence, {.full_softmax = true}), {.training = false});
   for (std::int64_t i = 0; i < sequence.length(); ++i) {
     const double expected =
         sequence.loss_weights[i] == 0 ? 0 : -log_probability[i][sequence.targets[i]].item<double>();
@@ -289,12 +308,74 @@ TEST(TransformerLoss, ZLossIsTheSquareOfEachPositionsOwnNormaliser) {
     const double normaliser = at::tensor(row).logsumexp(0).item<double>();
     squares[static_cast<std::size_t>(sequence.target_modalities[i])] += normaliser * normaliser;
   }
-  const TransformerLoss plain = model.loss(sequence, {.z_loss = 0, .training = false});
-  const TransformerLoss with = model.loss(sequence, {.z_loss = 0.5, .training = false});
+  const TransformerLoss plain = model.loss(model.prepare(sequence), {.z_loss = 0, .training = false});
+  const TransformerLoss with = model.loss(model.prepare(sequence), {.z_loss = 0.5, .training = false});
   for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
     const double added = with.objective[m].item<double>() - plain.objective[m].item<double>();
     EXPECT_NEAR(added, 0.5 * squares[m], 1e-3 * (1 + squares[m])) << m;
-    EXPECT_EQ(with.cross_entropy[m].item<float>(), plain.cross_entropy[m].item<float>());
+  }
+  EXPECT_TRUE(with.sums.equal(plain.sums));
+}
+
+TEST(TransformerLoss, WeighsTheObjectivesOfModalities) {
+  const auto vocabulary = small_vocabulary();
+  const Transformer model(small_config(), vocabulary, small_layout(), 5);
+  const PreparedBatch batch = model.prepare(packed({random_document(1), random_document(2)}, vocabulary));
+  const TransformerLoss plain = model.loss(batch),
+                        weighted = model.loss(batch, {.modality_weights = {0.5, 0, 3}});
+  const at::Tensor expected = plain.objective * at::tensor({0.5, 0.0, 3.0}, at::kFloat);
+  EXPECT_LT(largest_difference(weighted.objective, expected), 1e-4);
+  EXPECT_TRUE(weighted.sums.equal(plain.sums));
+}
+
+// What a rank computes that has no documents in a step.
+TEST_P(EveryTransformer, NothingToLearnGivesZeroGradients) {
+  sequence::PackedSequence weightless = packed({random_document(1)}, vocabulary);
+  std::fill(weightless.loss_weights.begin(), weightless.loss_weights.end(), 0.0f);
+  for (const bool recompute : {false, true}) {
+    model.set_recompute(recompute);
+    for (const sequence::PackedSequence& sequence : {weightless, sequence::PackedSequence{}}) {
+      model.parameters().zero_gradients();
+      const TransformerLoss loss = model.loss(model.prepare(sequence, {.task_count = 1}));
+      loss.objective.sum().backward();
+      EXPECT_EQ(loss.objective.abs().max().item<float>(), 0);
+      EXPECT_EQ(loss.sums.sizes(), at::IntArrayRef({7}));
+      EXPECT_EQ(loss.sums.abs().max().item<double>(), 0);
+      for (const nn::Parameter& parameter : model.parameters().all()) {
+        const at::Tensor& gradient = parameter.value.grad();
+        if (!parameter.trainable || parameter.name == "head.weight") continue;
+        ASSERT_TRUE(gradient.defined()) << parameter.name;
+        EXPECT_EQ(gradient.abs().max().item<float>(), 0) << parameter.name;
+      }
+    }
+  }
+}
+
+// The blocks learn though nothing before them does.
+TEST_P(EveryTransformer, FrozenEmbeddingsLeaveTheBlocksTheirGradients) {
+  const bool text_loss = model.config().single_over == "all";
+  const PreparedBatch batch =
+      model.prepare(packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary));
+  const auto gradients = [&](bool recompute) {
+    model.parameters().zero_gradients();
+    model.set_recompute(recompute);
+    model.loss(batch).objective.sum().backward();
+    std::map<std::string, at::Tensor> all;
+    for (const nn::Parameter& parameter : model.parameters().all())
+      if (parameter.value.requires_grad()) all[parameter.name] = parameter.value.grad();
+    return all;
+  };
+  const auto free = gradients(false);
+  for (const nn::Parameter& parameter : model.parameters().all())
+    if (parameter.name.find("blocks.") == std::string::npos)
+      at::Tensor(parameter.value).set_requires_grad(false);
+  for (const bool recompute : {false, true}) {
+    const auto frozen = gradients(recompute);
+    EXPECT_LT(frozen.size(), free.size());
+    for (const auto& [name, gradient] : frozen) {
+      ASSERT_TRUE(gradient.defined()) << name;
+      EXPECT_TRUE(at::allclose(gradient, free.at(name), 1e-4, 1e-5)) << name;
+    }
   }
 }
 
@@ -380,7 +461,7 @@ TEST(Transformer, TextTasksAreRefusedWithoutTextOutput) {
   EXPECT_NO_THROW(check_task(two_stream_config("generated"), sequence::built_in_task("text->shape")));
   const auto vocabulary = small_vocabulary();
   const Transformer model(two_stream_config("generated"), vocabulary, small_layout(), 5);
-  EXPECT_THROW(model.loss(packed({random_document(1)}, vocabulary)), Error);
+  EXPECT_THROW(model.prepare(packed({random_document(1)}, vocabulary)), Error);
 }
 
 TEST(TransformerConfig, ImpossibleSizesAreRefused) {

@@ -146,6 +146,21 @@ TEST(PackedSequence, PaddingFillsBothStreamsAndChangesNothingElse) {
   EXPECT_EQ(sequence, padded);
 }
 
+TEST(PackedSequence, PaddingLeavesNothingEmpty) {
+  const auto generated = [](const PackedSequence& sequence) {
+    return sequence.length() - std::count(sequence.streams.begin(), sequence.streams.end(), Modality::text);
+  };
+  PackedSequence sequence;
+  pad_streams(sequence, 8);
+  EXPECT_EQ(sequence.length(), 8);
+  EXPECT_EQ(sequence.document_starts.back(), 8);
+  pad_streams(sequence, 8, true);
+  EXPECT_EQ(sequence.length(), 16);
+  EXPECT_EQ(generated(sequence), 8);
+  pad_streams(sequence, 8, true);
+  EXPECT_EQ(sequence.length(), 16);
+}
+
 TEST(PackedSequence, ABadDocumentLeavesItAsItWas) {
   const SequenceLayout layout = small_layout();
   const Vocabulary vocabulary = small_vocabulary();

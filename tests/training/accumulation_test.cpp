@@ -64,13 +64,19 @@ class Accumulation : public testing::Test {
   }
 
   struct Result {
-    StepSums sums;
+    model::BatchCounts counts;
+    model::LossSums losses;
     std::vector<at::Tensor> gradients;
   };
   Result run(const std::vector<std::size_t>& counts, const LossWeights& weights) const {
     model::Transformer transformer(small_config(), vocabulary_, layout_, 7);
     Result result;
-    result.sums = accumulate_gradients(transformer, cut(counts), weights, 1, 0);
+    std::vector<model::PreparedBatch> batches;
+    for (const sequence::PackedSequence& batch : cut(counts))
+      batches.push_back(transformer.prepare(batch, {.task_count = 1}));
+    const StepSums sums = accumulate_gradients(transformer, batches, weights, 0);
+    result.counts = sums.counts;
+    result.losses = model::LossSums::read(sums.losses);
     for (const nn::Parameter& parameter : transformer.parameters().all())
       if (parameter.trainable && parameter.value.grad().defined())
         result.gradients.push_back(parameter.value.grad().clone());
@@ -86,7 +92,7 @@ TEST_F(Accumulation, AStepDoesNotDependOnHowItIsCut) {
   const LossWeights weights{.modalities = {0.5, 1, 2}, .z_loss = 1e-3};
   const Result whole = run({24}, weights);
   ASSERT_GT(whole.gradients.size(), 5u);
-  for (const auto& counts : {std::vector<std::size_t>{12, 12}, {1, 20, 3}, {6, 6, 6, 6}}) {
+  for (const auto& counts : {std::vector<std::size_t>{12, 12}, {1, 20, 3}, {6, 6, 6, 6}, {0, 24, 0}}) {
     const Result parts = run(counts, weights);
     ASSERT_EQ(parts.gradients.size(), whole.gradients.size());
     for (std::size_t i = 0; i < whole.gradients.size(); ++i) {
@@ -95,10 +101,16 @@ TEST_F(Accumulation, AStepDoesNotDependOnHowItIsCut) {
           << i;
     }
     for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
-      EXPECT_NEAR(parts.sums.loss(m), whole.sums.loss(m), 1e-5);
-      EXPECT_EQ(parts.sums.targets[m], whole.sums.targets[m]);
+      EXPECT_NEAR(parts.losses.cross_entropy[m], whole.losses.cross_entropy[m],
+                  1e-5 * whole.losses.cross_entropy[m]);
+      EXPECT_EQ(parts.losses.correct[m], whole.losses.correct[m]);
+      EXPECT_EQ(parts.counts.targets[m], whole.counts.targets[m]);
+      EXPECT_EQ(parts.counts.weights[m], whole.counts.weights[m]);
     }
-    EXPECT_EQ(parts.sums.tokens, whole.sums.tokens);
+    EXPECT_NEAR(parts.losses.task_cross_entropy[0], whole.losses.task_cross_entropy[0],
+                1e-5 * whole.losses.task_cross_entropy[0]);
+    EXPECT_EQ(parts.counts.task_weights, whole.counts.task_weights);
+    EXPECT_EQ(parts.counts.tokens, whole.counts.tokens);
   }
 }
 
@@ -106,7 +118,7 @@ TEST_F(Accumulation, AModalityWithoutWeightTeachesNothing) {
   const Result shapes = run({24}, {.modalities = {0, 1, 1}});
   // Texts carry loss and stand before the shapes, so their rows get gradients through attention alone; the
   // objective itself is that of the shapes.
-  EXPECT_GT(shapes.sums.weight[0], 0);
+  EXPECT_GT(shapes.counts.weights[0], 0);
   const Result nothing = run({24}, {.modalities = {0, 1, 0}});
   for (const at::Tensor& gradient : nothing.gradients) EXPECT_EQ(gradient.abs().max().item<float>(), 0);
   double largest = 0;

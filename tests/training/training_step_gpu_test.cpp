@@ -55,7 +55,8 @@ class TrainingStepGpu : public testing::Test {
     StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon}, type, *alone, false);
     Run run;
     for (int step = 0; step < 5; ++step) {
-      const at::Tensor objective = transformer.loss(batch_, {.z_loss = 1e-4}).objective.sum() / 500;
+      const at::Tensor objective =
+          transformer.loss(transformer.prepare(batch_), {.z_loss = 1e-4}).objective.sum() / 500;
       objective.backward();
       run.losses.push_back(objective.item<double>());
       const auto measure = optimizer.step(1e-3, 1.0);

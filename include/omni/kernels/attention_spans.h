@@ -36,8 +36,8 @@ class AttentionSpans {
   std::span<const std::int32_t> key_last() const { return key_last_; }
   // [2, rows] int32 on `device`: first keys, last keys.
   at::Tensor bounds(at::Device device) const;
-  // The same spans, whose bounds are on `device` already: for many calls with them there.
-  AttentionSpans on(at::Device device) const;
+  // The same spans, whose bounds lie on a device already: for many calls there.
+  AttentionSpans with_bounds(at::Tensor bounds) const;
   std::int64_t visible_pairs() const;  // (row, key) pairs: what attention has to compute
 
   // The smallest ranges, in order and covering all rows, across whose ends no row sees: the documents, or
@@ -46,7 +46,7 @@ class AttentionSpans {
 
  private:
   std::vector<std::int32_t> key_first_, key_last_;
-  at::Tensor device_bounds_;  // what on() copied; undefined without
+  at::Tensor device_bounds_;  // undefined: copied when asked for
 };
 
 }  // namespace omni::kernels

@@ -16,11 +16,11 @@ struct TrainingFlops {
   double total() const { return blocks + attention + vocabulary; }
 };
 TrainingFlops training_flops(const Transformer& transformer, const sequence::PackedSequence& sequence,
-                             const LossOptions& options = {});
+                             const PrepareOptions& options = {});
 
 // About the most memory, in bytes, that such a pass holds at once beside weights and their gradients, with
 // the transformer's activation type; `recompute` as in Transformer::set_recompute.
 double activation_bytes(const Transformer& transformer, const sequence::PackedSequence& sequence,
-                        bool recompute, const LossOptions& options = {});
+                        bool recompute, const PrepareOptions& options = {});
 
 }  // namespace omni::model

@@ -11,6 +11,7 @@
 
 #include "omni/core/config.h"
 #include "omni/kernels/packed_attention.h"
+#include "omni/model/prepared_batch.h"
 #include "omni/nn/decoder_shape.h"
 #include "omni/nn/parameters.h"
 #include "omni/sequence/layout.h"
@@ -45,6 +46,9 @@ struct TransformerConfig : nn::DecoderShape {
 
   std::int64_t block_count() const { return dual_blocks + single_blocks; }
   bool is_bidirectional(sequence::Modality modality) const;
+  bool drops_text() const {
+    return streams == 2 && single_over == "generated";
+  }  // half-way: it has no output
 };
 void describe(ConfigVisitor& visitor, TransformerConfig& config);
 // Throws Error(usage) for sizes that cannot work together.
@@ -59,23 +63,30 @@ struct RangeCodebook {
   at::Tensor codebook;  // [range size, dimension]
 };
 
-// Sums over the positions of one packed sequence, by target modality (index: sequence::Modality).
+// Of one prepared batch. All tensors are on the model's device, and nothing waits for it.
 struct TransformerLoss {
-  at::Tensor objective;      // [3] fp32 with graph: sum of loss weight x (cross-entropy + z_loss x log^2 Z)
-  at::Tensor cross_entropy;  // [3] fp32, detached: sum of loss weight x cross-entropy, in nats
-  std::array<double, sequence::kModalityCount> weights{};        // sum of loss weights
-  std::array<std::int64_t, sequence::kModalityCount> targets{};  // positions with a positive weight
-  // Of these, where the best allowed token is the target.
-  std::array<std::int64_t, sequence::kModalityCount> correct{};
-  at::Tensor position_cross_entropy;  // [N] fp32 on the CPU, detached; 0 where no loss counts
+  // [3] fp32 with graph, by target modality (index: sequence::Modality): its weight x the sum of loss weight x
+  // (cross-entropy + z_loss x log^2 Z).
+  at::Tensor objective;
+  at::Tensor sums;                    // see LossSums; those of several batches are added
+  at::Tensor position_cross_entropy;  // [N] fp32, detached; 0 where no loss counts
+};
+
+// What TransformerLoss::sums [6 + tasks] fp64 adds up, in this order.
+struct LossSums {
+  std::array<double, sequence::kModalityCount> cross_entropy{};  // loss weight x cross-entropy, in nats
+  std::array<std::int64_t, sequence::kModalityCount> correct{};  // targets that are the best allowed token
+  std::vector<double> task_cross_entropy;                        // as above, by task
+
+  static LossSums read(const at::Tensor& sums);  // waits for the device
 };
 
 struct LossOptions {
   double z_loss = 0;
-  bool full_softmax = false;  // compete with every token of the vocabulary, not with the allowed ones alone
-  bool training = true;       // dropout
+  bool training = true;  // dropout
   // What is dropped is a function of it: each micro-batch of each step wants its own.
   std::uint64_t dropout_seed = 0;
+  std::array<double, sequence::kModalityCount> modality_weights{1, 1, 1};  // of the objective
 };
 
 class Transformer {
@@ -104,8 +115,12 @@ class Transformer {
   // Runs each block again in the backward pass instead of keeping its activations.
   void set_recompute(bool recompute);
 
-  // Cross-entropy over the tokens that the grammar allows at each position, or over all.
-  TransformerLoss loss(const sequence::PackedSequence& sequence, const LossOptions& options = {}) const;
+  // What the loss of a packed sequence needs, which may be empty or without losses: it has zero gradients then.
+  // May be called by any thread at any time but while the model changes its device.
+  PreparedBatch prepare(const sequence::PackedSequence& sequence, const PrepareOptions& options = {}) const;
+  // Cross-entropy over the tokens that the grammar allows at each position, or over all. The backward pass adds
+  // the gradients of embedding, head and slots to their .grad itself, making it where there is none.
+  TransformerLoss loss(const PreparedBatch& batch, const LossOptions& options = {}) const;
   // [N, vocabulary] fp32, every token, allowed or not. Without graph; for tests and evaluation.
   at::Tensor logits(const sequence::PackedSequence& sequence) const;
 

@@ -15,14 +15,25 @@ struct RotarySplit {
   std::vector<std::int64_t> dimensions;  // one even number per axis
   double theta = 10000;
 };
+// theta^(-2 i / dimensions) of each pair of an axis.
+std::vector<double> rotary_frequencies(std::int64_t dimensions, double theta);
 
+// The coordinates along an axis: positions repeat a lot in packed documents, so each is turned once.
+struct DistinctPositions {
+  std::vector<double> positions;
+  std::vector<std::int64_t> of_row;  // [N], indices into positions
+};
+DistinctPositions distinct_positions(std::span<const std::int32_t> coordinates);
+
+// The same on the device on which the angles are wanted.
+struct RotaryAxis {
+  at::Tensor frequencies;  // [pairs] fp64
+  at::Tensor positions;    // [distinct] fp64
+  at::Tensor of_row;       // [N] int64
+};
 struct RotaryAngles {
   at::Tensor cosine, sine;  // [N, head_size / 2] fp32
 };
-
-// positions[a] holds the N coordinates along axis a; there must be as many axes as the split has, else
-// Error(internal).
-RotaryAngles rotary_angles(std::span<const std::span<const std::int32_t>> positions,
-                           const RotarySplit& split);
+RotaryAngles rotary_angles(std::span<const RotaryAxis> axes);
 
 }  // namespace omni::nn

@@ -40,8 +40,8 @@ bool append_document(PackedSequence& sequence, const Document& document, const V
                      std::int64_t longest = std::numeric_limits<std::int64_t>::max());
 
 // Appends short documents of <pad> without loss until the text positions and the generated ones (image and
-// shape) are each a multiple of `multiple` in number. Matmuls are compiled per shape: few shapes, few
-// compilations.
-void pad_streams(PackedSequence& sequence, std::int64_t multiple);
+// shape) are each a multiple of `multiple` in number; there are some afterwards, and of each stream with
+// `every_stream`. Matmuls are compiled per shape: few shapes, few compilations.
+void pad_streams(PackedSequence& sequence, std::int64_t multiple, bool every_stream = false);
 
 }  // namespace omni::sequence

@@ -1,0 +1,64 @@
+#include "omni/kernels/embedding.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <vector>
+
+#include "gradients.h"
+#include "omni/core/error.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// What is embedded, beside the tensors that are trained.
+struct EmbeddedRows : torch::CustomClassHolder {
+  Tensor indices;
+  std::vector<EmbeddedCodes> codes;
+};
+
+class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
+ public:
+  // trained: the table, then the projection of each codebook.
+  static Tensor forward(AutogradContext* context, at::TensorList trained,
+                        const c10::intrusive_ptr<EmbeddedRows>& rows) {
+    context->save_for_backward(trained.vec());
+    context->saved_data["rows"] = c10::IValue::make_capsule(rows);
+    const Tensor embedded = trained[0].index_select(0, rows->indices);
+    for (const EmbeddedCodes& own : rows->codes)
+      add_rows(embedded, own.positions, at::mm(own.codebook.index_select(0, own.codes), own.projection.t()));
+    return embedded;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto capsule = context->saved_data["rows"].toCapsule();
+    const auto& rows = static_cast<const EmbeddedRows&>(*capsule);
+    const Tensor incoming = gradients[0].contiguous();
+    variable_list result(rows.codes.size() + 2);
+    if (context->needs_input_grad(0))
+      add_rows(gradient_of(context->get_saved_variables()[0]), rows.indices, incoming);
+    for (std::size_t i = 0; i < rows.codes.size(); ++i) {
+      if (!context->needs_input_grad(i + 1)) continue;
+      const EmbeddedCodes& own = rows.codes[i];
+      result[i + 1] =
+          weight_gradient(incoming.index_select(0, own.positions), own.codebook.index_select(0, own.codes));
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+Tensor embed(const Tensor& table, const Tensor& indices, std::span<const EmbeddedCodes> codes) {
+  ensure(!table.requires_grad() || table.is_leaf(), "embedding: a table that is trained must be a leaf");
+  auto rows = c10::make_intrusive<EmbeddedRows>();
+  rows->indices = indices;
+  rows->codes.assign(codes.begin(), codes.end());
+  std::vector<Tensor> trained = {table};
+  for (const EmbeddedCodes& own : codes) trained.push_back(own.projection);
+  return EmbedFunction::apply(at::TensorList(trained), rows);
+}
+
+}  // namespace omni::kernels
