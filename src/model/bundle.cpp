@@ -151,14 +151,18 @@ Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tok
 
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder) {
   ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
+  save_bundle(bundle, folder, bundle.transformer->parameters().tensors());
+}
+
+void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, const nn::NamedTensors& weights) {
+  ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
   AtomicDirectory directory(folder, "bundle.yaml");
   const std::filesystem::path& staging = directory.staging_path();
   bundle.tokenizers.save(staging);
   write_file_atomically(staging / "vocabulary.json", bundle.vocabulary().to_json());
   BundleDescription d = describe_bundle(bundle);
   write_file_atomically(staging / "bundle.yaml", config_to_yaml([&](ConfigVisitor& v) { describe(v, d); }));
-  bundle.transformer->parameters().save(staging / "model.safetensors",
-                                        {{"vocabulary", d.vocabulary_fingerprint}});
+  nn::write_tensors(staging / "model.safetensors", weights, {{"vocabulary", d.vocabulary_fingerprint}});
   directory.commit();
 }
 

@@ -111,7 +111,7 @@ void move_in(Parameter& parameter, const ParameterSection& section, const Parame
   // A gradient in the leaf's own type would be rounded before it is added.
   if (value.scalar_type() != at::kFloat) parameter.value.set_grad_dtype(at::kFloat);
   parameter.value.mutable_grad() = part(section.gradients, member, shape);
-  parameter.master = {};
+  parameter.master = at::Tensor();
   if (owns_all_of(section, member))
     parameter.master =
         section.masters.narrow(0, member.first - section.owned.first, member.count).view(shape);
@@ -176,7 +176,7 @@ void ParameterStore::unseal(const Gather& gather) {
   const c10::NoGradGuard no_grad;
   for (ParameterUnit& unit : units_) {
     for (const ParameterSection& section : unit.sections) {
-      ensure(!section.is_sharded() || gather, "a sharded store is unsealed by one rank alone");
+      ensure(!section.is_sharded() || gather != nullptr, "a sharded store is unsealed by one rank alone");
       const at::Tensor masters = section.is_sharded() ? gather(section) : section.masters;
       for (const ParameterSection::Member& member : section.members) {
         Parameter& parameter = parameters_[member.parameter];
@@ -188,9 +188,26 @@ void ParameterStore::unseal(const Gather& gather) {
       }
     }
     unit.sections.clear();
-    unit.gradients = {};
+    unit.gradients = at::Tensor();
   }
   sealed_ = false;
+}
+
+NamedTensors ParameterStore::tensors(const Gather& gather) const {
+  std::vector<at::Tensor> whole;
+  for (const Parameter& parameter : parameters_) whole.push_back(parameter.master);
+  for (const ParameterUnit& unit : units_) {
+    for (const ParameterSection& section : unit.sections) {
+      if (!section.is_sharded()) continue;
+      ensure(gather != nullptr, "sharded parameters are stored by one rank alone");
+      const at::Tensor masters = gather(section);
+      for (const ParameterSection::Member& member : section.members)
+        whole[member.parameter] = part(masters, member, parameters_[member.parameter].value.sizes());
+    }
+  }
+  NamedTensors named;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) named.emplace_back(parameters_[i].name, whole[i]);
+  return named;
 }
 
 void ParameterStore::set(Parameter& parameter, const at::Tensor& values) {

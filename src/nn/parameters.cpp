@@ -198,12 +198,7 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
 
 void ParameterStore::save(const std::filesystem::path& path,
                           const std::map<std::string, std::string>& metadata) const {
-  NamedTensors tensors;
-  for (const Parameter& parameter : parameters_) {
-    ensure(parameter.master.defined(), "parameters of several ranks are stored as those of one");
-    tensors.emplace_back(parameter.name, parameter.master);
-  }
-  write_tensors(path, tensors, metadata);
+  write_tensors(path, tensors(), metadata);
 }
 
 ParameterScope ParameterScope::sub(std::string_view name) const {

@@ -112,28 +112,23 @@ void AdamW::step_rows(double learning_rate, const GradientMeasure& measure) {
   }
 }
 
-std::vector<StatePiece> AdamW::pieces() const {
-  std::vector<StatePiece> pieces;
+std::vector<SectionState> AdamW::section_state() const {
+  std::vector<SectionState> states;
   for (const Slot& slot : slots_) {
-    for (const nn::OwnedPiece& piece : nn::owned_pieces(*slot.section)) {
-      const nn::Parameter& parameter = parameters_->all()[piece.parameter];
-      for (const auto& [kind, moment] :
-           {std::pair("first_moment", &slot.first_moment), std::pair("second_moment", &slot.second_moment)})
-        pieces.push_back(
-            {&parameter, kind, piece.elements, moment->narrow(0, piece.first, piece.elements.count)});
-    }
+    states.push_back({slot.section, "first_moment", slot.first_moment});
+    states.push_back({slot.section, "second_moment", slot.second_moment});
   }
-  return pieces;
+  return states;
 }
 
-std::vector<std::pair<std::string, Tensor>> AdamW::state() const {
-  auto tensors = named_state(pieces());
+nn::NamedTensors AdamW::state(const Gather& gather) const {
+  nn::NamedTensors tensors = named_state(section_state(), *parameters_, gather);
   tensors.emplace_back("optimizer.steps", at::full({1}, steps_taken(), at::kLong));
   return tensors;
 }
 
 void AdamW::load_state(const SafetensorsFile& file) {
-  optimizer::load_state(file, pieces());
+  optimizer::load_state(file, section_state(), *parameters_);
   const std::vector<std::int64_t> steps = file.at("optimizer.steps").to_vector<std::int64_t>();
   if (steps.size() != 1 || steps[0] < 0)
     fail(ErrorKind::input, file.name(), ": 'optimizer.steps' is not one count");

@@ -103,13 +103,10 @@ void Muon::step(double learning_rate, const GradientMeasure& measure) {
   for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
 }
 
-std::vector<StatePiece> Muon::pieces() const {
-  std::vector<StatePiece> pieces;
-  for (const Slot& slot : slots_)
-    for (const nn::OwnedPiece& piece : nn::owned_pieces(*slot.section))
-      pieces.push_back({&parameters_->all()[piece.parameter], "momentum", piece.elements,
-                        slot.momentum.narrow(0, piece.first, piece.elements.count)});
-  return pieces;
+std::vector<SectionState> Muon::section_state() const {
+  std::vector<SectionState> states;
+  for (const Slot& slot : slots_) states.push_back({slot.section, "momentum", slot.momentum});
+  return states;
 }
 
 }  // namespace omni::optimizer

@@ -5,29 +5,41 @@
 #include "omni/core/error.h"
 
 namespace omni::optimizer {
-namespace {
+std::vector<StatePiece> pieces_of(const std::vector<SectionState>& states,
+                                  const nn::ParameterStore& parameters) {
+  std::vector<StatePiece> pieces;
+  for (const SectionState& state : states)
+    for (const nn::OwnedPiece& piece : nn::owned_pieces(*state.section))
+      pieces.push_back({&parameters.all()[piece.parameter], state.kind, piece.elements,
+                        state.values.narrow(0, piece.first, piece.elements.count)});
+  return pieces;
+}
 
-std::string name_of(const StatePiece& piece) { return concat(piece.parameter->name, ".", piece.kind); }
-
-}  // namespace
-
-std::vector<std::pair<std::string, at::Tensor>> named_state(const std::vector<StatePiece>& pieces) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const StatePiece& piece : pieces) {
-    ensure(piece.elements.count == piece.parameter->value.numel(), "'", name_of(piece),
-           "' is kept by several ranks");
-    tensors.emplace_back(name_of(piece), piece.values.view(piece.parameter->value.sizes()));
+nn::NamedTensors named_state(const std::vector<SectionState>& states, const nn::ParameterStore& parameters,
+                             const Gather& gather) {
+  nn::NamedTensors tensors;
+  for (const SectionState& state : states) {
+    ensure(!state.section->is_sharded() || gather, "a sharded state is named by one rank alone");
+    const at::Tensor whole =
+        state.section->is_sharded() ? gather(*state.section, state.values) : state.values;
+    for (const nn::ParameterSection::Member& member : state.section->members) {
+      const nn::Parameter& parameter = parameters.all()[member.parameter];
+      tensors.emplace_back(concat(parameter.name, ".", state.kind),
+                           whole.narrow(0, member.first, member.count).view(parameter.value.sizes()));
+    }
   }
   return tensors;
 }
 
-void load_state(const SafetensorsFile& file, const std::vector<StatePiece>& pieces) {
-  for (const StatePiece& piece : pieces) {
-    const at::Tensor stored = nn::to_tensor(file.at(name_of(piece)));
+void load_state(const SafetensorsFile& file, const std::vector<SectionState>& states,
+                const nn::ParameterStore& parameters) {
+  for (const StatePiece& piece : pieces_of(states, parameters)) {
+    const std::string name = concat(piece.parameter->name, ".", piece.kind);
+    const at::Tensor stored = nn::to_tensor(file.at(name));
     const at::IntArrayRef shape = piece.parameter->value.sizes();
     if (stored.dim() == 0 || stored.dim() != static_cast<std::int64_t>(shape.size()) ||
         stored.sizes().slice(1) != shape.slice(1) || stored.size(0) > shape[0])
-      fail(ErrorKind::input, file.name(), ": optimizer tensor '", name_of(piece),
+      fail(ErrorKind::input, file.name(), ": optimizer tensor '", name,
            "' has another shape than the parameter");
     const std::int64_t there =
         std::clamp<std::int64_t>(stored.numel() - piece.elements.first, 0, piece.elements.count);

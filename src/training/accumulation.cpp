@@ -4,21 +4,28 @@
 
 namespace omni::training {
 
+StepShare share_of_one(std::span<const model::PreparedBatch> batches, std::uint64_t dropout_seed) {
+  model::BatchCounts counts;
+  for (const model::PreparedBatch& batch : batches) counts.add(batch.counts());
+  return {.step_weights = counts.weights, .dropout_seed = dropout_seed, .before_last = {}};
+}
+
 StepSums accumulate_gradients(const model::Transformer& transformer,
                               std::span<const model::PreparedBatch> batches, const LossWeights& weights,
-                              std::uint64_t dropout_seed) {
+                              const StepShare& share) {
   StepSums sums;
-  // The weight of a modality is summed over all micro-batches before the first backward pass.
-  for (const model::PreparedBatch& batch : batches) sums.counts.add(batch.counts());
   model::LossOptions options{.z_loss = weights.z_loss, .training = true};
   for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
-    const double total = sums.counts.weights[m];
+    const double total = share.step_weights[m];
     options.modality_weights[m] = total > 0 ? weights.modalities[m] / total : 0;
   }
   for (std::size_t i = 0; i < batches.size(); ++i) {
-    options.dropout_seed = hash_combine(dropout_seed, i);
+    const auto number = static_cast<std::uint64_t>(share.first + static_cast<std::int64_t>(i) * share.stride);
+    options.dropout_seed = hash_combine(share.dropout_seed, number);
     const model::TransformerLoss loss = transformer.loss(batches[i], options);
+    if (share.before_last && i + 1 == batches.size()) share.before_last();
     loss.objective.sum().backward();
+    sums.counts.add(batches[i].counts());
     sums.add_losses(loss.sums);
   }
   return sums;

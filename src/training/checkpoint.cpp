@@ -38,15 +38,15 @@ bool inputs_are_texts(const nlohmann::json& state) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const StageOptimizer& optimizer,
+void save_checkpoint(const fs::path& output, const model::Bundle& bundle, const CheckpointTensors& tensors,
                      const RunState& state, std::int64_t kept) {
   char name[32];
   std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(state.step));
   prepare_output_directory(output / "checkpoints");
   AtomicDirectory directory(output / "checkpoints" / name, "state.json");
-  model::save_bundle(bundle, directory.staging_path() / "bundle");
+  model::save_bundle(bundle, directory.staging_path() / "bundle", tensors.weights);
 
-  nn::write_tensors(directory.staging_path() / "optimizer.safetensors", optimizer.state());
+  nn::write_tensors(directory.staging_path() / "optimizer.safetensors", tensors.optimizer);
   const nlohmann::ordered_json json = {{"format_version", kFormatVersion},
                                        {"step", state.step},
                                        {"tokens", state.tokens},

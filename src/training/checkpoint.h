@@ -19,9 +19,13 @@ struct RunState {
   RunInputs inputs;         // empty where the checkpoint is older than such records
 };
 
+// What the ranks gather for a checkpoint.
+struct CheckpointTensors {
+  nn::NamedTensors weights, optimizer;
+};
 // The folder appears whole or not at all; afterwards all but the newest `kept` checkpoints are removed.
 void save_checkpoint(const std::filesystem::path& output, const model::Bundle& bundle,
-                     const StageOptimizer& optimizer, const RunState& state, std::int64_t kept);
+                     const CheckpointTensors& tensors, const RunState& state, std::int64_t kept);
 // The checkpoint with the most steps, if there is one.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& output);
 RunState load_run_state(const std::filesystem::path& checkpoint);

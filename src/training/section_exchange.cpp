@@ -55,9 +55,10 @@ std::vector<Pending> gather_values(const nn::ParameterSection& section, Collecti
   return gather(section, section.values, collectives);
 }
 
-at::Tensor gather_masters(const nn::ParameterSection& section, Collectives& collectives) {
-  at::Tensor whole = at::zeros({section.size()}, section.masters.options());
-  whole.narrow(0, section.owned.first, section.owned.count).copy_(section.masters);
+at::Tensor gather_owned(const nn::ParameterSection& section, const at::Tensor& owned,
+                        Collectives& collectives) {
+  at::Tensor whole = at::zeros({section.size()}, owned.options());
+  whole.narrow(0, section.owned.first, section.owned.count).copy_(owned);
   for (Pending& call : gather(section, whole, collectives)) call.wait();
   return whole;
 }

@@ -67,6 +67,7 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.choice("attention", c.attention, {"auto", "kernel", "library", "reference", "automatic"});
   if (c.attention == "automatic") c.attention = "auto";  // as runs wrote it before
   v.flag("deterministic", c.deterministic);
+  v.choice("sharding", c.sharding, {"auto", "none", "optimizer"});
   v.flag("recompute", c.recompute);
   v.number("checkpoint_minutes", c.checkpoint_minutes, {.minimum = 0.01});
   v.integer("checkpoint_steps", c.checkpoint_steps, {.minimum = 0});

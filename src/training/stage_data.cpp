@@ -43,10 +43,17 @@ WeightedTasks weighted_tasks(const StageConfig& config, const model::Bundle& bun
 
 }  // namespace
 
-StageData::StageData(const StageConfig& config, const model::Bundle& bundle)
+StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int rank, int ranks)
     : batches_per_step_(config.tokens_per_step / config.tokens_per_micro_batch),
+      rank_(rank),
+      ranks_(ranks),
+      own_per_step_((batches_per_step_ - rank + ranks - 1) / ranks),
       steps_(config.steps),
       full_softmax_(config.softmax == "full") {
+  if (ranks > batches_per_step_)
+    fail(
+        ErrorKind::usage, "training with ", ranks, " ranks: a step has ", batches_per_step_,
+        " micro-batches, fewer than ranks. Raise tokens_per_step, lower tokens_per_micro_batch, or start fewer");
   const std::vector<std::filesystem::path> folders(config.shards.begin(), config.shards.end());
   const auto dataset = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
   data::require_tokenizers(*dataset, bundle.tokenizers.format(),
@@ -96,14 +103,15 @@ void StageData::start(std::int64_t first_step, const model::Transformer& transfo
                                       .task_count = static_cast<std::int64_t>(source_->tasks().size())};
   loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
       [this, options, &transformer](std::int64_t index) {
-        return transformer.prepare(make_batch(index), options);
+        const std::int64_t step = index / own_per_step_, own = index % own_per_step_;
+        return transformer.prepare(make_batch(step * batches_per_step_ + own * ranks_ + rank_), options);
       },
-      first_step * batches_per_step_, steps_ * batches_per_step_);
+      first_step * own_per_step_, steps_ * own_per_step_);
 }
 
 std::vector<model::PreparedBatch> StageData::next_step() {
   std::vector<model::PreparedBatch> batches;
-  for (std::int64_t i = 0; i < batches_per_step_; ++i) {
+  for (std::int64_t i = 0; i < own_per_step_; ++i) {
     std::optional<model::PreparedBatch> batch = loader_->next();
     ensure(batch.has_value(), "the loader ended before the run");
     batches.push_back(std::move(*batch));

@@ -14,15 +14,17 @@ namespace omni::training {
 class StageData {
  public:
   // Opens the shards and checks that the bundle's tokenizers made them and that the model can do every task
-  // of the mixture. Throws Error(io), Error(input) or Error(usage).
-  StageData(const StageConfig& config, const model::Bundle& bundle);
+  // of the mixture. Of a step's micro-batches this rank gets each `ranks`-th, from number `rank` on: which
+  // they are does not depend on how many ranks there are. Throws Error(io), Error(input) or Error(usage), also
+  // for more ranks than micro-batches.
+  StageData(const StageConfig& config, const model::Bundle& bundle, int rank = 0, int ranks = 1);
 
-  // The micro-batches of a step.
+  // All micro-batches of a step.
   std::vector<sequence::PackedSequence> step(std::int64_t number) const;
   // Starts to make the micro-batches of `first_step` and after and to prepare them for `transformer`, on a
   // background thread.
   void start(std::int64_t first_step, const model::Transformer& transformer);
-  // The micro-batches of the next step.
+  // This rank's micro-batches of the next step.
   std::vector<model::PreparedBatch> next_step();
   const data::BatchSource& source() const { return *source_; }
   std::uint64_t fingerprint() const { return fingerprint_; }  // of the shards' content
@@ -36,6 +38,8 @@ class StageData {
 
   std::vector<RangeWeight> range_weights_;
   std::int64_t batches_per_step_;
+  std::int64_t rank_, ranks_;
+  std::int64_t own_per_step_ = 0;
   std::int64_t steps_;
   std::uint64_t fingerprint_ = 0;
   std::unique_ptr<data::BatchSource> source_;

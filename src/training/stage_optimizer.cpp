@@ -29,10 +29,15 @@ StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::
   if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay);
 }
 
-optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double clip_norm) {
-  bool sharded = false;
+bool StageOptimizer::is_sharded() const {
   for (const nn::ParameterUnit& unit : parameters_->units())
-    for (const nn::ParameterSection& section : unit.sections) sharded = sharded || section.is_sharded();
+    for (const nn::ParameterSection& section : unit.sections)
+      if (section.is_sharded()) return true;
+  return false;
+}
+
+optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double clip_norm) {
+  const bool sharded = is_sharded();
   optimizer::SumOverRanks sum;
   if (sharded) sum = [&](const at::Tensor& value) { collectives_->all_reduce(value).wait(); };
   const optimizer::GradientMeasure measure = optimizer::measure_gradients(*parameters_, clip_norm, sum);
@@ -58,23 +63,39 @@ void StageOptimizer::restrict_to_rows(std::map<std::string, optimizer::AdamW::Ro
   adamw_.restrict_to_rows(std::move(rows));
 }
 
-std::vector<optimizer::StatePiece> StageOptimizer::pieces() const {
-  std::vector<optimizer::StatePiece> pieces = adamw_.pieces();
+std::vector<optimizer::SectionState> StageOptimizer::section_state() const {
+  std::vector<optimizer::SectionState> states = adamw_.section_state();
   if (muon_)
-    for (optimizer::StatePiece& piece : muon_->pieces()) pieces.push_back(std::move(piece));
-  return pieces;
+    for (optimizer::SectionState& state : muon_->section_state()) states.push_back(std::move(state));
+  return states;
 }
 
-std::vector<std::pair<std::string, at::Tensor>> StageOptimizer::state() const {
-  auto tensors = adamw_.state();
+nn::NamedTensors StageOptimizer::weights() const {
+  return parameters_->tensors([&](const nn::ParameterSection& section) {
+    return gather_owned(section, section.masters, *collectives_);
+  });
+}
+
+nn::NamedTensors StageOptimizer::state() const {
+  const optimizer::Gather gather = [&](const nn::ParameterSection& section, const at::Tensor& owned) {
+    return gather_owned(section, owned, *collectives_);
+  };
+  nn::NamedTensors tensors = adamw_.state(gather);
   if (muon_)
-    for (auto& tensor : optimizer::named_state(muon_->pieces())) tensors.push_back(std::move(tensor));
+    for (auto& tensor : optimizer::named_state(muon_->section_state(), *parameters_, gather))
+      tensors.push_back(std::move(tensor));
   return tensors;
 }
 
 void StageOptimizer::load_state(const SafetensorsFile& file) {
   adamw_.load_state(file);
-  if (muon_) optimizer::load_state(file, muon_->pieces());
+  if (muon_) optimizer::load_state(file, muon_->section_state(), *parameters_);
+}
+
+void StageOptimizer::unseal() {
+  parameters_->unseal([&](const nn::ParameterSection& section) {
+    return gather_owned(section, section.masters, *collectives_);
+  });
 }
 
 }  // namespace omni::training

@@ -29,14 +29,19 @@ class StageOptimizer {
   void restrict_to_rows(std::map<std::string, optimizer::AdamW::Rows> rows);
 
   // What this rank keeps.
-  std::vector<optimizer::StatePiece> pieces() const;
+  std::vector<optimizer::SectionState> section_state() const;
   std::int64_t steps_taken() const { return adamw_.steps_taken(); }
   void set_steps_taken(std::int64_t steps) { adamw_.set_steps_taken(steps); }
-  // The same as named tensors of one rank.
-  std::vector<std::pair<std::string, at::Tensor>> state() const;
+  // Parameters and optimisers' state as named tensors, gathered from all ranks: every rank calls it.
+  nn::NamedTensors weights() const;
+  nn::NamedTensors state() const;
   void load_state(const SafetensorsFile& file);
+  // The store is the network's alone again; nothing else may be called then.
+  void unseal();
 
  private:
+  bool is_sharded() const;
+
   nn::ParameterStore* parameters_;
   distributed::Collectives* collectives_;
   optimizer::AdamW adamw_;

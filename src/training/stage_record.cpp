@@ -13,7 +13,7 @@ namespace {
 // Where a run lies, when it ends, what it logs, and on what it runs. All other keys decide what it learns.
 const ChangeRules& stage_rules() {
   static const ChangeRules rules{
-      .free = {"output", "steps", "minutes", "device", "deterministic", "attention", "recompute",
+      .free = {"output", "steps", "minutes", "device", "deterministic", "attention", "sharding", "recompute",
                "checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "log_steps"},
       .fixed = {"stage", "tokenizers", "text_capacity", "model"}};
   return rules;

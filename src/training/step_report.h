@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "omni/core/run_metrics.h"
+#include "omni/distributed/collectives.h"
 #include "omni/model/transformer.h"
 
 namespace omni::training {
@@ -27,25 +28,34 @@ struct StepContext {
   std::int64_t step = 0;
   double progress = 0;  // share of the run, 0 .. 1
   double seconds = 0;
-  double learning_rate = 0, gradient_norm = 0;
-  std::int64_t tokens = 0;  // since the run began
+  double learning_rate = 0;
+  at::Tensor gradient_norm;  // scalar on the device
+  std::int64_t tokens = 0;   // of all ranks, since the run began
 };
 
-// Averages over `log_steps` steps, then waits for the device and writes a metrics line (losses by modality and by task) and a terminal
-// line with the loss of each task, tokens/s and time left. `start_seconds` is the training time already
-// spent, by an earlier process of a resumed run.
+// Averages over `log_steps` steps of all ranks, then waits for the device; rank 0 writes a metrics line (losses by
+// modality and by task) and a terminal line with the loss of each task, tokens/s and time left.
 class StepReport {
  public:
-  StepReport(RunMetrics& metrics, std::int64_t log_steps,
+  // `metrics` is null on all ranks but the first. `start_seconds` is the training time already spent, by an
+  // earlier process of a resumed run.
+  StepReport(RunMetrics* metrics, std::int64_t log_steps,
              const std::array<double, sequence::kModalityCount>& loss_weights,
-             std::vector<std::string> task_names, double start_seconds);
+             std::vector<std::string> task_names, double start_seconds, distributed::Collectives& collectives,
+             at::Device device);
   ~StepReport();  // ends the terminal line
-  void add(const StepSums& sums, const StepContext& context, bool last);
+  // This rank's sums of a step. Every rank calls it for every step. Returns whether something was read.
+  bool add(const StepSums& sums, const StepContext& context, bool last);
   double latest_loss() const { return latest_loss_; }
 
  private:
-  void write(const StepContext& context);
-  RunMetrics& metrics_;
+  StepSums of_all_ranks() const;
+  void write(const StepSums& all, const StepContext& context);
+  void print(const StepContext& context, double rate, const std::string& losses);
+
+  RunMetrics* metrics_;
+  distributed::Collectives* collectives_;
+  at::Device device_;
   std::int64_t log_steps_;
   std::array<double, sequence::kModalityCount> loss_weights_;
   std::vector<std::string> task_names_;

@@ -81,7 +81,7 @@ TEST_P(Gradients, ThatAreNotFiniteLeaveEverythingAsItIs) {
   const std::vector<at::Tensor> before = masters();
   const auto copied = [&] {
     std::vector<std::pair<std::string, at::Tensor>> all;
-    for (const auto& state : {adamw.state(), named_state(muon.pieces())})
+    for (const auto& state : {adamw.state(), named_state(muon.section_state(), store_)})
       for (const auto& [name, tensor] : state) all.emplace_back(name, tensor.clone());
     return all;
   };

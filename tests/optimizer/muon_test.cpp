@@ -93,14 +93,14 @@ TEST(Muon, ResumesFromItsState) {
   set_gradients(first, 4);
   a.step(0.1);
   std::vector<NamedTensorView> views;
-  const auto state = named_state(a.pieces());
+  const auto state = named_state(a.section_state(), first);
   for (const auto& [name, tensor] : state) views.push_back({name, nn::view_of(tensor)});
   write_safetensors(folder / "state.safetensors", views);
   {
     const c10::NoGradGuard guard;
     at::Tensor(second.all()[0].value).copy_(first.all()[0].value);
   }
-  load_state(SafetensorsFile(folder / "state.safetensors"), b.pieces());
+  load_state(SafetensorsFile(folder / "state.safetensors"), b.section_state(), second);
   set_gradients(first, 5);
   set_gradients(second, 5);
   a.step(0.1);
@@ -110,7 +110,7 @@ TEST(Muon, ResumesFromItsState) {
   block_of(other).add("down.weight", {4, 5}, nn::Init::normal(1));
   seal_for(other, {}, {.enabled = true});
   Muon c(other, {.enabled = true}, 0.1);
-  EXPECT_THROW(load_state(SafetensorsFile(folder / "state.safetensors"), c.pieces()), Error);
+  EXPECT_THROW(load_state(SafetensorsFile(folder / "state.safetensors"), c.section_state(), other), Error);
 }
 
 }  // namespace

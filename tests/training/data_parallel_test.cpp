@@ -85,10 +85,11 @@ Outcome train(int ranks, const Setting& setting) {
     if (setting.restricted) optimizer.restrict_to_rows({{"embedding.weight", {3, 5}}});
     take_steps(network, optimizer, collectives, setting, outcome);
     if (collectives.rank() == 0)
-      for (const optimizer::StatePiece& piece : optimizer.pieces())
-        outcome.state_bytes += static_cast<std::int64_t>(piece.values.nbytes());
-    network.store.unseal(
-        [&](const nn::ParameterSection& section) { return gather_masters(section, collectives); });
+      for (const optimizer::SectionState& state : optimizer.section_state())
+        outcome.state_bytes += static_cast<std::int64_t>(state.values.nbytes());
+    network.store.unseal([&](const nn::ParameterSection& section) {
+      return gather_owned(section, section.masters, collectives);
+    });
     std::vector<at::Tensor> masters;
     for (const nn::Parameter& parameter : network.store.all()) masters.push_back(parameter.master.clone());
     if (collectives.rank() == 0) outcome.masters = masters;

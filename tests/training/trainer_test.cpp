@@ -11,68 +11,12 @@
 #include "omni/model/bundle.h"
 #include "stage_data.h"
 #include "stage_start.h"
-#include "temporary_directory.h"
+#include "trainer_fixture.h"
 
 namespace omni::training {
 namespace {
 
 const TrainerOptions kResumed{.run = {.resume = Resume::yes, .allowed_changes = {}}, .dry_run = false};
-
-// A world of captions alone: a text tokenizer without merges and one shard, so that a stage runs in a moment.
-class TrainerTest : public testing::Test {
- protected:
-  void SetUp() override {
-    tokenizers::TextTokenizer::from_merges({}).save(folder_ / "text.json");
-    write_shard("shards", tokenizers::TextTokenizer::load(folder_ / "text.json").fingerprint());
-  }
-
-  void write_shard(const std::string& name, std::uint64_t fingerprint,
-                   const std::vector<std::string>& captions = {"a red ball", "a blue cube",
-                                                               "a tall green tower", "two small cups"}) {
-    const auto tokenizer = tokenizers::TextTokenizer::load(folder_ / "text.json");
-    std::vector<data::TokenObject> objects;
-    for (const std::string& words : captions) {
-      data::TokenObject object;
-      object.id = words;
-      object.captions.push_back({tokenizer.encode(words), true});
-      objects.push_back(object);
-    }
-    data::TokenShardInfo info;
-    info.tokens.text = {.vocabulary = tokenizer.vocabulary_size(), .tokenizer = fingerprint};
-    prepare_output_directory(folder_ / name);
-    data::write_token_shard(folder_.path() / name / "shard-00000.safetensors", info, objects);
-  }
-
-  StageConfig config(const std::string& output) const {
-    StageConfig c;
-    c.output = (folder_ / output).string();
-    c.tokenizers.text = (folder_ / "text.json").string();
-    c.text_capacity = 24;
-    c.shards = {(folder_ / "shards").string()};
-    c.custom_tasks = {{"captions", {{.modality = sequence::Modality::text, .loss = true}}}};
-    c.mixture = {{"captions", 1}};
-    c.model.width = 32;
-    c.model.single_blocks = 1;
-    c.model.heads = 2;
-    c.tokens_per_step = 128;
-    c.tokens_per_micro_batch = 64;
-    c.steps = 12;
-    c.precision = "fp32";
-    c.log_steps = 1;
-    c.schedule.peak_learning_rate = 1e-2;
-    return c;
-  }
-
-  static std::vector<at::Tensor> weights(const std::filesystem::path& bundle) {
-    const model::Bundle loaded = model::load_bundle(bundle);
-    std::vector<at::Tensor> values;
-    for (const nn::Parameter& parameter : loaded.transformer->parameters().all())
-      values.push_back(parameter.value.detach().clone());
-    return values;
-  }
-
-  test::TemporaryDirectory folder_;
-};
 
 TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
   StageConfig c = config("run");

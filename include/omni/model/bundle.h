@@ -32,6 +32,8 @@ Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tok
 
 // The folder appears whole or not at all; an older bundle at `folder` is replaced. Throws Error(io).
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder);
+// The same with weights that were gathered from several ranks, by name.
+void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, const nn::NamedTensors& weights);
 // Throws Error(io) for a missing folder or file, Error(input) for one that is truncated, of another format
 // version, or of another vocabulary than its tokenizers and weights.
 Bundle load_bundle(const std::filesystem::path& folder);

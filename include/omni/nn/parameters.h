@@ -117,9 +117,9 @@ class ParameterStore {
   void masters_changed(ParameterSection& section);
   // To be called when values that this rank does not own were written to.
   void values_changed(ParameterSection& section);
-  // Back to parameters by themselves in fp32, without gradients, to be stored or moved. `gather` gives the
-  // masters [size] of a sharded section from all ranks.
+  // Gives the masters [size] of a sharded section from their owners.
   using Gather = std::function<Tensor(const ParameterSection&)>;
+  // Back to parameters by themselves in fp32, without gradients. `gather` is needed where a section is sharded.
   void unseal(const Gather& gather = {});
 
   void zero_gradients();
@@ -134,6 +134,9 @@ class ParameterStore {
   // unless they are in `ignored`. F16 and BF16 files are widened.
   void load(const SafetensorsFile& file, const std::string& prefix = "",
             const std::vector<std::string>& ignored = {});
+  // Every parameter by name, fp32. They may share memory with the store.
+  std::vector<std::pair<std::string, Tensor>> tensors(const Gather& gather = {}) const;
+  // Of a store without shards.
   void save(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata = {}) const;
 
  private:

@@ -41,10 +41,10 @@ class AdamW {
   void restrict_to_rows(std::map<std::string, Rows> rows);
 
   // The moments, and with them the step count, are what a checkpoint keeps.
-  std::vector<StatePiece> pieces() const;
+  std::vector<SectionState> section_state() const;
   void set_steps_taken(std::int64_t steps);
-  // The same as named tensors of one rank, with "optimizer.steps" (int64 [1]); see named_state().
-  std::vector<std::pair<std::string, at::Tensor>> state() const;
+  // The same as named tensors, with "optimizer.steps" (int64 [1]); see named_state().
+  nn::NamedTensors state(const Gather& gather = {}) const;
   void load_state(const SafetensorsFile& file);
 
  private:

@@ -42,7 +42,7 @@ class Muon {
   void step(double learning_rate, const GradientMeasure& measure = {});
 
   // The momenta, for checkpoints.
-  std::vector<StatePiece> pieces() const;
+  std::vector<SectionState> section_state() const;
 
  private:
   struct Slot {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,19 +11,32 @@
 
 namespace omni::optimizer {
 
-// A part of an optimiser's state that this rank keeps: of one parameter, all of it where nothing is sharded.
+// What an optimiser keeps beside the masters of a section, as flat as they are.
+struct SectionState {
+  const nn::ParameterSection* section;
+  std::string kind;   // "first_moment", "second_moment", "momentum"
+  at::Tensor values;  // [owned] fp32: the state itself
+};
+
+// The part of it that belongs to one parameter, all of it where nothing is sharded.
 struct StatePiece {
   const nn::Parameter* parameter;
-  std::string kind;           // "first_moment", "second_moment", "momentum"
+  std::string kind;
   nn::ElementRange elements;  // of the parameter
   at::Tensor values;          // [elements.count] fp32: the state itself
 };
+std::vector<StatePiece> pieces_of(const std::vector<SectionState>& states,
+                                  const nn::ParameterStore& parameters);
 
-// Whole tensors by name ("<parameter>.<kind>", in the parameter's shape), for files of one rank. Throws
-// Error(internal) where a piece is not all of its parameter.
-std::vector<std::pair<std::string, at::Tensor>> named_state(const std::vector<StatePiece>& pieces);
-// Fills the pieces from such a file. Where a parameter has grown, old rows keep what they had and new ones
+// Gives the whole [size] of a section from what its owners have of it.
+using Gather = std::function<at::Tensor(const nn::ParameterSection&, const at::Tensor& owned)>;
+// Whole tensors by name ("<parameter>.<kind>", in the parameter's shape). `gather` is needed where a section is
+// sharded.
+nn::NamedTensors named_state(const std::vector<SectionState>& states, const nn::ParameterStore& parameters,
+                             const Gather& gather = {});
+// Fills the states from such a file. Where a parameter has grown, old rows keep what they had and new ones
 // start from zero. Throws Error(input) where one is missing or has another shape.
-void load_state(const SafetensorsFile& file, const std::vector<StatePiece>& pieces);
+void load_state(const SafetensorsFile& file, const std::vector<SectionState>& states,
+                const nn::ParameterStore& parameters);
 
 }  // namespace omni::optimizer

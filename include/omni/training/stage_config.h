@@ -66,6 +66,9 @@ struct StageConfig {
   std::string device = "cpu";      // cpu, cuda
   bool deterministic = false;      // cuda: deterministic algorithms only
   std::string attention = "auto";  // see kernels::AttentionPath
+  // What optimisers keep on several ranks: all of it on each (none), or each its share (optimizer); auto: the
+  // latter.
+  std::string sharding = "auto";
   bool recompute = false;  // run blocks again in the backward pass instead of keeping their activations
 
   double checkpoint_minutes = 10;

@@ -1,0 +1,211 @@
+#include "stage_run.h"
+
+#include "omni/core/error.h"
+#include "omni/core/interrupt.h"
+#include "omni/core/log.h"
+#include "omni/core/random.h"
+#include "omni/core/run_metrics.h"
+#include "omni/core/text_format.h"
+#include "omni/nn/precision.h"
+#include "omni/optimizer/schedule.h"
+#include "stage_record.h"
+#include "stage_start.h"
+#include "step_report.h"
+
+namespace omni::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kSkippedStepsLimit = 10;
+
+}  // namespace
+
+StageRun::StageRun(const StageConfig& config, const std::optional<fs::path>& checkpoint,
+                   const std::vector<std::string>& allowed_changes, distributed::Ranks& ranks,
+                   at::Device device)
+    : config_(config),
+      ranks_(ranks),
+      collectives_(ranks.collectives()),
+      device_(device),
+      output_(config.output),
+      budget_{config.steps, config.minutes},
+      bundle_(checkpoint ? model::load_bundle(*checkpoint / "bundle") : start_bundle(config)),
+      weights_{.modalities = {config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight},
+               .z_loss = config.z_loss},
+      agreement_(collectives_, device) {
+  data_ = std::make_unique<StageData>(config, bundle_, collectives_.rank(), collectives_.size());
+  state_.inputs = stage_inputs(config, data_->fingerprint());
+  compare_ranks();
+  model::Transformer& transformer = *bundle_.transformer;
+  transformer.to(device);
+  transformer.set_activation_type(nn::precision_type(config.precision));
+  transformer.set_attention_path(kernels::parse_attention_path(config.attention));
+  transformer.set_recompute(config.recompute);
+  optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon,
+                                                nn::precision_type(config.precision), collectives_,
+                                                config.sharding != "none" && collectives_.size() > 1);
+  reduction_ = std::make_unique<GradientReduction>(transformer.parameters(), collectives_);
+  skipped_in_a_row_ = at::zeros({}, at::TensorOptions(at::kFloat).device(device));
+  most_skipped_ = skipped_in_a_row_;
+  if (checkpoint) restore(*checkpoint, allowed_changes);
+  restrict_rows();
+}
+
+void StageRun::compare_ranks() {
+  std::vector<distributed::Fingerprint> mine;
+  for (const ConfigValue& value : values_of(config_)) mine.push_back({value.key, value.text});
+  for (const auto& [key, fingerprint] : state_.inputs)
+    mine.push_back({concat("content of ", key), fingerprint});
+  mine.push_back({"vocabulary", hexadecimal(bundle_.vocabulary().fingerprint())});
+  ranks_.compare(mine);
+}
+
+void StageRun::restore(const fs::path& checkpoint, const std::vector<std::string>& allowed_changes) {
+  RunState state = load_run_state(checkpoint);
+  refuse_another_run(config_, state.inputs, state_.inputs, allowed_changes);
+  load_optimizer(checkpoint, *optimizer_);
+  state.inputs = std::move(state_.inputs);
+  state_ = std::move(state);
+  seconds_before_ = state_.seconds;
+  last_checkpoint_step_ = state_.step;
+  resumed_ = true;
+  if (collectives_.rank() == 0) log_info("resuming from '", checkpoint.string(), "' at step ", state_.step);
+}
+
+// Stage 2 begins with the new view rows alone, so that they find their place before anything else moves.
+void StageRun::restrict_rows() {
+  if (state_.step < config_.view_rows_steps)
+    optimizer_->restrict_to_rows(view_rows(*bundle_.transformer));
+  else
+    optimizer_->restrict_to_rows({});
+}
+
+double StageRun::seconds_now() const {
+  return seconds_before_ + std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+std::uint64_t StageRun::dropout_seed() const {
+  return hash_combine(hash_combine(static_cast<std::uint64_t>(config_.seed), hash_string("dropout")),
+                      static_cast<std::uint64_t>(state_.step));
+}
+
+StageRun::Coming StageRun::coming(std::int64_t step) {
+  Coming next;
+  next.header.seconds = seconds_now();
+  next.header.progress = budget_.progress(step, next.header.seconds);
+  next.header.interrupted = interrupt_requested();
+  next.header.checkpoint =
+      Clock::now() - last_checkpoint_ >= std::chrono::duration<double>(60 * config_.checkpoint_minutes);
+  // The budget of time is rank 0's to tell: where there are others, only the end by steps is known here.
+  const bool over = collectives_.size() == 1 ? next.header.progress >= 1 : step >= config_.steps;
+  if (over) return next;
+  next.batches = data_->next_step();
+  model::BatchCounts counts;
+  for (const model::PreparedBatch& batch : next.batches) counts.add(batch.counts());
+  next.header.loss_weights = counts.weights;
+  next.header.tokens = counts.tokens;
+  return next;
+}
+
+StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
+  const StepShare share{.step_weights = agreed.loss_weights,
+                        .dropout_seed = dropout_seed(),
+                        .first = collectives_.rank(),
+                        .stride = collectives_.size(),
+                        .before_last = [this] { reduction_->begin_last_backward(); }};
+  StepSums sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
+  reduction_->finish();
+  learning_rate_ = optimizer::learning_rate_at(config_.schedule, agreed.progress);
+  const optimizer::GradientMeasure measure = optimizer_->step(learning_rate_, config_.clip_norm);
+  optimizer_->zero_gradients();
+  gradient_norm_ = measure.norm;
+  note_skipped(measure.skipped);
+  ++state_.step;
+  state_.tokens += agreed.tokens;
+  return sums;
+}
+
+void StageRun::note_skipped(const at::Tensor& skipped) {
+  skipped_in_a_row_ = (skipped_in_a_row_ + 1) * skipped;
+  most_skipped_ = at::maximum(most_skipped_, skipped_in_a_row_);
+}
+
+void StageRun::refuse_endless_skipping() const {
+  if (most_skipped_.item<float>() < kSkippedStepsLimit) return;
+  fail(ErrorKind::usage, "training '", config_.output, "': the gradient was not finite in ",
+       kSkippedStepsLimit, " steps in a row, up to step ", state_.step,
+       ". Lower schedule.peak_learning_rate, or use precision: fp32");
+}
+
+bool StageRun::checkpoint_due(const StepHeader& agreed) const {
+  const std::int64_t since = state_.step - last_checkpoint_step_;
+  return since > 0 &&
+         (agreed.checkpoint || (config_.checkpoint_steps > 0 && since >= config_.checkpoint_steps));
+}
+
+void StageRun::checkpoint() {
+  const CheckpointTensors tensors{optimizer_->weights(), optimizer_->state()};
+  if (collectives_.rank() == 0) save_checkpoint(output_, bundle_, tensors, state_, config_.checkpoints_kept);
+  last_checkpoint_ = Clock::now();
+  last_checkpoint_step_ = state_.step;
+}
+
+void StageRun::end_step(const StepHeader& agreed, bool over) {
+  if (agreed.interrupted && state_.step > 0) {
+    if (state_.step > last_checkpoint_step_) checkpoint();
+    fail(stop_kind(), "stopped after step ", state_.step, "; a checkpoint is in '", config_.output,
+         "'. Run again with --resume to go on");
+  }
+  if (over ? state_.step > last_checkpoint_step_ : checkpoint_due(agreed)) checkpoint();
+}
+
+TrainingSummary StageRun::run() {
+  std::optional<RunMetrics> metrics;
+  if (collectives_.rank() == 0) metrics.emplace(output_ / "metrics.jsonl");
+  std::vector<std::string> task_names;
+  for (const auto& task : data_->source().tasks()) task_names.push_back(task.name);
+  StepReport report(metrics ? &*metrics : nullptr, config_.log_steps, weights_.modalities,
+                    std::move(task_names), seconds_before_, collectives_, device_);
+  const bool was_finished = resumed_ && budget_.progress(state_.step, state_.seconds) >= 1;
+  if (!was_finished) data_->start(state_.step, *bundle_.transformer);
+  start_ = Clock::now();
+  // Several ranks send the header of a step while the one before it is computed. One alone waits for nobody and
+  // says it last.
+  const bool ahead = collectives_.size() > 1;
+  Coming next = coming(state_.step);
+  agreement_.send(next.header);
+  std::optional<StepSums> sums;  // of the step before
+  for (bool over = false; !over;) {
+    const StepHeader agreed = agreement_.receive();
+    over = agreed.progress >= 1;
+    if (sums) {
+      state_.seconds = agreed.seconds;
+      const bool read = report.add(*sums,
+                                   {config_.stage, state_.step, agreed.progress, state_.seconds,
+                                    learning_rate_, gradient_norm_, state_.tokens},
+                                   over);
+      if (read) refuse_endless_skipping();
+      end_step(agreed, over);
+    }
+    if (over) break;
+    if (state_.step == config_.view_rows_steps) restrict_rows();
+    const Coming now = std::move(next);
+    if (ahead) agreement_.send((next = coming(state_.step + 1)).header);
+    sums = take_step(now, agreed);
+    if (!ahead) agreement_.send((next = coming(state_.step)).header);
+  }
+  return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), was_finished, finish()};
+}
+
+fs::path StageRun::finish() {
+  reduction_.reset();
+  optimizer_->unseal();
+  optimizer_.reset();
+  bundle_.transformer->fold_codebooks();
+  const fs::path folder = output_ / "bundle";
+  if (collectives_.rank() == 0) model::save_bundle(bundle_, folder);
+  return folder;
+}
+
+}  // namespace omni::training

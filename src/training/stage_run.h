@@ -1,0 +1,83 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "accumulation.h"
+#include "agreement.h"
+#include "checkpoint.h"
+#include "gradient_reduction.h"
+#include "omni/distributed/ranks.h"
+#include "omni/model/bundle.h"
+#include "omni/training/trainer.h"
+#include "run_budget.h"
+#include "stage_data.h"
+#include "stage_optimizer.h"
+
+namespace omni::training {
+
+// The run of a stage on one of its ranks. They take every step together; rank 0 alone writes to the output.
+class StageRun {
+ public:
+  // Goes on from `checkpoint`, if there is one. Compares with the other ranks what must be equal on all. Config
+  // and ranks must outlive it.
+  StageRun(const StageConfig& config, const std::optional<std::filesystem::path>& checkpoint,
+           const std::vector<std::string>& allowed_changes, distributed::Ranks& ranks, at::Device device);
+  std::int64_t step() const { return state_.step; }  // the first that run() takes is the one after it
+  TrainingSummary run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  // A step that is about to be taken, and what this rank tells the others of it.
+  struct Coming {
+    std::vector<model::PreparedBatch> batches;
+    StepHeader header;
+  };
+
+  void restore(const std::filesystem::path& checkpoint, const std::vector<std::string>& allowed_changes);
+  void compare_ranks();
+  void restrict_rows();
+  double seconds_now() const;
+  std::uint64_t dropout_seed() const;  // of the next step
+  Coming coming(std::int64_t step);
+  StepSums take_step(const Coming& now, const StepHeader& agreed);
+  void note_skipped(const at::Tensor& skipped);
+  void refuse_endless_skipping() const;
+  bool checkpoint_due(const StepHeader& agreed) const;
+  void checkpoint();
+  // Writes what is to be written after a step; ends the run where it was asked to stop.
+  void end_step(const StepHeader& agreed, bool over);
+  std::filesystem::path finish();
+
+  const StageConfig& config_;
+  distributed::Ranks& ranks_;
+  distributed::Collectives& collectives_;
+  at::Device device_;
+  std::filesystem::path output_;
+  RunBudget budget_;
+  model::Bundle bundle_;
+  LossWeights weights_;
+  std::unique_ptr<StageOptimizer> optimizer_;
+  std::unique_ptr<GradientReduction> reduction_;
+  std::unique_ptr<StageData> data_;
+  Agreement agreement_;
+  RunState state_;
+  double seconds_before_ = 0;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_checkpoint_ = start_;
+  std::int64_t last_checkpoint_step_ = 0;
+  double learning_rate_ = 0;
+  // On the device, of the last step: the gradient's norm, and how many steps in a row were skipped.
+  at::Tensor gradient_norm_, skipped_in_a_row_;
+  at::Tensor most_skipped_;  // in a row, so far
+  bool resumed_ = false;
+};
+
+}  // namespace omni::training
