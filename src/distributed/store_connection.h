@@ -1,0 +1,17 @@
+// What a Store holds, for the files that use c10d.
+#pragma once
+
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "store.h"
+
+namespace omni::distributed {
+
+struct Store::Connection {
+  c10::intrusive_ptr<c10d::TCPStore> tcp;
+  c10::intrusive_ptr<c10d::PrefixStore> keys;
+  std::string prefix;
+};
+
+}  // namespace omni::distributed
