@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "devices_option.h"
 #include "omni/core/progress.h"
 #include "omni/training/stage.h"
 #include "omni/training/trainer.h"
@@ -14,6 +15,7 @@ namespace {
 struct TrainArguments {
   std::string config, out;
   std::vector<std::string> overrides;
+  int devices = 1;
   training::TrainerOptions options;
 };
 
@@ -27,6 +29,7 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
                       "folder for checkpoints and metrics, in place of the key output");
   add_resume_option(*command, arguments->options.run);
   add_allow_change_option(*command, arguments->options.run);
+  add_devices_option(*command, arguments->devices);
   command->add_flag("--dry-run", arguments->options.dry_run,
                     "print the resolved config, parameters, memory and FLOPs per step, then stop");
   command->callback([name, arguments] {
@@ -34,6 +37,8 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
     // As a YAML string whatever characters the path has.
     if (!arguments->out.empty()) overrides.push_back("output=" + nlohmann::json(arguments->out).dump());
     const training::StageConfig config = training::load_stage_config(arguments->config, name, overrides);
+    if (!arguments->options.dry_run && ran_as_local_ranks(arguments->devices, config.device)) return;
+    resume_where_launched_again(arguments->options.run);
     const training::TrainingSummary summary = training::run_stage(config, arguments->options);
     if (arguments->options.dry_run) return;
     std::cout << name << ": " << summary.steps << " steps, " << summary.tokens << " tokens in "

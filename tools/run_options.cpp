@@ -1,6 +1,7 @@
 #include "run_options.h"
 
 #include "omni/core/error.h"
+#include "omni/distributed/launch_environment.h"
 
 namespace omni::tools {
 
@@ -17,6 +18,11 @@ void add_resume_option(CLI::App& command, training::RunOptions& options) {
           "go on with the run in the output; with 'auto', start it where there is none")
       ->type_name("[auto]")
       ->expected(0, 1);
+}
+
+void resume_where_launched_again(training::RunOptions& options) {
+  if (options.resume == training::Resume::no && distributed::read_launch_environment().resume_by_default)
+    options.resume = training::Resume::automatic;
 }
 
 void add_allow_change_option(CLI::App& command, training::RunOptions& options) {

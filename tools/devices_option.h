@@ -1,0 +1,17 @@
+// --devices: as many ranks of one command on this host.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace omni::tools {
+
+void add_devices_option(CLI::App& command, int& devices);
+
+// Where `devices` ranks are asked for and this process is not one of them yet: runs this very command as each of
+// them, waits for their end and returns true; throws CLI::RuntimeError with the first exit code that is not 0. Else
+// false: this process does the work. `device` is "cpu" or "cuda". Throws Error(usage) for more ranks than the host
+// can take and where another launcher has started this process.
+bool ran_as_local_ranks(int devices, const std::string& device);
+
+}  // namespace omni::tools
