@@ -34,7 +34,7 @@ target_sources(packaged_omni_program PRIVATE $<TARGET_OBJECTS:omni_commands>)
 add_dependencies(package_program omni_program)
 if(OMNI_TESTS)
   # The rooms with tests that need a GPU.
-  foreach(_room kernels model generation training)
+  foreach(_room kernels model generation distributed training)
     omni_package(test_${_room} package_tests libexec/tests GTest::gtest GTest::gmock GTest::gtest_main)
   endforeach()
   foreach(_benchmark train_step decode_batch decode_token)

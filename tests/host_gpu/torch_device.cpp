@@ -48,6 +48,9 @@ struct HostGpuGuard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream getStream(at::Device /*device*/) const override {
     return c10::Stream(c10::Stream::DEFAULT, kDevice);
   }
+  c10::Stream getStreamFromGlobalPool(at::Device device, bool /*high_priority*/) const override {
+    return getStream(device);
+  }
   c10::Stream exchangeStream(c10::Stream stream) const override { return stream; }
   void* getStreamNativeHandle(const c10::Stream /*stream*/) const override { return nullptr; }
   void record(void** /*event*/, const c10::Stream& /*stream*/, const c10::DeviceIndex /*device*/,
