@@ -129,7 +129,7 @@ void add_eval(CLI::App& tokenizer) {
   arguments->data.views_per_object = 1;
   image->add_option("tokenizer", arguments->tokenizer, "folder of the image tokenizer")->required();
   arguments->data.source.split = data::Split::new_instance;
-  add_source_options(*image, arguments->data.source, "", ",--seed");
+  add_source_options(*image, arguments->data.source);
   add_split_option(*image, arguments->data.source);
   add_number(*image, "--objects", arguments->data.source.count, {1, 1e6}, "objects of the split");
   add_number(*image, "--views", arguments->data.views_per_object, {1, 168}, "views of each");

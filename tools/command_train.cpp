@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "devices_option.h"
 #include "omni/core/progress.h"
+#include "omni/distributed/launch_environment.h"
 #include "omni/training/stage.h"
 #include "omni/training/trainer.h"
 #include "options.h"
@@ -40,7 +41,7 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
     if (!arguments->options.dry_run && ran_as_local_ranks(arguments->devices, config.device)) return;
     resume_where_launched_again(arguments->options.run);
     const training::TrainingSummary summary = training::run_stage(config, arguments->options);
-    if (arguments->options.dry_run) return;
+    if (arguments->options.dry_run || distributed::read_launch_environment().rank != 0) return;
     std::cout << name << ": " << summary.steps << " steps, " << summary.tokens << " tokens in "
               << format_duration(summary.seconds);
     if (summary.was_finished)

@@ -13,7 +13,7 @@ std::vector<double> numbers_of(const StepHeader& header, bool first_rank) {
   std::vector<double> numbers(header.loss_weights.begin(), header.loss_weights.end());
   numbers.insert(numbers.end(), {static_cast<double>(header.tokens), header.interrupted ? 1.0 : 0.0,
                                  header.stopped ? 1.0 : 0.0, header.checkpoint ? 1.0 : 0.0,
-                                 first_rank ? header.progress : 0.0, first_rank ? header.seconds : 0.0});
+                                 first_rank ? header.progress : 0.0});
   return numbers;
 }
 
@@ -24,8 +24,7 @@ StepHeader header_of(const double* numbers) {
   header.interrupted = *numbers++ > 0;
   header.stopped = *numbers++ > 0;
   header.checkpoint = *numbers++ > 0;
-  header.progress = *numbers++;
-  header.seconds = *numbers;
+  header.progress = *numbers;
   return header;
 }
 

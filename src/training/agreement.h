@@ -19,11 +19,10 @@ struct StepHeader {
   // Of the step's micro-batches, by target modality: this rank's, then those of all.
   std::array<double, sequence::kModalityCount> loss_weights{};
   std::int64_t tokens = 0;   // likewise
-  bool interrupted = false;  // the run is to end after the step: on any rank
-  bool stopped = false;      // likewise, to go on later
-  bool checkpoint = false;   // one is due after the step: on any rank
+  bool interrupted = false;  // the run is to end before the step: on any rank
+  bool stopped = false;      // likewise, by whom may start it again
+  bool checkpoint = false;   // one is due before the step: on any rank
   double progress = 0;       // of the run before the step: rank 0's
-  double seconds = 0;        // of training so far: rank 0's
 };
 
 class Agreement {

@@ -92,9 +92,9 @@ std::uint64_t StageRun::dropout_seed() const {
 
 StageRun::Coming StageRun::coming(std::int64_t step) {
   Coming next;
-  next.header.seconds = seconds_now();
-  next.header.progress = budget_.progress(step, next.header.seconds);
-  next.header.interrupted = interrupt_requested();
+  next.header.progress = budget_.progress(step, seconds_now());
+  if (interrupt_requested())
+    (stop_kind() == ErrorKind::interrupted ? next.header.interrupted : next.header.stopped) = true;
   next.header.checkpoint =
       Clock::now() - last_checkpoint_ >= std::chrono::duration<double>(60 * config_.checkpoint_minutes);
   // The budget of time is rank 0's to tell: where there are others, only the end by steps is known here.
@@ -152,10 +152,10 @@ void StageRun::checkpoint() {
 }
 
 void StageRun::end_step(const StepHeader& agreed, bool over) {
-  if (agreed.interrupted && state_.step > 0) {
+  if (agreed.interrupted || agreed.stopped) {
     if (state_.step > last_checkpoint_step_) checkpoint();
-    fail(stop_kind(), "stopped after step ", state_.step, "; a checkpoint is in '", config_.output,
-         "'. Run again with --resume to go on");
+    fail(agreed.interrupted ? ErrorKind::interrupted : ErrorKind::stopped, "stopped after step ", state_.step,
+         "; a checkpoint is in '", config_.output, "'. Run again with --resume to go on");
   }
   if (over ? state_.step > last_checkpoint_step_ : checkpoint_due(agreed)) checkpoint();
 }
@@ -180,7 +180,7 @@ TrainingSummary StageRun::run() {
     const StepHeader agreed = agreement_.receive();
     over = agreed.progress >= 1;
     if (sums) {
-      state_.seconds = agreed.seconds;
+      state_.seconds = seconds_now();
       const bool read = report.add(*sums,
                                    {config_.stage, state_.step, agreed.progress, state_.seconds,
                                     learning_rate_, gradient_norm_, state_.tokens},

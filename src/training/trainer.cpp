@@ -75,12 +75,10 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
   if (launch.world_size > 1)
     at::set_num_threads(distributed::threads_per_rank(
         launch, static_cast<int>(std::thread::hardware_concurrency()), distributed::process_variables()));
-  RunOptions run = options.run;
-  if (run.resume == Resume::no && launch.resume_by_default) run.resume = Resume::automatic;
   const at::Device device = device_of(config, launch);
   TrainingSummary summary;
   distributed::run_ranks(launch, device, {}, [&](distributed::Ranks& ranks) {
-    summary = run_on_rank(config, run, ranks, device);
+    summary = run_on_rank(config, options.run, ranks, device);
   });
   return summary;
 }

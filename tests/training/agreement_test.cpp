@@ -17,8 +17,7 @@ TEST(DistributedAgreement, EveryRankHearsTheSame) {
                       .interrupted = false,
                       .stopped = rank == 1 && step == 1,
                       .checkpoint = rank == 2 && step == 2,
-                      .progress = 0.25 + rank,
-                      .seconds = 7.0 + rank};
+                      .progress = 0.25 + rank};
       agreement.send(mine);
       const StepHeader agreed = agreement.receive();
       EXPECT_DOUBLE_EQ(agreed.loss_weights[0], 4.5);
@@ -29,7 +28,6 @@ TEST(DistributedAgreement, EveryRankHearsTheSame) {
       EXPECT_EQ(agreed.stopped, step == 1);
       EXPECT_EQ(agreed.checkpoint, step == 2);
       EXPECT_DOUBLE_EQ(agreed.progress, 0.25);
-      EXPECT_DOUBLE_EQ(agreed.seconds, 7.0);
     }
   });
 }

@@ -121,10 +121,11 @@ TEST_P(DistributedDataParallel, EndsWhereOneRankDoes) {
                    type == at::kFloat ? 1e-5 : 2e-3);
 }
 
-// Newton-Schulz runs in bf16, where a last bit of the gradient may show.
-TEST_P(DistributedDataParallel, EndsWhereOneRankDoesWithMuon) {
-  for (const bool sharded : {false, true})
-    expect_close(train(GetParam(), {sharded, true, at::kFloat}), train(1, {false, true, at::kFloat}), 1e-3);
+// Newton-Schulz makes much of directions in which there is nothing but rounding: only runs with the same sums, to
+// the bit, can be compared.
+TEST_P(DistributedDataParallel, MatricesOfMuonMayBeAnothersToUpdate) {
+  expect_close(train(GetParam(), {true, true, at::kFloat}), train(GetParam(), {false, true, at::kFloat}),
+               1e-4);
 }
 
 TEST_P(DistributedDataParallel, RestrictedRowsAreTheSameOnesWhereverTheyLie) {
