@@ -22,8 +22,9 @@ class StageData {
   // All micro-batches of a step.
   std::vector<sequence::PackedSequence> step(std::int64_t number) const;
   // Starts to make the micro-batches of `first_step` and after and to prepare them for `transformer`, on a
-  // background thread.
+  // background thread, until stop(): the transformer stays as it is that long but for its weights' values.
   void start(std::int64_t first_step, const model::Transformer& transformer);
+  void stop() { loader_.reset(); }
   // This rank's micro-batches of the next step.
   std::vector<model::PreparedBatch> next_step();
   const data::BatchSource& source() const { return *source_; }

@@ -199,6 +199,7 @@ TrainingSummary StageRun::run() {
 }
 
 fs::path StageRun::finish() {
+  data_->stop();
   reduction_.reset();
   optimizer_->unseal();
   optimizer_.reset();

@@ -116,7 +116,7 @@ class Transformer {
   void set_recompute(bool recompute);
 
   // What the loss of a packed sequence needs, which may be empty or without losses: it has zero gradients then.
-  // May be called by any thread at any time but while the model changes its device.
+  // May be called by any thread but while the model is moved or folded.
   PreparedBatch prepare(const sequence::PackedSequence& sequence, const PrepareOptions& options = {}) const;
   // Cross-entropy over the tokens that the grammar allows at each position, or over all. The backward pass adds
   // the gradients of embedding, head and slots to their .grad itself, making it where there is none.
