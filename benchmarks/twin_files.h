@@ -33,7 +33,7 @@ inline void write_twin_batch(const std::filesystem::path& path, const sequence::
     sets.push_back(sequence.allowed[i]);
   }
   for (const sequence::AllowedTokens& allowed : sequence.allowed_sets)
-    for (const sequence::TokenRun& run : allowed.runs) {
+    for (const TokenRun& run : allowed.runs) {
       runs.push_back(run.first);
       runs.push_back(run.first + run.size);
     }
