@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 // The memory of the host GPU: one range of addresses that stands for device memory and cannot be touched, and
 // a second view of the same bytes for what runs "on the device". What the library does with a device pointer
@@ -23,3 +24,8 @@ std::size_t peak_bytes_in_use();
 // time.
 extern "C" void omni_host_gpu_open();
 extern "C" void omni_host_gpu_close();
+
+// How often bytes have gone to the device since the program began, and how often the host has waited for them to
+// come back, in a copy, a number or a size that depends on values.
+extern "C" std::int64_t omni_host_gpu_uploads();
+extern "C" std::int64_t omni_host_gpu_reads();

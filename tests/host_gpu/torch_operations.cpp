@@ -8,7 +8,9 @@
 #include <ATen/ops/view_native.h>
 #include <torch/library.h>
 
+#include <atomic>
 #include <cstring>
+#include <string>
 
 #include "device_memory.h"
 
@@ -89,10 +91,24 @@ void take_size(const Tensor& output, const Tensor& on_host) {
   output.unsafeGetTensorImpl()->set_sizes_and_strides(grown.sizes(), grown.strides());
 }
 
+std::atomic<std::int64_t> uploads{0}, reads{0};
+
+// Whether the host has to wait before it can go on: for a number, or for how much there is.
+bool waits(const c10::OperatorHandle& op) {
+  const c10::FunctionSchema& schema = op.schema();
+  const std::string& name = schema.name();
+  if (name == "aten::nonzero" || name == "aten::masked_select" || name.find("unique") != std::string::npos)
+    return true;
+  if (schema.returns().empty()) return false;
+  const auto type = schema.returns()[0].type();
+  return type->isSubtypeOf(*c10::NumberType::get()) || type->isSubtypeOf(*c10::BoolType::get());
+}
+
 void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const c10::FunctionSchema& schema = op.schema();
   const auto taken = torch::jit::last(stack, schema.arguments().size());
   const std::vector<IValue> given(taken.begin(), taken.end());
+  if (waits(op)) ++reads;
   torch::jit::drop(stack, given.size());
   for (const IValue& value : given) stack->push_back(argument_for_host(value, op));
   op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
@@ -126,11 +142,14 @@ Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional
 }
 
 Tensor& copy(Tensor& target, const Tensor& source, bool /*non_blocking*/) {
+  if (target.is_cuda() && !source.is_cuda()) ++uploads;
+  if (!target.is_cuda() && source.is_cuda()) ++reads;
   seen_by_host(target).copy_(seen_by_host(source));
   return target;
 }
 
 Tensor copy_from_and_resize(const Tensor& source, const Tensor& target) {
+  if (source.is_cuda() && !target.is_cuda()) ++reads;
   TORCH_CHECK(source.sizes() == target.sizes(), "host GPU: a copy that resizes");
   seen_by_host(target).copy_(seen_by_host(source));
   return target;
@@ -164,3 +183,6 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
 
 }  // namespace
 }  // namespace omni::host_gpu
+
+std::int64_t omni_host_gpu_uploads() { return omni::host_gpu::uploads; }
+std::int64_t omni_host_gpu_reads() { return omni::host_gpu::reads; }
