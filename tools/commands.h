@@ -19,6 +19,7 @@ void add_tokenizer_eval_shape_command(CLI::App& eval);
 void add_tokenizer_codes_commands(CLI::App& tokenizer);
 void add_tokenizer_cube3d_commands(CLI::App& tokenizer);  // after `import`
 void add_train_commands(CLI::App& app);                   // pretrain, continue, finetune
+void add_checkpoint_command(CLI::App& app);
 void add_sample_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 

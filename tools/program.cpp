@@ -121,6 +121,7 @@ std::unique_ptr<CLI::App> make_command_line() {
   add_data_command(*app);
   add_tokenizer_command(*app);
   add_train_commands(*app);
+  add_checkpoint_command(*app);
   add_sample_command(*app);
   add_eval_command(*app);
   add_help_command(*app);

@@ -43,12 +43,13 @@ void install_interrupt_handler() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGUSR1, &action, nullptr);
 }
 
 bool interrupt_requested() { return g_first_signal != 0; }
 
 ErrorKind stop_kind() {
-  return g_first_signal % kNumbers == SIGTERM ? ErrorKind::stopped : ErrorKind::interrupted;
+  return g_first_signal % kNumbers == SIGINT ? ErrorKind::interrupted : ErrorKind::stopped;
 }
 
 void throw_if_interrupted() {

@@ -1,5 +1,8 @@
 #include "omni/model/bundle.h"
 
+#include "checkpoint_values.h"
+#include "omni/checkpoint/reader.h"
+#include "omni/checkpoint/run_folder.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/geometry/camera.h"
@@ -10,8 +13,9 @@ namespace omni::model {
 namespace {
 
 constexpr std::int64_t kFormatVersion = 1;
+constexpr const char* kDescriptionName = "bundle.yaml";
 
-// bundle.yaml
+// What kDescriptionName holds.
 struct BundleDescription {
   std::int64_t format_version = kFormatVersion;
   std::string vocabulary_fingerprint;
@@ -62,11 +66,11 @@ BundleDescription describe_bundle(const Bundle& bundle) {
 BundleDescription read_description(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder))
     fail(ErrorKind::io, "cannot read the bundle ", folder, ": there is no such folder");
-  const std::filesystem::path path = folder / "bundle.yaml";
+  const std::filesystem::path path = folder / kDescriptionName;
   if (!std::filesystem::exists(path)) {
     const std::filesystem::path inner = folder / "bundle";  // where a training run leaves it
     fail(ErrorKind::io, "cannot read the bundle ", folder, ": it has no bundle.yaml. ",
-         std::filesystem::exists(inner / "bundle.yaml")
+         std::filesystem::exists(inner / kDescriptionName)
              ? concat("Did you mean ", inner, "?")
              : std::string("A bundle is a folder that training writes"));
   }
@@ -149,54 +153,93 @@ Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tok
   return bundle;
 }
 
-void save_bundle(const Bundle& bundle, const std::filesystem::path& folder) {
-  ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
-  save_bundle(bundle, folder, bundle.transformer->parameters().tensors());
-}
+namespace {
 
-void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, const nn::NamedTensors& weights) {
-  ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
-  AtomicDirectory directory(folder, "bundle.yaml");
-  const std::filesystem::path& staging = directory.staging_path();
-  bundle.tokenizers.save(staging);
-  write_file_atomically(staging / "vocabulary.json", bundle.vocabulary().to_json());
+void write_frame(const Bundle& bundle, const std::filesystem::path& folder) {
+  bundle.tokenizers.save(folder);
+  write_file_atomically(folder / "vocabulary.json", bundle.vocabulary().to_json());
   BundleDescription d = describe_bundle(bundle);
-  write_file_atomically(staging / "bundle.yaml", config_to_yaml([&](ConfigVisitor& v) { describe(v, d); }));
-  nn::write_tensors(staging / "model.safetensors", weights, {{"vocabulary", d.vocabulary_fingerprint}});
-  directory.commit();
+  write_file_atomically(folder / kDescriptionName, config_to_yaml([&](ConfigVisitor& v) { describe(v, d); }));
 }
 
-Bundle load_bundle(const std::filesystem::path& folder) {
-  const BundleDescription d = read_description(folder);
+// A bundle without its weights.
+struct Frame {
+  BundleDescription description;
+  tokenizers::TokenizerSet tokenizers;
+  sequence::Vocabulary vocabulary;
+};
+
+Frame load_frame(const std::filesystem::path& folder) {
+  BundleDescription d = read_description(folder);
   tokenizers::TokenizerPaths paths = tokenizers::TokenizerPaths::inside(folder);
   if (!d.text_tokenizer) paths.text.clear();
   if (!d.image_tokenizer) paths.image.clear();
   if (!d.shape_tokenizer) paths.shape.clear();
-  Bundle bundle;
-  bundle.tokenizers = tokenizers::TokenizerSet::load(paths);
+  tokenizers::TokenizerSet tokenizers = tokenizers::TokenizerSet::load(paths);
   const std::filesystem::path vocabulary_path = folder / "vocabulary.json";
-  const auto vocabulary =
+  auto vocabulary =
       sequence::Vocabulary::from_json(read_file_text(vocabulary_path), vocabulary_path.string());
   if (fingerprint_text(vocabulary) != d.vocabulary_fingerprint)
     fail(ErrorKind::input, "the bundle ", folder,
          " is of another vocabulary: vocabulary.json does not match bundle.yaml");
-  check_tokenizers(bundle.tokenizers.format(), vocabulary, d.layout, folder);
-  const SafetensorsFile weights(folder / "model.safetensors");
-  const auto stamp = weights.metadata().find("vocabulary");
-  if (stamp != weights.metadata().end() && stamp->second != d.vocabulary_fingerprint)
-    fail(ErrorKind::input, "the bundle ", folder,
-         ": model.safetensors is of another vocabulary than bundle.yaml");
-  bundle.transformer =
-      std::make_unique<Transformer>(d.transformer, vocabulary, d.layout, nn::ParameterStart::to_load(weights),
-                                    codebooks_of(bundle.tokenizers));
-  bundle.transformer->parameters().load(weights);
+  check_tokenizers(tokenizers.format(), vocabulary, d.layout, folder);
+  return {std::move(d), std::move(tokenizers), std::move(vocabulary)};
+}
+
+Bundle with_transformer(Frame frame, nn::ParameterStart start) {
+  const BundleDescription& d = frame.description;
+  Bundle bundle;
+  bundle.transformer = std::make_unique<Transformer>(d.transformer, frame.vocabulary, d.layout,
+                                                     std::move(start), codebooks_of(frame.tokenizers));
+  bundle.tokenizers = std::move(frame.tokenizers);
   bundle.tasks = d.tasks;
   for (std::size_t i = 0; i < d.note_names.size(); ++i) bundle.notes[d.note_names[i]] = d.note_texts[i];
   return bundle;
 }
 
+}  // namespace
+
+void save_bundle(const Bundle& bundle, const std::filesystem::path& folder) {
+  ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
+  AtomicDirectory directory(folder, kDescriptionName);
+  write_frame(bundle, directory.staging_path());
+  bundle.transformer->parameters().save(directory.staging_path() / "model.safetensors",
+                                        {{"vocabulary", fingerprint_text(bundle.vocabulary())}});
+  directory.commit();
+}
+
+void save_bundle_frame(const Bundle& bundle, const std::filesystem::path& folder) {
+  AtomicDirectory directory(folder, kDescriptionName);
+  write_frame(bundle, directory.staging_path());
+  directory.commit();
+}
+
+Bundle load_bundle(const std::filesystem::path& folder) {
+  if (checkpoint::is_checkpoint(folder)) {
+    if (const std::vector<std::string> damage = checkpoint::damage_of(folder); !damage.empty())
+      fail(ErrorKind::input, "reading the checkpoint ", folder, ": ", damage.front());
+    return load_bundle(checkpoint::CheckpointReader(folder));
+  }
+  Frame frame = load_frame(folder);
+  const SafetensorsFile weights(folder / "model.safetensors");
+  const auto stamp = weights.metadata().find("vocabulary");
+  if (stamp != weights.metadata().end() && stamp->second != frame.description.vocabulary_fingerprint)
+    fail(ErrorKind::input, "the bundle ", folder,
+         ": model.safetensors is of another vocabulary than bundle.yaml");
+  Bundle bundle = with_transformer(std::move(frame), nn::ParameterStart::to_load(weights));
+  bundle.transformer->parameters().load(weights);
+  return bundle;
+}
+
+Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint) {
+  Bundle bundle = with_transformer(load_frame(checkpoint.common_folder()), start_of(checkpoint));
+  load_values(checkpoint, bundle.transformer->parameters());
+  return bundle;
+}
+
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder) {
-  return read_description(folder).tasks;
+  const bool is_checkpoint = checkpoint::is_checkpoint(folder);
+  return read_description(is_checkpoint ? checkpoint::common_folder_of(folder) : folder).tasks;
 }
 
 }  // namespace omni::model

@@ -193,23 +193,6 @@ void ParameterStore::unseal(const Gather& gather) {
   sealed_ = false;
 }
 
-NamedTensors ParameterStore::tensors(const Gather& gather) const {
-  std::vector<at::Tensor> whole;
-  for (const Parameter& parameter : parameters_) whole.push_back(parameter.master);
-  for (const ParameterUnit& unit : units_) {
-    for (const ParameterSection& section : unit.sections) {
-      if (!section.is_sharded()) continue;
-      ensure(gather != nullptr, "sharded parameters are stored by one rank alone");
-      const at::Tensor masters = gather(section);
-      for (const ParameterSection::Member& member : section.members)
-        whole[member.parameter] = part(masters, member, parameters_[member.parameter].value.sizes());
-    }
-  }
-  NamedTensors named;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) named.emplace_back(parameters_[i].name, whole[i]);
-  return named;
-}
-
 void ParameterStore::set(Parameter& parameter, const at::Tensor& values) {
   const c10::NoGradGuard no_grad;
   parameter.value.copy_(values);

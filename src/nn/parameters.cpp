@@ -198,7 +198,12 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
 
 void ParameterStore::save(const std::filesystem::path& path,
                           const std::map<std::string, std::string>& metadata) const {
-  write_tensors(path, tensors(), metadata);
+  NamedTensors tensors;
+  for (const Parameter& parameter : parameters_) {
+    ensure(parameter.master.defined(), "sharded parameters are saved by one rank alone");
+    tensors.emplace_back(parameter.name, parameter.master);
+  }
+  write_tensors(path, tensors, metadata);
 }
 
 ParameterScope ParameterScope::sub(std::string_view name) const {

@@ -121,8 +121,8 @@ std::vector<SectionState> AdamW::section_state() const {
   return states;
 }
 
-nn::NamedTensors AdamW::state(const Gather& gather) const {
-  nn::NamedTensors tensors = named_state(section_state(), *parameters_, gather);
+nn::NamedTensors AdamW::state() const {
+  nn::NamedTensors tensors = named_state(section_state(), *parameters_);
   tensors.emplace_back("optimizer.steps", at::full({1}, steps_taken(), at::kLong));
   return tensors;
 }

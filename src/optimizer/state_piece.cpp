@@ -15,17 +15,14 @@ std::vector<StatePiece> pieces_of(const std::vector<SectionState>& states,
   return pieces;
 }
 
-nn::NamedTensors named_state(const std::vector<SectionState>& states, const nn::ParameterStore& parameters,
-                             const Gather& gather) {
+nn::NamedTensors named_state(const std::vector<SectionState>& states, const nn::ParameterStore& parameters) {
   nn::NamedTensors tensors;
   for (const SectionState& state : states) {
-    ensure(!state.section->is_sharded() || gather, "a sharded state is named by one rank alone");
-    const at::Tensor whole =
-        state.section->is_sharded() ? gather(*state.section, state.values) : state.values;
+    ensure(!state.section->is_sharded(), "a sharded state is named by one rank alone");
     for (const nn::ParameterSection::Member& member : state.section->members) {
       const nn::Parameter& parameter = parameters.all()[member.parameter];
       tensors.emplace_back(concat(parameter.name, ".", state.kind),
-                           whole.narrow(0, member.first, member.count).view(parameter.value.sizes()));
+                           state.values.narrow(0, member.first, member.count).view(parameter.value.sizes()));
     }
   }
   return tensors;

@@ -4,10 +4,11 @@
 #include <filesystem>
 #include <vector>
 
-#include "checkpoint.h"
+#include "omni/checkpoint/run_folder.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/run_metrics.h"
+#include "stage_checkpoints.h"
 
 namespace omni::training {
 namespace {
@@ -18,8 +19,7 @@ namespace fs = std::filesystem;
 bool is_remains(const fs::path& path) {
   const std::string name = path.filename().string();
   const auto begins = [&](const char* start) { return name.starts_with(start); };
-  return name.ends_with(".tmp") &&
-         (begins("step-") || begins("bundle.") || begins("config.yaml.") || begins("metrics.jsonl."));
+  return name.ends_with(".tmp") && (begins("bundle.") || begins("config.yaml.") || begins("metrics.jsonl."));
 }
 
 void remove_remains(const fs::path& folder) {
@@ -34,16 +34,18 @@ void remove_remains(const fs::path& folder) {
 
 std::optional<fs::path> resumed_checkpoint(const StageConfig& config, Resume resume) {
   const fs::path output(config.output);
-  const EarlierRun earlier{
-      .output = output, .finished = fs::exists(output / "bundle"), .checkpoint = newest_checkpoint(output)};
-  return goes_on(earlier, resume) ? earlier.checkpoint : std::nullopt;
+  const fs::path folder = checkpoint_folder(output);
+  EarlierRun earlier{.output = output, .finished = fs::exists(output / "bundle"), .checkpoint = {}};
+  const std::vector<checkpoint::CheckpointEntry> checkpoints = checkpoint::checkpoints_in(folder);
+  if (!checkpoints.empty()) earlier.checkpoint = checkpoints.back().path;
+  return goes_on(earlier, resume) ? checkpoint::newest_sound(folder) : std::nullopt;
 }
 
 void begin_output(const StageConfig& config, std::int64_t done_steps) {
   const fs::path output(config.output);
   prepare_output_directory(output);
   remove_remains(output);
-  remove_remains(output / "checkpoints");
+  checkpoint::tidy(checkpoint_folder(output), done_steps);
   keep_metrics_until(output / "metrics.jsonl", done_steps);
   StageConfig shown = config;
   write_file_atomically(output / "config.yaml",

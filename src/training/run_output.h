@@ -11,7 +11,8 @@ namespace omni::training {
 
 // The folder of a stage's run.
 
-// The checkpoint in config.output that the run goes on from, if it does. Throws as goes_on().
+// The checkpoint in config.output that the run goes on from, if it does. Throws as goes_on() and as
+// checkpoint::newest_sound().
 std::optional<std::filesystem::path> resumed_checkpoint(const StageConfig& config, Resume resume);
 
 // Makes config.output ready for a run whose next step is the one after `done_steps`: writes config.yaml,

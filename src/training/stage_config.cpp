@@ -72,6 +72,7 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.number("checkpoint_minutes", c.checkpoint_minutes, {.minimum = 0.01});
   v.integer("checkpoint_steps", c.checkpoint_steps, {.minimum = 0});
   v.integer("checkpoints_kept", c.checkpoints_kept, {1, 1e6});
+  v.integer("checkpoint_keep_every", c.checkpoint_keep_every, {.minimum = 0});
   v.integer("log_steps", c.log_steps, {1, 1e6});
 }
 

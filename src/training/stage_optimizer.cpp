@@ -70,28 +70,6 @@ std::vector<optimizer::SectionState> StageOptimizer::section_state() const {
   return states;
 }
 
-nn::NamedTensors StageOptimizer::weights() const {
-  return parameters_->tensors([&](const nn::ParameterSection& section) {
-    return gather_owned(section, section.masters, *collectives_);
-  });
-}
-
-nn::NamedTensors StageOptimizer::state() const {
-  const optimizer::Gather gather = [&](const nn::ParameterSection& section, const at::Tensor& owned) {
-    return gather_owned(section, owned, *collectives_);
-  };
-  nn::NamedTensors tensors = adamw_.state(gather);
-  if (muon_)
-    for (auto& tensor : optimizer::named_state(muon_->section_state(), *parameters_, gather))
-      tensors.push_back(std::move(tensor));
-  return tensors;
-}
-
-void StageOptimizer::load_state(const SafetensorsFile& file) {
-  adamw_.load_state(file);
-  if (muon_) optimizer::load_state(file, muon_->section_state(), *parameters_);
-}
-
 void StageOptimizer::unseal() {
   parameters_->unseal([&](const nn::ParameterSection& section) {
     return gather_owned(section, section.masters, *collectives_);

@@ -32,11 +32,7 @@ class StageOptimizer {
   std::vector<optimizer::SectionState> section_state() const;
   std::int64_t steps_taken() const { return adamw_.steps_taken(); }
   void set_steps_taken(std::int64_t steps) { adamw_.set_steps_taken(steps); }
-  // Parameters and optimisers' state as named tensors, gathered from all ranks: every rank calls it.
-  nn::NamedTensors weights() const;
-  nn::NamedTensors state() const;
-  void load_state(const SafetensorsFile& file);
-  // The store is the network's alone again; nothing else may be called then.
+  // The store is the network's alone again, whole on every rank; nothing else may be called then.
   void unseal();
 
  private:

@@ -14,7 +14,8 @@ namespace {
 const ChangeRules& stage_rules() {
   static const ChangeRules rules{
       .free = {"output", "steps", "minutes", "device", "deterministic", "attention", "sharding", "recompute",
-               "checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "log_steps"},
+               "checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "checkpoint_keep_every",
+               "log_steps"},
       .fixed = {"stage", "tokenizers", "text_capacity", "model"}};
   return rules;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <type_traits>
 
 #include "omni/core/progress.h"
 #include "omni/sequence/document.h"
@@ -46,30 +47,92 @@ bool StepReport::add(const StepSums& sums, const StepContext& context, bool last
   return true;
 }
 
-// Counts and losses as one row of numbers, which the ranks add up.
-StepSums StepReport::of_all_ranks() const {
-  if (collectives_->size() == 1) return sums_;
-  const auto tasks = static_cast<std::int64_t>(task_names_.size());
-  const std::int64_t counted = 1 + 2 * sequence::kModalityCount + tasks;
-  at::Tensor row =
-      at::zeros({counted + 2 * static_cast<std::int64_t>(sequence::kModalityCount) + tasks}, at::kDouble);
+std::vector<std::string> StepReport::number_names() const {
+  std::vector<std::string> names = {"tokens"};
+  const auto add = [&](const char* what) {
+    for (const sequence::Modality modality : sequence::kModalities)
+      names.push_back(concat(what, ".", sequence::modality_name(modality)));
+  };
+  const auto add_tasks = [&](const char* what) {
+    for (const std::string& task : task_names_) names.push_back(concat(what, ".", task));
+  };
+  add("weight");
+  add("targets");
+  add_tasks("task_weight");
+  add("cross_entropy");
+  add("correct");
+  add_tasks("task_cross_entropy");
+  return names;
+}
+
+at::Tensor StepReport::numbers() const {
+  const auto counted = static_cast<std::int64_t>(1 + 2 * sequence::kModalityCount + task_names_.size());
+  at::Tensor row = at::zeros({static_cast<std::int64_t>(number_names().size())}, at::kDouble);
   double* number = row.mutable_data_ptr<double>();
   *number++ = static_cast<double>(sums_.counts.tokens);
   for (const double weight : sums_.counts.weights) *number++ = weight;
   for (const std::int64_t targets : sums_.counts.targets) *number++ = static_cast<double>(targets);
-  for (std::size_t t = 0; t < sums_.counts.task_weights.size(); ++t) number[t] = sums_.counts.task_weights[t];
+  for (const double weight : sums_.counts.task_weights) *number++ = weight;
   if (sums_.losses.defined()) row.narrow(0, counted, sums_.losses.size(0)).copy_(sums_.losses);
-  const at::Tensor added = row.to(device_);
+  return row;
+}
+
+StepSums StepReport::sums_of(const at::Tensor& row) const {
+  StepSums sums;
+  const double* number = row.const_data_ptr<double>();
+  sums.counts.tokens = static_cast<std::int64_t>(*number++);
+  for (double& weight : sums.counts.weights) weight = *number++;
+  for (std::int64_t& targets : sums.counts.targets) targets = static_cast<std::int64_t>(*number++);
+  sums.counts.task_weights.assign(number, number + task_names_.size());
+  const auto counted = static_cast<std::int64_t>(1 + 2 * sequence::kModalityCount + task_names_.size());
+  sums.losses = row.narrow(0, counted, row.size(0) - counted).clone();
+  return sums;
+}
+
+StepSums StepReport::of_all_ranks() const {
+  if (collectives_->size() == 1) return sums_;
+  const at::Tensor added = numbers().to(device_);
   collectives_->all_reduce(added).wait();
-  row = added.cpu();
-  StepSums all;
-  const double* read = row.const_data_ptr<double>();
-  all.counts.tokens = static_cast<std::int64_t>(*read++);
-  for (double& weight : all.counts.weights) weight = *read++;
-  for (std::int64_t& targets : all.counts.targets) targets = static_cast<std::int64_t>(*read++);
-  all.counts.task_weights.assign(read, read + tasks);
-  all.losses = row.narrow(0, counted, row.size(0) - counted);
-  return all;
+  return sums_of(added.cpu());
+}
+
+std::map<std::string, double> StepReport::state() const {
+  std::map<std::string, double> state = {{"log.steps", static_cast<double>(steps_)},
+                                         {"log.start_seconds", window_start_seconds_},
+                                         {"log.latest_loss", latest_loss_}};
+  if (steps_ == 0) return state;
+  const std::vector<std::string> names = number_names();
+  const at::Tensor own = numbers().to(device_);
+  const at::Tensor rows = at::empty({collectives_->size() * own.size(0)}, own.options());
+  collectives_->all_gather(own, rows).wait();
+  const at::Tensor read = rows.cpu();
+  for (int rank = 0; rank < collectives_->size(); ++rank)
+    for (std::size_t i = 0; i < names.size(); ++i)
+      state[concat("log.", rank, ".", names[i])] =
+          read.const_data_ptr<double>()[static_cast<std::size_t>(rank) * names.size() + i];
+  return state;
+}
+
+void StepReport::restore(const std::map<std::string, double>& state) {
+  const auto number = [&](const std::string& name) {
+    const auto found = state.find(name);
+    return found == state.end() ? 0.0 : found->second;
+  };
+  steps_ = static_cast<std::int64_t>(number("log.steps"));
+  window_start_seconds_ =
+      state.contains("log.start_seconds") ? number("log.start_seconds") : window_start_seconds_;
+  latest_loss_ = number("log.latest_loss");
+  sums_ = {};
+  if (steps_ == 0) return;
+  const std::vector<std::string> names = number_names();
+  at::Tensor row = at::zeros({static_cast<std::int64_t>(names.size())}, at::kDouble);
+  // Ranks that are no more leave theirs to the ones that are.
+  for (int rank = collectives_->rank(); state.contains(concat("log.", rank, ".", names.front()));
+       rank += collectives_->size())
+    for (std::size_t i = 0; i < names.size(); ++i)
+      row.mutable_data_ptr<double>()[i] += number(concat("log.", rank, ".", names[i]));
+  sums_ = sums_of(row);
+  if (device_ != at::kCPU) sums_.losses = sums_.losses.to(device_);
 }
 
 void StepReport::write(const StepSums& all, const StepContext& c) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,16 @@ class StepReport {
   bool add(const StepSums& sums, const StepContext& context, bool last);
   double latest_loss() const { return latest_loss_; }
 
+  // The steps that no line tells of yet, by name, for checkpoints: a report that is restored goes on as if it
+  // had never stopped. Names that are missing stand for zero.
+  std::map<std::string, double> state() const;
+  void restore(const std::map<std::string, double>& state);
+
  private:
+  // This rank's sums since the last line as one row of fp64 numbers on the CPU, and what they are called.
+  std::vector<std::string> number_names() const;
+  at::Tensor numbers() const;
+  StepSums sums_of(const at::Tensor& numbers) const;
   StepSums of_all_ranks() const;
   void write(const StepSums& all, const StepContext& context);
   void print(const StepContext& context, double rate, const std::string& losses);

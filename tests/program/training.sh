@@ -72,8 +72,10 @@ expect 2 'seed was 1 and is 2.*--allow-change seed' pretrain stage.yaml --set se
 expect 2 'no such key. Did you mean .seed' pretrain stage.yaml --set seed=2 --resume --allow-change sead
 expect 2 "--resume stage.yaml.*'auto' or nothing" pretrain --resume stage.yaml --set seed=2
 expect 2 '--allow-change.*requires --resume' pretrain stage.yaml --allow-change seed
-# SIGTERM, as from a scheduler, does the same and says that the run can be resumed.
+# SIGTERM and SIGUSR1, as from a scheduler, do the same and say that the run can be resumed.
 stop_after TERM 75 $((steps + 2)) run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1 --resume
+steps=$(basename "$(ls -d run/checkpoints/step-* | tail -n 1)" | sed 's/step-0*//')
+stop_after USR1 75 $((steps + 2)) run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1 --resume
 steps=$(basename "$(ls -d run/checkpoints/step-* | tail -n 1)" | sed 's/step-0*//')
 expect 0 "$((steps + 2)) steps" pretrain stage.yaml --set steps=$((steps + 2)) --set log_steps=1 --resume
 check 'each step stands in the metrics once' \
@@ -86,6 +88,26 @@ expect 0 "$((steps + 3)) steps" pretrain stage.yaml --set steps=$((steps + 3)) -
 expect 2 'no checkpoint.*--resume auto' pretrain stage.yaml --set output=other --resume
 absent other
 expect 0 '3 steps' pretrain stage.yaml --set output=other --resume auto
+
+# Checkpoints: shown, verified, written anew for four ranks, exported, sampled from.
+last=$(ls -d run/checkpoints/step-* | tail -n 1)
+expect 0 '^ranks +1$' checkpoint show "$last"
+expect 0 '^seed: 2$' checkpoint show run
+expect 0 "sound: $last" checkpoint verify run
+expect 0 'saved' checkpoint convert "$last" four/checkpoints/step-00000001 --shards 4
+expect 0 '^ranks +4$' checkpoint show four
+expect 0 'sound' checkpoint verify four/checkpoints/step-00000001
+expect 0 'bundle: exported' checkpoint export four/checkpoints/step-00000001 exported
+check 'an exported bundle is the one that the run left' cmp -s exported/model.safetensors run/bundle/model.safetensors
+expect 0 'direct.glb' sample --model "$last" --prompt 'a red chair' --out direct.glb --seed 5
+expect 2 'there already' checkpoint convert "$last" four/checkpoints/step-00000001
+expect 4 'holds no checkpoint' checkpoint show nowhere
+expect 2 'other things' checkpoint export "$last" run
+printf 'x' | dd of="$last/shard-00000-of-00001.safetensors" bs=1 seek=5000 conv=notrunc 2>/dev/null
+expect 1 "damaged: .$last/shard-00000-of-00001.safetensors" checkpoint verify run
+expect 3 'checksum' sample --model "$last" --prompt 'a red chair' --out never.glb
+rm "$last/manifest.json"
+expect 1 "damaged: .$last/manifest.json. is missing" checkpoint verify "$last"
 
 sample=(sample --model run/bundle)
 expect 0 'a.glb' "${sample[@]}" --prompt 'a red chair' --out a.glb --seed 5

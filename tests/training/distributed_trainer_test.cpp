@@ -6,11 +6,11 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "caption_world.h"
 #include "omni/core/error.h"
 #include "run_output.h"
 #include "stage_run.h"
 #include "thread_ranks.h"
-#include "trainer_fixture.h"
 
 namespace omni::training {
 namespace {
@@ -26,7 +26,7 @@ class ThreadRanks : public distributed::Ranks {
   distributed::Collectives* collectives_;
 };
 
-class DistributedTrainer : public TrainerTest {
+class DistributedTrainer : public CaptionWorld {
  protected:
   // Four micro-batches a step.
   StageConfig run_config(const std::string& name) const {

@@ -4,13 +4,13 @@
 
 namespace omni {
 
-// Ctrl-C and SIGTERM ask long work to stop cleanly; a second signal ends the process at once, unless it comes
+// Ctrl-C, SIGTERM and SIGUSR1 ask long work to stop cleanly; a second signal ends the process at once, unless it comes
 // within a second of the first: terminals and launchers send two.
 void install_interrupt_handler();
 bool interrupt_requested();   // thread-safe
 void throw_if_interrupted();  // throws Error(interrupted)
-// How a run ends that was asked to stop and has saved itself: interrupted by Ctrl-C, stopped by SIGTERM,
-// which a launcher or scheduler sends and after which it may start the run again.
+// How a run ends that was asked to stop and has saved itself: interrupted by Ctrl-C, stopped by SIGTERM or
+// SIGUSR1, which launchers and schedulers send and after which they may start the run again.
 ErrorKind stop_kind();
 
 }  // namespace omni

@@ -10,6 +10,10 @@
 #include "omni/model/transformer.h"
 #include "omni/tokenizers/tokenizer_set.h"
 
+namespace omni::checkpoint {
+class CheckpointReader;
+}
+
 namespace omni::model {
 
 // Everything that sampling needs, in one folder: bundle.yaml, vocabulary.json, model.safetensors, and the
@@ -32,11 +36,14 @@ Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tok
 
 // The folder appears whole or not at all; an older bundle at `folder` is replaced. Throws Error(io).
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder);
-// The same with weights that were gathered from several ranks, by name.
-void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, const nn::NamedTensors& weights);
-// Throws Error(io) for a missing folder or file, Error(input) for one that is truncated, of another format
+// The same without its weights: what training does not change.
+void save_bundle_frame(const Bundle& bundle, const std::filesystem::path& folder);
+// Of a bundle, or of a checkpoint of a run, which is compared with its checksums. Throws Error(io) for a missing
+// folder or file, Error(input) for one that is truncated, of another format
 // version, or of another vocabulary than its tokenizers and weights.
 Bundle load_bundle(const std::filesystem::path& folder);
+// Of a checkpoint that is known to be sound.
+Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint);
 // Its own tasks alone, without reading weights. Throws like load_bundle.
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder);
 

@@ -134,8 +134,6 @@ class ParameterStore {
   // unless they are in `ignored`. F16 and BF16 files are widened.
   void load(const SafetensorsFile& file, const std::string& prefix = "",
             const std::vector<std::string>& ignored = {});
-  // Every parameter by name, fp32. They may share memory with the store.
-  std::vector<std::pair<std::string, Tensor>> tensors(const Gather& gather = {}) const;
   // Of a store without shards.
   void save(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata = {}) const;
 

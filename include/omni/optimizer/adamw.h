@@ -44,7 +44,7 @@ class AdamW {
   std::vector<SectionState> section_state() const;
   void set_steps_taken(std::int64_t steps);
   // The same as named tensors, with "optimizer.steps" (int64 [1]); see named_state().
-  nn::NamedTensors state(const Gather& gather = {}) const;
+  nn::NamedTensors state() const;
   void load_state(const SafetensorsFile& file);
 
  private:

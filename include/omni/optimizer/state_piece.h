@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,13 +27,9 @@ struct StatePiece {
 std::vector<StatePiece> pieces_of(const std::vector<SectionState>& states,
                                   const nn::ParameterStore& parameters);
 
-// Gives the whole [size] of a section from what its owners have of it.
-using Gather = std::function<at::Tensor(const nn::ParameterSection&, const at::Tensor& owned)>;
-// Whole tensors by name ("<parameter>.<kind>", in the parameter's shape). `gather` is needed where a section is
-// sharded.
-nn::NamedTensors named_state(const std::vector<SectionState>& states, const nn::ParameterStore& parameters,
-                             const Gather& gather = {});
-// Fills the states from such a file. Where a parameter has grown, old rows keep what they had and new ones
+// Whole tensors by name ("<parameter>.<kind>", in the parameter's shape), of a store without shards.
+nn::NamedTensors named_state(const std::vector<SectionState>& states, const nn::ParameterStore& parameters);
+// Fills the states from a file of them. Where a parameter has grown, old rows keep what they had and new ones
 // start from zero. Throws Error(input) where one is missing or has another shape.
 void load_state(const SafetensorsFile& file, const std::vector<SectionState>& states,
                 const nn::ParameterStore& parameters);

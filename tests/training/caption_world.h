@@ -1,10 +1,10 @@
+// A world of captions alone, for runs that last a moment.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <string>
-#include <vector>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "omni/core/files.h"
 #include "omni/data/token_shard.h"
@@ -14,8 +14,8 @@
 
 namespace omni::training {
 
-// A world of captions alone: a text tokenizer without merges and one shard, so that a stage runs in a moment.
-class TrainerTest : public testing::Test {
+// A text tokenizer without merges and one shard, so that a stage runs in a moment.
+class CaptionWorld : public testing::Test {
  protected:
   void SetUp() override {
     tokenizers::TextTokenizer::from_merges({}).save(folder_ / "text.json");
@@ -65,6 +65,23 @@ class TrainerTest : public testing::Test {
     for (const nn::Parameter& parameter : loaded.transformer->parameters().all())
       values.push_back(parameter.value.detach().clone());
     return values;
+  }
+
+  // Values and moments after the twelfth step.
+  std::vector<std::byte> last_shard(const std::string& output) const {
+    return read_file_bytes(folder_.path() / output / "checkpoints" / "step-00000012" /
+                           "shard-00000-of-00001.safetensors");
+  }
+
+  // The lines of a run's metrics without what depends on the clock.
+  std::vector<nlohmann::json> timeless_metrics(const std::string& output) const {
+    std::istringstream text(read_file_text(folder_.path() / output / "metrics.jsonl"));
+    std::vector<nlohmann::json> lines;
+    for (std::string line; std::getline(text, line);) {
+      lines.push_back(nlohmann::json::parse(line));
+      for (const char* key : {"seconds", "tokens_per_second"}) EXPECT_EQ(lines.back().erase(key), 1u) << key;
+    }
+    return lines;
   }
 
   test::TemporaryDirectory folder_;

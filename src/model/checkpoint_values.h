@@ -1,0 +1,15 @@
+// The weights of a network out of a checkpoint.
+#pragma once
+
+#include "omni/checkpoint/reader.h"
+#include "omni/nn/parameters.h"
+
+namespace omni::model {
+
+// Of a network whose values the checkpoint holds: memory without values, no more of it than the checkpoint has.
+nn::ParameterStart start_of(const checkpoint::CheckpointReader& checkpoint);
+
+// Reads every parameter. Throws Error(input) where one is missing, has another shape or is one too many.
+void load_values(const checkpoint::CheckpointReader& checkpoint, nn::ParameterStore& parameters);
+
+}  // namespace omni::model

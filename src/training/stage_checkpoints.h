@@ -1,0 +1,57 @@
+// What a stage saves of itself, and goes on from.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "omni/checkpoint/reader.h"
+#include "omni/checkpoint/writer.h"
+#include "omni/model/bundle.h"
+#include "omni/training/stage_config.h"
+#include "stage_optimizer.h"
+
+namespace omni::training {
+
+// <output>/checkpoints
+std::filesystem::path checkpoint_folder(const std::filesystem::path& output);
+
+// Puts the optimizer's moments back; the bundle was loaded from the same checkpoint. Throws Error(input) where
+// they are missing or of another shape. Of a parameter that grew, new rows start from zero.
+void restore_optimizer(const checkpoint::CheckpointReader& checkpoint, StageOptimizer& optimizer);
+
+// Saves one stage while it runs.
+class StageCheckpoints {
+ public:
+  // Throws Error(io) where the disk is too small for what the config wants to be kept. Bundle and optimizer must
+  // outlive it.
+  StageCheckpoints(const StageConfig& config, const model::Bundle& bundle, const StageOptimizer& optimizer);
+
+  // Writes what all checkpoints of the run have in common, unless they have it already.
+  void begin(const checkpoint::CheckpointReader* resumed);
+  // Copies the state after a step, for which it waits until the checkpoint before is written, and returns; a
+  // thread of its own writes the copy. One that cannot be written is named in a warning.
+  void save(const checkpoint::RunState& state);
+  // Waits until everything is written. Throws the Error of the last save() where it failed.
+  void finish() { writer_.finish(); }
+
+ private:
+  // A tensor of the state, as a file names it.
+  struct Part {
+    std::string name;
+    at::Tensor tensor;
+  };
+  std::vector<Part> parts() const;
+  std::int64_t planned_count() const;
+
+  const StageConfig& config_;
+  std::filesystem::path folder_;
+  const model::Bundle* bundle_;
+  const StageOptimizer* optimizer_;
+  std::vector<checkpoint::StoredFile> common_;
+  at::Tensor copy_;                      // [elements] fp32 on the CPU: the state that is being written
+  checkpoint::CheckpointWriter writer_;  // ends before the copy does
+};
+
+}  // namespace omni::training
