@@ -72,7 +72,7 @@ struct StageConfig {
   bool recompute = false;  // run blocks again in the backward pass instead of keeping their activations
 
   double checkpoint_minutes = 10;
-  std::int64_t checkpoint_steps = 0;  // 0: by time alone
+  std::int64_t checkpoint_steps = 0;       // 0: by time alone
   std::int64_t checkpoints_kept = 2;       // the newest
   std::int64_t checkpoint_keep_every = 0;  // beside them those of every so many steps; 0: none
   std::int64_t log_steps = 10;
