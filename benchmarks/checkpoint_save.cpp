@@ -19,6 +19,7 @@
 #include "documents.h"
 #include "kernels/timing.h"
 #include "omni/checkpoint/writer.h"
+#include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/model/transformer.h"
@@ -81,7 +82,7 @@ class Run {
         layout_(benchmarks::layout(options.shape.geometry)),
         transformer_(options.shape.config(), vocabulary_, layout_, 1),
         rng_(3),
-        folder_(std::filesystem::path(options.folder) / concat("omni-checkpoints-", ::getpid())),
+        folder_(std::filesystem::path(options.folder) / omni::concat("omni-checkpoints-", ::getpid())),
         writer_({.run_folder = folder_, .gather = nullptr, .retention = {.kept = 1, .every = 0}}) {
     transformer_.set_activation_type(at::kBFloat16);
     optimizer::seal_for(transformer_.parameters(), {}, {}, at::kBFloat16);

@@ -40,8 +40,7 @@ StoredFile write_share(const CheckpointReader& reader, const fs::path& folder, i
   for (const auto& [name, shape] : reader.tensors()) {
     std::int64_t size = 1;
     for (const std::int64_t side : shape) size *= side;
-    const auto begin_of = [&](std::int64_t r) { return size / ranks * r + size % ranks * r / ranks; };
-    const std::int64_t first = begin_of(rank), end = begin_of(rank + 1);
+    const std::int64_t first = share_begin(size, rank, ranks), end = share_begin(size, rank + 1, ranks);
     std::vector<float>& part = values.emplace_back(static_cast<std::size_t>(end - first));
     reader.read(name, first, part);
     pieces.push_back({name, shape, first, std::as_bytes(std::span(part))});

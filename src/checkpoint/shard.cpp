@@ -37,6 +37,10 @@ bool read_place(const std::string& text, Piece& piece) {
 
 }  // namespace
 
+std::int64_t share_begin(std::int64_t elements, int rank, int ranks) {
+  return elements / ranks * rank + elements % ranks * rank / ranks;
+}
+
 std::string shard_name(int rank, int ranks) {
   char name[64];
   std::snprintf(name, sizeof name, "shard-%05d-of-%05d.safetensors", rank, ranks);

@@ -38,9 +38,11 @@ double count_of(const checkpoint::CheckpointReader& checkpoint, const char* name
   return found->second;
 }
 
-checkpoint::WriterPlace place_of(const StageConfig& config) {
+checkpoint::WriterPlace place_of(const StageConfig& config, const SavingRank& rank) {
   return {.run_folder = checkpoint_folder(config.output),
-          .gather = nullptr,
+          .rank = rank.rank,
+          .ranks = rank.ranks,
+          .gather = rank.gather,
           .retention = {.kept = config.checkpoints_kept, .every = config.checkpoint_keep_every}};
 }
 
@@ -55,14 +57,16 @@ void restore_optimizer(const checkpoint::CheckpointReader& checkpoint, StageOpti
 }
 
 StageCheckpoints::StageCheckpoints(const StageConfig& config, const model::Bundle& bundle,
-                                   const StageOptimizer& optimizer)
+                                   const StageOptimizer& optimizer, SavingRank rank)
     : config_(config),
+      rank_(std::move(rank)),
       folder_(checkpoint_folder(config.output)),
       bundle_(&bundle),
       optimizer_(&optimizer),
-      writer_(place_of(config)) {
+      writer_(place_of(config, rank_)) {
+  if (rank_.rank != 0) return;  // which looks for all
   std::uint64_t bytes = 0;
-  for (const Part& part : parts()) bytes += part.tensor.nbytes();
+  for (const Part& part : parts()) bytes += part.elements.nbytes() * static_cast<std::uint64_t>(rank_.ranks);
   checkpoint::require_space(folder_, bytes, planned_count());
 }
 
@@ -79,13 +83,19 @@ std::int64_t StageCheckpoints::planned_count() const {
 
 std::vector<StageCheckpoints::Part> StageCheckpoints::parts() const {
   std::vector<Part> parts;
+  const auto add = [&](const std::string& name, const at::Tensor& whole) {
+    const std::int64_t first = checkpoint::share_begin(whole.numel(), rank_.rank, rank_.ranks),
+                       end = checkpoint::share_begin(whole.numel(), rank_.rank + 1, rank_.ranks);
+    parts.push_back({name, whole.sizes().vec(), first, whole.reshape({-1}).narrow(0, first, end - first)});
+  };
   for (const nn::Parameter& parameter : bundle_->transformer->parameters().all())
-    parts.push_back({parameter.name + checkpoint::kValueSuffix, parameter.master});
-  for (auto& [name, moment] : optimizer_->moments()) parts.push_back({name, moment});
+    add(parameter.name + checkpoint::kValueSuffix, parameter.master);
+  for (const auto& [name, moment] : optimizer_->moments()) add(name, moment);
   return parts;
 }
 
 void StageCheckpoints::begin(const checkpoint::CheckpointReader* resumed) {
+  if (rank_.rank != 0) return;
   const fs::path common = checkpoint::common_folder(folder_);
   if (resumed != nullptr && !resumed->manifest().common.empty()) {
     common_ = resumed->manifest().common;
@@ -103,8 +113,8 @@ void StageCheckpoints::save(const checkpoint::RunState& state) {
     std::int64_t elements = 0;
     bool on_gpu = false;
     for (const Part& part : parts) {
-      elements += part.tensor.numel();
-      on_gpu = on_gpu || part.tensor.is_cuda();
+      elements += part.elements.numel();
+      on_gpu = on_gpu || part.elements.is_cuda();
     }
     copy_ = at::empty({elements}, at::TensorOptions(at::kFloat).pinned_memory(on_gpu));
   }
@@ -115,11 +125,11 @@ void StageCheckpoints::save(const checkpoint::RunState& state) {
   std::vector<checkpoint::Piece> pieces;
   std::int64_t next = 0;
   for (const Part& part : parts) {
-    const at::Tensor own = copy_.narrow(0, next, part.tensor.numel());
-    own.copy_(part.tensor.reshape({-1}));
+    const at::Tensor own = copy_.narrow(0, next, part.elements.numel());
+    own.copy_(part.elements);
     pieces.push_back({part.name,
-                      part.tensor.sizes().vec(),
-                      0,
+                      part.shape,
+                      part.first,
                       {static_cast<const std::byte*>(own.const_data_ptr()), own.nbytes()}});
     next += own.numel();
   }

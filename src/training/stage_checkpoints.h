@@ -21,12 +21,19 @@ std::filesystem::path checkpoint_folder(const std::filesystem::path& output);
 // they are missing or of another shape. Of a parameter that grew, new rows start from zero.
 void restore_optimizer(const checkpoint::CheckpointReader& checkpoint, StageOptimizer& optimizer);
 
+// Which of the ranks of a run saves. All have the whole state, of which each writes an equal share.
+struct SavingRank {
+  int rank = 0, ranks = 1;
+  checkpoint::GatherReports gather;  // of several ranks
+};
+
 // Saves one stage while it runs.
 class StageCheckpoints {
  public:
   // Throws Error(io) where the disk is too small for what the config wants to be kept. Bundle and optimizer must
   // outlive it.
-  StageCheckpoints(const StageConfig& config, const model::Bundle& bundle, const StageOptimizer& optimizer);
+  StageCheckpoints(const StageConfig& config, const model::Bundle& bundle, const StageOptimizer& optimizer,
+                   SavingRank rank = {});
 
   // Writes what all checkpoints of the run have in common, unless they have it already.
   void begin(const checkpoint::CheckpointReader* resumed);
@@ -37,20 +44,23 @@ class StageCheckpoints {
   void finish() { writer_.finish(); }
 
  private:
-  // A tensor of the state, as a file names it.
+  // This rank's share of a tensor of the state.
   struct Part {
-    std::string name;
-    at::Tensor tensor;
+    std::string name;  // as in checkpoint::Piece
+    std::vector<std::int64_t> shape;
+    std::int64_t first;
+    at::Tensor elements;  // [count]
   };
   std::vector<Part> parts() const;
   std::int64_t planned_count() const;
 
   const StageConfig& config_;
+  SavingRank rank_;
   std::filesystem::path folder_;
   const model::Bundle* bundle_;
   const StageOptimizer* optimizer_;
   std::vector<checkpoint::StoredFile> common_;
-  at::Tensor copy_;                      // [elements] fp32 on the CPU: the state that is being written
+  at::Tensor copy_;  // [elements of this rank] fp32 on the CPU: the state that is being written
   checkpoint::CheckpointWriter writer_;  // ends before the copy does
 };
 

@@ -42,6 +42,19 @@ TEST(Interrupt, SignalsWithinASecondAreOne) {
   EXPECT_EQ(WEXITSTATUS(status), kAlive);
 }
 
+TEST(Interrupt, WhatSchedulersSendStopsAndCtrlCInterrupts) {
+  for (const auto& [number, kind] : {std::pair{SIGINT, ErrorKind::interrupted},
+                                     {SIGTERM, ErrorKind::stopped},
+                                     {SIGUSR1, ErrorKind::stopped}}) {
+    const int status = status_after([number = number] {
+      std::raise(number);
+      ::_exit(exit_code(stop_kind()));
+    });
+    ASSERT_TRUE(WIFEXITED(status)) << status;
+    EXPECT_EQ(WEXITSTATUS(status), exit_code(kind)) << number;
+  }
+}
+
 TEST(Interrupt, ALaterSecondSignalEndsTheProcess) {
   const int status = status_after([] {
     std::raise(SIGINT);

@@ -24,6 +24,10 @@ struct Piece {
 };
 inline constexpr const char* kValueSuffix = ".value";
 
+// Where the share of one of several ranks begins that divide a tensor of so many elements equally; that of
+// `rank` = `ranks` is its end.
+std::int64_t share_begin(std::int64_t elements, int rank, int ranks);
+
 // "shard-00002-of-00004.safetensors"
 std::string shard_name(int rank, int ranks);
 
