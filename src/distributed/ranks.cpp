@@ -17,6 +17,9 @@ class LoneRank final : public Ranks {
  public:
   Collectives& collectives() override { return *collectives_; }
   void compare(const std::vector<Fingerprint>& /*mine*/) override {}
+  std::vector<std::string> gather(const std::string& /*name*/, const std::string& mine) override {
+    return {mine};
+  }
 
  private:
   std::unique_ptr<Collectives> collectives_ = make_lone_collectives();
@@ -25,14 +28,32 @@ class LoneRank final : public Ranks {
 class RankAmongOthers final : public Ranks {
  public:
   RankAmongOthers(Store& store, const Peers& peers, const RankTimes& times, Collectives& collectives)
-      : store_(store), peers_(peers), times_(times), collectives_(collectives) {}
+      : store_(store),
+        texts_(store.another_connection()),
+        peers_(peers),
+        times_(times),
+        collectives_(collectives) {}
   Collectives& collectives() override { return collectives_; }
   void compare(const std::vector<Fingerprint>& mine) override {
     compare_fingerprints(store_, peers_, ++comparisons_, mine, times_.call);
   }
+  std::vector<std::string> gather(const std::string& name, const std::string& mine) override {
+    const auto key = [&](int rank) { return concat("gather/", name, "/", rank); };
+    texts_->set(key(peers_.rank), mine);
+    std::vector<std::string> texts;
+    for (int rank = 0; peers_.rank == 0 && rank < collectives_.size(); ++rank) {
+      std::optional<std::string> text = texts_->wait(key(rank), times_.call);
+      if (!text)
+        fail(ErrorKind::io, name, ": ", peers_.name(rank), " does not say what it has within ",
+             std::chrono::duration<double>(times_.call).count(), " s");
+      texts.push_back(std::move(*text));
+    }
+    return texts;
+  }
 
  private:
   Store& store_;
+  std::unique_ptr<Store> texts_;  // gather() may come from another thread
   const Peers& peers_;
   const RankTimes& times_;
   Collectives& collectives_;

@@ -4,46 +4,78 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/optimizer/state_piece.h"
 
 namespace omni::training {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Copies a moment over the first rows of `target`.
-void read_moment(const checkpoint::CheckpointReader& checkpoint, const std::string& name,
-                 const at::Tensor& target) {
+[[noreturn]] void refuse(const checkpoint::CheckpointReader& checkpoint, const std::string& name,
+                         const char* reason) {
+  fail(ErrorKind::input, "reading the checkpoint '", checkpoint.folder().string(), "': '", name, "' ",
+       reason);
+}
+
+// Of a parameter that grew, the new rows are zero.
+void read_state(const checkpoint::CheckpointReader& checkpoint, const optimizer::StatePiece& piece) {
+  const std::string name = concat(piece.parameter->name, ".", piece.kind);
   const auto found = checkpoint.tensors().find(name);
-  if (found == checkpoint.tensors().end())
-    fail(ErrorKind::input, "reading the checkpoint '", checkpoint.folder().string(), "': '", name,
-         "' is missing");
-  const at::IntArrayRef stored(found->second), wanted = target.sizes();
+  if (found == checkpoint.tensors().end()) refuse(checkpoint, name, "is missing");
+  const at::IntArrayRef stored(found->second), wanted = piece.parameter->value.sizes();
   if (stored.size() != wanted.size() ||
       (!stored.empty() && (stored.slice(1) != wanted.slice(1) || stored[0] > wanted[0])))
-    fail(ErrorKind::input, "reading the checkpoint '", checkpoint.folder().string(), "': '", name,
-         "' has another shape than the parameter");
-  at::Tensor whole = at::zeros(wanted, at::kFloat);
-  const std::int64_t count = c10::multiply_integers(stored);
-  checkpoint.read(name, 0, {whole.mutable_data_ptr<float>(), static_cast<std::size_t>(count)});
-  target.copy_(whole);
+    refuse(checkpoint, name, "has another shape than the parameter");
+  const std::int64_t there = std::clamp<std::int64_t>(c10::multiply_integers(stored) - piece.elements.first,
+                                                      0, piece.elements.count);
+  at::Tensor values = at::zeros({piece.elements.count}, at::kFloat);
+  if (there > 0)
+    checkpoint.read(name, piece.elements.first,
+                    {values.mutable_data_ptr<float>(), static_cast<std::size_t>(there)});
+  piece.values.copy_(values);
 }
 
 double count_of(const checkpoint::CheckpointReader& checkpoint, const char* name) {
   const auto found = checkpoint.manifest().run.numbers.find(name);
   if (found == checkpoint.manifest().run.numbers.end() || !(found->second >= 0))
-    fail(ErrorKind::input, "reading the checkpoint '", checkpoint.folder().string(), "': '", name,
-         "' is no count");
+    refuse(checkpoint, name, "is no count");
   return found->second;
 }
 
-checkpoint::WriterPlace place_of(const StageConfig& config, const SavingRank& rank) {
-  return {.run_folder = checkpoint_folder(config.output),
-          .rank = rank.rank,
-          .ranks = rank.ranks,
-          .gather = rank.gather,
-          .retention = {.kept = config.checkpoints_kept, .every = config.checkpoint_keep_every}};
+// What a rank tells rank 0 of its shard.
+std::string text_of(const checkpoint::ShardReport& report) {
+  return nlohmann::json({{"name", report.file.name},
+                         {"bytes", report.file.bytes},
+                         {"checksum", report.file.checksum},
+                         {"error", report.error}})
+      .dump();
+}
+
+checkpoint::ShardReport report_of(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text);
+  return {{json.at("name").get<std::string>(), json.at("bytes").get<std::uint64_t>(),
+           json.at("checksum").get<std::uint64_t>()},
+          json.at("error").get<std::string>()};
+}
+
+checkpoint::WriterPlace place_of(const StageConfig& config, distributed::Ranks& ranks) {
+  checkpoint::WriterPlace place{
+      .run_folder = checkpoint_folder(config.output),
+      .rank = ranks.collectives().rank(),
+      .ranks = ranks.collectives().size(),
+      .gather = {},
+      .retention = {.kept = config.checkpoints_kept, .every = config.checkpoint_keep_every}};
+  if (place.ranks == 1) return place;
+  place.gather = [&ranks](std::int64_t step, const checkpoint::ShardReport& own) {
+    std::vector<checkpoint::ShardReport> reports;
+    for (const std::string& text : ranks.gather(concat("checkpoint of step ", step), text_of(own)))
+      reports.push_back(report_of(text));
+    return reports;
+  };
+  return place;
 }
 
 }  // namespace
@@ -52,21 +84,22 @@ fs::path checkpoint_folder(const fs::path& output) { return output / "checkpoint
 
 void restore_optimizer(const checkpoint::CheckpointReader& checkpoint, StageOptimizer& optimizer) {
   const c10::NoGradGuard no_grad;
-  for (const auto& [name, moment] : optimizer.moments()) read_moment(checkpoint, name, moment);
+  for (const optimizer::StatePiece& piece : optimizer.pieces()) read_state(checkpoint, piece);
   optimizer.set_steps_taken(std::llround(count_of(checkpoint, checkpoint::kOptimizerSteps)));
 }
 
 StageCheckpoints::StageCheckpoints(const StageConfig& config, const model::Bundle& bundle,
-                                   const StageOptimizer& optimizer, SavingRank rank)
+                                   const StageOptimizer& optimizer, distributed::Ranks& ranks)
     : config_(config),
-      rank_(std::move(rank)),
+      collectives_(ranks.collectives()),
       folder_(checkpoint_folder(config.output)),
       bundle_(&bundle),
       optimizer_(&optimizer),
-      writer_(place_of(config, rank_)) {
-  if (rank_.rank != 0) return;  // which looks for all
+      writer_(place_of(config, ranks)) {
+  if (collectives_.rank() != 0) return;  // which looks for all
   std::uint64_t bytes = 0;
-  for (const Part& part : parts()) bytes += part.elements.nbytes() * static_cast<std::uint64_t>(rank_.ranks);
+  for (const Part& part : parts())
+    bytes += part.elements.nbytes() * static_cast<std::uint64_t>(collectives_.size());
   checkpoint::require_space(folder_, bytes, planned_count());
 }
 
@@ -81,21 +114,42 @@ std::int64_t StageCheckpoints::planned_count() const {
   return std::min(config_.checkpoints_kept + 1, possible);  // the newest is written before the oldest goes
 }
 
+void StageCheckpoints::add_share(const std::string& name, const at::Tensor& whole,
+                                 std::vector<Part>& parts) const {
+  const int rank = collectives_.rank(), ranks = collectives_.size();
+  const std::int64_t first = checkpoint::share_begin(whole.numel(), rank, ranks),
+                     end = checkpoint::share_begin(whole.numel(), rank + 1, ranks);
+  parts.push_back({name, whole.sizes().vec(), first, whole.reshape({-1}).narrow(0, first, end - first)});
+}
+
+void StageCheckpoints::add_section(const nn::ParameterSection& section, const std::string& ending,
+                                   const at::Tensor& owned, std::vector<Part>& parts) const {
+  const std::vector<nn::Parameter>& all = bundle_->transformer->parameters().all();
+  for (const nn::OwnedPiece& piece : nn::owned_pieces(section)) {
+    const nn::Parameter& parameter = all[piece.parameter];
+    const at::Tensor values = owned.narrow(0, piece.first, piece.elements.count);
+    if (section.is_sharded())
+      parts.push_back({parameter.name + ending, parameter.value.sizes().vec(), piece.elements.first, values});
+    else
+      add_share(parameter.name + ending, values.view(parameter.value.sizes()), parts);
+  }
+}
+
 std::vector<StageCheckpoints::Part> StageCheckpoints::parts() const {
   std::vector<Part> parts;
-  const auto add = [&](const std::string& name, const at::Tensor& whole) {
-    const std::int64_t first = checkpoint::share_begin(whole.numel(), rank_.rank, rank_.ranks),
-                       end = checkpoint::share_begin(whole.numel(), rank_.rank + 1, rank_.ranks);
-    parts.push_back({name, whole.sizes().vec(), first, whole.reshape({-1}).narrow(0, first, end - first)});
-  };
-  for (const nn::Parameter& parameter : bundle_->transformer->parameters().all())
-    add(parameter.name + checkpoint::kValueSuffix, parameter.master);
-  for (const auto& [name, moment] : optimizer_->moments()) add(name, moment);
+  const nn::ParameterStore& store = bundle_->transformer->parameters();
+  for (const nn::Parameter& parameter : store.all())
+    if (!parameter.trainable) add_share(parameter.name + checkpoint::kValueSuffix, parameter.master, parts);
+  for (const nn::ParameterUnit& unit : store.units())
+    for (const nn::ParameterSection& section : unit.sections)
+      add_section(section, checkpoint::kValueSuffix, section.masters, parts);
+  for (const optimizer::SectionState& state : optimizer_->section_state())
+    add_section(*state.section, "." + state.kind, state.values, parts);
   return parts;
 }
 
 void StageCheckpoints::begin(const checkpoint::CheckpointReader* resumed) {
-  if (rank_.rank != 0) return;
+  if (collectives_.rank() != 0) return;
   const fs::path common = checkpoint::common_folder(folder_);
   if (resumed != nullptr && !resumed->manifest().common.empty()) {
     common_ = resumed->manifest().common;

@@ -1,4 +1,3 @@
-// What a stage saves of itself, and goes on from.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +7,14 @@
 
 #include "omni/checkpoint/reader.h"
 #include "omni/checkpoint/writer.h"
+#include "omni/distributed/ranks.h"
 #include "omni/model/bundle.h"
 #include "omni/training/stage_config.h"
 #include "stage_optimizer.h"
 
 namespace omni::training {
+
+// What a stage saves of itself, and goes on from.
 
 // <output>/checkpoints
 std::filesystem::path checkpoint_folder(const std::filesystem::path& output);
@@ -21,19 +23,13 @@ std::filesystem::path checkpoint_folder(const std::filesystem::path& output);
 // they are missing or of another shape. Of a parameter that grew, new rows start from zero.
 void restore_optimizer(const checkpoint::CheckpointReader& checkpoint, StageOptimizer& optimizer);
 
-// Which of the ranks of a run saves. All have the whole state, of which each writes an equal share.
-struct SavingRank {
-  int rank = 0, ranks = 1;
-  checkpoint::GatherReports gather;  // of several ranks
-};
-
 // Saves one stage while it runs.
 class StageCheckpoints {
  public:
-  // Throws Error(io) where the disk is too small for what the config wants to be kept. Bundle and optimizer must
-  // outlive it.
+  // Every rank saves what it owns; of what all have, each an equal share. Throws Error(io) where the disk is too
+  // small for what the config wants to be kept. Bundle, optimizer and ranks must outlive it.
   StageCheckpoints(const StageConfig& config, const model::Bundle& bundle, const StageOptimizer& optimizer,
-                   SavingRank rank = {});
+                   distributed::Ranks& ranks);
 
   // Writes what all checkpoints of the run have in common, unless they have it already.
   void begin(const checkpoint::CheckpointReader* resumed);
@@ -52,10 +48,13 @@ class StageCheckpoints {
     at::Tensor elements;  // [count]
   };
   std::vector<Part> parts() const;
+  void add_share(const std::string& name, const at::Tensor& whole, std::vector<Part>& parts) const;
+  void add_section(const nn::ParameterSection& section, const std::string& ending, const at::Tensor& owned,
+                   std::vector<Part>& parts) const;
   std::int64_t planned_count() const;
 
   const StageConfig& config_;
-  SavingRank rank_;
+  distributed::Collectives& collectives_;
   std::filesystem::path folder_;
   const model::Bundle* bundle_;
   const StageOptimizer* optimizer_;

@@ -70,6 +70,10 @@ std::vector<optimizer::SectionState> StageOptimizer::section_state() const {
   return states;
 }
 
+std::vector<optimizer::StatePiece> StageOptimizer::pieces() const {
+  return optimizer::pieces_of(section_state(), *parameters_);
+}
+
 void StageOptimizer::unseal() {
   parameters_->unseal([&](const nn::ParameterSection& section) {
     return gather_owned(section, section.masters, *collectives_);

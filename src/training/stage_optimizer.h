@@ -30,6 +30,7 @@ class StageOptimizer {
 
   // What this rank keeps.
   std::vector<optimizer::SectionState> section_state() const;
+  std::vector<optimizer::StatePiece> pieces() const;  // of it, by parameter
   std::int64_t steps_taken() const { return adamw_.steps_taken(); }
   void set_steps_taken(std::int64_t steps) { adamw_.set_steps_taken(steps); }
   // The store is the network's alone again, whole on every rank; nothing else may be called then.

@@ -8,6 +8,7 @@
 #include "omni/core/text_format.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/schedule.h"
+#include "run_output.h"
 #include "stage_record.h"
 #include "stage_start.h"
 #include "step_report.h"
@@ -18,10 +19,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kSkippedStepsLimit = 10;
+constexpr const char* kSkippedInARow = "skipped_in_a_row";
 
 }  // namespace
 
-StageRun::StageRun(const StageConfig& config, const std::optional<fs::path>& checkpoint,
+StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::CheckpointReader>& checkpoint,
                    const std::vector<std::string>& allowed_changes, distributed::Ranks& ranks,
                    at::Device device)
     : config_(config),
@@ -30,7 +32,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<fs::path>& che
       device_(device),
       output_(config.output),
       budget_{config.steps, config.minutes},
-      bundle_(checkpoint ? model::load_bundle(*checkpoint / "bundle") : start_bundle(config)),
+      bundle_(checkpoint ? model::load_bundle(*checkpoint) : start_bundle(config)),
       weights_{.modalities = {config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight},
                .z_loss = config.z_loss},
       agreement_(collectives_, device) {
@@ -50,6 +52,13 @@ StageRun::StageRun(const StageConfig& config, const std::optional<fs::path>& che
   most_skipped_ = skipped_in_a_row_;
   if (checkpoint) restore(*checkpoint, allowed_changes);
   restrict_rows();
+  checkpoints_ = std::make_unique<StageCheckpoints>(config, bundle_, *optimizer_, ranks);
+}
+
+void StageRun::begin(const std::optional<checkpoint::CheckpointReader>& checkpoint) {
+  if (collectives_.rank() == 0) begin_output(config_, state_.step);
+  checkpoints_->begin(checkpoint ? &*checkpoint : nullptr);
+  collectives_.barrier();
 }
 
 void StageRun::compare_ranks() {
@@ -61,16 +70,19 @@ void StageRun::compare_ranks() {
   ranks_.compare(mine);
 }
 
-void StageRun::restore(const fs::path& checkpoint, const std::vector<std::string>& allowed_changes) {
-  RunState state = load_run_state(checkpoint);
+void StageRun::restore(const checkpoint::CheckpointReader& checkpoint,
+                       const std::vector<std::string>& allowed_changes) {
+  checkpoint::RunState state = checkpoint.manifest().run;
   refuse_another_run(config_, state.inputs, state_.inputs, allowed_changes);
-  load_optimizer(checkpoint, *optimizer_);
+  restore_optimizer(checkpoint, *optimizer_);
   state.inputs = std::move(state_.inputs);
   state_ = std::move(state);
   seconds_before_ = state_.seconds;
   last_checkpoint_step_ = state_.step;
+  skipped_in_a_row_.fill_(state_.numbers[kSkippedInARow]);
   resumed_ = true;
-  if (collectives_.rank() == 0) log_info("resuming from '", checkpoint.string(), "' at step ", state_.step);
+  if (collectives_.rank() == 0)
+    log_info("resuming from '", checkpoint.folder().string(), "' at step ", state_.step);
 }
 
 // Stage 2 begins with the new view rows alone, so that they find their place before anything else moves.
@@ -144,20 +156,22 @@ bool StageRun::checkpoint_due(const StepHeader& agreed) const {
          (agreed.checkpoint || (config_.checkpoint_steps > 0 && since >= config_.checkpoint_steps));
 }
 
-void StageRun::checkpoint() {
-  const CheckpointTensors tensors{optimizer_->weights(), optimizer_->state()};
-  if (collectives_.rank() == 0) save_checkpoint(output_, bundle_, tensors, state_, config_.checkpoints_kept);
+void StageRun::save(const StepReport& report) {
+  state_.numbers = report.state();
+  state_.numbers[kSkippedInARow] = skipped_in_a_row_.item<double>();
+  checkpoints_->save(state_);
   last_checkpoint_ = Clock::now();
   last_checkpoint_step_ = state_.step;
 }
 
-void StageRun::end_step(const StepHeader& agreed, bool over) {
+void StageRun::end_step(const StepHeader& agreed, bool over, const StepReport& report) {
   if (agreed.interrupted || agreed.stopped) {
-    if (state_.step > last_checkpoint_step_) checkpoint();
+    if (state_.step > last_checkpoint_step_) save(report);
+    checkpoints_->finish();
     fail(agreed.interrupted ? ErrorKind::interrupted : ErrorKind::stopped, "stopped after step ", state_.step,
          "; a checkpoint is in '", config_.output, "'. Run again with --resume to go on");
   }
-  if (over ? state_.step > last_checkpoint_step_ : checkpoint_due(agreed)) checkpoint();
+  if (over ? state_.step > last_checkpoint_step_ : checkpoint_due(agreed)) save(report);
 }
 
 TrainingSummary StageRun::run() {
@@ -167,6 +181,7 @@ TrainingSummary StageRun::run() {
   for (const auto& task : data_->source().tasks()) task_names.push_back(task.name);
   StepReport report(metrics ? &*metrics : nullptr, config_.log_steps, weights_.modalities,
                     std::move(task_names), seconds_before_, collectives_, device_);
+  report.restore(state_.numbers);
   const bool was_finished = resumed_ && budget_.progress(state_.step, state_.seconds) >= 1;
   if (!was_finished) data_->start(state_.step, *bundle_.transformer);
   start_ = Clock::now();
@@ -186,7 +201,7 @@ TrainingSummary StageRun::run() {
                                     learning_rate_, gradient_norm_, state_.tokens},
                                    over);
       if (read) refuse_endless_skipping();
-      end_step(agreed, over);
+      end_step(agreed, over, report);
     }
     if (over) break;
     if (state_.step == config_.view_rows_steps) restrict_rows();
@@ -200,6 +215,8 @@ TrainingSummary StageRun::run() {
 
 fs::path StageRun::finish() {
   data_->stop();
+  checkpoints_->finish();
+  checkpoints_.reset();
   reduction_.reset();
   optimizer_->unseal();
   optimizer_.reset();

@@ -12,12 +12,12 @@
 
 #include "accumulation.h"
 #include "agreement.h"
-#include "checkpoint.h"
 #include "gradient_reduction.h"
 #include "omni/distributed/ranks.h"
 #include "omni/model/bundle.h"
 #include "omni/training/trainer.h"
 #include "run_budget.h"
+#include "stage_checkpoints.h"
 #include "stage_data.h"
 #include "stage_optimizer.h"
 
@@ -28,9 +28,10 @@ class StageRun {
  public:
   // Goes on from `checkpoint`, if there is one. Compares with the other ranks what must be equal on all. Config
   // and ranks must outlive it.
-  StageRun(const StageConfig& config, const std::optional<std::filesystem::path>& checkpoint,
+  StageRun(const StageConfig& config, const std::optional<checkpoint::CheckpointReader>& checkpoint,
            const std::vector<std::string>& allowed_changes, distributed::Ranks& ranks, at::Device device);
-  std::int64_t step() const { return state_.step; }  // the first that run() takes is the one after it
+  // Makes the output ready for the run. The checkpoint's files may go afterwards.
+  void begin(const std::optional<checkpoint::CheckpointReader>& checkpoint);
   TrainingSummary run();
 
  private:
@@ -41,7 +42,8 @@ class StageRun {
     StepHeader header;
   };
 
-  void restore(const std::filesystem::path& checkpoint, const std::vector<std::string>& allowed_changes);
+  void restore(const checkpoint::CheckpointReader& checkpoint,
+               const std::vector<std::string>& allowed_changes);
   void compare_ranks();
   void restrict_rows();
   double seconds_now() const;
@@ -51,9 +53,9 @@ class StageRun {
   void note_skipped(const at::Tensor& skipped);
   void refuse_endless_skipping() const;
   bool checkpoint_due(const StepHeader& agreed) const;
-  void checkpoint();
+  void save(const StepReport& report);
   // Writes what is to be written after a step; ends the run where it was asked to stop.
-  void end_step(const StepHeader& agreed, bool over);
+  void end_step(const StepHeader& agreed, bool over, const StepReport& report);
   std::filesystem::path finish();
 
   const StageConfig& config_;
@@ -67,8 +69,9 @@ class StageRun {
   std::unique_ptr<StageOptimizer> optimizer_;
   std::unique_ptr<GradientReduction> reduction_;
   std::unique_ptr<StageData> data_;
+  std::unique_ptr<StageCheckpoints> checkpoints_;
   Agreement agreement_;
-  RunState state_;
+  checkpoint::RunState state_;
   double seconds_before_ = 0;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_checkpoint_ = start_;

@@ -1,10 +1,7 @@
 #include "omni/training/trainer.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <optional>
-#include <thread>
 
 #include "deterministic.h"
 #include "dry_run.h"
@@ -54,10 +51,12 @@ TrainingSummary run_on_rank(const StageConfig& config, const RunOptions& options
     if (const auto checkpoint = resumed_checkpoint(config, options.resume)) chosen = checkpoint->string();
   }
   chosen = text_of_first_rank(chosen, collectives, device);
-  const auto checkpoint = chosen.empty() ? std::nullopt : std::optional<fs::path>(chosen);
+  std::optional<checkpoint::CheckpointReader> checkpoint;
+  if (!chosen.empty()) checkpoint.emplace(chosen);
   // What can go wrong with the tokenizers, the data or the checkpoint does so before anything is written.
   StageRun run(config, checkpoint, options.allowed_changes, ranks, device);
-  if (collectives.rank() == 0) begin_output(config, run.step());
+  run.begin(checkpoint);
+  checkpoint.reset();  // its files may go
   return run.run();
 }
 
@@ -72,9 +71,6 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
   }
   kernels::keep_freed_memory();
   const distributed::LaunchEnvironment launch = distributed::read_launch_environment();
-  if (launch.world_size > 1)
-    at::set_num_threads(distributed::threads_per_rank(
-        launch, static_cast<int>(std::thread::hardware_concurrency()), distributed::process_variables()));
   const at::Device device = device_of(config, launch);
   TrainingSummary summary;
   distributed::run_ranks(launch, device, {}, [&](distributed::Ranks& ranks) {

@@ -33,6 +33,10 @@ class Ranks {
   // Compares what must be equal; every rank calls it with the same names. Throws Error(usage) on every rank,
   // which says for the first that is not equal what which ranks have.
   virtual void compare(const std::vector<Fingerprint>& mine) = 0;
+  // Every rank calls it with the same name, which no other call has, from one thread of its own choice. Returns
+  // what they say in the order of the ranks on rank 0, nothing elsewhere. Throws Error(io) where one does not
+  // come within the time-out of a call.
+  virtual std::vector<std::string> gather(const std::string& name, const std::string& mine) = 0;
 };
 
 // Meets the other ranks, runs `work` and leaves them. One process alone runs it as it is: no store, no thread.
