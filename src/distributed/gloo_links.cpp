@@ -28,8 +28,18 @@ struct GlooLinks::Group {
 struct GlooLinks::Message {
   std::vector<at::Tensor> values;  // one, as c10d wants it
   int peer;
-  c10::intrusive_ptr<c10d::Work> work;
+  c10::intrusive_ptr<c10d::Work> work;  // none: it has failed already, for this reason
+  std::string failure = "the calls of this rank were ended";
 };
+
+namespace {
+
+std::string first_line(const std::exception& error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
 
 GlooLinks::GlooLinks(Store& store, Peers peers, std::chrono::milliseconds patience)
     : peers_(std::move(peers)), group_(std::make_unique<Group>()) {
@@ -46,27 +56,33 @@ GlooLinks::GlooLinks(Store& store, Peers peers, std::chrono::milliseconds patien
     group_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store.connection().keys, peers_.rank,
                                                                peers_.size(), options);
   } catch (const std::exception& error) {
-    const std::string text = error.what();
-    fail(ErrorKind::io, peers_.name(peers_.rank),
-         " cannot connect to the other ranks: ", text.substr(0, text.find('\n')),
+    fail(ErrorKind::io, peers_.name(peers_.rank), " cannot connect to the other ranks: ", first_line(error),
          ". Set GLOO_SOCKET_IFNAME to the network interface between the hosts");
   }
 }
 
 GlooLinks::~GlooLinks() { abort(); }
 
-std::shared_ptr<GlooLinks::Message> GlooLinks::send(const at::Tensor& values, int to, int tag) {
-  auto message = std::make_shared<Message>(Message{{values}, to, nullptr});
+// Gloo refuses a message to a rank that it knows to be gone; that is told where the message is waited for.
+template <class Post>
+std::shared_ptr<GlooLinks::Message> GlooLinks::start(const at::Tensor& values, int peer, const Post& post) {
+  auto message = std::make_shared<Message>(Message{{values}, peer});
   const std::lock_guard lock(mutex_);
-  if (!aborted_) message->work = group_->gloo->send(message->values, to, tag);
+  try {
+    if (!aborted_) message->work = post(message->values);
+  } catch (const std::exception& error) {
+    message->failure = first_line(error);
+  }
   return under_way_.emplace_back(std::move(message));
 }
 
+std::shared_ptr<GlooLinks::Message> GlooLinks::send(const at::Tensor& values, int to, int tag) {
+  return start(values, to, [&](std::vector<at::Tensor>& all) { return group_->gloo->send(all, to, tag); });
+}
+
 std::shared_ptr<GlooLinks::Message> GlooLinks::receive(const at::Tensor& values, int from, int tag) {
-  auto message = std::make_shared<Message>(Message{{values}, from, nullptr});
-  const std::lock_guard lock(mutex_);
-  if (!aborted_) message->work = group_->gloo->recv(message->values, from, tag);
-  return under_way_.emplace_back(std::move(message));
+  return start(values, from,
+               [&](std::vector<at::Tensor>& all) { return group_->gloo->recv(all, from, tag); });
 }
 
 void GlooLinks::wait(const std::shared_ptr<Message>& message, Clock::time_point end,
@@ -75,7 +91,7 @@ void GlooLinks::wait(const std::shared_ptr<Message>& message, Clock::time_point 
   const Clock::time_point now = Clock::now();
   // 0 would stand for Gloo's own patience.
   const auto patience = std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(end - now));
-  std::string reason = "the calls of this rank were ended";
+  std::string reason = message->failure;
   try {
     if (message->work != nullptr && message->work->wait(patience)) {
       const std::lock_guard lock(mutex_);
@@ -83,8 +99,7 @@ void GlooLinks::wait(const std::shared_ptr<Message>& message, Clock::time_point 
       return;
     }
   } catch (const std::exception& error) {
-    reason = error.what();
-    reason = reason.substr(0, reason.find('\n'));
+    reason = first_line(error);
   }
   const bool timed_out = Clock::now() >= end;
   throw CollectiveError(

@@ -45,6 +45,8 @@ class GlooLinks {
 
  private:
   struct Group;
+  template <class Post>
+  std::shared_ptr<Message> start(const at::Tensor& values, int peer, const Post& post);
 
   Peers peers_;
   std::unique_ptr<Group> group_;

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <iostream>
 #include <optional>
@@ -37,6 +38,8 @@ class SignalsAsInput {
     for (const int number : kForwarded) sigaddset(&all, number);
     sigaddset(&all, SIGCHLD);
     ::pthread_sigmask(SIG_BLOCK, &all, &before_);
+    std::signal(SIGCHLD,
+                SIG_DFL);  // where it is ignored, which is inherited, nobody learns how a child ended
     descriptor_ = ::signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
     if (descriptor_ < 0) fail(ErrorKind::io, "starting ranks: ", std::strerror(errno));
   }

@@ -24,6 +24,20 @@ std::string list(const std::vector<int>& ranks) {
   return (ranks.size() == 1 ? "rank " : "ranks ") + text;
 }
 
+// "ranks 0 and 2 (node1, ...) have a, rank 1 (node1) has b", of what is said as ["name", "value"].
+std::string describe(const std::map<std::string, std::vector<int>>& ranks_of, const Peers& peers) {
+  std::map<int, std::string> parts;  // by their first rank
+  for (const auto& [said, ranks] : ranks_of) {
+    const bool one = ranks.size() == 1;
+    const std::string value = said.empty() ? "none" : nlohmann::json::parse(said)[1].get<std::string>();
+    parts[ranks.front()] =
+        concat(list(ranks), " (", peers.hosts[ranks.front()], one ? ") has " : ", ...) have ", value);
+  }
+  std::string text;
+  for (const auto& [first, part] : parts) text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
 // The values of `key`RANK of all ranks, this one's among them.
 std::vector<std::string> gather(Store& store, int size, const std::string& key,
                                 std::chrono::milliseconds patience) {
@@ -77,25 +91,16 @@ void compare_fingerprints(Store& store, const Peers& peers, int number, const st
   std::vector<nlohmann::json> all;
   for (const std::string& value : gather(store, peers.size(), key, patience))
     all.push_back(nlohmann::json::parse(value));
-  for (std::size_t i = 0; i < all[0].size(); ++i) {
-    std::map<std::string, std::vector<int>> ranks_of;
+  const auto longest = std::max_element(all.begin(), all.end(),
+                                        [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  for (std::size_t i = 0; i < longest->size(); ++i) {
+    std::map<std::string, std::vector<int>> ranks_of;  // what they have
     for (int rank = 0; rank < peers.size(); ++rank)
       ranks_of[i < all[rank].size() ? all[rank][i].dump() : ""].push_back(rank);
     if (ranks_of.size() == 1) continue;
-    std::vector<std::pair<int, std::string>> parts;
-    for (const auto& [pair, ranks] : ranks_of) {
-      const auto value = pair.empty() ? nlohmann::json() : nlohmann::json::parse(pair);
-      parts.emplace_back(ranks.front(),
-                         concat(list(ranks), " (", peers.hosts[ranks.front()],
-                                ranks.size() == 1 ? ")" : ", ...)", " ", ranks.size() == 1 ? "has " : "have ",
-                                value.is_null() ? "none" : value[1].get<std::string>()));
-    }
-    std::sort(parts.begin(), parts.end());
-    std::string text;
-    for (const auto& [first, part] : parts) text += (text.empty() ? "" : ", ") + part;
-    throw CommonError(ErrorKind::usage,
-                      concat("the ranks differ in '", all[0][i][0].get<std::string>(), "': ", text,
-                             ". Start every rank with the same program, config and files"));
+    throw CommonError(ErrorKind::usage, concat("the ranks differ in '", (*longest)[i][0].get<std::string>(),
+                                               "': ", describe(ranks_of, peers),
+                                               ". Start every rank with the same program, config and files"));
   }
 }
 

@@ -32,6 +32,7 @@ Watchdog::Watchdog(std::unique_ptr<Store> store, Peers peers, const RankTimes& t
       times_(times),
       seen_(peers_.hosts.size(), {"", Clock::now()}),
       store_answered_(Clock::now()) {
+  ensure(times.silence >= 4 * times.heartbeat, "one late heartbeat is no silence");
   beating_ = std::thread([this] { beat(); });
   watching_ = std::thread([this] { keep_watch(); });
 }

@@ -160,7 +160,8 @@ Result Communicator::agree(Said said) {
     if (!(shared->ranks[other].said == said))
       return fail(Result::invalid_usage,
                   "call " + std::to_string(calls) + " of rank " + std::to_string(other) + " is another one");
-  return Result::success;
+  // Nobody may say the next before all have heard this.
+  return meet() ? Result::success : fail(Result::internal_error, "aborted");
 }
 
 }  // namespace omni::distributed::nccl
