@@ -34,19 +34,25 @@ value() {
   sed -n "1s/.* $key=\([^ ]*\).*/\1/p" <<<"$lines"
 }
 train_step() {
-  local ours peer compiled batch
-  ours=$(mktemp) peer=$(mktemp) compiled=$(mktemp) batch=$(mktemp)
+  local ours peer compiled batch documents run
+  ours=$(mktemp) peer=$(mktemp) compiled=$(mktemp) batch=$(mktemp) documents=$(mktemp -d)
+  build/release/benchmarks/train_step --precision fp32 --check "$documents"
+  "$python" benchmarks/peers/train_step.py "$documents" --check
   build/release/benchmarks/train_step --library | tee "$ours"
   build/release/benchmarks/decode_batch | tee "$batch"
-  "$python" benchmarks/peers/train_step.py | tee "$peer"
-  "$python" benchmarks/peers/train_step.py --compile | tee "$compiled"
-  awk -v ours="$(value "$ours" train_step tokens_per_s)" -v eager="$(value "$peer" train_step tokens_per_s)" \
-    -v compiled="$(value "$compiled" train_step tokens_per_s)" \
-    'BEGIN {printf "training: %d tokens/s, PyTorch %d (%.1f times), compiled %d (%.1f times)\n", ours, eager, ours / eager, compiled, ours / compiled}'
+  for run in "--precision bf16" "--precision fp32" "--precision bf16 --shape 100m --steps 3"; do
+    build/release/benchmarks/train_step $run --write "$documents"
+    build/release/benchmarks/train_step $run | tee "$ours"
+    "$python" benchmarks/peers/train_step.py "$documents" $run | tee "$peer"
+    "$python" benchmarks/peers/train_step.py "$documents" $run --compile | tee "$compiled"
+    awk -v run="$run" -v ours="$(value "$ours" train_step tokens_per_s)" \
+      -v eager="$(value "$peer" train_step tokens_per_s)" -v compiled="$(value "$compiled" train_step tokens_per_s)" \
+      'BEGIN {printf "training %s: %d tokens/s, PyTorch %d (%.1f times), compiled %d (%.1f times)\n", run, ours, eager, ours / eager, compiled, ours / compiled}'
+  done
   "$python" benchmarks/peers/train_step.py --decode | tee "$peer"
   awk -v ours="$(value "$batch" decode_batch steps_per_s)" -v eager="$(value "$peer" decode_batch steps_per_s)" \
     'BEGIN {printf "decoding 64 sequences: %d steps/s, PyTorch %d (%.1f times)\n", ours, eager, ours / eager}'
-  rm -f "$ours" "$peer" "$compiled" "$batch"
+  rm -rf "$ours" "$peer" "$compiled" "$batch" "$documents"
 }
 decode_token() {
   local ours peer piece

@@ -188,7 +188,8 @@ part_program() {
 }
 
 part_training() {
-  local peak runs run
+  local peak runs run compile here=$work/training
+  mkdir -p "$here"
   peak=$(peak_tflops)
   [ -n "$peak" ] || leave_out MFU "no data sheet's figure is known for this device"
   if [ "$device" = cuda ]; then
@@ -199,13 +200,15 @@ part_training() {
   for run in "${runs[@]}"; do
     step 75 "train_step $run" "$launch" benchmarks/train_step $run ${peak:+--peak "$peak"}
   done
-  for compile in "" " --compile"; do
-    for run in "${runs[@]}"; do
-      [[ $run != *--recompute ]] || continue
+  for run in "${runs[@]}"; do
+    [[ $run != *--recompute ]] || continue
+    [ -z "$python" ] || step 20 "train_step $run --write" "$launch" benchmarks/train_step $run --write "$here"
+    for compile in "" " --compile"; do
       if [ -z "$python" ]; then
         leave_out "PyTorch train_step.py $run$compile" "there is no python3 with torch that sees the device"
       else
-        step 110 "PyTorch train_step.py $run$compile" $python "$peers/train_step.py" --device "$device" $run $compile
+        step 110 "PyTorch train_step.py $run$compile" $python "$peers/train_step.py" "$here" --device "$device" \
+          $(sed 's/--tokens [0-9]*//' <<<"$run") $compile
       fi
     done
   done

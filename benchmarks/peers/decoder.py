@@ -1,10 +1,11 @@
 """What a researcher would write in PyTorch for our transformer: padded batches, scaled_dot_product_attention, a
-preallocated key-value cache, the loss over the whole vocabulary."""
+preallocated key-value cache, a product per set of tokens that compete."""
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-VOCABULARY = 2600
+VOCABULARY, SLOTS = 2600, 1024
+EPSILON = 1e-5
 
 
 def rotate(x, cosine, sine):
@@ -17,8 +18,8 @@ class Block(nn.Module):
         super().__init__()
         width, head = shape.width, shape.width // shape.heads
         self.heads = shape.heads
-        self.attention_norm, self.mlp_norm = nn.RMSNorm(width), nn.RMSNorm(width)
-        self.query_norm, self.key_norm = nn.RMSNorm(head), nn.RMSNorm(head)
+        self.attention_norm, self.mlp_norm = nn.RMSNorm(width, EPSILON), nn.RMSNorm(width, EPSILON)
+        self.query_norm, self.key_norm = nn.RMSNorm(head, EPSILON), nn.RMSNorm(head, EPSILON)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.attention_out = nn.Linear(width, width, bias=False)
         self.gate_up = nn.Linear(width, 2 * shape.mlp, bias=False)
@@ -42,29 +43,46 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, shape):
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, shape.width)
-        self.slots, self.next_slots = nn.Embedding(1024, shape.width), nn.Embedding(1024, shape.width)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
-        self.norm = nn.RMSNorm(shape.width)
-        half = shape.width // shape.heads // 2
-        angles = torch.arange(1024)[:, None] * 10000.0 ** (-torch.arange(half) / half)
-        self.register_buffer("cosine", angles.cos())
-        self.register_buffer("sine", angles.sin())
+    """vocabulary, slots: rows of the tables."""
 
-    def forward(self, tokens, caches=None, position=0):
-        length = tokens.shape[1]
-        places = torch.arange(position, position + length, device=tokens.device)
-        x = self.embedding(tokens) + self.slots(places) + self.next_slots((places + 1).clamp(max=1023))
+    def __init__(self, shape, vocabulary=VOCABULARY, slots=SLOTS):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, shape.width)
+        self.slot_embedding, self.next_slot_embedding = nn.Embedding(slots, shape.width), nn.Embedding(slots, shape.width)
+        self.single_blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.final_norm = nn.RMSNorm(shape.width, EPSILON)
+        half = shape.width // shape.heads // 2
+        angles = torch.arange(2048)[:, None] * 10000.0 ** (-torch.arange(half) / half)
+        self.register_buffer("cosine", angles.cos(), persistent=False)
+        self.register_buffer("sine", angles.sin(), persistent=False)
+
+    def hidden(self, tokens, slots, next_slots, places, caches=None, position=0):
+        """places: of each token in its document, [length] or [batch, 1, length]."""
+        x = self.embedding(tokens) + self.slot_embedding(slots) + self.next_slot_embedding(next_slots)
         cosine, sine = self.cosine[places], self.sine[places]
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.single_blocks):
             x = block(x, cosine, sine, None if caches is None else caches[i], position)
-        return F.linear(self.norm(x), self.embedding.weight)
+        return self.final_norm(x)
+
+    def forward(self, tokens, caches, position):
+        """The logits of tokens that stand at `position` and after."""
+        places = torch.arange(position, position + tokens.shape[1], device=tokens.device)
+        hidden = self.hidden(tokens, places, (places + 1).clamp(max=SLOTS - 1), places, caches, position)
+        return F.linear(hidden, self.embedding.weight)
+
+    def loss(self, batch):
+        """The cross-entropies of all targets, each among the tokens that may stand there, added up."""
+        hidden = self.hidden(batch.tokens, batch.slots, batch.next_slots, batch.places).flatten(0, 1)
+        loss = 0
+        for runs, rows, targets in batch.groups:
+            classes = [self.embedding.weight[first:last] for first, last in runs]
+            logits = F.linear(hidden[rows], classes[0] if len(classes) == 1 else torch.cat(classes))
+            loss = loss + F.cross_entropy(logits.float(), targets, reduction="sum")
+        return loss
 
     def caches(self, sequences, shape, **options):
         size = (sequences, shape.heads, 256, shape.width // shape.heads)
-        return [[torch.zeros(size, **options) for _ in range(2)] for _ in self.blocks]
+        return [[torch.zeros(size, **options) for _ in range(2)] for _ in self.single_blocks]
 
 
 def synchronise(device):
