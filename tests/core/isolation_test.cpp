@@ -11,17 +11,12 @@
 #include <thread>
 
 #include "omni/core/error.h"
+#include "sanitized.h"
 
 namespace omni {
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool kAddressSanitizer = true;
-#else
-constexpr bool kAddressSanitizer = false;
-#endif
 
 std::string input_error(const std::function<Bytes()>& work, const IsolationLimits& limits = {}) {
   try {
@@ -68,9 +63,7 @@ TEST(Isolation, MemoryAndTimeAreBounded) {
         return {all.back()};
       },
       {.memory_bytes = std::size_t{100} << 20});
-  // AddressSanitizer ends the process where memory ends.
-  const bool sanitized = greedy.find("crashed") != std::string::npos && kAddressSanitizer;
-  EXPECT_TRUE(sanitized || greedy.find("100 MB") != std::string::npos) << greedy;
+  EXPECT_NE(greedy.find(test::kSanitized ? "crashed" : "100 MB"), std::string::npos) << greedy;
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_NE(input_error(
                 []() -> Bytes {

@@ -14,6 +14,7 @@
 #include "help.h"
 #include "omni/core/error.h"
 #include "program.h"
+#include "sanitized.h"
 #include "usage.h"
 
 namespace omni::tools {
@@ -25,12 +26,6 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 using Words = std::vector<std::string>;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 // A folder with a closed mesh and a codes file, which is gone after the test.
 class CommandLine : public testing::Test {
@@ -179,7 +174,7 @@ TEST_F(CommandLine, ChecksSeveralMeshesAndEndsWithTheWorst) {
 }
 
 TEST_F(CommandLine, OutOfMemorySaysWhatToMakeSmaller) {
-  if (kSanitized) GTEST_SKIP() << "a sanitizer's own memory counts, too";
+  if (test::kSanitized) GTEST_SKIP() << "a sanitizer's own memory counts, too";
   const Ending ending = run(split("data preview --count 30 --size 2048 --out sheet.png"),
                             {.more_memory_bytes = std::size_t{300} << 20});
   EXPECT_EQ(ending.code, exit_code(ErrorKind::out_of_memory)) << ending.output;
@@ -256,7 +251,7 @@ class CommandLineSlow : public CommandLine {
 
   void expect_a_code_of_the_table(const Words& words) const {
     RunLimits limits{.seconds = 1};
-    if (!kSanitized) limits.more_memory_bytes = std::size_t{4} << 30;
+    if (!test::kSanitized) limits.more_memory_bytes = std::size_t{4} << 30;
     const Ending ending = run(words, limits);
     if (ending.stopped) return;  // a large number that is fine takes its time
     const auto good = {kExitDone,
