@@ -44,8 +44,7 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   # ATen's parallel_for is compiled into its callers and is serial there without OpenMP. The run-time library has to be
   # the one that LibTorch was linked with: two of them would keep two sets of threads.
   file(GLOB LibTorch_OPENMP_LIBRARY "${LIBTORCH_ROOT}/lib/libgomp*.so*")
-  # ThreadSanitizer does not see its barriers.
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND LibTorch_OPENMP_LIBRARY AND NOT OMNI_SANITIZE MATCHES "thread")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND LibTorch_OPENMP_LIBRARY)
     list(GET LibTorch_OPENMP_LIBRARY 0 LibTorch_OPENMP_LIBRARY)
     target_compile_options(LibTorch::cpu INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")
     target_link_libraries(LibTorch::cpu INTERFACE "${LibTorch_OPENMP_LIBRARY}")

@@ -48,6 +48,18 @@ function(omni_use_torch_header target)
   target_precompile_headers(${target} REUSE_FROM omni_torch_pch)
 endfunction()
 
+# Under ThreadSanitizer, makes it see what OpenMP's threads wait for.
+function(omni_show_openmp_to_sanitizer test)
+  if(NOT OMNI_SANITIZE MATCHES "thread")
+    return()
+  endif()
+  if(NOT TARGET openmp_for_thread_sanitizer)
+    add_library(openmp_for_thread_sanitizer OBJECT "${PROJECT_SOURCE_DIR}/tests/support/openmp_for_thread_sanitizer.cpp")
+    target_link_libraries(openmp_for_thread_sanitizer PRIVATE omni_options)
+  endif()
+  target_link_libraries(${test} PRIVATE openmp_for_thread_sanitizer)
+endfunction()
+
 # omni_add_room_tests(<room>): tests/<room>/*_test.cpp become test_<room>, which links that room and those below it.
 # Tests whose suite name ends in "Slow" are labelled slow; those that end in "Gpu", which need one, gpu.
 function(omni_add_room_tests room)
@@ -75,6 +87,7 @@ function(omni_add_room_tests room)
     endif()
   endforeach()
   target_link_libraries(test_${room} PRIVATE GTest::gtest GTest::gmock GTest::gtest_main)
+  omni_show_openmp_to_sanitizer(test_${room})
   if(_torch)
     omni_use_torch_header(test_${room})
   endif()
