@@ -1,4 +1,3 @@
-// What peers/train_step.py reads, so that it trains on the same documents from the same weights.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -12,6 +11,8 @@
 #include "omni/sequence/segment_parts.h"
 
 namespace omni::benchmarks {
+
+// What peers/train_step.py reads, so that it trains on the same documents from the same weights.
 
 // One int64 tensor per array: tokens, slots, next_slots and offsets of every position, document_starts; for
 // each target its position, its token and the set of tokens that compete; of each set a row of runs, each its

@@ -1,10 +1,11 @@
-// --devices: as many ranks of one command on this host.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <string>
 
 namespace omni::tools {
+
+// --devices: as many ranks of one command on this host.
 
 void add_devices_option(CLI::App& command, int& devices);
 

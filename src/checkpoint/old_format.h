@@ -1,4 +1,3 @@
-// Checkpoints as they were before manifests: bundle/, optimizer.safetensors and state.json, by one process.
 #pragma once
 
 #include <filesystem>
@@ -8,6 +7,8 @@
 #include "omni/checkpoint/shard.h"
 
 namespace omni::checkpoint {
+
+// Checkpoints as they were before manifests: bundle/, optimizer.safetensors and state.json, by one process.
 
 inline constexpr const char* kOldStateName = "state.json";
 

@@ -1,10 +1,11 @@
-// The elements of a tensor by its shape.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 namespace omni::checkpoint {
+
+// The elements of a tensor by its shape.
 
 // -1: more than any tensor has.
 inline std::int64_t tensor_size(const std::vector<std::int64_t>& shape) {

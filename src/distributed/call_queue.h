@@ -1,4 +1,3 @@
-// A thread that carries out a rank's calls one after another, beside the caller.
 #pragma once
 
 #include <condition_variable>
@@ -11,6 +10,8 @@
 #include "omni/distributed/collectives.h"
 
 namespace omni::distributed {
+
+// A thread that carries out a rank's calls one after another, beside the caller.
 
 class CallQueue {
  public:

@@ -1,4 +1,3 @@
-// Messages between the ranks of a run: the sends and receives of c10d's Gloo over TCP.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,6 +11,8 @@
 #include "store.h"
 
 namespace omni::distributed {
+
+// Messages between the ranks of a run: the sends and receives of c10d's Gloo over TCP.
 
 // The ranks of a run, from one of them.
 struct Peers {

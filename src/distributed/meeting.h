@@ -1,4 +1,3 @@
-// How ranks find each other and see that they are ranks of one run.
 #pragma once
 
 #include <chrono>
@@ -9,6 +8,8 @@
 #include "store.h"
 
 namespace omni::distributed {
+
+// How ranks find each other and see that they are ranks of one run.
 
 // Every rank throws the same.
 class CommonError : public Error {

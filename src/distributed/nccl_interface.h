@@ -1,11 +1,12 @@
-// The part of NCCL's C interface that is used here, declared after NCCL's documentation: the library is loaded at
-// run time, where there are GPUs. Unchanged in every NCCL 2.
 #pragma once
 
 #include <array>
 #include <cstddef>
 
 namespace omni::distributed::nccl {
+
+// The part of NCCL's C interface that is used here, declared after NCCL's documentation: the library is loaded at
+// run time, where there are GPUs. Unchanged in every NCCL 2.
 
 constexpr std::size_t kUniqueIdBytes = 128;
 // Passed by value, so it must have no constructor.

@@ -1,4 +1,3 @@
-// What the ranks beside rank 0 write, line by line.
 #pragma once
 
 #include <functional>
@@ -7,6 +6,8 @@
 #include <vector>
 
 namespace omni::distributed {
+
+// What the ranks beside rank 0 write, line by line.
 
 // Passes on the lines of ranks, "[rank 3] ..." each, but keeps errors back, because all ranks tell of the
 // same one.

@@ -1,10 +1,11 @@
-// The two notations in which Slurm writes lists.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 namespace omni::distributed {
+
+// The two notations in which Slurm writes lists.
 
 // The first host of a node list: "node[003-005,9],other" is node003. Throws Error(usage), which names
 // `variable`, for what is no such list.

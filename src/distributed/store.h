@@ -1,5 +1,3 @@
-// The key-value store through which the ranks of a run find each other: c10d's TCPStore, whose server lies in
-// rank 0 or in the launcher.
 #pragma once
 
 #include <chrono>
@@ -9,6 +7,9 @@
 #include <vector>
 
 namespace omni::distributed {
+
+// The key-value store through which the ranks of a run find each other: c10d's TCPStore, whose server lies in
+// rank 0 or in the launcher.
 
 struct StoreAddress {
   std::string host;

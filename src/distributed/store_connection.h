@@ -1,4 +1,3 @@
-// What a Store holds, for the files that use c10d.
 #pragma once
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -7,6 +6,8 @@
 #include "store.h"
 
 namespace omni::distributed {
+
+// What a Store holds, for the files that use c10d.
 
 struct Store::Connection {
   c10::intrusive_ptr<c10d::TCPStore> tcp;

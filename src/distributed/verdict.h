@@ -1,4 +1,3 @@
-// Why a run ends on all ranks: the first failure that any of them, or their launcher, puts into the store.
 #pragma once
 
 #include <string>
@@ -7,6 +6,8 @@
 #include "store.h"
 
 namespace omni::distributed {
+
+// Why a run ends on all ranks: the first failure that any of them, or their launcher, puts into the store.
 
 struct Verdict {
   ErrorKind kind = ErrorKind::io;

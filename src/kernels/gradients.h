@@ -1,9 +1,10 @@
-// How gradients of parameters are formed.
 #pragma once
 
 #include <ATen/ATen.h>
 
 namespace omni::kernels {
+
+// How gradients of parameters are formed.
 
 // Bytes that a temporary of a product may take where it is made piece by piece.
 inline constexpr std::int64_t kPieceBytes = 128 << 20;

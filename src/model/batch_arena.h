@@ -1,4 +1,3 @@
-// Arrays of one batch side by side in one block of memory, so that they reach the device in one copy.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -9,6 +8,8 @@
 #include <vector>
 
 namespace omni::model {
+
+// Arrays of one batch side by side in one block of memory, so that they reach the device in one copy.
 
 // Where an array lies in an arena.
 struct ArenaPlace {

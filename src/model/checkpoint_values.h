@@ -1,10 +1,11 @@
-// The weights of a network out of a checkpoint.
 #pragma once
 
 #include "omni/checkpoint/reader.h"
 #include "omni/nn/parameters.h"
 
 namespace omni::model {
+
+// The weights of a network out of a checkpoint.
 
 // Of a network whose values the checkpoint holds: memory without values, no more of it than the checkpoint has.
 nn::ParameterStart start_of(const checkpoint::CheckpointReader& checkpoint);

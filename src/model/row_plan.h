@@ -1,4 +1,3 @@
-// What the blocks need to know about a set of rows: written on the host, read on the device.
 #pragma once
 
 #include <span>
@@ -9,6 +8,8 @@
 #include "omni/nn/decoder_block.h"
 
 namespace omni::model {
+
+// What the blocks need to know about a set of rows: written on the host, read on the device.
 
 using at::Tensor;
 

@@ -1,9 +1,10 @@
-// What a stage would do, said without doing it.
 #pragma once
 
 #include "omni/training/stage_config.h"
 
 namespace omni::training {
+
+// What a stage would do, said without doing it.
 
 // Prints the resolved config, and as comments below it the parameters, the operations of a step and the memory
 // that it takes: those of the first step's sequences, or, where the shards are not there yet, of documents at

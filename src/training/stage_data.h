@@ -1,4 +1,3 @@
-// The batches of a stage.
 #pragma once
 
 #include <memory>
@@ -11,6 +10,7 @@
 
 namespace omni::training {
 
+// The batches of a stage.
 class StageData {
  public:
   // Opens the shards and checks that the bundle's tokenizers made them and that the model can do every task

@@ -1,4 +1,3 @@
-// What the trainer prints and writes about its steps.
 #pragma once
 
 #include <array>
@@ -13,6 +12,8 @@
 #include "omni/model/transformer.h"
 
 namespace omni::training {
+
+// What the trainer prints and writes about its steps.
 
 // Sums over the micro-batches of one or more optimizer steps. What was computed stays on the device until it is
 // read: steps do not wait for it.
@@ -50,7 +51,7 @@ class StepReport {
   double latest_loss() const { return latest_loss_; }
 
   // The steps that no line tells of yet, by name, for checkpoints: a report that is restored goes on as if it
-  // had never stopped. Names that are missing stand for zero.
+  // had never stopped. Every rank calls both; state() is the same on all. Names that are missing stand for zero.
   std::map<std::string, double> state() const;
   void restore(const std::map<std::string, double>& state);
 

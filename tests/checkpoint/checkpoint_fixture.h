@@ -1,4 +1,3 @@
-// A small run of known tensors.
 #pragma once
 
 #include <numeric>
@@ -9,6 +8,8 @@
 #include "temporary_directory.h"
 
 namespace omni::checkpoint {
+
+// A small run of known tensors.
 
 // Three tensors of 12, 5 and 1 elements, whose values say where they belong and at which step they were written.
 class KnownTensors {

@@ -1,4 +1,3 @@
-// Ranks as real processes: tests/distributed/rank/ is the program that each of them runs.
 #pragma once
 
 #include <sys/types.h>
@@ -12,6 +11,8 @@
 #include "temporary_directory.h"
 
 namespace omni::distributed {
+
+// Ranks as real processes: tests/distributed/rank/ is the program that each of them runs.
 
 struct RankEnding {
   int code = 0;           // 128 + signal where a signal ended it

@@ -1,4 +1,3 @@
-// What tensors take up at LibTorch's allocators.
 #pragma once
 
 #include <c10/core/Allocator.h>
@@ -8,6 +7,8 @@
 #include <memory>
 
 namespace omni::test {
+
+// What tensors take up at LibTorch's allocators.
 
 // The tensors that this thread allocates and frees while it lives. One at a time.
 class TensorMemory {

@@ -1,4 +1,3 @@
-// A world of captions alone, for runs that last a moment.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,6 +12,8 @@
 #include "temporary_directory.h"
 
 namespace omni::training {
+
+// A world of captions alone, for runs that last a moment.
 
 // A text tokenizer without merges and one shard, so that a stage runs in a moment.
 class CaptionWorld : public testing::Test {

@@ -1,5 +1,3 @@
-// The folder in which the checkpoints of one run lie: step-NNNNNNNN/ for each, with a manifest and the shards of
-// the ranks, and common/ for what they have in common (a bundle without its weights).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +9,9 @@
 #include "omni/checkpoint/manifest.h"
 
 namespace omni::checkpoint {
+
+// The folder in which the checkpoints of one run lie: step-NNNNNNNN/ for each, with a manifest and the shards of
+// the ranks, and common/ for what they have in common (a bundle without its weights).
 
 std::filesystem::path checkpoint_path(const std::filesystem::path& run_folder, std::int64_t step);
 std::filesystem::path common_folder(const std::filesystem::path& run_folder);
