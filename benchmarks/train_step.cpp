@@ -9,6 +9,11 @@
 //     --check    writes the start weights, the documents of 20 steps and their losses, and stops:
 //                peers/train_step.py --check FOLDER finds whether its losses are the same
 // MFU = tokens/s x operations per token / peak; see model::training_flops.
+//
+// Against PyTorch 2.11 with the same loss, tiny, one thread, processor time on two shared cores: bf16 16,400
+// tokens/s, 3.1 times eager (5,310) and 2.9 times compiled (5,600); fp32 5,220, 1.4 (3,650) and 1.3 (4,060).
+// Matmuls are four fifths of a bf16 step. Competing tokens in place, not gathered, and gradients added where they
+// stay leave a step without codebooks as long as it was (14,550 tokens/s after, 14,450 before, in one run).
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>

@@ -53,7 +53,8 @@ void add_weight_gradient(const Tensor& gradient, const Tensor& rows, const Tenso
   } else if (x.scalar_type() == at::kFloat) {
     sums.addmm_(rows.t(), x);
   } else {
-    const std::int64_t most = std::max<std::int64_t>(1, kPieceBytes / (x.size(1) * x.element_size()));
+    // A sum of two types is made of copies in the wider one.
+    const std::int64_t most = std::max<std::int64_t>(1, kPieceBytes / (x.size(1) * gradient.element_size()));
     for (std::int64_t first = 0; first < rows.size(1); first += most) {
       const std::int64_t count = std::min(most, rows.size(1) - first);
       sums.narrow(0, first, count).add_(at::mm(rows.narrow(1, first, count).t(), x));

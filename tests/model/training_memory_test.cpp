@@ -17,6 +17,8 @@ struct Case {
   at::ScalarType type;
   bool full_softmax;
 };
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
+
 class LargeVocabularySlow : public testing::TestWithParam<Case> {
  protected:
   LargeVocabularySlow() {
