@@ -71,6 +71,7 @@ expect 2 'model.width was 64 and is 32' pretrain stage.yaml --set model.width=32
 expect 2 'seed was 1 and is 2.*--allow-change seed' pretrain stage.yaml --set seed=2 --resume
 expect 2 'no such key. Did you mean .seed' pretrain stage.yaml --set seed=2 --resume --allow-change sead
 expect 2 "--resume stage.yaml.*'auto' or nothing" pretrain --resume stage.yaml --set seed=2
+expect 2 '--devices 4096: this host has .* at most' pretrain stage.yaml --devices 4096
 expect 2 '--allow-change.*requires --resume' pretrain stage.yaml --allow-change seed
 # SIGTERM and SIGUSR1, as from a scheduler, do the same and say that the run can be resumed.
 stop_after TERM 75 $((steps + 2)) run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1 --resume

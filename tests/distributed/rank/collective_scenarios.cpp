@@ -60,10 +60,15 @@ void every_call() {
   Collectives& ranks = *self.collectives;
   const int rank = ranks.rank(), size = ranks.size();
   std::int64_t call = 0;
+  constexpr std::int64_t kSmall = 40000;
+  const std::int64_t large = size == 2 ? 700001 : 300001;  // several slices for each rank
   for (const auto& [type, counts] : std::vector<std::pair<at::ScalarType, std::vector<std::int64_t>>>{
-           {at::kFloat, {0, 1, 5, 8191, 40000, 700001}}, {at::kDouble, {5, 40000}}, {at::kLong, {5, 40000}}})
+           {at::kFloat, {0, 1, 5, 8191, kSmall, large}},
+           {at::kDouble, {5, kSmall}},
+           {at::kLong, {5, kSmall}}})
     for (const Reduction reduction : {Reduction::sum, Reduction::maximum})
       for (const std::int64_t count : counts) {
+        if (reduction == Reduction::maximum && count > kSmall) continue;
         ++call;
         const std::string what = concat("call ", call, ": ", count, " of ", c10::toString(type));
         const at::Tensor values = input(rank, call, count, type).to(self.device);
@@ -83,7 +88,7 @@ void every_call() {
       }
   for (const at::ScalarType type : {at::kBFloat16, at::kLong, at::kByte})
     for (int root = 0; root < size; ++root)
-      for (const std::int64_t count : {7, 600001}) {
+      for (const std::int64_t count : {std::int64_t{7}, large}) {
         const at::Tensor expected = at::arange(count).add(root).to(type);
         const at::Tensor values =
             (rank == root ? expected.clone() : at::zeros({count}, type)).to(self.device);
