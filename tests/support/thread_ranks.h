@@ -5,12 +5,14 @@
 #include <condition_variable>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
-#include "omni/distributed/collectives.h"
+#include "omni/distributed/ranks.h"
 
 namespace omni::test {
 
@@ -97,6 +99,42 @@ class ThreadCollectives final : public distributed::Collectives {
   }
 
   ThreadMeeting* meeting_;
+};
+
+// What ranks say outside their collective calls.
+class ThreadTexts {
+ public:
+  std::vector<std::string> gather(const std::string& name, const std::string& mine, int rank, int ranks) {
+    std::unique_lock lock(mutex_);
+    texts_[name][rank] = mine;
+    changed_.notify_all();
+    if (rank != 0) return {};
+    changed_.wait(lock, [&] { return static_cast<int>(texts_[name].size()) == ranks; });
+    std::vector<std::string> all;
+    for (const auto& [number, text] : texts_[name]) all.push_back(text);
+    return all;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, std::map<int, std::string>> texts_;
+};
+
+// Ranks that compare nothing: they have the same config in the same process.
+class ThreadRanks : public distributed::Ranks {
+ public:
+  ThreadRanks(distributed::Collectives& collectives, ThreadTexts& texts)
+      : collectives_(&collectives), texts_(&texts) {}
+  distributed::Collectives& collectives() override { return *collectives_; }
+  void compare(const std::vector<distributed::Fingerprint>&) override {}
+  std::vector<std::string> gather(const std::string& name, const std::string& mine) override {
+    return texts_->gather(name, mine, collectives_->rank(), collectives_->size());
+  }
+
+ private:
+  distributed::Collectives* collectives_;
+  ThreadTexts* texts_;
 };
 
 // Runs `work` once for each rank, in threads of this process that exchange through its memory, sums in the order

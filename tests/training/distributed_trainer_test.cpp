@@ -3,9 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <condition_variable>
-#include <map>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -17,42 +14,6 @@
 
 namespace omni::training {
 namespace {
-
-// What ranks say outside their collective calls.
-class ThreadTexts {
- public:
-  std::vector<std::string> gather(const std::string& name, const std::string& mine, int rank, int ranks) {
-    std::unique_lock lock(mutex_);
-    texts_[name][rank] = mine;
-    changed_.notify_all();
-    if (rank != 0) return {};
-    changed_.wait(lock, [&] { return static_cast<int>(texts_[name].size()) == ranks; });
-    std::vector<std::string> all;
-    for (const auto& [number, text] : texts_[name]) all.push_back(text);
-    return all;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<std::string, std::map<int, std::string>> texts_;
-};
-
-// Ranks that compare nothing: they have the same config in the same process.
-class ThreadRanks : public distributed::Ranks {
- public:
-  ThreadRanks(distributed::Collectives& collectives, ThreadTexts& texts)
-      : collectives_(&collectives), texts_(&texts) {}
-  distributed::Collectives& collectives() override { return *collectives_; }
-  void compare(const std::vector<distributed::Fingerprint>&) override {}
-  std::vector<std::string> gather(const std::string& name, const std::string& mine) override {
-    return texts_->gather(name, mine, collectives_->rank(), collectives_->size());
-  }
-
- private:
-  distributed::Collectives* collectives_;
-  ThreadTexts* texts_;
-};
 
 class DistributedTrainer : public CaptionWorld {
  protected:
@@ -69,10 +30,10 @@ class DistributedTrainer : public CaptionWorld {
     std::optional<checkpoint::CheckpointReader> resumed;
     if (const auto folder = resumed_checkpoint(c, Resume::automatic)) resumed.emplace(*folder);
     TrainingSummary summary;
-    ThreadTexts texts;
+    test::ThreadTexts texts;
     test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
       at::set_num_threads(1);
-      ThreadRanks own(collectives, texts);
+      test::ThreadRanks own(collectives, texts);
       StageRun run(c, resumed, {}, own, at::kCPU);
       run.begin(resumed);
       const TrainingSummary mine = run.run();

@@ -5,108 +5,114 @@
 
 #include "caption_world.h"
 #include "omni/core/error.h"
+#include "omni/core/hash.h"
 #include "stage_start.h"
+#include "thread_ranks.h"
 
 namespace omni::training {
 namespace {
 
 class StageCheckpointsTest : public CaptionWorld {
  protected:
-  // A stage as it begins, with moments as if it had learnt something.
+  // A stage as it begins.
   struct Stage {
-    explicit Stage(const StageConfig& config)
-        : bundle(start_bundle(config)),
-          optimizer(bundle.transformer->parameters(), config.adamw, config.muon) {}
+    Stage(const StageConfig& config, distributed::Collectives& collectives)
+        : bundle(start_bundle(config)), optimizer(seal(config, collectives)) {}
+    StageOptimizer seal(const StageConfig& config, distributed::Collectives& collectives) const {
+      return {bundle.transformer->parameters(), config.adamw, config.muon, at::kBFloat16, collectives,
+              config.sharding != "none"};
+    }
+    // As if it had learnt something: each element is a number of its own.
     void learn() {
       const c10::NoGradGuard no_grad;
-      double value = 0;
-      for (const auto& [name, moment] : optimizer.moments())
-        moment.copy_(at::arange(moment.numel(), at::kFloat).reshape(moment.sizes()) + ++value);
+      for (const optimizer::StatePiece& piece : optimizer.pieces())
+        piece.values.copy_(expected(piece.parameter->name, piece.kind, piece.elements));
       optimizer.set_steps_taken(7);
+    }
+    static at::Tensor expected(const std::string& name, const std::string& kind,
+                               const nn::ElementRange& elements) {
+      const auto start = static_cast<double>(hash_string(name + kind) % 1000);
+      return at::arange(elements.first, elements.first + elements.count, at::kFloat) + start;
     }
     model::Bundle bundle;
     StageOptimizer optimizer;
   };
 
-  StageConfig with_muon() const {
-    StageConfig c = config("run");
-    c.muon.enabled = true;
-    return c;
+  void save(const StageConfig& c, int ranks, std::int64_t step) const {
+    test::ThreadTexts texts;
+    test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
+      test::ThreadRanks own(collectives, texts);
+      Stage stage(c, collectives);
+      stage.learn();
+      StageCheckpoints checkpoints(c, stage.bundle, stage.optimizer, own);
+      checkpoints.begin(nullptr);
+      checkpoints.save({.step = step, .tokens = 9, .seconds = 0, .inputs = {}, .numbers = {{"kept", 0.1}}});
+      checkpoints.finish();
+    });
+  }
+  checkpoint::CheckpointReader saved(const StageConfig& c, std::int64_t step) const {
+    const auto path = checkpoint::checkpoint_path(checkpoint_folder(c.output), step);
+    EXPECT_TRUE(checkpoint::damage_of(path).empty());
+    return checkpoint::CheckpointReader(path);
   }
 };
 
+// Whatever the ranks keep (bf16 matrices have fp32 masters), any number of ranks reads what any other wrote.
 TEST_F(StageCheckpointsTest, ShareOfEachRankMakesOneCheckpoint) {
-  const StageConfig c = with_muon();
-  Stage stage(c);
-  stage.learn();
-  std::vector<checkpoint::ShardReport> reports(3);
-  const auto gather = [&](int rank) {
-    return [&, rank](std::int64_t, const checkpoint::ShardReport& own) {
-      reports[static_cast<std::size_t>(rank)] = own;
-      return reports;
-    };
-  };
-  // The first one last: it writes the manifest.
-  for (int rank = 2; rank >= 0; --rank) {
-    StageCheckpoints checkpoints(c, stage.bundle, stage.optimizer, {rank, 3, gather(rank)});
-    checkpoints.begin(nullptr);
-    checkpoints.save({.step = 4, .tokens = 9, .seconds = 0, .inputs = {}, .numbers = {{"kept", 0.1}}});
-    checkpoints.finish();
+  std::int64_t step = 0;
+  for (const char* sharding : {"none", "optimizer"}) {
+    StageConfig c = config("run");
+    c.muon.enabled = true;
+    c.sharding = sharding;
+    save(c, 3, ++step);
+    const checkpoint::CheckpointReader reader = saved(c, step);
+    EXPECT_EQ(reader.manifest().shards.size(), 3u);
+    EXPECT_EQ(reader.manifest().run.numbers.at("kept"), 0.1);
+    const model::Bundle first = start_bundle(c), read = model::load_bundle(reader);
+    for (const nn::Parameter& parameter : first.transformer->parameters().all())
+      EXPECT_TRUE(parameter.master.equal(read.transformer->parameters().find(parameter.name)->master))
+          << parameter.name;
+    test::run_thread_ranks(2, [&](distributed::Collectives& collectives) {
+      StageConfig other = c;
+      other.sharding = "optimizer";
+      Stage stage(other, collectives);
+      restore_optimizer(reader, stage.optimizer);
+      EXPECT_EQ(stage.optimizer.steps_taken(), 7);
+      for (const optimizer::StatePiece& piece : stage.optimizer.pieces())
+        EXPECT_TRUE(piece.values.equal(Stage::expected(piece.parameter->name, piece.kind, piece.elements)))
+            << piece.parameter->name << piece.kind;
+    });
   }
-  const auto path = checkpoint::checkpoint_path(checkpoint_folder(c.output), 4);
-  EXPECT_TRUE(checkpoint::damage_of(path).empty());
-  const checkpoint::CheckpointReader reader(path);
-  EXPECT_EQ(reader.manifest().shards.size(), 3u);
-  EXPECT_EQ(reader.manifest().run.numbers.at("kept"), 0.1);
-
-  StageConfig other = c;
-  other.seed = 9;
-  Stage restored(other);
-  restored.bundle = model::load_bundle(reader);
-  StageOptimizer optimizer(restored.bundle.transformer->parameters(), c.adamw, c.muon);
-  restore_optimizer(reader, optimizer);
-  EXPECT_EQ(optimizer.steps_taken(), 7);
-  const auto expected = stage.optimizer.moments(), got = optimizer.moments();
-  ASSERT_EQ(expected.size(), got.size());
-  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(expected[i].second, got[i].second)) << i;
-  const auto& values = stage.bundle.transformer->parameters().all();
-  for (std::size_t i = 0; i < values.size(); ++i)
-    EXPECT_TRUE(at::equal(values[i].master, restored.bundle.transformer->parameters().all()[i].master)) << i;
 }
 
 // As where stage 2 adds the tokens of views to a vocabulary.
 TEST_F(StageCheckpointsTest, NewRowsOfATableBeginWithoutMoments) {
   const StageConfig c = config("run");
-  Stage stage(c);
-  stage.learn();
-  StageCheckpoints checkpoints(c, stage.bundle, stage.optimizer);
-  checkpoints.begin(nullptr);
-  checkpoints.save({.step = 1, .tokens = 0, .seconds = 0, .inputs = {}, .numbers = {}});
-  checkpoints.finish();
-  const checkpoint::CheckpointReader reader(checkpoint::checkpoint_path(checkpoint_folder(c.output), 1));
-  model::save_bundle(stage.bundle, folder_ / "bundle");
+  save(c, 1, 1);
+  model::save_bundle(start_bundle(c), folder_ / "bundle");
   StageConfig next = c;
   next.stage = "continue";
   next.start_bundle = (folder_ / "bundle").string();
-  Stage grown(next);
+  const auto alone = distributed::make_lone_collectives();
+  const checkpoint::CheckpointReader reader = saved(c, 1);
+  Stage grown(next, *alone);
   restore_optimizer(reader, grown.optimizer);
-  std::int64_t new_rows = 0;
-  const auto before = stage.optimizer.moments(), after = grown.optimizer.moments();
-  for (std::size_t i = 0; i < after.size(); ++i) {
-    const std::int64_t rows = before[i].second.size(0), more = after[i].second.size(0) - rows;
-    EXPECT_TRUE(at::equal(after[i].second.narrow(0, 0, rows), before[i].second)) << after[i].first;
-    if (more > 0) EXPECT_EQ(at::count_nonzero(after[i].second.narrow(0, rows, more)).item<std::int64_t>(), 0);
-    new_rows += more;
+  std::int64_t new_elements = 0;
+  for (const optimizer::StatePiece& piece : grown.optimizer.pieces()) {
+    const std::int64_t old =
+        c10::multiply_integers(reader.tensors().at(concat(piece.parameter->name, ".", piece.kind)));
+    EXPECT_TRUE(
+        piece.values.narrow(0, 0, old).equal(Stage::expected(piece.parameter->name, piece.kind, {0, old})))
+        << piece.parameter->name;
+    const std::int64_t more = piece.elements.count - old;
+    EXPECT_EQ(at::count_nonzero(piece.values.narrow(0, old, more)).item<std::int64_t>(), 0);
+    new_elements += more;
   }
-  EXPECT_GT(new_rows, 0);
+  EXPECT_GT(new_elements, 0);
   // The other way round they do not fit.
-  StageCheckpoints larger(next, grown.bundle, grown.optimizer);
-  larger.save({.step = 2, .tokens = 0, .seconds = 0, .inputs = {}, .numbers = {}});
-  larger.finish();
-  EXPECT_THROW(restore_optimizer(
-                   checkpoint::CheckpointReader(checkpoint::checkpoint_path(checkpoint_folder(c.output), 2)),
-                   stage.optimizer),
-               Error);
+  save(next, 1, 2);
+  Stage smaller(c, *alone);
+  EXPECT_THROW(restore_optimizer(saved(c, 2), smaller.optimizer), Error);
 }
 
 }  // namespace
