@@ -215,14 +215,13 @@ TrainingSummary StageRun::run() {
 
 fs::path StageRun::finish() {
   data_->stop();
-  checkpoints_->finish();
-  checkpoints_.reset();
   reduction_.reset();
   optimizer_->unseal();
   optimizer_.reset();
   bundle_.transformer->fold_codebooks();
   const fs::path folder = output_ / "bundle";
   if (collectives_.rank() == 0) model::save_bundle(bundle_, folder);
+  checkpoints_->finish();
   return folder;
 }
 
