@@ -164,7 +164,7 @@ part_kernels() {
 }
 
 part_model() {
-  for binary in test_model test_generation test_training; do tests "$binary" '*Gpu.*'; done
+  for binary in test_model test_generation test_training test_distributed; do tests "$binary" '*Gpu.*'; done
 }
 
 part_program() {
