@@ -6,6 +6,8 @@
 // Training waits for the copy alone; a thread writes, hashes and flushes it. Processor time counts that thread
 // in full, which on an idle core costs nothing: it is the bound that holds on a machine without one. What a
 // trainer pays that writes its files between two steps is the last line.
+// On two cores, 100m: of 20 steps of 16,384 tokens copying and writing 1.22 GB took 0.37 % of the processors' time
+// (2.2 s), of 20 steps of 2,048 tokens 1.7 % and training waited for 0.15 % (0.07 s; 1.9 s until it is on disk).
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <unistd.h>
