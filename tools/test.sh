@@ -59,6 +59,7 @@ fuzz() {
 
 [ "$sanitize" = 0 ] || sanitized asan
 if [ "$nightly" = 1 ]; then
+  OMNI_FAULT_KILLS=100 ctest --preset release -R Fault_drill
   sanitized tsan
   tools/setup.sh --fuzzers
   unwritten_memory
