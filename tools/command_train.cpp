@@ -38,6 +38,7 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
     // As a YAML string whatever characters the path has.
     if (!arguments->out.empty()) overrides.push_back("output=" + nlohmann::json(arguments->out).dump());
     const training::StageConfig config = training::load_stage_config(arguments->config, name, overrides);
+    arguments->options.ranks = arguments->devices;
     if (!arguments->options.dry_run && ran_as_local_ranks(arguments->devices, config.device)) return;
     resume_where_launched_again(arguments->options.run);
     const training::TrainingSummary summary = training::run_stage(config, arguments->options);

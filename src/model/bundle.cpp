@@ -144,11 +144,12 @@ void check_tokenizers(const tokenizers::TokenFormat& tokens, const sequence::Voc
 }  // namespace
 
 Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tokenizers,
-                   std::int64_t text_capacity, bool views, std::uint64_t seed) {
+                   std::int64_t text_capacity, bool views, nn::ParameterStart start) {
   const tokenizers::TokenFormat& tokens = tokenizers.format();
   Bundle bundle;
-  bundle.transformer = std::make_unique<Transformer>(
-      config, vocabulary_of(tokens, views), layout_of(tokens, text_capacity), seed, codebooks_of(tokenizers));
+  bundle.transformer =
+      std::make_unique<Transformer>(config, vocabulary_of(tokens, views), layout_of(tokens, text_capacity),
+                                    std::move(start), codebooks_of(tokenizers));
   bundle.tokenizers = std::move(tokenizers);
   return bundle;
 }

@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <iostream>
 
+#include "omni/core/error.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
+#include "omni/optimizer/groups.h"
 #include "stage_data.h"
 #include "stage_start.h"
 
@@ -51,10 +53,51 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
   return std::vector(static_cast<std::size_t>(config.tokens_per_step / config.tokens_per_micro_batch), batch);
 }
 
+// Bytes that a rank keeps from step to step.
+struct KeptBytes {
+  double weights = 0, gradients = 0, masters = 0, moments = 0;
+};
+
+KeptBytes kept_bytes(const StageConfig& config, const model::Bundle& bundle, int ranks) {
+  nn::ParameterStore& store = bundle.transformer->parameters();
+  nn::ParameterSeal seal{.matrix_type = nn::precision_type(config.precision)};
+  if (config.sharding != "none") seal.ranks = ranks;
+  optimizer::seal_for(store, config.adamw, config.muon, seal);
+  KeptBytes bytes;
+  const auto add = [](double& sum, const at::Tensor& tensor) { sum += static_cast<double>(tensor.nbytes()); };
+  for (const nn::Parameter& parameter : store.all())
+    if (!parameter.trainable) add(bytes.weights, parameter.value);
+  for (const nn::ParameterUnit& unit : store.units()) {
+    for (const nn::ParameterSection& section : unit.sections) {
+      add(bytes.weights, section.values);
+      add(bytes.gradients, section.gradients);
+      // fp32 values are their own masters.
+      if (section.values.scalar_type() != at::kFloat) add(bytes.masters, section.masters);
+      const bool muon = section.group == static_cast<int>(optimizer::Group::orthogonal);
+      bytes.moments += (muon ? 1 : 2) * static_cast<double>(section.owned.count * sizeof(float));
+    }
+  }
+  return bytes;
+}
+
+void print_memory(const KeptBytes& kept, double activations, int ranks) {
+  const auto line = [](const char* part, double bytes) {
+    std::printf("#   %-22s%9.3f GB\n", part, bytes / 1e9);
+  };
+  const double all = kept.weights + kept.gradients + kept.masters + kept.moments + activations;
+  std::printf("# memory of %s: about %.3f GB\n",
+              ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), all / 1e9);
+  line("weights", kept.weights);
+  line("gradients", kept.gradients);
+  if (kept.masters > 0) line("fp32 of bf16 weights", kept.masters);
+  line("optimizer", kept.moments);
+  line("activations", activations);
+}
+
 }  // namespace
 
-void print_dry_run(const StageConfig& config) {
-  const model::Bundle bundle = start_bundle(config);
+void print_dry_run(const StageConfig& config, int ranks) {
+  const model::Bundle bundle = estimated_bundle(config);
   model::Transformer& transformer = *bundle.transformer;
   transformer.set_activation_type(nn::precision_type(config.precision));
   const auto missing =
@@ -64,22 +107,18 @@ void print_dry_run(const StageConfig& config) {
   const model::PrepareOptions options{.full_softmax = config.softmax == "full"};
   double flops = 0, activation_bytes = 0;
   for (const sequence::PackedSequence& batch :
-       has_shards ? StageData(config, bundle).step(0) : longest_step(config, bundle)) {
+       has_shards ? StageData(config, bundle, 0, ranks).step(0) : longest_step(config, bundle)) {
     flops += model::training_flops(transformer, batch, options).total();
     activation_bytes =
         std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, options));
   }
-  const auto parameters = static_cast<double>(transformer.parameters().element_count());
-  // Weights, gradients and two moments in fp32, and the weights once more in bf16.
-  const double state_bytes = parameters * (transformer.activation_type() == at::kBFloat16 ? 18 : 16);
   StageConfig shown = config;
   std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); });
   if (!has_shards)
     std::cout << "# of documents at full length, for there are no shards in '" << *missing << "' yet:\n";
-  std::printf(
-      "# parameters: %.3f million\n# FLOPs per step: %.3g\n# memory: %.2f GB weights and optimizer, about "
-      "%.2f GB activations\n",
-      parameters / 1e6, flops, state_bytes / 1e9, activation_bytes / 1e9);
+  std::printf("# parameters: %.3f million\n# FLOPs per step: %.3g\n",
+              static_cast<double>(transformer.parameters().element_count()) / 1e6, flops);
+  print_memory(kept_bytes(config, bundle, ranks), activation_bytes, ranks);
 }
 
 }  // namespace omni::training

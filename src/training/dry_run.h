@@ -7,8 +7,8 @@ namespace omni::training {
 // What a stage would do, said without doing it.
 
 // Prints the resolved config, and as comments below it the parameters, the operations of a step and the memory
-// that it takes: those of the first step's sequences, or, where the shards are not there yet, of documents at
-// full length.
-void print_dry_run(const StageConfig& config);
+// of each of `ranks` by part: those of the first step's sequences, or, where the shards are not there yet, of
+// documents at full length. A fresh model is not made for it. Throws as StageData does.
+void print_dry_run(const StageConfig& config, int ranks);
 
 }  // namespace omni::training

@@ -19,10 +19,10 @@ void keep_tasks(const StageConfig& config, model::Bundle& bundle) {
   }
 }
 
-model::Bundle fresh_bundle(const StageConfig& config, bool views) {
+model::Bundle fresh_bundle(const StageConfig& config, bool views, nn::ParameterStart start) {
   const std::int64_t text_capacity = config.text_capacity > 0 ? config.text_capacity : kDefaultTextCapacity;
   return model::make_bundle(config.model, tokenizers::TokenizerSet::load(config.tokenizers), text_capacity,
-                            views, static_cast<std::uint64_t>(config.seed));
+                            views, std::move(start));
 }
 
 model::Bundle earlier_bundle(const StageConfig& config, bool views) {
@@ -45,13 +45,25 @@ model::Bundle earlier_bundle(const StageConfig& config, bool views) {
 
 }  // namespace
 
-model::Bundle start_bundle(const StageConfig& config) {
+namespace {
+
+model::Bundle bundle_of(const StageConfig& config, nn::ParameterStart start) {
   const Stage& stage = find_stage(config.stage);
-  model::Bundle bundle =
-      stage.starts_fresh ? fresh_bundle(config, stage.views) : earlier_bundle(config, stage.views);
+  model::Bundle bundle = stage.starts_fresh ? fresh_bundle(config, stage.views, std::move(start))
+                                            : earlier_bundle(config, stage.views);
   bundle.notes["stage"] = config.stage;
   keep_tasks(config, bundle);
   return bundle;
+}
+
+}  // namespace
+
+model::Bundle start_bundle(const StageConfig& config) {
+  return bundle_of(config, static_cast<std::uint64_t>(config.seed));
+}
+
+model::Bundle estimated_bundle(const StageConfig& config) {
+  return bundle_of(config, nn::ParameterStart::shapes());
 }
 
 std::map<std::string, optimizer::AdamW::Rows> view_rows(const model::Transformer& transformer) {

@@ -14,6 +14,8 @@ namespace omni::training {
 // Tokenizers and a fresh model, or the earlier bundle, its vocabulary grown by the tokens of views where the
 // stage needs them and it has none.
 model::Bundle start_bundle(const StageConfig& config);
+// The same for estimates: a fresh model has shapes alone and takes no memory.
+model::Bundle estimated_bundle(const StageConfig& config);
 
 // The rows of the view tokens in every matrix whose rows are token ids.
 std::map<std::string, optimizer::AdamW::Rows> view_rows(const model::Transformer& transformer);

@@ -66,7 +66,7 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
   if (config.device == "cuda") kernels::require_gpu("training");
   if (config.deterministic) compute_deterministically();
   if (options.dry_run) {
-    print_dry_run(config);
+    print_dry_run(config, options.ranks);
     return {};
   }
   kernels::keep_freed_memory();

@@ -29,10 +29,10 @@ struct Bundle {
   const sequence::SequenceLayout& layout() const { return transformer->layout(); }
 };
 
-// A transformer with fresh weights over the given tokenizers, which the bundle takes over. text_capacity:
-// longest text in tokens; views: whether the vocabulary has the tokens of views.
+// A fresh transformer over the given tokenizers, which the bundle takes over. text_capacity: longest text in
+// tokens; views: whether the vocabulary has the tokens of views.
 Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tokenizers,
-                   std::int64_t text_capacity, bool views, std::uint64_t seed);
+                   std::int64_t text_capacity, bool views, nn::ParameterStart start);
 
 // The folder appears whole or not at all; an older bundle at `folder` is replaced. Throws Error(io).
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder);

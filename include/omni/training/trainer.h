@@ -10,8 +10,9 @@ namespace omni::training {
 
 struct TrainerOptions {
   RunOptions run;
-  // Print the resolved config, parameters, memory and the FLOPs of the first step, then stop.
+  // Print the resolved config, parameters, memory and the FLOPs of the first step on so many ranks, then stop.
   bool dry_run = false;
+  int ranks = 1;
 };
 
 struct TrainingSummary {
