@@ -56,6 +56,10 @@ expect 0 '60 objects' data tokenize --count 60 --views 2 --text-tokenizer "$toke
   --image-tokenizer "$tokenizers/image_tokenizer" --shape-tokenizer "$tokenizers/shape_tokenizer" --out tokens
 expect 0 '# FLOPs per step: [0-9]' pretrain stage.yaml --dry-run
 expect 0 "no shards in 'missing'.*" pretrain stage.yaml --dry-run --set 'shards=[missing]'
+expect 0 '# memory of each of 2 ranks: about' pretrain stage.yaml --dry-run --devices 2
+expect 2 'with 3 ranks: a step has 2 micro-batches' pretrain stage.yaml --dry-run --devices 3
+# A model that no host here could hold.
+expect 0 '# parameters: [0-9]{6}' pretrain stage.yaml --dry-run --set model.width=16384 --set model.single_blocks=64
 expect 2 '^omni: --set model.width=wide: ' pretrain stage.yaml --set model.width=wide
 sed 's/width: 64/widht: 64/' stage.yaml >typo.yaml
 expect 2 "^omni: typo.yaml:9:9: .*Did you mean 'width'" pretrain typo.yaml
