@@ -30,12 +30,15 @@ LineFile::LineFile(std::filesystem::path path)
 LineFile::~LineFile() { ::close(descriptor_); }
 
 void LineFile::append(std::string_view line) {
+  std::string whole(line);
+  append_bytes(whole += '\n');
+}
+
+void LineFile::append_bytes(std::string_view record) {
   struct stat before {};
   if (::fstat(descriptor_, &before) != 0) fail_write(path_, errno);
-  std::string whole(line);
-  whole += '\n';
-  for (std::size_t done = 0; done < whole.size();) {
-    const ssize_t count = ::write(descriptor_, whole.data() + done, whole.size() - done);
+  for (std::size_t done = 0; done < record.size();) {
+    const ssize_t count = ::write(descriptor_, record.data() + done, record.size() - done);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) {
       const int error = count < 0 ? errno : ENOSPC;

@@ -1,9 +1,12 @@
 #include "omni/core/run_metrics.h"
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
+#include "omni/core/event_file.h"
 #include "omni/core/files.h"
 #include "omni/core/line_file.h"
 
@@ -11,11 +14,16 @@ namespace omni {
 
 struct RunMetrics::State {
   LineFile file;
+  std::optional<EventFile> events;
 };
 
-RunMetrics::RunMetrics(const std::filesystem::path& path) : state_(new State{LineFile(path)}) {}
+RunMetrics::RunMetrics(const std::filesystem::path& path) : state_(new State{LineFile(path), std::nullopt}) {}
 
 RunMetrics::~RunMetrics() = default;
+
+void RunMetrics::write_events_to(const std::filesystem::path& folder, std::int64_t first_step) {
+  state_->events.emplace(folder, first_step);
+}
 
 void RunMetrics::write(const std::vector<std::pair<std::string, double>>& numbers,
                        const std::vector<std::pair<std::string, std::string>>& texts) {
@@ -32,6 +40,13 @@ void RunMetrics::write(const std::vector<std::pair<std::string, double>>& number
       line[key] = value;
   }
   state_->file.append(line.dump());
+  if (!state_->events) return;
+  const auto step =
+      std::find_if(numbers.begin(), numbers.end(), [](const auto& number) { return number.first == "step"; });
+  if (step == numbers.end()) return;
+  std::vector<std::pair<std::string, double>> plotted = numbers;
+  plotted.erase(plotted.begin() + (step - numbers.begin()));
+  state_->events->write(static_cast<std::int64_t>(step->second), plotted);
 }
 
 void keep_metrics_until(const std::filesystem::path& path, std::int64_t step) {

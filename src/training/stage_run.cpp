@@ -183,7 +183,10 @@ TrainingSummary StageRun::run() {
                     std::move(task_names), seconds_before_, collectives_, device_);
   report.restore(state_.numbers);
   const bool was_finished = resumed_ && budget_.progress(state_.step, state_.seconds) >= 1;
-  if (!was_finished) data_->start(state_.step, *bundle_.transformer);
+  if (!was_finished) {
+    if (metrics) metrics->write_events_to(output_, state_.step + 1);
+    data_->start(state_.step, *bundle_.transformer);
+  }
   start_ = Clock::now();
   // Several ranks send the header of a step while the one before it is computed. One alone waits for nobody and
   // says it last.

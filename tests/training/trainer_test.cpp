@@ -21,7 +21,14 @@ namespace {
 
 const TrainerOptions kResumed{.run = {.resume = Resume::yes, .allowed_changes = {}}, .dry_run = false};
 
-class TrainerTest : public CaptionWorld {};
+class TrainerTest : public CaptionWorld {
+ protected:
+  std::ptrdiff_t event_files(const std::string& output) const {
+    return std::ranges::count_if(files_below(folder_.path() / output), [](const auto& path) {
+      return path.filename().string().starts_with("events.out.tfevents.");
+    });
+  }
+};
 
 TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
   StageConfig c = config("run");
@@ -35,6 +42,9 @@ TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
   EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 60);
   EXPECT_THAT(metrics, testing::HasSubstr("\"loss_text\""));
   EXPECT_THAT(metrics, testing::HasSubstr("\"loss captions\""));
+  EXPECT_EQ(event_files("run"), 1);
+  run_stage(c, kResumed);  // There is nothing to do, so nothing to see.
+  EXPECT_EQ(event_files("run"), 1);
 }
 
 struct Resumption {

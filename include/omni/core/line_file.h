@@ -5,8 +5,8 @@
 
 namespace omni {
 
-// A log that grows by whole lines. What was appended stays when the process is killed; a line that a full
-// disk cuts short is taken back, so that readers never meet half of one.
+// A log that grows by whole lines (or records). What was appended stays when the process is killed; a line that a
+// full disk cuts short is taken back, so that readers never meet half of one.
 class LineFile {
  public:
   // Opens for appending and creates the file if needed. Throws Error(io).
@@ -17,7 +17,8 @@ class LineFile {
 
   // Writes `line` and a line break. Throws Error(io); the file is then as it was.
   void append(std::string_view line);
-  void flush_to_disk();  // throws Error(io)
+  void append_bytes(std::string_view record);  // likewise, without the line break
+  void flush_to_disk();                        // throws Error(io)
 
  private:
   std::filesystem::path path_;

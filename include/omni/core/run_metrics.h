@@ -17,6 +17,9 @@ class RunMetrics {
   RunMetrics(const RunMetrics&) = delete;
   RunMetrics& operator=(const RunMetrics&) = delete;
 
+  // From now on writes the numbers of lines with a "step" to a new EventFile in `folder`, too. Throws Error(io).
+  void write_events_to(const std::filesystem::path& folder, std::int64_t first_step);
+
   // Not-a-number and infinity become null. Throws Error(io).
   void write(const std::vector<std::pair<std::string, double>>& numbers,
              const std::vector<std::pair<std::string, std::string>>& texts = {});

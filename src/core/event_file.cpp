@@ -1,0 +1,90 @@
+#include "omni/core/event_file.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <bit>
+#include <chrono>
+#include <climits>
+#include <string_view>
+
+#include "omni/core/crc32c.h"
+#include "omni/core/error.h"
+
+namespace omni {
+namespace {
+
+double seconds_since_1970() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+}
+
+template <class Integer>
+std::string little_endian(Integer value) {
+  std::string bytes;
+  for (std::size_t i = 0; i < sizeof value; ++i) bytes += static_cast<char>(value >> (8 * i));
+  return bytes;
+}
+
+// Fields of Protocol Buffers' wire format.
+std::string varint(std::uint64_t value) {
+  std::string bytes;
+  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
+  return bytes + static_cast<char>(value);
+}
+
+std::string integer_field(int number, std::int64_t value) {
+  return varint(static_cast<std::uint64_t>(number) << 3) + varint(static_cast<std::uint64_t>(value));
+}
+
+std::string double_field(int number, double value) {
+  return varint(static_cast<std::uint64_t>(number) << 3 | 1) +
+         little_endian(std::bit_cast<std::uint64_t>(value));
+}
+
+std::string bytes_field(int number, std::string_view bytes) {
+  return varint(static_cast<std::uint64_t>(number) << 3 | 2) + varint(bytes.size()) + std::string(bytes);
+}
+
+std::string float_field(int number, float value) {
+  return varint(static_cast<std::uint64_t>(number) << 3 | 5) +
+         little_endian(std::bit_cast<std::uint32_t>(value));
+}
+
+std::string event(std::int64_t step, const std::string& what) {
+  return double_field(1, seconds_since_1970()) + integer_field(2, step) + what;
+}
+
+// Checksums are masked, lest a record that holds records looks like its own.
+std::string masked_checksum(std::string_view bytes) {
+  const std::uint32_t checksum = crc32c(bytes);
+  return little_endian((checksum >> 15 | checksum << 17) + 0xa282ead8u);
+}
+
+std::string record(const std::string& content) {
+  const std::string length = little_endian(static_cast<std::uint64_t>(content.size()));
+  return length + masked_checksum(length) + content + masked_checksum(content);
+}
+
+}  // namespace
+
+EventFile::EventFile(const std::filesystem::path& folder, std::int64_t first_step)
+    : file_(folder / concat("events.out.tfevents.", static_cast<std::int64_t>(seconds_since_1970()), ".",
+                            host_name(), ".", ::getpid())) {
+  const std::string session_start = integer_field(1, 1);
+  file_.append_bytes(record(event(0, bytes_field(3, "brain.Event:2"))) +
+                     record(event(first_step, bytes_field(7, session_start))));
+}
+
+void EventFile::write(std::int64_t step, const std::vector<std::pair<std::string, double>>& numbers) {
+  std::string summary;
+  for (const auto& [name, value] : numbers)
+    summary += bytes_field(1, bytes_field(1, name) + float_field(2, static_cast<float>(value)));
+  file_.append_bytes(record(event(step, bytes_field(5, summary))));
+}
+
+}  // namespace omni
