@@ -165,8 +165,10 @@ BatchCounts counts_of(const sequence::PackedSequence& sequence, std::int64_t tas
   BatchCounts counts;
   counts.tokens = sequence.length();
   counts.task_weights.resize(static_cast<std::size_t>(task_count));
+  counts.task_tokens.resize(static_cast<std::size_t>(task_count));
   const std::vector<std::int64_t> tasks = task_of_position(sequence, task_count);
   for (std::int64_t i = 0; i < sequence.length(); ++i) {
+    if (tasks[i] >= 0) ++counts.task_tokens[tasks[i]];
     const float weight = sequence.loss_weights[i];
     if (weight <= 0) continue;
     const auto modality = static_cast<std::size_t>(sequence.target_modalities[i]);
@@ -186,7 +188,11 @@ void BatchCounts::add(const BatchCounts& other) {
     targets[m] += other.targets[m];
   }
   task_weights.resize(std::max(task_weights.size(), other.task_weights.size()));
-  for (std::size_t t = 0; t < other.task_weights.size(); ++t) task_weights[t] += other.task_weights[t];
+  task_tokens.resize(task_weights.size());
+  for (std::size_t t = 0; t < other.task_weights.size(); ++t) {
+    task_weights[t] += other.task_weights[t];
+    task_tokens[t] += other.task_tokens[t];
+  }
 }
 
 PreparedBatch::PreparedBatch(BatchCounts counts, std::unique_ptr<const Arrays> arrays)

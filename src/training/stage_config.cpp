@@ -74,6 +74,7 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.integer("checkpoints_kept", c.checkpoints_kept, {1, 1e6});
   v.integer("checkpoint_keep_every", c.checkpoint_keep_every, {.minimum = 0});
   v.integer("log_steps", c.log_steps, {1, 1e6});
+  v.number("peak_tflops", c.peak_tflops, {0, 1e9});
 }
 
 bool describes_a_model(const StageConfig& config) {

@@ -15,7 +15,7 @@ const ChangeRules& stage_rules() {
   static const ChangeRules rules{
       .free = {"output", "steps", "minutes", "device", "deterministic", "attention", "sharding", "recompute",
                "checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "checkpoint_keep_every",
-               "log_steps"},
+               "log_steps", "peak_tflops"},
       .fixed = {"stage", "tokenizers", "text_capacity", "model"}};
   return rules;
 }

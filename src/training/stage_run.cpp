@@ -6,6 +6,7 @@
 #include "omni/core/random.h"
 #include "omni/core/run_metrics.h"
 #include "omni/core/text_format.h"
+#include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/schedule.h"
 #include "run_output.h"
@@ -20,6 +21,10 @@ namespace fs = std::filesystem;
 
 constexpr int kSkippedStepsLimit = 10;
 constexpr const char* kSkippedInARow = "skipped_in_a_row";
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 }  // namespace
 
@@ -39,6 +44,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   data_ = std::make_unique<StageData>(config, bundle_, collectives_.rank(), collectives_.size());
   state_.inputs = stage_inputs(config, data_->fingerprint());
   compare_ranks();
+  peak_seconds_per_token_ = peak_seconds_per_token();
   model::Transformer& transformer = *bundle_.transformer;
   transformer.to(device);
   transformer.set_activation_type(nn::precision_type(config.precision));
@@ -93,8 +99,17 @@ void StageRun::restrict_rows() {
     optimizer_->restrict_to_rows({});
 }
 
-double StageRun::seconds_now() const {
-  return seconds_before_ + std::chrono::duration<double>(Clock::now() - start_).count();
+double StageRun::seconds_now() const { return seconds_before_ + seconds_since(start_); }
+
+double StageRun::peak_seconds_per_token() const {
+  if (config_.peak_tflops == 0 || collectives_.rank() != 0) return 0;
+  const model::PrepareOptions options{.full_softmax = config_.softmax == "full"};
+  double operations = 0, tokens = 0;
+  for (const sequence::PackedSequence& batch : data_->step(0)) {
+    operations += model::training_flops(*bundle_.transformer, batch, options).total();
+    tokens += static_cast<double>(batch.length());
+  }
+  return operations / tokens / (1e12 * config_.peak_tflops);
 }
 
 std::uint64_t StageRun::dropout_seed() const {
@@ -112,7 +127,9 @@ StageRun::Coming StageRun::coming(std::int64_t step) {
   // The budget of time is rank 0's to tell: where there are others, only the end by steps is known here.
   const bool over = collectives_.size() == 1 ? next.header.progress >= 1 : step >= config_.steps;
   if (over) return next;
+  const Clock::time_point asked = Clock::now();
   next.batches = data_->next_step();
+  next.loader_seconds = seconds_since(asked);
   model::BatchCounts counts;
   for (const model::PreparedBatch& batch : next.batches) counts.add(batch.counts());
   next.header.loss_weights = counts.weights;
@@ -126,7 +143,11 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
                         .first = collectives_.rank(),
                         .stride = collectives_.size(),
                         .before_last = [this] { reduction_->begin_last_backward(); }};
+  loader_seconds_ = now.loader_seconds;
+  const Clock::time_point begun = Clock::now();
   StepSums sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
+  // A GPU has only been told what to do by now.
+  compute_seconds_ = device_.is_cpu() ? seconds_since(begun) : 0;
   reduction_->finish();
   learning_rate_ = optimizer::learning_rate_at(config_.schedule, agreed.progress);
   const optimizer::GradientMeasure measure = optimizer_->step(learning_rate_, config_.clip_norm);
@@ -180,7 +201,7 @@ TrainingSummary StageRun::run() {
   std::vector<std::string> task_names;
   for (const auto& task : data_->source().tasks()) task_names.push_back(task.name);
   StepReport report(metrics ? &*metrics : nullptr, config_.log_steps, weights_.modalities,
-                    std::move(task_names), seconds_before_, collectives_, device_);
+                    std::move(task_names), seconds_before_, collectives_, device_, peak_seconds_per_token_);
   report.restore(state_.numbers);
   const bool was_finished = resumed_ && budget_.progress(state_.step, state_.seconds) >= 1;
   if (!was_finished) {
@@ -199,10 +220,11 @@ TrainingSummary StageRun::run() {
     over = agreed.progress >= 1;
     if (sums) {
       state_.seconds = seconds_now();
-      const bool read = report.add(*sums,
-                                   {config_.stage, state_.step, agreed.progress, state_.seconds,
-                                    learning_rate_, gradient_norm_, state_.tokens},
-                                   over);
+      const bool read =
+          report.add(*sums,
+                     {config_.stage, state_.step, agreed.progress, state_.seconds, learning_rate_,
+                      gradient_norm_, state_.tokens, loader_seconds_, compute_seconds_},
+                     over);
       if (read) refuse_endless_skipping();
       end_step(agreed, over, report);
     }

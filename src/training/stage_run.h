@@ -40,6 +40,7 @@ class StageRun {
   struct Coming {
     std::vector<model::PreparedBatch> batches;
     StepHeader header;
+    double loader_seconds = 0;
   };
 
   void restore(const checkpoint::CheckpointReader& checkpoint,
@@ -47,6 +48,7 @@ class StageRun {
   void compare_ranks();
   void restrict_rows();
   double seconds_now() const;
+  double peak_seconds_per_token() const;
   std::uint64_t dropout_seed() const;  // of the next step
   Coming coming(std::int64_t step);
   StepSums take_step(const Coming& now, const StepHeader& agreed);
@@ -77,6 +79,8 @@ class StageRun {
   Clock::time_point last_checkpoint_ = start_;
   std::int64_t last_checkpoint_step_ = 0;
   double learning_rate_ = 0;
+  double loader_seconds_ = 0, compute_seconds_ = 0;  // of the last step
+  double peak_seconds_per_token_ = 0;                // see StepReport
   // On the device, of the last step: the gradient's norm, and how many steps in a row were skipped.
   at::Tensor gradient_norm_, skipped_in_a_row_;
   at::Tensor most_skipped_;  // in a row, so far

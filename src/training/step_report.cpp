@@ -1,5 +1,7 @@
 #include "step_report.h"
 
+#include <ATen/DeviceAccelerator.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +12,20 @@
 #include "omni/sequence/document.h"
 
 namespace omni::training {
+namespace {
+
+// The most memory taken so far: of the GPU's, else of the process.
+double peak_gigabytes(at::Device device) {
+  if (device.is_cuda()) {
+    const auto stats = at::accelerator::getDeviceStats(device.index());
+    return 1e-9 * static_cast<double>(stats.allocated_bytes[0].peak);
+  }
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return 1024e-9 * static_cast<double>(usage.ru_maxrss);
+}
+
+}  // namespace
 
 void StepSums::add(const StepSums& other) {
   counts.add(other.counts);
@@ -21,13 +37,15 @@ void StepSums::add_losses(const at::Tensor& others) { losses = losses.defined() 
 StepReport::StepReport(RunMetrics* metrics, std::int64_t log_steps,
                        const std::array<double, sequence::kModalityCount>& loss_weights,
                        std::vector<std::string> task_names, double start_seconds,
-                       distributed::Collectives& collectives, at::Device device)
+                       distributed::Collectives& collectives, at::Device device,
+                       double peak_seconds_per_token)
     : metrics_(metrics),
       collectives_(&collectives),
       device_(device),
       log_steps_(log_steps),
       loss_weights_(loss_weights),
       task_names_(std::move(task_names)),
+      peak_seconds_per_token_(peak_seconds_per_token),
       window_start_seconds_(start_seconds),
       terminal_(::isatty(STDERR_FILENO) != 0) {}
 
@@ -38,11 +56,14 @@ StepReport::~StepReport() {
 bool StepReport::add(const StepSums& sums, const StepContext& context, bool last) {
   sums_.add(sums);
   ++steps_;
+  loader_seconds_ += context.loader_seconds;
+  compute_seconds_ += context.compute_seconds;
   if (steps_ < log_steps_ && !last) return false;
-  const StepSums all = of_all_ranks();
-  if (metrics_ != nullptr) write(all, context);
+  const auto [all, compute_seconds] = of_all_ranks();
+  if (metrics_ != nullptr) write(all, compute_seconds, context);
   sums_ = {};
   steps_ = 0;
+  loader_seconds_ = compute_seconds_ = 0;
   window_start_seconds_ = context.seconds;
   return true;
 }
@@ -59,21 +80,28 @@ std::vector<std::string> StepReport::number_names() const {
   add("weight");
   add("targets");
   add_tasks("task_weight");
+  add_tasks("task_tokens");
   add("cross_entropy");
   add("correct");
   add_tasks("task_cross_entropy");
   return names;
 }
 
+std::int64_t StepReport::counted() const {
+  return static_cast<std::int64_t>(1 + 2 * sequence::kModalityCount + 2 * task_names_.size());
+}
+
 at::Tensor StepReport::numbers() const {
-  const auto counted = static_cast<std::int64_t>(1 + 2 * sequence::kModalityCount + task_names_.size());
   at::Tensor row = at::zeros({static_cast<std::int64_t>(number_names().size())}, at::kDouble);
   double* number = row.mutable_data_ptr<double>();
   *number++ = static_cast<double>(sums_.counts.tokens);
   for (const double weight : sums_.counts.weights) *number++ = weight;
   for (const std::int64_t targets : sums_.counts.targets) *number++ = static_cast<double>(targets);
-  for (const double weight : sums_.counts.task_weights) *number++ = weight;
-  if (sums_.losses.defined()) row.narrow(0, counted, sums_.losses.size(0)).copy_(sums_.losses);
+  for (std::size_t t = 0; t < sums_.counts.task_weights.size(); ++t) {
+    number[t] = sums_.counts.task_weights[t];
+    number[task_names_.size() + t] = static_cast<double>(sums_.counts.task_tokens[t]);
+  }
+  if (sums_.losses.defined()) row.narrow(0, counted(), sums_.losses.size(0)).copy_(sums_.losses);
   return row;
 }
 
@@ -83,17 +111,23 @@ StepSums StepReport::sums_of(const at::Tensor& row) const {
   sums.counts.tokens = static_cast<std::int64_t>(*number++);
   for (double& weight : sums.counts.weights) weight = *number++;
   for (std::int64_t& targets : sums.counts.targets) targets = static_cast<std::int64_t>(*number++);
-  sums.counts.task_weights.assign(number, number + task_names_.size());
-  const auto counted = static_cast<std::int64_t>(1 + 2 * sequence::kModalityCount + task_names_.size());
-  sums.losses = row.narrow(0, counted, row.size(0) - counted).clone();
+  const std::size_t tasks = task_names_.size();
+  sums.counts.task_weights.assign(number, number + tasks);
+  sums.counts.task_tokens.assign(number + tasks, number + 2 * tasks);
+  sums.losses = row.narrow(0, counted(), row.size(0) - counted()).clone();
   return sums;
 }
 
-StepSums StepReport::of_all_ranks() const {
-  if (collectives_->size() == 1) return sums_;
-  const at::Tensor added = numbers().to(device_);
+std::pair<StepSums, at::Tensor> StepReport::of_all_ranks() const {
+  const int ranks = collectives_->size();
+  at::Tensor compute_seconds = at::zeros({ranks}, at::kDouble);
+  compute_seconds[collectives_->rank()] = compute_seconds_;
+  if (ranks == 1) return {sums_, compute_seconds};
+  const at::Tensor added = at::cat({numbers(), compute_seconds}).to(device_);
   collectives_->all_reduce(added).wait();
-  return sums_of(added.cpu());
+  const at::Tensor read = added.cpu();
+  const std::int64_t own = read.size(0) - ranks;
+  return {sums_of(read.narrow(0, 0, own)), read.narrow(0, own, ranks)};
 }
 
 std::map<std::string, double> StepReport::state() const {
@@ -135,7 +169,21 @@ void StepReport::restore(const std::map<std::string, double>& state) {
   if (device_ != at::kCPU) sums_.losses = sums_.losses.to(device_);
 }
 
-void StepReport::write(const StepSums& all, const StepContext& c) {
+std::vector<std::pair<std::string, double>> StepReport::performance(double tokens_per_second,
+                                                                    double elapsed_seconds,
+                                                                    const at::Tensor& compute_seconds) const {
+  const double per_device = tokens_per_second / collectives_->size();
+  std::vector<std::pair<std::string, double>> numbers{{"tokens_per_second", tokens_per_second},
+                                                      {"tokens_per_second_per_device", per_device},
+                                                      {"loader_wait", loader_seconds_ / elapsed_seconds},
+                                                      {"memory_gb", peak_gigabytes(device_)}};
+  if (peak_seconds_per_token_ > 0) numbers.emplace_back("mfu", per_device * peak_seconds_per_token_);
+  const auto fastest = compute_seconds.min().item<double>(), slowest = compute_seconds.max().item<double>();
+  if (collectives_->size() > 1 && fastest > 0) numbers.emplace_back("step_spread", slowest / fastest);
+  return numbers;
+}
+
+void StepReport::write(const StepSums& all, const at::Tensor& compute_seconds, const StepContext& c) {
   const double elapsed = std::max(1e-9, c.seconds - window_start_seconds_);
   const double rate = static_cast<double>(all.counts.tokens) / elapsed;
   std::vector<std::pair<std::string, double>> numbers{{"step", static_cast<double>(c.step)},
@@ -157,16 +205,19 @@ void StepReport::write(const StepSums& all, const StepContext& c) {
     if (counts.task_weights[t] <= 0) continue;
     const double loss = sums.task_cross_entropy[t] / counts.task_weights[t];
     numbers.emplace_back("loss " + task_names_.at(t), loss);
+    numbers.emplace_back("tokens_per_step " + task_names_[t],
+                         static_cast<double>(counts.task_tokens.at(t)) / static_cast<double>(steps_));
     char text[24];
     std::snprintf(text, sizeof text, " %.3f", loss);
     losses += ", " + task_names_[t] + text;
   }
   numbers.insert(numbers.end(), {{"loss", latest_loss_},
-                                 {"tokens_per_second", rate},
                                  {"tokens", static_cast<double>(c.tokens)},
                                  {"learning_rate", c.learning_rate},
                                  {"gradient_norm", c.gradient_norm.item<double>()},
                                  {"seconds", c.seconds}});
+  const auto measured = performance(rate, elapsed, compute_seconds);
+  numbers.insert(numbers.end(), measured.begin(), measured.end());
   metrics_->write(numbers, {{"stage", c.stage}});
   print(c, rate, losses);
 }

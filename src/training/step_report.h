@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "omni/core/run_metrics.h"
@@ -33,18 +34,23 @@ struct StepContext {
   double learning_rate = 0;
   at::Tensor gradient_norm;  // scalar on the device
   std::int64_t tokens = 0;   // of all ranks, since the run began
+  // Of this rank, in this step: the time that it waited for its batches and, on CPUs, that its forward and
+  // backward passes took.
+  double loader_seconds = 0, compute_seconds = 0;
 };
 
 // Averages over `log_steps` steps of all ranks, then waits for the device; rank 0 writes a metrics line (losses by
-// modality and by task) and a terminal line with the loss of each task, tokens/s and time left.
+// modality and by task, speed, memory; see docs/training.md) and a terminal line with the loss of each task,
+// tokens/s and time left.
 class StepReport {
  public:
   // `metrics` is null on all ranks but the first. `start_seconds` is the training time already spent, by an
-  // earlier process of a resumed run.
+  // earlier process of a resumed run. `peak_seconds_per_token` is how long a device would take at its peak; 0:
+  // not known.
   StepReport(RunMetrics* metrics, std::int64_t log_steps,
              const std::array<double, sequence::kModalityCount>& loss_weights,
              std::vector<std::string> task_names, double start_seconds, distributed::Collectives& collectives,
-             at::Device device);
+             at::Device device, double peak_seconds_per_token = 0);
   ~StepReport();  // ends the terminal line
   // This rank's sums of a step. Every rank calls it for every step. Returns whether something was read.
   bool add(const StepSums& sums, const StepContext& context, bool last);
@@ -59,9 +65,14 @@ class StepReport {
   // This rank's sums since the last line as one row of fp64 numbers on the CPU, and what they are called.
   std::vector<std::string> number_names() const;
   at::Tensor numbers() const;
+  std::int64_t counted() const;  // how many of them come before the losses
   StepSums sums_of(const at::Tensor& numbers) const;
-  StepSums of_all_ranks() const;
-  void write(const StepSums& all, const StepContext& context);
+  // Also the compute times, by rank.
+  std::pair<StepSums, at::Tensor> of_all_ranks() const;
+  // What no two runs agree on.
+  std::vector<std::pair<std::string, double>> performance(double tokens_per_second, double elapsed_seconds,
+                                                          const at::Tensor& compute_seconds) const;
+  void write(const StepSums& all, const at::Tensor& compute_seconds, const StepContext& context);
   void print(const StepContext& context, double rate, const std::string& losses);
 
   RunMetrics* metrics_;
@@ -72,6 +83,8 @@ class StepReport {
   std::vector<std::string> task_names_;
   StepSums sums_;
   std::int64_t steps_ = 0;
+  double loader_seconds_ = 0, compute_seconds_ = 0;  // of this rank, since the last line
+  double peak_seconds_per_token_;
   double window_start_seconds_;
   double latest_loss_ = 0;
   bool terminal_ = false;

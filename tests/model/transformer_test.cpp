@@ -1,6 +1,7 @@
 #include "omni/model/transformer.h"
 
 #include <ATen/core/grad_mode.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -276,6 +277,9 @@ TEST(TransformerLoss, IsTheCrossEntropyOverAllowedTokens) {
     EXPECT_NEAR(computed.task_cross_entropy[t], task_sums[t], 1e-3);
     EXPECT_EQ(batch.counts().task_weights[t], task_weights[t]);
   }
+  EXPECT_THAT(
+      batch.counts().task_tokens,
+      testing::ElementsAre(sequence.length() - sequence.document_starts[1], sequence.document_starts[1]));
   EXPECT_EQ(batch.counts().tokens, sequence.length());
 }
 

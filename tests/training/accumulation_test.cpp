@@ -110,6 +110,7 @@ TEST_F(Accumulation, AStepDoesNotDependOnHowItIsCut) {
     EXPECT_NEAR(parts.losses.task_cross_entropy[0], whole.losses.task_cross_entropy[0],
                 1e-5 * whole.losses.task_cross_entropy[0]);
     EXPECT_EQ(parts.counts.task_weights, whole.counts.task_weights);
+    EXPECT_EQ(parts.counts.task_tokens, whole.counts.task_tokens);
     EXPECT_EQ(parts.counts.tokens, whole.counts.tokens);
   }
 }

@@ -47,6 +47,29 @@ TEST_F(TrainerTest, LearnsAndLeavesABundleAndMetrics) {
   EXPECT_EQ(event_files("run"), 1);
 }
 
+// Forward and backward passes take six operations for each weight of the block that a token meets, and some for
+// attention and the vocabulary, which are less than as many again for each token and parameter that there is.
+TEST_F(TrainerTest, TellsTheUtilisationOfAKnownPeak) {
+  StageConfig c = config("run");
+  c.steps = 3;
+  c.peak_tflops = 1e-3;
+  const TrainingSummary summary = run_stage(c, {});
+  const model::Bundle bundle = model::load_bundle(summary.bundle);
+  double block_weights = 0;
+  for (const nn::Parameter& parameter : bundle.transformer->parameters().all())
+    if (parameter.unit == 1 && parameter.value.dim() == 2)
+      block_weights += static_cast<double>(parameter.value.numel());
+  EXPECT_GT(block_weights, 4 * 32 * 32);
+  std::istringstream lines(read_file_text(folder_.path() / "run" / "metrics.jsonl"));
+  for (std::string text; std::getline(lines, text);) {
+    const nlohmann::json line = nlohmann::json::parse(text);
+    const double per_token =
+        1e9 * line.at("mfu").get<double>() / line.at("tokens_per_second_per_device").get<double>();
+    EXPECT_GT(per_token, 6 * block_weights);
+    EXPECT_LT(per_token, 12 * static_cast<double>(bundle.transformer->parameters().element_count()));
+  }
+}
+
 struct Resumption {
   std::string precision;
   bool muon;

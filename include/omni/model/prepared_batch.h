@@ -21,6 +21,7 @@ struct BatchCounts {
   std::array<double, sequence::kModalityCount> weights{};        // sum of loss weights
   std::array<std::int64_t, sequence::kModalityCount> targets{};  // positions with a positive weight
   std::vector<double> task_weights;                              // sum of loss weights by task
+  std::vector<std::int64_t> task_tokens;                         // of the documents of each task
 
   void add(const BatchCounts& other);
 };

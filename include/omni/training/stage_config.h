@@ -76,6 +76,7 @@ struct StageConfig {
   std::int64_t checkpoints_kept = 2;       // the newest
   std::int64_t checkpoint_keep_every = 0;  // beside them those of every so many steps; 0: none
   std::int64_t log_steps = 10;
+  double peak_tflops = 0;  // of a device, in 10^12 operations/s: metrics then tell the MFU; 0: not known
 };
 void describe(ConfigVisitor& visitor, StageConfig& config);
 
