@@ -15,7 +15,7 @@ esac
 tools/setup.sh --no-build
 cmake --preset release >/dev/null
 cmake --build --preset release --target benchmark_train_step benchmark_decode_batch \
-  benchmark_decode_token benchmark_geometry benchmark_cube3d_tokenizer
+  benchmark_decode_token benchmark_geometry benchmark_cube3d_tokenizer benchmark_checkpoint_save omni_program
 python=.deps/peers/bin/python
 if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree' 2>/dev/null; then
   echo "bench: making the Python environment .deps/peers"
@@ -103,7 +103,11 @@ save() {
   { echo "$(nproc) cores of $machine"; cat "$2"; } > "benchmarks/results/$1_$machine.txt"
   echo "bench: saved benchmarks/results/$1_$machine.txt"
 }
-for benchmark in train_step decode_token geometry cube3d_tokenizer; do
+several_ranks() {
+  benchmarks/several_ranks.sh "$PWD/build/release/omni" "$PWD/models/tiny" "$PWD/tests/fixtures/golden/tokens"
+}
+checkpoint_save() { build/release/benchmarks/checkpoint_save --shape 100m; }
+for benchmark in train_step several_ranks checkpoint_save decode_token geometry cube3d_tokenizer; do
   "$benchmark" | tee "$results"
   [ "$save" = 0 ] || save "$benchmark" "$results"
 done
