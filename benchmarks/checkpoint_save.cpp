@@ -87,7 +87,7 @@ class Run {
         folder_(std::filesystem::path(options.folder) / omni::concat("omni-checkpoints-", ::getpid())),
         writer_({.run_folder = folder_, .gather = nullptr, .retention = {.kept = 1, .every = 0}}) {
     transformer_.set_activation_type(at::kBFloat16);
-    optimizer::seal_for(transformer_.parameters(), {}, {}, at::kBFloat16);
+    optimizer::seal_for(transformer_.parameters(), {}, {}, {.matrix_type = at::kBFloat16});
     optimizer_ = std::make_unique<optimizer::AdamW>(transformer_.parameters(), optimizer::AdamWConfig{});
     prepare_output_directory(folder_);
   }
@@ -97,11 +97,11 @@ class Run {
   }
 
   void step() {
-    sequence::PackedSequence packed;
-    while (packed.length() < options_.tokens)
-      sequence::append_document(packed, caption_to_shape(rng_, options_.shape.geometry), vocabulary_,
-                                layout_);
-    (transformer_.loss(packed).objective.sum() / 1000.0).backward();
+    const sequence::PackedSequence packed =
+        packed_documents(rng_, options_.tokens, options_.shape.geometry, vocabulary_, layout_);
+    transformer_.loss(transformer_.prepare(packed), {.modality_weights = {1e-3, 1e-3, 1e-3}})
+        .objective.sum()
+        .backward();
     optimizer_->step(1e-3, optimizer::measure_gradients(transformer_.parameters(), 1.0));
     transformer_.parameters().zero_gradients();
   }
@@ -109,7 +109,7 @@ class Run {
   void save() {
     const c10::NoGradGuard no_grad;
     writer_.wait();
-    std::vector<std::pair<std::string, at::Tensor>> state = optimizer_->moments();
+    nn::NamedTensors state = optimizer::named_state(optimizer_->section_state(), transformer_.parameters());
     for (const nn::Parameter& parameter : transformer_.parameters().all())
       state.emplace_back(parameter.name + checkpoint::kValueSuffix, parameter.master);
     std::int64_t elements = 0;

@@ -41,6 +41,16 @@ inline sequence::Document caption_to_shape(CounterRng& rng, std::int64_t geometr
            target}};
 }
 
+// Such documents end to end, `tokens` at least.
+inline sequence::PackedSequence packed_documents(CounterRng& rng, std::int64_t tokens, std::int64_t geometry,
+                                                 const sequence::Vocabulary& vocabulary,
+                                                 const sequence::SequenceLayout& layout) {
+  sequence::PackedSequence packed;
+  while (packed.length() < tokens)
+    sequence::append_document(packed, caption_to_shape(rng, geometry), vocabulary, layout);
+  return packed;
+}
+
 inline sequence::Vocabulary vocabulary() {
   return sequence::make_vocabulary({.text = 1024, .image = 512, .geometry = 512, .colour = 256});
 }

@@ -105,11 +105,7 @@ class Trainer {
   model::Transformer& transformer() { return transformer_; }
 
   sequence::PackedSequence packed() {
-    sequence::PackedSequence sequence;
-    while (sequence.length() < options_.tokens)
-      sequence::append_document(sequence, caption_to_shape(rng_, options_.shape.geometry), vocabulary_,
-                                layout_);
-    return sequence;
+    return packed_documents(rng_, options_.tokens, options_.shape.geometry, vocabulary_, layout_);
   }
 
   // With `parts` the device is waited for after each of them. -> the loss
