@@ -11,6 +11,7 @@
 #include "help.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/core/text_format.h"
 #include "usage.h"
 
 namespace omni::tools {
@@ -97,7 +98,7 @@ int run(CLI::App& app, int argument_count, const char* const* arguments) {
     const std::string message = error.what();
     for (const char* words : {"can't allocate memory", "out of memory"})
       if (message.find(words) != std::string::npos) return out_of_memory(app);
-    return tell(Error(ErrorKind::internal, "internal error: " + message.substr(0, message.find('\n'))));
+    return tell(Error(ErrorKind::internal, "internal error: " + first_line(message)));
   }
 }
 

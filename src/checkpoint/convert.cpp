@@ -4,6 +4,7 @@
 #include "omni/checkpoint/run_folder.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "tensor_size.h"
 
 namespace omni::checkpoint {
 namespace {
@@ -38,8 +39,7 @@ StoredFile write_share(const CheckpointReader& reader, const fs::path& folder, i
   std::vector<std::vector<float>> values;
   std::vector<Piece> pieces;
   for (const auto& [name, shape] : reader.tensors()) {
-    std::int64_t size = 1;
-    for (const std::int64_t side : shape) size *= side;
+    const std::int64_t size = tensor_size(shape);
     const std::int64_t first = share_begin(size, rank, ranks), end = share_begin(size, rank + 1, ranks);
     std::vector<float>& part = values.emplace_back(static_cast<std::size_t>(end - first));
     reader.read(name, first, part);

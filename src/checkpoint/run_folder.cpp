@@ -1,8 +1,5 @@
 #include "omni/checkpoint/run_folder.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -159,14 +156,6 @@ void require_space(const fs::path& run_folder, std::uint64_t checkpoint_bytes, s
   fail(ErrorKind::io, "training into '", run_folder.parent_path().string(), "': ", count, " checkpoints of ",
        gigabytes(static_cast<double>(checkpoint_bytes)), " take ", gigabytes(needed), ", and its disk has ",
        gigabytes(available), " for them. Free some space, lower checkpoints_kept, or choose another output");
-}
-
-void flush_folder(const fs::path& folder) {
-  // Best effort: some file systems refuse to sync folders.
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
-  ::close(descriptor);
 }
 
 }  // namespace omni::checkpoint

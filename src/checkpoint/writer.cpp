@@ -4,12 +4,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <system_error>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/log.h"
+#include "omni/core/system_info.h"
 
 namespace omni::checkpoint {
 namespace {
@@ -28,11 +28,6 @@ ShardReport written(const fs::path& path, const std::vector<Piece>& pieces) {
   } catch (const std::exception& error) {
     return {{path.filename().string(), 0, 0}, error.what()};
   }
-}
-
-std::int64_t seconds_since_1970() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 }  // namespace
@@ -76,14 +71,14 @@ void CheckpointWriter::write(Manifest manifest, const std::vector<Piece>& pieces
       if (!report.error.empty()) fail(ErrorKind::io, report.error);
       manifest.shards.push_back(report.file);
     }
-    manifest.written = seconds_since_1970();
+    manifest.written = static_cast<std::int64_t>(seconds_since_1970());
     write_file_atomically(folder / kManifestName, to_json(manifest));
   } catch (...) {
     std::error_code ignored;
     if (fs::is_directory(folder, ignored)) fs::remove_all(folder, ignored);
     throw;
   }
-  flush_folder(place_.run_folder);
+  sync_folder(place_.run_folder);
   retire(place_.run_folder, place_.retention);
 }
 

@@ -2,25 +2,20 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <bit>
-#include <chrono>
-#include <climits>
 #include <string_view>
 
 #include "omni/core/crc32c.h"
 #include "omni/core/error.h"
+#include "omni/core/system_info.h"
 
 namespace omni {
 namespace {
 
-double seconds_since_1970() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-std::string host_name() {
-  std::array<char, HOST_NAME_MAX + 1> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+std::string file_name() {
+  const std::string host = host_name();
+  return concat("events.out.tfevents.", static_cast<std::int64_t>(seconds_since_1970()), ".",
+                host.empty() ? "unknown" : host, ".", ::getpid());
 }
 
 template <class Integer>
@@ -73,8 +68,7 @@ std::string record(const std::string& content) {
 }  // namespace
 
 EventFile::EventFile(const std::filesystem::path& folder, std::int64_t first_step)
-    : file_(folder / concat("events.out.tfevents.", static_cast<std::int64_t>(seconds_since_1970()), ".",
-                            host_name(), ".", ::getpid())) {
+    : file_(folder / file_name()) {
   const std::string session_start = integer_field(1, 1);
   file_.append_bytes(record(event(0, bytes_field(3, "brain.Event:2"))) +
                      record(event(first_step, bytes_field(7, session_start))));

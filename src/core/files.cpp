@@ -79,13 +79,6 @@ void remove_abandoned(const fs::path& path) {
     if (const Descriptor lock = lock_folder(folder); lock.get() >= 0) fs::remove_all(folder, ignored);
 }
 
-void sync_folder(const fs::path& folder) {
-  const Descriptor descriptor(
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Best effort: some file systems refuse to sync folders, and the data itself is already on disk.
-  if (descriptor.get() >= 0) ::fsync(descriptor.get());
-}
-
 void sync_tree(const fs::path& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
@@ -95,6 +88,13 @@ void sync_tree(const fs::path& folder) {
 }
 
 }  // namespace
+
+void sync_folder(const fs::path& folder) {
+  const Descriptor descriptor(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Best effort: some file systems refuse to sync folders, and the data itself is already on disk.
+  if (descriptor.get() >= 0) ::fsync(descriptor.get());
+}
 
 std::vector<std::byte> read_file_bytes(const fs::path& path, std::uint64_t limit_bytes) {
   Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

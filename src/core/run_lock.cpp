@@ -17,6 +17,8 @@
 #include "descriptor.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/core/system_info.h"
+#include "omni/core/text_format.h"
 
 namespace omni {
 namespace {
@@ -45,21 +47,20 @@ class MadeFolders {
 };
 
 std::string this_process() {
-  std::array<char, 256> host{}, since{};
-  if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
+  const std::string host = host_name();
+  std::array<char, 256> since{};
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
   ::gmtime_r(&now, &utc);
   std::strftime(since.data(), since.size(), "%Y-%m-%d %H:%M:%S UTC", &utc);
-  return concat("process ", ::getpid(), host[0] == '\0' ? "" : " on ", host.data(), ", since ", since.data());
+  return concat("process ", ::getpid(), host.empty() ? "" : " on ", host, ", since ", since.data());
 }
 
 // What the holder wrote; it may be writing still.
 std::string holder_in(int descriptor) {
   std::array<char, 512> text{};
   const ssize_t count = ::pread(descriptor, text.data(), text.size(), 0);
-  std::string holder(text.data(), static_cast<std::size_t>(std::max<ssize_t>(0, count)));
-  holder = holder.substr(0, holder.find('\n'));
+  const std::string holder = first_line({text.data(), static_cast<std::size_t>(std::max<ssize_t>(0, count))});
   const bool plain = std::all_of(holder.begin(), holder.end(), [](char c) { return c >= ' ' && c <= '~'; });
   return plain && !holder.empty() ? holder : "another process";
 }

@@ -3,6 +3,8 @@
 #include <cpuid.h>
 #include <unistd.h>
 
+#include <array>
+#include <chrono>
 #include <fstream>
 
 namespace omni {
@@ -31,6 +33,15 @@ std::string cpu_name() {
     if (colon != std::string::npos) return line.substr(colon + 2);
   }
   return "unknown CPU";
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+double seconds_since_1970() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 std::uint64_t memory_bytes() {

@@ -11,6 +11,8 @@ std::string hexadecimal(std::uint64_t value) {
   return text;
 }
 
+std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+
 std::string with_decimals(double value, int decimals) {
   const int length = std::snprintf(nullptr, 0, "%.*f", decimals, value);
   std::string text(static_cast<std::size_t>(length) + 1, '\0');

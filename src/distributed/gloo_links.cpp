@@ -10,6 +10,7 @@
 
 #include "network_address.h"
 #include "omni/core/error.h"
+#include "omni/core/text_format.h"
 #include "omni/distributed/collectives.h"
 #include "store_connection.h"
 
@@ -32,15 +33,6 @@ struct GlooLinks::Message {
   std::string failure = "the calls of this rank were ended";
 };
 
-namespace {
-
-std::string first_line(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
-
-}  // namespace
-
 GlooLinks::GlooLinks(Store& store, Peers peers, std::chrono::milliseconds patience)
     : peers_(std::move(peers)), group_(std::make_unique<Group>()) {
   try {
@@ -56,7 +48,8 @@ GlooLinks::GlooLinks(Store& store, Peers peers, std::chrono::milliseconds patien
     group_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store.connection().keys, peers_.rank,
                                                                peers_.size(), options);
   } catch (const std::exception& error) {
-    fail(ErrorKind::io, peers_.name(peers_.rank), " cannot connect to the other ranks: ", first_line(error),
+    fail(ErrorKind::io, peers_.name(peers_.rank),
+         " cannot connect to the other ranks: ", first_line(error.what()),
          ". Set GLOO_SOCKET_IFNAME to the network interface between the hosts");
   }
 }
@@ -71,7 +64,7 @@ std::shared_ptr<GlooLinks::Message> GlooLinks::start(const at::Tensor& values, i
   try {
     if (!aborted_) message->work = post(message->values);
   } catch (const std::exception& error) {
-    message->failure = first_line(error);
+    message->failure = first_line(error.what());
   }
   return under_way_.emplace_back(std::move(message));
 }
@@ -99,7 +92,7 @@ void GlooLinks::wait(const std::shared_ptr<Message>& message, Clock::time_point 
       return;
     }
   } catch (const std::exception& error) {
-    reason = first_line(error);
+    reason = first_line(error.what());
   }
   const bool timed_out = Clock::now() >= end;
   throw CollectiveError(

@@ -1,15 +1,13 @@
 #include "omni/distributed/launch_environment.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <limits>
 
 #include "omni/core/error.h"
 #include "omni/core/number.h"
 #include "omni/core/random.h"
+#include "omni/core/system_info.h"
 #include "slurm_lists.h"
 
 namespace omni::distributed {
@@ -139,18 +137,13 @@ void read_slurm(const Variables& variables, LaunchEnvironment& launch) {
       concat(variables.text("SLURM_JOB_ID").value_or(""), ".", variables.text("SLURM_STEP_ID").value_or("")));
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
-  return name.data();
-}
-
 }  // namespace
 
 LaunchEnvironment read_launch_environment(const VariableLookup& lookup) {
   const Variables variables(lookup);
   LaunchEnvironment launch;
   launch.host = host_name();
+  if (launch.host.empty()) launch.host = "localhost";
   // mpirun and mpiexec start their helpers with srun inside a Slurm job, and what those leave in the
   // environment describes the helpers: Slurm comes after them. Its own step sets PMI_RANK, too.
   if (variables.has("RANK") || variables.has("WORLD_SIZE"))

@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/core/hash.h"
 #include "omni/core/parallel.h"
+#include "omni/core/text_format.h"
 #include "watchdog.h"
 
 namespace omni::distributed {
@@ -93,8 +94,7 @@ void with_verdict(Watchdog& watchdog, Store& store, const Peers& peers, const Wo
     if (error.kind() == ErrorKind::stopped || error.kind() == ErrorKind::interrupted) throw;
     end_with(own(error.kind(), error.what()));
   } catch (const std::exception& error) {
-    const std::string text = error.what();
-    own(ErrorKind::internal, text.substr(0, text.find('\n')));
+    own(ErrorKind::internal, first_line(error.what()));
     throw;  // the program knows what it means
   }
 }

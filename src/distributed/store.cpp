@@ -6,16 +6,11 @@
 #include <thread>
 
 #include "omni/core/error.h"
+#include "omni/core/text_format.h"
 #include "store_connection.h"
 
 namespace omni::distributed {
 namespace {
-
-// LibTorch appends a stack trace.
-std::string first_line(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
 
 // c10d also writes to standard error what it throws, with its stack, and each new attempt to connect: what is
 // to be said of it is said once, by the Error.
@@ -32,14 +27,14 @@ std::unique_ptr<Store::Connection> wrap(c10::intrusive_ptr<c10d::TCPStore> tcp, 
   return connection;
 }
 
-// c10d throws its own errors, of several types.
+// c10d throws its own errors, of several types, with a stack trace in their text.
 template <class Call>
 auto reach(const Store::Connection& connection, const Call& call) {
   try {
     return call();
   } catch (const std::exception& error) {
     fail(ErrorKind::io, "the ranks' store at ", connection.tcp->getHost(), ":", connection.tcp->getPort(),
-         " does not answer: ", first_line(error));
+         " does not answer: ", first_line(error.what()));
   }
 }
 
@@ -58,7 +53,7 @@ std::unique_ptr<Store> Store::serve(int port, const std::string& prefix) {
     return std::unique_ptr<Store>(
         new Store(wrap(c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options), prefix)));
   } catch (const std::exception& error) {
-    fail(ErrorKind::io, "opening the ranks' store at port ", port, ": ", first_line(error),
+    fail(ErrorKind::io, "opening the ranks' store at port ", port, ": ", first_line(error.what()),
          ". Set MASTER_PORT to a free port on every rank");
   }
 }
@@ -75,7 +70,7 @@ std::unique_ptr<Store> Store::connect(const StoreAddress& address, const std::st
         new Store(wrap(c10::make_intrusive<c10d::TCPStore>(address.host, options), prefix)));
   } catch (const std::exception& error) {
     fail(ErrorKind::io, "joining the ranks' store at ", address.host, ":", address.port, ": none answers in ",
-         std::chrono::duration<double>(patience).count(), " s (", first_line(error),
+         std::chrono::duration<double>(patience).count(), " s (", first_line(error.what()),
          "). Check that rank 0 runs, MASTER_ADDR, MASTER_PORT and the firewall");
   }
 }

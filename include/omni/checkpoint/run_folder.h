@@ -48,7 +48,4 @@ void retire(const std::filesystem::path& run_folder, const Retention& retention)
 void require_space(const std::filesystem::path& run_folder, std::uint64_t checkpoint_bytes,
                    std::int64_t count);
 
-// What was renamed into the folder is still there after a power cut.
-void flush_folder(const std::filesystem::path& folder);
-
 }  // namespace omni::checkpoint

@@ -71,6 +71,10 @@ std::string lower_extension(const std::filesystem::path& path);
 // The regular files below a folder, sorted by path. Throws Error(io).
 std::vector<std::filesystem::path> files_below(const std::filesystem::path& folder);
 
+// So that what was renamed into the folder is still there after a power cut. Where the file system refuses to
+// sync folders, nothing happens.
+void sync_folder(const std::filesystem::path& folder);
+
 // Whether prepare_output_directory could do its work, without doing it: what exists of the path is a folder
 // that can be written to. Throws Error(io).
 void require_writable(const std::filesystem::path& path);

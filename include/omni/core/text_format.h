@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace omni {
 
@@ -15,6 +16,9 @@ std::string shortest(Number value) {
   char text[32];
   return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
+
+// What comes before the first line break; all of a text without one.
+std::string first_line(std::string_view text);
 
 // As "%.*f" prints it: with_decimals(2.0 / 3, 2) is "0.67".
 std::string with_decimals(double value, int decimals);
