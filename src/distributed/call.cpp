@@ -22,6 +22,11 @@ Call unpack(const CallWords& words) {
           static_cast<std::int32_t>(words[5])};
 }
 
+Call begun_call(const Collectives& of, Operation operation, const at::Tensor& whole, Reduction reduction,
+                int root) {
+  return {of.calls_begun(), whole.numel(), operation, reduction, whole.scalar_type(), root};
+}
+
 std::string describe(const Call& call) {
   constexpr std::array kNames = {"all_reduce", "reduce_scatter", "all_gather", "broadcast", "barrier"};
   const auto operation = static_cast<std::size_t>(call.operation);

@@ -29,6 +29,10 @@ using CallWords = std::array<std::int64_t, 6>;
 CallWords pack(const Call& call);
 Call unpack(const CallWords& words);
 
+// The call that `of` has just begun.
+Call begun_call(const Collectives& of, Operation operation, const at::Tensor& whole,
+                Reduction reduction = Reduction::sum, int root = 0);
+
 std::string describe(const Call& call);  // "call 17, all_reduce of 1024 Float"
 
 }  // namespace omni::distributed

@@ -36,7 +36,6 @@ void copy_values(const at::Tensor& from, const at::Tensor& to) {
 class LoneCollectives final : public Collectives {
  public:
   LoneCollectives() : Collectives(0, 1) {}
-  std::int64_t calls_begun() const override { return 0; }
   void abort(const CollectiveError& /*reason*/) override {}
 
  private:
@@ -60,6 +59,7 @@ Pending Collectives::all_reduce(const at::Tensor& values, Reduction reduction) {
   check_values("all_reduce", values);
   check_reducible("all_reduce", values);
   raise_version(values);
+  ++calls_;
   return start_all_reduce(values, reduction);
 }
 
@@ -67,12 +67,14 @@ Pending Collectives::reduce_scatter(const at::Tensor& whole, const at::Tensor& p
   check_parts("reduce_scatter", whole, part, size_);
   check_reducible("reduce_scatter", whole);
   raise_version(part);
+  ++calls_;
   return start_reduce_scatter(whole, part, reduction);
 }
 
 Pending Collectives::all_gather(const at::Tensor& part, const at::Tensor& whole) {
   check_parts("all_gather", whole, part, size_);
   raise_version(whole);
+  ++calls_;
   return start_all_gather(part, whole);
 }
 
@@ -80,10 +82,14 @@ Pending Collectives::broadcast(const at::Tensor& values, int root) {
   check_values("broadcast", values);
   ensure(root >= 0 && root < size_, "broadcast from rank ", root, " of ", size_);
   raise_version(values);
+  ++calls_;
   return start_broadcast(values, root);
 }
 
-void Collectives::barrier() { start_barrier().wait(); }
+void Collectives::barrier() {
+  ++calls_;
+  start_barrier().wait();
+}
 
 std::unique_ptr<Collectives> make_lone_collectives() { return std::make_unique<LoneCollectives>(); }
 

@@ -4,7 +4,6 @@
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <span>
 
@@ -269,17 +268,12 @@ class GlooCollectives final : public Collectives {
       : Collectives(peers.rank, peers.size()), patience_(patience), links_(store, peers, patience) {}
   ~GlooCollectives() override { links_.abort(); }
 
-  std::int64_t calls_begun() const override { return calls_; }
   void abort(const CollectiveError& reason) override {
     queue_.fail_all(reason);
     links_.abort();
   }
 
  private:
-  Call next(Operation operation, const at::Tensor& whole, Reduction reduction = Reduction::sum,
-            int root = 0) {
-    return {++calls_, whole.numel(), operation, reduction, whole.scalar_type(), root};
-  }
   std::vector<Section> equal_sections(const at::Tensor& part) const {
     const std::int64_t bytes = bytes_of(part).numel();
     std::vector<Section> sections;
@@ -295,35 +289,36 @@ class GlooCollectives final : public Collectives {
     });
   }
   Pending start_all_reduce(const at::Tensor& values, Reduction reduction) override {
-    return start(next(Operation::all_reduce, values, reduction),
+    return start(begun_call(*this, Operation::all_reduce, values, reduction),
                  [values](Exchange& exchange) { exchange.all_reduce(bytes_of(values)); });
   }
   Pending start_reduce_scatter(const at::Tensor& whole, const at::Tensor& part,
                                Reduction reduction) override {
-    return start(next(Operation::reduce_scatter, whole, reduction),
+    return start(begun_call(*this, Operation::reduce_scatter, whole, reduction),
                  [whole, part, sections = equal_sections(part)](Exchange& exchange) {
                    exchange.reduce_sections(bytes_of(whole), sections, bytes_of(part));
                  });
   }
   Pending start_all_gather(const at::Tensor& part, const at::Tensor& whole) override {
-    return start(next(Operation::all_gather, whole), [part, whole, sections = equal_sections(part),
-                                                      rank = rank()](Exchange& exchange) {
-      char* mine = static_cast<char*>(whole.data_ptr()) + sections[rank].begin;
-      if (mine != part.const_data_ptr() && part.numel() > 0)
-        std::memcpy(mine, part.const_data_ptr(), static_cast<std::size_t>(sections[rank].size()));
-      exchange.gather_sections(bytes_of(whole), sections);
-    });
+    return start(begun_call(*this, Operation::all_gather, whole),
+                 [part, whole, sections = equal_sections(part), rank = rank()](Exchange& exchange) {
+                   char* mine = static_cast<char*>(whole.data_ptr()) + sections[rank].begin;
+                   if (mine != part.const_data_ptr() && part.numel() > 0)
+                     std::memcpy(mine, part.const_data_ptr(),
+                                 static_cast<std::size_t>(sections[rank].size()));
+                   exchange.gather_sections(bytes_of(whole), sections);
+                 });
   }
   Pending start_broadcast(const at::Tensor& values, int root) override {
-    return start(next(Operation::broadcast, values, Reduction::sum, root),
+    return start(begun_call(*this, Operation::broadcast, values, Reduction::sum, root),
                  [values](Exchange& exchange) { exchange.broadcast(bytes_of(values)); });
   }
   Pending start_barrier() override {
-    return start(next(Operation::barrier, scratch(0)), [](Exchange& exchange) { exchange.barrier(); });
+    return start(begun_call(*this, Operation::barrier, scratch(0)),
+                 [](Exchange& exchange) { exchange.barrier(); });
   }
 
   const std::chrono::milliseconds patience_;
-  std::atomic<std::int64_t> calls_{0};
   GlooLinks links_;
   CallQueue queue_;  // ends before the links do
 };

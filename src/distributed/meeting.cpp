@@ -38,7 +38,8 @@ std::string describe(const std::map<std::string, std::vector<int>>& ranks_of, co
   return text;
 }
 
-// The values of `key`RANK of all ranks, this one's among them.
+}  // namespace
+
 std::vector<std::string> gather(Store& store, int size, const std::string& key,
                                 std::chrono::milliseconds patience) {
   const auto end = Clock::now() + patience;
@@ -66,8 +67,6 @@ std::vector<std::string> gather(Store& store, int size, const std::string& key,
          ". See what the launcher says of them, and that their hosts reach this one");
   return values;
 }
-
-}  // namespace
 
 std::unique_ptr<Store> open_store(const LaunchEnvironment& launch, std::chrono::milliseconds patience) {
   if (launch.rank == 0 && !launch.launcher_serves_store)

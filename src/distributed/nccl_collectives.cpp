@@ -96,16 +96,11 @@ class NcclCollectives final : public Collectives {
   NcclCollectives(Store& store, const Peers& peers, at::Device device, milliseconds patience);
   ~NcclCollectives() override;
 
-  std::int64_t calls_begun() const override { return calls_; }
   void abort(const CollectiveError& reason) override { fail_all(reason); }
 
  private:
   class Waiting;
 
-  Call next(Operation operation, const at::Tensor& whole, Reduction reduction = Reduction::sum,
-            int root = 0) {
-    return {++calls_, whole.numel(), operation, reduction, whole.scalar_type(), root};
-  }
   // `post` gives NCCL the call. The tensors are held until the caller has waited.
   template <class Post>
   std::shared_ptr<CallUnderWay> start(const Call& call, std::vector<at::Tensor> tensors, const Post& post);
@@ -129,7 +124,6 @@ class NcclCollectives final : public Collectives {
   const milliseconds patience_;
   const SideStream stream_;
   nccl::Communicator* communicator_ = nullptr;
-  std::atomic<std::int64_t> calls_{0};
 
   std::mutex mutex_;  // of what follows
   std::condition_variable changed_;
@@ -255,8 +249,8 @@ void NcclCollectives::wait_on_host_for(const CallUnderWay& call) {
 }
 
 Pending NcclCollectives::start_all_reduce(const at::Tensor& values, Reduction reduction) {
-  return Pending(
-      std::make_shared<Waiting>(*this, start(next(Operation::all_reduce, values, reduction), {values}, [&] {
+  return Pending(std::make_shared<Waiting>(
+      *this, start(begun_call(*this, Operation::all_reduce, values, reduction), {values}, [&] {
         return nccl_.all_reduce(values.const_data_ptr(), values.data_ptr(), values.numel(),
                                 nccl_type(values.scalar_type()), nccl_operator(reduction), communicator_,
                                 stream_.handle());
@@ -266,7 +260,7 @@ Pending NcclCollectives::start_all_reduce(const at::Tensor& values, Reduction re
 Pending NcclCollectives::start_reduce_scatter(const at::Tensor& whole, const at::Tensor& part,
                                               Reduction reduction) {
   return Pending(std::make_shared<Waiting>(
-      *this, start(next(Operation::reduce_scatter, whole, reduction), {whole, part}, [&] {
+      *this, start(begun_call(*this, Operation::reduce_scatter, whole, reduction), {whole, part}, [&] {
         return nccl_.reduce_scatter(whole.const_data_ptr(), part.data_ptr(), part.numel(),
                                     nccl_type(whole.scalar_type()), nccl_operator(reduction), communicator_,
                                     stream_.handle());
@@ -274,8 +268,8 @@ Pending NcclCollectives::start_reduce_scatter(const at::Tensor& whole, const at:
 }
 
 Pending NcclCollectives::start_all_gather(const at::Tensor& part, const at::Tensor& whole) {
-  return Pending(
-      std::make_shared<Waiting>(*this, start(next(Operation::all_gather, whole), {part, whole}, [&] {
+  return Pending(std::make_shared<Waiting>(
+      *this, start(begun_call(*this, Operation::all_gather, whole), {part, whole}, [&] {
         return nccl_.all_gather(part.const_data_ptr(), whole.data_ptr(), part.numel(),
                                 nccl_type(part.scalar_type()), communicator_, stream_.handle());
       })));
@@ -283,7 +277,7 @@ Pending NcclCollectives::start_all_gather(const at::Tensor& part, const at::Tens
 
 Pending NcclCollectives::start_broadcast(const at::Tensor& values, int root) {
   return Pending(std::make_shared<Waiting>(
-      *this, start(next(Operation::broadcast, values, Reduction::sum, root), {values}, [&] {
+      *this, start(begun_call(*this, Operation::broadcast, values, Reduction::sum, root), {values}, [&] {
         return nccl_.broadcast(values.const_data_ptr(), values.data_ptr(), values.numel(),
                                nccl_type(values.scalar_type()), root, communicator_, stream_.handle());
       })));
@@ -292,7 +286,7 @@ Pending NcclCollectives::start_broadcast(const at::Tensor& values, int root) {
 // NCCL has none: a sum of one value, waited for by the host.
 Pending NcclCollectives::start_barrier() {
   const at::Tensor one = at::zeros({1}, at::TensorOptions(device_).dtype(at::kFloat));
-  wait_on_host_for(*start(next(Operation::barrier, one), {one}, [&] {
+  wait_on_host_for(*start(begun_call(*this, Operation::barrier, one), {one}, [&] {
     return nccl_.all_reduce(one.const_data_ptr(), one.data_ptr(), 1, nccl::DataType::float32,
                             nccl::Operator::sum, communicator_, stream_.handle());
   }));

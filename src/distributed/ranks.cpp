@@ -39,17 +39,10 @@ class RankAmongOthers final : public Ranks {
     compare_fingerprints(store_, peers_, ++comparisons_, mine, times_.call);
   }
   std::vector<std::string> gather(const std::string& name, const std::string& mine) override {
-    const auto key = [&](int rank) { return concat("gather/", name, "/", rank); };
-    texts_->set(key(peers_.rank), mine);
-    std::vector<std::string> texts;
-    for (int rank = 0; peers_.rank == 0 && rank < collectives_.size(); ++rank) {
-      std::optional<std::string> text = texts_->wait(key(rank), times_.call);
-      if (!text)
-        fail(ErrorKind::io, name, ": ", peers_.name(rank), " does not say what it has within ",
-             std::chrono::duration<double>(times_.call).count(), " s");
-      texts.push_back(std::move(*text));
-    }
-    return texts;
+    const std::string key = concat("gather/", name, "/");
+    texts_->set(key + std::to_string(peers_.rank), mine);
+    if (peers_.rank != 0) return {};
+    return distributed::gather(*texts_, peers_.size(), key, times_.call);
   }
 
  private:

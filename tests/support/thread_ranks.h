@@ -57,7 +57,6 @@ class ThreadCollectives final : public distributed::Collectives {
  public:
   ThreadCollectives(ThreadMeeting& meeting, int rank, int size)
       : Collectives(rank, size), meeting_(&meeting) {}
-  std::int64_t calls_begun() const override { return 0; }
   void abort(const distributed::CollectiveError& /*reason*/) override { meeting_->break_up(); }
 
  private:

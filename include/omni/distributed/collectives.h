@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -79,7 +80,7 @@ class Collectives {
   void barrier();
 
   // How many calls this rank has begun: what ranks compare to find the one that hangs.
-  virtual std::int64_t calls_begun() const = 0;
+  std::int64_t calls_begun() const { return calls_; }
   // From any thread: the calls in progress end soon, and they and all later ones throw `reason`.
   virtual void abort(const CollectiveError& reason) = 0;
 
@@ -95,6 +96,7 @@ class Collectives {
   virtual Pending start_barrier() = 0;
 
   int rank_, size_;
+  std::atomic<std::int64_t> calls_{0};
 };
 
 // Of one process alone: every call is done when it returns.

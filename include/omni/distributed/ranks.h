@@ -35,7 +35,7 @@ class Ranks {
   virtual void compare(const std::vector<Fingerprint>& mine) = 0;
   // Every rank calls it with the same name, which no other call has, from one thread of its own choice. Returns
   // what they say in the order of the ranks on rank 0, nothing elsewhere. Throws Error(io) where one does not
-  // come within the time-out of a call.
+  // come within the time-out of a call, and what the run has failed of meanwhile.
   virtual std::vector<std::string> gather(const std::string& name, const std::string& mine) = 0;
 };
 
