@@ -15,9 +15,7 @@
 // Matmuls are four fifths of a bf16 step. Competing tokens in place, not gathered, and gradients added where they
 // stay leave a step without codebooks as long as it was (14,550 tokens/s after, 14,450 before, in one run).
 #include <ATen/ATen.h>
-#include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -28,6 +26,7 @@
 #include "documents.h"
 #include "kernels/timing.h"
 #include "omni/kernels/cpu_memory.h"
+#include "omni/kernels/peak_memory.h"
 #include "omni/model/training_cost.h"
 #include "omni/optimizer/groups.h"
 #include "operation_profile.h"
@@ -183,17 +182,6 @@ class Trainer {
   std::int64_t tokens_ = 0;
 };
 
-// The most memory taken so far: of the GPU's, else of the processor's.
-double peak_gigabytes() {
-  if (benchmark::device().is_cuda()) {
-    const auto stats = at::accelerator::getDeviceStats(benchmark::device().index());
-    return 1e-9 * static_cast<double>(stats.allocated_bytes[0].peak);
-  }
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return 1024e-9 * static_cast<double>(usage.ru_maxrss);
-}
-
 void measure(Trainer& trainer, const Options& options) {
   const Trainer::Rate rate = trainer.run(nullptr);
   Parts parts;
@@ -215,7 +203,7 @@ void measure(Trainer& trainer, const Options& options) {
       .add("backward_ms", milliseconds * parts.backward)
       .add("optimizer_ms", milliseconds * parts.optimizer)
       .add("tflops", tflops)
-      .add("peak_gb", peak_gigabytes());
+      .add("peak_gb", kernels::peak_gigabytes(benchmark::device()));
   if (options.peak_tflops > 0) line.add("mfu", tflops / options.peak_tflops);
   line.print();
 }

@@ -89,12 +89,9 @@ void divide(PlannedSection& planned, const ParameterSeal& seal) {
 void allocate(PlannedSection& planned, const at::TensorOptions& options) {
   ParameterSection& section = planned.section;
   section.values = at::zeros({planned.size}, options.dtype(planned.type));
-  if (planned.type != at::kFloat)
-    section.masters = at::zeros({section.owned.count}, options.dtype(at::kFloat));
-  else
-    section.masters = section.is_sharded()
-                          ? section.values.narrow(0, section.owned.first, section.owned.count)
-                          : section.values;
+  section.masters = planned.type == at::kFloat
+                        ? section.values.narrow(0, section.owned.first, section.owned.count)
+                        : at::zeros({section.owned.count}, options.dtype(at::kFloat));
 }
 
 bool owns_all_of(const ParameterSection& section, const ParameterSection::Member& member) {
@@ -117,8 +114,9 @@ void move_in(Parameter& parameter, const ParameterSection& section, const Parame
         section.masters.narrow(0, member.first - section.owned.first, member.count).view(shape);
 }
 
-// Of a parameter's values [its shape], those that this rank owns.
+// From a parameter's values [its shape], once the section has them, too.
 void set_masters(const ParameterSection& section, const OwnedPiece& piece, const at::Tensor& values) {
+  if (section.values.scalar_type() == at::kFloat) return;  // which are their own masters
   section.masters.narrow(0, piece.first, piece.elements.count)
       .copy_(values.reshape({-1}).narrow(0, piece.elements.first, piece.elements.count));
 }
@@ -160,6 +158,7 @@ void ParameterStore::seal(const ParameterSeal& seal) {
       ParameterSection& section = own.section;
       allocate(own, options);
       section.gradients = unit.gradients.narrow(0, next, own.size);
+      // Before the leaves are rounded.
       for (const OwnedPiece& piece : owned_pieces(section))
         set_masters(section, piece, parameters_[piece.parameter].value.detach());
       for (const ParameterSection::Member& member : section.members)

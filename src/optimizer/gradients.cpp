@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "omni/core/error.h"
@@ -12,9 +11,7 @@ namespace {
 
 // One tensor a unit where this rank owns all of it: few calls.
 void add_norms(const nn::ParameterUnit& unit, std::vector<at::Tensor>& norms) {
-  const bool sharded = std::any_of(unit.sections.begin(), unit.sections.end(),
-                                   [](const nn::ParameterSection& section) { return section.is_sharded(); });
-  if (!sharded) {
+  if (!unit.is_sharded()) {
     norms.push_back(at::linalg_vector_norm(unit.gradients));
     return;
   }

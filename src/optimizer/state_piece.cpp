@@ -15,6 +15,20 @@ std::vector<StatePiece> pieces_of(const std::vector<SectionState>& states,
   return pieces;
 }
 
+bool fill(const StatePiece& piece, at::IntArrayRef stored, const ReadElements& read) {
+  const at::IntArrayRef wanted = piece.parameter->value.sizes();
+  if (stored.size() != wanted.size() ||
+      (!stored.empty() && (stored.slice(1) != wanted.slice(1) || stored[0] > wanted[0])))
+    return false;
+  const std::int64_t there = std::clamp<std::int64_t>(c10::multiply_integers(stored) - piece.elements.first,
+                                                      0, piece.elements.count);
+  at::Tensor values = at::zeros({piece.elements.count}, at::kFloat);
+  if (there > 0)
+    read(piece.elements.first, {values.mutable_data_ptr<float>(), static_cast<std::size_t>(there)});
+  piece.values.copy_(values);
+  return true;
+}
+
 nn::NamedTensors named_state(const std::vector<SectionState>& states, const nn::ParameterStore& parameters) {
   nn::NamedTensors tensors;
   for (const SectionState& state : states) {
@@ -32,17 +46,13 @@ void load_state(const SafetensorsFile& file, const std::vector<SectionState>& st
                 const nn::ParameterStore& parameters) {
   for (const StatePiece& piece : pieces_of(states, parameters)) {
     const std::string name = concat(piece.parameter->name, ".", piece.kind);
-    const at::Tensor stored = nn::to_tensor(file.at(name));
-    const at::IntArrayRef shape = piece.parameter->value.sizes();
-    if (stored.dim() == 0 || stored.dim() != static_cast<std::int64_t>(shape.size()) ||
-        stored.sizes().slice(1) != shape.slice(1) || stored.size(0) > shape[0])
+    const at::Tensor stored = nn::to_tensor(file.at(name)).to(at::kFloat);
+    const auto copy = [&](std::int64_t first, std::span<float> target) {
+      std::copy_n(stored.const_data_ptr<float>() + first, target.size(), target.data());
+    };
+    if (stored.dim() == 0 || !fill(piece, stored.sizes(), copy))
       fail(ErrorKind::input, file.name(), ": optimizer tensor '", name,
            "' has another shape than the parameter");
-    const std::int64_t there =
-        std::clamp<std::int64_t>(stored.numel() - piece.elements.first, 0, piece.elements.count);
-    piece.values.zero_();
-    piece.values.narrow(0, 0, there)
-        .copy_(stored.view(-1).narrow(0, std::min(piece.elements.first, stored.numel()), there));
   }
 }
 

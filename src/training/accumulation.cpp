@@ -4,12 +4,6 @@
 
 namespace omni::training {
 
-StepShare share_of_one(std::span<const model::PreparedBatch> batches, std::uint64_t dropout_seed) {
-  model::BatchCounts counts;
-  for (const model::PreparedBatch& batch : batches) counts.add(batch.counts());
-  return {.step_weights = counts.weights, .dropout_seed = dropout_seed, .before_last = {}};
-}
-
 StepSums accumulate_gradients(const model::Transformer& transformer,
                               std::span<const model::PreparedBatch> batches, const LossWeights& weights,
                               const StepShare& share) {

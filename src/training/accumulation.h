@@ -25,9 +25,6 @@ struct StepShare {
   std::function<void()> before_last;   // called before the last backward pass, if there is one
 };
 
-// What the ranks' micro-batches count together, where there is one rank.
-StepShare share_of_one(std::span<const model::PreparedBatch> batches, std::uint64_t dropout_seed);
-
 // Adds to the parameters' gradients this rank's share of those of: the sum over modalities of their weight times
 // the mean over all their loss-carrying positions of the step. The means are over the step, so it does not
 // matter how it is cut into micro-batches. What is dropped is a function of dropout_seed and the micro-batch's

@@ -3,8 +3,6 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
-#include <algorithm>
-
 #include "section_exchange.h"
 
 namespace omni::training {
@@ -44,32 +42,23 @@ void GradientReduction::begin_last_backward() {
   listening_ = collectives_->size() > 1;
 }
 
+// The root stays for finish(): its tables gather gradients from both ends of the network.
 void GradientReduction::arrived(std::size_t unit) {
   if (!listening_) return;
   --missing_[unit];
-  send_ready();
+  while (unsent_ > 1 && missing_[unsent_ - 1] == 0) send_next();
 }
 
-// The root stays for finish(): its tables gather gradients from both ends of the network.
-void GradientReduction::send_ready() {
-  while (unsent_ > 1 && missing_[unsent_ - 1] == 0) {
-    --unsent_;
-    const nn::ParameterUnit& unit = parameters_->units()[unsent_];
-    if (!unit.gradients.defined()) continue;
-    for (distributed::Pending& call : reduce_gradients(unit, *collectives_))
-      calls_.push_back(std::move(call));
-  }
+void GradientReduction::send_next() {
+  const nn::ParameterUnit& unit = parameters_->units()[--unsent_];
+  if (!unit.gradients.defined()) return;
+  for (distributed::Pending& call : reduce_gradients(unit, *collectives_)) calls_.push_back(std::move(call));
 }
 
 void GradientReduction::finish() {
   if (collectives_->size() == 1) return;
   listening_ = false;
-  missing_.assign(leaves_.size(), 0);
-  send_ready();
-  const nn::ParameterUnit& root = parameters_->units().front();
-  if (root.gradients.defined())
-    for (distributed::Pending& call : reduce_gradients(root, *collectives_))
-      calls_.push_back(std::move(call));
+  while (unsent_ > 0) send_next();
   unsent_ = leaves_.size();
   for (distributed::Pending& call : calls_) call.wait();
   calls_.clear();

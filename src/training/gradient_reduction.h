@@ -30,7 +30,7 @@ class GradientReduction {
  private:
   class Arrival;  // called when a gradient has been added
   void arrived(std::size_t unit);
-  void send_ready();
+  void send_next();
 
   nn::ParameterStore* parameters_;
   distributed::Collectives* collectives_;

@@ -8,8 +8,6 @@ namespace {
 using distributed::Collectives;
 using distributed::Pending;
 
-bool is_sharded(const nn::ParameterSection& section) { return section.is_sharded(); }
-
 // Where no parameter may be cut, ranks own different amounts, and collective calls want equal ones.
 bool has_equal_shards(const nn::ParameterSection& section) {
   return std::all_of(section.shards.begin(), section.shards.end(), [&](const nn::ElementRange& shard) {
@@ -38,12 +36,12 @@ std::vector<Pending> gather(const nn::ParameterSection& section, const at::Tenso
 
 std::vector<Pending> reduce_gradients(const nn::ParameterUnit& unit, Collectives& collectives) {
   std::vector<Pending> calls;
-  if (std::none_of(unit.sections.begin(), unit.sections.end(), is_sharded)) {
+  if (!unit.is_sharded()) {
     calls.push_back(collectives.all_reduce(unit.gradients));
     return calls;
   }
   for (const nn::ParameterSection& section : unit.sections) {
-    if (section.is_sharded() && has_equal_shards(section))
+    if (has_equal_shards(section))
       calls.push_back(collectives.reduce_scatter(section.gradients, section.owned_gradients()));
     else
       calls.push_back(collectives.all_reduce(section.gradients));

@@ -20,22 +20,15 @@ namespace fs = std::filesystem;
        reason);
 }
 
-// Of a parameter that grew, the new rows are zero.
 void read_state(const checkpoint::CheckpointReader& checkpoint, const optimizer::StatePiece& piece) {
   const std::string name = concat(piece.parameter->name, ".", piece.kind);
   const auto found = checkpoint.tensors().find(name);
   if (found == checkpoint.tensors().end()) refuse(checkpoint, name, "is missing");
-  const at::IntArrayRef stored(found->second), wanted = piece.parameter->value.sizes();
-  if (stored.size() != wanted.size() ||
-      (!stored.empty() && (stored.slice(1) != wanted.slice(1) || stored[0] > wanted[0])))
+  const auto read = [&](std::int64_t first, std::span<float> target) {
+    checkpoint.read(name, first, target);
+  };
+  if (!optimizer::fill(piece, found->second, read))
     refuse(checkpoint, name, "has another shape than the parameter");
-  const std::int64_t there = std::clamp<std::int64_t>(c10::multiply_integers(stored) - piece.elements.first,
-                                                      0, piece.elements.count);
-  at::Tensor values = at::zeros({piece.elements.count}, at::kFloat);
-  if (there > 0)
-    checkpoint.read(name, piece.elements.first,
-                    {values.mutable_data_ptr<float>(), static_cast<std::size_t>(there)});
-  piece.values.copy_(values);
 }
 
 double count_of(const checkpoint::CheckpointReader& checkpoint, const char* name) {

@@ -81,8 +81,8 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int
                                                 bundle.vocabulary(), std::move(options));
 }
 
-sequence::PackedSequence StageData::make_batch(std::int64_t index) const {
-  sequence::PackedSequence batch = source_->batch(index / batches_per_step_, index % batches_per_step_);
+sequence::PackedSequence StageData::make_batch(std::int64_t step, std::int64_t number) const {
+  sequence::PackedSequence batch = source_->batch(step, number);
   for (const auto& [range, factor] : range_weights_) {
     for (std::size_t i = 0; i < batch.targets.size(); ++i) {
       if (range.contains(batch.targets[i])) batch.loss_weights[i] *= factor;
@@ -93,8 +93,7 @@ sequence::PackedSequence StageData::make_batch(std::int64_t index) const {
 
 std::vector<sequence::PackedSequence> StageData::step(std::int64_t number) const {
   std::vector<sequence::PackedSequence> batches;
-  for (std::int64_t i = 0; i < batches_per_step_; ++i)
-    batches.push_back(make_batch(number * batches_per_step_ + i));
+  for (std::int64_t i = 0; i < batches_per_step_; ++i) batches.push_back(make_batch(number, i));
   return batches;
 }
 
@@ -104,7 +103,7 @@ void StageData::start(std::int64_t first_step, const model::Transformer& transfo
   loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
       [this, options, &transformer](std::int64_t index) {
         const std::int64_t step = index / own_per_step_, own = index % own_per_step_;
-        return transformer.prepare(make_batch(step * batches_per_step_ + own * ranks_ + rank_), options);
+        return transformer.prepare(make_batch(step, own * ranks_ + rank_), options);
       },
       first_step * own_per_step_, steps_ * own_per_step_);
 }

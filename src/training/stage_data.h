@@ -35,7 +35,7 @@ class StageData {
     sequence::TokenRange range;
     float factor;
   };
-  sequence::PackedSequence make_batch(std::int64_t index) const;
+  sequence::PackedSequence make_batch(std::int64_t step, std::int64_t number) const;
 
   std::vector<RangeWeight> range_weights_;
   std::int64_t batches_per_step_;

@@ -23,33 +23,25 @@ nn::ParameterStore& sealed(nn::ParameterStore& parameters, const optimizer::Adam
 StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
                                const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
                                distributed::Collectives& collectives, bool sharded)
-    : parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharded)),
+    : sharded_(sharded && collectives.size() > 1),
+      parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharded_)),
       collectives_(&collectives),
       adamw_(parameters, adamw) {
   if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay);
 }
 
-bool StageOptimizer::is_sharded() const {
-  for (const nn::ParameterUnit& unit : parameters_->units())
-    for (const nn::ParameterSection& section : unit.sections)
-      if (section.is_sharded()) return true;
-  return false;
-}
-
 optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double clip_norm) {
-  const bool sharded = is_sharded();
   optimizer::SumOverRanks sum;
-  if (sharded) sum = [&](const at::Tensor& value) { collectives_->all_reduce(value).wait(); };
+  if (sharded_) sum = [&](const at::Tensor& value) { collectives_->all_reduce(value).wait(); };
   const optimizer::GradientMeasure measure = optimizer::measure_gradients(*parameters_, clip_norm, sum);
   adamw_.step(learning_rate, measure);
   if (muon_ && !restricted_) muon_->step(learning_rate, measure);
-  if (!sharded) return measure;
+  if (!sharded_) return measure;
   std::vector<distributed::Pending> calls;
   for (nn::ParameterUnit& unit : parameters_->units())
     for (nn::ParameterSection& section : unit.sections)
-      if (section.is_sharded())
-        for (distributed::Pending& call : gather_values(section, *collectives_))
-          calls.push_back(std::move(call));
+      for (distributed::Pending& call : gather_values(section, *collectives_))
+        calls.push_back(std::move(call));
   for (distributed::Pending& call : calls) call.wait();
   for (nn::ParameterUnit& unit : parameters_->units())
     for (nn::ParameterSection& section : unit.sections) parameters_->values_changed(section);

@@ -37,8 +37,7 @@ class StageOptimizer {
   void unseal();
 
  private:
-  bool is_sharded() const;
-
+  bool sharded_;
   nn::ParameterStore* parameters_;
   distributed::Collectives* collectives_;
   optimizer::AdamW adamw_;

@@ -52,7 +52,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   transformer.set_recompute(config.recompute);
   optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon,
                                                 nn::precision_type(config.precision), collectives_,
-                                                config.sharding != "none" && collectives_.size() > 1);
+                                                config.sharding != "none");
   reduction_ = std::make_unique<GradientReduction>(transformer.parameters(), collectives_);
   skipped_in_a_row_ = at::zeros({}, at::TensorOptions(at::kFloat).device(device));
   most_skipped_ = skipped_in_a_row_;

@@ -1,31 +1,15 @@
 #include "step_report.h"
 
-#include <ATen/DeviceAccelerator.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <type_traits>
 
 #include "omni/core/progress.h"
+#include "omni/kernels/peak_memory.h"
 #include "omni/sequence/document.h"
 
 namespace omni::training {
-namespace {
-
-// The most memory taken so far: of the GPU's, else of the process.
-double peak_gigabytes(at::Device device) {
-  if (device.is_cuda()) {
-    const auto stats = at::accelerator::getDeviceStats(device.index());
-    return 1e-9 * static_cast<double>(stats.allocated_bytes[0].peak);
-  }
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return 1024e-9 * static_cast<double>(usage.ru_maxrss);
-}
-
-}  // namespace
 
 void StepSums::add(const StepSums& other) {
   counts.add(other.counts);
@@ -176,7 +160,7 @@ std::vector<std::pair<std::string, double>> StepReport::performance(double token
   std::vector<std::pair<std::string, double>> numbers{{"tokens_per_second", tokens_per_second},
                                                       {"tokens_per_second_per_device", per_device},
                                                       {"loader_wait", loader_seconds_ / elapsed_seconds},
-                                                      {"memory_gb", peak_gigabytes(device_)}};
+                                                      {"memory_gb", kernels::peak_gigabytes(device_)}};
   if (peak_seconds_per_token_ > 0) numbers.emplace_back("mfu", per_device * peak_seconds_per_token_);
   const auto fastest = compute_seconds.min().item<double>(), slowest = compute_seconds.max().item<double>();
   if (collectives_->size() > 1 && fastest > 0) numbers.emplace_back("step_spread", slowest / fastest);

@@ -74,7 +74,10 @@ class Accumulation : public testing::Test {
     std::vector<model::PreparedBatch> batches;
     for (const sequence::PackedSequence& batch : cut(counts))
       batches.push_back(transformer.prepare(batch, {.task_count = 1}));
-    const StepSums sums = accumulate_gradients(transformer, batches, weights, share_of_one(batches, 0));
+    model::BatchCounts counted;
+    for (const model::PreparedBatch& batch : batches) counted.add(batch.counts());
+    const StepSums sums = accumulate_gradients(transformer, batches, weights,
+                                               {.step_weights = counted.weights, .before_last = {}});
     result.counts = sums.counts;
     result.losses = model::LossSums::read(sums.losses);
     for (const nn::Parameter& parameter : transformer.parameters().all())

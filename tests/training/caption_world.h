@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-#include <sstream>
-
+#include "metric_lines.h"
+#include "omni/checkpoint/run_folder.h"
 #include "omni/core/files.h"
 #include "omni/data/token_shard.h"
 #include "omni/model/bundle.h"
@@ -76,15 +75,20 @@ class CaptionWorld : public testing::Test {
 
   // The lines of a run's metrics without what depends on the clock.
   std::vector<nlohmann::json> timeless_metrics(const std::string& output) const {
-    std::istringstream text(read_file_text(folder_.path() / output / "metrics.jsonl"));
-    std::vector<nlohmann::json> lines;
-    for (std::string line; std::getline(text, line);) {
-      lines.push_back(nlohmann::json::parse(line));
+    std::vector<nlohmann::json> lines = test::metric_lines(folder_.path() / output / "metrics.jsonl");
+    for (nlohmann::json& line : lines)
       for (const char* key :
            {"seconds", "tokens_per_second", "tokens_per_second_per_device", "loader_wait", "memory_gb"})
-        EXPECT_EQ(lines.back().erase(key), 1u) << key;
-    }
+        EXPECT_EQ(line.erase(key), 1u) << key;
     return lines;
+  }
+
+  // As if the run had been killed after that step: what came later is gone.
+  static void forget_after(const StageConfig& c, std::int64_t step) {
+    const std::filesystem::path output = c.output;
+    for (const auto& entry : checkpoint::checkpoints_in(output / "checkpoints"))
+      if (entry.step > step) std::filesystem::remove_all(entry.path);
+    std::filesystem::remove_all(output / "bundle");
   }
 
   test::TemporaryDirectory folder_;

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "caption_world.h"
 #include "omni/core/error.h"
@@ -43,9 +41,9 @@ class DistributedTrainer : public CaptionWorld {
   }
 
   static std::vector<double> numbers(const StageConfig& c, const char* key) {
-    std::istringstream lines(read_file_text(std::filesystem::path(c.output) / "metrics.jsonl"));
     std::vector<double> values;
-    for (std::string line; std::getline(lines, line);) values.push_back(nlohmann::json::parse(line).at(key));
+    for (const auto& line : test::metric_lines(std::filesystem::path(c.output) / "metrics.jsonl"))
+      values.push_back(line.at(key));
     return values;
   }
 
@@ -83,9 +81,7 @@ TEST_F(DistributedTrainer, ResumesBitForBitOnTheSameRanks) {
     part.checkpoint_steps = 7;
     part.checkpoints_kept = 9;
     train(part, 4);
-    for (const char* later : {"step-00000014", "step-00000020"})
-      std::filesystem::remove_all(std::filesystem::path(part.output) / "checkpoints" / later);
-    std::filesystem::remove_all(std::filesystem::path(part.output) / "bundle");
+    forget_after(part, 7);
     const TrainingSummary resumed = train(part, 4);
     EXPECT_EQ(resumed.tokens, expected.tokens);
     const auto got = weights(resumed.bundle), wanted = weights(expected.bundle);
@@ -102,9 +98,7 @@ TEST_F(DistributedTrainer, ResumesOnAnotherNumberOfRanks) {
   part.checkpoint_steps = 8;
   part.checkpoints_kept = 9;
   train(part, 4);
-  for (const char* later : {"step-00000016", "step-00000020"})
-    std::filesystem::remove_all(std::filesystem::path(part.output) / "checkpoints" / later);
-  std::filesystem::remove_all(std::filesystem::path(part.output) / "bundle");
+  forget_after(part, 8);
   train(part, 2);
   expect_the_same_run(part, whole);
 }

@@ -15,6 +15,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "metric_lines.h"
 #include "omni/core/files.h"
 #include "omni/training/trainer.h"
 #include "temporary_directory.h"
@@ -54,10 +55,8 @@ Losses train(const std::string& stage, const fs::path& output, const fs::path& s
     settings.push_back("start_bundle=" + start.string());
   }
   run_stage(load_stage_config(source / "configs" / "tiny" / (stage + ".yaml"), stage, settings), {});
-  std::istringstream lines(read_file_text(output / "metrics.jsonl"));
   Losses losses;
-  for (std::string line; std::getline(lines, line);) {
-    const nlohmann::json step = nlohmann::json::parse(line);
+  for (const nlohmann::json& step : test::metric_lines(output / "metrics.jsonl")) {
     EXPECT_EQ(step.at("step"), losses.size() + 1);
     losses.push_back(step.at("loss"));
   }

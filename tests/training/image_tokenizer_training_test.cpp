@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "metric_lines.h"
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -73,12 +73,9 @@ TEST(ImageTokenizerTrainingSlow, LearnsToReconstructUnseenImages) {
   const auto quality = evaluate_image_tokenizer(*tokenizer, std::span(images).subspan(500));
   EXPECT_GT(quality.psnr_db, constant_psnr_db(stacked) + 3);
   EXPECT_GT(quality.codes_used, 20);
-  std::istringstream lines(read_file_text(folder.path() / "out" / "metrics.jsonl"));
-  std::string line;
-  int count = 0;
-  for (; std::getline(lines, line); ++count)
-    EXPECT_GT(nlohmann::json::parse(line).at("psnr_db").get<double>(), 0);
-  EXPECT_EQ(count, 3);
+  const std::vector<nlohmann::json> lines = test::metric_lines(folder.path() / "out" / "metrics.jsonl");
+  for (const nlohmann::json& line : lines) EXPECT_GT(line.at("psnr_db").get<double>(), 0);
+  EXPECT_EQ(lines.size(), 3u);
 }
 
 class ImageTokenizerTraining : public testing::Test {
@@ -146,11 +143,10 @@ TEST_F(ImageTokenizerTraining, TheOrderOfImagesStaysWhatItIs) {
   config.schedule.peak_learning_rate = 0;
   train_image_tokenizer(
       config, [] { return stack_images(rectangles(6, 16), 16); }, folder_ / "out");
-  std::istringstream lines(read_file_text(folder_.path() / "out" / "metrics.jsonl"));
   std::vector<double> losses;
   std::vector<std::size_t> images;
-  for (std::string line; std::getline(lines, line);) {
-    const double loss = nlohmann::json::parse(line).at("loss").get<double>();
+  for (const nlohmann::json& line : test::metric_lines(folder_.path() / "out" / "metrics.jsonl")) {
+    const double loss = line.at("loss").get<double>();
     images.push_back(static_cast<std::size_t>(std::ranges::find(losses, loss) - losses.begin()));
     if (images.back() == losses.size()) losses.push_back(loss);
   }

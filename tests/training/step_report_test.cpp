@@ -2,11 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
-#include "omni/core/files.h"
+#include "metric_lines.h"
 #include "temporary_directory.h"
 #include "thread_ranks.h"
 
@@ -40,12 +38,7 @@ class DistributedStepReport : public testing::Test {
     c.gradient_norm = at::ones({});
     return c;
   }
-  std::vector<nlohmann::json> lines() const {
-    std::istringstream text(read_file_text(folder_ / "metrics.jsonl"));
-    std::vector<nlohmann::json> lines;
-    for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
-    return lines;
-  }
+  std::vector<nlohmann::json> lines() const { return test::metric_lines(folder_ / "metrics.jsonl"); }
 
   test::TemporaryDirectory folder_;
 };

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "caption_world.h"
 #include "omni/checkpoint/reader.h"
@@ -60,9 +59,7 @@ TEST_F(TrainerTest, TellsTheUtilisationOfAKnownPeak) {
     if (parameter.unit == 1 && parameter.value.dim() == 2)
       block_weights += static_cast<double>(parameter.value.numel());
   EXPECT_GT(block_weights, 4 * 32 * 32);
-  std::istringstream lines(read_file_text(folder_.path() / "run" / "metrics.jsonl"));
-  for (std::string text; std::getline(lines, text);) {
-    const nlohmann::json line = nlohmann::json::parse(text);
+  for (const nlohmann::json& line : test::metric_lines(folder_.path() / "run" / "metrics.jsonl")) {
     const double per_token =
         1e9 * line.at("mfu").get<double>() / line.at("tokens_per_second_per_device").get<double>();
     EXPECT_GT(per_token, 6 * block_weights);
@@ -97,11 +94,7 @@ TEST_P(TrainerResumption, AResumedRunIsTheUndisturbedOneBitForBit) {
   part.checkpoint_steps = 5;
   part.checkpoints_kept = 9;
   run_stage(part, {});
-  // As if the process had been killed after step 5: what came later is gone.
-  for (const char* later : {"step-00000010", "step-00000012"}) {
-    std::filesystem::remove_all(folder_.path() / "part" / "checkpoints" / later);
-  }
-  std::filesystem::remove_all(folder_.path() / "part" / "bundle");
+  forget_after(part, 5);
   const auto remains = folder_.path() / "part" / "checkpoints" / "step-00000010.1.0.tmp";
   std::filesystem::create_directories(remains);
   const TrainingSummary resumed = run_stage(part, kResumed);

@@ -31,7 +31,7 @@ struct ParameterSection {
   std::vector<ElementRange> shards;  // of each rank; a single one of everything where nothing is sharded
   ElementRange owned;                // this rank's
   at::Tensor values;                 // [size] in the type of the leaves, which are views of it
-  at::Tensor masters;                // [owned] fp32; that range of `values` itself where those are fp32
+  at::Tensor masters;                // [owned] fp32; that range of `values` where those are fp32
   at::Tensor gradients;              // [size] fp32, part of the unit's
 
   std::int64_t size() const { return values.numel(); }
@@ -54,6 +54,9 @@ struct ParameterUnit {
   Kind kind = Kind::root;
   at::Tensor gradients;  // [size] fp32: those of the sections, one after the other
   std::vector<ParameterSection> sections;
+
+  // All sections of a store are, or none.
+  bool is_sharded() const { return !sections.empty() && sections.front().is_sharded(); }
 };
 
 }  // namespace omni::nn

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,10 +30,15 @@ struct StatePiece {
 std::vector<StatePiece> pieces_of(const std::vector<SectionState>& states,
                                   const nn::ParameterStore& parameters);
 
+// Fills a piece from a stored tensor of the shape `stored`, of which read(first, target) copies elements. Where
+// the parameter has grown, old rows keep what they had and new ones start from zero. False, and nothing done,
+// where it has another shape.
+using ReadElements = std::function<void(std::int64_t first, std::span<float> target)>;
+bool fill(const StatePiece& piece, at::IntArrayRef stored, const ReadElements& read);
+
 // Whole tensors by name ("<parameter>.<kind>", in the parameter's shape), of a store without shards.
 nn::NamedTensors named_state(const std::vector<SectionState>& states, const nn::ParameterStore& parameters);
-// Fills the states from a file of them. Where a parameter has grown, old rows keep what they had and new ones
-// start from zero. Throws Error(input) where one is missing or has another shape.
+// Fills the states from a file of them. Throws Error(input) where one is missing or has another shape.
 void load_state(const SafetensorsFile& file, const std::vector<SectionState>& states,
                 const nn::ParameterStore& parameters);
 

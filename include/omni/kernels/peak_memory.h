@@ -1,0 +1,10 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace omni::kernels {
+
+// The most memory taken so far, in GB: of a GPU what LibTorch's tensors took there, else what the process took.
+double peak_gigabytes(at::Device device);
+
+}  // namespace omni::kernels

@@ -1,0 +1,18 @@
+#include "omni/kernels/peak_memory.h"
+
+#include <ATen/DeviceAccelerator.h>
+#include <sys/resource.h>
+
+namespace omni::kernels {
+
+double peak_gigabytes(at::Device device) {
+  if (device.is_cuda()) {
+    const auto stats = at::accelerator::getDeviceStats(device.index());
+    return 1e-9 * static_cast<double>(stats.allocated_bytes[0].peak);
+  }
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return 1024e-9 * static_cast<double>(usage.ru_maxrss);
+}
+
+}  // namespace omni::kernels
