@@ -86,6 +86,12 @@ void Muon::step(double learning_rate, const GradientMeasure& measure) {
         by_shape[{matrix.master.size(0), matrix.master.size(1)}].push_back(std::move(matrix));
     }
   }
+  if (by_shape.empty()) return;
+  // A step that is skipped keeps all of a master and takes nothing of its update, which is finite then, too.
+  const Tensor skipped = measure.skipped.defined()
+                             ? measure.skipped
+                             : at::zeros({}, by_shape.begin()->second.front().master.options());
+  const Tensor decay = at::where(skipped > 0, 1.0, 1 - learning_rate * weight_decay_), taken = 1 - skipped;
   for (const auto& [shape, matrices] : by_shape) {
     std::vector<Tensor> directions;
     for (const Matrix& matrix : matrices) directions.push_back(matrix.direction);
@@ -95,9 +101,8 @@ void Muon::step(double learning_rate, const GradientMeasure& measure) {
                          std::sqrt(static_cast<double>(std::max(shape.first, shape.second)));
     for (std::size_t i = 0; i < matrices.size(); ++i) {
       const Tensor& master = matrices[i].master;
-      const Tensor changed =
-          master * (1 - learning_rate * weight_decay_) - scale * updates[static_cast<std::int64_t>(i)];
-      master.copy_(measure.skipped.defined() ? at::where(measure.skipped > 0, master, changed) : changed);
+      master.mul_(decay);
+      master.addcmul_(updates[static_cast<std::int64_t>(i)], taken, -scale);
     }
   }
   for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
