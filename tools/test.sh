@@ -3,8 +3,8 @@
 #   tools/test.sh              fast and slow tests of the release build
 #   tools/test.sh --fast       the fast ones alone
 #   tools/test.sh --sanitize   the fast tests under AddressSanitizer and UndefinedBehaviorSanitizer, too
-#   tools/test.sh --nightly    all of that, ThreadSanitizer, the GPU kernels on the host shim under MemorySanitizer, and
-#                              every parser fuzzed for OMNI_FUZZ_SECONDS (120)
+#   tools/test.sh --nightly    all of that, every benchmark built, ThreadSanitizer, the GPU kernels on the host shim under
+#                              MemorySanitizer, and every parser fuzzed for OMNI_FUZZ_SECONDS (120)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,6 +59,7 @@ fuzz() {
 
 [ "$sanitize" = 0 ] || sanitized asan
 if [ "$nightly" = 1 ]; then
+  cmake --build --preset release --target benchmarks/all
   OMNI_FAULT_KILLS=100 ctest --preset release -R Fault_drill
   sanitized tsan
   tools/setup.sh --fuzzers

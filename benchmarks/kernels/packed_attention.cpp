@@ -100,7 +100,8 @@ void measure(const Case& c, std::int64_t tokens, int rounds) {
   at::manual_seed(1);
   const Inputs in = make_inputs(c, tokens);
   const std::vector<std::int64_t> starts = starts_of(c.documents, tokens);
-  const auto spans = kernels::AttentionSpans::causal(starts).on(benchmark::device());
+  auto spans = kernels::AttentionSpans::causal(starts);
+  spans = spans.with_bounds(spans.bounds(benchmark::device()));
   std::vector<std::function<void()>> candidates = {
       [&] { backward(kernels::packed_attention(in.query, in.key, in.value, spans), in); },
       [&] { per_document(in, starts); }};
