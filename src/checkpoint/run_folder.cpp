@@ -138,7 +138,8 @@ void retire(const fs::path& run_folder, const Retention& retention) {
   const std::vector<CheckpointEntry> all = checkpoints_in(run_folder);
   const auto newest = static_cast<std::size_t>(std::max<std::int64_t>(1, retention.kept));
   for (std::size_t i = 0; i + newest < all.size(); ++i)
-    if (retention.every <= 0 || all[i].step % retention.every != 0) remove_checkpoint(all[i].path);
+    if (all[i].step != retention.step && (retention.every <= 0 || all[i].step % retention.every != 0))
+      remove_checkpoint(all[i].path);
 }
 
 void require_space(const fs::path& run_folder, std::uint64_t checkpoint_bytes, std::int64_t count) {

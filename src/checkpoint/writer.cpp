@@ -32,8 +32,9 @@ ShardReport written(const fs::path& path, const std::vector<Piece>& pieces) {
 
 }  // namespace
 
-void CheckpointWriter::start(Manifest manifest, std::vector<Piece> pieces) {
+void CheckpointWriter::start(Manifest manifest, std::vector<Piece> pieces, std::optional<std::int64_t> kept) {
   wait();
+  place_.retention.step = kept;
   error_ = nullptr;
   thread_ = std::thread([this, manifest = std::move(manifest), pieces = std::move(pieces)]() mutable {
     give_way();

@@ -104,7 +104,9 @@ std::int64_t StageCheckpoints::planned_count() const {
   else if (config_.minutes > 0)
     possible = static_cast<std::int64_t>(
         std::min(static_cast<double>(possible), config_.minutes / config_.checkpoint_minutes + 2));
-  return std::min(config_.checkpoints_kept + 1, possible);  // the newest is written before the oldest goes
+  // The newest is written before the oldest goes.
+  const std::int64_t kept = config_.checkpoints_kept + 1 + (config_.keep_best ? 1 : 0);
+  return std::min(kept, possible);
 }
 
 void StageCheckpoints::add_share(const std::string& name, const at::Tensor& whole,
@@ -152,7 +154,7 @@ void StageCheckpoints::begin(const checkpoint::CheckpointReader* resumed) {
   common_ = checkpoint::stored_files(common);
 }
 
-void StageCheckpoints::save(const checkpoint::RunState& state) {
+void StageCheckpoints::save(const checkpoint::RunState& state, std::optional<std::int64_t> kept) {
   const c10::NoGradGuard no_grad;
   writer_.wait();  // until then the copy is in use
   const std::vector<Part> parts = this->parts();
@@ -180,7 +182,7 @@ void StageCheckpoints::save(const checkpoint::RunState& state) {
                       {static_cast<const std::byte*>(own.const_data_ptr()), own.nbytes()}});
     next += own.numel();
   }
-  writer_.start(std::move(manifest), std::move(pieces));
+  writer_.start(std::move(manifest), std::move(pieces), kept);
 }
 
 }  // namespace omni::training

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,8 @@ class StageCheckpoints {
   void begin(const checkpoint::CheckpointReader* resumed);
   // Copies the state after a step, for which it waits until the checkpoint before is written, and returns; a
   // thread of its own writes the copy. One that cannot be written is named in a warning.
-  void save(const checkpoint::RunState& state);
+  // That of step `kept`, if any, is not removed for newer ones.
+  void save(const checkpoint::RunState& state, std::optional<std::int64_t> kept = std::nullopt);
   // Waits until everything is written. Throws the Error of the last save() where it failed.
   void finish() { writer_.finish(); }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
+#include "omni/data/object_source.h"
 #include "omni/sequence/segment_parts.h"
 #include "omni/training/stage.h"
 
@@ -74,6 +75,10 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.integer("checkpoints_kept", c.checkpoints_kept, {1, 1e6});
   v.integer("checkpoint_keep_every", c.checkpoint_keep_every, {.minimum = 0});
   v.integer("log_steps", c.log_steps, {1, 1e6});
+  v.integer("validation_steps", c.validation_steps, {.minimum = 0});
+  v.integer("validation_batches", c.validation_batches, {1, 1e6});
+  v.choice("validation_split", c.validation_split, data::split_names());
+  v.flag("keep_best", c.keep_best);
   v.number("peak_tflops", c.peak_tflops, {0, 1e9});
 }
 
@@ -105,6 +110,8 @@ void check(const StageConfig& c, const std::string& name) {
   }
   if (c.replay_share != StageConfig{}.replay_share && c.replay.empty())
     refuse("'replay_share' is set but 'replay' names no task");
+  if (c.keep_best && c.validation_steps == 0)
+    refuse("'keep_best' needs 'validation_steps', which says when to measure");
   if (c.tokens_per_step % c.tokens_per_micro_batch != 0) {
     refuse("'tokens_per_step' (", c.tokens_per_step, ") must be a multiple of 'tokens_per_micro_batch' (",
            c.tokens_per_micro_batch, ")");

@@ -77,12 +77,25 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int
   for (const auto& [name, factor] : config.range_loss_weights) {
     range_weights_.push_back({bundle.vocabulary().range(name), static_cast<float>(factor)});
   }
-  source_ = std::make_unique<data::BatchSource>(dataset, weighted_tasks(config, bundle), bundle.layout(),
-                                                bundle.vocabulary(), std::move(options));
+  const WeightedTasks tasks = weighted_tasks(config, bundle);
+  source_ =
+      std::make_unique<data::BatchSource>(dataset, tasks, bundle.layout(), bundle.vocabulary(), options);
+  if (config.validation_steps == 0) return;
+  options.split = data::parse_split(config.validation_split);
+  options.batches_per_step = config.validation_batches;
+  options.repeat_cap = options.input_noise = options.control_noise = options.any_control_share = 0;
+  try {
+    validation_source_ = std::make_unique<data::BatchSource>(dataset, tasks, bundle.layout(),
+                                                             bundle.vocabulary(), std::move(options));
+  } catch (const Error& error) {
+    fail(error.kind(), "validation: ", error.what(),
+         " 'validation_split' names the objects that it takes; validation_steps: 0 goes without");
+  }
 }
 
-sequence::PackedSequence StageData::make_batch(std::int64_t step, std::int64_t number) const {
-  sequence::PackedSequence batch = source_->batch(step, number);
+sequence::PackedSequence StageData::make_batch(const data::BatchSource& source, std::int64_t step,
+                                               std::int64_t number) const {
+  sequence::PackedSequence batch = source.batch(step, number);
   for (const auto& [range, factor] : range_weights_) {
     for (std::size_t i = 0; i < batch.targets.size(); ++i) {
       if (range.contains(batch.targets[i])) batch.loss_weights[i] *= factor;
@@ -93,17 +106,24 @@ sequence::PackedSequence StageData::make_batch(std::int64_t step, std::int64_t n
 
 std::vector<sequence::PackedSequence> StageData::step(std::int64_t number) const {
   std::vector<sequence::PackedSequence> batches;
-  for (std::int64_t i = 0; i < batches_per_step_; ++i) batches.push_back(make_batch(number, i));
+  for (std::int64_t i = 0; i < batches_per_step_; ++i) batches.push_back(make_batch(*source_, number, i));
   return batches;
 }
 
+sequence::PackedSequence StageData::validation_batch(std::int64_t number) const {
+  ensure(validation_source_ != nullptr, "validation without validation_steps");
+  return make_batch(*validation_source_, 0, number);
+}
+
+model::PrepareOptions StageData::prepare_options() const {
+  return {.full_softmax = full_softmax_, .task_count = static_cast<std::int64_t>(source_->tasks().size())};
+}
+
 void StageData::start(std::int64_t first_step, const model::Transformer& transformer) {
-  const model::PrepareOptions options{.full_softmax = full_softmax_,
-                                      .task_count = static_cast<std::int64_t>(source_->tasks().size())};
   loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
-      [this, options, &transformer](std::int64_t index) {
+      [this, options = prepare_options(), &transformer](std::int64_t index) {
         const std::int64_t step = index / own_per_step_, own = index % own_per_step_;
-        return transformer.prepare(make_batch(step, own * ranks_ + rank_), options);
+        return transformer.prepare(make_batch(*source_, step, own * ranks_ + rank_), options);
       },
       first_step * own_per_step_, steps_ * own_per_step_);
 }

@@ -27,7 +27,11 @@ class StageData {
   void stop() { loader_.reset(); }
   // This rank's micro-batches of the next step.
   std::vector<model::PreparedBatch> next_step();
+  // The sequences of validation, which no step has: of held-out objects, without noise. 0 <= number <
+  // config.validation_batches; only where the config wants validation.
+  sequence::PackedSequence validation_batch(std::int64_t number) const;
   const data::BatchSource& source() const { return *source_; }
+  model::PrepareOptions prepare_options() const;
   std::uint64_t fingerprint() const { return fingerprint_; }  // of the shards' content
 
  private:
@@ -35,7 +39,8 @@ class StageData {
     sequence::TokenRange range;
     float factor;
   };
-  sequence::PackedSequence make_batch(std::int64_t step, std::int64_t number) const;
+  sequence::PackedSequence make_batch(const data::BatchSource& source, std::int64_t step,
+                                      std::int64_t number) const;
 
   std::vector<RangeWeight> range_weights_;
   std::int64_t batches_per_step_;
@@ -43,7 +48,7 @@ class StageData {
   std::int64_t own_per_step_ = 0;
   std::int64_t steps_;
   std::uint64_t fingerprint_ = 0;
-  std::unique_ptr<data::BatchSource> source_;
+  std::unique_ptr<data::BatchSource> source_, validation_source_;
   bool full_softmax_;
   std::unique_ptr<data::PrefetchLoader<model::PreparedBatch>> loader_;
 };

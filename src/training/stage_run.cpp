@@ -1,5 +1,7 @@
 #include "stage_run.h"
 
+#include <cmath>
+
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
@@ -21,6 +23,8 @@ namespace fs = std::filesystem;
 
 constexpr int kSkippedStepsLimit = 10;
 constexpr const char* kSkippedInARow = "skipped_in_a_row";
+constexpr const char* kBestStep = "validation.best_step";
+constexpr const char* kBestLoss = "validation.best_loss";
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -42,6 +46,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
                .z_loss = config.z_loss},
       agreement_(collectives_, device) {
   data_ = std::make_unique<StageData>(config, bundle_, collectives_.rank(), collectives_.size());
+  if (config.validation_steps > 0) validation_.emplace(config, *data_);
   state_.inputs = stage_inputs(config, data_->fingerprint());
   compare_ranks();
   peak_seconds_per_token_ = peak_seconds_per_token();
@@ -86,6 +91,8 @@ void StageRun::restore(const checkpoint::CheckpointReader& checkpoint,
   seconds_before_ = state_.seconds;
   last_checkpoint_step_ = state_.step;
   skipped_in_a_row_.fill_(state_.numbers[kSkippedInARow]);
+  if (const auto best = state_.numbers.find(kBestStep); best != state_.numbers.end())
+    best_ = {std::llround(best->second), state_.numbers[kBestLoss]};
   resumed_ = true;
   if (collectives_.rank() == 0)
     log_info("resuming from '", checkpoint.folder().string(), "' at step ", state_.step);
@@ -172,27 +179,56 @@ void StageRun::refuse_endless_skipping() const {
 }
 
 bool StageRun::checkpoint_due(const StepHeader& agreed) const {
-  const std::int64_t since = state_.step - last_checkpoint_step_;
-  return since > 0 &&
-         (agreed.checkpoint || (config_.checkpoint_steps > 0 && since >= config_.checkpoint_steps));
+  // Whatever else was saved in between does not move them: checkpoint_keep_every counts on it.
+  const bool its_turn = config_.checkpoint_steps > 0 && state_.step % config_.checkpoint_steps == 0;
+  return state_.step > last_checkpoint_step_ && (agreed.checkpoint || its_turn);
 }
 
 void StageRun::save(const StepReport& report) {
   state_.numbers = report.state();
   state_.numbers[kSkippedInARow] = skipped_in_a_row_.item<double>();
-  checkpoints_->save(state_);
+  if (best_) {
+    state_.numbers[kBestStep] = static_cast<double>(best_->step);
+    state_.numbers[kBestLoss] = best_->loss;
+  }
+  checkpoints_->save(state_, config_.keep_best && best_ ? std::optional(best_->step) : std::nullopt);
   last_checkpoint_ = Clock::now();
   last_checkpoint_step_ = state_.step;
 }
 
-void StageRun::end_step(const StepHeader& agreed, bool over, const StepReport& report) {
+bool StageRun::validation_due(bool over) const {
+  return validation_ && (over || state_.step % config_.validation_steps == 0);
+}
+
+bool StageRun::validate(RunMetrics* metrics, StepReport& report) {
+  const Clock::time_point begun = Clock::now();
+  ValidationLosses losses = validation_->measure(*bundle_.transformer, collectives_, device_);
+  const bool best = std::isfinite(losses.loss) && (!best_ || losses.loss < best_->loss);
+  if (best) best_ = {state_.step, losses.loss};
+  if (metrics != nullptr) {
+    losses.numbers.insert(losses.numbers.begin(),
+                          {{"step", static_cast<double>(state_.step)}, {"validation_loss", losses.loss}});
+    metrics->write(losses.numbers, {{"stage", config_.stage}});
+    std::string compared;
+    if (best)
+      compared = ", the lowest so far";
+    else if (best_)
+      compared = concat("; the lowest was ", best_->loss, " after step ", best_->step);
+    log_info("validation after step ", state_.step, ": loss ", losses.loss, compared);
+  }
+  report.leave_out(seconds_since(begun));
+  return best;
+}
+
+void StageRun::end_step(const StepHeader& agreed, bool over, bool best, const StepReport& report) {
   if (agreed.interrupted || agreed.stopped) {
     if (state_.step > last_checkpoint_step_) save(report);
     checkpoints_->finish();
     fail(agreed.interrupted ? ErrorKind::interrupted : ErrorKind::stopped, "stopped after step ", state_.step,
          "; a checkpoint is in '", config_.output, "'. Run again with --resume to go on");
   }
-  if (over ? state_.step > last_checkpoint_step_ : checkpoint_due(agreed)) save(report);
+  if (over ? state_.step > last_checkpoint_step_ : checkpoint_due(agreed) || (best && config_.keep_best))
+    save(report);
 }
 
 TrainingSummary StageRun::run() {
@@ -226,7 +262,8 @@ TrainingSummary StageRun::run() {
                       gradient_norm_, state_.tokens, loader_seconds_, compute_seconds_},
                      over);
       if (read) refuse_endless_skipping();
-      end_step(agreed, over, report);
+      const bool best = validation_due(over) && validate(metrics ? &*metrics : nullptr, report);
+      end_step(agreed, over, best, report);
     }
     if (over) break;
     if (state_.step == config_.view_rows_steps) restrict_rows();

@@ -20,6 +20,7 @@
 #include "stage_checkpoints.h"
 #include "stage_data.h"
 #include "stage_optimizer.h"
+#include "stage_validation.h"
 
 namespace omni::training {
 
@@ -42,6 +43,10 @@ class StageRun {
     StepHeader header;
     double loader_seconds = 0;
   };
+  struct BestValidation {
+    std::int64_t step;
+    double loss;
+  };
 
   void restore(const checkpoint::CheckpointReader& checkpoint,
                const std::vector<std::string>& allowed_changes);
@@ -56,8 +61,11 @@ class StageRun {
   void refuse_endless_skipping() const;
   bool checkpoint_due(const StepHeader& agreed) const;
   void save(const StepReport& report);
+  bool validation_due(bool over) const;
+  // Measures and writes the losses on held-out objects. Returns whether they are the lowest so far.
+  bool validate(RunMetrics* metrics, StepReport& report);
   // Writes what is to be written after a step; ends the run where it was asked to stop.
-  void end_step(const StepHeader& agreed, bool over, const StepReport& report);
+  void end_step(const StepHeader& agreed, bool over, bool best, const StepReport& report);
   std::filesystem::path finish();
 
   const StageConfig& config_;
@@ -71,6 +79,7 @@ class StageRun {
   std::unique_ptr<StageOptimizer> optimizer_;
   std::unique_ptr<GradientReduction> reduction_;
   std::unique_ptr<StageData> data_;
+  std::optional<StageValidation> validation_;
   std::unique_ptr<StageCheckpoints> checkpoints_;
   Agreement agreement_;
   checkpoint::RunState state_;
@@ -78,6 +87,7 @@ class StageRun {
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_checkpoint_ = start_;
   std::int64_t last_checkpoint_step_ = 0;
+  std::optional<BestValidation> best_;
   double learning_rate_ = 0;
   double loader_seconds_ = 0, compute_seconds_ = 0;  // of the last step
   double peak_seconds_per_token_ = 0;                // see StepReport

@@ -55,6 +55,8 @@ class StepReport {
   // This rank's sums of a step. Every rank calls it for every step. Returns whether something was read.
   bool add(const StepSums& sums, const StepContext& context, bool last);
   double latest_loss() const { return latest_loss_; }
+  // Time that was spent on something else than steps and must not count in their speed.
+  void leave_out(double seconds) { window_start_seconds_ += seconds; }
 
   // The steps that no line tells of yet, by name, for checkpoints: a report that is restored goes on as if it
   // had never stopped. Every rank calls both; state() is the same on all. Names that are missing stand for zero.

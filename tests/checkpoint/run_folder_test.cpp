@@ -22,6 +22,8 @@ TEST(CheckpointRetention, KeepsTheNewestAndThoseOfEverySoManySteps) {
   for (std::int64_t step = 10; step <= 80; step += 10) run.save(step, {.kept = 2, .every = 30});
   EXPECT_THAT(run.steps(), ElementsAre(30, 60, 70, 80));
   for (const std::int64_t step : run.steps()) EXPECT_THAT(damage_of(run.at(step)), IsEmpty());
+  retire(run.path(), {.kept = 1, .every = 0, .step = 60});
+  EXPECT_THAT(run.steps(), ElementsAre(60, 80));
   retire(run.path(), {.kept = 1, .every = 0});
   EXPECT_THAT(run.steps(), ElementsAre(80));
   EXPECT_FALSE(fs::exists(run.at(70)));

@@ -24,15 +24,19 @@ class CaptionWorld : public testing::Test {
 
   void write_shard(const std::string& name, std::uint64_t fingerprint,
                    const std::vector<std::string>& captions = {"a red ball", "a blue cube",
-                                                               "a tall green tower", "two small cups"}) {
+                                                               "a tall green tower", "two small cups"},
+                   const std::vector<std::string>& held_out = {}) {
     const auto tokenizer = tokenizers::TextTokenizer::load(folder_ / "text.json");
     std::vector<data::TokenObject> objects;
-    for (const std::string& words : captions) {
+    const auto add = [&](const std::string& words, data::Split split) {
       data::TokenObject object;
       object.id = words;
+      object.split = split;
       object.captions.push_back({tokenizer.encode(words), true});
       objects.push_back(object);
-    }
+    };
+    for (const std::string& words : captions) add(words, data::Split::train);
+    for (const std::string& words : held_out) add(words, data::Split::new_instance);
     data::TokenShardInfo info;
     info.tokens.text = {.vocabulary = tokenizer.vocabulary_size(), .tokenizer = fingerprint};
     prepare_output_directory(folder_ / name);

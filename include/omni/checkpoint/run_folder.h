@@ -36,10 +36,11 @@ std::optional<std::filesystem::path> newest_sound(const std::filesystem::path& r
 // To be called by the only process that writes there.
 void tidy(const std::filesystem::path& run_folder, std::int64_t done_steps);
 
-// Which checkpoints stay: the newest, and those of every so many steps (0: no others).
+// Which checkpoints stay: the newest, those of every so many steps (0: no others), and that of one step.
 struct Retention {
   std::int64_t kept = 1;  // at least 1
   std::int64_t every = 0;
+  std::optional<std::int64_t> step = std::nullopt;
 };
 void retire(const std::filesystem::path& run_folder, const Retention& retention);
 

@@ -4,6 +4,7 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -42,7 +43,8 @@ class CheckpointWriter {
 
   // Returns at once, after the one before has been written. `pieces` are this rank's; what they lie in must
   // stay as it is until wait(). The manifest's shards are filled in.
-  void start(Manifest manifest, std::vector<Piece> pieces);
+  // The checkpoint of step `kept` stays, whatever the retention says.
+  void start(Manifest manifest, std::vector<Piece> pieces, std::optional<std::int64_t> kept = std::nullopt);
   // Until nothing is being written.
   void wait();
   // Likewise, and throws the Error of the last checkpoint that was started, where it could not be written.

@@ -76,6 +76,12 @@ struct StageConfig {
   std::int64_t checkpoints_kept = 2;       // the newest
   std::int64_t checkpoint_keep_every = 0;  // beside them those of every so many steps; 0: none
   std::int64_t log_steps = 10;
+
+  std::int64_t validation_steps =
+      0;  // losses on held-out objects every so many steps and at the end; 0: never
+  std::int64_t validation_batches = 4;            // micro-batches of it
+  std::string validation_split = "new_instance";  // see data::Split
+  bool keep_best = false;  // a checkpoint of the lowest validation loss so far, beside the others
   double peak_tflops = 0;  // of a device, in 10^12 operations/s: metrics then tell the MFU; 0: not known
 };
 void describe(ConfigVisitor& visitor, StageConfig& config);
