@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "omni/core/error.h"
+#include "omni/core/system_info.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/groups.h"
@@ -80,7 +81,7 @@ KeptBytes kept_bytes(const StageConfig& config, const model::Bundle& bundle, int
   return bytes;
 }
 
-void print_memory(const KeptBytes& kept, double activations, int ranks) {
+void print_memory(const KeptBytes& kept, double activations, int ranks, bool on_cpu) {
   const auto line = [](const char* part, double bytes) {
     std::printf("#   %-22s%9.3f GB\n", part, bytes / 1e9);
   };
@@ -92,11 +93,17 @@ void print_memory(const KeptBytes& kept, double activations, int ranks) {
   if (kept.masters > 0) line("fp32 of bf16 weights", kept.masters);
   line("optimizer", kept.moments);
   line("activations", activations);
+  // Of a GPU nothing is said: the one that will compute may be another machine's.
+  if (!on_cpu) return;
+  const double there = static_cast<double>(memory_bytes()) / 1e9, needed = ranks * all / 1e9;
+  std::printf("# all ranks on this machine: %.3f GB of its %.3f GB: %s\n", needed, there,
+              needed <= there ? "it fits" : "it does not fit");
 }
 
 }  // namespace
 
 void print_dry_run(const StageConfig& config, int ranks) {
+  require_batch_for_each_rank(config, ranks);
   const model::Bundle bundle = estimated_bundle(config);
   model::Transformer& transformer = *bundle.transformer;
   transformer.set_activation_type(nn::precision_type(config.precision));
@@ -118,7 +125,7 @@ void print_dry_run(const StageConfig& config, int ranks) {
     std::cout << "# of documents at full length, for there are no shards in '" << *missing << "' yet:\n";
   std::printf("# parameters: %.3f million\n# FLOPs per step: %.3g\n",
               static_cast<double>(transformer.parameters().element_count()) / 1e6, flops);
-  print_memory(kept_bytes(config, bundle, ranks), activation_bytes, ranks);
+  print_memory(kept_bytes(config, bundle, ranks), activation_bytes, ranks, config.device == "cpu");
 }
 
 }  // namespace omni::training

@@ -80,6 +80,11 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.choice("validation_split", c.validation_split, data::split_names());
   v.flag("keep_best", c.keep_best);
   v.number("peak_tflops", c.peak_tflops, {0, 1e9});
+  v.section("timeouts", [&](ConfigVisitor& s) {
+    s.number("start_minutes", c.start_minutes, {0.01, 1e5});
+    s.number("call_minutes", c.call_minutes, {0.01, 1e5});
+    s.number("silence_seconds", c.silence_seconds, {2, 1e6});  // heartbeats come each second
+  });
 }
 
 bool describes_a_model(const StageConfig& config) {

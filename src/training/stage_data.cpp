@@ -43,6 +43,14 @@ WeightedTasks weighted_tasks(const StageConfig& config, const model::Bundle& bun
 
 }  // namespace
 
+void require_batch_for_each_rank(const StageConfig& config, int ranks) {
+  const std::int64_t batches = config.tokens_per_step / config.tokens_per_micro_batch;
+  if (ranks > batches)
+    fail(
+        ErrorKind::usage, "training with ", ranks, " ranks: a step has ", batches,
+        " micro-batches, fewer than ranks. Raise tokens_per_step, lower tokens_per_micro_batch, or start fewer");
+}
+
 StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int rank, int ranks)
     : batches_per_step_(config.tokens_per_step / config.tokens_per_micro_batch),
       rank_(rank),
@@ -50,10 +58,7 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int
       own_per_step_((batches_per_step_ - rank + ranks - 1) / ranks),
       steps_(config.steps),
       full_softmax_(config.softmax == "full") {
-  if (ranks > batches_per_step_)
-    fail(
-        ErrorKind::usage, "training with ", ranks, " ranks: a step has ", batches_per_step_,
-        " micro-batches, fewer than ranks. Raise tokens_per_step, lower tokens_per_micro_batch, or start fewer");
+  require_batch_for_each_rank(config, ranks);
   const std::vector<std::filesystem::path> folders(config.shards.begin(), config.shards.end());
   const auto dataset = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
   data::require_tokenizers(*dataset, bundle.tokenizers.format(),

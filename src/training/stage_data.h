@@ -10,6 +10,9 @@
 
 namespace omni::training {
 
+// Throws Error(usage) where a step has fewer micro-batches than there are ranks.
+void require_batch_for_each_rank(const StageConfig& config, int ranks);
+
 // The batches of a stage.
 class StageData {
  public:

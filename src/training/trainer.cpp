@@ -40,6 +40,15 @@ std::string text_of_first_rank(const std::string& text, distributed::Collectives
   return {first, first + letters.numel()};
 }
 
+distributed::RankTimes times_of(const StageConfig& config) {
+  const auto milliseconds = [](double seconds) {
+    return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * seconds));
+  };
+  return {.start = milliseconds(60 * config.start_minutes),
+          .call = milliseconds(60 * config.call_minutes),
+          .silence = milliseconds(config.silence_seconds)};
+}
+
 TrainingSummary run_on_rank(const StageConfig& config, const RunOptions& options, distributed::Ranks& ranks,
                             at::Device device) {
   distributed::Collectives& collectives = ranks.collectives();
@@ -63,17 +72,17 @@ TrainingSummary run_on_rank(const StageConfig& config, const RunOptions& options
 }  // namespace
 
 TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options) {
-  if (config.device == "cuda") kernels::require_gpu("training");
-  if (config.deterministic) compute_deterministically();
-  if (options.dry_run) {
+  if (options.dry_run) {  // which computes nothing, so that it needs no GPU
     print_dry_run(config, options.ranks);
     return {};
   }
+  if (config.device == "cuda") kernels::require_gpu("training");
+  if (config.deterministic) compute_deterministically();
   kernels::keep_freed_memory();
   const distributed::LaunchEnvironment launch = distributed::read_launch_environment();
   const at::Device device = device_of(config, launch);
   TrainingSummary summary;
-  distributed::run_ranks(launch, device, {}, [&](distributed::Ranks& ranks) {
+  distributed::run_ranks(launch, device, times_of(config), [&](distributed::Ranks& ranks) {
     summary = run_on_rank(config, options.run, ranks, device);
   });
   return summary;

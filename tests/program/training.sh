@@ -58,8 +58,15 @@ expect 0 '# FLOPs per step: [0-9]' pretrain stage.yaml --dry-run
 expect 0 "no shards in 'missing'.*" pretrain stage.yaml --dry-run --set 'shards=[missing]'
 expect 0 '# memory of each of 2 ranks: about' pretrain stage.yaml --dry-run --devices 2
 expect 2 'with 3 ranks: a step has 2 micro-batches' pretrain stage.yaml --dry-run --devices 3
+expect 2 'with 3 ranks: a step has 2 micro-batches' pretrain stage.yaml --dry-run --devices 3 --set 'shards=[missing]'
+expect 0 'it fits' pretrain stage.yaml --dry-run
+expect 0 'it does not fit' pretrain stage.yaml --dry-run --set model.width=16384 --set model.single_blocks=64
+expect 0 '# memory of the one rank: about' pretrain stage.yaml --dry-run --set device=cuda
 # A model that no host here could hold.
 expect 0 '# parameters: [0-9]{6}' pretrain stage.yaml --dry-run --set model.width=16384 --set model.single_blocks=64
+# A rank that comes alone waits no longer than it is told.
+RANK=1 LOCAL_RANK=1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 \
+  expect 4 'none answers in 1\.02 s.*Check that rank 0 runs' pretrain stage.yaml --set timeouts.start_minutes=0.017
 expect 2 '^omni: --set model.width=wide: ' pretrain stage.yaml --set model.width=wide
 sed 's/width: 64/widht: 64/' stage.yaml >typo.yaml
 expect 2 "^omni: typo.yaml:9:9: .*Did you mean 'width'" pretrain typo.yaml

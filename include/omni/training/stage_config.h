@@ -82,6 +82,9 @@ struct StageConfig {
   std::int64_t validation_batches = 4;            // micro-batches of it
   std::string validation_split = "new_instance";  // see data::Split
   bool keep_best = false;  // a checkpoint of the lowest validation loss so far, beside the others
+  // Of several ranks: how long all wait for one to come at the start and to a collective call, and after how long
+  // without a sign of life one counts as lost.
+  double start_minutes = 10, call_minutes = 10, silence_seconds = 30;
   double peak_tflops = 0;  // of a device, in 10^12 operations/s: metrics then tell the MFU; 0: not known
 };
 void describe(ConfigVisitor& visitor, StageConfig& config);
