@@ -62,6 +62,12 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
   v.integer("view_rows_steps", c.view_rows_steps, {.minimum = 0});
 }
 
+std::vector<std::string> held_out_splits() {
+  std::vector<std::string> names = data::split_names();
+  std::erase(names, data::split_name(data::Split::train));
+  return names;
+}
+
 void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.choice("precision", c.precision, {"fp32", "bf16"});
   v.choice("device", c.device, {"cpu", "cuda"});
@@ -77,7 +83,7 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.integer("log_steps", c.log_steps, {1, 1e6});
   v.integer("validation_steps", c.validation_steps, {.minimum = 0});
   v.integer("validation_batches", c.validation_batches, {1, 1e6});
-  v.choice("validation_split", c.validation_split, data::split_names());
+  v.choice("validation_split", c.validation_split, held_out_splits());
   v.flag("keep_best", c.keep_best);
   v.number("peak_tflops", c.peak_tflops, {0, 1e9});
   v.section("timeouts", [&](ConfigVisitor& s) {

@@ -15,8 +15,7 @@ const ChangeRules& stage_rules() {
   static const ChangeRules rules{
       .free = {"output", "steps", "minutes", "device", "deterministic", "attention", "sharding", "recompute",
                "checkpoint_minutes", "checkpoint_steps", "checkpoints_kept", "checkpoint_keep_every",
-               "log_steps", "peak_tflops", "timeouts", "validation_steps", "validation_batches",
-               "validation_split", "keep_best"},
+               "log_steps", "peak_tflops", "timeouts", "validation_steps", "keep_best"},
       .fixed = {"stage", "tokenizers", "text_capacity", "model"}};
   return rules;
 }

@@ -2,8 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
-
 #include "omni/core/text_format.h"
 
 namespace omni::training {

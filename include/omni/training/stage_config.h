@@ -77,9 +77,8 @@ struct StageConfig {
   std::int64_t checkpoint_keep_every = 0;  // beside them those of every so many steps; 0: none
   std::int64_t log_steps = 10;
 
-  std::int64_t validation_steps =
-      0;  // losses on held-out objects every so many steps and at the end; 0: never
-  std::int64_t validation_batches = 4;            // micro-batches of it
+  // Losses on held-out objects, every so many steps (0: never) and at the end, of so many micro-batches.
+  std::int64_t validation_steps = 0, validation_batches = 4;
   std::string validation_split = "new_instance";  // see data::Split
   bool keep_best = false;  // a checkpoint of the lowest validation loss so far, beside the others
   // Of several ranks: how long all wait for one to come at the start and to a collective call, and after how long
