@@ -6,7 +6,7 @@
 #include <span>
 
 #include "omni/model/transformer.h"
-#include "step_report.h"
+#include "step_sums.h"
 
 namespace omni::training {
 

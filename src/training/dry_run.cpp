@@ -51,7 +51,7 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
   sequence::PackedSequence batch;
   for (std::size_t i = 0; batch.length() < config.tokens_per_micro_batch; ++i)
     sequence::append_document(batch, documents[i % documents.size()], bundle.vocabulary(), bundle.layout());
-  return std::vector(static_cast<std::size_t>(config.tokens_per_step / config.tokens_per_micro_batch), batch);
+  return std::vector(static_cast<std::size_t>(config.batches_per_step()), batch);
 }
 
 // Bytes that a rank keeps from step to step.

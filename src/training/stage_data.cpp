@@ -44,7 +44,7 @@ WeightedTasks weighted_tasks(const StageConfig& config, const model::Bundle& bun
 }  // namespace
 
 void require_batch_for_each_rank(const StageConfig& config, int ranks) {
-  const std::int64_t batches = config.tokens_per_step / config.tokens_per_micro_batch;
+  const std::int64_t batches = config.batches_per_step();
   if (ranks > batches)
     fail(
         ErrorKind::usage, "training with ", ranks, " ranks: a step has ", batches,
@@ -52,7 +52,7 @@ void require_batch_for_each_rank(const StageConfig& config, int ranks) {
 }
 
 StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int rank, int ranks)
-    : batches_per_step_(config.tokens_per_step / config.tokens_per_micro_batch),
+    : batches_per_step_(config.batches_per_step()),
       rank_(rank),
       ranks_(ranks),
       own_per_step_((batches_per_step_ - rank + ranks - 1) / ranks),

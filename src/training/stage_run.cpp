@@ -14,7 +14,6 @@
 #include "run_output.h"
 #include "stage_record.h"
 #include "stage_start.h"
-#include "step_report.h"
 
 namespace omni::training {
 namespace {
@@ -46,7 +45,8 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
                .z_loss = config.z_loss},
       agreement_(collectives_, device) {
   data_ = std::make_unique<StageData>(config, bundle_, collectives_.rank(), collectives_.size());
-  if (config.validation_steps > 0) validation_.emplace(config, *data_);
+  if (config.validation_steps > 0)
+    validation_.emplace(*data_, config.validation_batches, weights_.modalities);
   state_.inputs = stage_inputs(config, data_->fingerprint());
   compare_ranks();
   peak_seconds_per_token_ = peak_seconds_per_token();

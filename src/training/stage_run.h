@@ -21,6 +21,7 @@
 #include "stage_data.h"
 #include "stage_optimizer.h"
 #include "stage_validation.h"
+#include "step_report.h"
 
 namespace omni::training {
 

@@ -8,7 +8,6 @@
 
 #include "omni/distributed/collectives.h"
 #include "omni/model/transformer.h"
-#include "omni/training/stage_config.h"
 #include "stage_data.h"
 
 namespace omni::training {
@@ -23,8 +22,10 @@ struct ValidationLosses {
 // is the model.
 class StageValidation {
  public:
-  // `data` must outlive it.
-  StageValidation(const StageConfig& config, const StageData& data);
+  // Of the first `batches` of the data's validation, which must outlive it.
+  StageValidation(const StageData& data, std::int64_t batches,
+                  const std::array<double, sequence::kModalityCount>& modality_weights)
+      : data_(data), batches_(batches), modality_weights_(modality_weights) {}
 
   // Of the present weights, without dropout. Every rank measures its part of the sequences and gets the losses of
   // all.

@@ -11,13 +11,6 @@
 
 namespace omni::training {
 
-void StepSums::add(const StepSums& other) {
-  counts.add(other.counts);
-  if (other.losses.defined()) add_losses(other.losses);
-}
-
-void StepSums::add_losses(const at::Tensor& others) { losses = losses.defined() ? losses + others : others; }
-
 StepReport::StepReport(RunMetrics* metrics, std::int64_t log_steps,
                        const std::array<double, sequence::kModalityCount>& loss_weights,
                        std::vector<std::string> task_names, double start_seconds,
@@ -52,66 +45,16 @@ bool StepReport::add(const StepSums& sums, const StepContext& context, bool last
   return true;
 }
 
-std::vector<std::string> StepReport::number_names() const {
-  std::vector<std::string> names = {"tokens"};
-  const auto add = [&](const char* what) {
-    for (const sequence::Modality modality : sequence::kModalities)
-      names.push_back(concat(what, ".", sequence::modality_name(modality)));
-  };
-  const auto add_tasks = [&](const char* what) {
-    for (const std::string& task : task_names_) names.push_back(concat(what, ".", task));
-  };
-  add("weight");
-  add("targets");
-  add_tasks("task_weight");
-  add_tasks("task_tokens");
-  add("cross_entropy");
-  add("correct");
-  add_tasks("task_cross_entropy");
-  return names;
-}
-
-std::int64_t StepReport::counted() const {
-  return static_cast<std::int64_t>(1 + 2 * sequence::kModalityCount + 2 * task_names_.size());
-}
-
-at::Tensor StepReport::numbers() const {
-  at::Tensor row = at::zeros({static_cast<std::int64_t>(number_names().size())}, at::kDouble);
-  double* number = row.mutable_data_ptr<double>();
-  *number++ = static_cast<double>(sums_.counts.tokens);
-  for (const double weight : sums_.counts.weights) *number++ = weight;
-  for (const std::int64_t targets : sums_.counts.targets) *number++ = static_cast<double>(targets);
-  for (std::size_t t = 0; t < sums_.counts.task_weights.size(); ++t) {
-    number[t] = sums_.counts.task_weights[t];
-    number[task_names_.size() + t] = static_cast<double>(sums_.counts.task_tokens[t]);
-  }
-  if (sums_.losses.defined()) row.narrow(0, counted(), sums_.losses.size(0)).copy_(sums_.losses);
-  return row;
-}
-
-StepSums StepReport::sums_of(const at::Tensor& row) const {
-  StepSums sums;
-  const double* number = row.const_data_ptr<double>();
-  sums.counts.tokens = static_cast<std::int64_t>(*number++);
-  for (double& weight : sums.counts.weights) weight = *number++;
-  for (std::int64_t& targets : sums.counts.targets) targets = static_cast<std::int64_t>(*number++);
-  const std::size_t tasks = task_names_.size();
-  sums.counts.task_weights.assign(number, number + tasks);
-  sums.counts.task_tokens.assign(number + tasks, number + 2 * tasks);
-  sums.losses = row.narrow(0, counted(), row.size(0) - counted()).clone();
-  return sums;
-}
-
 std::pair<StepSums, at::Tensor> StepReport::of_all_ranks() const {
   const int ranks = collectives_->size();
   at::Tensor compute_seconds = at::zeros({ranks}, at::kDouble);
   compute_seconds[collectives_->rank()] = compute_seconds_;
   if (ranks == 1) return {sums_, compute_seconds};
-  const at::Tensor added = at::cat({numbers(), compute_seconds}).to(device_);
+  const at::Tensor added = at::cat({sums_.row(task_names_.size()), compute_seconds}).to(device_);
   collectives_->all_reduce(added).wait();
   const at::Tensor read = added.cpu();
   const std::int64_t own = read.size(0) - ranks;
-  return {sums_of(read.narrow(0, 0, own)), read.narrow(0, own, ranks)};
+  return {StepSums::from_row(read.narrow(0, 0, own), task_names_.size()), read.narrow(0, own, ranks)};
 }
 
 std::map<std::string, double> StepReport::state() const {
@@ -119,8 +62,8 @@ std::map<std::string, double> StepReport::state() const {
                                          {"log.start_seconds", window_start_seconds_},
                                          {"log.latest_loss", latest_loss_}};
   if (steps_ == 0) return state;
-  const std::vector<std::string> names = number_names();
-  const at::Tensor own = numbers().to(device_);
+  const std::vector<std::string> names = sum_names(task_names_);
+  const at::Tensor own = sums_.row(task_names_.size()).to(device_);
   const at::Tensor rows = at::empty({collectives_->size() * own.size(0)}, own.options());
   collectives_->all_gather(own, rows).wait();
   const at::Tensor read = rows.cpu();
@@ -142,14 +85,14 @@ void StepReport::restore(const std::map<std::string, double>& state) {
   latest_loss_ = number("log.latest_loss");
   sums_ = {};
   if (steps_ == 0) return;
-  const std::vector<std::string> names = number_names();
+  const std::vector<std::string> names = sum_names(task_names_);
   at::Tensor row = at::zeros({static_cast<std::int64_t>(names.size())}, at::kDouble);
   // Ranks that are no more leave theirs to the ones that are.
   for (int rank = collectives_->rank(); state.contains(concat("log.", rank, ".", names.front()));
        rank += collectives_->size())
     for (std::size_t i = 0; i < names.size(); ++i)
       row.mutable_data_ptr<double>()[i] += number(concat("log.", rank, ".", names[i]));
-  sums_ = sums_of(row);
+  sums_ = StepSums::from_row(row, task_names_.size());
   if (device_ != at::kCPU) sums_.losses = sums_.losses.to(device_);
 }
 
@@ -172,27 +115,22 @@ void StepReport::write(const StepSums& all, const at::Tensor& compute_seconds, c
   const double rate = static_cast<double>(all.counts.tokens) / elapsed;
   std::vector<std::pair<std::string, double>> numbers{{"step", static_cast<double>(c.step)},
                                                       {"progress", c.progress}};
-  latest_loss_ = 0;
-  std::string losses;
-  const model::LossSums sums = model::LossSums::read(all.losses);
-  const model::BatchCounts& counts = all.counts;
+  const MeanLosses means = mean_losses(all, loss_weights_);
+  latest_loss_ = means.loss;
   for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
-    if (counts.targets[m] == 0) continue;
+    if (!means.modalities[m]) continue;
     const std::string name(sequence::modality_name(static_cast<sequence::Modality>(m)));
-    const double loss = sums.cross_entropy[m] / counts.weights[m];
-    latest_loss_ += loss_weights_[m] * loss;
-    numbers.emplace_back("loss_" + name, loss);
-    numbers.emplace_back("accuracy_" + name,
-                         static_cast<double>(sums.correct[m]) / static_cast<double>(counts.targets[m]));
+    numbers.emplace_back("loss_" + name, means.modalities[m]->loss);
+    numbers.emplace_back("accuracy_" + name, means.modalities[m]->accuracy);
   }
-  for (std::size_t t = 0; t < counts.task_weights.size(); ++t) {
-    if (counts.task_weights[t] <= 0) continue;
-    const double loss = sums.task_cross_entropy[t] / counts.task_weights[t];
-    numbers.emplace_back("loss " + task_names_.at(t), loss);
+  std::string losses;
+  for (std::size_t t = 0; t < means.tasks.size(); ++t) {
+    if (!means.tasks[t]) continue;
+    numbers.emplace_back("loss " + task_names_.at(t), *means.tasks[t]);
     numbers.emplace_back("tokens_per_step " + task_names_[t],
-                         static_cast<double>(counts.task_tokens.at(t)) / static_cast<double>(steps_));
+                         static_cast<double>(all.counts.task_tokens.at(t)) / static_cast<double>(steps_));
     char text[24];
-    std::snprintf(text, sizeof text, " %.3f", loss);
+    std::snprintf(text, sizeof text, " %.3f", *means.tasks[t]);
     losses += ", " + task_names_[t] + text;
   }
   numbers.insert(numbers.end(), {{"loss", latest_loss_},

@@ -10,21 +10,11 @@
 
 #include "omni/core/run_metrics.h"
 #include "omni/distributed/collectives.h"
-#include "omni/model/transformer.h"
+#include "step_sums.h"
 
 namespace omni::training {
 
 // What the trainer prints and writes about its steps.
-
-// Sums over the micro-batches of one or more optimizer steps. What was computed stays on the device until it is
-// read: steps do not wait for it.
-struct StepSums {
-  model::BatchCounts counts;
-  at::Tensor losses;  // see model::LossSums; undefined where there was no batch
-
-  void add(const StepSums& other);
-  void add_losses(const at::Tensor& others);
-};
 
 struct StepContext {
   std::string stage;
@@ -64,12 +54,7 @@ class StepReport {
   void restore(const std::map<std::string, double>& state);
 
  private:
-  // This rank's sums since the last line as one row of fp64 numbers on the CPU, and what they are called.
-  std::vector<std::string> number_names() const;
-  at::Tensor numbers() const;
-  std::int64_t counted() const;  // how many of them come before the losses
-  StepSums sums_of(const at::Tensor& numbers) const;
-  // Also the compute times, by rank.
+  // The sums since the last line. Also the compute times, by rank.
   std::pair<StepSums, at::Tensor> of_all_ranks() const;
   // What no two runs agree on.
   std::vector<std::pair<std::string, double>> performance(double tokens_per_second, double elapsed_seconds,

@@ -87,6 +87,14 @@ class CaptionWorld : public testing::Test {
     return lines;
   }
 
+  // Of the checkpoints that a run has left.
+  static std::vector<std::int64_t> saved_steps(const StageConfig& c) {
+    std::vector<std::int64_t> steps;
+    for (const auto& entry : checkpoint::checkpoints_in(std::filesystem::path(c.output) / "checkpoints"))
+      steps.push_back(entry.step);
+    return steps;
+  }
+
   // As if the run had been killed after that step: what came later is gone.
   static void forget_after(const StageConfig& c, std::int64_t step) {
     const std::filesystem::path output = c.output;

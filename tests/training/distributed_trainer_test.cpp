@@ -1,14 +1,11 @@
 // Whole runs on several ranks, which are threads here, against runs on one.
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
 #include <cmath>
 
 #include "caption_world.h"
 #include "omni/core/error.h"
-#include "run_output.h"
-#include "stage_run.h"
-#include "thread_ranks.h"
+#include "rank_runs.h"
 
 namespace omni::training {
 namespace {
@@ -21,23 +18,6 @@ class DistributedTrainer : public CaptionWorld {
     c.tokens_per_step = 256;
     c.steps = 20;
     return c;
-  }
-
-  // Goes on from the newest checkpoint, if there is one.
-  TrainingSummary train(const StageConfig& c, int ranks) const {
-    std::optional<checkpoint::CheckpointReader> resumed;
-    if (const auto folder = resumed_checkpoint(c, Resume::automatic)) resumed.emplace(*folder);
-    TrainingSummary summary;
-    test::ThreadTexts texts;
-    test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
-      at::set_num_threads(1);
-      test::ThreadRanks own(collectives, texts);
-      StageRun run(c, resumed, {}, own, at::kCPU);
-      run.begin(resumed);
-      const TrainingSummary mine = run.run();
-      if (collectives.rank() == 0) summary = mine;
-    });
-    return summary;
   }
 
   static std::vector<double> numbers(const StageConfig& c, const char* key) {
@@ -59,12 +39,12 @@ class DistributedTrainer : public CaptionWorld {
 
 TEST_F(DistributedTrainer, TakesTheSameStepsOnAnyNumberOfRanks) {
   const StageConfig alone = run_config("alone");
-  train(alone, 1);
+  run_on_thread_ranks(alone, 1);
   for (const char* sharding : {"none", "optimizer"}) {
     for (const int ranks : {2, 3, 4}) {
       StageConfig c = run_config(concat(sharding, ranks));
       c.sharding = sharding;
-      const TrainingSummary summary = train(c, ranks);
+      const TrainingSummary summary = run_on_thread_ranks(c, ranks);
       EXPECT_EQ(summary.steps, 20);
       expect_the_same_run(c, alone);
     }
@@ -75,14 +55,14 @@ TEST_F(DistributedTrainer, ResumesBitForBitOnTheSameRanks) {
   for (const bool muon : {false, true}) {
     StageConfig whole = run_config(concat("whole", muon));
     whole.muon.enabled = muon;
-    const TrainingSummary expected = train(whole, 4);
+    const TrainingSummary expected = run_on_thread_ranks(whole, 4);
     StageConfig part = whole;
     part.output = (folder_ / concat("part", muon)).string();
     part.checkpoint_steps = 7;
     part.checkpoints_kept = 9;
-    train(part, 4);
+    run_on_thread_ranks(part, 4);
     forget_after(part, 7);
-    const TrainingSummary resumed = train(part, 4);
+    const TrainingSummary resumed = run_on_thread_ranks(part, 4);
     EXPECT_EQ(resumed.tokens, expected.tokens);
     const auto got = weights(resumed.bundle), wanted = weights(expected.bundle);
     for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(got[i], wanted[i])) << i;
@@ -93,19 +73,19 @@ TEST_F(DistributedTrainer, ResumesBitForBitOnTheSameRanks) {
 
 TEST_F(DistributedTrainer, ResumesOnAnotherNumberOfRanks) {
   const StageConfig whole = run_config("whole");
-  train(whole, 1);
+  run_on_thread_ranks(whole, 1);
   StageConfig part = run_config("part");
   part.checkpoint_steps = 8;
   part.checkpoints_kept = 9;
-  train(part, 4);
+  run_on_thread_ranks(part, 4);
   forget_after(part, 8);
-  train(part, 2);
+  run_on_thread_ranks(part, 2);
   expect_the_same_run(part, whole);
 }
 
 TEST_F(DistributedTrainer, MoreRanksThanMicroBatchesAreRefused) {
   try {
-    train(run_config("many"), 5);
+    run_on_thread_ranks(run_config("many"), 5);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);

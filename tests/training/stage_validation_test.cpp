@@ -6,9 +6,8 @@
 #include "omni/checkpoint/reader.h"
 #include "omni/core/error.h"
 #include "omni/training/trainer.h"
-#include "stage_run.h"
+#include "rank_runs.h"
 #include "stage_start.h"
-#include "thread_ranks.h"
 
 namespace omni::training {
 namespace {
@@ -34,12 +33,6 @@ class StageValidationTest : public CaptionWorld {
       lines[line.contains("validation_loss") ? 0 : 1].push_back(line);
     return lines;
   }
-  std::vector<std::int64_t> checkpoints(const StageConfig& c) const {
-    std::vector<std::int64_t> steps;
-    for (const auto& entry : checkpoint::checkpoints_in(std::filesystem::path(c.output) / "checkpoints"))
-      steps.push_back(entry.step);
-    return steps;
-  }
 };
 
 // Against the mean of the model's own log-probabilities over every token, of sequences that hold nothing but the
@@ -62,11 +55,10 @@ TEST_F(StageValidationTest, IsTheLossOfHeldOutSequences) {
     }
   }
   ASSERT_GT(count, 0);
-  test::ThreadTexts texts;
   for (const int ranks : {1, 2, 4}) {
     test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
-      const ValidationLosses losses =
-          StageValidation(c, data).measure(*bundle.transformer, collectives, at::kCPU);
+      const ValidationLosses losses = StageValidation(data, c.validation_batches, {1, 1, 1})
+                                          .measure(*bundle.transformer, collectives, at::kCPU);
       EXPECT_NEAR(losses.loss, sum / count, 1e-5 * sum / count) << ranks;
       ASSERT_EQ(losses.numbers.size(), 2u);
       EXPECT_EQ(losses.numbers[0].first, "validation_loss_text");
@@ -112,14 +104,14 @@ TEST_F(StageValidationTest, KeepsTheBestCheckpoint) {
       lines[0], {}, [](const nlohmann::json& line) { return line.at("validation_loss").get<double>(); });
   const auto best = lowest->at("step").get<std::int64_t>();
   ASSERT_LT(best, 40) << "the world has to be one that can be learnt too well";
-  EXPECT_THAT(checkpoints(c), testing::ElementsAre(best, 50, 60));
+  EXPECT_THAT(saved_steps(c), testing::ElementsAre(best, 50, 60));
   EXPECT_TRUE(checkpoint::damage_of(
                   checkpoint::checkpoint_path(std::filesystem::path(c.output) / "checkpoints", best))
                   .empty());
 
   forget_after(c, 50);
   run_stage(c, {.run = {.resume = Resume::yes, .allowed_changes = {}}});
-  EXPECT_THAT(checkpoints(c), testing::ElementsAre(best, 50, 60));
+  EXPECT_THAT(saved_steps(c), testing::ElementsAre(best, 50, 60));
   EXPECT_EQ(lines_of("run")[0], lines[0]);
 }
 
@@ -129,13 +121,7 @@ TEST_F(StageValidationTest, IsTheSameOnAnyNumberOfRanks) {
     StageConfig c = validated(concat("ranks", ranks));
     c.tokens_per_step = 256;
     c.keep_best = true;
-    test::ThreadTexts texts;
-    test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
-      test::ThreadRanks own(collectives, texts);
-      StageRun run(c, std::nullopt, {}, own, at::kCPU);
-      run.begin(std::nullopt);
-      run.run();
-    });
+    run_on_thread_ranks(c, ranks);
     std::vector<double> found;
     const auto lines = lines_of(concat("ranks", ranks));
     for (const nlohmann::json& line : lines[0]) found.push_back(line.at("validation_loss"));

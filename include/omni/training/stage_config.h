@@ -45,6 +45,7 @@ struct StageConfig {
 
   std::int64_t tokens_per_step = 8192;
   std::int64_t tokens_per_micro_batch = 8192;
+  std::int64_t batches_per_step() const { return tokens_per_step / tokens_per_micro_batch; }
   std::int64_t steps = 1000;
   // 0: no limit; else the schedule follows whichever of steps and minutes is further along.
   double minutes = 0;
