@@ -1,5 +1,6 @@
 #include "source_options.h"
 
+#include "omni/data/procedural_world.h"
 #include "options.h"
 
 namespace omni::tools {
@@ -17,6 +18,8 @@ CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const
   add_number(command, "--epsilon", spec.labels.epsilon, geometry::kEpsilons,
              "distance to which sheets of mesh files are thickened on either side, with the longest side at "
              "1.92");
+  add_number(command, "--variation", spec.variation, data::kVariations,
+             "of the procedural world: how far sizes may lie from the middle of what their word means");
   return add_number(command, "--world-seed", spec.seed, kSeeds,
                     "of the procedural world: which objects are held out, and their order");
 }
@@ -24,6 +27,7 @@ CLI::Option* add_source_options(CLI::App& command, data::SourceSpec& spec, const
 void apply_given(const CLI::App& command, const data::SourceSpec& given, data::SourceSpec& spec) {
   if (command.count("--source") > 0) spec.source = given.source;
   if (command.count("--world-seed") > 0) spec.seed = given.seed;
+  if (command.count("--variation") > 0) spec.variation = given.variation;
   if (command.count("--label") > 0) spec.labels.mode = given.labels.mode;
   if (command.count("--epsilon") > 0) spec.labels.epsilon = given.labels.epsilon;
 }

@@ -26,20 +26,24 @@ struct AttributeValue {
   std::string word;
 };
 
-// Bin indices in the order of ObjectClass::attributes.
+// Bin indices in the order of ObjectClass::attributes and, where there are any, the places inside the bins:
+// per attribute -1 (the end towards the bin before) to 1.
 class Bins {
  public:
-  explicit Bins(std::span<const int> values) : values_(values) {}
+  explicit Bins(std::span<const int> values, std::span<const float> places = {})
+      : values_(values), places_(places) {}
   int operator[](int attribute) const { return values_[attribute]; }
-  // The dimension that belongs to the attribute's bin.
-  float pick(int attribute, std::initializer_list<float> dimensions) const {
-    return dimensions.begin()[values_[attribute]];
-  }
+  // The dimension that belongs to the attribute's bin, `dimensions` being those of the bins' centres.
+  float pick(int attribute, std::initializer_list<float> dimensions) const;
   Section section(int attribute) const { return values_[attribute] == 0 ? Section::round : Section::square; }
 
  private:
   std::span<const int> values_;
+  std::span<const float> places_;
 };
+
+// Whether the attribute's bins are parts of one scale ("narrow", "wide"), not kinds ("round", "square").
+bool is_measured(const AttributeSpec& attribute);
 
 // A row of the class table. In patterns, {name} stands for an attribute's word and {0}, {1}, {2} for the
 // colour of a part; "a" becomes "an" where the next word asks for it.

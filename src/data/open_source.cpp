@@ -54,7 +54,8 @@ std::unique_ptr<ObjectSource> open_procedural(const SourceSpec& spec) {
       ProceduralOptions{.seed = spec.seed,
                         .split = *spec.split,
                         .count = spec.count > 0 ? spec.skip + spec.count : 0,
-                        .at_most = true});
+                        .at_most = true,
+                        .variation = spec.variation});
 }
 
 std::unique_ptr<ObjectSource> open_folder(const SourceSpec& spec) {
@@ -82,6 +83,8 @@ void check(const SourceSpec& spec) {
           "skip and count are whole numbers from 0 on");
   require(contains(geometry::kEpsilons, spec.labels.epsilon), "epsilon is ", spec.labels.epsilon,
           ". Give a number ", range_text(geometry::kEpsilons));
+  require(spec.source == kProcedural || spec.variation == 0,
+          "variation is for the procedural world; objects of a folder are what they are. Leave it out");
   const bool labelled = spec.source == kProcedural || fs::exists(fs::path(spec.source) / kManifestName);
   require(!labelled || spec.labels == geometry::MeshFieldOptions{},
           "label and epsilon are for mesh files; these objects have been labelled already. Leave them out");
@@ -96,6 +99,9 @@ void describe(ConfigVisitor& visitor, SourceSpec& spec) {
   // The spelling of older files: read, never written.
   visitor.added_later(true, [&](ConfigVisitor& older) { older.integer("world_seed", seed, {.minimum = 0}); });
   spec.seed = static_cast<std::uint64_t>(seed);
+
+  visitor.added_later(spec.variation == 0,
+                      [&](ConfigVisitor& later) { later.number("variation", spec.variation, kVariations); });
 
   const geometry::MeshFieldOptions automatic;
   std::string label(label_mode_name(spec.labels.mode));

@@ -47,7 +47,7 @@ std::vector<std::uint32_t> round_by_round(const std::vector<std::vector<std::uin
 }  // namespace
 
 ProceduralSource::ProceduralSource(const ProceduralOptions& options)
-    : ProceduralSource(std::make_shared<const ProceduralWorld>(options.seed), options) {}
+    : ProceduralSource(std::make_shared<const ProceduralWorld>(options.seed, options.variation), options) {}
 
 ProceduralSource::ProceduralSource(std::shared_ptr<const ProceduralWorld> world,
                                    const ProceduralOptions& options)

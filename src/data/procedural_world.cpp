@@ -107,6 +107,7 @@ float normalise_primitives(std::vector<Primitive>& primitives) {
 
 struct ProceduralWorld::State {
   std::uint64_t seed = 0;
+  double variation = 0;
   std::uint64_t fingerprint = 0;
   std::vector<ProceduralClass> infos;
   std::vector<std::vector<std::vector<int>>> colourings;  // per class
@@ -129,11 +130,23 @@ struct ProceduralWorld::State {
     return {c, within / infos[c].colourings, colourings[c][within % infos[c].colourings]};
   }
 
-  std::vector<Primitive> build(const Address& address, float* longest) const {
+  // Of the object's measured attributes, drawn for each object anew; nothing in a world of bins' centres.
+  std::vector<float> places(const ObjectClass& kind, std::int64_t object) const {
+    std::vector<float> result;
+    if (variation == 0) return result;
+    CounterRng rng(seed, hash_combine(hash_string("place in bin"), static_cast<std::uint64_t>(object)));
+    for (const AttributeSpec& attribute : kind.attributes) {
+      const double place = variation * (2 * rng.uniform() - 1);
+      result.push_back(is_measured(attribute) ? static_cast<float>(place) : 0.0f);
+    }
+    return result;
+  }
+
+  std::vector<Primitive> build(std::int64_t object, const Address& address, float* longest) const {
     const ObjectClass& kind = object_classes()[address.class_index];
     SolidBuilder builder;
     const std::vector<int> bins = decode_bins(kind, address.geometry);
-    kind.build(Bins(bins), builder);
+    kind.build(Bins(bins, places(kind, object)), builder);
     separate_corners(builder.primitives());
     const float side = normalise_primitives(builder.primitives());
     if (longest != nullptr) *longest = side;
@@ -141,9 +154,13 @@ struct ProceduralWorld::State {
   }
 };
 
-ProceduralWorld::ProceduralWorld(std::uint64_t seed) {
+ProceduralWorld::ProceduralWorld(std::uint64_t seed, double variation) {
+  if (!contains(kVariations, variation))
+    fail(ErrorKind::usage, "procedural world: variation is ", variation, ". Give a number ",
+         range_text(kVariations));
   auto state = std::make_unique<State>();
   state->seed = seed;
+  state->variation = variation;
   state->held_out = choose_held_out(object_classes(), seed);
   state->fingerprint = hash_combine(hash_combine(hash_string("procedural world"), kWorldVersion), seed);
   for (std::size_t c = 0; c < object_classes().size(); ++c) {
@@ -163,6 +180,9 @@ ProceduralWorld::ProceduralWorld(std::uint64_t seed) {
   }
   for (const PaletteColour& colour : palette())
     state->fingerprint = hash_combine(state->fingerprint, hash_string(colour.name));
+  if (variation > 0)
+    state->fingerprint =
+        hash_combine(state->fingerprint, hash_string("variation " + std::to_string(variation)));
   state_ = std::move(state);
 }
 
@@ -220,7 +240,7 @@ std::unique_ptr<const geometry::SolidField> ProceduralWorld::field(std::int64_t 
   const auto address = state_->locate(object);
   std::vector<geometry::Vec3> colours;
   for (const int c : address.colours) colours.push_back(palette()[c].srgb);
-  return std::make_unique<PrimitiveSolid>(state_->build(address, nullptr), std::move(colours));
+  return std::make_unique<PrimitiveSolid>(state_->build(object, address, nullptr), std::move(colours));
 }
 
 ObjectRecord ProceduralWorld::describe(std::int64_t object) const {
@@ -249,7 +269,7 @@ ObjectRecord ProceduralWorld::make(std::int64_t object) const {
   std::vector<geometry::Vec3> colours;
   for (const ColouredPart& part : record.parts) colours.push_back(part.colour);
   float longest = 1;
-  std::vector<Primitive> primitives = state_->build(address, &longest);
+  std::vector<Primitive> primitives = state_->build(object, address, &longest);
   record.longest_side_m = longest * static_cast<float>(object_classes()[address.class_index].metres_per_unit);
   for (const Primitive& p : primitives) append_primitive_mesh(p, colours[p.part], record.mesh);
   record.field = std::make_unique<PrimitiveSolid>(std::move(primitives), std::move(colours));

@@ -14,6 +14,7 @@
 #include "omni/data/palette.h"
 #include "omni/data/shape_sample.h"
 #include "omni/geometry/mesh_health.h"
+#include "omni/geometry/occupancy_bits.h"
 #include "primitive_solid.h"
 
 namespace omni::data {
@@ -25,6 +26,12 @@ constexpr std::uint64_t kSeed = 7;
 
 const ProceduralWorld& world() {
   static const ProceduralWorld instance(kSeed);
+  return instance;
+}
+
+// Every object with sizes of its own.
+const ProceduralWorld& varied_world() {
+  static const ProceduralWorld instance(kSeed, 1.0);
   return instance;
 }
 
@@ -70,14 +77,14 @@ TEST(ProceduralWorld, HasTheSizeThatItPromises) {
   RecordProperty("left_out", std::to_string(left_out));
 }
 
-TEST(ProceduralWorld, EveryGeometryFillsTheFrameAndIsChunky) {
-  for (std::int64_t g = 0; g < world().geometry_count(); ++g) {
-    const ObjectRecord record = world().make(world().first_object_of_geometry(g));
+void expect_chunky_and_filling_the_frame(const ProceduralWorld& world, float thinnest) {
+  for (std::int64_t g = 0; g < world.geometry_count(); ++g) {
+    const ObjectRecord record = world.make(world.first_object_of_geometry(g));
     geometry::Bounds bounds;
     for (const Primitive& p : solid_of(record).primitives()) {
       bounds.include(primitive_bounds(p).low);
       bounds.include(primitive_bounds(p).high);
-      EXPECT_GE(thinnest_extent(p), 0.139f)
+      EXPECT_GE(thinnest_extent(p), thinnest)
           << record.captions[0].text << " kind " << static_cast<int>(p.kind);
     }
     EXPECT_NEAR(length(bounds.centre()), 0, 1e-5f);
@@ -89,6 +96,63 @@ TEST(ProceduralWorld, EveryGeometryFillsTheFrameAndIsChunky) {
     EXPECT_GT(record.longest_side_m, 0.02f);
     EXPECT_LT(record.longest_side_m, 50.0f);
   }
+}
+
+TEST(ProceduralWorld, EveryGeometryFillsTheFrameAndIsChunky) {
+  expect_chunky_and_filling_the_frame(world(), 0.139f);
+}
+
+TEST(ProceduralWorld, VariedObjectsFillTheFrameAndAreChunky) {
+  expect_chunky_and_filling_the_frame(varied_world(), 0.12f);
+}
+
+TEST(ProceduralWorld, NoTwoVariedObjectsOfAGeometryAreAlike) {
+  for (std::int64_t g = 0; g < world().geometry_count(); g += 17) {
+    const std::int64_t object = world().first_object_of_geometry(g);
+    const auto differ = [](const ProceduralWorld& world, std::int64_t a, std::int64_t b) {
+      const geometry::OccupancyBits first(*world.field(a), 64), second(*world.field(b), 64);
+      return geometry::intersection_over_union(first, second) < 1;
+    };
+    EXPECT_FALSE(differ(world(), object, object + 1)) << world().captions(object)[0].text;
+    EXPECT_TRUE(differ(varied_world(), object, object + 1)) << world().captions(object)[0].text;
+    EXPECT_FALSE(differ(varied_world(), object, object));
+    EXPECT_EQ(world().captions(object)[0].text, varied_world().captions(object)[0].text);
+    EXPECT_EQ(world().split_of(object), varied_world().split_of(object));
+  }
+  EXPECT_NE(world().fingerprint(), varied_world().fingerprint());
+  EXPECT_THROW(ProceduralWorld(kSeed, 1.5), Error);
+}
+
+TEST(ProceduralWorld, SizesStayInTheirBins) {
+  for (const std::initializer_list<float> centres :
+       {std::initializer_list<float>{0.1f, 0.2f}, {0.5f, 0.75f, 1.05f}, {0.14f, 0.11f, 0.1f}}) {
+    const bool rises = centres.begin()[1] > centres.begin()[0];
+    float last = rises ? 0.0f : 1.0f;
+    for (int bin = 0; bin < static_cast<int>(centres.size()); ++bin) {
+      EXPECT_EQ(Bins({&bin, 1}).pick(0, centres), centres.begin()[bin]);
+      for (const float place : {-1.0f, -0.5f, 0.0f, 0.5f, 1.0f}) {
+        const float size = Bins({&bin, 1}, {&place, 1}).pick(0, centres);
+        EXPECT_TRUE(rises ? size > last : size < last) << bin << ' ' << place;
+        last = size;
+        const auto nearest = std::min_element(centres.begin(), centres.end(), [&](float a, float b) {
+          return std::abs(a - size) < std::abs(b - size);
+        });
+        EXPECT_EQ(nearest - centres.begin(), bin);
+      }
+    }
+  }
+}
+
+TEST(ProceduralWorld, SizesVaryAndKindsDoNot) {
+  std::set<std::string> measured, kinds;
+  for (const ObjectClass& kind : object_classes())
+    for (const AttributeSpec& attribute : kind.attributes)
+      (is_measured(attribute) ? measured : kinds).insert(attribute.name);
+  for (const char* name :
+       {"height", "width", "length", "depth", "legs thickness", "handle size", "cabin height"})
+    EXPECT_EQ(measured.count(name), 1u) << name;
+  for (const char* name : {"seat form", "relation", "side", "top", "wheels", "direction", "tip", "body"})
+    EXPECT_EQ(kinds.count(name), 1u) << name;
 }
 
 TEST(ProceduralWorld, MeshesAreClosedAndManifold) {

@@ -21,6 +21,7 @@ struct SourceSpec {
   // A folder of that very name is "./procedural".
   std::string source = std::string(kProcedural);
   std::uint64_t seed = 1;  // of the procedural world: which objects are held out, and their order
+  double variation = 0;    // of the procedural world: see ProceduralWorld
 
   // Absent: every split of a data set. Mesh files have no splits.
   std::optional<Split> split = Split::train;
@@ -31,7 +32,7 @@ struct SourceSpec {
   geometry::MeshFieldOptions labels = {};
 };
 
-// The keys `source`, `seed`, `label` and `epsilon`. What uses a spec describes which objects are meant.
+// The keys `source`, `seed`, `variation`, `label` and `epsilon`. What uses a spec describes which objects are meant.
 void describe(ConfigVisitor& visitor, SourceSpec& spec);
 
 // From a split's name, or "all" for every split. Throws Error(usage).

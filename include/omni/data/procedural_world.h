@@ -7,9 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "omni/core/number.h"
 #include "omni/data/object_source.h"
 
 namespace omni::data {
+
+inline constexpr NumberRange kVariations{.minimum = 0, .maximum = 1};
 
 // One class of the procedural world, as reports and tests see it.
 struct ProceduralClass {
@@ -36,7 +39,10 @@ struct ProceduralClass {
 // An object held out by two rules at once belongs to no split. Immutable and thread-safe.
 class ProceduralWorld {
  public:
-  explicit ProceduralWorld(std::uint64_t seed);
+  // `variation` (0 to 1): how far the measured attributes of an object (heights, widths, thicknesses ...) may
+  // lie from the middle of their bin; with 1 anywhere in it, so that no two objects have one geometry. Drawn
+  // per object; bins do not touch, so that words stay true. Throws Error(usage) outside of 0 to 1.
+  explicit ProceduralWorld(std::uint64_t seed, double variation = 0);
   ~ProceduralWorld();
   ProceduralWorld(const ProceduralWorld&) = delete;
   ProceduralWorld& operator=(const ProceduralWorld&) = delete;
@@ -76,6 +82,7 @@ struct ProceduralOptions {
   Split split = Split::train;
   std::int64_t count = 0;  // 0: the whole split
   bool at_most = false;    // where the split is smaller than `count`, all of it will do
+  double variation = 0;    // of the world
 };
 
 // The first `count` objects of a seeded order of a split, without repetition. The order goes through the
