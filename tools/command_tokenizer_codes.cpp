@@ -150,6 +150,7 @@ std::size_t decode_mesh(const tokenizers::ShapeTokenizer& tokenizer, const fs::p
       {.resolution = resolution > 0 ? resolution : generation::default_mesh_resolution(tokenizer)});
   if (extracted.empty())
     fail(ErrorKind::input, "decoding ", input, ": the codes describe an empty shape. Nothing is written");
+  generation::stand_on_ground(extracted);
   if (shape.longest_side_m) generation::scale_to_metres(extracted, *shape.longest_side_m);
   geometry::write_mesh(out, extracted.mesh);
   return extracted.mesh.triangles.size();

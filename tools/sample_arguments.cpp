@@ -87,6 +87,10 @@ void add_mesh_options(CLI::App& command, SampleArguments& arguments) {
   add_number(command, "--faces", arguments.mesh.faces, kCounts,
              "simplify meshes to about this many triangles; 0: no")
       ->group(group);
+  command
+      .add_flag("--uneven-feet{false}", arguments.mesh.level_feet,
+                "leave feet that nearly end at one height as the model makes them")
+      ->group(group);
   command.add_flag("--keep-floaters", arguments.mesh.keep_floaters, "keep small loose parts")->group(group);
   command
       .add_flag("--snap-to-box", arguments.mesh.snap_to_box, "stretch meshes to the box that the model names")

@@ -61,6 +61,7 @@ class DocumentReader {
   void add_mesh(GeneratedShape& shape) const {
     if (!mesh_) return;
     shape.mesh = extract_mesh(*shape.field, *mesh_, shape.box_shares);
+    stand_on_ground(*shape.mesh);
     if (shape.longest_side_m) scale_to_metres(*shape.mesh, *shape.longest_side_m);
   }
 

@@ -5,6 +5,7 @@
 #include "omni/core/error.h"
 #include "omni/core/parallel.h"
 #include "omni/geometry/iso_surface.h"
+#include "omni/geometry/level_feet.h"
 #include "omni/geometry/renderer.h"
 #include "omni/geometry/simplification.h"
 
@@ -69,9 +70,15 @@ ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOpti
     shape.colour(mesh.positions, mesh.colours);
   }
   if (options.snap_to_box && box_shares) snap(mesh, *box_shares);
+  if (options.level_feet) geometry::level_feet(mesh);
   if (options.smooth_normals) geometry::compute_smooth_normals(mesh);
   extracted.health = geometry::inspect(mesh);
   return extracted;
+}
+
+void stand_on_ground(ExtractedMesh& extracted) {
+  const float ground = extracted.mesh.bounds().low.y;
+  for (geometry::Vec3& position : extracted.mesh.positions) position.y -= ground;
 }
 
 void scale_to_metres(ExtractedMesh& extracted, float longest_side_m) {
@@ -84,7 +91,8 @@ void scale_to_metres(ExtractedMesh& extracted, float longest_side_m) {
 
 geometry::Mesh in_normalised_frame(geometry::Mesh mesh, float longest_side_m) {
   const float scale = geometry::kNormalisedLongestSide / longest_side_m;
-  for (geometry::Vec3& position : mesh.positions) position *= scale;
+  const geometry::Vec3 centre = mesh.bounds().centre();
+  for (geometry::Vec3& position : mesh.positions) position = (position - centre) * scale;
   return mesh;
 }
 

@@ -311,6 +311,7 @@ TEST_F(MakeMeshes, LeadsFromARequestToMeshesInMetres) {
     ASSERT_TRUE(shape.mesh && shape.longest_side_m && shape.box_shares);
     EXPECT_TRUE(shape.mesh->health.healthy());
     const geometry::Vec3 extent = shape.mesh->mesh.bounds().extent();
+    EXPECT_NEAR(shape.mesh->mesh.bounds().low.y, 0, 1e-6f);
     for (std::size_t axis = 0; axis < 3; ++axis) {
       const float side = *shape.longest_side_m * (*shape.box_shares)[axis];
       EXPECT_NEAR(extent[axis], side, 1e-3f * side);

@@ -20,7 +20,7 @@ struct GeneratedShape {
   std::unique_ptr<tokenizers::DecodedShape> field;  // over the normalised frame
   std::optional<float> longest_side_m;              // as the model says
   std::optional<geometry::Vec3> box_shares;         // the model's extents as shares of the longest side
-  // Where meshes are made: in metres where the model says a size, else in the normalised frame. Empty where
+  // Where meshes are made: standing on Y = 0, in metres where the model says a size, else 1.92 long. Empty where
   // the field is nowhere inside.
   std::optional<ExtractedMesh> mesh;
 };

@@ -20,6 +20,7 @@ struct MeshOptions {
   double floater_share = 0.02;  // components below this share of the largest one's volume are floaters
   std::size_t faces = 0;        // 0: as extracted
   bool smooth_normals = true;
+  bool level_feet = true;    // feet that nearly end at one height do so: see geometry/level_feet.h
   bool snap_to_box = false;  // stretches each axis to the box that the model named, where it named one
 };
 void validate(const MeshOptions& options);  // throws Error(usage)
@@ -38,7 +39,11 @@ struct ExtractedMesh {
 ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOptions& options,
                            const std::optional<geometry::Vec3>& box_shares = {});
 
-// From the normalised frame to metres, and back: the frame's longest side (1.92) becomes `longest_side_m`.
+// Moves the mesh upwards or down so that its lowest point has Y = 0.
+void stand_on_ground(ExtractedMesh& mesh);
+
+// From the normalised frame to metres, and back: the frame's longest side (1.92) becomes `longest_side_m`, and
+// the mesh is centred again.
 void scale_to_metres(ExtractedMesh& mesh, float longest_side_m);
 geometry::Mesh in_normalised_frame(geometry::Mesh mesh, float longest_side_m);
 
