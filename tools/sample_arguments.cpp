@@ -14,8 +14,10 @@ using sequence::Modality;
 
 void add_subject_options(CLI::App& command, SampleArguments& arguments) {
   const char* group = "What to make";
-  command.add_option("--model", arguments.model, "the bundle: a folder with tokenizers and weights")
-      ->required()
+  command
+      .add_option(
+          "--model", arguments.model,
+          "the bundle: a folder with tokenizers and weights; absent: the tiny one that comes with omni")
       ->group(group);
   command
       .add_option(
@@ -86,6 +88,8 @@ void add_mesh_options(CLI::App& command, SampleArguments& arguments) {
       ->group(group);
   add_number(command, "--faces", arguments.mesh.faces, kCounts,
              "simplify meshes to about this many triangles; 0: no")
+      ->group(group);
+  command.add_flag("--no-smoothing{false}", arguments.mesh.smooth_surface, "leave lumps on surfaces")
       ->group(group);
   command
       .add_flag("--uneven-feet{false}", arguments.mesh.level_feet,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "omni/evaluation/caption_retrieval.h"
+#include "omni/evaluation/roughness.h"
 #include "omni/generation/mesh_export.h"
 #include "omni/geometry/shape_metrics.h"
 
@@ -20,6 +21,7 @@ void compare_meshes(const geometry::Mesh& mesh, const EvaluationObject& object, 
   metrics["f1"] = comparison.f_score_1;
   metrics["f2"] = comparison.f_score_2;
   metrics["normals"] = comparison.normal_consistency;
+  metrics["roughness"] = dihedral_roughness(mesh);
 }
 
 bool contains_words(const std::vector<std::string>& text, const std::vector<std::string>& wanted) {

@@ -23,11 +23,12 @@ struct Column {
   const char* title;
   int digits;
 };
-constexpr std::array<Column, 6> kColumns = {{{"iou", "volume IoU", 4},
+constexpr std::array<Column, 7> kColumns = {{{"iou", "volume IoU", 4},
                                              {"cd_l1", "CD-L1", 4},
                                              {"f1", "F@1%", 4},
                                              {"f2", "F@2%", 4},
                                              {"normals", "normal consistency", 4},
+                                             {"roughness", "roughness (degrees)", 2},
                                              {"colour_error", "colour error (0 to 255)", 1}}};
 
 // Sums and counts of every metric.

@@ -15,6 +15,7 @@
 #include "omni/core/text_format.h"
 #include "omni/data/shape_sample.h"
 #include "omni/evaluation/result_log.h"
+#include "omni/evaluation/roughness.h"
 #include "omni/generation/shape_reconstruction.h"
 #include "omni/geometry/renderer.h"
 #include "omni/tokenizers/shape_codes_file.h"
@@ -28,9 +29,10 @@ constexpr int kColouredPoints = 2048;
 constexpr int kThumbnail = 128;   // pixels a side, on the sheet
 constexpr int kSheetColumns = 8;  // at most; an object's pictures stay together
 // Of reconstructions.csv, after the object.
-constexpr std::array<const char*, 8> kColumns = {"codes", "iou",     "cd_l1",        "f1",
-                                                 "f2",    "normals", "colour_error", "thickness"};
-constexpr std::array<const char*, 6> kMeasures = {"iou", "cd_l1", "f1", "f2", "normals", "colour_error"};
+constexpr std::array<const char*, 9> kColumns = {"codes",   "iou",       "cd_l1",        "f1",       "f2",
+                                                 "normals", "roughness", "colour_error", "thickness"};
+constexpr std::array<const char*, 7> kMeasures = {"iou",     "cd_l1",     "f1",          "f2",
+                                                  "normals", "roughness", "colour_error"};
 
 generation::ShapeReconstruction reconstruct(const tokenizers::ShapeTokenizer& tokenizer,
                                             const data::ObjectRecord& object, std::uint64_t seed) {
@@ -52,6 +54,7 @@ std::map<std::string, double> metrics_of(const generation::Reconstruction& one, 
     metrics["f1"] = one.surface->f_score_1;
     metrics["f2"] = one.surface->f_score_2;
     metrics["normals"] = one.surface->normal_consistency;
+    metrics["roughness"] = dihedral_roughness(one.mesh);
   }
   return metrics;
 }
@@ -104,7 +107,7 @@ class Table {
       : tokenizer_(tokenizer),
         source_(source),
         options_(options),
-        key_start_(concat("2-", options.tokenizer_fingerprint, '-', source.fingerprint(), '-',
+        key_start_(concat("3-", options.tokenizer_fingerprint, '-', source.fingerprint(), '-',
                           options.precision, '-', options.seed, '-')),
         log_(options.out / "results.jsonl") {}
 

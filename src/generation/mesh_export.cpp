@@ -8,6 +8,7 @@
 #include "omni/geometry/level_feet.h"
 #include "omni/geometry/renderer.h"
 #include "omni/geometry/simplification.h"
+#include "omni/geometry/smoothing.h"
 
 namespace omni::generation {
 namespace {
@@ -64,6 +65,7 @@ ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOpti
   geometry::Mesh& mesh = extracted.mesh;
   if (mesh.triangles.empty()) return extracted;
   if (!options.keep_floaters) mesh = geometry::remove_floaters(mesh, options.floater_share);
+  if (options.smooth_surface) geometry::smooth(mesh);
   if (options.faces > 0 && mesh.triangles.size() > options.faces) reduce(mesh, options.faces);
   if (options.with_colour && shape.has_colour()) {
     mesh.colours.resize(mesh.positions.size());

@@ -19,6 +19,7 @@ struct MeshOptions {
   bool keep_floaters = false;
   double floater_share = 0.02;  // components below this share of the largest one's volume are floaters
   std::size_t faces = 0;        // 0: as extracted
+  bool smooth_surface = true;   // geometry::smooth, which keeps edges
   bool smooth_normals = true;
   bool level_feet = true;    // feet that nearly end at one height do so: see geometry/level_feet.h
   bool snap_to_box = false;  // stretches each axis to the box that the model named, where it named one
