@@ -99,6 +99,7 @@ sample table_through_an_image --task "text->image->shape" --prompt "a tall wide 
 say "evaluating on held-out prompts"
 "$omni" eval configs/eval/demo.yaml --out "$out" --set "bundles=[{name: demo, path: $out/finetune/bundle}]" \
   --set "metrics=[$out/pretrain/metrics.jsonl, $out/continue/metrics.jsonl, $out/finetune/metrics.jsonl]" \
+  --set "controls.training_shards=$shards" \
   --set tasks.0.prompts_per_split="$prompts" --set tasks.1.prompts_per_split="$images" --set tasks.2.prompts_per_split="$chains"
 seconds=$(($(date +%s) - started))
 sed -i "s/\"seconds\": null/\"seconds\": $seconds/" "$out/summary.json"

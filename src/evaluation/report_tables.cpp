@@ -30,8 +30,13 @@ constexpr Column kColumns[] = {
     {"empty", "empty", true, 1},
     {"words", "words", false, 3},
     {"psnr_db", "PSNR dB", false, 1},
+    {"over_retrieval", "IoU over retrieval", false, 3},
+    {"verbatim", "verbatim", true, 1},
+    {"roughness", "roughness", false, 2},
     {"shuffled_iou", "shuffled IoU", false, 3},
     {"nearest_iou", "nearest IoU", false, 3},
+    {"nearest_picture_iou", "nearest picture IoU", false, 3},
+    {"best_training_iou", "best training IoU", false, 3},
     {"ceiling_iou", "ceiling IoU", false, 3},
     {"ceiling_colour", "ceiling colour", true, 1},
     {"ceiling_class", "ceiling class", true, 1},
@@ -87,7 +92,7 @@ std::string task_title(const SweepConfig& config, const TaskSummary& task) {
   return escape_html(title);
 }
 
-constexpr std::size_t kFirstControl = 10;
+constexpr std::size_t kFirstControl = 13;
 
 std::string figure_table(const SweepConfig& config, const TaskSummary& task,
                          std::span<const Column> candidates) {

@@ -35,6 +35,23 @@ void add_sample(SplitMetrics& values, const SampleResult& sample) {
   }
 }
 
+// Object by object, what the model is better than retrieval: of the nearest training picture where one is given, else
+// of the nearest caption.
+void add_difference(std::map<std::string, MetricValues>& metrics) {
+  const auto own = metrics.find("iou");
+  auto retrieved = metrics.find("nearest_picture_iou");
+  if (retrieved == metrics.end()) retrieved = metrics.find("nearest_iou");
+  if (own == metrics.end() || retrieved == metrics.end()) return;
+  MetricValues difference;
+  for (const auto& [object, entry] : own->second.by_object) {
+    const auto other = retrieved->second.by_object.find(object);
+    if (other == retrieved->second.by_object.end()) continue;
+    const auto mean = [](const std::pair<double, int>& of) { return of.first / of.second; };
+    difference.add(object, mean(entry) - mean(other->second));
+  }
+  if (!difference.by_object.empty()) metrics["over_retrieval"] = std::move(difference);
+}
+
 TaskSummary summarise_task(const SweepConfig& config, const std::vector<UnitResult>& units,
                            const std::string& bundle, const std::string& task, const std::string& setting) {
   TaskSummary summary{.bundle = bundle, .task = task, .setting = setting, .splits = {}};
@@ -53,6 +70,7 @@ TaskSummary summarise_task(const SweepConfig& config, const std::vector<UnitResu
       if (objects.contains(sample.object)) add_sample(values, sample);
     }
   }
+  for (auto& [split, metrics] : values) add_difference(metrics);
   for (const auto& [split, metrics] : values) {
     for (const auto& [metric, of_metric] : metrics) {
       const std::uint64_t seed = hash_combine(hash_string(split), hash_string(metric));
@@ -132,6 +150,13 @@ std::string summary_json(const SweepConfig& config, const SweepSummary& summary)
   json["shuffled_iou"] = headline(summary, "text->shape", "shuffled_iou");
   json["nearest_iou"] = headline(summary, "text->shape", "nearest_iou");
   json["ceiling_iou"] = headline(summary, "text->shape", "ceiling_iou");
+  json["best_training_iou"] = headline(summary, "text->shape", "best_training_iou");
+  json["text_to_shape_over_retrieval"] = headline(summary, "text->shape", "over_retrieval");
+  json["text_to_shape_verbatim"] = headline(summary, "text->shape", "verbatim");
+  json["image_to_shape_class"] = headline(summary, "image->shape", "class");
+  json["image_to_shape_over_retrieval"] = headline(summary, "image->shape", "over_retrieval");
+  json["image_to_shape_verbatim"] = headline(summary, "image->shape", "verbatim");
+  json["nearest_picture_iou"] = headline(summary, "image->shape", "nearest_picture_iou");
   json["image_to_shape_iou"] = headline(summary, "image->shape", "iou");
   json["text_to_image_to_shape_iou"] = headline(summary, "text->image->shape", "iou");
   json["evaluation_seconds"] = number(summary.seconds);

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Changes whenever the same model and prompts would be measured differently.
-constexpr std::uint64_t kMeasureVersion = 2;
+constexpr std::uint64_t kMeasureVersion = 3;
 
 std::uint64_t bundle_fingerprint(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
@@ -87,9 +87,16 @@ class SweepPlanner {
     const std::string recipe =
         concat(task.name, " ", setting.temperature, " ", setting.top_k, " ", setting.top_p, " ",
                setting.min_p, " ", setting.guidance, " ", setting.detail, " ", setting.precision, " ", seed,
-               " ", config_.controls.shuffled, " ", unit.pictured.size(), " ", config_.save_meshes, " ",
-               config_.picture_pixels);
+               " ", config_.controls.shuffled, " ", training_key(), " ", unit.pictured.size(), " ",
+               config_.save_meshes, " ", config_.picture_pixels);
     add_chunks(bundle, objects, unit, recipe, units);
+  }
+
+  std::string training_key() const {
+    std::string key;
+    for (const std::string& folder : config_.controls.training_shards)
+      key += hexadecimal(bundle_fingerprint(folder));
+    return key;
   }
 
   void add_chunks(std::size_t bundle, const std::vector<std::size_t>& objects, const SampleUnit& like,

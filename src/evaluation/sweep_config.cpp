@@ -49,6 +49,7 @@ void describe_controls(ConfigVisitor& visitor, SweepControls& controls) {
   visitor.flag("reader", controls.reader);
   visitor.integer("nearest_objects", controls.nearest_objects, {.minimum = 1, .maximum = 1e6});
   visitor.integer("reference_objects", controls.reference_objects, {.minimum = 0, .maximum = 1e6});
+  visitor.texts("training_shards", controls.training_shards);
 }
 
 // The section's spelling in older files: read, never written.

@@ -42,19 +42,41 @@ const ShapeReader& TrainingReferences::reader(const EvaluationSet& set,
     reader_->add(set.at(object).coarse, set.at(object).record.class_name);
   }
   if (config_->controls.reference_objects == 0) return *reader_;
-  const auto count = static_cast<std::size_t>(std::min(source().size(), config_->controls.reference_objects));
-  std::vector<geometry::OccupancyBits> shapes(count);
-  parallel_for(static_cast<std::int64_t>(count), 8, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t count = std::min(source().size(), config_->controls.reference_objects);
+  for (std::int64_t i = 0; i < count; ++i) {
+    reader_->add(coarse_shapes()[static_cast<std::size_t>(i)], source_->describe(i).class_name);
+  }
+  return *reader_;
+}
+
+const std::vector<geometry::OccupancyBits>& TrainingReferences::coarse_shapes() {
+  if (!coarse_.empty()) return coarse_;
+  coarse_.resize(static_cast<std::size_t>(source().size()));
+  parallel_for(source().size(), 8, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       throw_if_interrupted();
-      shapes[static_cast<std::size_t>(i)] =
+      coarse_[static_cast<std::size_t>(i)] =
           geometry::OccupancyBits(*source_->field(i), ShapeReader::kResolution);
     }
   });
+  return coarse_;
+}
+
+double TrainingReferences::best_iou(const EvaluationObject& object) {
+  constexpr std::size_t kCompared = 3;
+  std::vector<std::pair<double, std::int64_t>> likeliest;
+  for (std::size_t i = 0; i < coarse_shapes().size(); ++i)
+    likeliest.emplace_back(-intersection_over_union(coarse_[i], object.coarse), static_cast<std::int64_t>(i));
+  const std::size_t count = std::min(kCompared, likeliest.size());
+  std::partial_sort(likeliest.begin(), likeliest.begin() + static_cast<std::ptrdiff_t>(count),
+                    likeliest.end());
+  double best = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    reader_->add(std::move(shapes[i]), source_->describe(static_cast<std::int64_t>(i)).class_name);
+    const geometry::OccupancyBits shape(*source().field(likeliest[i].second),
+                                        static_cast<int>(config_->iou_resolution));
+    best = std::max(best, intersection_over_union(shape, object.truth));
   }
-  return *reader_;
+  return best;
 }
 
 }  // namespace omni::evaluation

@@ -17,17 +17,24 @@ class TrainingReferences {
 
   // The true shape of the training object whose complete caption is nearest to the prompt.
   geometry::OccupancyBits nearest_shape(const std::string& prompt);
+  // The highest volume IoU of an object's true shape with a training object's: what retrieval could reach at best.
+  // Of `nearest_objects` training objects, the likeliest by their coarse shapes are compared.
+  // Thread-safe after prepare_shapes().
+  double best_iou(const EvaluationObject& object);
+  void prepare_shapes() { (void)coarse_shapes(); }
   // Knows training shapes and, in addition, the given held-out ones.
   const ShapeReader& reader(const EvaluationSet& set, const std::vector<std::size_t>& objects);
 
  private:
   const data::ObjectSource& source();
+  const std::vector<geometry::OccupancyBits>& coarse_shapes();
 
   const SweepConfig* config_;
   std::unique_ptr<data::ObjectSource> source_;
   std::unique_ptr<CaptionIndex> captions_;
   std::vector<std::int64_t> caption_objects_;
   std::unique_ptr<ShapeReader> reader_;
+  std::vector<geometry::OccupancyBits> coarse_;  // of the first training objects
 };
 
 }  // namespace omni::evaluation

@@ -127,6 +127,49 @@ const ShapeReader* UnitRunner::reader() {
   return &references_.reader(set_, all);
 }
 
+const TrainingTokens* UnitRunner::training_tokens(const model::Bundle& bundle) {
+  const std::vector<std::string>& folders = config_.controls.training_shards;
+  if (folders.empty()) return nullptr;
+  if (!training_tokens_ || !(training_format_ == bundle.tokenizers.format())) {
+    training_tokens_ = std::make_unique<TrainingTokens>(folders, bundle.tokenizers);
+    training_format_ = bundle.tokenizers.format();
+  }
+  return training_tokens_.get();
+}
+
+// Of each request with a picture of a known direction as its only condition: the volume IoU of the training object
+// with the nearest picture.
+void UnitRunner::add_picture_retrieval(const model::Bundle& bundle, const TrainingTokens& training,
+                                       const SampleUnit& unit, const std::vector<GenerationRequest>& requests,
+                                       std::vector<SampleResult>& results) {
+  std::vector<std::size_t> asked;
+  std::vector<image::Image> pictures;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].images.size() != 1 || !set_.at(unit.objects[i]).has_truth()) continue;
+    asked.push_back(i);
+    pictures.push_back(requests[i].images.front().image);
+  }
+  if (asked.empty()) return;
+  const std::vector<std::vector<std::int32_t>> codes = bundle.tokenizers.image()->encode(pictures);
+  std::vector<std::size_t> answered;
+  std::vector<tokenizers::ShapeCodes> shapes;
+  for (std::size_t k = 0; k < asked.size(); ++k) {
+    const generation::View view = choose_views(unit.objects[asked[k]], 1).front();
+    auto nearest = training.nearest_by_picture(codes[k], view);
+    if (!nearest) continue;
+    answered.push_back(asked[k]);
+    shapes.push_back(std::move(*nearest));
+  }
+  if (answered.empty()) return;
+  const auto fields = bundle.tokenizers.shape()->decode(shapes);
+  parallel_for(static_cast<std::int64_t>(answered.size()), 1, [&](std::int64_t begin, std::int64_t) {
+    const auto k = static_cast<std::size_t>(begin);
+    const geometry::OccupancyBits bits(*fields[k], static_cast<int>(config_.iou_resolution));
+    results[answered[k]].metrics["nearest_picture_iou"] =
+        intersection_over_union(bits, set_.at(unit.objects[answered[k]]).truth);
+  });
+}
+
 std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, const SampleUnit& unit) {
   set_.prepare(unit.objects);
   set_.prepare(unit.foreign);
@@ -145,6 +188,7 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
   generation::make_samples(bundle, requests, options,
                            [&](GeneratedSample sample) { samples.push_back(std::move(sample)); });
 
+  const TrainingTokens* training = sequence::makes(task, Modality::shape) ? training_tokens(bundle) : nullptr;
   std::vector<SampleResult> results(samples.size());
   parallel_for(static_cast<std::int64_t>(samples.size()), 1, [&](std::int64_t begin, std::int64_t) {
     const auto i = static_cast<std::size_t>(begin);
@@ -168,6 +212,8 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
       const ShapeScores scores =
           score_shape(*sample.shapes.back().field, object, class_reader, foreign, config_);
       result.metrics.insert(scores.metrics.begin(), scores.metrics.end());
+      if (training != nullptr)
+        result.metrics["verbatim"] = training->has_geometry(sample.shapes.back().codes.geometry) ? 1 : 0;
       if (pictured) result.pictures["generated"] = files_.save_strip(name, scores.mesh);
       if (pictured && config_.save_meshes) result.pictures["mesh"] = files_.save_mesh(name, scores.mesh);
     }
@@ -181,6 +227,8 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
       result.pictures["truth"] = files_.save_strip("truth-" + object.record.id, object.record.mesh);
     }
   });
+  if (training != nullptr && condition_count(task, Modality::image) == 1)
+    add_picture_retrieval(bundle, *training, unit, requests, results);
   return results;
 }
 
@@ -218,6 +266,7 @@ std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
   for (std::size_t i = 0; i < objects.size() && controls.nearest; ++i) {
     nearest[i] = references_.nearest_shape(set_.at(objects[i]).prompt);
   }
+  if (controls.nearest) references_.prepare_shapes();
   parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
     const auto i = static_cast<std::size_t>(begin);
     const EvaluationObject& object = set_.at(objects[i]);
@@ -225,6 +274,7 @@ std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
     if (controls.nearest && nearest[i] != geometry::OccupancyBits()) {
       result.metrics["nearest_iou"] = intersection_over_union(nearest[i], object.truth);
     }
+    if (controls.nearest) result.metrics["best_training_iou"] = references_.best_iou(object);
     if (controls.reader && !object.record.class_name.empty()) {
       const bool right = class_reader->class_of(object.coarse, &object.coarse) == object.record.class_name;
       result.metrics["reader_class"] = right ? 1 : 0;

@@ -9,6 +9,7 @@
 #include "omni/model/bundle.h"
 #include "sample_files.h"
 #include "training_references.h"
+#include "training_tokens.h"
 
 namespace omni::evaluation {
 
@@ -40,11 +41,19 @@ class UnitRunner {
 
  private:
   const ShapeReader* reader();
+  // Of the sweep's training shards, for the bundle's tokenizers; null without shards.
+  const TrainingTokens* training_tokens(const model::Bundle& bundle);
+  void add_picture_retrieval(const model::Bundle& bundle, const TrainingTokens& training,
+                             const SampleUnit& unit,
+                             const std::vector<generation::GenerationRequest>& requests,
+                             std::vector<SampleResult>& results);
 
   const SweepConfig& config_;
   EvaluationSet& set_;
   SampleFiles files_;
   TrainingReferences references_;
+  std::unique_ptr<const TrainingTokens> training_tokens_;
+  tokenizers::TokenFormat training_format_;  // of the tokenizers that those were opened for
 };
 
 }  // namespace omni::evaluation

@@ -8,6 +8,7 @@
 #include "../generation/generation_fixtures.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/data/tokenize.h"
 #include "omni/evaluation/report.h"
 #include "temporary_directory.h"
 #include "unit_runner.h"
@@ -103,6 +104,66 @@ TEST_F(Sweep, WritesTableSummaryAndPage) {
   EXPECT_EQ(page.find("<script"), std::string::npos);
   EXPECT_EQ(page.find("is missing"), std::string::npos) << "every picture is there";
   EXPECT_EQ(test::xml_problem(page), "");
+}
+
+// All training objects are tried at the sweep's own resolution.
+double best_by_trying(const SweepConfig& config, const data::ObjectRecord& object) {
+  data::SourceSpec spec;
+  spec.count = config.controls.nearest_objects;
+  const auto source = data::open_source(spec);
+  const auto resolution = static_cast<int>(config.iou_resolution);
+  const geometry::OccupancyBits truth(*object.field, resolution);
+  double best = 0;
+  for (std::int64_t i = 0; i < source->size(); ++i)
+    best = std::max(best,
+                    intersection_over_union(geometry::OccupancyBits(*source->field(i), resolution), truth));
+  return best;
+}
+
+TEST_F(Sweep, ComparesWithWhatRetrievalWouldGive) {
+  SweepConfig swept = config();
+  swept.tasks = {{"text->shape", 2}, {"image->shape", 2}};
+  swept.controls.nearest_objects = 30;
+  swept.iou_resolution = 32;
+  data::SourceSpec trained;
+  trained.count = 12;
+  const model::Bundle bundle = model::load_bundle(*folder_ / "bundle");
+  data::tokenize(*data::open_source(trained), bundle.tokenizers, {.views_per_object = 4},
+                 *folder_ / "shards");
+  swept.controls.training_shards = {(*folder_ / "shards").string()};
+  const auto output = *folder_ / "retrieval";
+  (void)run_in(swept, output);
+
+  data::SourceSpec held_out;
+  held_out.split = data::Split::new_instance;
+  held_out.count = 2;
+  const auto objects = data::open_source(held_out);
+  int compared = 0, pictures = 0;
+  std::istringstream lines(read_file_text(output / "results.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto unit = nlohmann::json::parse(line);
+    for (const auto& sample : unit["samples"]) {
+      const auto& metrics = sample["metrics"];
+      if (metrics.contains("nearest_picture_iou")) ++pictures;
+      EXPECT_EQ(metrics.contains("iou"), metrics.contains("verbatim"));
+      for (std::int64_t i = 0; metrics.contains("best_training_iou") && i < 2; ++i) {
+        const data::ObjectRecord object = objects->load(i);
+        if (sample["object"] != object.id) continue;
+        EXPECT_NEAR(metrics["best_training_iou"].get<double>(), best_by_trying(swept, object), 1e-9);
+        ++compared;
+      }
+    }
+  }
+  EXPECT_EQ(compared, 2);
+  EXPECT_EQ(pictures, 4);
+
+  const auto summary = nlohmann::json::parse(read_file_text(output / "summary.json"));
+  const auto& figures = summary["details"][1]["splits"]["all"];
+  EXPECT_NEAR(figures["over_retrieval"]["mean"].get<double>(),
+              figures["iou"]["mean"].get<double>() - figures["nearest_picture_iou"]["mean"].get<double>(),
+              1e-9);
+  EXPECT_TRUE(summary["text_to_shape_verbatim"].is_number());
+  EXPECT_TRUE(summary["image_to_shape_over_retrieval"].is_number());
 }
 
 TEST_F(Sweep, TakesPromptsWithoutTruth) {

@@ -33,11 +33,14 @@ struct SweepSetting {
 
 struct SweepControls {
   bool shuffled = true;  // samples against the true shapes of other prompts
-  bool nearest = true;   // the shape of the training object with the nearest caption
+  bool nearest = true;   // the shape of the training object with the nearest caption, picture, shape
   bool ceiling = true;   // the tokenizer's reconstruction of the true shape, and of true renders
   bool reader = true;    // the class reader on true shapes
   std::int64_t nearest_objects = 2000;    // training objects whose captions are searched
   std::int64_t reference_objects = 1000;  // training objects that the class reader knows
+  // Folders of the token shards that the models were trained on: for the share of recited shapes and the
+  // nearest training picture. Without them these are left out.
+  std::vector<std::string> training_shards;
 };
 
 // Everything that `omni eval` does: bundles x tasks x settings x seeds over held-out objects.
