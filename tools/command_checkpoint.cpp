@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 struct CheckpointArguments {
   std::string input, output;
   int shards = 1;
+  std::string precision = "fp32";
 };
 
 // Where the checkpoints of a run lie, by the run's output or by that folder itself; "" where there are none.
@@ -118,7 +119,7 @@ void export_bundle(const CheckpointArguments& arguments) {
   require_replaceable(arguments.output, "bundle.yaml");
   const model::Bundle bundle = model::load_bundle(chosen_checkpoint(arguments.input));
   bundle.transformer->fold_codebooks();
-  model::save_bundle(bundle, arguments.output);
+  model::save_bundle(bundle, arguments.output, arguments.precision == "bf16" ? at::kBFloat16 : at::kFloat);
   std::cout << "bundle: " << arguments.output << '\n';
 }
 
@@ -150,6 +151,7 @@ void add_checkpoint_command(CLI::App& app) {
   add_number(*command, "--shards", a->shards, {1, 4096}, "files to write, one for each rank");
   command = add(*checkpoint, "export", "the bundle in it, as the end of a run leaves it", a, export_bundle);
   command->add_option("out", a->output, "the bundle's folder, for 'omni sample --model'")->required();
+  add_choice(*command, "--precision", a->precision, {"fp32", "bf16"}, "of the weights in the file");
 }
 
 }  // namespace omni::tools

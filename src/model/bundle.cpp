@@ -200,12 +200,12 @@ Bundle with_transformer(Frame frame, nn::ParameterStart start) {
 
 }  // namespace
 
-void save_bundle(const Bundle& bundle, const std::filesystem::path& folder) {
+void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, at::ScalarType matrix_type) {
   ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
   AtomicDirectory directory(folder, kDescriptionName);
   write_frame(bundle, directory.staging_path());
   bundle.transformer->parameters().save(directory.staging_path() / "model.safetensors",
-                                        {{"vocabulary", fingerprint_text(bundle.vocabulary())}});
+                                        {{"vocabulary", fingerprint_text(bundle.vocabulary())}}, matrix_type);
   directory.commit();
 }
 

@@ -197,11 +197,13 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
 }
 
 void ParameterStore::save(const std::filesystem::path& path,
-                          const std::map<std::string, std::string>& metadata) const {
+                          const std::map<std::string, std::string>& metadata,
+                          at::ScalarType matrix_type) const {
   NamedTensors tensors;
   for (const Parameter& parameter : parameters_) {
     ensure(parameter.master.defined(), "sharded parameters are saved by one rank alone");
-    tensors.emplace_back(parameter.name, parameter.master);
+    tensors.emplace_back(parameter.name,
+                         parameter.master.dim() < 2 ? parameter.master : parameter.master.to(matrix_type));
   }
   write_tensors(path, tensors, metadata);
 }

@@ -35,7 +35,9 @@ Bundle make_bundle(const TransformerConfig& config, tokenizers::TokenizerSet tok
                    std::int64_t text_capacity, bool views, nn::ParameterStart start);
 
 // The folder appears whole or not at all; an older bundle at `folder` is replaced. Throws Error(io).
-void save_bundle(const Bundle& bundle, const std::filesystem::path& folder);
+// `matrix_type`: of the transformer's matrices in the file, kFloat or kBFloat16.
+void save_bundle(const Bundle& bundle, const std::filesystem::path& folder,
+                 at::ScalarType matrix_type = at::kFloat);
 // The same without its weights: what training does not change.
 void save_bundle_frame(const Bundle& bundle, const std::filesystem::path& folder);
 // Of a bundle, or of a checkpoint of a run, which is compared with its checksums. Throws Error(io) for a missing

@@ -135,7 +135,9 @@ class ParameterStore {
   void load(const SafetensorsFile& file, const std::string& prefix = "",
             const std::vector<std::string>& ignored = {});
   // Of a store without shards.
-  void save(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata = {}) const;
+  // `matrix_type`: of what has two dimensions and more; the rest is fp32.
+  void save(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata = {},
+            at::ScalarType matrix_type = at::kFloat) const;
 
  private:
   // Writes a parameter's values, and its masters as far as this rank owns them.
