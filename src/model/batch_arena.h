@@ -28,6 +28,7 @@ class BatchArena {
   void close(bool pinned);
   // All bytes, there. One copy; none on the processor.
   at::Tensor on(at::Device device) const;
+  std::int64_t bytes() const { return bytes_.numel(); }  // once it is closed
 
  private:
   ArenaPlace append(const void* values, std::size_t count, std::size_t size, at::ScalarType type);

@@ -200,6 +200,7 @@ PreparedBatch::PreparedBatch(BatchCounts counts, std::unique_ptr<const Arrays> a
 PreparedBatch::PreparedBatch(PreparedBatch&&) noexcept = default;
 PreparedBatch& PreparedBatch::operator=(PreparedBatch&&) noexcept = default;
 PreparedBatch::~PreparedBatch() = default;
+std::int64_t PreparedBatch::bytes() const { return arrays_->arena.bytes(); }
 
 PreparedTokens::PreparedTokens(const Transformer::Network& network, const sequence::PackedSequence& sequence,
                                BatchArena& arena) {

@@ -54,53 +54,33 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
   return std::vector(static_cast<std::size_t>(config.batches_per_step()), batch);
 }
 
-// Bytes that a rank keeps from step to step.
-struct KeptBytes {
-  double weights = 0, gradients = 0, masters = 0, moments = 0;
-};
-
-KeptBytes kept_bytes(const StageConfig& config, const model::Bundle& bundle, int ranks) {
-  nn::ParameterStore& store = bundle.transformer->parameters();
-  nn::ParameterSeal seal{.matrix_type = nn::precision_type(config.precision)};
-  if (config.sharding != "none") seal.ranks = ranks;
-  optimizer::seal_for(store, config.adamw, config.muon, seal);
-  KeptBytes bytes;
-  const auto add = [](double& sum, const at::Tensor& tensor) { sum += static_cast<double>(tensor.nbytes()); };
-  for (const nn::Parameter& parameter : store.all())
-    if (!parameter.trainable) add(bytes.weights, parameter.value);
-  for (const nn::ParameterUnit& unit : store.units()) {
-    for (const nn::ParameterSection& section : unit.sections) {
-      add(bytes.weights, section.values);
-      add(bytes.gradients, section.gradients);
-      // fp32 values are their own masters.
-      if (section.values.scalar_type() != at::kFloat) add(bytes.masters, section.masters);
-      const bool muon = section.group == static_cast<int>(optimizer::Group::orthogonal);
-      bytes.moments += (muon ? 1 : 2) * static_cast<double>(section.owned.count * sizeof(float));
-    }
-  }
-  return bytes;
-}
-
-void print_memory(const KeptBytes& kept, double activations, int ranks, bool on_cpu) {
-  const auto line = [](const char* part, double bytes) {
-    std::printf("#   %-22s%9.3f GB\n", part, bytes / 1e9);
-  };
-  const double all = kept.weights + kept.gradients + kept.masters + kept.moments + activations;
-  std::printf("# memory of %s: about %.3f GB\n",
-              ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), all / 1e9);
-  line("weights", kept.weights);
-  line("gradients", kept.gradients);
-  if (kept.masters > 0) line("fp32 of bf16 weights", kept.masters);
-  line("optimizer", kept.moments);
-  line("activations", activations);
+void print_memory(const MemoryParts& parts, int ranks, bool on_cpu) {
+  std::printf("# memory of %s: about %.3f GB\n%s",
+              ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), parts.sum() / 1e9,
+              memory_table(parts, "#   ").c_str());
   // Of a GPU nothing is said: the one that will compute may be another machine's.
   if (!on_cpu) return;
-  const double there = static_cast<double>(memory_bytes()) / 1e9, needed = ranks * all / 1e9;
+  const double there = static_cast<double>(memory_bytes()) / 1e9, needed = ranks * parts.sum() / 1e9;
   std::printf("# all ranks on this machine: %.3f GB of its %.3f GB: %s\n", needed, there,
               needed <= there ? "it fits" : "it does not fit");
 }
 
 }  // namespace
+
+MemoryParts expected_memory(const StageConfig& config, const model::Bundle& bundle, int ranks) {
+  nn::ParameterStore& store = bundle.transformer->parameters();
+  nn::ParameterSeal seal{.matrix_type = nn::precision_type(config.precision)};
+  if (config.sharding != "none") seal.ranks = ranks;
+  optimizer::seal_for(store, config.adamw, config.muon, seal);
+  MemoryParts parts = memory_of(store);
+  for (const nn::ParameterUnit& unit : store.units()) {
+    for (const nn::ParameterSection& section : unit.sections) {
+      const bool muon = section.group == static_cast<int>(optimizer::Group::orthogonal);
+      parts.moments += (muon ? 1 : 2) * static_cast<double>(section.owned.count * sizeof(float));
+    }
+  }
+  return parts;
+}
 
 void print_dry_run(const StageConfig& config, int ranks) {
   require_batch_for_each_rank(config, ranks);
@@ -125,7 +105,9 @@ void print_dry_run(const StageConfig& config, int ranks) {
     std::cout << "# of documents at full length, for there are no shards in '" << *missing << "' yet:\n";
   std::printf("# parameters: %.3f million\n# FLOPs per step: %.3g\n",
               static_cast<double>(transformer.parameters().element_count()) / 1e6, flops);
-  print_memory(kept_bytes(config, bundle, ranks), activation_bytes, ranks, config.device == "cpu");
+  MemoryParts parts = expected_memory(config, bundle, ranks);
+  parts.activations = activation_bytes;
+  print_memory(parts, ranks, config.device == "cpu");
 }
 
 }  // namespace omni::training

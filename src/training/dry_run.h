@@ -1,5 +1,7 @@
 #pragma once
 
+#include "memory_parts.h"
+#include "omni/model/bundle.h"
 #include "omni/training/stage_config.h"
 
 namespace omni::training {
@@ -10,5 +12,9 @@ namespace omni::training {
 // of each of `ranks` by part: those of the first step's sequences, or, where the shards are not there yet, of
 // documents at full length. A fresh model is not made for it. Throws as StageData does.
 void print_dry_run(const StageConfig& config, int ranks);
+
+// What the first of `ranks` keeps from step to step: weights, gradients, masters and moments. Seals the bundle's
+// transformer, which needs nothing but shapes.
+MemoryParts expected_memory(const StageConfig& config, const model::Bundle& bundle, int ranks);
 
 }  // namespace omni::training

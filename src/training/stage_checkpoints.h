@@ -40,6 +40,7 @@ class StageCheckpoints {
   void save(const checkpoint::RunState& state, std::optional<std::int64_t> kept = std::nullopt);
   // Waits until everything is written. Throws the Error of the last save() where it failed.
   void finish() { writer_.finish(); }
+  std::size_t copy_bytes() const { return copy_.defined() ? copy_.nbytes() : 0; }
 
  private:
   // This rank's share of a tensor of the state.

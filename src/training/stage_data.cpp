@@ -128,7 +128,10 @@ void StageData::start(std::int64_t first_step, const model::Transformer& transfo
   loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
       [this, options = prepare_options(), &transformer](std::int64_t index) {
         const std::int64_t step = index / own_per_step_, own = index % own_per_step_;
-        return transformer.prepare(make_batch(*source_, step, own * ranks_ + rank_), options);
+        model::PreparedBatch batch =
+            transformer.prepare(make_batch(*source_, step, own * ranks_ + rank_), options);
+        bytes_ahead_ += batch.bytes();
+        return batch;
       },
       first_step * own_per_step_, steps_ * own_per_step_);
 }
@@ -138,6 +141,7 @@ std::vector<model::PreparedBatch> StageData::next_step() {
   for (std::int64_t i = 0; i < own_per_step_; ++i) {
     std::optional<model::PreparedBatch> batch = loader_->next();
     ensure(batch.has_value(), "the loader ended before the run");
+    bytes_ahead_ -= batch->bytes();
     batches.push_back(std::move(*batch));
   }
   return batches;

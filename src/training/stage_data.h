@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -30,6 +32,7 @@ class StageData {
   void stop() { loader_.reset(); }
   // This rank's micro-batches of the next step.
   std::vector<model::PreparedBatch> next_step();
+  std::int64_t bytes_ahead() const { return bytes_ahead_; }  // of the micro-batches that wait for it
   // The sequences of validation, which no step has: of held-out objects, without noise. 0 <= number <
   // config.validation_batches; only where the config wants validation.
   sequence::PackedSequence validation_batch(std::int64_t number) const;
@@ -53,6 +56,7 @@ class StageData {
   std::uint64_t fingerprint_ = 0;
   std::unique_ptr<data::BatchSource> source_, validation_source_;
   bool full_softmax_;
+  std::atomic<std::int64_t> bytes_ahead_ = 0;
   std::unique_ptr<data::PrefetchLoader<model::PreparedBatch>> loader_;
 };
 

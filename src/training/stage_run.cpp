@@ -8,6 +8,7 @@
 #include "omni/core/random.h"
 #include "omni/core/run_metrics.h"
 #include "omni/core/text_format.h"
+#include "omni/kernels/tensor_memory.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/schedule.h"
@@ -64,6 +65,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   if (checkpoint) restore(*checkpoint, allowed_changes);
   restrict_rows();
   checkpoints_ = std::make_unique<StageCheckpoints>(config, bundle_, *optimizer_, ranks);
+  memory_ = std::make_unique<StageMemory>(transformer.parameters(), *optimizer_, *checkpoints_, device);
 }
 
 void StageRun::begin(const std::optional<checkpoint::CheckpointReader>& checkpoint) {
@@ -124,6 +126,12 @@ std::uint64_t StageRun::dropout_seed() const {
                       static_cast<std::uint64_t>(state_.step));
 }
 
+std::int64_t StageRun::Coming::bytes() const {
+  std::int64_t sum = 0;
+  for (const model::PreparedBatch& batch : batches) sum += batch.bytes();
+  return sum;
+}
+
 StageRun::Coming StageRun::coming(std::int64_t step) {
   Coming next;
   next.header.progress = budget_.progress(step, seconds_now());
@@ -152,7 +160,12 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
                         .before_last = [this] { reduction_->begin_last_backward(); }};
   loader_seconds_ = now.loader_seconds;
   const Clock::time_point begun = Clock::now();
-  StepSums sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
+  StepSums sums;
+  {
+    const kernels::TensorMemory made(device_.type());
+    sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
+    activation_bytes_ = made.peak_bytes();
+  }
   // A GPU has only been told what to do by now.
   compute_seconds_ = device_.is_cpu() ? seconds_since(begun) : 0;
   reduction_->finish();
@@ -256,12 +269,14 @@ TrainingSummary StageRun::run() {
     over = agreed.progress >= 1;
     if (sums) {
       state_.seconds = seconds_now();
+      const MeasuredMemory memory = memory_->measure();
       const bool read =
           report.add(*sums,
                      {config_.stage, state_.step, agreed.progress, state_.seconds, learning_rate_,
-                      gradient_norm_, state_.tokens, loader_seconds_, compute_seconds_},
+                      gradient_norm_, state_.tokens, loader_seconds_, compute_seconds_, memory},
                      over);
       if (read) refuse_endless_skipping();
+      if (metrics) memory_->tell(state_.step, memory);
       const bool best = validation_due(over) && validate(metrics ? &*metrics : nullptr, report);
       end_step(agreed, over, best, report);
     }
@@ -271,6 +286,7 @@ TrainingSummary StageRun::run() {
     if (ahead) agreement_.send((next = coming(state_.step + 1)).header);
     sums = take_step(now, agreed);
     if (!ahead) agreement_.send((next = coming(state_.step)).header);
+    memory_->note_step(activation_bytes_, now.bytes() + next.bytes() + data_->bytes_ahead());
   }
   return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), was_finished, finish()};
 }
@@ -278,6 +294,7 @@ TrainingSummary StageRun::run() {
 fs::path StageRun::finish() {
   data_->stop();
   reduction_.reset();
+  memory_.reset();
   optimizer_->unseal();
   optimizer_.reset();
   bundle_.transformer->fold_codebooks();

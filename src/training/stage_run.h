@@ -19,6 +19,7 @@
 #include "run_budget.h"
 #include "stage_checkpoints.h"
 #include "stage_data.h"
+#include "stage_memory.h"
 #include "stage_optimizer.h"
 #include "stage_validation.h"
 #include "step_report.h"
@@ -43,6 +44,8 @@ class StageRun {
     std::vector<model::PreparedBatch> batches;
     StepHeader header;
     double loader_seconds = 0;
+
+    std::int64_t bytes() const;  // of the batches
   };
   struct BestValidation {
     std::int64_t step;
@@ -82,6 +85,7 @@ class StageRun {
   std::unique_ptr<StageData> data_;
   std::optional<StageValidation> validation_;
   std::unique_ptr<StageCheckpoints> checkpoints_;
+  std::unique_ptr<StageMemory> memory_;
   Agreement agreement_;
   checkpoint::RunState state_;
   double seconds_before_ = 0;
@@ -91,6 +95,7 @@ class StageRun {
   std::optional<BestValidation> best_;
   double learning_rate_ = 0;
   double loader_seconds_ = 0, compute_seconds_ = 0;  // of the last step
+  std::int64_t activation_bytes_ = 0;                // likewise, see StageMemory
   double peak_seconds_per_token_ = 0;                // see StepReport
   // On the device, of the last step: the gradient's norm, and how many steps in a row were skipped.
   at::Tensor gradient_norm_, skipped_in_a_row_;

@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "omni/core/progress.h"
-#include "omni/kernels/peak_memory.h"
 #include "omni/sequence/document.h"
 
 namespace omni::training {
@@ -98,12 +97,15 @@ void StepReport::restore(const std::map<std::string, double>& state) {
 
 std::vector<std::pair<std::string, double>> StepReport::performance(double tokens_per_second,
                                                                     double elapsed_seconds,
-                                                                    const at::Tensor& compute_seconds) const {
+                                                                    const at::Tensor& compute_seconds,
+                                                                    const StepContext& context) const {
   const double per_device = tokens_per_second / collectives_->size();
   std::vector<std::pair<std::string, double>> numbers{{"tokens_per_second", tokens_per_second},
                                                       {"tokens_per_second_per_device", per_device},
                                                       {"loader_wait", loader_seconds_ / elapsed_seconds},
-                                                      {"memory_gb", kernels::peak_gigabytes(device_)}};
+                                                      {"memory_gb", context.memory.total / 1e9}};
+  for (const auto& [part, bytes] : context.memory.parts.by_name())
+    numbers.emplace_back("memory_gb " + part, bytes / 1e9);
   if (peak_seconds_per_token_ > 0) numbers.emplace_back("mfu", per_device * peak_seconds_per_token_);
   const auto fastest = compute_seconds.min().item<double>(), slowest = compute_seconds.max().item<double>();
   if (collectives_->size() > 1 && fastest > 0) numbers.emplace_back("step_spread", slowest / fastest);
@@ -138,7 +140,7 @@ void StepReport::write(const StepSums& all, const at::Tensor& compute_seconds, c
                                  {"learning_rate", c.learning_rate},
                                  {"gradient_norm", c.gradient_norm.item<double>()},
                                  {"seconds", c.seconds}});
-  const auto measured = performance(rate, elapsed, compute_seconds);
+  const auto measured = performance(rate, elapsed, compute_seconds, c);
   numbers.insert(numbers.end(), measured.begin(), measured.end());
   metrics_->write(numbers, {{"stage", c.stage}});
   print(c, rate, losses);

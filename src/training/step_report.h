@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "memory_parts.h"
 #include "omni/core/run_metrics.h"
 #include "omni/distributed/collectives.h"
 #include "step_sums.h"
@@ -27,6 +28,7 @@ struct StepContext {
   // Of this rank, in this step: the time that it waited for its batches and, on CPUs, that its forward and
   // backward passes took.
   double loader_seconds = 0, compute_seconds = 0;
+  MeasuredMemory memory;  // of this rank, so far
 };
 
 // Averages over `log_steps` steps of all ranks, then waits for the device; rank 0 writes a metrics line (losses by
@@ -58,7 +60,8 @@ class StepReport {
   std::pair<StepSums, at::Tensor> of_all_ranks() const;
   // What no two runs agree on.
   std::vector<std::pair<std::string, double>> performance(double tokens_per_second, double elapsed_seconds,
-                                                          const at::Tensor& compute_seconds) const;
+                                                          const at::Tensor& compute_seconds,
+                                                          const StepContext& context) const;
   void write(const StepSums& all, const at::Tensor& compute_seconds, const StepContext& context);
   void print(const StepContext& context, double rate, const std::string& losses);
 

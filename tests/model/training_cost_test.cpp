@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <torch/library.h>
 
+#include "omni/kernels/tensor_memory.h"
 #include "small_world.h"
-#include "tensor_memory.h"
 
 namespace omni::model {
 namespace {
@@ -88,7 +88,7 @@ class TrainingCost : public testing::TestWithParam<Case> {
         transformer_(GetParam().config, vocabulary_, small_layout(), 5, small_codebooks()),
         batch_(transformer_.prepare(sequence_)) {}
   double measured_peak() const {
-    const test::TensorMemory memory;
+    const kernels::TensorMemory memory;
     transformer_.loss(batch_).objective.sum().backward();
     return static_cast<double>(memory.peak_bytes());
   }

@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "omni/kernels/tensor_memory.h"
 #include "small_world.h"
-#include "tensor_memory.h"
 
 namespace omni::model {
 namespace {
@@ -58,7 +58,7 @@ TEST_P(LargeVocabularySlow, NothingIsLargerThanAChunkOfLogits) {
   ASSERT_GT(vocabulary_.size() * config_.width * 4, kChunkBytes);
   transformer.loss(transformer.prepare({})).objective.sum().backward();  // makes the weights' own gradients
   const PreparedBatch batch = transformer.prepare(sequence(), {.full_softmax = GetParam().full_softmax});
-  const test::TensorMemory memory;
+  const kernels::TensorMemory memory;
   transformer.loss(batch).objective.sum().backward();
   EXPECT_LE(memory.largest_bytes(), kChunkBytes);
   EXPECT_GT(memory.largest_bytes(), kChunkBytes / 2);
@@ -76,7 +76,7 @@ TEST(RecomputingSlow, HalvesTheActivationsOfTwentyFourBlocksAtLeast) {
     transformer.set_activation_type(type);
     const auto peak = [&](bool recompute) {
       transformer.set_recompute(recompute);
-      const test::TensorMemory memory;
+      const kernels::TensorMemory memory;
       transformer.loss(batch).objective.sum().backward();
       return memory.peak_bytes();
     };

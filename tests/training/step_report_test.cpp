@@ -36,6 +36,9 @@ class DistributedStepReport : public testing::Test {
     c.progress = 0.5;
     c.seconds = seconds;
     c.gradient_norm = at::ones({});
+    c.memory.total = 3e9;
+    c.memory.parts.weights = 2e9;
+    c.memory.parts.other = 1e9;
     return c;
   }
   std::vector<nlohmann::json> lines() const { return test::metric_lines(folder_ / "metrics.jsonl"); }
@@ -65,7 +68,9 @@ TEST_F(DistributedStepReport, TellsHowFastTheRanksWere) {
     EXPECT_DOUBLE_EQ(line.at("mfu"), 0.25);
     EXPECT_DOUBLE_EQ(line.at("loader_wait"), 0.25);
     EXPECT_DOUBLE_EQ(line.at("step_spread"), 3);
-    EXPECT_GT(line.at("memory_gb"), 0.001);
+    EXPECT_EQ(line.at("memory_gb"), 3);
+    EXPECT_EQ(line.at("memory_gb weights"), 2);
+    EXPECT_EQ(line.at("memory_gb optimizer"), 0);
     EXPECT_EQ(line.at("tokens_per_step captions"), 300);
     EXPECT_FALSE(line.contains("tokens_per_step text->shape"));
   }

@@ -35,6 +35,7 @@ class PreparedBatch {
   ~PreparedBatch();
 
   const BatchCounts& counts() const { return counts_; }
+  std::int64_t bytes() const;  // of that memory
 
   struct Arrays;  // src/model/prepared_arrays.h
   PreparedBatch(BatchCounts counts, std::unique_ptr<const Arrays> arrays);
