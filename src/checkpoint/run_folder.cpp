@@ -21,16 +21,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "step-";
 constexpr const char* kDamaged = ".damaged";
 
-std::optional<std::int64_t> step_of(const fs::path& path) {
-  const std::string name = path.filename().string();
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  std::int64_t step = 0;
-  const char* const last = name.data() + name.size();
-  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), last, step);
-  if (error != std::errc() || end != last || step < 0) return std::nullopt;
-  return step;
-}
-
 // All folders of steps, by rising step; with or without a manifest.
 std::vector<CheckpointEntry> step_folders(const fs::path& run_folder) {
   std::vector<CheckpointEntry> found;
@@ -76,6 +66,16 @@ fs::path checkpoint_path(const fs::path& run_folder, std::int64_t step) {
   char name[32];
   std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(step));
   return run_folder / name;
+}
+
+std::optional<std::int64_t> step_of(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  std::int64_t step = 0;
+  const char* const last = name.data() + name.size();
+  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), last, step);
+  if (error != std::errc() || end != last || step < 0) return std::nullopt;
+  return step;
 }
 
 fs::path common_folder(const fs::path& run_folder) { return run_folder / "common"; }

@@ -221,7 +221,8 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
     if (!sample.images.empty())
       result.pictures["image"] = files_.save_pictures(name + "-image", sample.images);
     std::vector<image::Image> given;
-    for (const generation::ImageCondition& condition : requests[i].images) given.push_back(condition.image);
+    for (const generation::ImageCondition& condition : requests[i].images)
+      given.push_back(std::get<image::Image>(condition.image));
     if (!given.empty()) result.pictures["condition"] = files_.save_pictures(name + "-given", given);
     if (object.has_truth()) {
       result.pictures["truth"] = files_.save_strip("truth-" + object.record.id, object.record.mesh);

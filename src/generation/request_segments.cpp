@@ -47,8 +47,11 @@ class EncodedConditions {
   Segment take_text() { return {.payload = sequence::TextPayload{std::move(texts_[next_text_++])}}; }
 
   Segment take_image(const ImageCondition& image) {
+    const auto* codes = std::get_if<std::vector<std::int32_t>>(&image.image);
     sequence::ImagePayload payload{
-        .azimuth = {}, .elevation = {}, .codes = std::move(image_codes_[next_image_++])};
+        .azimuth = {},
+        .elevation = {},
+        .codes = codes != nullptr ? *codes : std::move(image_codes_[next_image_++])};
     if (image.view) {
       payload.azimuth = azimuth_bin(*image.view);
       payload.elevation = elevation_bin(*image.view);
@@ -71,7 +74,8 @@ class EncodedConditions {
   void encode_images(std::span<const GenerationRequest> requests, const model::Bundle& bundle) {
     std::vector<image::Image> images;
     for (const GenerationRequest& request : requests) {
-      for (const ImageCondition& image : request.images) images.push_back(image.image);
+      for (const ImageCondition& image : request.images)
+        if (const auto* picture = std::get_if<image::Image>(&image.image)) images.push_back(*picture);
     }
     if (!images.empty()) image_codes_ = bundle.tokenizers.image()->encode(images);
   }

@@ -9,6 +9,7 @@
 #include "omni/core/files.h"
 #include "omni/core/run_metrics.h"
 #include "stage_checkpoints.h"
+#include "stage_samples.h"
 
 namespace omni::training {
 namespace {
@@ -46,6 +47,7 @@ void begin_output(const StageConfig& config, std::int64_t done_steps) {
   prepare_output_directory(output);
   remove_remains(output);
   checkpoint::tidy(checkpoint_folder(output), done_steps);
+  forget_samples(output, done_steps);
   keep_metrics_until(output / "metrics.jsonl", done_steps);
   StageConfig shown = config;
   write_file_atomically(output / "config.yaml",

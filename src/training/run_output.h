@@ -16,7 +16,7 @@ namespace omni::training {
 std::optional<std::filesystem::path> resumed_checkpoint(const StageConfig& config, Resume resume);
 
 // Makes config.output ready for a run whose next step is the one after `done_steps`: writes config.yaml,
-// leaves in metrics.jsonl the steps that are not taken again, and removes what a killed process left
+// leaves in metrics.jsonl and samples/ the steps that are not taken again, and removes what a killed process left
 // half-written. Throws Error(io).
 void begin_output(const StageConfig& config, std::int64_t done_steps);
 

@@ -85,6 +85,9 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.integer("validation_batches", c.validation_batches, {1, 1e6});
   v.choice("validation_split", c.validation_split, held_out_splits());
   v.flag("keep_best", c.keep_best);
+  v.integer("sample_steps", c.sample_steps, {.minimum = 0});
+  v.integer("samples", c.samples, {1, 1000});
+  v.texts("sample_prompts", c.sample_prompts);
   v.number("peak_tflops", c.peak_tflops, {0, 1e9});
   v.section("timeouts", [&](ConfigVisitor& s) {
     s.number("start_minutes", c.start_minutes, {0.01, 1e5});
@@ -123,6 +126,8 @@ void check(const StageConfig& c, const std::string& name) {
     refuse("'replay_share' is set but 'replay' names no task");
   if (c.keep_best && c.validation_steps == 0)
     refuse("'keep_best' needs 'validation_steps', which says when to measure");
+  if (!c.sample_prompts.empty() && c.sample_steps == 0)
+    refuse("'sample_prompts' needs 'sample_steps', which says when to sample");
   if (c.tokens_per_step % c.tokens_per_micro_batch != 0) {
     refuse("'tokens_per_step' (", c.tokens_per_step, ") must be a multiple of 'tokens_per_micro_batch' (",
            c.tokens_per_micro_batch, ")");

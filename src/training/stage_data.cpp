@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
+#include "omni/core/log.h"
 
 namespace omni::training {
 namespace {
@@ -41,6 +42,32 @@ WeightedTasks weighted_tasks(const StageConfig& config, const model::Bundle& bun
   return tasks;
 }
 
+data::BatchOptions training_options(const StageConfig& config, const model::Bundle& bundle) {
+  data::BatchOptions options;
+  options.seed = static_cast<std::uint64_t>(config.seed);
+  options.tokens_per_batch = config.tokens_per_micro_batch;
+  options.batches_per_step = config.batches_per_step();
+  options.mixture_unit = config.mixture_unit;
+  options.mixture_temperature = config.mixture_temperature;
+  options.repeat_cap = config.repeat_cap;
+  options.total_steps = config.minutes > 0 ? 0 : config.steps;
+  options.complete_caption_share = config.complete_caption_share;
+  options.input_noise = config.input_noise;
+  options.control_noise = config.control_noise;
+  options.any_control_share = config.any_control_share;
+  if (const tokenizers::TextTokenizer* text = bundle.tokenizers.text())
+    options.encode_text = [text](std::string_view words) { return text->encode(words); };
+  return options;
+}
+
+// Objects of that split as they are.
+data::BatchOptions plain_options(const StageConfig& config, const model::Bundle& bundle, data::Split split) {
+  data::BatchOptions options = training_options(config, bundle);
+  options.split = split;
+  options.repeat_cap = options.input_noise = options.control_noise = options.any_control_share = 0;
+  return options;
+}
+
 }  // namespace
 
 void require_batch_for_each_rank(const StageConfig& config, int ranks) {
@@ -60,37 +87,22 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int
       full_softmax_(config.softmax == "full") {
   require_batch_for_each_rank(config, ranks);
   const std::vector<std::filesystem::path> folders(config.shards.begin(), config.shards.end());
-  const auto dataset = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
-  data::require_tokenizers(*dataset, bundle.tokenizers.format(),
+  dataset_ = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
+  data::require_tokenizers(*dataset_, bundle.tokenizers.format(),
                            config.start_bundle.empty() ? "the config's 'tokenizers'"
                                                        : concat("the bundle '", config.start_bundle, "'"));
-  fingerprint_ = dataset->fingerprint();
-  data::BatchOptions options;
-  options.seed = static_cast<std::uint64_t>(config.seed);
-  options.tokens_per_batch = config.tokens_per_micro_batch;
-  options.batches_per_step = batches_per_step_;
-  options.mixture_unit = config.mixture_unit;
-  options.mixture_temperature = config.mixture_temperature;
-  options.repeat_cap = config.repeat_cap;
-  options.total_steps = config.minutes > 0 ? 0 : config.steps;
-  options.complete_caption_share = config.complete_caption_share;
-  options.input_noise = config.input_noise;
-  options.control_noise = config.control_noise;
-  options.any_control_share = config.any_control_share;
-  if (const tokenizers::TextTokenizer* text = bundle.tokenizers.text())
-    options.encode_text = [text](std::string_view words) { return text->encode(words); };
+  fingerprint_ = dataset_->fingerprint();
   for (const auto& [name, factor] : config.range_loss_weights) {
     range_weights_.push_back({bundle.vocabulary().range(name), static_cast<float>(factor)});
   }
   const WeightedTasks tasks = weighted_tasks(config, bundle);
-  source_ =
-      std::make_unique<data::BatchSource>(dataset, tasks, bundle.layout(), bundle.vocabulary(), options);
+  source_ = std::make_unique<data::BatchSource>(dataset_, tasks, bundle.layout(), bundle.vocabulary(),
+                                                training_options(config, bundle));
   if (config.validation_steps == 0) return;
-  options.split = data::parse_split(config.validation_split);
+  data::BatchOptions options = plain_options(config, bundle, data::parse_split(config.validation_split));
   options.batches_per_step = config.validation_batches;
-  options.repeat_cap = options.input_noise = options.control_noise = options.any_control_share = 0;
   try {
-    validation_source_ = std::make_unique<data::BatchSource>(dataset, tasks, bundle.layout(),
+    validation_source_ = std::make_unique<data::BatchSource>(dataset_, tasks, bundle.layout(),
                                                              bundle.vocabulary(), std::move(options));
   } catch (const Error& error) {
     fail(error.kind(), "validation: ", error.what(),
@@ -118,6 +130,39 @@ std::vector<sequence::PackedSequence> StageData::step(std::int64_t number) const
 sequence::PackedSequence StageData::validation_batch(std::int64_t number) const {
   ensure(validation_source_ != nullptr, "validation without validation_steps");
   return make_batch(*validation_source_, 0, number);
+}
+
+std::vector<SampleDocument> StageData::sample_documents(const StageConfig& config,
+                                                        const model::Bundle& bundle) const {
+  sequence::SequenceLayout layout = bundle.layout();
+  if (!layout.geometry_lengths.empty()) layout.geometry_lengths = {layout.geometry_capacity()};
+  const auto count = static_cast<std::size_t>(config.samples);
+  const std::size_t task_count = std::min(count, source_->tasks().size());
+  std::vector<SampleDocument> documents(count);
+  for (std::size_t t = 0; t < task_count; ++t) {
+    sequence::Task task = sequence::find_task(source_->tasks()[t].name, bundle.tasks);
+    for (sequence::TaskSegment& segment : task.segments) segment.drop_rate = 0;
+    task.joint_drop_rate = 0;
+    const auto open = [&](data::Split split) {
+      return std::make_unique<data::BatchSource>(dataset_, WeightedTasks{{task, 1}}, layout,
+                                                 bundle.vocabulary(), plain_options(config, bundle, split));
+    };
+    data::Split split = data::parse_split(config.validation_split);
+    std::unique_ptr<data::BatchSource> source;
+    try {
+      source = open(split);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::usage) throw;
+      log_info("samples of ", task.name,
+               " start from objects of the training split, for the shards have none of ",
+               config.validation_split);
+      split = data::Split::train;
+      source = open(split);
+    }
+    for (std::size_t i = t; i < count; i += task_count)
+      documents[i] = {task, source->document(static_cast<std::int64_t>(i / task_count)), split};
+  }
+  return documents;
 }
 
 model::PrepareOptions StageData::prepare_options() const {

@@ -15,6 +15,13 @@ namespace omni::training {
 // Throws Error(usage) where a step has fewer micro-batches than there are ranks.
 void require_batch_for_each_rank(const StageConfig& config, int ranks);
 
+// A document of a task, all conditions shown, and the split of its object.
+struct SampleDocument {
+  sequence::Task task;
+  sequence::Document document;
+  data::Split split;
+};
+
 // The batches of a stage.
 class StageData {
  public:
@@ -36,6 +43,10 @@ class StageData {
   // The sequences of validation, which no step has: of held-out objects, without noise. 0 <= number <
   // config.validation_batches; only where the config wants validation.
   sequence::PackedSequence validation_batch(std::int64_t number) const;
+  // config.samples documents, of the tasks of the mixture in turn: of objects that no step shows, where the shards
+  // have such of the validation's split, else of the training split. Without noise, shapes at full length. Always
+  // the same.
+  std::vector<SampleDocument> sample_documents(const StageConfig& config, const model::Bundle& bundle) const;
   const data::BatchSource& source() const { return *source_; }
   model::PrepareOptions prepare_options() const;
   std::uint64_t fingerprint() const { return fingerprint_; }  // of the shards' content
@@ -54,6 +65,7 @@ class StageData {
   std::int64_t own_per_step_ = 0;
   std::int64_t steps_;
   std::uint64_t fingerprint_ = 0;
+  std::shared_ptr<const data::TokenDataset> dataset_;
   std::unique_ptr<data::BatchSource> source_, validation_source_;
   bool full_softmax_;
   std::atomic<std::int64_t> bytes_ahead_ = 0;

@@ -64,6 +64,8 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   most_skipped_ = skipped_in_a_row_;
   if (checkpoint) restore(*checkpoint, allowed_changes);
   restrict_rows();
+  if (config.sample_steps > 0 && collectives_.rank() == 0)
+    samples_.emplace(config, *data_, bundle_, collectives_.size() > 1);
   checkpoints_ = std::make_unique<StageCheckpoints>(config, bundle_, *optimizer_, ranks);
   memory_ = std::make_unique<StageMemory>(transformer.parameters(), *optimizer_, *checkpoints_, device);
 }
@@ -233,6 +235,14 @@ bool StageRun::validate(RunMetrics* metrics, StepReport& report) {
   return best;
 }
 
+void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
+  const bool due = samples_ && (over || state_.step % config_.sample_steps == 0);
+  if (!due || agreed.interrupted || agreed.stopped) return;
+  const Clock::time_point begun = Clock::now();
+  samples_->make(state_.step);
+  report.leave_out(seconds_since(begun));
+}
+
 void StageRun::end_step(const StepHeader& agreed, bool over, bool best, const StepReport& report) {
   if (agreed.interrupted || agreed.stopped) {
     if (state_.step > last_checkpoint_step_) save(report);
@@ -278,6 +288,7 @@ TrainingSummary StageRun::run() {
       if (read) refuse_endless_skipping();
       if (metrics) memory_->tell(state_.step, memory);
       const bool best = validation_due(over) && validate(metrics ? &*metrics : nullptr, report);
+      sample(agreed, over, report);
       end_step(agreed, over, best, report);
     }
     if (over) break;

@@ -21,6 +21,7 @@
 #include "stage_data.h"
 #include "stage_memory.h"
 #include "stage_optimizer.h"
+#include "stage_samples.h"
 #include "stage_validation.h"
 #include "step_report.h"
 
@@ -68,6 +69,8 @@ class StageRun {
   bool validation_due(bool over) const;
   // Measures and writes the losses on held-out objects. Returns whether they are the lowest so far.
   bool validate(RunMetrics* metrics, StepReport& report);
+  // Rank 0 makes samples where it is time.
+  void sample(const StepHeader& agreed, bool over, StepReport& report);
   // Writes what is to be written after a step; ends the run where it was asked to stop.
   void end_step(const StepHeader& agreed, bool over, bool best, const StepReport& report);
   std::filesystem::path finish();
@@ -84,6 +87,7 @@ class StageRun {
   std::unique_ptr<GradientReduction> reduction_;
   std::unique_ptr<StageData> data_;
   std::optional<StageValidation> validation_;
+  std::optional<StageSamples> samples_;  // on rank 0
   std::unique_ptr<StageCheckpoints> checkpoints_;
   std::unique_ptr<StageMemory> memory_;
   Agreement agreement_;

@@ -259,10 +259,23 @@ int convolutions_during(const std::function<void()>& work) {
   return count;
 }
 
+TEST_F(MakeSamples, TakesTheCodesOfAnImageForIt) {
+  std::vector<GenerationRequest> requests(2, request("image->shape"));
+  image::Image image(16, 16, 3, 40);
+  image::paste(image, image::Image(8, 8, 3, 220), 3, 5);
+  requests[0].images[0].image = image;
+  requests[1].images[0].image = bundle_->tokenizers.image()->encode({&image, 1}).front();
+  const std::vector<GeneratedSample> samples = samples_of(requests);
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_EQ(samples[0].document, samples[1].document);
+}
+
 TEST_F(MakeSamples, EncodesAnImageOnceForAllItsSamples) {
   GenerationRequest described = request("image->text");
-  const int once = convolutions_during(
-      [&] { (void)bundle_->tokenizers.image()->encode(std::span(&described.images[0].image, 1)); });
+  const int once = convolutions_during([&] {
+    (void)bundle_->tokenizers.image()->encode(
+        std::span(&std::get<image::Image>(described.images[0].image), 1));
+  });
   ASSERT_GT(once, 0);
   described.count = 5;
   described.guidance.everywhere = 2;

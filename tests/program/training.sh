@@ -76,6 +76,16 @@ absent run
 # Ctrl-C after some steps: a checkpoint, exit code 130, and the same command with --resume ends the run.
 stop_after INT 130 2 run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1
 check 'nothing half-written is left' [ -z "$(find run -name '*.tmp')" ]
+# Samples of the first step, and Ctrl-C while there are many to make.
+expect 2 "'sample_prompts' needs 'sample_steps'" pretrain stage.yaml --set 'sample_prompts=[a red chair]'
+expect 0 '3 steps' pretrain stage.yaml --set output=shown --set sample_steps=2 --set 'sample_prompts=[a red chair]'
+check 'a mesh was sampled' [ -s shown/samples/step-00000002/01.glb ]
+check 'and at the end another' [ -s shown/samples/step-00000003/sheet.png ]
+expect 0 'healthy' mesh check shown/samples/step-00000003/01.glb
+stop_after INT 130 1 sampled/metrics.jsonl sampled.log pretrain stage.yaml --set output=sampled --set sample_steps=1 \
+  --set "sample_prompts=[$(yes 'a red chair' | head -n 400 | paste -sd,)]" --set steps=1000000 --set log_steps=1
+check 'sampling was given up' grep -q 'given up, for the run is to stop' sampled.log
+check 'and left nothing' [ -z "$(find sampled/samples -mindepth 1)" ]
 steps=$(basename run/checkpoints/step-* | sed 's/step-0*//')
 expect 2 'holds an earlier run.*--resume' pretrain stage.yaml
 expect 2 'model.width was 64 and is 32' pretrain stage.yaml --set model.width=32 --resume --allow-change model

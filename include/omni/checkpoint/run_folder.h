@@ -14,6 +14,8 @@ namespace omni::checkpoint {
 // the ranks, and common/ for what they have in common (a bundle without its weights).
 
 std::filesystem::path checkpoint_path(const std::filesystem::path& run_folder, std::int64_t step);
+// What such a path says; nothing for another.
+std::optional<std::int64_t> step_of(const std::filesystem::path& path);
 std::filesystem::path common_folder(const std::filesystem::path& run_folder);
 // The same by one of its checkpoints; in the format before, the checkpoint's own bundle.
 std::filesystem::path common_folder_of(const std::filesystem::path& checkpoint);

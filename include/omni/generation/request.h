@@ -30,8 +30,8 @@ std::int32_t azimuth_bin(const View& view);    // the nearest; see geometry/came
 std::int32_t elevation_bin(const View& view);  // the nearest of -30 .. 60 degrees
 
 struct ImageCondition {
-  image::Image image;        // of any size
-  std::optional<View> view;  // absent: unknown
+  std::variant<image::Image, std::vector<std::int32_t>> image;  // of any size; or codes already, row by row
+  std::optional<View> view;                                     // absent: unknown
 };
 // A shape as a mesh of any size and place, closed or not; as a tokenizer sees one in the normalised frame; or
 // as codes already.

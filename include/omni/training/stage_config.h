@@ -82,6 +82,10 @@ struct StageConfig {
   std::int64_t validation_steps = 0, validation_batches = 4;
   std::string validation_split = "new_instance";  // see data::Split
   bool keep_best = false;  // a checkpoint of the lowest validation loss so far, beside the others
+  // Samples of the present weights, every so many steps (0: never) and at the end: of so many held-out objects, or
+  // for these texts instead.
+  std::int64_t sample_steps = 0, samples = 4;
+  std::vector<std::string> sample_prompts;
   // Of several ranks: how long all wait for one to come at the start and to a collective call, and after how long
   // without a sign of life one counts as lost.
   double start_minutes = 10, call_minutes = 10, silence_seconds = 30;

@@ -24,13 +24,14 @@ struct TrainingSummary {
   std::filesystem::path bundle;
 };
 
-// Runs one stage: writes <output>/metrics.jsonl, <output>/events.out.tfevents.* (the same for TensorBoard),
-// <output>/config.yaml, <output>/checkpoints/step-N/ and, at the end, <output>/bundle/. A step's sequences
-// are a function of (seed, step) alone, so a run that was stopped and resumed does the same steps. After
-// Ctrl-C the step in progress is finished, a checkpoint written and Error(interrupted) thrown, after SIGTERM
-// and SIGUSR1 Error(stopped). Throws Error(io) where the disk is too small for the checkpoints or the last
-// one could not be written. Throws Error(usage) as goes_on() does, where another process trains into
-// `output`, and where a resumed run is another one by its config, shards, tokenizers or start bundle.
+// Runs one stage: writes <output>/metrics.jsonl, <output>/events.out.tfevents.* (the same for
+// TensorBoard), <output>/config.yaml, <output>/checkpoints/step-N/, <output>/samples/step-N/ where wanted
+// and, at the end, <output>/bundle/. A step's sequences are a function of (seed, step) alone, so a run
+// that was stopped and resumed does the same steps. After Ctrl-C the step in progress is finished, a
+// checkpoint written and Error(interrupted) thrown, after SIGTERM and SIGUSR1 Error(stopped). Throws
+// Error(io) where the disk is too small for the checkpoints or the last one could not be written. Throws
+// Error(usage) as goes_on() does, where another process trains into `output`, and where a resumed run is
+// another one by its config, shards, tokenizers or start bundle.
 TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options);
 
 }  // namespace omni::training
