@@ -31,7 +31,7 @@ struct MeshArguments {
   int views = 8;
   int size = 256;
   float azimuth = 0, elevation = 20;
-  bool grey = false;
+  bool grey = false, fit = false;
   std::uint64_t points = 8192;
   int grid = 64;
   std::uint64_t seed = 0;
@@ -116,9 +116,10 @@ void render(const MeshArguments& arguments) {
   std::vector<image::Image> views(arguments.views);
   parallel_for(arguments.views, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const geometry::Camera camera{
+      geometry::Camera camera{
           .azimuth_degrees = arguments.azimuth + 360.0f * float(i) / float(arguments.views),
           .elevation_degrees = arguments.elevation};
+      if (arguments.fit) camera = fitted(camera, mesh.positions);
       views[i] = renderer.render(
           camera, {.width = arguments.size, .height = arguments.size, .use_vertex_colours = !arguments.grey});
     }
@@ -192,6 +193,8 @@ void add_mesh_command(CLI::App& app) {
   add_number(*command, "--azimuth", a->azimuth, kAzimuths,
              "of the first view: degrees from the front (+Z) towards +X");
   add_number(*command, "--elevation", a->elevation, kElevations, "degrees above the ground");
+  command->add_flag("--fit", a->fit,
+                    "move the camera to where the mesh fills the picture; else as for training pictures");
   command->add_flag("--grey", a->grey, "grey material instead of the mesh's colours");
 
   command = add(*mesh, "compare", "surface and volume distance after scaling both to a longest side of 1.92",

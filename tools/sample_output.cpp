@@ -119,8 +119,7 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
          " is not closed and manifold");
   const float longest_side_m = shape.longest_side_m.value_or(geometry::kNormalisedLongestSide);
   if (preview_.wanted()) {
-    for (image::Image& picture :
-         generation::render_around(generation::in_normalised_frame(mesh, longest_side_m), kPreviewPixels)) {
+    for (image::Image& picture : generation::render_around(mesh, kPreviewPixels)) {
       pictures_.push_back(std::move(picture));
     }
   }
@@ -135,7 +134,7 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
 }
 
 void SampleOutput::finish() const {
-  if (!pictures_.empty()) image::write_image(preview_.path(), image::contact_sheet(pictures_, 8));
+  if (!pictures_.empty()) image::write_image(preview_.path(), image::contact_sheet(pictures_, 4));
   if (!failure_.empty()) fail(ErrorKind::input, failure_);
 }
 

@@ -84,8 +84,9 @@ std::string row_text(const SampleResult& row) {
 }
 
 image::Image picture(const geometry::Mesh& mesh) {
-  const geometry::Camera camera{.azimuth_degrees = 30, .elevation_degrees = 30, .distance = 3.6f};
-  return geometry::Renderer(mesh).render(camera, {.width = kThumbnail, .height = kThumbnail});
+  const geometry::Camera camera{.azimuth_degrees = 30, .elevation_degrees = 30};
+  return geometry::Renderer(mesh).render(fitted(camera, mesh.positions),
+                                         {.width = kThumbnail, .height = kThumbnail});
 }
 
 // The original beside what the pictured lengths give.

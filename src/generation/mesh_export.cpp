@@ -91,23 +91,24 @@ void scale_to_metres(ExtractedMesh& extracted, float longest_side_m) {
   extracted.health.volume *= factor * factor * factor;
 }
 
-geometry::Mesh in_normalised_frame(geometry::Mesh mesh, float longest_side_m) {
-  const float scale = geometry::kNormalisedLongestSide / longest_side_m;
-  const geometry::Vec3 centre = mesh.bounds().centre();
-  for (geometry::Vec3& position : mesh.positions) position = (position - centre) * scale;
-  return mesh;
-}
-
 std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views) {
   const geometry::Renderer renderer(mesh);
   geometry::RenderOptions options;
   options.width = options.height = size;
+  std::vector<geometry::Camera> cameras;
+  float distance = 0;
+  for (int view = 0; view < views; ++view) {
+    const geometry::Camera camera{
+        .azimuth_degrees = 30.0f + 360.0f * static_cast<float>(view) / static_cast<float>(views),
+        .elevation_degrees = 20.0f};
+    cameras.push_back(fitted(camera, mesh.positions));
+    distance = std::max(distance, cameras.back().distance);
+  }
   std::vector<image::Image> images(static_cast<std::size_t>(views));
   parallel_for(views, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t view = begin; view < end; ++view) {
-      geometry::Camera camera;
-      camera.azimuth_degrees = 30.0f + 360.0f * static_cast<float>(view) / static_cast<float>(views);
-      camera.elevation_degrees = 20.0f;
+      geometry::Camera& camera = cameras[static_cast<std::size_t>(view)];
+      camera.distance = distance;
       images[static_cast<std::size_t>(view)] = renderer.render(camera, options);
     }
   });

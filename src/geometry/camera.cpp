@@ -1,5 +1,8 @@
 #include "omni/geometry/camera.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "omni/core/error.h"
@@ -15,7 +18,8 @@ Vec3 Camera::position() const {
   const float azimuth = azimuth_degrees * kRadiansPerDegree,
               elevation = elevation_degrees * kRadiansPerDegree;
   const float ground = distance * std::cos(elevation);
-  return {ground * std::sin(azimuth), distance * std::sin(elevation), ground * std::cos(azimuth)};
+  return target +
+         Vec3{ground * std::sin(azimuth), distance * std::sin(elevation), ground * std::cos(azimuth)};
 }
 
 void Camera::basis(Vec3& right, Vec3& up, Vec3& forward) const {
@@ -28,6 +32,34 @@ void Camera::basis(Vec3& right, Vec3& up, Vec3& forward) const {
   right = {ca, 0, -sa};
   up = {-sa * se, ce, -ca * se};
   forward = {-sa * ce, -se, -ca * ce};
+}
+
+Camera fitted(Camera camera, std::span<const Vec3> points, float aspect, float margin) {
+  Vec3 right, up, forward;
+  camera.basis(right, up, forward);
+  const float rise = (1 - 2 * margin) * std::tan(camera.vertical_fov_degrees * kRadiansPerDegree / 2);
+  const float reach = rise * aspect;
+  // An eye at (x, y, z), z along `forward`, sees a point (px, py, pz) if |px - x| <= reach (pz - z), |py - y|
+  // <= rise (pz - z): four half-spaces for each point, of which the outermost of each kind decide.
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  float most_right = kNone, most_left = kNone, most_up = kNone, most_down = kNone;
+  float nearest = std::numeric_limits<float>::infinity(), furthest = kNone;
+  for (const Vec3& point : points) {
+    const float x = dot(point, right), y = dot(point, up), z = dot(point, forward);
+    most_right = std::max(most_right, x - reach * z);
+    most_left = std::max(most_left, -x - reach * z);
+    most_up = std::max(most_up, y - rise * z);
+    most_down = std::max(most_down, -y - rise * z);
+    nearest = std::min(nearest, z);
+    furthest = std::max(furthest, z);
+  }
+  const float eye = std::min(-(most_right + most_left) / (2 * reach), -(most_up + most_down) / (2 * rise));
+  const float middle = (nearest + furthest) / 2;
+  if (!(middle - eye > 0) || !std::isfinite(middle - eye)) return camera;
+  camera.distance = middle - eye;
+  camera.target =
+      right * ((most_right - most_left) / 2) + up * ((most_up - most_down) / 2) + forward * middle;
+  return camera;
 }
 
 float azimuth_of_bin(int bin) {

@@ -27,8 +27,9 @@ std::uint8_t to_byte(float linear) {
 
 // Embree aborts the program over rays that are not numbers.
 void check(const Camera& camera) {
-  const auto& [azimuth, elevation, distance, field_of_view] = camera;
-  if (!std::isfinite(azimuth) || !std::isfinite(elevation) || !std::isfinite(distance))
+  const auto& [azimuth, elevation, distance, field_of_view, target] = camera;
+  if (!std::isfinite(azimuth) || !std::isfinite(elevation) || !std::isfinite(distance) ||
+      !std::isfinite(target.x + target.y + target.z))
     fail(ErrorKind::usage, "rendering: a camera at azimuth ", azimuth, ", elevation ", elevation,
          " and distance ", distance, " is nowhere. Give finite numbers");
   if (!(field_of_view > 0 && field_of_view < 180))

@@ -80,8 +80,7 @@ class SampleWriter {
         entry_["problem"] = "the shape is empty";
       else
         geometry::write_mesh(new_file(".glb"), mesh);
-      const float longest_side = shape.longest_side_m.value_or(geometry::kNormalisedLongestSide);
-      append_cells(cells, generation::in_normalised_frame(mesh, longest_side));
+      append_cells(cells, mesh);
     }
     return cells;
   }

@@ -2,12 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numbers>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "coloured_shapes.h"
 #include "omni/core/error.h"
+#include "omni/core/random.h"
 
 namespace omni::geometry {
 namespace {
@@ -45,6 +50,51 @@ Vec3 centre_colour(const Renderer& renderer, float azimuth, float elevation) {
                                              {.width = 33, .height = 33});
   const std::uint8_t* p = image.at(16, 16);
   return Vec3{float(p[0]), float(p[1]), float(p[2])} / 255.0f;
+}
+
+// Where a point appears, -1 to 1 from the left to the right and from the bottom to the top of a square
+// picture.
+std::pair<float, float> place_of(const Camera& camera, Vec3 point) {
+  Vec3 right, up, forward;
+  camera.basis(right, up, forward);
+  const Vec3 from_eye = point - camera.position();
+  const float half = dot(from_eye, forward) * std::tan(camera.vertical_fov_degrees * 3.14159265f / 360);
+  return {dot(from_eye, right) / half, dot(from_eye, up) / half};
+}
+
+TEST(Camera, FitsPointsIntoThePicture) {
+  CounterRng rng(4);
+  for (int trial = 0; trial < 60; ++trial) {
+    const float size = trial % 3 == 0 ? 0.01f : 2.0f;
+    std::vector<Vec3> points;
+    for (int i = 0; i < 40; ++i)
+      points.push_back(Vec3{static_cast<float>(rng.uniform(3, 4)), static_cast<float>(rng.uniform(-1, 1)),
+                            static_cast<float>(rng.uniform(0, 0.3))} *
+                       size);
+    const Camera camera = fitted({.azimuth_degrees = static_cast<float>(rng.uniform(0, 360)),
+                                  .elevation_degrees = static_cast<float>(rng.uniform(-80, 80))},
+                                 points, 1, 0.1f);
+    float left = 1, right = -1, low = 1, high = -1;
+    for (const Vec3& point : points) {
+      const auto [x, y] = place_of(camera, point);
+      left = std::min(left, x);
+      right = std::max(right, x);
+      low = std::min(low, y);
+      high = std::max(high, y);
+    }
+    EXPECT_GE(std::min(left, low), -0.8f - 1e-3f);
+    EXPECT_LE(std::max(right, high), 0.8f + 1e-3f);
+    const bool fills_width = left < -0.8f + 1e-3f && right > 0.8f - 1e-3f;
+    const bool fills_height = low < -0.8f + 1e-3f && high > 0.8f - 1e-3f;
+    EXPECT_TRUE(fills_width || fills_height);
+  }
+}
+
+TEST(Camera, StaysWhereThereIsNothingToFit) {
+  const Camera camera{.azimuth_degrees = 30};
+  EXPECT_EQ(fitted(camera, {}).distance, camera.distance);
+  const Vec3 point{1, 2, 3};
+  EXPECT_TRUE(std::isfinite(fitted(camera, {&point, 1}).distance));
 }
 
 TEST(Renderer, ShowsTheSideThatTheAzimuthConventionNames) {

@@ -43,12 +43,11 @@ ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOpti
 // Moves the mesh upwards or down so that its lowest point has Y = 0.
 void stand_on_ground(ExtractedMesh& mesh);
 
-// From the normalised frame to metres, and back: the frame's longest side (1.92) becomes `longest_side_m`, and
-// the mesh is centred again.
+// From the normalised frame to metres: the frame's longest side (1.92) becomes `longest_side_m`.
 void scale_to_metres(ExtractedMesh& mesh, float longest_side_m);
-geometry::Mesh in_normalised_frame(geometry::Mesh mesh, float longest_side_m);
 
-// A row of pictures from eight directions around the mesh, in the normalised frame; `size` pixels a side.
+// Pictures from so many directions around the mesh, `size` pixels a side, from one distance at which it fits
+// into each.
 std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views = 8);
 
 }  // namespace omni::generation
