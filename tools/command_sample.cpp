@@ -1,8 +1,6 @@
 #include <memory>
 
 #include "commands.h"
-#include "default_model.h"
-#include "omni/core/log.h"
 #include "omni/core/progress.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "sample_arguments.h"
@@ -60,11 +58,8 @@ void add_sample_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("sample", "make meshes, pictures or texts with a trained model");
   const auto arguments = std::make_shared<SampleArguments>();
   add_sample_options(*command, *arguments);
-  command->callback([arguments] {
-    if (arguments->model.empty()) {
-      arguments->model = default_model();
-      log_info("model: ", arguments->model);
-    }
+  command->callback([command, arguments] {
+    choose_what_is_not_given(*command, *arguments);
     run_sample(*arguments);
   });
 }

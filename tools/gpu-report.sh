@@ -171,7 +171,7 @@ part_program() {
   local here=$work/program omni=$root/bin/omni
   mkdir -p "$here"
   step 30 'omni info system' "$omni" info system
-  step 60 'omni sample' "$omni" sample --device "$device" --model "$root/bundle" --prompt 'a red chair' \
+  step 60 'omni sample' "$omni" sample --device "$device" --model "$root/bundle" --temperature 1 --prompt 'a red chair' \
     --out "$here/a.glb" --seed 5
   [ ! -e "$here/a.glb" ] || step 30 'omni mesh check' "$omni" mesh check "$here/a.glb"
   if [ ! -d "$root/libexec/tests/tokens" ]; then

@@ -1,7 +1,9 @@
 #include "sample_arguments.h"
 
+#include "default_model.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/log.h"
 #include "omni/geometry/mesh_files.h"
 #include "options.h"
 #include "result_file.h"
@@ -11,6 +13,9 @@ namespace {
 
 using generation::GenerationRequest;
 using sequence::Modality;
+
+// Temperature 0 makes the best shapes (IoU 0.636; 0.594 at 1), but several samples are to differ.
+constexpr double kTemperatureOfOne = 0, kTemperatureOfSeveral = 0.7;
 
 void add_subject_options(CLI::App& command, SampleArguments& arguments) {
   const char* group = "What to make";
@@ -68,6 +73,7 @@ void add_sampling_options(CLI::App& command, SampleArguments& arguments) {
   add_number(command, "--seed", arguments.seed, kSeeds, "same seed and settings, same result")->group(group);
   add_number(command, "--temperature", sampling.temperature, {0, kernels::kMaximumTemperature},
              "0 takes the likeliest token")
+      ->default_str(concat("0, with --count above 1 ", kTemperatureOfSeveral))
       ->group(group);
   add_number(command, "--top-k", sampling.top_k, {0, 1e9}, "keep the k likeliest tokens; 0: all")
       ->group(group);
@@ -175,6 +181,14 @@ Modality modality_of_output(const std::filesystem::path& path) {
   if (geometry::is_written_mesh_file(path)) return Modality::shape;
   fail(ErrorKind::usage, "choosing the output ", path, ": the extension \"", path.extension().string(),
        "\" is not known. Use .glb, .obj, .ply, .stl, .png, .jpg, .webp or .txt.");
+}
+
+void choose_what_is_not_given(const CLI::App& command, SampleArguments& arguments) {
+  if (command.count("--temperature") == 0)
+    arguments.sampling.temperature = arguments.count > 1 ? kTemperatureOfSeveral : kTemperatureOfOne;
+  if (!arguments.model.empty()) return;
+  arguments.model = default_model();
+  log_info("model: ", arguments.model);
 }
 
 GenerationRequest read_request(const SampleArguments& arguments) {

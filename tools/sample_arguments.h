@@ -23,6 +23,8 @@ struct SampleArguments {
   bool no_colour = false;
 };
 void add_sample_options(CLI::App& command, SampleArguments& arguments);
+// Temperature and model where the command line, which has been read, does not name them.
+void choose_what_is_not_given(const CLI::App& command, SampleArguments& arguments);
 
 // What an ending holds: .txt text; .png, .jpg, .webp image; .glb, .obj, .ply, .stl shape. Throws Error(usage)
 // for others.

@@ -70,7 +70,7 @@ absent never.xyz
 expect 2 'stage.yaml:3:[0-9]+.*widht.*width' pretrain stage.yaml --dry-run
 expect 4 'absent.yaml' pretrain absent.yaml
 expect 4 'absent' sample --model absent --prompt 'a chair' --out never.glb
-expect 2 '^omni: omni sample: --model is missing' sample --prompt 'a chair'
+expect 2 'no --model is given|what to make' sample --prompt 'a chair'
 expect 2 'what to make' sample --model absent --prompt 'a chair'
 expect 2 'nothing is given.*--prompt.*--out' sample --model absent
 expect 0 'Conditions:' sample --help

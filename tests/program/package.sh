@@ -33,10 +33,10 @@ check 'nothing says where it was built' [ -z "$(find "$root/libexec" "$root/lib"
 
 with "OMNI_LIBTORCH=$libtorch"
 expect 0 'libtorch: 2\.' info system
-expect 0 'a.glb' sample --model "$root/bundle" --prompt 'a red chair' --out a.glb --seed 5
+expect 0 'a.glb' sample --model "$root/bundle" --prompt 'a red chair' --out a.glb --seed 5 --temperature 1
 expect 0 'healthy +yes' mesh check a.glb
 expect 2 '' sample
-"$build/omni" sample --model "$root/bundle" --prompt 'a red chair' --out built.glb --seed 5 >/dev/null 2>&1
+"$build/omni" sample --model "$root/bundle" --prompt 'a red chair' --out built.glb --seed 5 --temperature 1 >/dev/null 2>&1
 check 'the packed program makes the mesh that the built one makes' cmp -s a.glb built.glb
 ln -s "$root/bin/omni" link
 check 'a link to the program starts it' [ -n "$(OMNI_LIBTORCH=$libtorch ./link --version)" ]

@@ -121,7 +121,16 @@ expect 0 '^ranks +4$' checkpoint show four
 expect 0 'sound' checkpoint verify four/checkpoints/step-00000001
 expect 0 'bundle: exported' checkpoint export four/checkpoints/step-00000001 exported
 check 'an exported bundle is the one that the run left' cmp -s exported/model.safetensors run/bundle/model.safetensors
-expect 0 'direct.glb' sample --model "$last" --prompt 'a red chair' --out direct.glb --seed 5
+expect 0 'direct.glb' sample --model "$last" --prompt 'a red chair' --out direct.glb --seed 5 --temperature 1
+expect 0 'bundle: half' checkpoint export four/checkpoints/step-00000001 half --precision bf16
+check 'weights in bf16 take half of the room' \
+  [ "$(stat -c %s half/model.safetensors)" -lt $(($(stat -c %s exported/model.safetensors) * 6 / 10)) ]
+mkdir -p box/build/release box/models/tiny
+cp "$omni" box/build/release/omni
+cp -r half box/models/tiny/bundle
+check 'without --model the bundle beside the program is taken' \
+  eval 'box/build/release/omni sample --prompt "a red chair" --out box.glb --temperature 1 2>&1 | grep -q "model: .*box/models/tiny/bundle"'
+check 'a bundle in bf16 makes meshes' [ -s box.glb ]
 expect 2 'there already' checkpoint convert "$last" four/checkpoints/step-00000001
 expect 4 'holds no checkpoint' checkpoint show nowhere
 expect 2 'other things' checkpoint export "$last" run
@@ -131,7 +140,7 @@ expect 3 'checksum' sample --model "$last" --prompt 'a red chair' --out never.gl
 rm "$last/manifest.json"
 expect 1 "damaged: .$last/manifest.json. is missing" checkpoint verify "$last"
 
-sample=(sample --model run/bundle)
+sample=(sample --model run/bundle --temperature 1)  # hardly trained, it has nothing else to tell apart
 expect 0 'a.glb' "${sample[@]}" --prompt 'a red chair' --out a.glb --seed 5
 expect 0 'b.glb' "${sample[@]}" --prompt 'a red chair' --out b.glb --seed 5
 expect 0 'c.glb' "${sample[@]}" --prompt 'a red chair' --out c.glb --seed 6
@@ -141,13 +150,13 @@ expect 0 'healthy +yes' mesh check a.glb
 for format in obj ply stl; do expect 0 "a.$format" "${sample[@]}" --prompt 'a red chair' --out "a.$format" --seed 5; done
 expect 0 '' "${sample[@]}" --prompt 'a red chair' --preview alone.png --seed 5
 check 'a preview needs no mesh file' [ -s alone.png ]
-expect 0 '' "${sample[@]}" --prompt 'a red chair' --image alone.png --guidance text=3,image=1.5 --temperature 0.5 \
+expect 0 '' sample --model run/bundle --prompt 'a red chair' --image alone.png --guidance text=3,image=1.5 --temperature 0.5 \
   --top-k 20 --top-p 0.9 --min-p 0.01 --out guided.glb --seed 5 --faces 2000 --codes guided.json
 expect 0 '' "${sample[@]}" --task 'two texts' --prompt 'a red chair' --prompt 'a seat' --out own.glb --seed 5
 expect 2 "Did you mean \"two texts\"" "${sample[@]}" --task 'two text' --prompt 'a red chair' --out never.glb
 expect 2 'two texts, text->image' "${sample[@]}" --task sculpture --prompt 'a red chair' --out never.glb
 expect 4 "Did you mean \"run/bundle\"" sample --model run --prompt 'a red chair' --out never.glb
-expect 2 'temperature' "${sample[@]}" --prompt 'a red chair' --out never.glb --temperature 1e9
+expect 2 'temperature' sample --model run/bundle --prompt 'a red chair' --out never.glb --temperature 1e9
 expect 2 'guidance' "${sample[@]}" --prompt 'a red chair' --out never.glb --guidance=-1
 expect 2 'text has two weights' "${sample[@]}" --prompt 'a red chair' --out never.glb --guidance text=3,text=2
 absent never.glb
