@@ -29,9 +29,29 @@ void print_metric(const evaluation::TaskSummary& task, const char* metric) {
 void print_summary(const evaluation::SweepOutcome& outcome, const std::filesystem::path& output) {
   for (const evaluation::TaskSummary& task : outcome.summary.tasks) {
     std::printf("%s | %s | %s\n", task.bundle.c_str(), task.task.c_str(), task.setting.c_str());
-    for (const char* metric :
-         {"iou", "cd", "f1", "f2", "class", "colour", "closed", "empty", "words", "psnr_db", "shuffled_iou",
-          "nearest_iou", "ceiling_iou", "ceiling_colour", "ceiling_class", "reader_class", "image_psnr_db"}) {
+    for (const char* metric : {"iou",
+                               "cd",
+                               "f1",
+                               "f2",
+                               "class",
+                               "colour",
+                               "closed",
+                               "empty",
+                               "words",
+                               "psnr_db",
+                               "over_retrieval",
+                               "verbatim",
+                               "verbatim_right",
+                               "roughness",
+                               "shuffled_iou",
+                               "nearest_iou",
+                               "nearest_picture_iou",
+                               "best_training_iou",
+                               "ceiling_iou",
+                               "ceiling_colour",
+                               "ceiling_class",
+                               "reader_class",
+                               "image_psnr_db"}) {
       print_metric(task, metric);
     }
   }

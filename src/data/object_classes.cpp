@@ -9,8 +9,9 @@
 namespace omni::data {
 namespace {
 
-// Of the distance to the next bin's centre: how far a bin reaches towards it, so that three tenths of the scale lie
-// between bins, and how far an outermost bin reaches outwards, where parts soon get too thin to be seen.
+// Of the distance to the next bin's centre: how far a bin reaches towards it, so that three tenths of the
+// scale lie between bins, and how far an outermost bin reaches outwards, where parts soon get too thin to be
+// seen.
 constexpr float kReach = 0.35f, kOutwardReach = 0.15f;
 
 // The least words of scales; the bins of an attribute are in ascending order.

@@ -32,6 +32,7 @@ constexpr Column kColumns[] = {
     {"psnr_db", "PSNR dB", false, 1},
     {"over_retrieval", "IoU over retrieval", false, 3},
     {"verbatim", "verbatim", true, 1},
+    {"verbatim_right", "verbatim and right", true, 1},
     {"roughness", "roughness", false, 2},
     {"shuffled_iou", "shuffled IoU", false, 3},
     {"nearest_iou", "nearest IoU", false, 3},
@@ -92,7 +93,7 @@ std::string task_title(const SweepConfig& config, const TaskSummary& task) {
   return escape_html(title);
 }
 
-constexpr std::size_t kFirstControl = 13;
+constexpr std::size_t kFirstControl = 14;
 
 std::string figure_table(const SweepConfig& config, const TaskSummary& task,
                          std::span<const Column> candidates) {

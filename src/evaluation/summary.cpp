@@ -35,12 +35,12 @@ void add_sample(SplitMetrics& values, const SampleResult& sample) {
   }
 }
 
-// Object by object, what the model is better than retrieval: of the nearest training picture where one is given, else
-// of the nearest caption.
-void add_difference(std::map<std::string, MetricValues>& metrics) {
+// Object by object, by how much the model is better than retrieval: of the nearest training picture where one
+// is given, of the nearest caption where a task starts from a text.
+void add_difference(std::map<std::string, MetricValues>& metrics, bool from_text) {
   const auto own = metrics.find("iou");
   auto retrieved = metrics.find("nearest_picture_iou");
-  if (retrieved == metrics.end()) retrieved = metrics.find("nearest_iou");
+  if (retrieved == metrics.end() && from_text) retrieved = metrics.find("nearest_iou");
   if (own == metrics.end() || retrieved == metrics.end()) return;
   MetricValues difference;
   for (const auto& [object, entry] : own->second.by_object) {
@@ -70,7 +70,8 @@ TaskSummary summarise_task(const SweepConfig& config, const std::vector<UnitResu
       if (objects.contains(sample.object)) add_sample(values, sample);
     }
   }
-  for (auto& [split, metrics] : values) add_difference(metrics);
+  const bool from_text = task.find("text") < task.find("->shape");
+  for (auto& [split, metrics] : values) add_difference(metrics, from_text);
   for (const auto& [split, metrics] : values) {
     for (const auto& [metric, of_metric] : metrics) {
       const std::uint64_t seed = hash_combine(hash_string(split), hash_string(metric));

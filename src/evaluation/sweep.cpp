@@ -24,7 +24,7 @@ constexpr std::uint64_t kMeasureVersion = 3;
 
 std::uint64_t bundle_fingerprint(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
-    fail(ErrorKind::io, "opening the bundle ", folder, ": there is no such folder. Check the path.");
+    fail(ErrorKind::io, "opening ", folder, ": there is no such folder. Check the path.");
   }
   return content_hash(folder);
 }
@@ -45,6 +45,8 @@ class SweepPlanner {
       for (const SweepTask& task : config.tasks) (void)measured_task(task, own);
       bundle_fingerprints_.push_back(bundle_fingerprint(bundle.path));
     }
+    for (const std::string& folder : config.controls.training_shards)
+      training_key_ += hexadecimal(bundle_fingerprint(folder));
   }
 
   std::vector<PlannedUnit> plan() const {
@@ -87,16 +89,9 @@ class SweepPlanner {
     const std::string recipe =
         concat(task.name, " ", setting.temperature, " ", setting.top_k, " ", setting.top_p, " ",
                setting.min_p, " ", setting.guidance, " ", setting.detail, " ", setting.precision, " ", seed,
-               " ", config_.controls.shuffled, " ", training_key(), " ", unit.pictured.size(), " ",
+               " ", config_.controls.shuffled, " ", training_key_, " ", unit.pictured.size(), " ",
                config_.save_meshes, " ", config_.picture_pixels);
     add_chunks(bundle, objects, unit, recipe, units);
-  }
-
-  std::string training_key() const {
-    std::string key;
-    for (const std::string& folder : config_.controls.training_shards)
-      key += hexadecimal(bundle_fingerprint(folder));
-    return key;
   }
 
   void add_chunks(std::size_t bundle, const std::vector<std::size_t>& objects, const SampleUnit& like,
@@ -136,6 +131,7 @@ class SweepPlanner {
   const SweepConfig& config_;
   const EvaluationSet& set_;
   std::vector<std::uint64_t> bundle_fingerprints_;
+  std::string training_key_;  // of the training shards
 };
 
 UnitResult run_unit(const SweepConfig& config, const PlannedUnit& planned, const model::Bundle& bundle,

@@ -62,21 +62,47 @@ const std::vector<geometry::OccupancyBits>& TrainingReferences::coarse_shapes() 
   return coarse_;
 }
 
+const geometry::OccupancyBits& TrainingReferences::fine_shape(std::int64_t object) {
+  const auto make = [&] {
+    return geometry::OccupancyBits(*source_->field(object), static_cast<int>(config_->iou_resolution));
+  };
+  {
+    const std::lock_guard lock(fine_mutex_);
+    if (const auto found = fine_.find(object); found != fine_.end()) return found->second;
+  }
+  geometry::OccupancyBits shape = make();
+  const std::lock_guard lock(fine_mutex_);
+  return fine_.try_emplace(object, std::move(shape)).first->second;
+}
+
 double TrainingReferences::best_iou(const EvaluationObject& object) {
-  constexpr std::size_t kCompared = 3;
+  constexpr std::size_t kCompared = 5;  // of different shapes
   std::vector<std::pair<double, std::int64_t>> likeliest;
-  for (std::size_t i = 0; i < coarse_shapes().size(); ++i)
+  for (std::size_t i = 0; i < coarse_.size(); ++i)
     likeliest.emplace_back(-intersection_over_union(coarse_[i], object.coarse), static_cast<std::int64_t>(i));
-  const std::size_t count = std::min(kCompared, likeliest.size());
-  std::partial_sort(likeliest.begin(), likeliest.begin() + static_cast<std::ptrdiff_t>(count),
-                    likeliest.end());
+  std::sort(likeliest.begin(), likeliest.end());
   double best = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const geometry::OccupancyBits shape(*source().field(likeliest[i].second),
-                                        static_cast<int>(config_->iou_resolution));
-    best = std::max(best, intersection_over_union(shape, object.truth));
+  std::vector<std::int64_t> compared;
+  for (const auto& [unused, candidate] : likeliest) {
+    const auto coarse = [&](std::int64_t index) -> auto& { return coarse_[static_cast<std::size_t>(index)]; };
+    const bool known = std::any_of(compared.begin(), compared.end(),
+                                   [&](std::int64_t other) { return coarse(other) == coarse(candidate); });
+    if (known) continue;
+    best = std::max(best, intersection_over_union(fine_shape(candidate), object.truth));
+    compared.push_back(candidate);
+    if (compared.size() == kCompared) break;
   }
   return best;
+}
+
+std::optional<geometry::OccupancyBits> TrainingReferences::shape_of(const std::string& id) {
+  if (!all_) {
+    all_ = open_split(*config_, data::Split::train, 0);
+    for (std::int64_t i = 0; i < all_->size(); ++i) places_.emplace(all_->describe(i).id, i);
+  }
+  const auto found = places_.find(id);
+  if (found == places_.end()) return std::nullopt;
+  return geometry::OccupancyBits(*all_->field(found->second), static_cast<int>(config_->iou_resolution));
 }
 
 }  // namespace omni::evaluation

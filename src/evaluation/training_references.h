@@ -1,7 +1,12 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "evaluation_set.h"
@@ -17,8 +22,10 @@ class TrainingReferences {
 
   // The true shape of the training object whose complete caption is nearest to the prompt.
   geometry::OccupancyBits nearest_shape(const std::string& prompt);
-  // The highest volume IoU of an object's true shape with a training object's: what retrieval could reach at best.
-  // Of `nearest_objects` training objects, the likeliest by their coarse shapes are compared.
+  // The true shape of a training object of that name; nothing where the source has none.
+  std::optional<geometry::OccupancyBits> shape_of(const std::string& id);
+  // The highest volume IoU of an object's true shape with a training object's: what retrieval could reach at
+  // best. Of `nearest_objects` training objects, the likeliest by their coarse shapes are compared.
   // Thread-safe after prepare_shapes().
   double best_iou(const EvaluationObject& object);
   void prepare_shapes() { (void)coarse_shapes(); }
@@ -28,6 +35,7 @@ class TrainingReferences {
  private:
   const data::ObjectSource& source();
   const std::vector<geometry::OccupancyBits>& coarse_shapes();
+  const geometry::OccupancyBits& fine_shape(std::int64_t object);  // at the sweep's resolution; thread-safe
 
   const SweepConfig* config_;
   std::unique_ptr<data::ObjectSource> source_;
@@ -35,6 +43,10 @@ class TrainingReferences {
   std::vector<std::int64_t> caption_objects_;
   std::unique_ptr<ShapeReader> reader_;
   std::vector<geometry::OccupancyBits> coarse_;  // of the first training objects
+  std::mutex fine_mutex_;
+  std::map<std::int64_t, geometry::OccupancyBits> fine_;
+  std::unique_ptr<data::ObjectSource> all_;  // of the training split
+  std::unordered_map<std::string, std::int64_t> places_;
 };
 
 }  // namespace omni::evaluation

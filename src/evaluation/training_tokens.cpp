@@ -41,8 +41,8 @@ bool TrainingTokens::has_geometry(std::span<const std::int32_t> codes) const {
   return geometries_.contains(hash_codes(codes));
 }
 
-std::optional<tokenizers::ShapeCodes> TrainingTokens::nearest_by_picture(
-    std::span<const std::int32_t> picture, const generation::View& view) const {
+std::optional<TrainingObject> TrainingTokens::nearest_by_picture(std::span<const std::int32_t> picture,
+                                                                 const generation::View& view) const {
   const auto found = pictures_.find({generation::azimuth_bin(view), generation::elevation_bin(view)});
   if (found == pictures_.end()) return std::nullopt;
   std::int64_t nearest = -1;
@@ -63,7 +63,7 @@ std::optional<tokenizers::ShapeCodes> TrainingTokens::nearest_by_picture(
   }
   if (nearest < 0) return std::nullopt;
   const auto [shard, object] = dataset_.at(nearest);
-  return tokenizers::ShapeCodes{shard->geometry(object), shard->colour(object)};
+  return TrainingObject{std::string(shard->id(object)), {shard->geometry(object), shard->colour(object)}};
 }
 
 }  // namespace omni::evaluation

@@ -16,8 +16,13 @@
 
 namespace omni::evaluation {
 
-// What a model saw in training, from its shards: which shapes it could recite, and which picture of theirs is nearest
-// to another one. The tokenizers must outlive it.
+struct TrainingObject {
+  std::string id;
+  tokenizers::ShapeCodes codes;
+};
+
+// What a model saw in training, from its shards: which shapes it could recite, and which picture of theirs is
+// nearest to another one. The tokenizers must outlive it.
 class TrainingTokens {
  public:
   // Throws as TokenDataset::open, and Error(input) for shards of other tokenizers.
@@ -25,10 +30,10 @@ class TrainingTokens {
 
   // Whether an object of the training split has exactly these geometry codes.
   bool has_geometry(std::span<const std::int32_t> codes) const;
-  // The codes of the training object one of whose pictures from the same direction is nearest to these codes of a
-  // picture: by the summed squared distances of the codes' vectors, place by place. Nothing where there is none.
-  std::optional<tokenizers::ShapeCodes> nearest_by_picture(std::span<const std::int32_t> picture,
-                                                           const generation::View& view) const;
+  // The training object one of whose pictures from the same direction is nearest to these codes of a picture:
+  // by the summed squared distances of the codes' vectors, place by place. Nothing where there is none.
+  std::optional<TrainingObject> nearest_by_picture(std::span<const std::int32_t> picture,
+                                                   const generation::View& view) const;
 
  private:
   struct Picture {

@@ -137,8 +137,23 @@ const TrainingTokens* UnitRunner::training_tokens(const model::Bundle& bundle) {
   return training_tokens_.get();
 }
 
-// Of each request with a picture of a known direction as its only condition: the volume IoU of the training object
-// with the nearest picture.
+// Nothing where an object is a bare prompt.
+std::vector<tokenizers::ShapeCodes> UnitRunner::encode_true_shapes(
+    const model::Bundle& bundle, const std::vector<std::size_t>& objects) const {
+  for (const std::size_t object : objects)
+    if (!set_.at(object).has_truth()) return {};
+  std::vector<tokenizers::ShapeSample> samples(objects.size());
+  parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
+    const auto i = static_cast<std::size_t>(begin);
+    const data::ObjectRecord& record = set_.at(objects[i]).record;
+    samples[i] = data::make_shape_sample(record, bundle.tokenizers.shape()->required_input(),
+                                         CounterRng(hash_string(record.id), 2));
+  });
+  return bundle.tokenizers.shape()->encode(samples);
+}
+
+// Of each request with a picture of a known direction as its only condition: the volume IoU of the training
+// object with the nearest picture.
 void UnitRunner::add_picture_retrieval(const model::Bundle& bundle, const TrainingTokens& training,
                                        const SampleUnit& unit, const std::vector<GenerationRequest>& requests,
                                        std::vector<SampleResult>& results) {
@@ -151,23 +166,26 @@ void UnitRunner::add_picture_retrieval(const model::Bundle& bundle, const Traini
   }
   if (asked.empty()) return;
   const std::vector<std::vector<std::int32_t>> codes = bundle.tokenizers.image()->encode(pictures);
-  std::vector<std::size_t> answered;
+  const auto compare = [&](std::size_t i, const geometry::OccupancyBits& bits) {
+    results[i].metrics["nearest_picture_iou"] = intersection_over_union(bits, set_.at(unit.objects[i]).truth);
+  };
+  std::vector<std::size_t> unknown;  // to the source of objects: known by their codes alone
   std::vector<tokenizers::ShapeCodes> shapes;
   for (std::size_t k = 0; k < asked.size(); ++k) {
     const generation::View view = choose_views(unit.objects[asked[k]], 1).front();
     auto nearest = training.nearest_by_picture(codes[k], view);
     if (!nearest) continue;
-    answered.push_back(asked[k]);
-    shapes.push_back(std::move(*nearest));
+    if (const auto shape = references_.shape_of(nearest->id)) {
+      compare(asked[k], *shape);
+      continue;
+    }
+    unknown.push_back(asked[k]);
+    shapes.push_back(std::move(nearest->codes));
   }
-  if (answered.empty()) return;
+  if (unknown.empty()) return;
   const auto fields = bundle.tokenizers.shape()->decode(shapes);
-  parallel_for(static_cast<std::int64_t>(answered.size()), 1, [&](std::int64_t begin, std::int64_t) {
-    const auto k = static_cast<std::size_t>(begin);
-    const geometry::OccupancyBits bits(*fields[k], static_cast<int>(config_.iou_resolution));
-    results[answered[k]].metrics["nearest_picture_iou"] =
-        intersection_over_union(bits, set_.at(unit.objects[answered[k]]).truth);
-  });
+  for (std::size_t k = 0; k < unknown.size(); ++k)
+    compare(unknown[k], geometry::OccupancyBits(*fields[k], static_cast<int>(config_.iou_resolution)));
 }
 
 std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, const SampleUnit& unit) {
@@ -189,6 +207,10 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
                            [&](GeneratedSample sample) { samples.push_back(std::move(sample)); });
 
   const TrainingTokens* training = sequence::makes(task, Modality::shape) ? training_tokens(bundle) : nullptr;
+  const std::int64_t whole_length =
+      training != nullptr ? bundle.tokenizers.shape()->geometry_code_count() : 0;
+  const std::vector<tokenizers::ShapeCodes> own_codes =
+      training != nullptr ? encode_true_shapes(bundle, unit.objects) : std::vector<tokenizers::ShapeCodes>();
   std::vector<SampleResult> results(samples.size());
   parallel_for(static_cast<std::int64_t>(samples.size()), 1, [&](std::int64_t begin, std::int64_t) {
     const auto i = static_cast<std::size_t>(begin);
@@ -212,8 +234,13 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
       const ShapeScores scores =
           score_shape(*sample.shapes.back().field, object, class_reader, foreign, config_);
       result.metrics.insert(scores.metrics.begin(), scores.metrics.end());
-      if (training != nullptr)
-        result.metrics["verbatim"] = training->has_geometry(sample.shapes.back().codes.geometry) ? 1 : 0;
+      const std::vector<std::int32_t>& codes = sample.shapes.back().codes.geometry;
+      if (training != nullptr && static_cast<std::int64_t>(codes.size()) == whole_length) {
+        const bool verbatim = training->has_geometry(codes);
+        result.metrics["verbatim"] = verbatim ? 1 : 0;
+        if (!own_codes.empty())
+          result.metrics["verbatim_right"] = verbatim && codes == own_codes[i].geometry ? 1 : 0;
+      }
       if (pictured) result.pictures["generated"] = files_.save_strip(name, scores.mesh);
       if (pictured && config_.save_meshes) result.pictures["mesh"] = files_.save_mesh(name, scores.mesh);
     }
@@ -242,16 +269,7 @@ std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
   const ShapeReader* class_reader = controls.reader || reconstruct ? reader() : nullptr;
 
   std::vector<std::unique_ptr<tokenizers::DecodedShape>> reconstructions;
-  if (reconstruct) {
-    std::vector<tokenizers::ShapeSample> samples(objects.size());
-    parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
-      const auto i = static_cast<std::size_t>(begin);
-      const data::ObjectRecord& record = set_.at(objects[i]).record;
-      samples[i] = data::make_shape_sample(record, bundle.tokenizers.shape()->required_input(),
-                                           CounterRng(hash_string(record.id), 2));
-    });
-    reconstructions = bundle.tokenizers.shape()->decode(bundle.tokenizers.shape()->encode(samples));
-  }
+  if (reconstruct) reconstructions = bundle.tokenizers.shape()->decode(encode_true_shapes(bundle, objects));
   std::vector<image::Image> pictures(redraw ? objects.size() : 0), redrawn;
   if (redraw) {
     const int pixels = static_cast<int>(bundle.tokenizers.image()->config().image_size);

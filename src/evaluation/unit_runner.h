@@ -43,6 +43,8 @@ class UnitRunner {
   const ShapeReader* reader();
   // Of the sweep's training shards, for the bundle's tokenizers; null without shards.
   const TrainingTokens* training_tokens(const model::Bundle& bundle);
+  std::vector<tokenizers::ShapeCodes> encode_true_shapes(const model::Bundle& bundle,
+                                                         const std::vector<std::size_t>& objects) const;
   void add_picture_retrieval(const model::Bundle& bundle, const TrainingTokens& training,
                              const SampleUnit& unit,
                              const std::vector<generation::GenerationRequest>& requests,

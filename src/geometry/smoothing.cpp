@@ -59,8 +59,8 @@ double mean_edge_length(const Mesh& mesh) {
   return sum / (3.0 * static_cast<double>(mesh.triangles.size()));
 }
 
-// Each triangle's normal becomes the mean of those around it, by area, distance and likeness. A triangle that shares an
-// edge is met twice and so counts twice.
+// Each triangle's normal becomes the mean of those around it, by area, distance and likeness. A triangle that
+// shares an edge is met twice and so counts twice.
 std::vector<Vec3> filtered_normals(const Mesh& mesh, const Fans& fans, const Faces& faces, float reach,
                                    float crease) {
   std::vector<Vec3> result(faces.normals.size());

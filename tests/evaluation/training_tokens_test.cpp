@@ -68,7 +68,8 @@ TEST_F(TrainingTokensOf, FindsTheNearestPictureAsTryingAllDoes) {
     const auto found = training.nearest_by_picture(codes, view_of(asked));
     ASSERT_EQ(found.has_value(), expected != nullptr);
     if (found) {
-      EXPECT_EQ(found->geometry, expected->geometry);
+      EXPECT_EQ(found->id, expected->id);
+      EXPECT_EQ(found->codes.geometry, expected->geometry);
     }
   }
   EXPECT_FALSE(training.nearest_by_picture(objects_[0].views[0].codes,

@@ -32,7 +32,8 @@ struct SourceSpec {
   geometry::MeshFieldOptions labels = {};
 };
 
-// The keys `source`, `seed`, `variation`, `label` and `epsilon`. What uses a spec describes which objects are meant.
+// The keys `source`, `seed`, `variation`, `label` and `epsilon`. What uses a spec describes which objects are
+// meant.
 void describe(ConfigVisitor& visitor, SourceSpec& spec);
 
 // From a split's name, or "all" for every split. Throws Error(usage).

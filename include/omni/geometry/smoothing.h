@@ -11,9 +11,9 @@ struct SmoothingOptions {
   double furthest_edges = 1;  // how far a vertex may move, in mean edge lengths
 };
 
-// Takes lumps off a surface and leaves its edges: bilateral filtering of the triangles' normals (Zheng, Fu, Au and
-// Tai 2011), then of the vertices by them (Sun, Rosin, Martin and Langbein 2007). Triangles and colours stay as they
-// are, so a closed mesh stays closed; normals of vertices are not made anew.
+// Takes lumps off a surface and leaves its edges: bilateral filtering of the triangles' normals (Zheng, Fu,
+// Au and Tai 2011), then of the vertices by them (Sun, Rosin, Martin and Langbein 2007). Triangles and
+// colours stay as they are, so a closed mesh stays closed; normals of vertices are not made anew.
 void smooth(Mesh& mesh, const SmoothingOptions& options = {});
 
 }  // namespace omni::geometry
