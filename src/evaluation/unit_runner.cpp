@@ -162,7 +162,7 @@ void UnitRunner::add_picture_retrieval(const model::Bundle& bundle, const Traini
   for (std::size_t i = 0; i < requests.size(); ++i) {
     if (requests[i].images.size() != 1 || !set_.at(unit.objects[i]).has_truth()) continue;
     asked.push_back(i);
-    pictures.push_back(requests[i].images.front().image);
+    pictures.push_back(std::get<image::Image>(requests[i].images.front().image));
   }
   if (asked.empty()) return;
   const std::vector<std::vector<std::int32_t>> codes = bundle.tokenizers.image()->encode(pictures);
