@@ -42,7 +42,8 @@ void CheckpointWriter::start(Manifest manifest, std::vector<Piece> pieces, std::
     try {
       write(std::move(manifest), pieces);
     } catch (const std::exception& error) {
-      log_warning("the checkpoint of step ", step, " was not written: ", error.what());
+      // Of all ranks' shards; another rank has told rank 0 of its own.
+      if (place_.rank == 0) log_warning("the checkpoint of step ", step, " was not written: ", error.what());
       error_ = std::current_exception();
     }
   });
@@ -68,8 +69,10 @@ void CheckpointWriter::write(Manifest manifest, const std::vector<Piece>& pieces
     return;
   }
   try {
-    for (const ShardReport& report : reports) {
-      if (!report.error.empty()) fail(ErrorKind::io, report.error);
+    for (std::size_t rank = 0; rank < reports.size(); ++rank) {
+      const ShardReport& report = reports[rank];
+      if (!report.error.empty())
+        fail(ErrorKind::io, reports.size() > 1 ? concat("rank ", rank, ": ") : "", report.error);
       manifest.shards.push_back(report.file);
     }
     manifest.written = static_cast<std::int64_t>(seconds_since_1970());

@@ -14,6 +14,7 @@
 #include <iostream>
 #include <optional>
 
+#include "broken_pipes.h"
 #include "omni/core/error.h"
 #include "omni/core/parallel.h"
 #include "omni/distributed/launch_environment.h"
@@ -91,6 +92,7 @@ class Launcher {
   bool all_ended() const;
 
   const LocalLaunch launch_;
+  const BrokenPipesAsErrors no_signals_;
   // Before the store, whose threads get the same mask.
   const SignalsAsInput signals_;
   const std::unique_ptr<Store> store_ = Store::serve(0, kLauncherPrefix);

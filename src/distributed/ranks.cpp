@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "broken_pipes.h"
 #include "gloo_collectives.h"
 #include "meeting.h"
 #include "nccl_collectives.h"
@@ -115,6 +116,7 @@ void run_ranks(const LaunchEnvironment& launch, at::Device device, const RankTim
     LoneRank alone;
     return work(alone);
   }
+  const BrokenPipesAsErrors no_signals;
   at::set_num_threads(threads_per_rank(launch, hardware_threads(), process_variables()));
   const std::unique_ptr<Store> store = open_store(launch, times.start);
   const Peers peers = meet(*store, launch, times.start);

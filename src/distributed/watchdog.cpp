@@ -1,5 +1,6 @@
 #include "watchdog.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -177,7 +178,11 @@ void Watchdog::keep_watch() {
 void Watchdog::end_process(const Verdict& verdict) {
   // At once: the work, which may hang anywhere, must not run destructors beside this.
   const std::string text = "omni: " + verdict.text + "\n";
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  // Nobody may read what this process says; that may be what the work hangs at.
+  pollfd output{STDERR_FILENO, POLLOUT, 0};
+  constexpr int kMilliseconds = 1000;
+  if (::poll(&output, 1, kMilliseconds) == 1) [[maybe_unused]]
+    const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
   ::_exit(exit_code(verdict.kind));
 }
 

@@ -92,7 +92,7 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.section("timeouts", [&](ConfigVisitor& s) {
     s.number("start_minutes", c.start_minutes, {0.01, 1e5});
     s.number("call_minutes", c.call_minutes, {0.01, 1e5});
-    s.number("silence_seconds", c.silence_seconds, {2, 1e6});  // heartbeats come each second
+    s.number("silence_seconds", c.silence_seconds, {2, 1e6});
   });
 }
 

@@ -44,9 +44,11 @@ distributed::RankTimes times_of(const StageConfig& config) {
   const auto milliseconds = [](double seconds) {
     return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * seconds));
   };
-  return {.start = milliseconds(60 * config.start_minutes),
-          .call = milliseconds(60 * config.call_minutes),
-          .silence = milliseconds(config.silence_seconds)};
+  distributed::RankTimes times{.start = milliseconds(60 * config.start_minutes),
+                               .call = milliseconds(60 * config.call_minutes),
+                               .silence = milliseconds(config.silence_seconds)};
+  times.heartbeat = std::min(times.heartbeat, times.silence / 4);  // one late heartbeat is no silence
+  return times;
 }
 
 TrainingSummary run_on_rank(const StageConfig& config, const RunOptions& options, distributed::Ranks& ranks,

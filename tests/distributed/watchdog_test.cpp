@@ -75,14 +75,20 @@ TEST(FaultWatchdog, ARankThatHangsEndsAllWithinTheTimeOfACall) {
 }
 
 TEST(FaultWatchdog, ARankThatIsFrozenEndsTheOthersAndItselfWhenContinued) {
-  RankProcesses ranks(3, "trains_for_long", {{"SILENCE_MS", "1500"}});
-  ASSERT_TRUE(ranks.has_printed(1, "under way"));
-  ranks.signal(1, SIGSTOP);
-  for (const int rank : {0, 2}) expect_told(ranks.wait_for(rank, 30), ErrorKind::io, "no sign of life");
-  ranks.signal(1, SIGCONT);
-  const RankEnding continued = ranks.wait_for(1, 30);
-  EXPECT_FALSE(continued.too_late);
-  EXPECT_EQ(continued.code, exit_code(ErrorKind::io));
+  // Whether the store is still there then, or went with rank 0.
+  for (const Variables& more : {Variables{}, Variables{{"OMNI_TEST_OWN_STORE", "1"}}}) {
+    Variables variables = more;
+    variables["SILENCE_MS"] = "1500";
+    RankProcesses ranks(3, "trains_for_long", variables);
+    ASSERT_TRUE(ranks.has_printed(1, "under way"));
+    ranks.signal(1, SIGSTOP);
+    for (const int rank : {0, 2}) expect_told(ranks.wait_for(rank, 30), ErrorKind::io, "no sign of life");
+    ranks.signal(1, SIGCONT);
+    const RankEnding continued = ranks.wait_for(1, 30);
+    EXPECT_FALSE(continued.too_late);
+    EXPECT_EQ(continued.code, exit_code(ErrorKind::io));
+    EXPECT_EQ(lines_of(continued.output, "omni: "), 1) << continued.output;
+  }
 }
 
 // The store answers nobody any more.
