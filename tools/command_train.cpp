@@ -31,8 +31,13 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
   add_resume_option(*command, arguments->options.run);
   add_allow_change_option(*command, arguments->options.run);
   add_devices_option(*command, arguments->devices);
-  command->add_flag("--dry-run", arguments->options.dry_run,
-                    "print the resolved config, parameters, memory and FLOPs per step, then stop");
+  CLI::Option* dry_run =
+      command->add_flag("--dry-run", arguments->options.dry_run,
+                        "print the resolved config, parameters, memory and FLOPs per step, then stop");
+  constexpr double kLeast = 0.001, kMost = 1e6;
+  add_number(*command, "--device-memory-gb", arguments->options.device_memory_gb, {kLeast, kMost},
+             "of each rank's device, for --dry-run to say whether it fits; the GPU that is here unless told")
+      ->needs(dry_run);
   command->callback([name, arguments] {
     std::vector<std::string> overrides = arguments->overrides;
     // As a YAML string whatever characters the path has.

@@ -1,6 +1,8 @@
 #include "omni/kernels/peak_memory.h"
 
+#include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <sys/resource.h>
 
 namespace omni::kernels {
@@ -13,6 +15,11 @@ double peak_gigabytes(at::Device device) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return 1024e-9 * static_cast<double>(usage.ru_maxrss);
+}
+
+double device_gigabytes(at::Device gpu) {
+  at::globalContext().lazyInitDevice(gpu.type());  // before which there is no allocator
+  return 1e-9 * static_cast<double>(c10::getDeviceAllocator(gpu.type())->getMemoryInfo(gpu.index()).second);
 }
 
 }  // namespace omni::kernels

@@ -198,6 +198,16 @@ Bundle with_transformer(Frame frame, nn::ParameterStart start) {
   return bundle;
 }
 
+// Those of the bundle whose frame was read.
+SafetensorsFile open_weights(const std::filesystem::path& folder, const Frame& frame) {
+  SafetensorsFile weights(folder / "model.safetensors");
+  const auto stamp = weights.metadata().find("vocabulary");
+  if (stamp != weights.metadata().end() && stamp->second != frame.description.vocabulary_fingerprint)
+    fail(ErrorKind::input, "the bundle ", folder,
+         ": model.safetensors is of another vocabulary than bundle.yaml");
+  return weights;
+}
+
 }  // namespace
 
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, at::ScalarType matrix_type) {
@@ -222,11 +232,7 @@ Bundle load_bundle(const std::filesystem::path& folder) {
     return load_bundle(checkpoint::CheckpointReader(folder));
   }
   Frame frame = load_frame(folder);
-  const SafetensorsFile weights(folder / "model.safetensors");
-  const auto stamp = weights.metadata().find("vocabulary");
-  if (stamp != weights.metadata().end() && stamp->second != frame.description.vocabulary_fingerprint)
-    fail(ErrorKind::input, "the bundle ", folder,
-         ": model.safetensors is of another vocabulary than bundle.yaml");
+  const SafetensorsFile weights = open_weights(folder, frame);
   Bundle bundle = with_transformer(std::move(frame), nn::ParameterStart::to_load(weights));
   bundle.transformer->parameters().load(weights);
   return bundle;
@@ -236,6 +242,14 @@ Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint) {
   Bundle bundle = with_transformer(load_frame(checkpoint.common_folder()), start_of(checkpoint));
   load_values(checkpoint, bundle.transformer->parameters());
   return bundle;
+}
+
+Bundle load_bundle_shapes(const std::filesystem::path& folder) {
+  if (checkpoint::is_checkpoint(folder))
+    return with_transformer(load_frame(checkpoint::common_folder_of(folder)), nn::ParameterStart::shapes());
+  Frame frame = load_frame(folder);
+  open_weights(folder, frame);
+  return with_transformer(std::move(frame), nn::ParameterStart::shapes());
 }
 
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder) {

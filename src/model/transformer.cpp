@@ -85,10 +85,13 @@ std::unique_ptr<Transformer> grow_vocabulary(const Transformer& model, const seq
                                              std::uint64_t seed, double noise) {
   if (!larger.extends(model.vocabulary()))
     fail(ErrorKind::usage, "growing the vocabulary: the new one does not start with the model's ranges");
-  auto grown = std::make_unique<Transformer>(model.config(), larger, model.layout(), seed,
-                                             codebooks_of(model.network()));
-  copy_parameters(model.parameters(), grown->parameters());
+  const bool shapes_alone = model.parameters().all().front().value.is_meta();
+  auto grown = std::make_unique<Transformer>(
+      model.config(), larger, model.layout(),
+      shapes_alone ? nn::ParameterStart::shapes() : nn::ParameterStart(seed), codebooks_of(model.network()));
   grown->set_activation_type(model.activation_type());
+  if (shapes_alone) return grown;
+  copy_parameters(model.parameters(), grown->parameters());
   const c10::NoGradGuard guard;
   const std::int64_t old_rows = model.vocabulary().size(), new_rows = larger.size() - old_rows;
   for (const std::string& name : grown->token_row_parameters()) {

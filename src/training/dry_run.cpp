@@ -6,6 +6,8 @@
 
 #include "omni/core/error.h"
 #include "omni/core/system_info.h"
+#include "omni/kernels/cuda_plugin.h"
+#include "omni/kernels/peak_memory.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/groups.h"
@@ -54,15 +56,26 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
   return std::vector(static_cast<std::size_t>(config.batches_per_step()), batch);
 }
 
-void print_memory(const MemoryParts& parts, int ranks, bool on_cpu) {
-  std::printf("# memory of %s: about %.3f GB\n%s",
-              ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), parts.sum() / 1e9,
-              memory_table(parts, "#   ").c_str());
-  // Of a GPU nothing is said: the one that will compute may be another machine's.
-  if (!on_cpu) return;
-  const double there = static_cast<double>(memory_bytes()) / 1e9, needed = ranks * parts.sum() / 1e9;
-  std::printf("# all ranks on this machine: %.3f GB of its %.3f GB: %s\n", needed, there,
+// Of each rank's device; 0 where nobody knows.
+double device_gigabytes(const StageConfig& config, double said) {
+  if (said > 0 || config.device == "cpu" || !kernels::gpu_refusal().empty()) return said;
+  return kernels::device_gigabytes({at::kCUDA, 0});
+}
+
+void print_fit(const std::string& who, double needed, double there) {
+  std::printf("# %s: %.3f GB of %.3f GB: %s\n", who.c_str(), needed, there,
               needed <= there ? "it fits" : "it does not fit");
+}
+
+void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config, double device_memory_gb) {
+  const double needed = parts.sum() / 1e9, there = device_gigabytes(config, device_memory_gb);
+  std::printf("# memory of %s: about %.3f GB\n%s",
+              ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), needed,
+              memory_table(parts, "#   ").c_str());
+  if (there > 0)
+    print_fit("each rank on its device", needed, there);
+  else if (config.device == "cpu")
+    print_fit("all ranks on this machine", ranks * needed, static_cast<double>(memory_bytes()) / 1e9);
 }
 
 }  // namespace
@@ -82,7 +95,7 @@ MemoryParts expected_memory(const StageConfig& config, const model::Bundle& bund
   return parts;
 }
 
-void print_dry_run(const StageConfig& config, int ranks) {
+void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb) {
   require_batch_for_each_rank(config, ranks);
   const model::Bundle bundle = estimated_bundle(config);
   model::Transformer& transformer = *bundle.transformer;
@@ -107,7 +120,7 @@ void print_dry_run(const StageConfig& config, int ranks) {
               static_cast<double>(transformer.parameters().element_count()) / 1e6, flops);
   MemoryParts parts = expected_memory(config, bundle, ranks);
   parts.activations = activation_bytes;
-  print_memory(parts, ranks, config.device == "cpu");
+  print_memory(parts, ranks, config, device_memory_gb);
 }
 
 }  // namespace omni::training

@@ -10,8 +10,10 @@ namespace omni::training {
 
 // Prints the resolved config, and as comments below it the parameters, the operations of a step and the memory
 // of each of `ranks` by part: those of the first step's sequences, or, where the shards are not there yet, of
-// documents at full length. A fresh model is not made for it. Throws as StageData does.
-void print_dry_run(const StageConfig& config, int ranks);
+// documents at full length; and whether it fits into `device_memory_gb` for each rank, where that is 0 into the
+// GPU that is there, or with device: cpu for all ranks into this machine. No model is made for it. Throws as
+// StageData does.
+void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb);
 
 // What the first of `ranks` keeps from step to step: weights, gradients, masters and moments. Seals the bundle's
 // transformer, which needs nothing but shapes.

@@ -25,8 +25,9 @@ model::Bundle fresh_bundle(const StageConfig& config, bool views, nn::ParameterS
                             views, std::move(start));
 }
 
-model::Bundle earlier_bundle(const StageConfig& config, bool views) {
-  model::Bundle bundle = model::load_bundle(config.start_bundle);
+model::Bundle earlier_bundle(const StageConfig& config, bool views, bool shapes_alone) {
+  model::Bundle bundle =
+      shapes_alone ? model::load_bundle_shapes(config.start_bundle) : model::load_bundle(config.start_bundle);
   const std::int64_t text_capacity = bundle.layout().text_capacity;
   if (config.text_capacity > 0 && config.text_capacity != text_capacity) {
     fail(ErrorKind::usage, "starting from ", config.start_bundle, ": it was made for texts of ",
@@ -43,14 +44,11 @@ model::Bundle earlier_bundle(const StageConfig& config, bool views) {
   return bundle;
 }
 
-}  // namespace
-
-namespace {
-
 model::Bundle bundle_of(const StageConfig& config, nn::ParameterStart start) {
   const Stage& stage = find_stage(config.stage);
+  const bool shapes_alone = start.kind == nn::ParameterStart::Kind::shapes;
   model::Bundle bundle = stage.starts_fresh ? fresh_bundle(config, stage.views, std::move(start))
-                                            : earlier_bundle(config, stage.views);
+                                            : earlier_bundle(config, stage.views, shapes_alone);
   bundle.notes["stage"] = config.stage;
   keep_tasks(config, bundle);
   return bundle;

@@ -14,7 +14,7 @@ namespace omni::training {
 // Tokenizers and a fresh model, or the earlier bundle, its vocabulary grown by the tokens of views where the
 // stage needs them and it has none.
 model::Bundle start_bundle(const StageConfig& config);
-// The same for estimates: a fresh model has shapes alone and takes no memory.
+// The same for estimates: the model has shapes alone, takes no memory, and of an earlier bundle no weights are read.
 model::Bundle estimated_bundle(const StageConfig& config);
 
 // The rows of the view tokens in every matrix whose rows are token ids.

@@ -75,7 +75,7 @@ TrainingSummary run_on_rank(const StageConfig& config, const RunOptions& options
 
 TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options) {
   if (options.dry_run) {  // which computes nothing, so that it needs no GPU
-    print_dry_run(config, options.ranks);
+    print_dry_run(config, options.ranks, options.device_memory_gb);
     return {};
   }
   if (config.device == "cuda") kernels::require_gpu("training");

@@ -32,6 +32,10 @@ class HostGpuAllocator : public c10::DeviceAllocator {
     stats.allocated_bytes[0].peak = static_cast<std::int64_t>(peak_bytes_in_use());
     return stats;
   }
+  std::pair<std::size_t, std::size_t> getMemoryInfo(c10::DeviceIndex /*device*/) override {
+    constexpr std::size_t kBytes = 80'000'000'000;
+    return {kBytes - bytes_in_use(), kBytes};
+  }
   void resetAccumulatedStats(c10::DeviceIndex /*device*/) override {}
   void resetPeakStats(c10::DeviceIndex /*device*/) override {}
 };

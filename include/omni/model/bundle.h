@@ -46,6 +46,8 @@ void save_bundle_frame(const Bundle& bundle, const std::filesystem::path& folder
 Bundle load_bundle(const std::filesystem::path& folder);
 // Of a checkpoint that is known to be sound.
 Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint);
+// The same without its weights: the transformer has shapes alone (ParameterStart::shapes) and takes no memory.
+Bundle load_bundle_shapes(const std::filesystem::path& folder);
 // Its own tasks alone, without reading weights. Throws like load_bundle.
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder);
 

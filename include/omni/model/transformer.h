@@ -140,7 +140,7 @@ class Transformer {
 };
 
 // A copy with a larger vocabulary (`larger` must extend the old one): old rows stay bit for bit, new rows are
-// the row of <any> plus normal noise of `noise` times that row's root mean square.
+// the row of <any> plus normal noise of `noise` times that row's root mean square. Of shapes alone, shapes.
 std::unique_ptr<Transformer> grow_vocabulary(const Transformer& model, const sequence::Vocabulary& larger,
                                              std::uint64_t seed, double noise = 0.1);
 

@@ -13,6 +13,7 @@ struct TrainerOptions {
   // Print the resolved config, parameters, memory and the FLOPs of the first step on so many ranks, then stop.
   bool dry_run = false;
   int ranks = 1;
+  double device_memory_gb = 0;  // of each rank, in 10^9 bytes, to say whether it fits; 0: what is here
 };
 
 struct TrainingSummary {

@@ -1,0 +1,90 @@
+// What a dry run says, against runs and closed forms.
+#include "dry_run.h"
+
+#include <gmock/gmock.h>
+
+#include "caption_world.h"
+#include "omni/core/error.h"
+#include "omni/core/text_format.h"
+#include "omni/model/training_cost.h"
+#include "omni/training/trainer.h"
+#include "stage_data.h"
+#include "stage_start.h"
+
+namespace omni::training {
+namespace {
+
+class DryRunTest : public CaptionWorld {
+ protected:
+  static std::string printed(const StageConfig& c, int ranks, double device_memory_gb) {
+    testing::internal::CaptureStdout();
+    run_stage(c, {.dry_run = true, .ranks = ranks, .device_memory_gb = device_memory_gb});
+    return testing::internal::GetCapturedStdout();
+  }
+
+  StageConfig later(const std::string& stage, const std::filesystem::path& start) const {
+    StageConfig c = config(stage);
+    c.stage = stage;
+    c.start_bundle = start.string();
+    c.tokenizers = {};
+    c.text_capacity = 0;
+    return c;
+  }
+};
+
+// As large as the run's model, without a byte of it.
+TEST_F(DryRunTest, ALaterStageIsEstimatedWithoutWeights) {
+  const model::Bundle first = start_bundle(config("first"));
+  model::save_bundle(first, folder_ / "first");
+  const StageConfig next = later("continue", folder_ / "first");  // whose vocabulary grows
+  const model::Bundle estimated = estimated_bundle(next), made = start_bundle(next);
+  const auto &expected = made.transformer->parameters().all(),
+             &got = estimated.transformer->parameters().all();
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].name, expected[i].name);
+    EXPECT_EQ(got[i].value.sizes(), expected[i].value.sizes()) << got[i].name;
+    EXPECT_TRUE(got[i].value.is_meta()) << got[i].name;
+  }
+  EXPECT_EQ(estimated.vocabulary().fingerprint(), made.vocabulary().fingerprint());
+  model::save_bundle(made, folder_ / "second");
+  const double millions = static_cast<double>(made.transformer->parameters().element_count()) / 1e6;
+  for (const StageConfig& c : {next, later("finetune", folder_ / "second")})
+    EXPECT_THAT(printed(c, 1, 0),
+                testing::HasSubstr(concat("# parameters: ", with_decimals(millions, 3), " ")));
+}
+
+TEST_F(DryRunTest, FindsABundleWhoseWeightsAreTornOff) {
+  model::save_bundle(start_bundle(config("first")), folder_ / "first");
+  std::filesystem::resize_file(folder_ / "first/model.safetensors", 100);
+  EXPECT_THROW(estimated_bundle(later("continue", folder_ / "first")), Error);
+}
+
+// With AdamW in fp32 each parameter takes four bytes of weight and of gradient and eight of moments, those
+// divided among the ranks; a leaf is followed by a gap of less than its alignment, and what is divided by one of
+// less than that for each rank.
+TEST_F(DryRunTest, SaysWhetherEachRanksDeviceHoldsIt) {
+  StageConfig c = config("run");
+  c.tokens_per_step = 256;  // four micro-batches
+  c.model.width = 256;      // beside which gaps are small
+  const model::Bundle bundle = start_bundle(c);
+  double bytes = 0, gaps = 0, activations = 0;
+  for (const nn::Parameter& parameter : bundle.transformer->parameters().all()) {
+    bytes += static_cast<double>(parameter.value.nbytes());
+    gaps += nn::kLeafAlignmentBytes;
+  }
+  for (const sequence::PackedSequence& batch : StageData(c, bundle).step(0))
+    activations = std::max(activations, model::activation_bytes(*bundle.transformer, batch, false));
+  for (const int ranks : {1, 4}) {
+    const double copies = 2 + 2.0 / ranks;
+    EXPECT_THAT(printed(c, ranks, 0.999 * (copies * bytes + activations) / 1e9),
+                testing::HasSubstr("does not fit"));
+    EXPECT_THAT(printed(c, ranks, (copies * (bytes + ranks * gaps) + activations) / 1e9),
+                testing::ContainsRegex("each rank on its device: .*: it fits"));
+  }
+  c.device = "cuda";  // which need not be here
+  EXPECT_THAT(printed(c, 4, 80), testing::ContainsRegex("of 80\\.000 GB: it fits"));
+}
+
+}  // namespace
+}  // namespace omni::training
