@@ -1,5 +1,7 @@
 #include "stage_start.h"
 
+#include <algorithm>
+
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/geometry/camera.h"
@@ -25,9 +27,24 @@ model::Bundle fresh_bundle(const StageConfig& config, bool views, nn::ParameterS
                             views, std::move(start));
 }
 
+// From what a stage may start, by its place among stages(): the stage before, and itself. Views that were never
+// trained, or a mixture that forgets what came later, cost a run that fails nowhere.
+void refuse_another_stages(const StageConfig& config, const model::Bundle& bundle) {
+  const auto made_by = bundle.notes.find("stage");
+  if (made_by == bundle.notes.end() || made_by->second == config.stage) return;
+  const std::span<const Stage> all = stages();
+  const auto own =
+      std::find_if(all.begin(), all.end(), [&](const Stage& stage) { return stage.name == config.stage; });
+  const std::string before((own - 1)->name);
+  if (made_by->second != before)
+    fail(ErrorKind::usage, "starting from ", config.start_bundle, ": it was made by 'omni ", made_by->second,
+         "', and 'omni ", config.stage, "' starts from a bundle of 'omni ", before, "'. Name that one");
+}
+
 model::Bundle earlier_bundle(const StageConfig& config, bool views, bool shapes_alone) {
   model::Bundle bundle =
       shapes_alone ? model::load_bundle_shapes(config.start_bundle) : model::load_bundle(config.start_bundle);
+  refuse_another_stages(config, bundle);
   const std::int64_t text_capacity = bundle.layout().text_capacity;
   if (config.text_capacity > 0 && config.text_capacity != text_capacity) {
     fail(ErrorKind::usage, "starting from ", config.start_bundle, ": it was made for texts of ",

@@ -234,6 +234,36 @@ TEST_F(TrainerTest, LaterStagesGrowTheVocabularyAndKeepToTheirBundle) {
   EXPECT_EQ(after.tasks[0].name, "captions");
 }
 
+// Views that were never trained, or a step back, would be a run that fails nowhere.
+TEST_F(TrainerTest, LaterStagesStartFromTheStageBefore) {
+  const auto start_from = [&](const char* stage, const char* made_by) {
+    StageConfig earlier = config("earlier");
+    model::Bundle bundle = start_bundle(earlier);
+    bundle.notes["stage"] = made_by;
+    model::save_bundle(bundle, folder_ / "earlier");
+    StageConfig c = config(stage);
+    c.stage = stage;
+    c.tokenizers = {};
+    c.text_capacity = 0;
+    c.start_bundle = (folder_ / "earlier").string();
+    start_bundle(c);
+  };
+  EXPECT_NO_THROW(start_from("continue", "pretrain"));
+  EXPECT_NO_THROW(start_from("continue", "continue"));
+  EXPECT_NO_THROW(start_from("finetune", "continue"));
+  EXPECT_NO_THROW(start_from("finetune", "finetune"));
+  for (const auto& [stage, made_by] :
+       {std::pair("continue", "finetune"), std::pair("finetune", "pretrain")}) {
+    try {
+      start_from(stage, made_by);
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_THAT(error.what(), testing::HasSubstr(concat("made by 'omni ", made_by, "'")));
+    }
+  }
+}
+
 TEST_F(TrainerTest, RefusesADeviceThatIsNotThere) {
   if (kernels::gpu_refusal().empty()) GTEST_SKIP() << "there is a GPU here";
   StageConfig c = config("run");
