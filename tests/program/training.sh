@@ -62,6 +62,9 @@ expect 2 'with 3 ranks: a step has 2 micro-batches' pretrain stage.yaml --dry-ru
 expect 0 'it fits' pretrain stage.yaml --dry-run
 expect 0 'it does not fit' pretrain stage.yaml --dry-run --set model.width=16384 --set model.single_blocks=64
 expect 0 '# memory of the one rank: about' pretrain stage.yaml --dry-run --set device=cuda
+expect 0 'each rank on its device: 0\.0.* of 80\.000 GB: it fits' pretrain stage.yaml --dry-run --devices 2 \
+  --set device=cuda --device-memory-gb 80
+expect 2 "device-memory-gb.*--dry-run" pretrain stage.yaml --device-memory-gb 80
 # A model that no host here could hold.
 expect 0 '# parameters: [0-9]{6}' pretrain stage.yaml --dry-run --set model.width=16384 --set model.single_blocks=64
 # A rank that comes alone waits no longer than it is told.

@@ -6,6 +6,7 @@
 #include "caption_world.h"
 #include "omni/core/error.h"
 #include "omni/core/text_format.h"
+#include "omni/kernels/cuda_plugin.h"
 #include "omni/model/training_cost.h"
 #include "omni/training/trainer.h"
 #include "stage_data.h"
@@ -84,6 +85,19 @@ TEST_F(DryRunTest, SaysWhetherEachRanksDeviceHoldsIt) {
   }
   c.device = "cuda";  // which need not be here
   EXPECT_THAT(printed(c, 4, 80), testing::ContainsRegex("of 80\\.000 GB: it fits"));
+}
+
+using DryRunGpu = DryRunTest;
+
+TEST_F(DryRunGpu, SaysWhetherTheGpuThatIsHereHoldsIt) {
+  if (!kernels::gpu_refusal().empty()) GTEST_SKIP() << kernels::gpu_refusal();
+  StageConfig c = config("run");
+  c.device = "cuda";
+  EXPECT_THAT(printed(c, 1, 0),
+              testing::ContainsRegex("its device: 0\\.0.* of [1-9][0-9]*\\.[0-9]+ GB: it fits"));
+  c.model.width = 1 << 15;
+  c.model.single_blocks = 64;
+  EXPECT_THAT(printed(c, 1, 0), testing::HasSubstr("GB: it does not fit"));
 }
 
 }  // namespace
