@@ -38,6 +38,25 @@ for rank in 0 1 2 3; do
 done
 absent never
 unset more_1
+# Paths that are the same, with other content on another host.
+mkdir here there
+cp -r "$shards" here/tokens
+expect 0 '5 objects' data tokenize --count 5 --views 2 --text-tokenizer "$tokenizers/text_tokenizer.json" \
+  --image-tokenizer "$tokenizers/image_tokenizer" --shape-tokenizer "$tokenizers/shape_tokenizer" --out there/tokens
+port=$(free_port) rank=0 ranks=()
+for place in here there; do
+  (
+    cd $place
+    RANK=$rank WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
+      exec "$omni" pretrain ../stage.yaml --out "$work/never" --set 'shards=[tokens]'
+  ) >never.$rank.log 2>&1 &
+  ranks+=($!) rank=$((rank + 1))
+done
+for rank in 0 1; do
+  expect_end "${ranks[rank]}" 2 "rank $rank"
+  expect_one_error "never.$rank.log" "differ in 'content of shards'"
+done
+absent never
 
 # A folder in use, and a stage's start that another stage made.
 "$omni" pretrain stage.yaml --out used --devices 2 --set steps=1000000 >used.log 2>&1 &
