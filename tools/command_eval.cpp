@@ -35,6 +35,7 @@ void print_summary(const evaluation::SweepOutcome& outcome, const std::filesyste
                                "f2",
                                "class",
                                "colour",
+                               "named_colour",
                                "closed",
                                "empty",
                                "words",

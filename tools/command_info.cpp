@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "omni/core/error.h"
 #include "omni/core/system_info.h"
 #include "omni/kernels/cuda_plugin.h"
+#include "omni/model/bundle.h"
 
 namespace omni::tools {
 namespace {
@@ -54,15 +56,39 @@ void print_system(bool as_json) {
   }
 }
 
+std::string joined(const tokenizers::WordList::Counts& counts) {
+  std::string text;
+  for (const auto& [word, count] : tokenizers::by_frequency(counts))
+    text += concat(text.empty() ? "" : ", ", word, " (", count, ")");
+  return text;
+}
+
+void print_bundle(const std::string& folder) {
+  for (const sequence::Task& task : model::load_bundle_tasks(folder))
+    std::cout << "task of its own: " << task.name << '\n';
+  const std::optional<tokenizers::WordList> words = model::load_bundle_words(folder);
+  if (!words) {
+    std::cout << "words: unknown; the bundle was made before bundles kept them\n";
+    return;
+  }
+  std::cout << "classes (with their objects): " << joined(words->classes()) << '\n'
+            << "words (with their captions): " << joined(words->words()) << '\n';
+}
+
 }  // namespace
 
 void add_info_command(CLI::App& app) {
-  CLI::App* info = app.add_subcommand("info", "facts about this machine");
+  CLI::App* info = app.add_subcommand("info", "facts about this machine, or about a model");
   info->require_subcommand(1);
   CLI::App* system = info->add_subcommand("system", "CPU features, GPUs and library versions");
   const auto as_json = std::make_shared<bool>(false);
   system->add_flag("--json", *as_json, "print JSON");
   system->callback([as_json] { print_system(*as_json); });
+  CLI::App* bundle =
+      info->add_subcommand("bundle", "a model's own tasks, and the words and classes that it learnt");
+  const auto folder = std::make_shared<std::string>();
+  bundle->add_option("bundle", *folder, "a folder with tokenizers and weights")->required();
+  bundle->callback([folder] { print_bundle(*folder); });
 }
 
 }  // namespace omni::tools

@@ -1,11 +1,14 @@
 #include "sample_arguments.h"
 
+#include <algorithm>
+
 #include "default_model.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/log.h"
 #include "omni/geometry/mesh_files.h"
 #include "options.h"
+#include "prompt_words.h"
 #include "result_file.h"
 
 namespace omni::tools {
@@ -42,6 +45,10 @@ void add_condition_options(CLI::App& command, SampleArguments& arguments) {
     command.add_option(name, values, help)->allow_extra_args(false)->group("Conditions");
   };
   add("--prompt", arguments.prompts, "a text; for editing tasks the instruction");
+  command
+      .add_flag("--any", arguments.any,
+                "sample although the prompt is missing, empty, or has no word that the model knows")
+      ->group("Conditions");
   add("--image", arguments.images, "a PNG, JPEG or WebP file; repeat for several views");
   add("--image-view", arguments.image_views, "azimuth,elevation of each --image, in degrees");
   add("--mesh", arguments.meshes, "a GLB, glTF, OBJ, PLY or STL file");
@@ -150,6 +157,19 @@ sequence::Task read_task(const SampleArguments& arguments) {
   return sequence::find_task(task, model::load_bundle_tasks(arguments.model));
 }
 
+bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
+
+// Takes out empty prompts, where that is asked for.
+void check_prompts(std::vector<std::string>& prompts, const std::optional<tokenizers::WordList>& words,
+                   const SampleArguments& arguments) {
+  const std::size_t blank = static_cast<std::size_t>(std::count_if(prompts.begin(), prompts.end(), is_blank));
+  if (blank > 0 && !arguments.any)
+    fail(ErrorKind::usage,
+         "reading the prompt: it is empty. Say what to make, or draw without a prompt by --any.");
+  std::erase_if(prompts, is_blank);
+  if (words) check_prompt_words(prompts, *words, arguments.model, arguments.any);
+}
+
 std::vector<generation::ImageCondition> read_images(const SampleArguments& arguments) {
   if (arguments.image_views.size() > arguments.images.size()) {
     fail(ErrorKind::usage, "reading the views of images: ", arguments.image_views.size(), " are given for ",
@@ -195,6 +215,8 @@ GenerationRequest read_request(const SampleArguments& arguments) {
   GenerationRequest request;
   request.task = read_task(arguments);
   request.prompts = arguments.prompts;
+  request.allow_missing = arguments.any;
+  check_prompts(request.prompts, model::load_bundle_words(arguments.model), arguments);
   request.images = read_images(arguments);
   for (const std::string& path : arguments.meshes) {
     request.shapes.push_back(generation::shape_condition(geometry::read_mesh(path)));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "document_builder.h"
 #include "input_noise.h"
@@ -33,7 +34,8 @@ void check_options(const BatchOptions& options) {
           "the unit of the mixture is documents or tokens");
   require(options.on_repeat == "error" || options.on_repeat == "reweight",
           "what happens at the repeat cap is error or reweight");
-  require(is_share(options.complete_caption_share) && is_share(options.any_control_share),
+  require(is_share(options.complete_caption_share) && is_share(options.brief_caption_share) &&
+              is_share(options.any_control_share),
           "a share is outside 0 .. 1");
   for (const double noise : {options.input_noise, options.control_noise})
     require(noise >= 0 && noise <= 0.5, "a noise is outside 0 .. 0.5");
@@ -278,6 +280,34 @@ BatchSource::Draw BatchSource::draw(std::int64_t document) const {
 sequence::Document BatchSource::document(std::int64_t number) const {
   return state_->document(number, state_->schedule->draw(number));
 }
+tokenizers::WordList BatchSource::words(const tokenizers::TextTokenizer& text) const {
+  const DocumentBuilder& builder = *state_->builder;
+  tokenizers::WordList words;
+  std::vector<bool> seen(static_cast<std::size_t>(state_->dataset->size()));
+  std::set<std::string> instructions;
+  // Conditions first: what they may draw holds all that texts to be written may.
+  for (const bool is_condition : {true, false}) {
+    for (const TaskState& task : state_->tasks) {
+      for (const EditPair& pair : task.pairs) instructions.insert(pair.instruction);
+      const bool reads =
+          std::any_of(task.task.segments.begin(), task.task.segments.end(),
+                      [&](const auto& s) { return s.modality == Modality::text && s.loss != is_condition; });
+      if (!reads || sequence::is_editing_task(task.task)) continue;
+      for (const std::int64_t object : *task.objects) {
+        if (seen[static_cast<std::size_t>(object)]) continue;
+        seen[static_cast<std::size_t>(object)] = true;
+        const TokenDataset::Place place = state_->dataset->at(object);
+        words.add_class(place.shard->class_name(place.object));
+        for (std::int64_t i = 0; i < place.shard->caption_count(place.object); ++i)
+          if (builder.draws(place, i, is_condition))
+            words.add_caption(text.decode(place.shard->caption(place.object, i)));
+      }
+    }
+  }
+  for (const std::string& instruction : instructions) words.add_caption(instruction);
+  return words;
+}
+
 const std::vector<BatchSource::TaskSummary>& BatchSource::tasks() const { return state_->summaries; }
 std::int64_t BatchSource::documents_per_batch() const { return state_->documents_per_batch; }
 double BatchSource::mean_tokens_per_batch() const { return state_->mean_tokens; }

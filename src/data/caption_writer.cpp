@@ -2,17 +2,10 @@
 
 #include <algorithm>
 
-#include "omni/core/error.h"
-#include "omni/data/palette.h"
+#include "brief_captions.h"
 
 namespace omni::data {
 namespace {
-
-struct Selection {
-  bool attributes = true;
-  bool colours = true;
-};
-constexpr Selection kAll{true, true}, kGeometry{true, false}, kColours{false, true};
 
 bool names_attribute(const std::string& pattern) {
   for (std::size_t i = pattern.find('{'); i != std::string::npos; i = pattern.find('{', i + 1))
@@ -24,67 +17,6 @@ bool names_colour(const std::string& pattern) {
   for (std::size_t i = pattern.find('{'); i != std::string::npos; i = pattern.find('{', i + 1))
     if (pattern[i + 1] >= '0' && pattern[i + 1] <= '9') return true;
   return false;
-}
-
-class Writer {
- public:
-  explicit Writer(const ObjectWords& words) : words_(words) {}
-
-  // Fills the placeholders; those not selected vanish.
-  std::string fill(const std::string& pattern, Selection selection) const {
-    std::string out;
-    for (std::size_t i = 0; i < pattern.size(); ++i) {
-      if (pattern[i] != '{') {
-        out += pattern[i];
-        continue;
-      }
-      const std::size_t end = pattern.find('}', i);
-      ensure(end != std::string::npos, "an unclosed placeholder in \"", pattern, "\"");
-      out += value(pattern.substr(i + 1, end - i - 1), selection);
-      i = end;
-    }
-    return out;
-  }
-
- private:
-  std::string value(const std::string& name, Selection selection) const {
-    if (name[0] >= '0' && name[0] <= '9')
-      return selection.colours ? std::string(palette()[words_.colours[name[0] - '0']].name) : "";
-    const auto& attributes = words_.kind.attributes;
-    for (std::size_t i = 0; i < attributes.size(); ++i)
-      if (attributes[i].name == name) return selection.attributes ? attributes[i].words[words_.bins[i]] : "";
-    fail(ErrorKind::internal, "class ", words_.kind.name, " has no attribute \"", name, "\"");
-  }
-
-  ObjectWords words_;
-};
-
-// Single spaces, no space before a comma, and "an" where a vowel follows.
-std::string tidy(const std::string& text) {
-  std::vector<std::string> words;
-  std::string word;
-  const auto flush = [&] {
-    if (word == ",") {
-      if (!words.empty() && words.back().back() != ',') words.back() += ',';
-    } else if (!word.empty()) {
-      words.push_back(word);
-    }
-    word.clear();
-  };
-  for (const char c : text) {
-    if (c == ' ')
-      flush();
-    else
-      word += c;
-  }
-  flush();
-  std::string out;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const bool article = words[i] == "a" && i + 1 < words.size();
-    const bool vowel = article && std::string("aeiou").find(words[i + 1][0]) != std::string::npos;
-    out += (out.empty() ? "" : " ") + (vowel ? "an" : words[i]);
-  }
-  return out;
 }
 
 std::string join_list(const std::vector<std::string>& items) {
@@ -109,7 +41,7 @@ std::string with(const std::vector<std::string>& features) {
 // Captions of the scheme "adjectives colour noun with features".
 class SchemeCaptions {
  public:
-  explicit SchemeCaptions(const ObjectWords& words) : kind_(words.kind), writer_(words) {}
+  explicit SchemeCaptions(const ObjectWords& words) : kind_(words.kind), writer_(words, words.kind.noun) {}
 
   std::vector<std::string> complete() const {
     const std::string colour = writer_.fill("{0}", kAll), noun = writer_.fill(kind_.noun, kAll);
@@ -149,7 +81,7 @@ class SchemeCaptions {
   }
 
   const ObjectClass& kind_;
-  Writer writer_;
+  PatternFiller writer_;
 };
 
 }  // namespace
@@ -161,20 +93,25 @@ std::vector<Caption> write_captions(const ObjectWords& words) {
     complete = scheme.complete();
     partial = scheme.partial();
   } else {
-    const Writer writer(words);
+    const PatternFiller writer(words, "");
     for (const std::string& p : words.kind.complete_patterns) complete.push_back(writer.fill(p, kAll));
     for (const std::string& p : words.kind.partial_patterns) partial.push_back(writer.fill(p, kAll));
     partial.push_back(writer.fill(words.kind.complete_patterns.front(), kGeometry));
   }
   std::vector<Caption> captions;
-  const auto add = [&](const std::string& text, bool is_complete) {
-    std::string clean = tidy(text);
-    for (const Caption& c : captions)
-      if (c.text == clean) return;
-    captions.push_back({std::move(clean), is_complete});
+  const auto add = [&](const std::vector<std::string>& texts, CaptionKind kind) {
+    for (const std::string& text : texts) {
+      std::string clean = tidy_caption(text);
+      const bool known = std::any_of(captions.begin(), captions.end(),
+                                     [&](const Caption& caption) { return caption.text == clean; });
+      if (!known) captions.push_back({std::move(clean), kind});
+    }
   };
-  for (const std::string& text : complete) add(text, true);
-  for (const std::string& text : partial) add(text, false);
+  add(complete, CaptionKind::complete);
+  add(partial, CaptionKind::partial);
+  const BriefCaptions brief = write_brief_captions(words);
+  add(brief.trained, CaptionKind::brief);
+  add(brief.held_out, CaptionKind::reworded);
   return captions;
 }
 

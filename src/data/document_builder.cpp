@@ -32,11 +32,10 @@ DocumentBuilder::DocumentBuilder(const TokenDataset& dataset, const sequence::Se
                                  bool views, const BatchOptions& options)
     : dataset_(dataset), layout_(layout), views_(views), options_(options) {}
 
-bool DocumentBuilder::any_caption_fits(TokenDataset::Place place) const {
-  for (std::int64_t i = 0; i < place.shard->caption_count(place.object); ++i) {
-    if (place.shard->caption_length(place.object, i) <= layout_.text_capacity) return true;
-  }
-  return false;
+bool DocumentBuilder::draws(TokenDataset::Place place, std::int64_t caption, bool is_condition) const {
+  if (place.shard->caption_length(place.object, caption) > layout_.text_capacity) return false;
+  const bool brief = place.shard->caption_kind(place.object, caption) == CaptionKind::brief;
+  return !brief || (is_condition && options_.brief_caption_share > 0);
 }
 
 bool DocumentBuilder::serves(const sequence::Task& task, std::string_view source, std::int64_t object) const {
@@ -48,12 +47,21 @@ bool DocumentBuilder::serves(const sequence::Task& task, std::string_view source
   for (const sequence::TaskSegment& segment : task.segments) {
     if (segment.source != source) continue;
     if (segment.modality == Modality::shape && !info.tokens.shape.present()) return false;
-    if (segment.modality == Modality::text && !edit && !any_caption_fits(place)) return false;
+    if (segment.modality != Modality::text || edit) continue;
+    // Brief ones do not count: which objects a run shows does not depend on their share.
+    bool any_fits = false;
+    for (std::int64_t i = 0; i < place.shard->caption_count(place.object) && !any_fits; ++i)
+      any_fits = draws(place, i, false);
+    if (!any_fits) return false;
   }
   return true;
 }
 
-sequence::TextPayload DocumentBuilder::text(const Example& example, CounterRng& rng) const {
+sequence::TextPayload DocumentBuilder::text(const Example& example, bool is_condition,
+                                            CounterRng& rng) const {
+  // A draw of its own only where it is asked for: other runs keep their documents.
+  const bool want_brief =
+      is_condition && options_.brief_caption_share > 0 && rng.chance(options_.brief_caption_share);
   const bool want_complete = rng.chance(options_.complete_caption_share);
   const std::uint64_t choice = rng.next_u64();
   if (!example.instruction.empty()) {
@@ -64,16 +72,19 @@ sequence::TextPayload DocumentBuilder::text(const Example& example, CounterRng& 
     }
     return {std::move(tokens)};
   }
-  const auto [shard, object] = dataset_.at(example.object);
+  const TokenDataset::Place place = dataset_.at(example.object);
+  const CaptionKind kind = want_brief      ? CaptionKind::brief
+                           : want_complete ? CaptionKind::complete
+                                           : CaptionKind::partial;
   std::vector<std::int64_t> wanted, fitting;
-  for (std::int64_t i = 0; i < shard->caption_count(object); ++i) {
-    if (shard->caption_length(object, i) > layout_.text_capacity) continue;
-    fitting.push_back(i);
-    if (shard->caption_complete(object, i) == want_complete) wanted.push_back(i);
+  for (std::int64_t i = 0; i < place.shard->caption_count(place.object); ++i) {
+    if (draws(place, i, false)) fitting.push_back(i);
+    if (draws(place, i, want_brief) && place.shard->caption_kind(place.object, i) == kind)
+      wanted.push_back(i);
   }
   const std::vector<std::int64_t>& pool = wanted.empty() ? fitting : wanted;
   ensure(!pool.empty(), "an object without a caption that fits was drawn for a task with text");
-  return {shard->caption(object, pool[choice % pool.size()])};
+  return {place.shard->caption(place.object, pool[choice % pool.size()])};
 }
 
 sequence::ShapePayload DocumentBuilder::shape(std::int64_t object, CounterRng& rng) const {
@@ -132,7 +143,7 @@ sequence::Document DocumentBuilder::build(const sequence::Task& task, const Exam
     const std::int64_t object = wanted.source == "before" ? example.before : example.object;
     sequence::Segment segment{.carries_loss = wanted.loss, .dropped = drops[i]};
     if (wanted.modality == Modality::text) {
-      segment.payload = text(example, rng);
+      segment.payload = text(example, !wanted.loss, rng);
     } else if (wanted.modality == Modality::image) {
       const TokenDataset::Place place = dataset_.at(object);
       TokenObject::View view = place.shard->view(place.object, views[i]);

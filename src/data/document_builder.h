@@ -22,14 +22,15 @@ class DocumentBuilder {
 
   // Whether the object has what the task's segments of this source need.
   bool serves(const sequence::Task& task, std::string_view source, std::int64_t object) const;
+  // Whether any document may show this caption of an object as a condition, or as a text to be written.
+  bool draws(TokenDataset::Place place, std::int64_t caption, bool is_condition) const;
   sequence::Document build(const sequence::Task& task, const Example& example, CounterRng rng) const;
 
  private:
-  sequence::TextPayload text(const Example& example, CounterRng& rng) const;
+  sequence::TextPayload text(const Example& example, bool is_condition, CounterRng& rng) const;
   sequence::ShapePayload shape(std::int64_t object, CounterRng& rng) const;
   std::vector<std::int64_t> draw_views(const sequence::Task& task, const Example& example,
                                        CounterRng& rng) const;
-  bool any_caption_fits(TokenDataset::Place place) const;
 
   const TokenDataset& dataset_;
   const sequence::SequenceLayout& layout_;

@@ -77,7 +77,7 @@ void add_from_table(const ImportFolder& source, ItemList& list) {
       const std::string class_name = class_column >= 0 ? trimmed(row.fields[class_column]) : "";
       if (!class_name.empty()) item.class_name = class_name;
     }
-    if (!caption.empty()) list.items[known[relative]].captions.push_back({caption, false});
+    if (!caption.empty()) list.items[known[relative]].captions.push_back({caption});
   }
 }
 
@@ -89,7 +89,7 @@ void add_by_name(const fs::path& folder, ItemList& list) {
   for (const fs::path& file : files) {
     ImportItem& item = list.items[list.add(folder, file.lexically_relative(folder).generic_string())];
     if (std::string caption = caption_of_name(file); !caption.empty())
-      item.captions.push_back({std::move(caption), false});
+      item.captions.push_back({std::move(caption)});
   }
 }
 

@@ -35,7 +35,7 @@ ObjectRecord MeshFolderSource::describe(std::int64_t index) const {
   record.id = relative.generic_string();
   record.class_name = class_of_path(folder_, relative);
   if (std::string caption = caption_of_name(relative); !caption.empty())
-    record.captions.push_back({std::move(caption), false});
+    record.captions.push_back({std::move(caption)});
   return record;
 }
 

@@ -22,7 +22,12 @@ ordered describe(const ObjectEntry& entry, bool with_places) {
   out["class"] = r.class_name;
   out["attributes"] = r.attributes;
   out["captions"] = ordered::array();
-  for (const Caption& c : r.captions) out["captions"].push_back({{"text", c.text}, {"complete", c.complete}});
+  for (const Caption& c : r.captions) {
+    ordered caption = {{"text", c.text}, {"complete", c.kind == CaptionKind::complete}};
+    if (c.kind == CaptionKind::brief || c.kind == CaptionKind::reworded)
+      caption["kind"] = caption_kind_name(c.kind);
+    out["captions"].push_back(std::move(caption));
+  }
   out["longest_side_m"] = r.longest_side_m;
   out["parts"] = ordered::array();
   for (const ColouredPart& p : r.parts)
@@ -107,6 +112,15 @@ geometry::LabelMode read_label_mode(const Fields& label) {
   label.wrong("mode", "is unknown");
 }
 
+CaptionKind read_caption_kind(const Fields& caption) {
+  const bool complete = caption.flag("complete");
+  if (!caption.has("kind")) return complete ? CaptionKind::complete : CaptionKind::partial;
+  const std::string name = caption.text("kind");
+  for (const CaptionKind kind : {CaptionKind::brief, CaptionKind::reworded})
+    if (name == caption_kind_name(kind) && !complete) return kind;
+  caption.wrong("kind", "is unknown");
+}
+
 void read_record(const Fields& fields, const std::string& place, ObjectRecord& record) {
   record.id = fields.text("id");
   if (!is_valid_id(record.id))
@@ -125,7 +139,7 @@ void read_record(const Fields& fields, const std::string& place, ObjectRecord& r
   }
   for (const json& item : fields.list("captions")) {
     const Fields caption(item, place);
-    record.captions.push_back({caption.text("text"), caption.flag("complete")});
+    record.captions.push_back({caption.text("text"), read_caption_kind(caption)});
   }
   record.longest_side_m = fields.number("longest_side_m");
   if (!(record.longest_side_m > 0)) fields.wrong("longest_side_m", "is not positive");

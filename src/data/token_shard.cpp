@@ -53,9 +53,10 @@ void TokenShard::open() {
   const tokenizers::TokenFormat& format = info_.tokens;
   const std::int64_t views = info_.views_per_object;
   const auto last = [&](const std::string& tensor) { return file_.at(tensor).element_count(); };
-  caption_offsets_ = offsets("caption_offsets", count_, last("caption_complete"));
-  token_offsets_ = offsets("caption_token_offsets", last("caption_complete"), last("caption_tokens"));
-  caption_complete_ = codes("caption_complete", {last("caption_complete")}, 2);
+  const std::int64_t captions = last(kCaptionKindTensor);
+  caption_offsets_ = offsets("caption_offsets", count_, captions);
+  token_offsets_ = offsets("caption_token_offsets", captions, last("caption_tokens"));
+  caption_kind_ = codes(kCaptionKindTensor, {captions}, kStoredCaptionKinds);
   tokens_ = codes("caption_tokens", {last("caption_tokens")}, format.text.vocabulary);
   azimuth_ = codes("view_azimuth", {count_, views}, geometry::kAzimuthBins);
   elevation_ = codes("view_elevation", {count_, views}, geometry::kElevationBins);
@@ -187,8 +188,8 @@ std::int64_t TokenShard::caption_length(std::int64_t object, std::int64_t captio
   const std::int64_t index = caption_offsets_.at(object) + caption;
   return token_offsets_.at(index + 1) - token_offsets_.at(index);
 }
-bool TokenShard::caption_complete(std::int64_t object, std::int64_t caption) const {
-  return caption_complete_.at(caption_offsets_.at(object) + caption) != 0;
+CaptionKind TokenShard::caption_kind(std::int64_t object, std::int64_t caption) const {
+  return static_cast<CaptionKind>(caption_kind_.at(caption_offsets_.at(object) + caption));
 }
 std::vector<std::int32_t> TokenShard::caption(std::int64_t object, std::int64_t caption) const {
   return tokens_.slice(token_offsets_.at(caption_offsets_.at(object) + caption),
@@ -247,7 +248,7 @@ TokenObject TokenShard::object(std::int64_t object) const {
                      .size = size_bin(object),
                      .box = box_bins(object)};
   for (std::int64_t i = 0; i < caption_count(object); ++i) {
-    result.captions.push_back({caption(object, i), caption_complete(object, i)});
+    result.captions.push_back({caption(object, i), caption_kind(object, i)});
   }
   for (std::int64_t i = 0; i < info_.views_per_object; ++i) result.views.push_back(view(object, i));
   return result;

@@ -9,6 +9,9 @@ namespace omni::data {
 
 inline constexpr std::string_view kTokenShardFormat = "omni token shard";
 inline constexpr std::int64_t kTokenShardVersion = 1;
+// Named for what it told before there were brief captions: 1 for complete ones, 0 for others.
+inline constexpr const char* kCaptionKindTensor = "caption_complete";
+inline constexpr std::int64_t kStoredCaptionKinds = 3;                // all but reworded ones
 inline constexpr std::int64_t kMaximumCodes = std::int64_t{1} << 20;  // of one payload
 inline constexpr std::int64_t kMaximumVocabulary = std::int64_t{1} << 30;
 

@@ -93,9 +93,9 @@ struct Columns {
     for (const TokenObject::CaptionTokens& caption : object.captions) {
       tokens.push_all(caption.tokens);
       token_offsets.push(tokens.count());
-      complete.push(caption.complete ? 1 : 0);
+      kind.push(static_cast<std::int64_t>(caption.kind));
     }
-    caption_offsets.push(complete.count());
+    caption_offsets.push(kind.count());
     for (const TokenObject::View& view : object.views) {
       azimuth.push(view.azimuth);
       elevation.push(view.elevation);
@@ -116,7 +116,7 @@ struct Columns {
     const std::int64_t views = info.views_per_object;
     std::vector<NamedTensorView> all = {caption_offsets.view(),
                                         token_offsets.view(),
-                                        complete.view(),
+                                        kind.view(),
                                         tokens.view(),
                                         azimuth.view({count, views}),
                                         elevation.view({count, views}),
@@ -134,7 +134,7 @@ struct Columns {
 
   CodeColumn caption_offsets{"caption_offsets", kOffsetBound},
       token_offsets{"caption_token_offsets", kOffsetBound};
-  CodeColumn complete{"caption_complete", 2}, tokens;
+  CodeColumn kind{kCaptionKindTensor, kStoredCaptionKinds}, tokens;
   CodeColumn azimuth{"view_azimuth", geometry::kAzimuthBins},
       elevation{"view_elevation", geometry::kElevationBins};
   CodeColumn view_codes, geometry, colour;

@@ -18,9 +18,14 @@
 #include "omni/data/token_shard.h"
 #include "omni/geometry/renderer.h"
 #include "omni/sequence/vocabulary.h"
+#include "omni/tokenizers/caption_text.h"
 
 namespace omni::data {
 namespace {
+
+// Raised by hand when other captions of an object are stored, or otherwise than before: shards of an earlier
+// version are no part of the same set. 1: brief captions, and all in lower case.
+constexpr std::uint64_t kCaptionVersion = 1;
 
 using tokenizers::TokenizerSet;
 
@@ -42,6 +47,7 @@ TokenShardInfo describe_shards(const ObjectSource& source, const TokenizerSet& s
   TokenShardInfo info{.tokens = set.format(), .source_name = options.source_name};
   if (set.image() != nullptr) info.views_per_object = options.views_per_object;
   std::uint64_t hash = source.fingerprint();
+  if (set.text() != nullptr) hash = hash_combine(hash, kCaptionVersion);
   const auto add = [&](std::int64_t value) { hash = hash_combine(hash, static_cast<std::uint64_t>(value)); };
   add(static_cast<std::int64_t>(options.seed));
   add(options.count);
@@ -102,8 +108,8 @@ void fill_from_record(TokenObject& object, const ObjectRecord& record, const Tok
   object.split = record.split;
   if (set.text() != nullptr) {
     for (const Caption& caption : record.captions) {
-      if (!caption.text.empty())
-        object.captions.push_back({set.text()->encode(caption.text), caption.complete});
+      if (!caption.text.empty() && caption.kind != CaptionKind::reworded)
+        object.captions.push_back({tokenizers::encode_caption(*set.text(), caption.text), caption.kind});
     }
   }
   object.size = sequence::size_bin(record.longest_side_m);

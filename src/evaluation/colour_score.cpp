@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "omni/data/palette.h"
+#include "omni/data/synonyms.h"
 #include "omni/geometry/surface_points.h"
+#include "omni/tokenizers/caption_text.h"
 
 namespace omni::evaluation {
 
@@ -44,6 +46,30 @@ std::optional<double> colour_score(const geometry::SolidField& field, const Part
   }
   if (seen == 0) return std::nullopt;
   return static_cast<double>(right) / seen;
+}
+
+std::optional<double> named_colour_score(const geometry::Mesh& mesh, std::string_view prompt) {
+  constexpr std::size_t kPoints = 2048, kLeastPoints = kPoints / 20;
+  const std::vector<std::string> words = tokenizers::caption_words(prompt);
+  std::vector<std::size_t> named;
+  for (std::size_t i = 0; i < data::palette().size(); ++i) {
+    std::vector<std::string> names = data::words_like(data::palette()[i].name);
+    names.emplace_back(data::palette()[i].name);
+    const auto is_named = [&](const std::string& word) {
+      return std::ranges::find(names, word) != names.end();
+    };
+    if (std::ranges::any_of(words, is_named)) named.push_back(i);
+  }
+  if (named.empty()) return std::nullopt;
+  std::vector<std::size_t> votes(data::palette().size(), 0);
+  if (!mesh.triangles.empty() && !mesh.colours.empty()) {
+    CounterRng rng(1);
+    const geometry::SurfacePoints points = geometry::sample_surface(mesh, kPoints, rng);
+    for (const Vec3 colour : points.colours)
+      ++votes[static_cast<std::size_t>(data::nearest_palette_colour(colour))];
+  }
+  const auto shown = std::ranges::count_if(named, [&](std::size_t i) { return votes[i] >= kLeastPoints; });
+  return static_cast<double>(shown) / static_cast<double>(named.size());
 }
 
 }  // namespace omni::evaluation

@@ -41,14 +41,18 @@ geometry::Mesh visible_surface(const geometry::SolidField& field) {
   return geometry::extract_iso_surface(values, options).mesh;
 }
 
+std::vector<std::string> captions_of(const data::ObjectRecord& record, data::CaptionKind kind) {
+  std::vector<std::string> texts;
+  for (const data::Caption& caption : record.captions)
+    if (caption.kind == kind) texts.push_back(caption.text);
+  return texts;
+}
+
 // Complete captions name every parameter; objects take turns between their wordings.
-std::string choose_prompt(const data::ObjectRecord& record, std::size_t index) {
-  std::vector<std::string> complete;
-  for (const data::Caption& caption : record.captions) {
-    if (caption.complete) complete.push_back(caption.text);
-  }
-  if (!complete.empty()) return complete[index % complete.size()];
-  return record.captions.empty() ? std::string() : record.captions[index % record.captions.size()].text;
+std::string complete_prompt(const data::ObjectRecord& record, std::size_t turn) {
+  const std::vector<std::string> complete = captions_of(record, data::CaptionKind::complete);
+  if (!complete.empty()) return complete[turn % complete.size()];
+  return record.captions.empty() ? std::string() : record.captions[turn % record.captions.size()].text;
 }
 
 void prepare_truth(EvaluationObject& object, const SweepConfig& config) {
@@ -68,6 +72,12 @@ std::unique_ptr<data::ObjectSource> open_split(const SweepConfig& config, data::
   spec.split = split;
   spec.count = count;
   return data::open_source(spec);
+}
+
+std::string choose_prompt(const EvaluationObject& object, data::CaptionKind kind, std::size_t turn) {
+  if (kind == data::CaptionKind::complete) return object.prompt;
+  const std::vector<std::string> texts = captions_of(object.record, kind);
+  return texts.empty() ? object.prompt : texts[turn % texts.size()];
 }
 
 EvaluationSet::EvaluationSet(const SweepConfig& config) : config_(&config) {
@@ -137,7 +147,7 @@ std::unique_ptr<EvaluationObject> EvaluationSet::load(std::size_t object) const 
   const auto [split, index] = place_of(object);
   loaded->record = sources_[split]->load(static_cast<std::int64_t>(index));
   loaded->split = config_->splits[split];
-  loaded->prompt = choose_prompt(loaded->record, index);
+  loaded->prompt = complete_prompt(loaded->record, index);
   prepare_truth(*loaded, *config_);
   return loaded;
 }

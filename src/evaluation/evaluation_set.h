@@ -31,6 +31,10 @@ struct EvaluationObject {
 std::unique_ptr<data::ObjectSource> open_split(const SweepConfig& config, data::Split split,
                                                std::int64_t count);
 
+// What is asked for: the complete captions take turns by `turn`, or those of another kind where the object
+// has such.
+std::string choose_prompt(const EvaluationObject& object, data::CaptionKind kind, std::size_t turn);
+
 class EvaluationSet {
  public:
   // Opens the sources; loads no object yet. Throws as they do.

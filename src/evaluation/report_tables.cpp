@@ -26,6 +26,7 @@ constexpr Column kColumns[] = {
     {"f2", "F@2%", false, 3},
     {"class", "class", true, 1},
     {"colour", "colour", true, 1},
+    {"named_colour", "named colours", true, 1},
     {"closed", "closed", true, 1},
     {"empty", "empty", true, 1},
     {"words", "words", false, 3},
@@ -93,7 +94,7 @@ std::string task_title(const SweepConfig& config, const TaskSummary& task) {
   return escape_html(title);
 }
 
-constexpr std::size_t kFirstControl = 14;
+constexpr std::size_t kFirstControl = 15;
 
 std::string figure_table(const SweepConfig& config, const TaskSummary& task,
                          std::span<const Column> candidates) {

@@ -69,6 +69,7 @@ std::map<std::string, double> score_text(const std::string& text, const Evaluati
   }
   double best = 0;
   for (const data::Caption& caption : object.record.captions) {
+    if (caption.kind != data::CaptionKind::complete && caption.kind != data::CaptionKind::partial) continue;
     best = std::max(best, word_overlap(text, caption.text));
   }
   metrics["words"] = best;

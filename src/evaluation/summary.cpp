@@ -131,7 +131,7 @@ SweepSummary summarise(const SweepConfig& config, const std::vector<UnitResult>&
   for (const SweepBundle& bundle : config.bundles) {
     for (const SweepTask& task : config.tasks) {
       for (const SweepSetting& setting : config.settings) {
-        summary.tasks.push_back(summarise_task(config, units, bundle.name, task.name, setting.name));
+        summary.tasks.push_back(summarise_task(config, units, bundle.name, task.title(), setting.name));
       }
     }
   }

@@ -87,7 +87,7 @@ class SweepPlanner {
       for (std::size_t i = 0; i < shown; ++i) unit.pictured.insert(objects[i * objects.size() / shown]);
     }
     const std::string recipe =
-        concat(task.name, " ", setting.temperature, " ", setting.top_k, " ", setting.top_p, " ",
+        concat(task.title(), " ", setting.temperature, " ", setting.top_k, " ", setting.top_p, " ",
                setting.min_p, " ", setting.guidance, " ", setting.detail, " ", setting.precision, " ", seed,
                " ", config_.controls.shuffled, " ", training_key_, " ", unit.pictured.size(), " ",
                config_.save_meshes, " ", config_.picture_pixels);
@@ -145,7 +145,7 @@ UnitResult run_unit(const SweepConfig& config, const PlannedUnit& planned, const
     unit.task = kControlsTask;
     unit.samples = runner.run_controls(bundle, planned.samples.objects);
   } else {
-    unit.task = planned.samples.task->name;
+    unit.task = planned.samples.task->title();
     unit.setting = planned.samples.setting->name;
     unit.seed = planned.samples.seed;
     unit.samples = runner.run_samples(bundle, planned.samples);

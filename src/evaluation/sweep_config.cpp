@@ -24,6 +24,11 @@ void describe_tasks(ConfigVisitor& visitor, std::vector<SweepTask>& tasks) {
       [&](ConfigVisitor& item, std::size_t i) {
         item.text("name", tasks[i].name);
         item.integer("prompts_per_split", tasks[i].prompts_per_split, {.minimum = 0, .maximum = 1e6});
+        item.added_later(tasks[i].prompts == data::CaptionKind::complete, [&](ConfigVisitor& later) {
+          std::string kind(data::caption_kind_name(tasks[i].prompts));
+          later.choice("prompts", kind, {"complete", "partial", "brief", "reworded"});
+          tasks[i].prompts = data::parse_caption_kind(kind);
+        });
       });
 }
 
@@ -65,12 +70,19 @@ void describe_older_source(ConfigVisitor& visitor, SweepConfig& config) {
   });
 }
 
+std::string name_of(const SweepTask& task) { return task.title(); }
+template <class Item>
+std::string name_of(const Item& item) {
+  return item.name;
+}
+
 template <class Items>
 void check_unique_names(const Items& items, std::string_view what) {
   std::set<std::string> names;
   for (const auto& item : items) {
-    if (names.insert(item.name).second) continue;
-    fail(ErrorKind::usage, "reading the sweep: two ", what, " are called \"", item.name, "\". Rename one.");
+    if (names.insert(name_of(item)).second) continue;
+    fail(ErrorKind::usage, "reading the sweep: two ", what, " are called \"", name_of(item),
+         "\". Rename one.");
   }
 }
 
@@ -123,6 +135,11 @@ void validate(const SweepConfig& config) {
   for (const SweepSetting& setting : config.settings) {
     if (!setting.guidance.empty()) (void)generation::parse_guidance(setting.guidance);
   }
+}
+
+std::string SweepTask::title() const {
+  if (prompts == data::CaptionKind::complete) return name;
+  return concat(name, ", ", data::caption_kind_name(prompts), " prompts");
 }
 
 sequence::Task measured_task(const SweepTask& wanted, const std::vector<sequence::Task>& own) {

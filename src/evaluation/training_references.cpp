@@ -22,7 +22,7 @@ geometry::OccupancyBits TrainingReferences::nearest_shape(const std::string& pro
     const std::int64_t count = std::min(source().size(), config_->controls.nearest_objects);
     for (std::int64_t i = 0; i < count; ++i) {
       for (const data::Caption& caption : source().describe(i).captions) {
-        if (!caption.complete) continue;
+        if (caption.kind != data::CaptionKind::complete) continue;
         texts.push_back(caption.text);
         caption_objects_.push_back(i);
       }

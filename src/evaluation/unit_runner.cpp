@@ -87,7 +87,8 @@ GenerationRequest request_for(const SampleUnit& unit, const sequence::Task& task
                               const model::Bundle& bundle) {
   GenerationRequest request = base_request(unit, task);
   request.seed = hash_combine(static_cast<std::uint64_t>(unit.seed), hash_string(object.record.id));
-  request.prompts.assign(condition_count(request.task, Modality::text), object.prompt);
+  request.prompts.assign(condition_count(request.task, Modality::text),
+                         choose_prompt(object, unit.task->prompts, number));
   const int pixels =
       bundle.tokenizers.image() ? static_cast<int>(bundle.tokenizers.image()->config().image_size) : 64;
   add_images(request, object, number, pixels);
@@ -217,6 +218,7 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
     const EvaluationObject& object = set_.at(unit.objects[i]);
     const GeneratedSample& sample = samples[i];
     SampleResult& result = results[i] = start_result(object);
+    if (!requests[i].prompts.empty()) result.prompt = requests[i].prompts.front();
     const bool pictured = unit.pictured.contains(unit.objects[i]);
     const std::string name = concat(unit.file_prefix, "-", set_.name_of(unit.objects[i]));
     if (!sample.texts.empty()) {
@@ -234,6 +236,10 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
       const ShapeScores scores =
           score_shape(*sample.shapes.back().field, object, class_reader, foreign, config_);
       result.metrics.insert(scores.metrics.begin(), scores.metrics.end());
+      if (unit.task->prompts != data::CaptionKind::complete && !requests[i].prompts.empty()) {
+        if (const std::optional<double> named = named_colour_score(scores.mesh, result.prompt))
+          result.metrics["named_colour"] = *named;
+      }
       const std::vector<std::int32_t>& codes = sample.shapes.back().codes.geometry;
       if (training != nullptr && static_cast<std::int64_t>(codes.size()) == whole_length) {
         const bool verbatim = training->has_geometry(codes);

@@ -4,6 +4,7 @@
 
 #include "omni/core/error.h"
 #include "omni/geometry/mesh_field.h"
+#include "omni/tokenizers/caption_text.h"
 #include "omni/tokenizers/shape_sample.h"
 
 namespace omni::generation {
@@ -27,7 +28,7 @@ sequence::ShapePayload shape_payload(const ShapeCondition& shape, const tokenize
 }
 
 std::vector<std::int32_t> prompt_tokens(const std::string& prompt, const model::Bundle& bundle) {
-  std::vector<std::int32_t> tokens = bundle.tokenizers.text()->encode(prompt);
+  std::vector<std::int32_t> tokens = tokenizers::encode_caption(*bundle.tokenizers.text(), prompt);
   if (static_cast<std::int64_t>(tokens.size()) > bundle.layout().text_capacity) {
     fail(ErrorKind::usage, "reading the prompt \"", prompt.substr(0, 40), "...\": it has ", tokens.size(),
          " tokens and the model reads at most ", bundle.layout().text_capacity, ". Shorten it.");

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kFormatVersion = 1;
 constexpr const char* kDescriptionName = "bundle.yaml";
+constexpr const char* kWordsName = "words.json";
 
 // What kDescriptionName holds.
 struct BundleDescription {
@@ -159,8 +160,19 @@ namespace {
 void write_frame(const Bundle& bundle, const std::filesystem::path& folder) {
   bundle.tokenizers.save(folder);
   write_file_atomically(folder / "vocabulary.json", bundle.vocabulary().to_json());
+  if (bundle.words) write_file_atomically(folder / kWordsName, bundle.words->to_json());
   BundleDescription d = describe_bundle(bundle);
   write_file_atomically(folder / kDescriptionName, config_to_yaml([&](ConfigVisitor& v) { describe(v, d); }));
+}
+
+std::optional<tokenizers::WordList> read_words(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / kWordsName;
+  if (!std::filesystem::exists(path)) return {};
+  return tokenizers::WordList::parse(read_file_text(path, tokenizers::WordList::kLargestFile), path.string());
+}
+
+std::filesystem::path frame_folder(const std::filesystem::path& folder) {
+  return checkpoint::is_checkpoint(folder) ? checkpoint::common_folder_of(folder) : folder;
 }
 
 // A bundle without its weights.
@@ -168,6 +180,7 @@ struct Frame {
   BundleDescription description;
   tokenizers::TokenizerSet tokenizers;
   sequence::Vocabulary vocabulary;
+  std::optional<tokenizers::WordList> words;
 };
 
 Frame load_frame(const std::filesystem::path& folder) {
@@ -184,7 +197,7 @@ Frame load_frame(const std::filesystem::path& folder) {
     fail(ErrorKind::input, "the bundle ", folder,
          " is of another vocabulary: vocabulary.json does not match bundle.yaml");
   check_tokenizers(tokenizers.format(), vocabulary, d.layout, folder);
-  return {std::move(d), std::move(tokenizers), std::move(vocabulary)};
+  return {std::move(d), std::move(tokenizers), std::move(vocabulary), read_words(folder)};
 }
 
 Bundle with_transformer(Frame frame, nn::ParameterStart start) {
@@ -194,6 +207,7 @@ Bundle with_transformer(Frame frame, nn::ParameterStart start) {
                                                      std::move(start), codebooks_of(frame.tokenizers));
   bundle.tokenizers = std::move(frame.tokenizers);
   bundle.tasks = d.tasks;
+  bundle.words = std::move(frame.words);
   for (std::size_t i = 0; i < d.note_names.size(); ++i) bundle.notes[d.note_names[i]] = d.note_texts[i];
   return bundle;
 }
@@ -253,8 +267,13 @@ Bundle load_bundle_shapes(const std::filesystem::path& folder) {
 }
 
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder) {
-  const bool is_checkpoint = checkpoint::is_checkpoint(folder);
-  return read_description(is_checkpoint ? checkpoint::common_folder_of(folder) : folder).tasks;
+  return read_description(frame_folder(folder)).tasks;
+}
+
+std::optional<tokenizers::WordList> load_bundle_words(const std::filesystem::path& folder) {
+  const std::filesystem::path frame = frame_folder(folder);
+  (void)read_description(frame);
+  return read_words(frame);
 }
 
 }  // namespace omni::model

@@ -36,6 +36,9 @@ void describe_data(ConfigVisitor& v, StageConfig& c) {
   v.number("mixture_temperature", c.mixture_temperature, {0.01, 100});
   v.number("repeat_cap", c.repeat_cap, {.minimum = 0});
   v.number("complete_caption_share", c.complete_caption_share, {0, 1});
+  v.added_later(c.brief_caption_share == 0, [&](ConfigVisitor& later) {
+    later.number("brief_caption_share", c.brief_caption_share, {0, 1});
+  });
   v.number("input_noise", c.input_noise, {0, 0.5});
   v.number("control_noise", c.control_noise, {0, 0.5});
   v.number("any_control_share", c.any_control_share, {0, 1});

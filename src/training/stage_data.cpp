@@ -4,6 +4,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/tokenizers/caption_text.h"
 
 namespace omni::training {
 namespace {
@@ -52,11 +53,12 @@ data::BatchOptions training_options(const StageConfig& config, const model::Bund
   options.repeat_cap = config.repeat_cap;
   options.total_steps = config.minutes > 0 ? 0 : config.steps;
   options.complete_caption_share = config.complete_caption_share;
+  options.brief_caption_share = config.brief_caption_share;
   options.input_noise = config.input_noise;
   options.control_noise = config.control_noise;
   options.any_control_share = config.any_control_share;
   if (const tokenizers::TextTokenizer* text = bundle.tokenizers.text())
-    options.encode_text = [text](std::string_view words) { return text->encode(words); };
+    options.encode_text = [text](std::string_view words) { return tokenizers::encode_caption(*text, words); };
   return options;
 }
 

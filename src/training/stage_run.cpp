@@ -12,6 +12,7 @@
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/schedule.h"
+#include "omni/training/stage.h"
 #include "run_output.h"
 #include "stage_record.h"
 #include "stage_start.h"
@@ -49,6 +50,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   if (config.validation_steps > 0)
     validation_.emplace(*data_, config.validation_batches, weights_.modalities);
   state_.inputs = stage_inputs(config, data_->fingerprint());
+  if (collectives_.rank() == 0) note_words();
   compare_ranks();
   peak_seconds_per_token_ = peak_seconds_per_token();
   model::Transformer& transformer = *bundle_.transformer;
@@ -268,8 +270,8 @@ TrainingSummary StageRun::run() {
     data_->start(state_.step, *bundle_.transformer);
   }
   start_ = Clock::now();
-  // Several ranks send the header of a step while the one before it is computed. One alone waits for nobody and
-  // says it last.
+  // Several ranks send the header of a step while the one before it is computed. One alone waits for nobody
+  // and says it last.
   const bool ahead = collectives_.size() > 1;
   Coming next = coming(state_.step);
   agreement_.send(next.header);
@@ -300,6 +302,15 @@ TrainingSummary StageRun::run() {
     memory_->note_step(activation_bytes_, now.bytes() + next.bytes() + data_->bytes_ahead());
   }
   return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), was_finished, finish()};
+}
+
+// A bundle from before there were word lists read captions that nobody counted: it stays without.
+void StageRun::note_words() {
+  const tokenizers::TextTokenizer* text = bundle_.tokenizers.text();
+  if (text == nullptr || (!find_stage(config_.stage).starts_fresh && !bundle_.words)) return;
+  tokenizers::WordList words = data_->source().words(*text);
+  if (bundle_.words) words.merge(*bundle_.words);
+  bundle_.words = std::move(words);
 }
 
 fs::path StageRun::finish() {

@@ -30,8 +30,8 @@ namespace omni::training {
 // The run of a stage on one of its ranks. They take every step together; rank 0 alone writes to the output.
 class StageRun {
  public:
-  // Goes on from `checkpoint`, if there is one. Compares with the other ranks what must be equal on all. Config
-  // and ranks must outlive it.
+  // Goes on from `checkpoint`, if there is one. Compares with the other ranks what must be equal on all.
+  // Config and ranks must outlive it.
   StageRun(const StageConfig& config, const std::optional<checkpoint::CheckpointReader>& checkpoint,
            const std::vector<std::string>& allowed_changes, distributed::Ranks& ranks, at::Device device);
   // Makes the output ready for the run. The checkpoint's files may go afterwards.
@@ -73,6 +73,7 @@ class StageRun {
   void sample(const StepHeader& agreed, bool over, StepReport& report);
   // Writes what is to be written after a step; ends the run where it was asked to stop.
   void end_step(const StepHeader& agreed, bool over, bool best, const StepReport& report);
+  void note_words();  // of the captions that the stage reads, in the bundle
   std::filesystem::path finish();
 
   const StageConfig& config_;

@@ -14,6 +14,7 @@
 #include "omni/core/random.h"
 #include "omni/core/shuffle.h"
 #include "omni/geometry/renderer.h"
+#include "omni/tokenizers/caption_text.h"
 
 namespace omni::training {
 namespace {
@@ -111,12 +112,18 @@ std::vector<std::string> training_texts(const TokenizerDataConfig& config) {
   std::vector<std::string> texts;
   if (takes_files(config)) {
     std::istringstream lines(read_file_text(config.folder));
-    for (std::string line; std::getline(lines, line);) texts.push_back(line);
+    for (std::string line; std::getline(lines, line);) texts.push_back(tokenizers::fold_case(line));
     return texts;
   }
   const std::unique_ptr<data::ObjectSource> source = data::open_source(config.source);
   for (std::int64_t i = 0; i < source->size(); ++i) {
-    for (data::Caption& caption : source->describe(i).captions) texts.push_back(std::move(caption.text));
+    for (const data::Caption& caption : source->describe(i).captions) {
+      // Brief captions stay out: byte-level tokens spell any word, and the shipped vocabulary was made
+      // without.
+      const bool full =
+          caption.kind == data::CaptionKind::complete || caption.kind == data::CaptionKind::partial;
+      if (full) texts.push_back(tokenizers::fold_case(caption.text));
+    }
   }
   return texts;
 }

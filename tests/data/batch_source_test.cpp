@@ -79,6 +79,51 @@ TEST_F(BatchSourceTest, DrawnViewsStayWhatTheyAre) {
   EXPECT_EQ(views, (std::vector<int>{1, 2, 0, 2, 1, 0, 1, 2, 2, 1, 2, 1, 2, 1, 0, 2}));
 }
 
+// One object with two captions of each kind that shards hold, told apart by their first token.
+std::shared_ptr<const TokenDataset> captioned_dataset(const std::filesystem::path& folder) {
+  TokenObject object = random_object(small_info(), 0);
+  object.captions.clear();
+  for (const CaptionKind kind : {CaptionKind::complete, CaptionKind::partial, CaptionKind::brief})
+    for (int i = 0; i < 2; ++i) object.captions.push_back({{10 * (1 + static_cast<int>(kind)) + i, 5}, kind});
+  write_token_shard(folder / "shard-00000.safetensors", small_info(), std::span(&object, 1));
+  const std::filesystem::path folders[] = {folder};
+  return std::make_shared<const TokenDataset>(TokenDataset::open(folders));
+}
+
+// How often captions of each kind stand in a task's only text.
+std::map<CaptionKind, int> kinds_drawn(const TokenDataset& dataset, const BatchOptions& options,
+                                       const char* task) {
+  const auto layout = small_layout();
+  const DocumentBuilder builder(dataset, layout, true, options);
+  std::map<CaptionKind, int> drawn;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    const sequence::Document document =
+        builder.build(sequence::built_in_task(task), {.object = 0}, CounterRng(seed));
+    for (const sequence::Segment& segment : document.segments)
+      if (const auto* text = std::get_if<sequence::TextPayload>(&segment.payload);
+          text && !text->tokens.empty())
+        ++drawn[static_cast<CaptionKind>(text->tokens[0] / 10 - 1)];
+  }
+  return drawn;
+}
+
+TEST_F(BatchSourceTest, BriefCaptionsAreDrawnInTheirShareAndOnlyAsConditions) {
+  const test::TemporaryDirectory folder;
+  const auto dataset = captioned_dataset(folder.path());
+  BatchOptions drawing = options();
+  drawing.complete_caption_share = 0.8;
+  auto drawn = kinds_drawn(*dataset, drawing, "text->shape");
+  EXPECT_EQ(drawn[CaptionKind::brief], 0);
+  const int texts = drawn[CaptionKind::complete] + drawn[CaptionKind::partial];
+  EXPECT_NEAR(drawn[CaptionKind::complete], 0.8 * texts, 0.08 * texts);
+
+  drawing.brief_caption_share = 0.3;
+  drawn = kinds_drawn(*dataset, drawing, "text->shape");
+  EXPECT_NEAR(drawn[CaptionKind::brief], 0.3 * texts, 0.08 * texts);
+  EXPECT_NEAR(drawn[CaptionKind::complete], 0.7 * 0.8 * texts, 0.08 * texts);
+  EXPECT_EQ(kinds_drawn(*dataset, drawing, "shape->text")[CaptionKind::brief], 0);
+}
+
 TEST_F(BatchSourceTest, BatchesStayWithinTheirTokensAndNearlyFillThem) {
   const BatchSource batches = source(options(), tasks());
   double total = 0;
@@ -236,7 +281,7 @@ TEST_F(BatchSourceTest, CompleteCaptionsFollowTheirShare) {
     const auto& text = std::get<sequence::TextPayload>(document.segments[0].payload);
     bool offered = false, chosen = false;
     for (const auto& caption : object.captions) {
-      const bool fits = caption.complete && caption.tokens.size() <= 12;
+      const bool fits = caption.kind == CaptionKind::complete && caption.tokens.size() <= 12;
       offered = offered || fits;
       chosen = chosen || (fits && caption.tokens == text.tokens);
     }

@@ -60,7 +60,7 @@ TEST_F(DataSet, GivesBackWhatWasWritten) {
     ASSERT_EQ(a.captions.size(), b.captions.size());
     for (std::size_t k = 0; k < a.captions.size(); ++k) {
       EXPECT_EQ(a.captions[k].text, b.captions[k].text);
-      EXPECT_EQ(a.captions[k].complete, b.captions[k].complete);
+      EXPECT_EQ(a.captions[k].kind, b.captions[k].kind);
     }
     ASSERT_EQ(a.parts.size(), b.parts.size());
     for (std::size_t k = 0; k < a.parts.size(); ++k) {
@@ -152,7 +152,7 @@ TEST(ObjectEntry, TruncationsAndByteFlipsNeverCrash) {
   ObjectEntry entry;
   entry.record.id = "chair-1";
   entry.record.attributes = {{"height", "tall"}};
-  entry.record.captions = {{"a \"tall\" chair", true}};
+  entry.record.captions = {{"a \"tall\" chair", CaptionKind::complete}};
   entry.record.parts = {{"seat", "red", {0.8f, 0.1f, 0.1f}}};
   entry.procedural_object = 1;
   entry.shard = 0;

@@ -73,7 +73,7 @@ TEST_F(Import, MakesADataSetAndListsWhatItSkips) {
   EXPECT_EQ(chair.class_name, "chairs");
   ASSERT_EQ(chair.captions.size(), 2u);
   EXPECT_EQ(chair.captions[0].text, "a red, nice chair");
-  EXPECT_FALSE(chair.captions[0].complete);
+  EXPECT_EQ(chair.captions[0].kind, CaptionKind::partial);
   EXPECT_NEAR(chair.longest_side_m, 0.96, 1e-4);
   const geometry::Vec3 extent = chair.mesh.bounds().extent();
   EXPECT_NEAR(std::max({extent.x, extent.y, extent.z}), 1.92, 1e-4);

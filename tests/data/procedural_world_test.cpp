@@ -272,7 +272,7 @@ void expect_unique_complete_captions(std::int64_t step) {
   for (std::int64_t o = 0; o < world().object_count(); o += step) {
     std::int64_t whole = 0;
     for (const Caption& caption : world().captions(o)) {
-      if (!caption.complete) {
+      if (caption.kind != CaptionKind::complete) {
         if (o % 7 == 0) partial.insert(caption.text);
         continue;
       }
@@ -295,8 +295,8 @@ TEST(ProceduralWorld, CompleteCaptionsNameEverything) {
       EXPECT_LE(words_of(caption.text).size(), 24u) << caption.text;
       EXPECT_TRUE(std::none_of(caption.text.begin(), caption.text.end(),
                                [](char ch) { return ch >= 'A' && ch <= 'Z'; }));
-      part += !caption.complete;
-      if (!caption.complete) continue;
+      part += caption.kind == CaptionKind::partial;
+      if (caption.kind != CaptionKind::complete) continue;
       for (const auto& [name, word] : record.attributes)
         EXPECT_TRUE(mentions(caption.text, word)) << caption.text;
       for (const ColouredPart& p : record.parts)

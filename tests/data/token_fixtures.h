@@ -59,7 +59,9 @@ inline TokenObject random_object(const TokenShardInfo& info, std::int64_t index,
     for (std::uint64_t i = 0; i < captions; ++i) {
       // The first one always fits into the small layout's 12 tokens.
       const auto length = static_cast<std::int64_t>(rng.below(i == 0 ? 12 : 20));
-      object.captions.push_back({random_codes(length, tokens.text.vocabulary, rng), rng.chance(0.5)});
+      auto codes = random_codes(length, tokens.text.vocabulary, rng);
+      const CaptionKind kind = rng.chance(0.5) ? CaptionKind::complete : CaptionKind::partial;
+      object.captions.push_back({std::move(codes), kind});
     }
   }
   for (std::int64_t i = 0; i < info.views_per_object; ++i) {

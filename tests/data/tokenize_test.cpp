@@ -91,10 +91,13 @@ TEST_F(TokenizeTest, ShardsHoldWhatTheTokenizersSay) {
     EXPECT_EQ(object.attributes, record.attributes);
     EXPECT_EQ(object.size, sequence::size_bin(record.longest_side_m));
     EXPECT_EQ(*std::max_element(object.box.begin(), object.box.end()), sequence::kBoxBins - 1);
-    ASSERT_EQ(object.captions.size(), record.captions.size());
-    for (std::size_t k = 0; k < object.captions.size(); ++k) {
-      EXPECT_EQ(set().text()->decode(object.captions[k].tokens), record.captions[k].text);
-      EXPECT_EQ(object.captions[k].complete, record.captions[k].complete);
+    std::vector<Caption> stored = record.captions;
+    std::erase_if(stored, [](const Caption& caption) { return caption.kind == CaptionKind::reworded; });
+    EXPECT_LT(stored.size(), record.captions.size());
+    ASSERT_EQ(object.captions.size(), stored.size());
+    for (std::size_t k = 0; k < stored.size(); ++k) {
+      EXPECT_EQ(set().text()->decode(object.captions[k].tokens), stored[k].text);
+      EXPECT_EQ(object.captions[k].kind, stored[k].kind);
     }
     const geometry::Renderer renderer(record.mesh);
     std::set<std::pair<int, int>> views;

@@ -217,6 +217,7 @@ class CommandLineSlow : public CommandLine {
                       shape = models + "/shape_tokenizer";
     return {
         {"info system", {}},
+        {"info bundle", split("absent")},
         {"mesh check", split("closed.obj")},
         {"mesh convert", split("closed.obj out.ply")},
         {"mesh simplify", split("closed.obj out.stl --faces 2")},

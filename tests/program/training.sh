@@ -131,8 +131,8 @@ check 'weights in bf16 take half of the room' \
 mkdir -p box/build/release box/models/tiny
 cp "$omni" box/build/release/omni
 cp -r half box/models/tiny/bundle
-check 'without --model the bundle beside the program is taken' \
-  eval 'box/build/release/omni sample --prompt "a red chair" --out box.glb --temperature 1 2>&1 | grep -q "model: .*box/models/tiny/bundle"'
+box/build/release/omni sample --prompt 'a red chair' --out box.glb --temperature 1 >box.log 2>&1
+check 'without --model the bundle beside the program is taken' grep -q 'model: .*box/models/tiny/bundle' box.log
 check 'a bundle in bf16 makes meshes' [ -s box.glb ]
 expect 2 'there already' checkpoint convert "$last" four/checkpoints/step-00000001
 expect 4 'holds no checkpoint' checkpoint show nowhere
@@ -150,6 +150,15 @@ expect 0 'c.glb' "${sample[@]}" --prompt 'a red chair' --out c.glb --seed 6
 check 'the same seed gives the same mesh' cmp -s a.glb b.glb
 check 'another seed gives another mesh' [ -n "$(cmp a.glb c.glb)" ]
 expect 0 'healthy +yes' mesh check a.glb
+expect 0 'C.glb' "${sample[@]}" --prompt 'A Red CHAIR' --out C.glb --seed 5
+check 'case does not matter' cmp -s a.glb C.glb
+expect 0 'never held "zebra"' "${sample[@]}" --prompt 'a red zebra chair' --out a.glb --seed 5
+expect 0 '"chiar" \(near: chair' "${sample[@]}" --prompt 'a red chiar' --out a.glb --seed 5
+expect 2 'none of its words: "zebra", "unicorn".*chair' "${sample[@]}" --prompt 'a zebra unicorn' --out never.glb
+expect 0 '' "${sample[@]}" --prompt 'a zebra unicorn' --any --out any.glb --seed 5
+expect 2 'it is empty' "${sample[@]}" --prompt ' ' --out never.glb
+expect 0 '^words .*chair' info bundle run/bundle
+"${omni}" "${sample[@]}" --prompt 'a red chair' --out a.glb --seed 5 >/dev/null 2>&1
 for format in obj ply stl; do expect 0 "a.$format" "${sample[@]}" --prompt 'a red chair' --out "a.$format" --seed 5; done
 expect 0 '' "${sample[@]}" --prompt 'a red chair' --preview alone.png --seed 5
 check 'a preview needs no mesh file' [ -s alone.png ]

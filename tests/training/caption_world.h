@@ -32,7 +32,7 @@ class CaptionWorld : public testing::Test {
       data::TokenObject object;
       object.id = words;
       object.split = split;
-      object.captions.push_back({tokenizer.encode(words), true});
+      object.captions.push_back({tokenizer.encode(words), data::CaptionKind::complete});
       objects.push_back(object);
     };
     for (const std::string& words : captions) add(words, data::Split::train);

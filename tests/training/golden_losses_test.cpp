@@ -36,16 +36,12 @@ using Losses = std::vector<double>;
 
 // Trains by the stage's shipped file, in fp32 with AdamW alone, and returns the loss of each step.
 Losses train(const std::string& stage, const fs::path& output, const fs::path& start, int steps) {
-  std::vector<std::string> settings = {"output=" + output.string(),
-                                       "shards=[" + (golden / "tokens").string() + "]",
-                                       "steps=" + std::to_string(steps),
-                                       "minutes=0",
-                                       "precision=fp32",
-                                       "muon.enabled=false",
-                                       "schedule.peak_learning_rate=0.001",
-                                       "tokens_per_step=1024",
-                                       "tokens_per_micro_batch=512",
-                                       "log_steps=1"};
+  std::vector<std::string> settings = {
+      "output=" + output.string(), "shards=[" + (golden / "tokens").string() + "]",
+      // As they were when the losses were kept.
+      "input_noise=0.1", "control_noise=0.25", "brief_caption_share=0", "steps=" + std::to_string(steps),
+      "minutes=0", "precision=fp32", "muon.enabled=false", "schedule.peak_learning_rate=0.001",
+      "tokens_per_step=1024", "tokens_per_micro_batch=512", "log_steps=1"};
   if (start.empty()) {
     for (const char* name : {"image_tokenizer", "shape_tokenizer", "text_tokenizer.json"}) {
       const std::string modality = std::string(name).substr(0, std::string(name).find('_'));

@@ -11,6 +11,8 @@
 #include "omni/data/token_dataset.h"
 #include "omni/sequence/packed_sequence.h"
 #include "omni/sequence/task.h"
+#include "omni/tokenizers/text_tokenizer.h"
+#include "omni/tokenizers/word_list.h"
 
 namespace omni::data {
 
@@ -29,6 +31,9 @@ struct BatchOptions {
   Split split = Split::train;
   // Of texts, those that name every parameter, where an object has both kinds.
   double complete_caption_share = 0.5;
+  // Of texts that are conditions, brief captions, where an object has any. Texts to be written are never
+  // brief.
+  double brief_caption_share = 0;
   double any_control_share = 0.1;  // of shapes' sizes and boxes and of images' views, those replaced by <any>
   double input_noise = 0;    // mean share of the generated codes that are shown wrong as input, 0 .. 0.5
   double control_noise = 0;  // the same for sizes, boxes and views
@@ -79,6 +84,9 @@ class BatchSource {
     double mean_tokens = 0;  // of a document, estimated
   };
   const std::vector<TaskSummary>& tasks() const;
+  // The words of all texts that the tasks may draw, and the classes of their objects. `text` made the shards'
+  // captions.
+  tokenizers::WordList words(const tokenizers::TextTokenizer& text) const;
   std::int64_t documents_per_batch() const;
   double mean_tokens_per_batch() const;  // estimated
 

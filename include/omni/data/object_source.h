@@ -17,9 +17,20 @@ std::string_view split_name(Split split);
 std::vector<std::string> split_names();    // of all of them
 Split parse_split(std::string_view name);  // throws Error(usage)
 
+// The numbers are those of token shards.
+enum class CaptionKind : std::uint8_t {
+  partial = 0,
+  complete = 1,  // names every parameter of the object
+  brief = 2,     // as people write prompts: "red chair", "a chair, tall and red", "gray cup"
+  reworded = 3,  // the same in wordings that training never shows; never in a token shard
+};
+inline constexpr int kCaptionKinds = 4;
+std::string_view caption_kind_name(CaptionKind kind);
+CaptionKind parse_caption_kind(std::string_view name);  // throws Error(usage)
+
 struct Caption {
   std::string text;
-  bool complete = false;  // names every parameter of the object
+  CaptionKind kind = CaptionKind::partial;
 };
 
 // A part of an object with one colour, for the colour score: the majority colour near it is compared with

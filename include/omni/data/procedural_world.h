@@ -63,7 +63,8 @@ class ProceduralWorld {
   std::int64_t first_object_of_geometry(std::int64_t geometry) const;
   std::optional<Split> split_of(std::int64_t object) const;  // nullopt: held out by two rules
 
-  // Several wordings, deterministic per object, lower case: four complete ones first, then partial ones.
+  // Several wordings, deterministic per object, lower case: four complete ones first, then partial ones,
+  // brief ones and reworded ones.
   std::vector<Caption> captions(std::int64_t object) const;
   std::unique_ptr<const geometry::SolidField> field(std::int64_t object) const;
   // Everything but mesh, field and longest_side_m.

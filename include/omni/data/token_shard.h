@@ -31,7 +31,7 @@ struct TokenShardInfo {
 struct TokenObject {
   struct CaptionTokens {
     std::vector<std::int32_t> tokens;
-    bool complete = false;  // names every parameter of the object
+    CaptionKind kind = CaptionKind::partial;
     friend bool operator==(const CaptionTokens&, const CaptionTokens&) = default;
   };
   struct View {
@@ -72,7 +72,7 @@ class TokenShard {
   // 0 <= object < size(), and likewise for captions and views.
   std::int64_t caption_count(std::int64_t object) const;
   std::int64_t caption_length(std::int64_t object, std::int64_t caption) const;
-  bool caption_complete(std::int64_t object, std::int64_t caption) const;
+  CaptionKind caption_kind(std::int64_t object, std::int64_t caption) const;
   std::vector<std::int32_t> caption(std::int64_t object, std::int64_t caption) const;
   TokenObject::View view(std::int64_t object, std::int64_t view) const;
   // Azimuth, elevation.
@@ -108,7 +108,7 @@ class TokenShard {
   TokenShardInfo info_;
   std::uint64_t fingerprint_ = 0;
   std::int64_t count_ = 0;
-  Codes caption_offsets_, caption_complete_, token_offsets_, tokens_;
+  Codes caption_offsets_, caption_kind_, token_offsets_, tokens_;
   Codes azimuth_, elevation_, views_, geometry_, colour_, size_, box_, split_;
   Codes id_offsets_, id_bytes_, class_offsets_, class_bytes_, attribute_offsets_, attribute_bytes_;
 };

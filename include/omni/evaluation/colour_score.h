@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "omni/core/random.h"
@@ -22,5 +23,10 @@ PartSurface make_part_surface(std::span<const data::ColouredPart> parts, const g
 // Share of parts whose majority palette colour in `field`, at their surface points, is the true one; absent
 // where no part is seen.
 std::optional<double> colour_score(const geometry::SolidField& field, const PartSurface& surface);
+
+// Share of the palette's colours that a prompt names, by their name or a synonym, that a coloured mesh shows
+// on a twentieth of its surface at least: right for shapes that a prompt leaves open. Absent where the prompt
+// names none.
+std::optional<double> named_colour_score(const geometry::Mesh& mesh, std::string_view prompt);
 
 }  // namespace omni::evaluation

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "omni/core/config.h"
+#include "omni/data/object_source.h"
 #include "omni/data/open_source.h"
 #include "omni/sequence/task.h"
 
@@ -19,6 +20,11 @@ struct SweepBundle {
 struct SweepTask {
   std::string name;                    // a built-in task, or one that every bundle was trained on
   std::int64_t prompts_per_split = 0;  // 0: the sweep's
+  // Of the objects' captions, which are the prompts. An object without such is asked for by a complete one.
+  data::CaptionKind prompts = data::CaptionKind::complete;
+
+  // In results and tables: "text->shape", "text->shape, brief prompts".
+  std::string title() const;
 };
 
 struct SweepSetting {

@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "omni/model/transformer.h"
 #include "omni/tokenizers/tokenizer_set.h"
+#include "omni/tokenizers/word_list.h"
 
 namespace omni::checkpoint {
 class CheckpointReader;
@@ -16,14 +18,15 @@ class CheckpointReader;
 
 namespace omni::model {
 
-// Everything that sampling needs, in one folder: bundle.yaml, vocabulary.json, model.safetensors, and the
-// tokenizers as TokenizerSet::save leaves them. Any tokenizer may be absent where the layout has no such
-// modality.
+// Everything that sampling needs, in one folder: bundle.yaml, vocabulary.json, model.safetensors, words.json
+// where the words of its captions are known, and the tokenizers as TokenizerSet::save leaves them. Any
+// tokenizer may be absent where the layout has no such modality.
 struct Bundle {
   omni::tokenizers::TokenizerSet tokenizers;
   std::unique_ptr<Transformer> transformer;
   std::vector<sequence::Task> tasks;         // what it was trained on beside the built-in tasks
   std::map<std::string, std::string> notes;  // free text: the command, the seed, the stage that made it
+  std::optional<omni::tokenizers::WordList> words;  // of its training captions; absent in older bundles
 
   const sequence::Vocabulary& vocabulary() const { return transformer->vocabulary(); }
   const sequence::SequenceLayout& layout() const { return transformer->layout(); }
@@ -40,15 +43,18 @@ void save_bundle(const Bundle& bundle, const std::filesystem::path& folder,
                  at::ScalarType matrix_type = at::kFloat);
 // The same without its weights: what training does not change.
 void save_bundle_frame(const Bundle& bundle, const std::filesystem::path& folder);
-// Of a bundle, or of a checkpoint of a run, which is compared with its checksums. Throws Error(io) for a missing
-// folder or file, Error(input) for one that is truncated, of another format
-// version, or of another vocabulary than its tokenizers and weights.
+// Of a bundle, or of a checkpoint of a run, which is compared with its checksums. Throws Error(io) for a
+// missing folder or file, Error(input) for one that is truncated, of another format version, or of another
+// vocabulary than its tokenizers and weights.
 Bundle load_bundle(const std::filesystem::path& folder);
 // Of a checkpoint that is known to be sound.
 Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint);
-// The same without its weights: the transformer has shapes alone (ParameterStart::shapes) and takes no memory.
+// The same without its weights: the transformer has shapes alone (ParameterStart::shapes) and takes no
+// memory.
 Bundle load_bundle_shapes(const std::filesystem::path& folder);
 // Its own tasks alone, without reading weights. Throws like load_bundle.
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder);
+// Its word list alone, likewise; absent where it has none.
+std::optional<tokenizers::WordList> load_bundle_words(const std::filesystem::path& folder);
 
 }  // namespace omni::model

@@ -39,6 +39,7 @@ struct StageConfig {
   double repeat_cap = 0;  // epochs per task at most; 0: no cap
   // Of texts, those that name every parameter, where an object has both kinds.
   double complete_caption_share = 0.5;
+  double brief_caption_share = 0;  // of texts that are conditions, brief ones ("red chair")
   double input_noise = 0;          // mean share of generated codes that are shown wrong as input
   double control_noise = 0;        // the same for sizes, boxes and views
   double any_control_share = 0.1;  // of sizes, boxes and views, those replaced by <any>
@@ -82,12 +83,12 @@ struct StageConfig {
   std::int64_t validation_steps = 0, validation_batches = 4;
   std::string validation_split = "new_instance";  // see data::Split
   bool keep_best = false;  // a checkpoint of the lowest validation loss so far, beside the others
-  // Samples of the present weights, every so many steps (0: never) and at the end: of so many held-out objects, or
-  // for these texts instead.
+  // Samples of the present weights, every so many steps (0: never) and at the end: of so many held-out
+  // objects, or for these texts instead.
   std::int64_t sample_steps = 0, samples = 4;
   std::vector<std::string> sample_prompts;
-  // Of several ranks: how long all wait for one to come at the start and to a collective call, and after how long
-  // without a sign of life one counts as lost.
+  // Of several ranks: how long all wait for one to come at the start and to a collective call, and after how
+  // long without a sign of life one counts as lost.
   double start_minutes = 10, call_minutes = 10, silence_seconds = 30;
   double peak_tflops = 0;  // of a device, in 10^12 operations/s: metrics then tell the MFU; 0: not known
 };

@@ -1,0 +1,152 @@
+#include "omni/tokenizers/word_list.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "omni/core/error.h"
+#include "omni/tokenizers/caption_text.h"
+
+namespace omni::tokenizers {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kFormat = "omni word list";
+constexpr std::int64_t kVersion = 1;
+
+// Optimal string alignment: insertions, deletions, exchanges, and swaps of neighbours.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before, last(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t exchange = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, exchange});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    before = std::move(last);
+    last = row;
+  }
+  return last[b.size()];
+}
+
+void keep_larger(WordList::Counts& counts, const WordList::Counts& others) {
+  for (const auto& [word, count] : others) {
+    std::int64_t& mine = counts[word];
+    mine = std::max(mine, count);
+  }
+}
+
+Json counts_json(const WordList::Counts& counts) {
+  Json json = Json::object();
+  const auto ordered = by_frequency(counts);
+  for (std::size_t i = 0; i < std::min(ordered.size(), WordList::kMostWords); ++i)
+    json[ordered[i].first] = ordered[i].second;
+  return json;
+}
+
+WordList::Counts read_counts(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_object())
+    fail(ErrorKind::input, "\"", key, "\" is missing or is no mapping");
+  if (found->size() > WordList::kMostWords)
+    fail(ErrorKind::input, "\"", key, "\" holds more than ", WordList::kMostWords, " entries");
+  WordList::Counts counts;
+  for (const auto& [word, count] : found->items()) {
+    if (word.empty() || word.size() > WordList::kLongestWord || !count.is_number_unsigned() ||
+        count.get<std::uint64_t>() > (std::uint64_t{1} << 53)) {
+      fail(ErrorKind::input, "\"", key, "\" holds an entry that is no word with its number");
+    }
+    counts[word] = count.get<std::int64_t>();
+  }
+  return counts;
+}
+
+}  // namespace
+
+void WordList::add_caption(std::string_view text) {
+  std::vector<std::string> words = caption_words(text);
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
+  for (const std::string& word : words) {
+    if (word.size() <= kLongestWord) ++words_[word];
+  }
+}
+
+void WordList::add_class(std::string_view name) {
+  if (name.empty() || name.size() > kLongestWord) return;
+  const auto found = classes_.find(name);
+  if (found != classes_.end())
+    ++found->second;
+  else
+    classes_.emplace(name, 1);
+}
+
+void WordList::merge(const WordList& other) {
+  keep_larger(words_, other.words_);
+  keep_larger(classes_, other.classes_);
+}
+
+std::vector<std::string> WordList::nearest(std::string_view word, std::size_t most) const {
+  if (word.size() < 3 || word.size() > kLongestWord) return {};
+  const std::size_t limit = std::max<std::size_t>(1, word.size() / 3);
+  struct Candidate {
+    std::size_t distance;
+    std::int64_t count;
+    const std::string* word;
+  };
+  std::vector<Candidate> candidates;
+  for (const auto& [known, count] : words_) {
+    const std::size_t difference = std::max(known.size(), word.size()) - std::min(known.size(), word.size());
+    if (difference > limit || known.size() < 3) continue;
+    const std::size_t distance = edit_distance(word, known);
+    if (distance <= limit) candidates.push_back({distance, count, &known});
+  }
+  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.count > b.count;
+  });
+  std::vector<std::string> words;
+  for (std::size_t i = 0; i < std::min(candidates.size(), most); ++i) words.push_back(*candidates[i].word);
+  return words;
+}
+
+std::string WordList::to_json() const {
+  const Json json = {{"format", kFormat},
+                     {"version", kVersion},
+                     {"classes", counts_json(classes_)},
+                     {"words", counts_json(words_)}};
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+WordList WordList::parse(std::string_view text, const std::string& name) {
+  try {
+    if (text.size() > kLargestFile) fail(ErrorKind::input, "it is larger than any word list");
+    const Json json = Json::parse(text);
+    if (!json.is_object() || json.value("format", Json()) != kFormat)
+      fail(ErrorKind::input, "it is no word list");
+    if (json.value("version", Json()) != kVersion)
+      fail(ErrorKind::input, "this program reads version ", kVersion, " of the format");
+    WordList list;
+    list.classes_ = read_counts(json, "classes");
+    list.words_ = read_counts(json, "words");
+    return list;
+  } catch (const Json::exception& error) {
+    fail(ErrorKind::input, "reading the word list ", name, ": it is not JSON (", error.what(),
+         "). Delete it to go without, or take the bundle anew from where it came");
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                concat("reading the word list ", name, ": ", error.what(),
+                       ". Delete it to go without, or take the bundle anew from where it came"));
+  }
+}
+
+std::vector<std::pair<std::string, std::int64_t>> by_frequency(const WordList::Counts& counts) {
+  std::vector<std::pair<std::string, std::int64_t>> ordered(counts.begin(), counts.end());
+  std::stable_sort(ordered.begin(), ordered.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  return ordered;
+}
+
+}  // namespace omni::tokenizers

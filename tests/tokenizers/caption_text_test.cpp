@@ -1,0 +1,91 @@
+#include "omni/tokenizers/caption_text.h"
+
+#include <gtest/gtest.h>
+
+#include "omni/core/error.h"
+#include "omni/tokenizers/word_list.h"
+
+namespace omni::tokenizers {
+namespace {
+
+using Words = std::vector<std::string>;
+
+TEST(CaptionText, FoldsCaseInEveryScriptAndNothingElse) {
+  EXPECT_EQ(fold_case("A RED Chair, 3 Legs!"), "a red chair, 3 legs!");
+  EXPECT_EQ(fold_case("ÄÖÜ CAFÉ ΣΟΦΙΑ СТУЛ"), "äöü café σοφια стул");
+  EXPECT_EQ(fold_case("ß stays ß"), "ß stays ß");
+  EXPECT_EQ(fold_case(""), "");
+  const std::string broken = "\xff\xc3 chair \xe2\x82";
+  EXPECT_EQ(fold_case(broken), broken);
+  for (const char* lower : {"a tall wide red chair", "café", "стул", "half ½ a cake"})
+    EXPECT_EQ(fold_case(lower), lower);
+}
+
+TEST(CaptionText, ReadsWordsWhateverStandsBetweenThem) {
+  EXPECT_EQ(caption_words("A red,tall chair (3 legs)."), (Words{"a", "red", "tall", "chair", "3", "legs"}));
+  EXPECT_EQ(caption_words("“CAFÉ” – стул…"), (Words{"café", "стул"}));
+  EXPECT_EQ(caption_words("red\xff"
+                          "chair"),
+            (Words{"red", "chair"}));
+  EXPECT_EQ(caption_words(" ,;\n\t"), Words{});
+}
+
+TEST(WordList, CountsCaptionsThatHoldAWord) {
+  WordList list;
+  list.add_caption("a red chair, red all over");
+  list.add_caption("A RED TABLE");
+  list.add_class("chair");
+  list.add_class("chair");
+  EXPECT_EQ(list.words().at("red"), 2);
+  EXPECT_EQ(list.words().at("chair"), 1);
+  EXPECT_EQ(list.classes().at("chair"), 2);
+  EXPECT_TRUE(list.knows("table"));
+  EXPECT_FALSE(list.knows("TABLE"));
+  EXPECT_EQ(by_frequency(list.words()).front(), (std::pair<std::string, std::int64_t>{"a", 2}));
+  EXPECT_EQ(WordList::parse(list.to_json(), "here"), list);
+}
+
+TEST(WordList, MergesByTheLargerCount) {
+  WordList first, second;
+  first.add_caption("red chair");
+  second.add_caption("red table");
+  second.add_caption("red mug");
+  first.merge(second);
+  EXPECT_EQ(first.words(), (WordList::Counts{{"chair", 1}, {"mug", 1}, {"red", 2}, {"table", 1}}));
+}
+
+TEST(WordList, NamesWhatIsSpelledNearly) {
+  WordList list;
+  for (const char* caption : {"chair", "chain", "table", "stool", "red", "a red chair"})
+    list.add_caption(caption);
+  EXPECT_EQ(list.nearest("chiar", 2), (Words{"chair"}));          // a swap
+  EXPECT_EQ(list.nearest("chai", 3), (Words{"chair", "chain"}));  // the more frequent one first
+  EXPECT_EQ(list.nearest("tabel", 1), (Words{"table"}));
+  EXPECT_EQ(list.nearest("zebra", 3), Words{});
+  EXPECT_EQ(list.nearest("at", 3), Words{});
+}
+
+TEST(WordList, RefusesWhatItDidNotWrite) {
+  WordList list;
+  list.add_caption("a red chair");
+  const std::string good = list.to_json();
+  for (const std::string& bad :
+       {std::string(), std::string("[]"), good.substr(0, good.size() / 2),
+        std::string("{\"format\": \"omni word list\"}"),
+        std::string(R"({"format":"omni word list","version":2,"classes":{},"words":{}})"),
+        std::string(R"({"format":"omni word list","version":1,"classes":{},"words":{"a":-1}})"),
+        std::string(R"({"format":"omni word list","version":1,"classes":[],"words":{}})"),
+        R"({"format":"omni word list","version":1,"classes":{},"words":{")" + std::string(65, 'x') +
+            "\":1}}"}) {
+    try {
+      (void)WordList::parse(bad, "words.json");
+      ADD_FAILURE() << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_NE(std::string(error.what()).find("words.json"), std::string::npos) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace omni::tokenizers
