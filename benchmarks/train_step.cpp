@@ -10,10 +10,12 @@
 //                peers/train_step.py --check FOLDER finds whether its losses are the same
 // MFU = tokens/s x operations per token / peak; see model::training_flops.
 //
-// Against PyTorch 2.11 with the same loss, tiny, one thread, processor time on two shared cores: bf16 16,400
-// tokens/s, 3.1 times eager (5,310) and 2.9 times compiled (5,600); fp32 5,220, 1.4 (3,650) and 1.3 (4,060).
-// Matmuls are four fifths of a bf16 step. Competing tokens in place, not gathered, and gradients added where they
-// stay leave a step without codebooks as long as it was (14,550 tokens/s after, 14,450 before, in one run).
+// Against PyTorch 2.11 with the same loss, two threads on two idle EPYC cores, two runs: tiny in bf16 30,100
+// and 26,700 tokens/s, 3.3 and 3.1 times eager (9,190, 8,480) and 3.2 times compiled (9,460, 8,380); in fp32
+// 9,900, 1.5 times both (6,640, 6,550; 6,730, 6,110). 100m in bf16, 4,096 tokens a step: 1,050, 1.8 times
+// eager (585), 1.5 times compiled (688). Matmuls are four fifths of a bf16 step. Competing tokens in place,
+// not gathered, and gradients added where they stay leave a step without codebooks as long as it was (14,550
+// tokens/s after, 14,450 before, in one run).
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
