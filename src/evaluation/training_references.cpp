@@ -8,11 +8,7 @@
 namespace omni::evaluation {
 
 const data::ObjectSource& TrainingReferences::source() {
-  if (!source_) {
-    const std::int64_t count =
-        std::max(config_->controls.nearest_objects, config_->controls.reference_objects);
-    source_ = open_split(*config_, data::Split::train, count);
-  }
+  if (!source_) source_ = open_split(*config_, data::Split::train, 0);
   return *source_;
 }
 
@@ -51,8 +47,10 @@ const ShapeReader& TrainingReferences::reader(const EvaluationSet& set,
 
 const std::vector<geometry::OccupancyBits>& TrainingReferences::coarse_shapes() {
   if (!coarse_.empty()) return coarse_;
-  coarse_.resize(static_cast<std::size_t>(source().size()));
-  parallel_for(source().size(), 8, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t count = std::min(
+      source().size(), std::max(config_->controls.nearest_objects, config_->controls.reference_objects));
+  coarse_.resize(static_cast<std::size_t>(count));
+  parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       throw_if_interrupted();
       coarse_[static_cast<std::size_t>(i)] =
@@ -96,13 +94,15 @@ double TrainingReferences::best_iou(const EvaluationObject& object) {
 }
 
 std::optional<geometry::OccupancyBits> TrainingReferences::shape_of(const std::string& id) {
-  if (!all_) {
-    all_ = open_split(*config_, data::Split::train, 0);
-    for (std::int64_t i = 0; i < all_->size(); ++i) places_.emplace(all_->describe(i).id, i);
+  auto found = places_.find(id);
+  // What was trained on lies at the source's start: it is read no further than needed.
+  for (; found == places_.end() && named_ < source().size(); ++named_) {
+    const std::string name = source().describe(named_).id;
+    const auto added = places_.emplace(name, named_).first;
+    if (name == id) found = added;
   }
-  const auto found = places_.find(id);
   if (found == places_.end()) return std::nullopt;
-  return geometry::OccupancyBits(*all_->field(found->second), static_cast<int>(config_->iou_resolution));
+  return geometry::OccupancyBits(*source().field(found->second), static_cast<int>(config_->iou_resolution));
 }
 
 }  // namespace omni::evaluation

@@ -38,15 +38,15 @@ class TrainingReferences {
   const geometry::OccupancyBits& fine_shape(std::int64_t object);  // at the sweep's resolution; thread-safe
 
   const SweepConfig* config_;
-  std::unique_ptr<data::ObjectSource> source_;
+  std::unique_ptr<data::ObjectSource> source_;  // the training split
   std::unique_ptr<CaptionIndex> captions_;
   std::vector<std::int64_t> caption_objects_;
   std::unique_ptr<ShapeReader> reader_;
   std::vector<geometry::OccupancyBits> coarse_;  // of the first training objects
   std::mutex fine_mutex_;
   std::map<std::int64_t, geometry::OccupancyBits> fine_;
-  std::unique_ptr<data::ObjectSource> all_;  // of the training split
-  std::unordered_map<std::string, std::int64_t> places_;
+  std::unordered_map<std::string, std::int64_t> places_;  // by name, of the first `named_` objects
+  std::int64_t named_ = 0;
 };
 
 }  // namespace omni::evaluation
