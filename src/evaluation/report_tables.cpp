@@ -18,8 +18,7 @@ struct Column {
   bool percent;
   int digits;
 };
-constexpr Column kColumns[] = {
-    // a task's own, then its controls
+constexpr Column kOwnColumns[] = {
     {"iou", "volume IoU", false, 3},
     {"cd", "CD-L1", false, 4},
     {"f1", "F@1%", false, 3},
@@ -35,6 +34,8 @@ constexpr Column kColumns[] = {
     {"verbatim", "verbatim", true, 1},
     {"verbatim_right", "verbatim and right", true, 1},
     {"roughness", "roughness", false, 2},
+};
+constexpr Column kControlColumns[] = {
     {"shuffled_iou", "shuffled IoU", false, 3},
     {"nearest_iou", "nearest IoU", false, 3},
     {"nearest_picture_iou", "nearest picture IoU", false, 3},
@@ -45,6 +46,14 @@ constexpr Column kColumns[] = {
     {"reader_class", "reader class", true, 1},
     {"image_psnr_db", "image PSNR dB", false, 1},
 };
+
+const Column* column_of(const std::string& metric) {
+  for (const std::span<const Column> columns :
+       {std::span<const Column>(kOwnColumns), std::span<const Column>(kControlColumns)})
+    for (const Column& column : columns)
+      if (metric == column.metric) return &column;
+  return nullptr;
+}
 
 const MeanInterval* find(const TaskSummary& task, const std::string& split, const std::string& metric) {
   const auto of_split = task.splits.find(split);
@@ -94,8 +103,6 @@ std::string task_title(const SweepConfig& config, const TaskSummary& task) {
   return escape_html(title);
 }
 
-constexpr std::size_t kFirstControl = 15;
-
 std::string figure_table(const SweepConfig& config, const TaskSummary& task,
                          std::span<const Column> candidates) {
   std::string head = "<tr><th>split</th><th>objects</th>";
@@ -127,13 +134,10 @@ std::string tables(const SweepConfig& config, const SweepSummary& summary, std::
 
 std::string card(const TaskSummary& task, const std::string& metric, const std::string& label) {
   const MeanInterval* interval = find(task, "all", metric);
-  if (interval == nullptr) return "";
-  for (const Column& column : kColumns) {
-    if (metric != column.metric) continue;
-    return "<div class=\"card\"><b>" + number(interval->mean, column) + "</b><span>" + escape_html(label) +
-           "</span></div>\n";
-  }
-  return "";
+  const Column* column = column_of(metric);
+  if (interval == nullptr || column == nullptr) return "";
+  return "<div class=\"card\"><b>" + number(interval->mean, *column) + "</b><span>" + escape_html(label) +
+         "</span></div>\n";
 }
 
 BarSeries series_of(const TaskSummary& task, const std::vector<std::string>& splits,
@@ -174,11 +178,11 @@ std::string headline_cards(const SweepSummary& summary) {
 }
 
 std::string task_tables(const SweepConfig& config, const SweepSummary& summary) {
-  return tables(config, summary, std::span(kColumns).first(kFirstControl));
+  return tables(config, summary, kOwnColumns);
 }
 
 std::string control_tables(const SweepConfig& config, const SweepSummary& summary) {
-  return tables(config, summary, std::span(kColumns).subspan(kFirstControl));
+  return tables(config, summary, kControlColumns);
 }
 
 std::string control_charts(const SweepConfig& config, const SweepSummary& summary) {

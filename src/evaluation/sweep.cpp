@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 // Changes whenever the same model and prompts would be measured differently.
 constexpr std::uint64_t kMeasureVersion = 3;
 
-std::uint64_t bundle_fingerprint(const fs::path& folder) {
+std::uint64_t folder_fingerprint(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
     fail(ErrorKind::io, "opening ", folder, ": there is no such folder. Check the path.");
   }
@@ -43,10 +43,10 @@ class SweepPlanner {
     for (const SweepBundle& bundle : config.bundles) {
       const std::vector<sequence::Task> own = model::load_bundle_tasks(bundle.path);
       for (const SweepTask& task : config.tasks) (void)measured_task(task, own);
-      bundle_fingerprints_.push_back(bundle_fingerprint(bundle.path));
+      bundle_fingerprints_.push_back(folder_fingerprint(bundle.path));
     }
     for (const std::string& folder : config.controls.training_shards)
-      training_key_ += hexadecimal(bundle_fingerprint(folder));
+      training_key_ += hexadecimal(folder_fingerprint(folder));
   }
 
   std::vector<PlannedUnit> plan() const {
