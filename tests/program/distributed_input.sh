@@ -3,13 +3,7 @@
 # first say of a run that goes well: nothing.
 #   distributed_input.sh <omni> <models/tiny> <token shards>
 set -uo pipefail
-omni=$1 tokenizers=$2 shards=$3
-. "$(dirname "$0")/expectations.sh"
 . "$(dirname "$0")/rank_runs.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-write_stage stage.yaml
 
 # refused CODE 'REGEX' ARGUMENTS...: the whole output is one error; the folder 'never' is not there.
 refused() {

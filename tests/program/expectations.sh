@@ -18,6 +18,15 @@ check() {
   shift
   "$@" || { echo "does not hold: $what"; failures=$((failures + 1)); }
 }
+# wait_until COMMAND...: false where it does not hold within a minute.
+wait_until() {
+  for _ in $(seq 1200); do
+    if "$@"; then return 0; fi
+    sleep 0.05
+  done
+  return 1
+}
+has_lines() { [ -e "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]; }
 present() { check "'$1' is there" [ -s "$1" ]; }
 absent() { check "'$1' is not there" [ ! -e "$1" ]; }
 

@@ -4,13 +4,8 @@
 #   fault_drill.sh <omni> <models/tiny> <token shards>
 # OMNI_FAULT_KILLS: how often a run is killed; 8 unless set.
 set -uo pipefail
-omni=$1 tokenizers=$2 shards=$3 kills=${OMNI_FAULT_KILLS:-8}
-. "$(dirname "$0")/expectations.sh"
+kills=${OMNI_FAULT_KILLS:-8}
 . "$(dirname "$0")/rank_runs.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-write_stage stage.yaml
 
 begun=$(date +%s%3N)
 expect 0 "60 steps" pretrain stage.yaml --out whole --devices 4

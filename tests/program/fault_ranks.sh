@@ -3,13 +3,7 @@
 # found, named and survived, and the run ends as one that nobody disturbed.
 #   fault_ranks.sh <omni> <models/tiny> <token shards>
 set -uo pipefail
-omni=$1 tokenizers=$2 shards=$3
-. "$(dirname "$0")/expectations.sh"
 . "$(dirname "$0")/rank_runs.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-write_stage stage.yaml
 host=$(uname -n)
 silent="rank 2 on $host has given no sign of life for 3 s: it is frozen, or its host cannot be reached"
 short=(--set timeouts.silence_seconds=3)

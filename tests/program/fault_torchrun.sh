@@ -3,17 +3,11 @@
 # checkpoint to the end of a run that nobody disturbed. Skipped (77) where no python3 has torch.
 #   fault_torchrun.sh <omni> <models/tiny> <token shards>
 set -uo pipefail
-omni=$1 tokenizers=$2 shards=$3
-. "$(dirname "$0")/expectations.sh"
-. "$(dirname "$0")/rank_runs.sh"
 if ! python3 -c 'import torch.distributed.run' 2>/dev/null; then
   echo "skipped: no python3 in PATH has torch, whose torchrun is needed"
   exit 77
 fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-write_stage stage.yaml
+. "$(dirname "$0")/rank_runs.sh"
 
 expect 0 "60 steps" pretrain stage.yaml --out whole --devices 2
 python3 -m torch.distributed.run --standalone --nproc-per-node 2 --max-restarts 2 --no-python \

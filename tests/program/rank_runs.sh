@@ -1,7 +1,10 @@
-# Sourced by the scripts of this folder that run several ranks of a stage; they have sourced expectations.sh and set
-# $tokenizers (models/tiny) and $shards (token shards).
-
+# Sourced by the scripts of this folder that run several ranks of a stage, with their arguments: <omni> <models/tiny>
+# <token shards>. Leaves them in a folder of their own with stage.yaml.
+omni=$1 tokenizers=$2 shards=$3
+. "$(dirname "$0")/expectations.sh"
 export OMP_NUM_THREADS=1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 # A short run of 60 steps, four micro-batches each, that saves itself every third step.
 write_stage() {
@@ -51,15 +54,6 @@ expect_same_result() {
 $(diff <(result "$1") <(result "$2"))" [ "$(result "$1")" = "$(result "$2")" ]
 }
 
-# wait_until COMMAND...: false where it does not hold within a minute.
-wait_until() {
-  for _ in $(seq 1200); do
-    if "$@"; then return 0; fi
-    sleep 0.05
-  done
-  return 1
-}
-has_lines() { [ -e "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]; }
 has_text() { grep -qE -- "$1" "$2"; }
 has_ended() { ! kill -0 "$1" 2>/dev/null; }
 
@@ -107,3 +101,5 @@ expect_one_error() {
   check "'$1' tells one error: $(cat "$1")" [ "$(grep -cE '(^|\] )omni: ' "$1")" = 1 ]
   check "'$1' tells /$2/: $(cat "$1")" grep -qE "^omni: .*$2" "$1"
 }
+cd "$work"
+write_stage stage.yaml

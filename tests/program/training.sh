@@ -16,10 +16,7 @@ stop_after() {
   shift 5
   "$omni" "$@" >"$log" 2>&1 &
   training=$!
-  for _ in $(seq 3000); do
-    [ ! -e "$metrics" ] || [ "$(wc -l <"$metrics")" -lt "$lines" ] || break
-    sleep 0.02
-  done
+  wait_until has_lines "$metrics" "$lines"
   expect 2 "in use by process $training.* since " "$@" --resume
   kill "-$signal" "$training"
   kill "-$signal" "$training"
