@@ -38,6 +38,21 @@ std::string what_it_knows(const tokenizers::WordList& words) {
   return joined(classes) + "; with words such as " + joined(others);
 }
 
+// The known words that an unknown one may have meant: synonyms, then those spelled much the same.
+std::vector<std::string> known_words_near(const std::string& word, const tokenizers::WordList& words) {
+  std::vector<std::string> near;
+  const auto add = [&](const std::string& candidate) {
+    const std::vector<std::string> parts = tokenizers::caption_words(candidate);
+    const bool known =
+        std::all_of(parts.begin(), parts.end(), [&](const auto& part) { return words.knows(part); });
+    if (known && near.size() < kSuggestions && std::find(near.begin(), near.end(), candidate) == near.end())
+      near.push_back(candidate);
+  };
+  for (const std::string& other : data::words_like(word)) add(other);
+  for (const std::string& other : words.nearest(word, kSuggestions)) add(other);
+  return near;
+}
+
 struct UnknownWords {
   std::vector<std::string> described;  // with what is near
   bool says_anything_known = false;    // joining words aside
@@ -61,20 +76,6 @@ UnknownWords unknown_words(const std::string& prompt, const tokenizers::WordList
 }
 
 }  // namespace
-
-std::vector<std::string> known_words_near(const std::string& word, const tokenizers::WordList& words) {
-  std::vector<std::string> near;
-  const auto add = [&](const std::string& candidate) {
-    const std::vector<std::string> parts = tokenizers::caption_words(candidate);
-    const bool known =
-        std::all_of(parts.begin(), parts.end(), [&](const auto& part) { return words.knows(part); });
-    if (known && near.size() < kSuggestions && std::find(near.begin(), near.end(), candidate) == near.end())
-      near.push_back(candidate);
-  };
-  for (const std::string& other : data::words_like(word)) add(other);
-  for (const std::string& other : words.nearest(word, kSuggestions)) add(other);
-  return near;
-}
 
 void check_prompt_words(const std::vector<std::string>& prompts, const tokenizers::WordList& words,
                         const std::string& bundle, bool any) {

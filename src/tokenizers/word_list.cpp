@@ -77,11 +77,7 @@ void WordList::add_caption(std::string_view text) {
 
 void WordList::add_class(std::string_view name) {
   if (name.empty() || name.size() > kLongestWord) return;
-  const auto found = classes_.find(name);
-  if (found != classes_.end())
-    ++found->second;
-  else
-    classes_.emplace(name, 1);
+  ++classes_[std::string(name)];
 }
 
 void WordList::merge(const WordList& other) {

@@ -12,7 +12,7 @@ namespace omni::training {
 using Cells = std::vector<image::Image>;
 
 void append_cell(Cells& cells, const image::Image& image);
-// Four sides; white where there is nothing. `mesh` in the normalised frame.
+// Four sides; white where there is nothing.
 void append_cells(Cells& cells, const geometry::Mesh& mesh);
 
 struct SheetRow {

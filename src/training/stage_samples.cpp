@@ -12,6 +12,7 @@
 #include "omni/geometry/camera.h"
 #include "omni/geometry/mesh.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/tokenizers/caption_text.h"
 #include "sample_sheet.h"
 
 namespace omni::training {
@@ -134,7 +135,7 @@ void StageSamples::add(const std::string& prompt, const sequence::Task& task) {
     ++conditions;
   }
   if (conditions != 1 || condition->modality != sequence::Modality::text) return;
-  const std::size_t length = bundle_.tokenizers.text()->encode(prompt).size();
+  const std::size_t length = tokenizers::encode_caption(*bundle_.tokenizers.text(), prompt).size();
   if (length > static_cast<std::size_t>(bundle_.layout().text_capacity))
     fail(ErrorKind::usage, "'sample_prompts': '", prompt, "' has ", length,
          " tokens, and the model reads at most ", bundle_.layout().text_capacity, ". Shorten it");
