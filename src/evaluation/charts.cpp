@@ -11,36 +11,24 @@
 namespace omni::evaluation {
 namespace {
 
-constexpr double kWidth = 720, kHeight = 260, kLeft = 52, kRight = 16, kTop = 34, kBottom = 40;
-constexpr double kPlotWidth = kWidth - kLeft - kRight, kPlotHeight = kHeight - kTop - kBottom;
+constexpr double kPlotSide =
+    1000;  // of a line chart's own frame, which is stretched to its place on the page
 constexpr std::size_t kLinePoints = 300;
 
 std::string at(double value) { return with_decimals(value, 1); }
 
-std::string text_at(double x, double y, const std::string& text, const std::string& anchor) {
-  return "<text x=\"" + at(x) + "\" y=\"" + at(y) + "\" text-anchor=\"" + anchor + "\">" + escape_html(text) +
-         "</text>";
+std::string percent(double share) { return with_decimals(100 * std::clamp(share, 0.0, 1.0), 2) + "%"; }
+
+std::string line_between(double x1, double y1, double x2, double y2) {
+  return "<line x1=\"" + at(x1) + "\" y1=\"" + at(y1) + "\" x2=\"" + at(x2) + "\" y2=\"" + at(y2) + "\"/>";
 }
 
-std::string line_between(double x1, double y1, double x2, double y2, const std::string& style) {
-  return "<line x1=\"" + at(x1) + "\" y1=\"" + at(y1) + "\" x2=\"" + at(x2) + "\" y2=\"" + at(y2) + "\" " +
-         style + "/>";
-}
-
-std::string legend(const std::vector<std::pair<std::string, std::string>>& entries) {
-  std::string svg;
-  double x = kLeft;
-  for (const auto& [name, colour] : entries) {
-    svg += "<rect x=\"" + at(x) + "\" y=\"8\" width=\"11\" height=\"11\" rx=\"2\" fill=\"" + colour + "\"/>";
-    svg += text_at(x + 16, 18, name, "start");
-    x += 34 + 7.0 * static_cast<double>(name.size());
-  }
-  return svg;
-}
-
-std::string begin_svg() {
-  return "<svg class=\"chart\" viewBox=\"0 0 " + with_decimals(kWidth, 0) + " " + with_decimals(kHeight, 0) +
-         "\" role=\"img\">";
+template <class Series>
+std::string legend(const std::vector<Series>& series) {
+  std::string html = "<div class=\"legend\">";
+  for (const Series& each : series)
+    html += "<span><i style=\"background:" + each.colour + "\"></i>" + escape_html(each.name) + "</span>";
+  return html + "</div>\n";
 }
 
 // A step of 1, 2 or 5 times a power of ten that cuts `span` into about `parts`.
@@ -65,8 +53,10 @@ std::string tick_label(double value) {
 
 struct Frame {
   double x_low, x_high, y_low, y_high;
-  double x(double value) const { return kLeft + (value - x_low) / (x_high - x_low) * kPlotWidth; }
-  double y(double value) const { return kTop + (1 - (value - y_low) / (y_high - y_low)) * kPlotHeight; }
+  double x_share(double value) const { return (value - x_low) / (x_high - x_low); }
+  double y_share(double value) const { return (value - y_low) / (y_high - y_low); }
+  double x(double value) const { return kPlotSide * x_share(value); }
+  double y(double value) const { return kPlotSide * (1 - y_share(value)); }
 };
 
 // What a chart shows of lines: the first few percent of training may lie far above the rest.
@@ -91,29 +81,12 @@ Frame frame_of(const std::vector<LineSeries>& series) {
   return frame;
 }
 
-std::string grid_of(const Frame& frame, const std::string& x_label, const std::string& y_label) {
-  std::string svg;
-  const double y_step = nice_step(frame.y_high - frame.y_low, 5);
-  for (double y = std::ceil(frame.y_low / y_step) * y_step; y <= frame.y_high; y += y_step) {
-    svg += line_between(kLeft, frame.y(y), kWidth - kRight, frame.y(y), "class=\"grid\"");
-    svg += text_at(kLeft - 6, frame.y(y) + 4, tick_label(y), "end");
-  }
-  const double x_step = nice_step(frame.x_high - frame.x_low, 7);
-  for (double x = std::ceil(frame.x_low / x_step) * x_step; x <= frame.x_high; x += x_step) {
-    svg += text_at(frame.x(x), kHeight - kBottom + 16, tick_label(x), "middle");
-  }
-  svg += text_at(kLeft + kPlotWidth / 2, kHeight - 6, x_label, "middle");
-  svg += text_at(kWidth - kRight, 18, y_label, "end");
-  return svg;
-}
-
 std::string polyline(const LineSeries& line, const Frame& frame) {
   const std::size_t stride = std::max<std::size_t>(1, line.x.size() / kLinePoints);
   std::string points, svg;
   const auto flush = [&] {
     if (!points.empty()) {
-      svg += "<polyline fill=\"none\" stroke=\"" + line.colour + "\" stroke-width=\"1.8\" points=\"" +
-             points + "\"/>";
+      svg += "<polyline stroke=\"" + line.colour + "\" points=\"" + points + "\"/>";
     }
     points.clear();
   };
@@ -137,54 +110,68 @@ std::string polyline(const LineSeries& line, const Frame& frame) {
   return svg;
 }
 
+// Multiples of a nice step between two values, about `parts` of them.
+std::vector<double> ticks(double low, double high, int parts) {
+  const double step = nice_step(high - low, parts);
+  std::vector<double> values;
+  for (double multiple = std::ceil(low / step); multiple * step <= high; ++multiple)
+    values.push_back(multiple * step + 0.0);  // which makes a zero of minus zero
+  return values;
+}
+
+// The names of ticks along an edge of a line chart: texts, so that they are as large as others on the page.
+std::string tick_labels(const char* side, const char* edge, const std::vector<double>& values,
+                        const std::vector<double>& shares) {
+  std::string html = concat("<div class=\"", side, "\">");
+  for (std::size_t i = 0; i < values.size(); ++i)
+    html += concat("<span style=\"", edge, ":", percent(shares[i]), "\">", tick_label(values[i]), "</span>");
+  return html + "</div>\n";
+}
+
+// A row: the bar with its interval, and beside them what it says.
+std::string bar_row(const BarSeries& series, const Bar& bar) {
+  std::string html = "<div class=\"bar\" title=\"" + escape_html(series.name);
+  if (!std::isfinite(bar.value)) return html + "\"><span class=\"track\"></span><b>–</b></div>\n";
+  const double low = std::clamp(bar.low, 0.0, 1.0), high = std::clamp(bar.high, 0.0, 1.0);
+  html += ": " + with_decimals(bar.value, 3) + " [" + with_decimals(bar.low, 3) + ", " +
+          with_decimals(bar.high, 3) + "]\"><span class=\"track\"><i style=\"width:" + percent(bar.value) +
+          ";background:" + series.colour + "\"></i>";
+  if (std::isfinite(bar.low) && std::isfinite(bar.high))
+    html += "<u style=\"left:" + percent(low) + ";width:" + percent(high - low) + "\"></u>";
+  return html + "</span><b>" + with_decimals(bar.value, 2) + "</b></div>\n";
+}
+
 }  // namespace
 
 std::string bar_chart(const std::vector<std::string>& groups, const std::vector<BarSeries>& series) {
-  const Frame frame{0, 1, 0, 1};
-  std::string svg = begin_svg();
-  std::vector<std::pair<std::string, std::string>> entries;
-  for (const BarSeries& each : series) entries.emplace_back(each.name, each.colour);
-  svg += legend(entries);
-  for (const double y : {0.0, 0.2, 0.4, 0.6, 0.8, 1.0}) {
-    svg += line_between(kLeft, frame.y(y), kWidth - kRight, frame.y(y), "class=\"grid\"");
-    svg += text_at(kLeft - 6, frame.y(y) + 4, with_decimals(y, 1), "end");
-  }
-  const double group_width = kPlotWidth / static_cast<double>(std::max<std::size_t>(1, groups.size()));
-  const double bar_width =
-      std::min(30.0, group_width * 0.8 / static_cast<double>(std::max<std::size_t>(1, series.size())));
+  std::string html = legend(series) + "<div class=\"bars\">\n";
   for (std::size_t group = 0; group < groups.size(); ++group) {
-    const double centre = kLeft + group_width * (static_cast<double>(group) + 0.5);
-    double x = centre - bar_width * static_cast<double>(series.size()) / 2;
-    for (const BarSeries& each : series) {
-      const Bar& bar = each.bars.at(group);
-      if (std::isfinite(bar.value)) {
-        const double top = frame.y(std::clamp(bar.value, 0.0, 1.0)), middle = x + bar_width / 2;
-        svg += "<rect x=\"" + at(x + 1) + "\" y=\"" + at(top) + "\" width=\"" + at(bar_width - 2) +
-               "\" height=\"" + at(frame.y(0) - top) + "\" rx=\"2\" fill=\"" + each.colour + "\"><title>" +
-               escape_html(each.name) + ": " + with_decimals(bar.value, 3) + " [" +
-               with_decimals(bar.low, 3) + ", " + with_decimals(bar.high, 3) + "]</title></rect>";
-        svg += line_between(middle, frame.y(std::clamp(bar.low, 0.0, 1.0)), middle,
-                            frame.y(std::clamp(bar.high, 0.0, 1.0)), "class=\"whisker\"");
-        svg += text_at(middle, frame.y(std::clamp(bar.high, 0.0, 1.0)) - 4, with_decimals(bar.value, 2),
-                       "middle");
-      }
-      x += bar_width;
-    }
-    svg += text_at(centre, kHeight - kBottom + 18, groups[group], "middle");
+    html += "<section><h4>" + escape_html(groups[group]) + "</h4>\n";
+    for (const BarSeries& each : series) html += bar_row(each, each.bars.at(group));
+    html += "<div class=\"scale\"><span>0</span><span>0.5</span><span>1</span></div></section>\n";
   }
-  return svg + "</svg>\n";
+  return html + "</div>\n";
 }
 
 std::string line_chart(const std::vector<LineSeries>& series, const std::string& x_label,
                        const std::string& y_label) {
   const Frame frame = frame_of(series);
-  std::string svg = begin_svg();
-  std::vector<std::pair<std::string, std::string>> entries;
-  for (const LineSeries& line : series) entries.emplace_back(line.name, line.colour);
-  svg += legend(entries);
-  svg += grid_of(frame, x_label, y_label);
+  const std::vector<double> xs = ticks(frame.x_low, frame.x_high, 7),
+                            ys = ticks(frame.y_low, frame.y_high, 5);
+  std::vector<double> x_shares, y_shares;
+  std::string svg = concat("<svg viewBox=\"0 0 ", kPlotSide, " ", kPlotSide,
+                           "\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"") +
+                    escape_html(y_label) + "\">";
+  for (const double x : xs) x_shares.push_back(frame.x_share(x));
+  for (const double y : ys) {
+    y_shares.push_back(frame.y_share(y));
+    svg += line_between(0, frame.y(y), kPlotSide, frame.y(y));
+  }
   for (const LineSeries& line : series) svg += polyline(line, frame);
-  return svg + "</svg>\n";
+  return legend(series) + "<p class=\"axis\">" + escape_html(y_label) + "</p>\n<div class=\"plot\">\n" +
+         tick_labels("ys", "bottom", ys, y_shares) + svg + "</svg>\n" +
+         tick_labels("xs", "left", xs, x_shares) + "</div>\n<p class=\"axis below\">" + escape_html(x_label) +
+         "</p>\n";
 }
 
 }  // namespace omni::evaluation

@@ -5,7 +5,7 @@
 
 namespace omni::evaluation {
 
-// Small charts as inline SVG.
+// Small charts of HTML and inline SVG, as wide as their place; their texts keep the page's size.
 
 struct Bar {
   double value = 0, low = 0, high = 0;  // not-a-number: no bar
@@ -14,7 +14,7 @@ struct BarSeries {
   std::string name, colour;
   std::vector<Bar> bars;  // one per group
 };
-// Grouped bars over 0 .. 1 with their intervals.
+// Groups of lying bars over 0 .. 1 with their intervals.
 std::string bar_chart(const std::vector<std::string>& groups, const std::vector<BarSeries>& series);
 
 struct LineSeries {

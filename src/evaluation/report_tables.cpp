@@ -7,6 +7,8 @@
 #include <span>
 
 #include "charts.h"
+#include "html.h"
+#include "omni/core/error.h"
 #include "omni/evaluation/report.h"
 
 namespace omni::evaluation {
@@ -71,13 +73,14 @@ std::string number(double value, const Column& column) {
   return text;
 }
 
-std::string cell(const MeanInterval* interval, const Column& column) {
+std::string cell(const MeanInterval* interval, const Column& column, bool best = false) {
   if (interval == nullptr) return "<td>–</td>";
   const double scale = column.percent ? 100 : 1;
   char range[64];
   std::snprintf(range, sizeof range, "%.*f – %.*f", column.digits, scale * interval->low, column.digits,
                 scale * interval->high);
-  return "<td>" + number(interval->mean, column) + "<br/><small>" + range + "</small></td>";
+  return (best ? "<td class=\"best\">" : "<td>") + number(interval->mean, column) + "<br/><small>" + range +
+         "</small></td>";
 }
 
 std::int64_t sample_count(const TaskSummary& task, const std::string& split) {
@@ -96,22 +99,84 @@ std::vector<std::string> splits_of(const SweepConfig& config, const TaskSummary&
   return splits;
 }
 
+// The setting, and the bundle where there are several: "warm, demo". "" where there is one of each.
+std::string variant_name(const SweepConfig& config, const TaskSummary& task) {
+  std::string name;
+  if (config.settings.size() > 1) name = task.setting;
+  if (config.bundles.size() > 1) name += (name.empty() ? "" : ", ") + task.bundle;
+  return name;
+}
+
 std::string task_title(const SweepConfig& config, const TaskSummary& task) {
-  std::string title = task.task;
-  if (config.settings.size() > 1) title += ", " + task.setting;
-  if (config.bundles.size() > 1) title += ", " + task.bundle;
-  return escape_html(title);
+  const std::string variant = variant_name(config, task);
+  return escape_html(variant.empty() ? task.task : task.task + ", " + variant);
+}
+
+std::vector<Column> measured_columns(const std::vector<TaskSummary>& tasks,
+                                     std::span<const Column> candidates) {
+  std::vector<Column> columns;
+  for (const Column& column : candidates) {
+    const bool measured = std::any_of(tasks.begin(), tasks.end(), [&](const TaskSummary& task) {
+      return find(task, "all", column.metric) != nullptr;
+    });
+    if (measured) columns.push_back(column);
+  }
+  return columns;
+}
+
+std::string table_head(const std::string& first, const std::vector<Column>& columns) {
+  std::string head = "<thead><tr><th>" + first + "</th><th>objects</th>";
+  for (const Column& column : columns) head += std::string("<th>") + column.title + "</th>";
+  return head + "</tr></thead>\n";
+}
+
+// 1 where more is better, -1 where less is, 0 where it is neither.
+int better_direction(std::string_view metric) {
+  if (metric == "cd" || metric == "empty" || metric == "roughness" || metric == "verbatim") return -1;
+  return metric == "verbatim_right" ? 0 : 1;
+}
+
+// As a table prints it, so that what looks alike is alike.
+double printed(double value, const Column& column) {
+  const double unit = std::pow(10.0, -column.digits) / (column.percent ? 100 : 1);
+  return std::round(value / unit);
+}
+
+// The best printed mean of several rows; not a number where they are all the same.
+double best_of(const std::vector<const TaskSummary*>& rows, const Column& column) {
+  std::vector<double> means;
+  for (const TaskSummary* row : rows) {
+    const MeanInterval* interval = find(*row, "all", column.metric);
+    if (interval != nullptr && std::isfinite(interval->mean))
+      means.push_back(printed(interval->mean, column));
+  }
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  if (means.empty()) return none;
+  const auto [least, most] = std::minmax_element(means.begin(), means.end());
+  const int direction = better_direction(column.metric);
+  if (direction == 0 || *least == *most) return none;
+  return direction > 0 ? *most : *least;
+}
+
+std::string compared_rows(const SweepConfig& config, const std::vector<const TaskSummary*>& rows,
+                          const std::vector<Column>& columns) {
+  std::string html;
+  for (const TaskSummary* row : rows) {
+    html += "<tr><td>" + escape_html(variant_name(config, *row)) + "</td><td>" +
+            std::to_string(sample_count(*row, "all")) + "</td>";
+    for (const Column& column : columns) {
+      const MeanInterval* interval = find(*row, "all", column.metric);
+      html += cell(interval, column,
+                   interval != nullptr && printed(interval->mean, column) == best_of(rows, column));
+    }
+    html += "</tr>\n";
+  }
+  return html;
 }
 
 std::string figure_table(const SweepConfig& config, const TaskSummary& task,
                          std::span<const Column> candidates) {
-  std::string head = "<tr><th>split</th><th>objects</th>";
-  std::vector<Column> columns;
-  for (const Column& column : candidates) {
-    if (find(task, "all", column.metric) == nullptr) continue;
-    columns.push_back(column);
-    head += std::string("<th>") + column.title + "</th>";
-  }
+  const std::vector<Column> columns = measured_columns({task}, candidates);
   if (columns.empty()) return "";
   std::vector<std::string> splits = splits_of(config, task);
   splits.emplace_back("all");
@@ -122,8 +187,8 @@ std::string figure_table(const SweepConfig& config, const TaskSummary& task,
     for (const Column& column : columns) rows += cell(find(task, split, column.metric), column);
     rows += "</tr>\n";
   }
-  return "<h3>" + task_title(config, task) + "</h3>\n<div class=\"panel\"><table>\n<thead>" + head +
-         "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div>\n";
+  return "<h3>" + task_title(config, task) + "</h3>\n<div class=\"panel\"><table>\n" +
+         table_head("split", columns) + "<tbody>\n" + rows + "</tbody></table></div>\n";
 }
 
 std::string tables(const SweepConfig& config, const SweepSummary& summary, std::span<const Column> columns) {
@@ -154,7 +219,7 @@ BarSeries series_of(const TaskSummary& task, const std::vector<std::string>& spl
 
 }  // namespace
 
-std::string headline_cards(const SweepSummary& summary) {
+std::string headline_cards(const SweepConfig& config, const SweepSummary& summary) {
   std::string cards;
   bool controls_shown = false;
   std::vector<std::string> seen;
@@ -174,7 +239,26 @@ std::string headline_cards(const SweepSummary& summary) {
       controls_shown = true;
     }
   }
-  return cards.empty() ? "" : "<div class=\"cards\">\n" + cards + "</div>\n";
+  if (cards.empty()) return "";
+  const std::string variant = variant_name(config, summary.tasks.front());
+  return "<div class=\"cards\">\n" + cards + "</div>\n" +
+         (variant.empty() ? "" : note("These are the figures of " + variant + "."));
+}
+
+std::string comparison_table(const SweepConfig& config, const SweepSummary& summary) {
+  if (config.settings.size() * config.bundles.size() < 2) return "";
+  const std::vector<Column> columns = measured_columns(summary.tasks, kOwnColumns);
+  std::string body;
+  for (const SweepTask& task : config.tasks) {
+    std::vector<const TaskSummary*> rows;
+    for (const TaskSummary& row : summary.tasks)
+      if (row.task == task.title()) rows.push_back(&row);
+    body += concat("<tr class=\"task\"><th colspan=\"", columns.size() + 2, "\">", escape_html(task.title()),
+                   "</th></tr>\n") +
+            compared_rows(config, rows, columns);
+  }
+  return "<div class=\"panel\"><table>\n" + table_head("setting", columns) + "<tbody>\n" + body +
+         "</tbody></table></div>\n";
 }
 
 std::string task_tables(const SweepConfig& config, const SweepSummary& summary) {

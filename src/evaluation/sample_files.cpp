@@ -23,9 +23,11 @@ fs::path SampleFiles::path_of(const std::string& name, const char* extension) co
 std::string SampleFiles::save_strip(const std::string& name, const geometry::Mesh& mesh) const {
   const fs::path path = path_of(name, ".png");
   if (mesh.triangles.empty()) {
-    image::write_png(output_ / path, image::Image(4 * pixels_, pixels_, 3, 255));
+    image::write_png(output_ / path, image::Image(kStripViews * pixels_, pixels_, 3, 255));
   } else {
-    image::write_png(output_ / path, image::contact_sheet(generation::render_around(mesh, pixels_, 4), 4, 0));
+    image::write_png(
+        output_ / path,
+        image::contact_sheet(generation::render_around(mesh, pixels_, kStripViews), kStripViews, 0));
   }
   return path.string();
 }

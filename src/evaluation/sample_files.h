@@ -12,6 +12,8 @@ namespace omni::evaluation {
 // The pictures and meshes that a sweep keeps of its samples.
 class SampleFiles {
  public:
+  static constexpr int kStripViews = 4;
+
   // Files go to <output>/samples.
   SampleFiles(std::filesystem::path output, int picture_pixels)
       : output_(std::move(output)), pixels_(picture_pixels) {}

@@ -91,18 +91,24 @@ void scale_to_metres(ExtractedMesh& extracted, float longest_side_m) {
   extracted.health.volume *= factor * factor * factor;
 }
 
+std::vector<geometry::Camera> views_around(int views) {
+  std::vector<geometry::Camera> cameras;
+  for (int view = 0; view < views; ++view)
+    cameras.push_back(
+        {.azimuth_degrees = 30.0f + 360.0f * static_cast<float>(view) / static_cast<float>(views),
+         .elevation_degrees = 20.0f});
+  return cameras;
+}
+
 std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views) {
   const geometry::Renderer renderer(mesh);
   geometry::RenderOptions options;
   options.width = options.height = size;
-  std::vector<geometry::Camera> cameras;
+  std::vector<geometry::Camera> cameras = views_around(views);
   float distance = 0;
-  for (int view = 0; view < views; ++view) {
-    const geometry::Camera camera{
-        .azimuth_degrees = 30.0f + 360.0f * static_cast<float>(view) / static_cast<float>(views),
-        .elevation_degrees = 20.0f};
-    cameras.push_back(fitted(camera, mesh.positions));
-    distance = std::max(distance, cameras.back().distance);
+  for (geometry::Camera& camera : cameras) {
+    camera = fitted(camera, mesh.positions);
+    distance = std::max(distance, camera.distance);
   }
   std::vector<image::Image> images(static_cast<std::size_t>(views));
   parallel_for(views, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -62,6 +62,14 @@ Camera fitted(Camera camera, std::span<const Vec3> points, float aspect, float m
   return camera;
 }
 
+std::string view_label(const Camera& camera) {
+  const auto elevation = concat(" el ", std::lround(camera.elevation_degrees), "°");
+  const long azimuth = ((std::lround(camera.azimuth_degrees) % 360) + 360) % 360;
+  if (azimuth == 0) return "front" + elevation;
+  if (azimuth == 180) return "back" + elevation;
+  return concat("az ", azimuth, "°", elevation);
+}
+
 float azimuth_of_bin(int bin) {
   ensure(bin >= 0 && bin < kAzimuthBins, "azimuth bin ", bin, " of ", kAzimuthBins);
   return 360.0f / kAzimuthBins * float(bin);

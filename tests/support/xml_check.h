@@ -56,6 +56,9 @@ inline std::string xml_problem(std::string_view page) {
       open.emplace_back(tag.substr(0, tag.find_first_of(" \n")));
     }
     i = end + 1;
+    if (open.empty() || open.back() != "script") continue;
+    i = page.find("</script>", i);  // its text is not the page's
+    if (i == page.npos) return "<script> is not closed";
   }
   return open.empty() ? "" : "<" + open.back() + "> is not closed";
 }

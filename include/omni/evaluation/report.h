@@ -12,9 +12,10 @@
 
 namespace omni::evaluation {
 
-// One self-contained page without scripts: figures with intervals per task and split, controls, loss curves
-// from the config's metrics files, and a gallery whose pictures are read from `output`. Missing pictures and
-// metrics files are named on the page, not fatal.
+// One self-contained page: figures with intervals per task and split, settings side by side where there are
+// several, controls, loss curves from the config's metrics files, and a gallery whose pictures are read from
+// `output`, as are its meshes, which a viewer of the page's own turns. Missing pictures and metrics files are
+// named on the page, not fatal.
 std::string report_html(const SweepConfig& config, const std::vector<UnitResult>& units,
                         const SweepSummary& summary, const std::filesystem::path& output);
 

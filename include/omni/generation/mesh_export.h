@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "omni/geometry/camera.h"
 #include "omni/geometry/mesh.h"
 #include "omni/geometry/mesh_health.h"
 #include "omni/geometry/vector3.h"
@@ -46,7 +47,9 @@ void stand_on_ground(ExtractedMesh& mesh);
 // From the normalised frame to metres: the frame's longest side (1.92) becomes `longest_side_m`.
 void scale_to_metres(ExtractedMesh& mesh, float longest_side_m);
 
-// Pictures from so many directions around the mesh, `size` pixels a side, from one distance at which it fits
+// So many directions around an object; the distances are not set.
+std::vector<geometry::Camera> views_around(int views);
+// Pictures from these directions, `size` pixels a side, from one distance at which it fits
 // into each.
 std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views = 8);
 

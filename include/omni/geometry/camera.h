@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "omni/geometry/vector3.h"
 
@@ -23,6 +24,9 @@ struct Camera {
 // along the longer side they leave `margin` of it free at either end, along the other they lie in the middle.
 // `aspect`: width by height. The same camera where there are no points or none that is apart from another.
 Camera fitted(Camera camera, std::span<const Vec3> points, float aspect = 1, float margin = 0.04f);
+
+// The direction in a few letters: "front el 20°", "az 30° el 20°"; whole degrees.
+std::string view_label(const Camera& camera);
 
 // The bins of a view: 24 azimuths (bin i at 15 i degrees) and 7 elevations (-30, -15, 0, 15, 30, 45, 60).
 inline constexpr int kAzimuthBins = 24;
