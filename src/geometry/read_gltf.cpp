@@ -83,6 +83,7 @@ struct CoordinateTransform {
 // A material together with what of it is per texture coordinate.
 struct GltfMaterial {
   Vec3 factor{1, 1, 1};
+  bool has_factor = false;
   std::optional<Texture> texture;
   std::int64_t coordinate_set = 0;
   std::optional<CoordinateTransform> transform;
@@ -138,6 +139,7 @@ GltfMaterial read_material(GltfDocument& document, std::int64_t index) {
   if (!surface) return material;
   double factor[4] = {1, 1, 1, 1};
   json_numbers(*surface, factor_key, factor, 4, document.name());
+  material.has_factor = json_member(*surface, factor_key) != nullptr;
   material.factor = {float(factor[0]), float(factor[1]), float(factor[2])};
   if (const Json* info = json_member(*surface, texture_key)) read_texture(document, *info, material);
   return material;
@@ -149,23 +151,25 @@ class SceneReader {
       : document_(document), visited_(document.count("nodes"), false) {}
 
   Mesh read() {
-    const std::string& name = document_.name();
     if (visited_.empty()) {
       for (std::size_t i = 0; i < document_.count("meshes"); ++i) add_mesh(std::int64_t(i), Matrix4{});
-      return std::move(result_);
-    }
-    std::vector<std::int64_t> roots;
-    if (document_.count("scenes") > 0) {
-      const Json& scene = document_.item("scenes", json_integer(document_.json(), "scene", 0, name));
-      roots = node_list(scene, "nodes");
     } else {
-      roots = parentless_nodes();
+      walk(roots());
     }
-    walk(roots);
+    if (!coloured_) result_.colours.clear();
     return std::move(result_);
   }
 
  private:
+  std::vector<std::int64_t> roots() const {
+    if (document_.count("scenes") > 0) {
+      const Json& scene =
+          document_.item("scenes", json_integer(document_.json(), "scene", 0, document_.name()));
+      return node_list(scene, "nodes");
+    }
+    return parentless_nodes();
+  }
+
   std::vector<std::int64_t> node_list(const Json& json, const char* key) const {
     std::vector<std::int64_t> list;
     const Json* array = json_member(json, key);
@@ -282,6 +286,7 @@ class SceneReader {
         if (material.transform) primitive.coordinates[i] = (*material.transform)(primitive.coordinates[i]);
       }
     }
+    coloured_ |= material.has_factor || material.texture || !primitive.linear_colours.empty();
     place(primitive, transform);
     append(result_,
            bake_colours(primitive, {material.factor, material.texture ? &*material.texture : nullptr}));
@@ -296,6 +301,7 @@ class SceneReader {
 
   GltfDocument& document_;
   std::vector<bool> visited_;
+  bool coloured_ = false;  // whether anything names a colour
   Mesh result_;
 };
 

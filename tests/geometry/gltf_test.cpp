@@ -24,7 +24,19 @@ TEST(Gltf, ReadsATriangleWithoutIndicesNodesOrMaterial) {
   const Mesh mesh = b.read();
   EXPECT_EQ(mesh.positions, kTriangle);
   ASSERT_EQ(mesh.triangles.size(), 1u);
-  EXPECT_EQ(mesh.colours[0], (Vec3{1, 1, 1}));
+  EXPECT_TRUE(mesh.colours.empty());
+}
+
+TEST(Gltf, HasColoursWhereSomethingNamesOne) {
+  for (const bool named : {false, true}) {
+    GltfBuilder b;
+    const Json surface = named ? Json{{"baseColorFactor", {1, 1, 1, 1}}} : Json{{"metallicFactor", 0}};
+    b.json["materials"] = Json::array({{{"pbrMetallicRoughness", surface}}});
+    b.mesh({{"attributes", {{"POSITION", b.positions(kTriangle)}}}, {"material", 0}});
+    EXPECT_EQ(b.read().colours.size(), named ? 3u : 0u);
+  }
+  const Mesh bare{.positions = kTriangle, .triangles = {{0, 1, 2}}, .colours = {}, .normals = {}};
+  EXPECT_TRUE(decode_glb(encode_glb(bare), "bare.glb").colours.empty()) << "as it was written";
 }
 
 TEST(Gltf, AppliesTheHierarchyOfTransforms) {
