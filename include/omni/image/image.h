@@ -39,6 +39,11 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name);
 std::vector<std::byte> encode_png(const Image& image);
 void write_png(const std::filesystem::path& path, const Image& image);  // atomic
 
+// An animated PNG (APNG) that plays the frames for ever, each for so many milliseconds; where animations are
+// unknown the first one shows. Throws Error(input) without frames, for unequal ones, and for a time that 16 bits
+// cannot count.
+std::vector<std::byte> encode_animated_png(std::span<const Image> frames, int frame_milliseconds);
+
 // Whether the ending, in any case, is one that pictures can be written with: .png, .jpg, .jpeg or .webp.
 bool is_image_file(const std::filesystem::path& path);
 void require_image_file(const std::filesystem::path& path);  // throws Error(usage) that names the path
