@@ -84,8 +84,9 @@ void preview(const PreviewOptions& options) {
                                 .elevation_degrees = static_cast<float>(options.elevation)};
   parallel_for(static_cast<std::int64_t>(records.size()), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      images[i] =
-          geometry::Renderer(records[i].mesh).render(camera, {.width = options.size, .height = options.size});
+      const geometry::Mesh& mesh = records[i].mesh;
+      images[i] = geometry::Renderer(mesh).render(fitted(camera, mesh.positions),
+                                                  {.width = options.size, .height = options.size});
       progress.advance();
     }
   });

@@ -8,6 +8,7 @@
 #include "omni/core/log.h"
 #include "omni/core/parallel.h"
 #include "omni/core/text_format.h"
+#include "omni/generation/mesh_export.h"
 #include "omni/geometry/mesh_field.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/mesh_health.h"
@@ -15,6 +16,7 @@
 #include "omni/geometry/shape_metrics.h"
 #include "omni/geometry/simplification.h"
 #include "omni/image/image.h"
+#include "omni/image/label.h"
 #include "options.h"
 #include "result_file.h"
 
@@ -31,7 +33,8 @@ struct MeshArguments {
   int views = 8;
   int size = 256;
   float azimuth = 0, elevation = 20;
-  bool grey = false, fit = false;
+  bool grey = false, fit = false, turntable = false;
+  int frames = generation::Turntable{}.frames;
   std::uint64_t points = 8192;
   int grid = 64;
   std::uint64_t seed = 0;
@@ -107,21 +110,46 @@ void simplify(const MeshArguments& arguments) {
   }
 }
 
+// Of one view that of training pictures, where it is not to be fitted; of several all at one distance.
+std::vector<geometry::Camera> cameras_of(const MeshArguments& arguments, const Mesh& mesh) {
+  std::vector<geometry::Camera> cameras;
+  float distance = 0;
+  for (int view = 0; view < arguments.views; ++view) {
+    const float turned = 360.0f * float(view) / float(arguments.views);
+    geometry::Camera camera{.azimuth_degrees = arguments.azimuth + turned,
+                            .elevation_degrees = arguments.elevation};
+    if (arguments.fit || arguments.views > 1) camera = fitted(camera, mesh.positions);
+    distance = std::max(distance, camera.distance);
+    cameras.push_back(camera);
+  }
+  for (geometry::Camera& camera : cameras) camera.distance = distance;
+  return cameras;
+}
+
 void render(const MeshArguments& arguments) {
   const ResultFile out(arguments.output, arguments.format, "png");
   image::require_image_file(out.path());
+  if (arguments.turntable && out.path().extension() != ".png")
+    fail(ErrorKind::usage, "drawing a turntable: ", out.path(), " is no .png file, which can be animated.");
   Mesh mesh = geometry::read_mesh(arguments.input);
   geometry::normalise(mesh);
+  if (arguments.turntable) {
+    out.write(generation::encode_turntable(mesh, {.frames = arguments.frames,
+                                                  .size = arguments.size,
+                                                  .azimuth_degrees = arguments.azimuth,
+                                                  .elevation_degrees = arguments.elevation,
+                                                  .use_vertex_colours = !arguments.grey}));
+    return;
+  }
+  const std::vector<geometry::Camera> cameras = cameras_of(arguments, mesh);
   const geometry::Renderer renderer(mesh);
-  std::vector<image::Image> views(arguments.views);
+  std::vector<image::Image> views(cameras.size());
   parallel_for(arguments.views, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      geometry::Camera camera{
-          .azimuth_degrees = arguments.azimuth + 360.0f * float(i) / float(arguments.views),
-          .elevation_degrees = arguments.elevation};
-      if (arguments.fit) camera = fitted(camera, mesh.positions);
       views[i] = renderer.render(
-          camera, {.width = arguments.size, .height = arguments.size, .use_vertex_colours = !arguments.grey});
+          cameras[i],
+          {.width = arguments.size, .height = arguments.size, .use_vertex_colours = !arguments.grey});
+      if (arguments.views > 1) views[i] = image::labelled(views[i], geometry::view_label(cameras[i]));
     }
   });
   out.write(image::encode_image(image::contact_sheet(views, std::min(arguments.views, 4)), out.path()));
@@ -184,7 +212,7 @@ void add_mesh_command(CLI::App& app) {
   add_number(*command, "--floaters", a->floater_share, kShares,
              "first drop components below this share of the largest volume");
 
-  command = add(*mesh, "render", "contact sheet of views around the mesh", a, render);
+  command = add(*mesh, "render", "contact sheet of views around the mesh, or a turntable", a, render);
   command->add_option("mesh", a->input, "input file")->required();
   command->add_option("--out", a->output, ".png, .jpg or .webp; - is standard output")->required();
   add_format_option(*command, a->format, {"png", "jpg", "webp"});
@@ -193,8 +221,13 @@ void add_mesh_command(CLI::App& app) {
   add_number(*command, "--azimuth", a->azimuth, kAzimuths,
              "of the first view: degrees from the front (+Z) towards +X");
   add_number(*command, "--elevation", a->elevation, kElevations, "degrees above the ground");
-  command->add_flag("--fit", a->fit,
-                    "move the camera to where the mesh fills the picture; else as for training pictures");
+  command->add_flag(
+      "--fit", a->fit,
+      "move the camera to where the mesh fills the picture, as for several views; else a single one is "
+      "framed as training pictures are");
+  command->add_flag("--turntable", a->turntable,
+                    "an animated .png of one turn instead, fitted to the picture");
+  add_number(*command, "--frames", a->frames, {2, 360}, "of a turntable");
   command->add_flag("--grey", a->grey, "grey material instead of the mesh's colours");
 
   command = add(*mesh, "compare", "surface and volume distance after scaling both to a longest side of 1.92",

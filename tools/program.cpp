@@ -33,7 +33,7 @@ std::string what_to_make_smaller(const std::string& command) {
       {"omni data import", "--render-size, or run it with fewer threads (OMP_NUM_THREADS)"},
       {"omni data preview", "--count or --size"},
       {"omni data tokenize", "--batch, or run it with fewer threads (OMP_NUM_THREADS)"},
-      {"omni mesh render", "--views or --size"},
+      {"omni mesh render", "--views, --frames or --size"},
       {"omni mesh compare", "--grid or --points"},
       {"omni pretrain", "tokens_per_micro_batch or the model, or set recompute: true"},
       {"omni continue", "tokens_per_micro_batch, or set recompute: true"},

@@ -69,6 +69,10 @@ void add_output_options(CLI::App& command, SampleArguments& arguments) {
                   "a .png, .jpg or .webp of every sample's shape from eight sides")
       ->group(group);
   command
+      .add_option("--turntable", arguments.turntable,
+                  "a .png that turns each sample's shape; _0, _1, ... with --count")
+      ->group(group);
+  command
       .add_option("--codes", arguments.codes,
                   "a .json file of the sampled codes; - is standard output, a line per sample")
       ->group(group);
@@ -131,7 +135,7 @@ Modality wanted_modality(const SampleArguments& arguments) {
   const bool only_a_mesh = arguments.prompts.empty() && arguments.images.empty();
   if (!arguments.out.empty())
     return modality_of_output(ResultFile(arguments.out, arguments.format, "glb").path());
-  if (!arguments.preview.empty()) return Modality::shape;
+  if (!arguments.preview.empty() || !arguments.turntable.empty()) return Modality::shape;
   if (!arguments.codes.empty() && !only_a_mesh) return Modality::shape;
   if (!arguments.prompts.empty()) {
     fail(

@@ -55,9 +55,11 @@ void check_out(const ResultFile& out, const sequence::Task& task) {
 SampleOutput::SampleOutput(const SampleArguments& arguments, const sequence::Task& task)
     : out_(arguments.out, arguments.format, "glb"),
       preview_(arguments.preview, "", ""),
+      turntable_(arguments.turntable, "", ""),
       codes_(arguments.codes, "", "json"),
       count_(arguments.count) {
-  if (!out_.wanted() && !preview_.wanted() && !codes_.wanted() && !sequence::makes(task, Modality::text)) {
+  const bool any_file = out_.wanted() || preview_.wanted() || turntable_.wanted() || codes_.wanted();
+  if (!any_file && !sequence::makes(task, Modality::text)) {
     reject(task, "it makes more than text. Name a file with --out.");
   }
   if (out_.wanted()) check_out(out_, task);
@@ -68,6 +70,12 @@ SampleOutput::SampleOutput(const SampleArguments& arguments, const sequence::Tas
     if (preview_.is_standard_output()) reject(task, "a preview goes to a file. Name one with --preview.");
     image::require_image_file(preview_.path());
   }
+  if (turntable_.wanted()) {
+    if (!sequence::makes(task, Modality::shape))
+      reject(task, "it makes no shape for --turntable. Leave it out.");
+    if (turntable_.is_standard_output() || turntable_.path().extension() != ".png")
+      reject(task, "a turntable goes to a .png file. Name one with --turntable.");
+  }
   if (codes_.wanted() && codes_.path().extension() != ".json") {
     fail(ErrorKind::usage, "choosing the file of codes ", codes_.path(), ": it is not a .json file.");
   }
@@ -77,11 +85,12 @@ SampleOutput::SampleOutput(const SampleArguments& arguments, const sequence::Tas
   if (out_.is_standard_output() && count_ != 1) {
     reject(task, concat("standard output takes one sample, not ", count_, ". Name a file with --out."));
   }
-  for (const ResultFile* file : {&out_, &preview_, &codes_}) file->check_place();
+  for (const ResultFile* file : {&out_, &preview_, &turntable_, &codes_}) file->check_place();
 }
 
 bool SampleOutput::wants_meshes() const {
-  return preview_.wanted() || (out_.wanted() && modality_of_output(out_.path()) == Modality::shape);
+  return preview_.wanted() || turntable_.wanted() ||
+         (out_.wanted() && modality_of_output(out_.path()) == Modality::shape);
 }
 
 ResultFile SampleOutput::file_of(const ResultFile& file, const GeneratedSample& sample) const {
@@ -119,10 +128,11 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
          " is not closed and manifold");
   const float longest_side_m = shape.longest_side_m.value_or(geometry::kNormalisedLongestSide);
   if (preview_.wanted()) {
-    for (image::Image& picture : generation::render_around(mesh, kPreviewPixels)) {
+    for (image::Image& picture : generation::labelled_around(mesh, kPreviewPixels)) {
       pictures_.push_back(std::move(picture));
     }
   }
+  if (turntable_.wanted()) file_of(turntable_, sample).write(generation::encode_turntable(mesh, {}));
   if (!file.wanted() || modality_of_output(file.path()) != Modality::shape) return;
   for (std::size_t i = 0; i < sample.images.size() && !file.is_standard_output(); ++i) {
     const std::string suffix = sample.images.size() > 1 ? concat("_image", i, ".png") : "_image.png";

@@ -30,7 +30,7 @@ class SampleOutput {
   void write_shape(const generation::GeneratedSample& sample, const ResultFile& file);
   ResultFile file_of(const ResultFile& file, const generation::GeneratedSample& sample) const;
 
-  ResultFile out_, preview_, codes_;  // without an `out` texts go to standard output
+  ResultFile out_, preview_, turntable_, codes_;  // without an `out` texts go to standard output
   std::int64_t count_ = 1;
   std::vector<image::Image> pictures_;
   std::string failure_;

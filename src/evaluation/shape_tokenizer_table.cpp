@@ -18,6 +18,7 @@
 #include "omni/evaluation/roughness.h"
 #include "omni/generation/shape_reconstruction.h"
 #include "omni/geometry/renderer.h"
+#include "omni/image/label.h"
 #include "omni/tokenizers/shape_codes_file.h"
 
 namespace omni::evaluation {
@@ -83,21 +84,22 @@ std::string row_text(const SampleResult& row) {
   return text.str();
 }
 
-image::Image picture(const geometry::Mesh& mesh) {
+image::Image picture(const geometry::Mesh& mesh, const std::string& label) {
+  if (mesh.triangles.empty()) return image::labelled(image::Image(kThumbnail, kThumbnail, 3, 255), label);
   const geometry::Camera camera{.azimuth_degrees = 30, .elevation_degrees = 30};
-  return geometry::Renderer(mesh).render(fitted(camera, mesh.positions),
-                                         {.width = kThumbnail, .height = kThumbnail});
+  return image::labelled(geometry::Renderer(mesh).render(fitted(camera, mesh.positions),
+                                                         {.width = kThumbnail, .height = kThumbnail}),
+                         label);
 }
 
 // The original beside what the pictured lengths give.
 void add_pictures(const data::ObjectRecord& object, const generation::ShapeReconstruction& all,
                   const std::vector<std::int64_t>& lengths, std::vector<image::Image>& pictures) {
-  pictures.push_back(picture(object.mesh));
+  pictures.push_back(picture(object.mesh, "original"));
   for (const auto& one : all.lengths) {
     const auto codes = static_cast<std::int64_t>(one.codes.geometry.size());
     if (std::ranges::find(lengths, codes) == lengths.end()) continue;
-    pictures.push_back(one.mesh.triangles.empty() ? image::Image(kThumbnail, kThumbnail, 3, 255)
-                                                  : picture(one.mesh));
+    pictures.push_back(picture(one.mesh, concat(codes, codes == 1 ? " code" : " codes")));
   }
 }
 

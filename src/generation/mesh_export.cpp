@@ -9,6 +9,7 @@
 #include "omni/geometry/renderer.h"
 #include "omni/geometry/simplification.h"
 #include "omni/geometry/smoothing.h"
+#include "omni/image/label.h"
 
 namespace omni::generation {
 namespace {
@@ -33,6 +34,18 @@ void reduce(geometry::Mesh& mesh, std::size_t faces) {
   geometry::Mesh reduced = geometry::simplify(mesh, faces);
   const geometry::MeshHealth health = geometry::inspect(reduced);
   if (health.healthy()) mesh = std::move(reduced);
+}
+
+std::vector<image::Image> render_all(const geometry::Mesh& mesh, const std::vector<geometry::Camera>& cameras,
+                                     const geometry::RenderOptions& options) {
+  const geometry::Renderer renderer(mesh);
+  std::vector<image::Image> images(cameras.size());
+  parallel_for(static_cast<std::int64_t>(cameras.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t view = begin; view < end; ++view)
+      images[static_cast<std::size_t>(view)] =
+          renderer.render(cameras[static_cast<std::size_t>(view)], options);
+  });
+  return images;
 }
 
 }  // namespace
@@ -101,24 +114,46 @@ std::vector<geometry::Camera> views_around(int views) {
 }
 
 std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views) {
-  const geometry::Renderer renderer(mesh);
-  geometry::RenderOptions options;
-  options.width = options.height = size;
   std::vector<geometry::Camera> cameras = views_around(views);
   float distance = 0;
   for (geometry::Camera& camera : cameras) {
     camera = fitted(camera, mesh.positions);
     distance = std::max(distance, camera.distance);
   }
-  std::vector<image::Image> images(static_cast<std::size_t>(views));
-  parallel_for(views, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t view = begin; view < end; ++view) {
-      geometry::Camera& camera = cameras[static_cast<std::size_t>(view)];
-      camera.distance = distance;
-      images[static_cast<std::size_t>(view)] = renderer.render(camera, options);
-    }
-  });
+  for (geometry::Camera& camera : cameras) camera.distance = distance;
+  return render_all(mesh, cameras, {.width = size, .height = size});
+}
+
+std::vector<image::Image> labelled_around(const geometry::Mesh& mesh, int size, int views) {
+  std::vector<image::Image> images = render_around(mesh, size, views);
+  const std::vector<geometry::Camera> cameras = views_around(views);
+  for (std::size_t view = 0; view < images.size(); ++view)
+    images[view] = image::labelled(images[view], geometry::view_label(cameras[view]));
   return images;
+}
+
+std::vector<image::Image> render_turntable(const geometry::Mesh& mesh, const Turntable& turntable) {
+  constexpr std::int64_t kMaximumPixels = std::int64_t{1} << 27;
+  const auto [frames, size, azimuth, elevation, coloured] = turntable;
+  if (frames < 1 || size < 1 || frames > kMaximumPixels / (static_cast<std::int64_t>(size) * size))
+    fail(ErrorKind::usage, "drawing a turntable: ", frames, " frames of ", size, " x ", size,
+         " pixels are too many or none. Choose other numbers.");
+  const geometry::Vec3 centre = mesh.bounds().centre();
+  std::vector<geometry::Camera> cameras;
+  float distance = 0;
+  for (int frame = 0; frame < frames; ++frame) {
+    const float turned = 360.0f * static_cast<float>(frame) / static_cast<float>(frames);
+    cameras.push_back(
+        {.azimuth_degrees = azimuth + turned, .elevation_degrees = elevation, .target = centre});
+    distance = std::max(distance, geometry::fitting_distance(cameras.back(), mesh.positions));
+  }
+  for (geometry::Camera& camera : cameras) camera.distance = distance;
+  return render_all(mesh, cameras, {.width = size, .height = size, .use_vertex_colours = coloured});
+}
+
+std::vector<std::byte> encode_turntable(const geometry::Mesh& mesh, const Turntable& turntable) {
+  constexpr int kMilliseconds = 4000;
+  return image::encode_animated_png(render_turntable(mesh, turntable), kMilliseconds / turntable.frames);
 }
 
 }  // namespace omni::generation

@@ -62,6 +62,19 @@ Camera fitted(Camera camera, std::span<const Vec3> points, float aspect, float m
   return camera;
 }
 
+float fitting_distance(const Camera& camera, std::span<const Vec3> points, float aspect, float margin) {
+  Vec3 right, up, forward;
+  camera.basis(right, up, forward);
+  const float rise = (1 - 2 * margin) * std::tan(camera.vertical_fov_degrees * kRadiansPerDegree / 2);
+  float distance = 0;
+  for (const Vec3& point : points) {
+    const Vec3 from = point - camera.target;
+    const float sideways = std::max(std::abs(dot(from, right)) / aspect, std::abs(dot(from, up)));
+    distance = std::max(distance, sideways / rise - dot(from, forward));
+  }
+  return distance;
+}
+
 std::string view_label(const Camera& camera) {
   const auto elevation = concat(" el ", std::lround(camera.elevation_degrees), "°");
   const long azimuth = ((std::lround(camera.azimuth_degrees) % 360) + 360) % 360;

@@ -2,20 +2,19 @@
 
 #include <algorithm>
 
+#include "omni/image/label.h"
+
 namespace omni::training {
 namespace {
 
 constexpr int kCellPixels = 128, kSides = 4;
 
-const image::Image& white_cell() {
-  static const image::Image cell(kCellPixels, kCellPixels, 3, 255);
-  return cell;
-}
+image::Image white_cell() { return image::labelled(image::Image(kCellPixels, kCellPixels, 3, 255), ""); }
 
 }  // namespace
 
 void append_cell(Cells& cells, const image::Image& image) {
-  cells.push_back(image::resize(image::to_rgb(image), kCellPixels, kCellPixels));
+  cells.push_back(image::labelled(image::resize(image::to_rgb(image), kCellPixels, kCellPixels), ""));
 }
 
 void append_cells(Cells& cells, const geometry::Mesh& mesh) {
@@ -23,8 +22,8 @@ void append_cells(Cells& cells, const geometry::Mesh& mesh) {
     cells.insert(cells.end(), kSides, white_cell());
     return;
   }
-  for (const image::Image& side : generation::render_around(mesh, kCellPixels, kSides))
-    cells.push_back(image::to_rgb(side));
+  for (image::Image& side : generation::labelled_around(mesh, kCellPixels, kSides))
+    cells.push_back(std::move(side));
 }
 
 image::Image sample_sheet(const std::vector<SheetRow>& rows) {

@@ -7,7 +7,7 @@
 
 namespace omni::training {
 
-// Pictures of samples, one row each, in square cells of one size.
+// Pictures of samples, one row each, in cells of one size: a square, and below it the view of a mesh.
 
 using Cells = std::vector<image::Image>;
 

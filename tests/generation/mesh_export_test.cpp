@@ -100,5 +100,56 @@ TEST(MeshExport, RendersAround) {
   }
 }
 
+// The columns that show more than the white background, and the rows.
+struct Extent {
+  int left = 1 << 20, right = -1, top = 1 << 20, bottom = -1;
+};
+Extent extent_of(const image::Image& picture) {
+  Extent extent;
+  for (int y = 0; y < picture.height; ++y) {
+    for (int x = 0; x < picture.width; ++x) {
+      if (*picture.at(x, y) == 255 && picture.at(x, y)[1] == 255) continue;
+      extent.left = std::min(extent.left, x);
+      extent.right = std::max(extent.right, x);
+      extent.top = std::min(extent.top, y);
+      extent.bottom = std::max(extent.bottom, y);
+    }
+  }
+  return extent;
+}
+
+TEST(MeshExport, ATurntableHoldsTheMeshStillAndWithinEveryFrame) {
+  geometry::Mesh mesh = extract_mesh(Balls(0.7f), {.resolution = 24}).mesh;
+  for (geometry::Vec3& position : mesh.positions)
+    position = position * Vec3{1.3f, 0.4f, 0.4f} + Vec3{5, 1, 2};
+  const Turntable turntable{.frames = 8, .size = 64, .azimuth_degrees = 0};
+  const std::vector<image::Image> frames = render_turntable(mesh, turntable);
+  ASSERT_EQ(frames.size(), 8u);
+  int widest = 0;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const Extent extent = extent_of(frames[i]);
+    EXPECT_GE(extent.left, 1);
+    EXPECT_LE(extent.right, 62);
+    EXPECT_NEAR(extent.left + extent_of(frames[(8 - i) % 8]).right, 63, 1) << "the axis is in the middle";
+    widest = std::max(widest, extent.right - extent.left);
+    EXPECT_EQ(extent.top, extent_of(frames[(i + 4) % 8]).top) << "an ellipsoid is the same from behind";
+  }
+  EXPECT_GT(widest, 54) << "as large as fits";
+  EXPECT_EQ(encode_turntable(mesh, turntable), image::encode_animated_png(frames, 500));
+  EXPECT_THROW((void)render_turntable(mesh, {.frames = 360, .size = 2048}), Error);
+}
+
+TEST(MeshExport, LabelledViewsAreTheViewsAndAStrip) {
+  const geometry::Mesh mesh = extract_mesh(Balls(0.7f), {.resolution = 24}).mesh;
+  const auto plain = render_around(mesh, 96, 4), labelled = labelled_around(mesh, 96, 4);
+  ASSERT_EQ(labelled.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(image::crop(labelled[i], 0, 0, 96, 96).pixels, plain[i].pixels);
+    for (std::size_t other = 0; other < i; ++other)
+      EXPECT_NE(image::crop(labelled[i], 0, 96, 96, 12).pixels,
+                image::crop(labelled[other], 0, 96, 96, 12).pixels);
+  }
+}
+
 }  // namespace
 }  // namespace omni::generation

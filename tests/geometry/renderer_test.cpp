@@ -202,5 +202,23 @@ TEST(Renderer, RefusesCamerasThatAreNotFinite) {
   }
 }
 
+TEST(Camera, NamesItsDirection) {
+  EXPECT_EQ(view_label({.azimuth_degrees = 0, .elevation_degrees = 20}), "front el 20°");
+  EXPECT_EQ(view_label({.azimuth_degrees = 360, .elevation_degrees = -5}), "front el -5°");
+  EXPECT_EQ(view_label({.azimuth_degrees = -180, .elevation_degrees = 0}), "back el 0°");
+  EXPECT_EQ(view_label({.azimuth_degrees = -29.7f, .elevation_degrees = 20}), "az 330° el 20°");
+}
+
+TEST(Camera, FittingDistanceIsThatOfATouchingPoint) {
+  // Half of the field of view of 90 degrees: a point a unit aside is at its border a unit ahead of the eye.
+  const Camera camera{
+      .azimuth_degrees = 0, .elevation_degrees = 0, .vertical_fov_degrees = 90, .target = {1, 2, 3}};
+  const std::vector<Vec3> aside = {{2, 2, 3}}, nearer = {{1, 4, 4}};
+  EXPECT_NEAR(fitting_distance(camera, aside, 1, 0), 1, 1e-5);
+  EXPECT_NEAR(fitting_distance(camera, aside, 2, 0), 0.5, 1e-5) << "a picture twice as wide";
+  EXPECT_NEAR(fitting_distance(camera, nearer, 1, 0), 3, 1e-5) << "it is a unit nearer to the eye";
+  EXPECT_NEAR(fitting_distance(camera, aside, 1, 0.25f), 2, 1e-5) << "half of the picture is free";
+}
+
 }  // namespace
 }  // namespace omni::geometry

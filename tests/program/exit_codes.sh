@@ -56,6 +56,13 @@ absent never.bmp
 absent never.png
 "$omni" mesh render closed.obj --views 1 --azimuth 45 --elevation 30 --size 64 --out - >piped.png
 check 'a picture on standard output is the same' cmp -s view.png piped.png
+expect 0 '' mesh render closed.obj --views 3 --size 64 --out sheet.png
+check 'a sheet of three has labels below' [ "$(od -An -tu1 -j16 -N8 sheet.png | xargs)" = '0 0 0 200 0 0 0 76' ]
+expect 0 '' mesh render closed.obj --turntable --frames 3 --size 32 --out turn.png
+check 'a turntable is an animation' grep -q acTL turn.png
+expect 2 'never.jpg' mesh render closed.obj --turntable --out never.jpg
+expect 2 'too many' mesh render closed.obj --turntable --frames 360 --size 2048 --out never.png
+absent never.png
 "$omni" mesh convert closed.obj - --format ply >piped.ply
 check 'a mesh on standard output is the same' cmp -s out.ply piped.ply
 absent ./-

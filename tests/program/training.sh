@@ -195,6 +195,9 @@ expect 2 'standard output takes one sample' "${sample[@]}" --prompt 'a red chair
 expect 2 'cannot both' "${sample[@]}" --prompt 'a red chair' --out - --codes -
 expect 0 '' "${sample[@]}" --prompt 'a red chair' --preview preview.webp --seed 5
 check 'a preview is what its ending says' [ "$(head -c 4 preview.webp)" = RIFF ]
+expect 0 '' "${sample[@]}" --prompt 'a red chair' --turntable turning.png --seed 5
+check 'a turntable is an animation' grep -q acTL turning.png
+expect 2 'turntable.*\.png' "${sample[@]}" --prompt 'a red chair' --turntable turning.jpg
 expect 2 'preview.gif' "${sample[@]}" --prompt 'a red chair' --preview preview.gif
 absent ./-
 expect 0 '' "${sample[@]}" --mesh a.glb --out words.txt

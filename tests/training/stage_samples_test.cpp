@@ -120,7 +120,7 @@ TEST_F(StageSamplesTest, ShowWhatTheWeightsMakeOfHeldOutObjects) {
   EXPECT_EQ(index[3].at("row"), 3);
   const image::Image sheet = image::read_image(folder / "sheet.png");
   EXPECT_EQ(sheet.width, 9 * 128 + 8 * 4);
-  EXPECT_EQ(sheet.height, 3 * 128 + 2 * 4);
+  EXPECT_EQ(sheet.height, 3 * (128 + 12) + 2 * 4) << "a strip for the view below each";
   // Conditions and seeds stay, weights do not; what is true stays on the sheet.
   EXPECT_EQ(index_of(c, 4)[0].at("prompts"), index[0].at("prompts"));
   EXPECT_NE(read_file_bytes(step_folder(c, 4) / "01.glb"), read_file_bytes(folder / "01.glb"));
@@ -264,12 +264,15 @@ TEST_F(StageSamplesTest, AreGivenUpBeforeOtherRanksLosePatience) {
 }
 
 TEST(SampleSheet, StandsInColumns) {
-  const auto cell = [](std::uint8_t shade) { return image::Image(128, 128, 3, shade); };
-  SheetRow wide{.conditions = {cell(10)}, .sample = {cell(20), cell(30)}, .truth = {}};
-  SheetRow narrow{.conditions = {}, .sample = {}, .truth = {cell(60)}};
-  append_cell(narrow.sample, image::Image(16, 16, 1, 40));
+  const auto cells = [](std::initializer_list<std::uint8_t> shades) {
+    Cells result;
+    for (const std::uint8_t shade : shades) append_cell(result, image::Image(16, 16, 1, shade));
+    return result;
+  };
+  const SheetRow wide{.conditions = cells({10}), .sample = cells({20, 30}), .truth = {}};
+  const SheetRow narrow{.conditions = {}, .sample = cells({40}), .truth = cells({60})};
   const image::Image sheet = sample_sheet({wide, narrow});
-  const auto shade = [&](int column, int row) { return int{*sheet.at(132 * column + 64, 132 * row + 64)}; };
+  const auto shade = [&](int column, int row) { return int{*sheet.at(132 * column + 64, 144 * row + 64)}; };
   const std::vector<std::vector<int>> expected = {{10, 20, 30, 255}, {255, 40, 255, 60}};
   for (int row = 0; row < 2; ++row)
     for (int column = 0; column < 4; ++column) EXPECT_EQ(shade(column, row), expected[row][column]);

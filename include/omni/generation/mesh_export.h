@@ -52,5 +52,19 @@ std::vector<geometry::Camera> views_around(int views);
 // Pictures from these directions, `size` pixels a side, from one distance at which it fits
 // into each.
 std::vector<image::Image> render_around(const geometry::Mesh& mesh, int size, int views = 8);
+// The same with geometry::view_label() in a strip below each.
+std::vector<image::Image> labelled_around(const geometry::Mesh& mesh, int size, int views = 8);
+
+// One turn around the mesh.
+struct Turntable {
+  int frames = 48, size = 256;                         // pixels a side
+  float azimuth_degrees = 30, elevation_degrees = 20;  // of the first frame
+  bool use_vertex_colours = true;
+};
+// From one distance and towards one point, so that the mesh stands still while it turns. Throws Error(usage) for
+// more pixels than 2^27 together.
+std::vector<image::Image> render_turntable(const geometry::Mesh& mesh, const Turntable& turntable);
+// The same as an animated PNG of four seconds.
+std::vector<std::byte> encode_turntable(const geometry::Mesh& mesh, const Turntable& turntable);
 
 }  // namespace omni::generation

@@ -25,6 +25,11 @@ struct Camera {
 // `aspect`: width by height. The same camera where there are no points or none that is apart from another.
 Camera fitted(Camera camera, std::span<const Vec3> points, float aspect = 1, float margin = 0.04f);
 
+// The least distance from its target at which the camera, looking where it looks, has the points in its
+// picture with `margin` of it free around them. 0 without points.
+float fitting_distance(const Camera& camera, std::span<const Vec3> points, float aspect = 1,
+                       float margin = 0.04f);
+
 // The direction in a few letters: "front el 20°", "az 30° el 20°"; whole degrees.
 std::string view_label(const Camera& camera);
 
