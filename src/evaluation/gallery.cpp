@@ -83,12 +83,19 @@ class Gallery {
            inline_picture(output_ / found->second, label + ": " + sample.prompt) + "</div>\n";
   }
 
+  // A line may end before the elevation alone.
+  static std::string unbroken(std::string label) {
+    for (const std::string word : {"az ", "el "})
+      if (const std::size_t at = label.find(word); at != label.npos) label.replace(at + 2, 1, "\u00A0");
+    return label;
+  }
+
   // From where the strips' pictures look.
   static std::string views_row(const SampleResult& sample) {
     if (!sample.pictures.contains("generated") && !sample.pictures.contains("truth")) return "";
     std::string html = "<div class=\"row\"><span></span><div class=\"views\">";
     for (const geometry::Camera& camera : generation::views_around(SampleFiles::kStripViews))
-      html += "<span>" + escape_html(geometry::view_label(camera)) + "</span>";
+      html += "<span>" + escape_html(unbroken(geometry::view_label(camera))) + "</span>";
     return html + "</div></div>\n";
   }
 

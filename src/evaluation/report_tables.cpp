@@ -201,7 +201,10 @@ std::string card(const TaskSummary& task, const std::string& metric, const std::
   const MeanInterval* interval = find(task, "all", metric);
   const Column* column = column_of(metric);
   if (interval == nullptr || column == nullptr) return "";
-  return "<div class=\"card\"><b>" + number(interval->mean, *column) + "</b><span>" + escape_html(label) +
+  std::string text = escape_html(label);
+  const std::string name = escape_html(task.task) + ":";  // a line does not end within its arrows
+  if (text.starts_with(name)) text = "<em>" + name + "</em>" + text.substr(name.size());
+  return "<div class=\"card\"><b>" + number(interval->mean, *column) + "</b><span>" + text +
          "</span></div>\n";
 }
 
@@ -253,8 +256,8 @@ std::string comparison_table(const SweepConfig& config, const SweepSummary& summ
     std::vector<const TaskSummary*> rows;
     for (const TaskSummary& row : summary.tasks)
       if (row.task == task.title()) rows.push_back(&row);
-    body += concat("<tr class=\"task\"><th colspan=\"", columns.size() + 2, "\">", escape_html(task.title()),
-                   "</th></tr>\n") +
+    body += concat("<tr class=\"task\"><th colspan=\"", columns.size() + 2, "\"><span>",
+                   escape_html(task.title()), "</span></th></tr>\n") +
             compared_rows(config, rows, columns);
   }
   return "<div class=\"panel\"><table>\n" + table_head("setting", columns) + "<tbody>\n" + body +
