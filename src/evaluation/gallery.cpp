@@ -37,7 +37,7 @@ class Gallery {
     for (const UnitResult& unit : units_) {
       for (const SampleResult& sample : unit.samples) {
         if (sample.pictures.empty()) continue;
-        const std::string section = unit.task;
+        const std::string section = config_.bundles.size() > 1 ? unit.task + ", " + unit.bundle : unit.task;
         if (section != open_section) {
           if (!open_section.empty()) html += "</div>\n";
           html += "<h3>" + escape_html(section) + "</h3>\n<div class=\"gallery\">\n";

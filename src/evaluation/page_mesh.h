@@ -22,7 +22,7 @@ std::string packed_mesh(geometry::Mesh mesh, std::size_t triangles);
 // Mesh files in base64, for the page to hold: as many as fit into `limit` characters, in their order.
 class PageMeshes {
  public:
-  static constexpr std::size_t kLimit = std::size_t{6} << 20;
+  static constexpr std::size_t kLimit = std::size_t{8} << 20;
 
   PageMeshes() = default;
   // `files` are relative to `folder`.
