@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
+#include <charconv>
 #include <string_view>
 
 #include "omni/core/crc32c.h"
@@ -12,10 +14,31 @@
 namespace omni {
 namespace {
 
-std::string file_name() {
+constexpr std::string_view kBeginning = "events.out.tfevents.";
+constexpr std::int64_t kLatest =
+    9'999'999'998;  // the last with as many digits as today's, which names are sorted by
+
+// The latest that files of the folder are named after; 0 where there are none.
+std::int64_t latest_in(const std::filesystem::path& folder) {
+  std::int64_t latest = 0;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kBeginning)) continue;
+    std::int64_t seconds = 0;
+    std::from_chars(name.data() + kBeginning.size(), name.data() + name.size(), seconds);
+    if (seconds <= kLatest) latest = std::max(latest, seconds);
+  }
+  return latest;
+}
+
+// TensorBoard reads files in the order of their names: a file comes after those before it, even where the clock
+// has been set back since.
+std::string file_name(const std::filesystem::path& folder) {
   const std::string host = host_name();
-  return concat("events.out.tfevents.", static_cast<std::int64_t>(seconds_since_1970()), ".",
-                host.empty() ? "unknown" : host, ".", ::getpid());
+  const auto now = static_cast<std::int64_t>(seconds_since_1970());
+  return concat(kBeginning, std::max(now, latest_in(folder) + 1), ".", host.empty() ? "unknown" : host, ".",
+                ::getpid());
 }
 
 template <class Integer>
@@ -68,7 +91,7 @@ std::string record(const std::string& content) {
 }  // namespace
 
 EventFile::EventFile(const std::filesystem::path& folder, std::int64_t first_step)
-    : file_(folder / file_name()) {
+    : file_(folder / file_name(folder)) {
   const std::string session_start = integer_field(1, 1);
   file_.append_bytes(record(event(0, bytes_field(3, "brain.Event:2"))) +
                      record(event(first_step, bytes_field(7, session_start))));

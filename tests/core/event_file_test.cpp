@@ -177,6 +177,20 @@ TEST(EventFile, IsNamedAsTensorBoardLooksForIt) {
   EXPECT_THROW(EventFile("/nonexistent-folder", 1), Error);
 }
 
+// TensorBoard reads in the order of names, which a clock that is set back must not turn round.
+TEST(EventFile, IsReadAfterThoseThatAreThere) {
+  const test::TemporaryDirectory folder;
+  for (const char* name :
+       {"events.out.tfevents.99.h.1", "events.out.tfevents.9000000000.h.1", "events.out.tfevents.x",
+        "events.out.tfevents.99999999999999999999.h.1", "events.out.tfevents.-5.h.1"})
+    write_file_atomically(folder.path() / name, std::string_view("other"));
+  EventFile(folder.path(), 1);
+  int after = 0;
+  for (const auto& file : files_below(folder.path()))
+    after += file.filename().string().starts_with("events.out.tfevents.9000000001.");
+  EXPECT_EQ(after, 1);
+}
+
 TEST(EventFile, ARecordThatDoesNotFitIsTakenBack) {
   const test::TemporaryDirectory folder;
   const auto write_too_much = [&] {

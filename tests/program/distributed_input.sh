@@ -18,6 +18,13 @@ refused() {
 refused 2 'training with 5 ranks: a step has 4 micro-batches' pretrain stage.yaml --devices 5
 refused 2 "'tokens_per_step' \(1000\) must be a multiple" pretrain stage.yaml --devices 4 --set tokens_per_step=1000
 refused 2 '--devices 4096: this host has .* at most' pretrain stage.yaml --devices 4096
+refused 2 'on the device cuda: .*(no GPU|plug-in)|--devices 4096: this host shows [0-9]+ GPU' pretrain stage.yaml \
+  --devices 4096 --set device=cuda
+if [ -n "${HOST_GPU-}" ]; then
+  export LD_PRELOAD=$HOST_GPU OMNI_CUDA_PLUGIN=$HOST_GPU_PLUGIN
+  refused 2 '--devices 8: this host shows 1 GPU. Give at most that' pretrain stage.yaml --devices 8 --set device=cuda
+  unset LD_PRELOAD OMNI_CUDA_PLUGIN
+fi
 refused 4 "checkpoints of .* take .* its disk has" pretrain stage.yaml --devices 4 --set checkpoint_steps=1 \
   --set steps=1000000000 --set checkpoints_kept=1000000
 refused 4 "missing" pretrain stage.yaml --devices 4 --set 'shards=[missing]'

@@ -14,8 +14,8 @@ namespace omni {
 // Each record is in the file as soon as it is written.
 class EventFile {
  public:
-  // Begins <folder>/events.out.tfevents.<seconds>.<host>.<process>. TensorBoard then forgets what earlier files
-  // of the folder tell of `first_step` and after. Throws Error(io).
+  // Begins <folder>/events.out.tfevents.<seconds>.<host>.<process>, by name after those that are there.
+  // TensorBoard then forgets what earlier files of the folder tell of `first_step` and after. Throws Error(io).
   EventFile(const std::filesystem::path& folder, std::int64_t first_step);
 
   // Rounds to fp32. Throws Error(io); the file is then as it was.
