@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #define OMNI_SIMD_PART decode_attention
 #define OMNI_SIMD_SOURCE "decode_attention_kernels.inc"

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <numbers>
+#include <type_traits>
 
 #define OMNI_SIMD_PART packed_attention
 #define OMNI_SIMD_SOURCE "packed_attention_kernels.inc"
