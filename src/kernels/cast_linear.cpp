@@ -2,8 +2,8 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "gradients.h"
 #include "if_defined.h"
+#include "omni/kernels/linear_products.h"
 
 namespace omni::kernels {
 namespace {
@@ -20,15 +20,15 @@ class CastLinearFunction : public torch::autograd::Function<CastLinearFunction> 
     (void)weight;
     context->save_for_backward({x, cast});
     context->saved_data["bias"] = bias.defined();
-    return bias.defined() ? at::addmm(bias.to(x.scalar_type()), x, cast.t()) : at::mm(x, cast.t());
+    return bias.defined() ? at::addmm(bias.to(x.scalar_type()), x, cast.t()) : linear_rows(x, cast);
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const Tensor &x = saved[0], &cast = saved[1];
     const Tensor incoming = gradients[0].contiguous();
     Tensor x_gradient, weight_gradient, bias_gradient;
-    if (context->needs_input_grad(0)) x_gradient = at::mm(incoming, cast);
-    if (context->needs_input_grad(1)) weight_gradient = kernels::weight_gradient(incoming, x);
+    if (context->needs_input_grad(0)) x_gradient = linear_input_gradient(incoming, cast);
+    if (context->needs_input_grad(1)) weight_gradient = linear_weight_gradient(incoming, x);
     if (context->saved_data["bias"].toBool()) bias_gradient = incoming.sum(0, false, at::kFloat);
     return {x_gradient, weight_gradient, Tensor(), bias_gradient};
   }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gradients.h"
+#include "omni/kernels/linear_products.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {
@@ -42,8 +43,8 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
     for (std::size_t i = 0; i < rows.codes.size(); ++i) {
       if (!context->needs_input_grad(i + 1)) continue;
       const EmbeddedCodes& own = rows.codes[i];
-      result[i + 1] =
-          weight_gradient(incoming.index_select(0, own.positions), own.codebook.index_select(0, own.codes));
+      result[i + 1] = linear_weight_gradient(incoming.index_select(0, own.positions),
+                                             own.codebook.index_select(0, own.codes));
     }
     return result;
   }

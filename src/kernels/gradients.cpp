@@ -41,11 +41,6 @@ Tensor gradient_of(const Tensor& leaf) {
   return leaf.mutable_grad() = at::zeros(leaf.sizes(), leaf.options().dtype(at::kFloat).requires_grad(false));
 }
 
-Tensor weight_gradient(const Tensor& rows, const Tensor& x) {
-  if (gives_wide_sums(x)) return at::mm(rows.t(), x, at::kFloat);
-  return at::mm(rows.t(), x).to(at::kFloat);
-}
-
 void add_weight_gradient(const Tensor& gradient, const Tensor& rows, const Tensor& x) {
   Tensor sums = gradient;
   if (gives_wide_sums(x)) {

@@ -12,10 +12,9 @@ inline constexpr std::int64_t kPieceBytes = 128 << 20;
 // The .grad of a leaf, zeros where there was none.
 at::Tensor gradient_of(const at::Tensor& leaf);
 
-// rows^T x [m, k], from rows [n, m] and x [n, k] of one type: fp32, whatever that type is. On a GPU the sum
-// is rounded to fp32 alone, on the processor to the type first, as its matrix library has it.
-at::Tensor weight_gradient(const at::Tensor& rows, const at::Tensor& x);
-// Adds the same to `gradient` [m, k] fp32, which may be part of a larger tensor.
+// Adds rows^T x [m, k], from rows [n, m] and x [n, k] of one type, to `gradient` [m, k] fp32, which may be part of a
+// larger tensor. On a GPU the sum is rounded to fp32 alone, on the processor to the type first, as its matrix library
+// has it.
 void add_weight_gradient(const at::Tensor& gradient, const at::Tensor& rows, const at::Tensor& x);
 
 // gradient[indices[i]] += rows[i]: gradient [m, width], rows [n, width], both fp32, indices [n] int64.

@@ -7,6 +7,7 @@
 #include "omni/core/random.h"
 #include "omni/kernels/add_norm.h"
 #include "omni/kernels/cast_linear.h"
+#include "omni/kernels/gated_mlp.h"
 #include "omni/kernels/keyed_dropout.h"
 #include "omni/kernels/swiglu.h"
 
@@ -77,13 +78,20 @@ Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, const 
   return projected;
 }
 
+Tensor StreamLayers::mlp(const Tensor& x, Decoding decoding) const {
+  if (decoding || gate_up.bias.defined()) return down(kernels::swiglu(gate_up(x, decoding)), decoding);
+  const auto of = [&](const CastLinear& layer) {
+    return kernels::CastMatrix{layer.weight.weight(), layer.weight.as(x.scalar_type())};
+  };
+  return kernels::gated_mlp(x, of(gate_up), of(down));
+}
+
 void StreamLayers::finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape,
                           const BlockPass& pass) const {
   const Tensor delta = dropped(attention_out(attended, pass.decoding), pass.dropout, DropoutPlace::attention);
   const auto [residual, normed] = kernels::add_norm(
       rows.residual, delta, mlp_norm, {shape.norm_kind(), shape.norm_epsilon, delta.scalar_type()});
-  rows = {residual, dropped(down(kernels::swiglu(gate_up(normed, pass.decoding)), pass.decoding),
-                            pass.dropout, DropoutPlace::mlp)};
+  rows = {residual, dropped(mlp(normed, pass.decoding), pass.dropout, DropoutPlace::mlp)};
 }
 
 DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,

@@ -69,6 +69,9 @@ struct StreamLayers {
   // Everything after the attention, from its output [rows, query_width].
   void finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape,
               const BlockPass& pass) const;
+
+ private:
+  Tensor mlp(const Tensor& x, Decoding decoding) const;
 };
 
 // Where the rows of each stream lie in document order. With one stream `rows` and `joint_order` stay
