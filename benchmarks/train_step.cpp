@@ -10,12 +10,22 @@
 //                peers/train_step.py --check FOLDER finds whether its losses are the same
 // MFU = tokens/s x operations per token / peak; see model::training_flops.
 //
-// Against PyTorch 2.11 with the same loss, two threads on two idle EPYC cores, two runs: tiny in bf16 30,100
-// and 26,700 tokens/s, 3.3 and 3.1 times eager (9,190, 8,480) and 3.2 times compiled (9,460, 8,380); in fp32
-// 9,900, 1.5 times both (6,640, 6,550; 6,730, 6,110). 100m in bf16, 4,096 tokens a step: 1,050, 1.8 times
-// eager (585), 1.5 times compiled (688). Matmuls are four fifths of a bf16 step. Competing tokens in place,
-// not gathered, and gradients added where they stay leave a step without codebooks as long as it was (14,550
-// tokens/s after, 14,450 before, in one run).
+// Against PyTorch 2.11 with the same loss, two threads on two idle EPYC cores, two runs: tiny in bf16 32,900
+// and 34,100 tokens/s, 3.8 and 3.9 times eager (8,660, 8,700) and 3.3 and 3.5 times compiled (9,880, 9,850); in
+// fp32 10,100, 1.5 times both (6,470, 6,570). 100m in bf16, 4,096 tokens a step: 1,290, 1.9 times eager (660).
+// Products at 0.95 of the processor's peak are two thirds of a bf16 step.
+//
+// The ladder of the bf16 step, tiny, one thread, milliseconds of processor time (the least of several runs by
+// turns):
+//   468  the library's products
+//   444  weight gradients by own tiles, summed in fp32; the other products by the same tiles, which are as fast
+//   440  heads' rows in registers between memory and the attention
+//   429  gate, up, SwiGLU and down for 64 rows at a time, through the second cache (100m: 3,810 to 3,510)
+// What did not help: hidden rows and gradients of the gates laid out for the weight gradients while they are in
+// the cache (3 slower: their panels then come from memory one by one); huge pages; SwiGLU and norms with the
+// processor's own rounding to bf16; asking for the attention's rows and the gates further ahead. Competing
+// tokens in place, not gathered, and gradients added where they stay leave a step without codebooks as long
+// as it was.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "gradients.h"
-#include "omni/kernels/linear_products.h"
 #include "omni/core/error.h"
+#include "omni/kernels/linear_products.h"
 
 namespace omni::kernels {
 namespace {

@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include "cpu/linear_kernels.h"
+
 namespace omni::kernels {
 namespace {
 
@@ -72,6 +74,7 @@ TEST(LinearProducts, NotFinite) {
 }
 
 TEST(LinearProducts, DoNotDependOnThreads) {
+  if (linear_kernels() == nullptr) GTEST_SKIP() << "the library multiplies on this processor";
   at::manual_seed(1);
   const Tensor x = random_matrix(2100, 160), weight = random_matrix(336, 160),
                incoming = random_matrix(2100, 336);

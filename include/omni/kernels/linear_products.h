@@ -4,9 +4,9 @@
 
 namespace omni::kernels {
 
-// The products of a linear layer and its gradients. Matrices of bf16 with many rows on a processor that has products of
-// bf16 pairs, whose sizes are multiples of 16, are multiplied here, which is faster than the library does it (see
-// benchmarks/kernels/linear_products.cpp); the others by the library. Results do not depend on the number of threads.
+// The products of a linear layer and its gradients. Matrices of bf16 with many rows, whose sizes are multiples of 16, are
+// multiplied here on a processor with products of bf16 pairs and no tiles of them, which is as fast as the library or
+// faster (see benchmarks/kernels/linear_products.cpp), and the same on any number of threads; others by the library.
 
 // x [n, k], weight [m, k] of one type -> x weight^T [n, m] in that type.
 at::Tensor linear_rows(const at::Tensor& x, const at::Tensor& weight);

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "instruction_set.h"
+#include "omni/core/system_info.h"
+
 #define OMNI_SIMD_PART linear
 #define OMNI_SIMD_SOURCE "linear_kernels.inc"
 #define OMNI_SIMD_BF16
@@ -12,11 +15,12 @@
 
 namespace omni::kernels {
 
-const LinearKernels* linear_kernels(InstructionSet level) {
+const LinearKernels* linear_kernels() {
 #if defined(__x86_64__) && !defined(__clang__)
-  if (level == InstructionSet::avx512_bf16) return &level_avx512_bf16::linear::kernels;
+  static const bool are_best =
+      bf16_instruction_set() == InstructionSet::avx512_bf16 && !detect_cpu_features().amx_bf16;
+  if (are_best) return &level_avx512_bf16::linear::kernels;
 #endif
-  (void)level;
   return nullptr;
 }
 

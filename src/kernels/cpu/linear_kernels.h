@@ -2,7 +2,6 @@
 
 #include <cstdint>
 
-#include "instruction_set.h"
 #include "omni/kernels/row_range.h"
 
 namespace omni::kernels {
@@ -35,7 +34,8 @@ struct LinearKernels {
                           bool accumulate);
 };
 
-// Null where the processor has no products of bf16 pairs.
-const LinearKernels* linear_kernels(InstructionSet level = bf16_instruction_set());
+// Null where the processor has no products of bf16 pairs, and where it has tiles of them (AMX), by which the library is
+// several times as fast.
+const LinearKernels* linear_kernels();
 
 }  // namespace omni::kernels
