@@ -63,6 +63,16 @@ std::string joined(const tokenizers::WordList::Counts& counts) {
   return text;
 }
 
+void print_instructions(const tokenizers::WordList& words) {
+  if (!words.instructions()) return;
+  if (words.instructions()->empty()) std::cout << "instructions: none; the model was not trained to edit\n";
+  for (const auto& [task, wordings] : *words.instructions()) {
+    std::cout << "instructions of " << task << " (with their edits):\n";
+    for (const auto& [pattern, wording] : wordings)
+      std::cout << "  " << pattern << " (" << wording.edits << "): " << wording.example << '\n';
+  }
+}
+
 void print_bundle(const std::string& folder) {
   for (const sequence::Task& task : model::load_bundle_tasks(folder))
     std::cout << "task of its own: " << task.name << '\n';
@@ -73,6 +83,7 @@ void print_bundle(const std::string& folder) {
   }
   std::cout << "classes (with their objects): " << joined(words->classes()) << '\n'
             << "words (with their captions): " << joined(words->words()) << '\n';
+  print_instructions(*words);
 }
 
 }  // namespace
@@ -84,8 +95,8 @@ void add_info_command(CLI::App& app) {
   const auto as_json = std::make_shared<bool>(false);
   system->add_flag("--json", *as_json, "print JSON");
   system->callback([as_json] { print_system(*as_json); });
-  CLI::App* bundle =
-      info->add_subcommand("bundle", "a model's own tasks, and the words and classes that it learnt");
+  CLI::App* bundle = info->add_subcommand(
+      "bundle", "a model's own tasks, and the words, classes and instructions that it learnt");
   const auto folder = std::make_shared<std::string>();
   bundle->add_option("bundle", *folder, "a folder with tokenizers and weights")->required();
   bundle->callback([folder] { print_bundle(*folder); });

@@ -70,12 +70,13 @@ void check_task_fits(const sequence::Task& task, const sequence::SequenceLayout&
 struct TaskState {
   sequence::Task task;
   std::shared_ptr<const std::vector<std::int64_t>> objects;
-  std::vector<EditPair> pairs;  // editing tasks: instead of objects
+  EditPairs edits;                             // editing tasks: instead of objects
+  std::vector<EditInstructions> instructions;  // for each of the changes
   std::uint64_t seed = 0;
   double tokens_mean = 1, tokens_variance = 0;
 
   std::int64_t examples() const {
-    return static_cast<std::int64_t>(sequence::is_editing_task(task) ? pairs.size() : objects->size());
+    return static_cast<std::int64_t>(sequence::is_editing_task(task) ? edits.pairs.size() : objects->size());
   }
 };
 
@@ -125,7 +126,11 @@ void BatchSource::State::add_task(const WeightedTask& weighted,
   auto& objects = known[key];
   if (!objects) objects = std::make_shared<std::vector<std::int64_t>>(eligible_objects(state.task));
   state.objects = objects;
-  if (edit) state.pairs = find_edit_pairs(*dataset, *objects);
+  if (edit) {
+    state.edits = find_edit_pairs(*dataset, *objects);
+    for (const AttributeChange& change : state.edits.changes)
+      state.instructions.push_back(edit_instructions(change));
+  }
   if (state.examples() == 0) {
     fail(ErrorKind::usage, "setting up the task \"", state.task.name, "\": no object of the split \"",
          split_name(options.split), "\" has what it needs",
@@ -142,8 +147,9 @@ Example BatchSource::State::example(const TaskState& task, std::int64_t use) con
   const SeededPermutation order(count, hash_combine(task.seed, epoch));
   const std::uint64_t index = order(static_cast<std::uint64_t>(use) % count);
   if (!sequence::is_editing_task(task.task)) return {.object = (*task.objects)[index]};
-  const EditPair& pair = task.pairs[index];
-  return {.object = pair.after, .before = pair.before, .instruction = pair.instruction};
+  const EditPair& pair = task.edits.pairs[index];
+  return {
+      .object = pair.after, .before = pair.before, .instructions = task.instructions[pair.change].trained};
 }
 
 // Lengths differ by captions and drops only, so a few hundred documents tell their mean and variance.
@@ -280,15 +286,14 @@ BatchSource::Draw BatchSource::draw(std::int64_t document) const {
 sequence::Document BatchSource::document(std::int64_t number) const {
   return state_->document(number, state_->schedule->draw(number));
 }
+
 tokenizers::WordList BatchSource::words(const tokenizers::TextTokenizer& text) const {
   const DocumentBuilder& builder = *state_->builder;
   tokenizers::WordList words;
   std::vector<bool> seen(static_cast<std::size_t>(state_->dataset->size()));
-  std::set<std::string> instructions;
   // Conditions first: what they may draw holds all that texts to be written may.
   for (const bool is_condition : {true, false}) {
     for (const TaskState& task : state_->tasks) {
-      for (const EditPair& pair : task.pairs) instructions.insert(pair.instruction);
       const bool reads =
           std::any_of(task.task.segments.begin(), task.task.segments.end(),
                       [&](const auto& s) { return s.modality == Modality::text && s.loss != is_condition; });
@@ -303,6 +308,14 @@ tokenizers::WordList BatchSource::words(const tokenizers::TextTokenizer& text) c
             words.add_caption(text.decode(place.shard->caption(place.object, i)));
       }
     }
+  }
+  std::set<std::string> instructions;
+  for (const TaskState& task : state_->tasks) {
+    for (const EditPair& pair : task.edits.pairs)
+      for (const Instruction& instruction : task.instructions[pair.change].trained) {
+        words.add_instruction(task.task.name, instruction.pattern, instruction.text);
+        instructions.insert(instruction.text);
+      }
   }
   for (const std::string& instruction : instructions) words.add_caption(instruction);
   return words;

@@ -64,10 +64,11 @@ sequence::TextPayload DocumentBuilder::text(const Example& example, bool is_cond
       is_condition && options_.brief_caption_share > 0 && rng.chance(options_.brief_caption_share);
   const bool want_complete = rng.chance(options_.complete_caption_share);
   const std::uint64_t choice = rng.next_u64();
-  if (!example.instruction.empty()) {
-    std::vector<std::int32_t> tokens = options_.encode_text(example.instruction);
+  if (!example.instructions.empty()) {
+    const std::string& instruction = example.instructions[choice % example.instructions.size()].text;
+    std::vector<std::int32_t> tokens = options_.encode_text(instruction);
     if (static_cast<std::int64_t>(tokens.size()) > layout_.text_capacity) {
-      fail(ErrorKind::usage, "drawing an editing document: the instruction \"", example.instruction,
+      fail(ErrorKind::usage, "drawing an editing document: the instruction \"", instruction,
            "\" does not fit into ", layout_.text_capacity, " tokens. Raise text_capacity.");
     }
     return {std::move(tokens)};

@@ -1,17 +1,20 @@
 #pragma once
 
+#include <span>
+
 #include "omni/core/random.h"
 #include "omni/data/batch_source.h"
+#include "omni/data/edit_instructions.h"
 #include "omni/data/token_dataset.h"
 #include "omni/sequence/task.h"
 
 namespace omni::data {
 
-// The objects that a document shows. `instruction` is the text of an edit.
+// The objects that a document shows. `instructions`: of an edit, one of which the document draws.
 struct Example {
   std::int64_t object = 0;
   std::int64_t before = -1;
-  std::string instruction;
+  std::span<const Instruction> instructions = {};
 };
 
 // Fills a task's segments from an example. Stateless; every random choice comes from the given generator.

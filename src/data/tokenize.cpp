@@ -14,6 +14,7 @@
 #include "omni/core/progress.h"
 #include "omni/core/random.h"
 #include "omni/core/shuffle.h"
+#include "omni/data/edit_instructions.h"
 #include "omni/data/shape_sample.h"
 #include "omni/data/token_shard.h"
 #include "omni/geometry/renderer.h"
@@ -23,9 +24,10 @@
 namespace omni::data {
 namespace {
 
-// Raised by hand when other captions of an object are stored, or otherwise than before: shards of an earlier
-// version are no part of the same set. 1: brief captions, and all in lower case.
-constexpr std::uint64_t kCaptionVersion = 1;
+// Raised by hand when other captions or attributes of an object are stored, or otherwise than before: shards
+// of an earlier version are no part of the same set. 1: brief captions, and all in lower case. 2: colours of
+// parts among the attributes.
+constexpr std::uint64_t kWordsVersion = 2;
 
 using tokenizers::TokenizerSet;
 
@@ -47,7 +49,7 @@ TokenShardInfo describe_shards(const ObjectSource& source, const TokenizerSet& s
   TokenShardInfo info{.tokens = set.format(), .source_name = options.source_name};
   if (set.image() != nullptr) info.views_per_object = options.views_per_object;
   std::uint64_t hash = source.fingerprint();
-  if (set.text() != nullptr) hash = hash_combine(hash, kCaptionVersion);
+  if (set.text() != nullptr) hash = hash_combine(hash, kWordsVersion);
   const auto add = [&](std::int64_t value) { hash = hash_combine(hash, static_cast<std::uint64_t>(value)); };
   add(static_cast<std::int64_t>(options.seed));
   add(options.count);
@@ -105,6 +107,8 @@ void fill_from_record(TokenObject& object, const ObjectRecord& record, const Tok
   object.id = record.id;
   object.class_name = record.class_name;
   object.attributes = record.attributes;
+  for (const ColouredPart& part : record.parts)
+    object.attributes.emplace(colour_attribute(part.name), part.colour_name);
   object.split = record.split;
   if (set.text() != nullptr) {
     for (const Caption& caption : record.captions) {

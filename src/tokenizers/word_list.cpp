@@ -13,6 +13,7 @@ using Json = nlohmann::json;
 
 constexpr const char* kFormat = "omni word list";
 constexpr std::int64_t kVersion = 1;
+constexpr std::uint64_t kLargestCount = std::uint64_t{1} << 53;
 
 // Optimal string alignment: insertions, deletions, exchanges, and swaps of neighbours.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -56,12 +57,58 @@ WordList::Counts read_counts(const Json& json, const char* key) {
   WordList::Counts counts;
   for (const auto& [word, count] : found->items()) {
     if (word.empty() || word.size() > WordList::kLongestWord || !count.is_number_unsigned() ||
-        count.get<std::uint64_t>() > (std::uint64_t{1} << 53)) {
+        count.get<std::uint64_t>() > kLargestCount) {
       fail(ErrorKind::input, "\"", key, "\" holds an entry that is no word with its number");
     }
     counts[word] = count.get<std::int64_t>();
   }
   return counts;
+}
+
+Json instructions_json(const WordList::Instructions& instructions) {
+  Json json = Json::object();
+  std::size_t written = 0;
+  for (const auto& [task, wordings] : instructions) {
+    json[task] = Json::object();
+    for (const auto& [pattern, wording] : wordings)
+      if (written++ < WordList::kMostWords)
+        json[task][pattern] = {{"edits", wording.edits}, {"example", wording.example}};
+  }
+  return json;
+}
+
+bool is_short_text(const Json& json) {
+  return json.is_string() && json.get_ref<const std::string&>().size() <= WordList::kLongestPattern;
+}
+
+WordList::Wording read_wording(const std::string& pattern, const Json& json) {
+  const bool whole = json.is_object() && json.size() == 2 && json.contains("edits") &&
+                     json["edits"].is_number_unsigned() && json.contains("example") &&
+                     is_short_text(json["example"]);
+  if (!whole || pattern.empty() || pattern.size() > WordList::kLongestPattern ||
+      json["edits"].get<std::uint64_t>() > kLargestCount) {
+    fail(ErrorKind::input, "\"instructions\" holds an entry that is no wording");
+  }
+  return {json["edits"].get<std::int64_t>(), json["example"].get<std::string>()};
+}
+
+std::optional<WordList::Instructions> read_instructions(const Json& json) {
+  const auto found = json.find("instructions");
+  if (found == json.end()) return {};
+  WordList::Instructions instructions;
+  std::size_t count = 0;
+  const auto require = [](bool holds) {
+    if (!holds) fail(ErrorKind::input, "\"instructions\" is no mapping of tasks to wordings");
+  };
+  require(found->is_object() && found->size() <= WordList::kMostWords);
+  for (const auto& [task, wordings] : found->items()) {
+    require(!task.empty() && task.size() <= WordList::kLongestPattern && wordings.is_object() &&
+            (count += wordings.size()) <= WordList::kMostWords);
+    for (const auto& [pattern, wording] : wordings.items())
+      instructions[task][pattern] = read_wording(pattern, wording);
+    instructions[task];
+  }
+  return instructions;
 }
 
 }  // namespace
@@ -80,9 +127,28 @@ void WordList::add_class(std::string_view name) {
   ++classes_[std::string(name)];
 }
 
+void WordList::add_instruction(std::string_view task, std::string_view pattern, std::string_view text) {
+  for (const std::string_view part : {task, pattern, text})
+    if (part.empty() || part.size() > kLongestPattern) return;
+  if (!instructions_) instructions_.emplace();
+  Wording& wording = (*instructions_)[std::string(task)][std::string(pattern)];
+  if (wording.edits++ == 0) wording.example = text;
+}
+
 void WordList::merge(const WordList& other) {
   keep_larger(words_, other.words_);
   keep_larger(classes_, other.classes_);
+  if (!other.instructions_) {  // what was edited before is not known
+    if (instructions_ && instructions_->empty()) instructions_.reset();
+    return;
+  }
+  if (!instructions_) instructions_.emplace();
+  for (const auto& [task, wordings] : *other.instructions_) {
+    for (const auto& [pattern, wording] : wordings) {
+      Wording& mine = (*instructions_)[task][pattern];
+      if (wording.edits > mine.edits) mine = wording;
+    }
+  }
 }
 
 std::vector<std::string> WordList::nearest(std::string_view word, std::size_t most) const {
@@ -109,10 +175,11 @@ std::vector<std::string> WordList::nearest(std::string_view word, std::size_t mo
 }
 
 std::string WordList::to_json() const {
-  const Json json = {{"format", kFormat},
-                     {"version", kVersion},
-                     {"classes", counts_json(classes_)},
-                     {"words", counts_json(words_)}};
+  Json json = {{"format", kFormat},
+               {"version", kVersion},
+               {"classes", counts_json(classes_)},
+               {"words", counts_json(words_)}};
+  if (instructions_) json["instructions"] = instructions_json(*instructions_);
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -127,6 +194,7 @@ WordList WordList::parse(std::string_view text, const std::string& name) {
     WordList list;
     list.classes_ = read_counts(json, "classes");
     list.words_ = read_counts(json, "words");
+    list.instructions_ = read_instructions(json);
     return list;
   } catch (const Json::exception& error) {
     fail(ErrorKind::input, "reading the word list ", name, ": it is not JSON (", error.what(),

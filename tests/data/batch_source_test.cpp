@@ -366,10 +366,46 @@ TEST_F(BatchSourceTest, EditsJoinObjectsThatDifferInOneAttribute) {
   }
 }
 
-TEST(EditInstruction, NamesTheChange) {
-  EXPECT_EQ(edit_instruction("colour", "green"), "make it green");
-  EXPECT_EQ(edit_instruction("seat_colour", "green"), "make the seat green");
-  EXPECT_EQ(edit_instruction("legs", "four"), "change the legs to four");
+// Tokens are the instruction's letters.
+TEST_F(BatchSourceTest, EditsAreAskedForInTheirTrainedWordings) {
+  BatchOptions edit = options();
+  edit.encode_text = [](std::string_view text) {
+    std::vector<std::int32_t> tokens;
+    for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
+    return tokens;
+  };
+  sequence::SequenceLayout layout = small_layout();
+  layout.text_capacity = 40;
+  const BatchSource batches(dataset_, {{sequence::built_in_task("shape+text->shape"), 1}}, layout,
+                            small_vocabulary(), edit);
+  std::set<std::string> colours, heights;
+  for (std::int64_t n = 0; n < 300; ++n) {
+    const auto draw = batches.draw(n);
+    const auto document = batches.document(n);
+    EXPECT_EQ(document, batches.document(n));
+    const auto& text = std::get<sequence::TextPayload>(document.segments[1].payload);
+    const std::string words(text.tokens.begin(), text.tokens.end());
+    const auto before = dataset_->at(draw.before), after = dataset_->at(draw.object);
+    const auto a = before.shard->attributes(before.object), b = after.shard->attributes(after.object);
+    const std::string changed = a.at("colour") != b.at("colour") ? "colour" : "height";
+    const AttributeChange change =
+        attribute_change(before.shard->class_name(before.object), a, changed, b.at(changed));
+    bool is_trained = false;
+    for (const Instruction& instruction : edit_instructions(change).trained)
+      is_trained |= instruction.text == words;
+    EXPECT_TRUE(is_trained) << words;
+    (changed == "colour" ? colours : heights).insert(words);
+  }
+  EXPECT_GE(colours.size(), 8u);
+  EXPECT_EQ(heights.size(), 3u) << "one wording of each of three values";
+
+  const tokenizers::TextTokenizer text = tokenizers::TextTokenizer::from_merges({});
+  const auto words = batches.words(text);
+  ASSERT_TRUE(words.instructions());
+  const auto& listed = words.instructions()->at("shape+text->shape");
+  EXPECT_TRUE(listed.contains("make it {colour}"));
+  EXPECT_TRUE(listed.contains("change the {part} to {value}"));
+  EXPECT_TRUE(words.knows("paint") && words.knows("change"));
 }
 
 TEST_F(BatchSourceTest, ThePrefetchLoaderGivesTheSameBatchesInOrder) {

@@ -88,7 +88,9 @@ TEST_F(TokenizeTest, ShardsHoldWhatTheTokenizersSay) {
     const TokenObject object = place.shard->object(place.object);
     const ObjectRecord record = source().load(i);
     EXPECT_EQ(object.id, record.id);
-    EXPECT_EQ(object.attributes, record.attributes);
+    std::map<std::string, std::string> attributes = record.attributes;
+    for (const ColouredPart& part : record.parts) attributes[part.name + " colour"] = part.colour_name;
+    EXPECT_EQ(object.attributes, attributes);
     EXPECT_EQ(object.size, sequence::size_bin(record.longest_side_m));
     EXPECT_EQ(*std::max_element(object.box.begin(), object.box.end()), sequence::kBoxBins - 1);
     std::vector<Caption> stored = record.captions;

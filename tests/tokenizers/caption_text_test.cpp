@@ -54,6 +54,42 @@ TEST(WordList, MergesByTheLargerCount) {
   EXPECT_EQ(first.words(), (WordList::Counts{{"chair", 1}, {"mug", 1}, {"red", 2}, {"table", 1}}));
 }
 
+WordList editing_list() {
+  WordList list;
+  list.add_instruction("shape+text->shape", "make the {part} {more}", "make the legs longer");
+  list.add_instruction("shape+text->shape", "make the {part} {more}", "make the back higher");
+  list.add_instruction("shape+text->shape", "add a {thing}", "add a leg");
+  return list;
+}
+
+TEST(WordList, KeepsInstructionsByTaskAndPattern) {
+  const WordList list = editing_list();
+  const WordList::Wordings& wordings = list.instructions()->at("shape+text->shape");
+  ASSERT_EQ(wordings.size(), 2u);
+  EXPECT_EQ(wordings.at("make the {part} {more}"), (WordList::Wording{2, "make the legs longer"}));
+  EXPECT_EQ(WordList::parse(list.to_json(), "here"), list);
+  const WordList plain;
+  EXPECT_TRUE(plain.instructions()->empty());
+  EXPECT_EQ(WordList::parse(plain.to_json(), "here"), plain);
+}
+
+// Lists of before there were instructions in them do not say that nothing was edited.
+TEST(WordList, TellsWhetherInstructionsAreKnown) {
+  const WordList older =
+      WordList::parse(R"({"format":"omni word list","version":1,"classes":{},"words":{}})", "older");
+  EXPECT_FALSE(older.instructions());
+  EXPECT_EQ(WordList::parse(older.to_json(), "again"), older);
+  WordList next;
+  next.merge(older);
+  EXPECT_FALSE(next.instructions()) << "the stage before may have edited";
+  WordList editing = editing_list();
+  editing.merge(older);
+  EXPECT_EQ(editing, editing_list());
+  next = WordList();
+  next.merge(editing);
+  EXPECT_EQ(next.instructions()->size(), 1u) << "later stages keep what earlier ones learnt";
+}
+
 TEST(WordList, NamesWhatIsSpelledNearly) {
   WordList list;
   for (const char* caption : {"chair", "chain", "table", "stool", "red", "a red chair"})
@@ -69,14 +105,20 @@ TEST(WordList, RefusesWhatItDidNotWrite) {
   WordList list;
   list.add_caption("a red chair");
   const std::string good = list.to_json();
-  for (const std::string& bad :
-       {std::string(), std::string("[]"), good.substr(0, good.size() / 2),
-        std::string("{\"format\": \"omni word list\"}"),
-        std::string(R"({"format":"omni word list","version":2,"classes":{},"words":{}})"),
-        std::string(R"({"format":"omni word list","version":1,"classes":{},"words":{"a":-1}})"),
-        std::string(R"({"format":"omni word list","version":1,"classes":[],"words":{}})"),
-        R"({"format":"omni word list","version":1,"classes":{},"words":{")" + std::string(65, 'x') +
-            "\":1}}"}) {
+  for (
+      const std::string& bad :
+      {std::string(), std::string("[]"), good.substr(0, good.size() / 2),
+       std::string("{\"format\": \"omni word list\"}"),
+       std::string(R"({"format":"omni word list","version":2,"classes":{},"words":{}})"),
+       std::string(R"({"format":"omni word list","version":1,"classes":{},"words":{"a":-1}})"),
+       std::string(R"({"format":"omni word list","version":1,"classes":[],"words":{}})"),
+       std::string(R"({"format":"omni word list","version":1,"classes":{},"words":{},"instructions":[]})"),
+       std::string(
+           R"({"format":"omni word list","version":1,"classes":{},"words":{},"instructions":{"t":{"p":1}}})"),
+       std::string(
+           R"({"format":"omni word list","version":1,"classes":{},"words":{},"instructions":{"t":{"p":{"edits":-1,"example":""}}}})"),
+       R"({"format":"omni word list","version":1,"classes":{},"words":{")" + std::string(65, 'x') +
+           "\":1}}"}) {
     try {
       (void)WordList::parse(bad, "words.json");
       ADD_FAILURE() << bad;

@@ -84,8 +84,8 @@ class BatchSource {
     double mean_tokens = 0;  // of a document, estimated
   };
   const std::vector<TaskSummary>& tasks() const;
-  // The words of all texts that the tasks may draw, and the classes of their objects. `text` made the shards'
-  // captions.
+  // The words and instructions of all texts that the tasks may draw, and the classes of their objects. `text`
+  // made the shards' captions.
   tokenizers::WordList words(const tokenizers::TextTokenizer& text) const;
   std::int64_t documents_per_batch() const;
   double mean_tokens_per_batch() const;  // estimated

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,20 +11,34 @@
 
 namespace omni::tokenizers {
 
-// The words that a model's training captions held, and the classes of its objects, with the number of
-// captions and objects that had them. What a prompt says beyond these a model has never read.
+// The words that a model's training captions held, the classes of its objects, with the number of captions and
+// objects that had them, and the instructions of its editing tasks. What a prompt says beyond these a model
+// has never read.
 class WordList {
  public:
   using Counts = std::map<std::string, std::int64_t, std::less<>>;
+  // Of one pattern, such as "make the {part} {more}".
+  struct Wording {
+    std::int64_t edits = 0;  // that it was shown with
+    std::string example;     // "make the legs longer"
+    friend bool operator==(const Wording&, const Wording&) = default;
+  };
+  using Wordings = std::map<std::string, Wording, std::less<>>;       // by pattern
+  using Instructions = std::map<std::string, Wordings, std::less<>>;  // by the name of the editing task
 
   // Words longer than kLongestWord bytes are left out, and no word counts twice in one caption.
   void add_caption(std::string_view text);
   void add_class(std::string_view name);
+  // One more edit that a task shows in this wording. `text`: the example, where it is the first. Patterns and
+  // examples longer than kLongestPattern bytes are left out.
+  void add_instruction(std::string_view task, std::string_view pattern, std::string_view text);
   // Keeps the larger count of each: stages of one training mostly read the same captions.
   void merge(const WordList& other);
 
   const Counts& words() const { return words_; }
   const Counts& classes() const { return classes_; }
+  // Empty where nothing was edited; absent in lists from before they were kept.
+  const std::optional<Instructions>& instructions() const { return instructions_; }
   bool knows(std::string_view word) const { return words_.contains(word); }
   // The known words nearest to `word`, nearest and then most frequent first, at most `most`: those that a
   // third of its letters, at least one, added, left out, exchanged or swapped with the next, lead to. None
@@ -35,13 +50,14 @@ class WordList {
   // Throws Error(input) for anything else than to_json() writes; `name` appears in errors.
   static WordList parse(std::string_view json, const std::string& name);
 
-  static constexpr std::size_t kLongestWord = 64, kMostWords = 100'000;
+  static constexpr std::size_t kLongestWord = 64, kMostWords = 100'000, kLongestPattern = 200;
   static constexpr std::uint64_t kLargestFile = std::uint64_t{32} << 20;  // bytes
 
   friend bool operator==(const WordList&, const WordList&) = default;
 
  private:
   Counts words_, classes_;
+  std::optional<Instructions> instructions_ = Instructions();
 };
 
 // Most frequent first, then in the order of the alphabet.
