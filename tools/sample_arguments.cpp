@@ -7,6 +7,7 @@
 #include "omni/core/files.h"
 #include "omni/core/log.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/image/object_picture.h"
 #include "options.h"
 #include "prompt_words.h"
 #include "result_file.h"
@@ -50,6 +51,10 @@ void add_condition_options(CLI::App& command, SampleArguments& arguments) {
                 "sample although the prompt is missing, empty, or has no word that the model knows")
       ->group("Conditions");
   add("--image", arguments.images, "a PNG, JPEG or WebP file; repeat for several views");
+  command
+      .add_flag("--as-it-is", arguments.as_it_is,
+                "read pictures as they are: otherwise an object before a plain ground is cut out and centred")
+      ->group("Conditions");
   add("--image-view", arguments.image_views, "azimuth,elevation of each --image, in degrees");
   add("--mesh", arguments.meshes, "a GLB, glTF, OBJ, PLY or STL file");
 }
@@ -174,6 +179,17 @@ void check_prompts(std::vector<std::string>& prompts, const std::optional<tokeni
   if (words) check_prompt_words(prompts, *words, arguments.model, arguments.any);
 }
 
+image::Image read_picture(const std::string& path, bool as_it_is) {
+  image::Image picture = image::read_image(path);
+  if (as_it_is) return picture;
+  image::ObjectPicture object = image::frame_object(picture, path);
+  if (object.doubt)
+    log_warning(path, ": ", *object.doubt,
+                ", which no picture was in training. The shape may be far from it");
+  if (object.reframed) log_info(path, ": the object is cut out and put into the middle, before white");
+  return std::move(object.image);
+}
+
 std::vector<generation::ImageCondition> read_images(const SampleArguments& arguments) {
   if (arguments.image_views.size() > arguments.images.size()) {
     fail(ErrorKind::usage, "reading the views of images: ", arguments.image_views.size(), " are given for ",
@@ -181,7 +197,8 @@ std::vector<generation::ImageCondition> read_images(const SampleArguments& argum
   }
   std::vector<generation::ImageCondition> images;
   for (std::size_t i = 0; i < arguments.images.size(); ++i) {
-    generation::ImageCondition condition{.image = image::read_image(arguments.images[i]), .view = {}};
+    generation::ImageCondition condition{.image = read_picture(arguments.images[i], arguments.as_it_is),
+                                         .view = {}};
     if (i < arguments.image_views.size()) condition.view = generation::parse_view(arguments.image_views[i]);
     images.push_back(std::move(condition));
   }

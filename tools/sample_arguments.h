@@ -21,6 +21,7 @@ struct SampleArguments {
   generation::MeshOptions mesh;
   std::string device = "cpu", precision = "auto";
   bool no_colour = false;
+  bool as_it_is = false;  // pictures
   bool any = false;  // without a prompt, or with one that the model cannot know
 };
 void add_sample_options(CLI::App& command, SampleArguments& arguments);

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "omni/core/error.h"
+#include "omni/data/procedural_world.h"
 #include "omni/data/tokenize.h"
+#include "omni/geometry/renderer.h"
+#include "omni/image/object_picture.h"
 
 namespace omni::data {
 namespace {
@@ -18,6 +21,23 @@ TEST(CanonicalViews, AreThoseOfTheShippedModelsWhoeverAsks) {
   for (std::size_t i = 0; i < cameras.size(); ++i) {
     EXPECT_EQ(cameras[i].azimuth_degrees, 45 + 90 * static_cast<float>(i));
     EXPECT_EQ(cameras[i].elevation_degrees, 30);
+  }
+}
+
+// Sampling puts objects where these views show them, so that it must leave such pictures alone.
+TEST(CanonicalViews, ShowObjectsWholeInTheMiddleBeforeWhite) {
+  const ProceduralSource source({.seed = 1, .split = Split::train, .count = 72});
+  geometry::RenderOptions options;
+  options.width = options.height = 64;
+  for (std::int64_t i = 0; i < source.size(); ++i) {
+    const ObjectRecord object = source.load(i);
+    const geometry::Renderer renderer(object.mesh);
+    for (const geometry::Camera& camera : canonical_views()) {
+      const image::Image picture = renderer.render(camera, options);
+      const image::ObjectPicture framed = image::frame_object(picture, object.id);
+      EXPECT_FALSE(framed.reframed) << object.id << " from " << camera.azimuth_degrees << " degrees";
+      EXPECT_EQ(framed.doubt.value_or(""), "") << object.id;
+    }
   }
 }
 
