@@ -3,9 +3,11 @@
 #include <cpuid.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <fstream>
+#include <string>
 
 namespace omni {
 
@@ -47,6 +49,15 @@ double seconds_since_1970() {
 std::uint64_t memory_bytes() {
   return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
          static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+}
+
+int running_tasks() {
+  // "0.20 0.18 0.12 1/80 11206": the fourth is running of all.
+  std::ifstream file("/proc/loadavg");
+  std::string minute, five_minutes, quarter_hour;
+  int running = 0;
+  file >> minute >> five_minutes >> quarter_hour >> running;
+  return std::max(1, running);
 }
 
 }  // namespace omni

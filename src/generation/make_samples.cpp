@@ -2,6 +2,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
+#include "omni/generation/decoding_threads.h"
 #include "omni/generation/document_decoder.h"
 #include "request_segments.h"
 
@@ -125,6 +126,10 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
                   const SampleOptions& options, const OnSample& on_sample) {
   for (const GenerationRequest& request : requests) check_request(request, bundle);
   if (options.mesh) validate(*options.mesh);
+  std::int64_t sequences = 0;
+  for (const GenerationRequest& request : requests) sequences += request.count;
+  const DecodingThreads threads(bundle.transformer->parameters().element_count(),
+                                std::min(sequences, options.sequences_per_batch));
   const std::vector<DocumentRequest> documents = encode_requests(requests, bundle);
 
   const DocumentReader reader(bundle, documents, options);

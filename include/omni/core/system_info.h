@@ -17,6 +17,7 @@ CpuFeatures detect_cpu_features();
 std::string cpu_name();        // "unknown CPU" where the system does not tell
 std::uint64_t memory_bytes();  // of the machine
 std::string host_name();       // empty where the system does not tell
-double seconds_since_1970();   // by the machine's clock
+int running_tasks();  // threads of all programs that run or wait for a core, this one included; 1 if not told
+double seconds_since_1970();  // by the machine's clock
 
 }  // namespace omni

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+namespace omni::generation {
+
+struct DecodingLoad {
+  std::int64_t weights = 0;    // of the transformer
+  std::int64_t sequences = 0;  // that are decoded at once
+  int cores = 1;
+  int running = 1;  // programs and threads that want a core at the moment, this one included
+};
+
+// The threads that decode fastest, 1 to `cores`. Threads meet several times in each layer: one that has to wait for a core
+// holds up all others for as long, which a small model's short work never makes up for. With two cores that other programs
+// kept busy the tiny model drew 15 tokens a second on two threads and 1,284 on one.
+int decoding_threads(const DecodingLoad& load);
+
+// Sets LibTorch's threads to that while it lives, unless the user has chosen (OMP_NUM_THREADS).
+class DecodingThreads {
+ public:
+  DecodingThreads(std::int64_t weights, std::int64_t sequences);
+  ~DecodingThreads();
+  DecodingThreads(const DecodingThreads&) = delete;
+  DecodingThreads& operator=(const DecodingThreads&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace omni::generation

@@ -1,0 +1,35 @@
+#include "omni/generation/decoding_threads.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "omni/core/system_info.h"
+
+namespace omni::generation {
+namespace {
+
+// Above, a step reads more weights than caches hold, and every core helps, however late it comes.
+constexpr std::int64_t kSmallModel = 50'000'000;
+// Fewer do not share enough work to wake a thread for.
+constexpr std::int64_t kFewSequences = 4;
+
+}  // namespace
+
+int decoding_threads(const DecodingLoad& load) {
+  if (load.weights > kSmallModel) return load.cores;
+  if (load.sequences <= kFewSequences) return 1;
+  return std::clamp(load.cores - (load.running - 1), 1, load.cores);
+}
+
+DecodingThreads::DecodingThreads(std::int64_t weights, std::int64_t sequences)
+    : before_(at::get_num_threads()) {
+  if (std::getenv("OMP_NUM_THREADS") != nullptr) return;
+  at::set_num_threads(decoding_threads(
+      {.weights = weights, .sequences = sequences, .cores = before_, .running = running_tasks()}));
+}
+
+DecodingThreads::~DecodingThreads() { at::set_num_threads(before_); }
+
+}  // namespace omni::generation

@@ -1,0 +1,31 @@
+#include "omni/core/system_info.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace omni {
+namespace {
+
+TEST(SystemInfo, CountsWhatWantsACore) {
+  EXPECT_GE(running_tasks(), 1);
+  std::atomic<bool> stop = false;
+  std::vector<std::jthread> busy;
+  for (int i = 0; i < 5; ++i)
+    busy.emplace_back([&] {
+      while (!stop) continue;
+    });
+  int most = 0;
+  for (int i = 0; i < 1000 && most < 5; ++i) {
+    most = std::max(most, running_tasks());
+    std::this_thread::yield();
+  }
+  stop = true;
+  EXPECT_GE(most, 5);
+}
+
+}  // namespace
+}  // namespace omni
