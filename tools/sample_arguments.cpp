@@ -45,7 +45,11 @@ void add_condition_options(CLI::App& command, SampleArguments& arguments) {
   const auto add = [&](const char* name, std::vector<std::string>& values, const char* help) {
     command.add_option(name, values, help)->allow_extra_args(false)->group("Conditions");
   };
-  add("--prompt", arguments.prompts, "a text; for editing tasks the instruction");
+  add("--prompt", arguments.prompts, "a text");
+  command
+      .add_option("--instruction", arguments.instruction,
+                  "what to change about the --mesh or --image, such as \"paint the seat blue\"")
+      ->group("Conditions");
   command
       .add_flag("--any", arguments.any,
                 "sample although the prompt is missing, empty, or has no word that the model knows")
@@ -151,6 +155,53 @@ Modality wanted_modality(const SampleArguments& arguments) {
   return Modality::text;
 }
 
+// Of the tasks by which the model was trained to edit, the one that fits.
+sequence::Task editing_task(const SampleArguments& arguments) {
+  const std::vector<sequence::Task> own = model::load_bundle_tasks(arguments.model);
+  if (!arguments.task.empty()) {
+    sequence::Task task = sequence::find_task(arguments.task, own);
+    if (sequence::is_editing_task(task)) return task;
+    fail(ErrorKind::usage, "choosing a task: ", task.name,
+         " edits nothing. Give its text as --prompt, or leave --task out.");
+  }
+  if (arguments.meshes.empty() && arguments.images.empty())
+    fail(ErrorKind::usage,
+         "choosing a task: there is nothing to edit. Give a --mesh or an --image beside the --instruction.");
+  const Modality wanted = wanted_modality(arguments);
+  const bool with_view = !arguments.view.empty();
+  const auto words = model::load_bundle_words(arguments.model);
+  if (!words || !words->instructions()) {
+    log_warning(
+        "the model was made before models kept their instructions: whether it learnt to edit is not known.");
+    return sequence::find_task(
+        generation::default_task(1, arguments.images.size(), arguments.meshes.size(), wanted, with_view),
+        own);
+  }
+  if (words->instructions()->empty())
+    fail(ErrorKind::usage, "choosing a task: the model ", arguments.model,
+         " was not trained to edit. Train stage 3 with shape+text->shape in its mixture (omni finetune), or "
+         "describe the whole object with --prompt.");
+  std::string known;
+  for (const auto& [name, wordings] : *words->instructions()) {
+    sequence::Task task = sequence::find_task(name, own);
+    const auto takes = [&](Modality modality) {
+      return static_cast<std::size_t>(
+          std::count_if(task.segments.begin(), task.segments.end(),
+                        [&](const auto& segment) { return !segment.loss && segment.modality == modality; }));
+    };
+    const bool view_fits = std::any_of(task.segments.begin(), task.segments.end(), [](const auto& segment) {
+                             return segment.loss && segment.view;
+                           }) == with_view;
+    if (takes(Modality::image) == arguments.images.size() &&
+        takes(Modality::shape) == arguments.meshes.size() && takes(Modality::text) == 1 &&
+        sequence::makes(task, wanted) && (wanted != Modality::image || view_fits))
+      return task;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  fail(ErrorKind::usage, "choosing a task: none of those by which the model edits (", known, ") leads from ",
+       arguments.images.size(), " images and ", arguments.meshes.size(), " meshes to what is asked for.");
+}
+
 sequence::Task read_task(const SampleArguments& arguments) {
   std::string task = arguments.task;
   if (task.empty() && arguments.prompts.empty() && arguments.images.empty() && arguments.meshes.empty()) {
@@ -158,6 +209,7 @@ sequence::Task read_task(const SampleArguments& arguments) {
          "choosing a task: nothing is given to start from. Give a --prompt, an --image or a ",
          "--mesh, and say with --out what to make of it, such as --prompt \"a red chair\" --out chair.glb");
   }
+  if (!arguments.instruction.empty()) return editing_task(arguments);
   if (task.empty()) {
     task =
         generation::default_task(arguments.prompts.size(), arguments.images.size(), arguments.meshes.size(),
@@ -232,7 +284,14 @@ void choose_what_is_not_given(const CLI::App& command, SampleArguments& argument
   log_info("model: ", arguments.model);
 }
 
-GenerationRequest read_request(const SampleArguments& arguments) {
+GenerationRequest read_request(const SampleArguments& given) {
+  SampleArguments arguments = given;
+  if (!given.instruction.empty()) {
+    if (!given.prompts.empty())
+      fail(ErrorKind::usage,
+           "reading the instruction: there is a --prompt, too. An instruction is the only text of an edit.");
+    arguments.prompts = {given.instruction};
+  }
   GenerationRequest request;
   request.task = read_task(arguments);
   request.prompts = arguments.prompts;

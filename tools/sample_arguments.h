@@ -14,7 +14,7 @@ namespace omni::tools {
 struct SampleArguments {
   std::string model, task;
   std::vector<std::string> prompts, images, meshes, image_views;
-  std::string view, guidance, out, format, preview, turntable, codes;
+  std::string instruction, view, guidance, out, format, preview, turntable, codes;
   std::int64_t count = 1, detail = 0, batch = 96;
   std::uint64_t seed = 0;
   kernels::SamplingSettings sampling;

@@ -155,6 +155,19 @@ expect 2 'none of its words: "zebra", "unicorn".*chair' "${sample[@]}" --prompt 
 expect 0 '' "${sample[@]}" --prompt 'a zebra unicorn' --any --out any.glb --seed 5
 expect 2 'it is empty' "${sample[@]}" --prompt ' ' --out never.glb
 expect 0 '^words .*chair' info bundle run/bundle
+expect 2 'nothing to edit' "${sample[@]}" --instruction 'paint it blue' --out never.glb
+expect 2 'was not trained to edit' "${sample[@]}" --mesh a.glb --instruction 'paint it blue' --out never.glb
+expect 0 '^instructions: none' info bundle run/bundle
+cp -r run/bundle editing  # as a stage that edits leaves it
+sed -i 's/"instructions": {}/"instructions": {"shape+text->shape": {"add a {thing}": {"edits": 7, "example": "add a leg"}}}/' \
+  editing/words.json
+expect 0 'add a \{thing\} \(7\): add a leg' info bundle editing
+edit=(sample --model editing --temperature 1 --mesh a.glb --seed 5)
+expect 0 '"gnarled"' "${edit[@]}" --instruction 'make the chair gnarled' --out edited.glb
+expect 0 '' "${edit[@]}" --prompt 'make the chair gnarled' --task 'shape+text->shape' --out named.glb
+check 'an instruction names its task itself' cmp -s edited.glb named.glb
+expect 2 'none of those by which the model edits' "${edit[@]}" --instruction 'a red chair' --out never.png
+expect 2 'edits nothing' "${edit[@]}" --task 'text->shape' --instruction 'a red chair' --out never.glb
 "${omni}" "${sample[@]}" --prompt 'a red chair' --out a.glb --seed 5 >/dev/null 2>&1
 for format in obj ply stl; do expect 0 "a.$format" "${sample[@]}" --prompt 'a red chair' --out "a.$format" --seed 5; done
 expect 0 '' "${sample[@]}" --prompt 'a red chair' --preview alone.png --seed 5
