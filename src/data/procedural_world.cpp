@@ -10,6 +10,7 @@
 #include "omni/core/random.h"
 #include "omni/data/palette.h"
 #include "primitive_solid.h"
+#include "procedural_parts.h"
 
 namespace omni::data {
 namespace {
@@ -142,15 +143,20 @@ struct ProceduralWorld::State {
     return result;
   }
 
-  std::vector<Primitive> build(std::int64_t object, const Address& address, float* longest) const {
+  std::vector<Primitive> build_in_class_units(std::int64_t object, const Address& address) const {
     const ObjectClass& kind = object_classes()[address.class_index];
     SolidBuilder builder;
     const std::vector<int> bins = decode_bins(kind, address.geometry);
     kind.build(Bins(bins, places(kind, object)), builder);
-    separate_corners(builder.primitives());
-    const float side = normalise_primitives(builder.primitives());
-    if (longest != nullptr) *longest = side;
     return std::move(builder.primitives());
+  }
+
+  std::vector<Primitive> build(std::int64_t object, const Address& address, float* longest) const {
+    std::vector<Primitive> primitives = build_in_class_units(object, address);
+    separate_corners(primitives);
+    const float side = normalise_primitives(primitives);
+    if (longest != nullptr) *longest = side;
+    return primitives;
   }
 };
 
@@ -189,6 +195,7 @@ ProceduralWorld::ProceduralWorld(std::uint64_t seed, double variation) {
 ProceduralWorld::~ProceduralWorld() = default;
 
 std::uint64_t ProceduralWorld::seed() const { return state_->seed; }
+double ProceduralWorld::variation() const { return state_->variation; }
 std::uint64_t ProceduralWorld::fingerprint() const { return state_->fingerprint; }
 std::int64_t ProceduralWorld::class_count() const { return static_cast<std::int64_t>(state_->infos.size()); }
 std::int64_t ProceduralWorld::geometry_count() const { return state_->geometries; }
@@ -274,6 +281,18 @@ ObjectRecord ProceduralWorld::make(std::int64_t object) const {
   for (const Primitive& p : primitives) append_primitive_mesh(p, colours[p.part], record.mesh);
   record.field = std::make_unique<PrimitiveSolid>(std::move(primitives), std::move(colours));
   return record;
+}
+
+std::vector<int> part_colours_of(const ProceduralWorld& world, std::int64_t object) {
+  return world.state_->locate(object).colours;
+}
+
+std::vector<Primitive> primitives_of(const ProceduralWorld& world, std::int64_t object) {
+  return world.state_->build(object, world.state_->locate(object), nullptr);
+}
+
+std::vector<Primitive> primitives_in_class_units(const ProceduralWorld& world, std::int64_t object) {
+  return world.state_->build_in_class_units(object, world.state_->locate(object));
 }
 
 }  // namespace omni::data

@@ -12,6 +12,8 @@
 
 namespace omni::data {
 
+struct Primitive;
+
 inline constexpr NumberRange kVariations{.minimum = 0, .maximum = 1};
 
 // One class of the procedural world, as reports and tests see it.
@@ -48,6 +50,7 @@ class ProceduralWorld {
   ProceduralWorld& operator=(const ProceduralWorld&) = delete;
 
   std::uint64_t seed() const;
+  double variation() const;
   // The class table, the palette and the rules; changes whenever any object or split could.
   std::uint64_t fingerprint() const;
 
@@ -74,6 +77,9 @@ class ProceduralWorld {
   ObjectRecord make(std::int64_t object) const;
 
  private:
+  friend std::vector<int> part_colours_of(const ProceduralWorld& world, std::int64_t object);
+  friend std::vector<Primitive> primitives_of(const ProceduralWorld& world, std::int64_t object);
+  friend std::vector<Primitive> primitives_in_class_units(const ProceduralWorld& world, std::int64_t object);
   struct State;
   std::unique_ptr<const State> state_;
 };
