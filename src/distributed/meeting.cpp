@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 #include "verdict.h"
 
 namespace omni::distributed {
@@ -52,6 +53,8 @@ std::vector<std::string> gather(Store& store, int size, const std::string& key,
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
       value = store.wait(key + std::to_string(rank), std::clamp(left, std::chrono::milliseconds(0), kLook));
       if (value) break;
+      if (interrupt_requested())
+        fail(stop_kind(), "waiting for ", size, " ranks: asked to stop before all were there");
       const std::optional<std::string> verdict = store.get(kVerdictKey);
       if (verdict && !verdict->empty()) {
         const Verdict failed = unpack_verdict(*verdict);

@@ -6,11 +6,14 @@
 #include <thread>
 
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 #include "omni/core/text_format.h"
 #include "store_connection.h"
 
 namespace omni::distributed {
 namespace {
+
+constexpr std::chrono::milliseconds kLongestAttempt{8000};
 
 // c10d also writes to standard error what it throws, with its stack, and each new attempt to connect: what is
 // to be said of it is said once, by the Error.
@@ -64,14 +67,25 @@ std::unique_ptr<Store> Store::connect(const StoreAddress& address, const std::st
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(address.port);
   options.waitWorkers = false;
-  options.timeout = patience;
-  try {
-    return std::unique_ptr<Store>(
-        new Store(wrap(c10::make_intrusive<c10d::TCPStore>(address.host, options), prefix)));
-  } catch (const std::exception& error) {
-    fail(ErrorKind::io, "joining the ranks' store at ", address.host, ":", address.port, ": none answers in ",
-         std::chrono::duration<double>(patience).count(), " s (", first_line(error.what()),
-         "). Check that rank 0 runs, MASTER_ADDR, MASTER_PORT and the firewall");
+  const auto end = std::chrono::steady_clock::now() + patience;
+  // In attempts, so that whoever asks this rank to stop need not wait for one that never comes.
+  for (std::chrono::milliseconds attempt{500};; attempt = std::min(attempt * 2, kLongestAttempt)) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    options.timeout = std::clamp(left, std::chrono::milliseconds(1), attempt);
+    try {
+      auto tcp = c10::make_intrusive<c10d::TCPStore>(address.host, options);
+      tcp->setTimeout(patience);
+      return std::unique_ptr<Store>(new Store(wrap(std::move(tcp), prefix)));
+    } catch (const std::exception& error) {
+      if (interrupt_requested())
+        fail(stop_kind(), "joining the ranks' store at ", address.host, ":", address.port,
+             ": asked to stop before it answered");
+      if (left > attempt) continue;
+      fail(ErrorKind::io, "joining the ranks' store at ", address.host, ":", address.port,
+           ": none answers in ", std::chrono::duration<double>(patience).count(), " s (",
+           first_line(error.what()), "). Check that rank 0 runs, MASTER_ADDR, MASTER_PORT and the firewall");
+    }
   }
 }
 

@@ -67,6 +67,16 @@ expect 0 '# parameters: [0-9]{6}' pretrain stage.yaml --dry-run --set model.widt
 # A rank that comes alone waits no longer than it is told.
 RANK=1 LOCAL_RANK=1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 \
   expect 4 'none answers in 1\.02 s.*Check that rank 0 runs' pretrain stage.yaml --set timeouts.start_minutes=0.017
+# Nor after it is asked to stop: neither one that no store answers nor one that no other rank joins.
+for rank in 1 0; do
+  RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$((29876 * (1 - rank) + rank)) \
+    "$omni" pretrain stage.yaml >alone.log 2>&1 &
+  sleep 2
+  kill -TERM $!
+  wait $!
+  code=$?
+  check "rank $rank, waiting alone, ends when asked to: $code, $(tail -n 1 alone.log)" [ "$code" = 75 ]
+done
 expect 2 '^omni: --set model.width=wide: ' pretrain stage.yaml --set model.width=wide
 sed 's/width: 64/widht: 64/' stage.yaml >typo.yaml
 expect 2 "^omni: typo.yaml:9:9: .*Did you mean 'width'" pretrain typo.yaml
