@@ -44,6 +44,11 @@ void print_summary(const evaluation::SweepOutcome& outcome, const std::filesyste
                                "verbatim",
                                "verbatim_right",
                                "roughness",
+                               "class_kept",
+                               "edited_right",
+                               "untouched_distance",
+                               "untouched_kept",
+                               "edit_right",
                                "shuffled_iou",
                                "nearest_iou",
                                "nearest_picture_iou",
@@ -52,7 +57,14 @@ void print_summary(const evaluation::SweepOutcome& outcome, const std::filesyste
                                "ceiling_colour",
                                "ceiling_class",
                                "reader_class",
-                               "image_psnr_db"}) {
+                               "image_psnr_db",
+                               "copy_iou",
+                               "copy_edited_right",
+                               "copy_untouched_kept",
+                               "copy_edit_right",
+                               "ceiling_edited_right",
+                               "ceiling_untouched_kept",
+                               "ceiling_edit_right"}) {
       print_metric(task, metric);
     }
   }

@@ -10,6 +10,7 @@
 #include "omni/core/progress.h"
 #include "omni/evaluation/shape_reader.h"
 #include "omni/geometry/iso_surface.h"
+#include "omni/model/bundle.h"
 
 namespace omni::evaluation {
 namespace {
@@ -55,6 +56,23 @@ std::string complete_prompt(const data::ObjectRecord& record, std::size_t turn) 
   return record.captions.empty() ? std::string() : record.captions[turn % record.captions.size()].text;
 }
 
+// As many of each size, one after the other: the first whose place is not in an earlier one.
+std::pair<std::size_t, std::size_t> split_of(const std::vector<std::size_t>& sizes, std::size_t place) {
+  std::size_t split = 0;
+  while (place >= sizes.at(split)) place -= sizes[split++];
+  return {split, place};
+}
+
+std::vector<std::size_t> first_of_each(const std::vector<std::size_t>& sizes, std::size_t count,
+                                       std::size_t first) {
+  std::vector<std::size_t> objects;
+  for (const std::size_t size : sizes) {
+    for (std::size_t i = 0; i < std::min(count, size); ++i) objects.push_back(first + i);
+    first += size;
+  }
+  return objects;
+}
+
 void prepare_truth(EvaluationObject& object, const SweepConfig& config) {
   const geometry::SolidField& field = *object.record.field;
   object.truth = geometry::OccupancyBits(field, static_cast<int>(config.iou_resolution));
@@ -75,6 +93,12 @@ std::unique_ptr<data::ObjectSource> open_split(const SweepConfig& config, data::
 }
 
 std::string choose_prompt(const EvaluationObject& object, data::CaptionKind kind, std::size_t turn) {
+  if (object.edit) {
+    const auto& [trained, held_out] = object.edit->instructions;
+    const bool reworded = kind == data::CaptionKind::reworded && !held_out.empty();
+    const std::vector<data::Instruction>& list = reworded ? held_out : trained;
+    return list[turn % list.size()].text;
+  }
   if (kind == data::CaptionKind::complete) return object.prompt;
   const std::vector<std::string> texts = captions_of(object.record, kind);
   return texts.empty() ? object.prompt : texts[turn % texts.size()];
@@ -89,16 +113,40 @@ EvaluationSet::EvaluationSet(const SweepConfig& config) : config_(&config) {
     }
     return;
   }
-  for (const SweepTask& task : config.tasks) per_split_ = std::max(per_split_, count_of(task));
-  for (const std::string& split : config.splits) {
-    sources_.push_back(open_split(config, data::parse_split(split), per_split_));
-    sizes_.push_back(static_cast<std::size_t>(std::min(per_split_, sources_.back()->size())));
-    objects_.resize(objects_.size() + sizes_.back());
-    fingerprint_ = hash_combine(fingerprint_, sources_.back()->fingerprint());
+  if (!config.bundles.empty()) own_tasks_ = model::load_bundle_tasks(config.bundles.front().path);
+  std::int64_t plain = 0, edits = 0;
+  for (const SweepTask& task : config.tasks) {
+    std::int64_t& most = is_edit(task) ? edits : plain;
+    most = std::max(most, count_of(task));
   }
+  open_sources(plain, edits);
   if (objects_.empty()) {
     fail(ErrorKind::input, "opening the objects of the sweep: its splits hold none. Choose other splits.");
   }
+}
+
+void EvaluationSet::open_sources(std::int64_t plain, std::int64_t edits) {
+  for (const std::string& split : config_->splits) {
+    sources_.push_back(open_split(*config_, data::parse_split(split), std::max(plain, edits)));
+    const data::ObjectSource& source = *sources_.back();
+    const auto size_of = [&](std::int64_t count) {
+      return static_cast<std::size_t>(std::min(count, source.size()));
+    };
+    sizes_.push_back(size_of(plain));
+    edit_sizes_.push_back(size_of(edits));
+    objects_.resize(objects_.size() + sizes_.back() + edit_sizes_.back());
+    fingerprint_ = hash_combine(fingerprint_, source.fingerprint());
+    const auto* procedural = dynamic_cast<const data::ProceduralSource*>(&source);
+    if (edits > 0 && (procedural == nullptr || procedural->world().variation() > 0))
+      fail(
+          ErrorKind::usage, "opening the objects of the sweep: ", config_->source.source,
+          " does not know what an edit makes of its objects. Take the procedural world, without variation, or "
+          "leave the editing task out.");
+  }
+}
+
+bool EvaluationSet::is_edit(const SweepTask& task) const {
+  return sequence::is_editing_task(sequence::find_task(task.name, own_tasks_));
 }
 
 std::int64_t EvaluationSet::count_of(const SweepTask& task) const {
@@ -107,14 +155,14 @@ std::int64_t EvaluationSet::count_of(const SweepTask& task) const {
 
 std::vector<std::size_t> EvaluationSet::objects_of(const SweepTask& task) const {
   if (!prompts_.empty()) return all_objects();
-  std::vector<std::size_t> objects;
-  std::size_t first = 0;
-  for (const std::size_t size : sizes_) {
-    const std::size_t count = std::min(static_cast<std::size_t>(count_of(task)), size);
-    for (std::size_t i = 0; i < count; ++i) objects.push_back(first + i);
-    first += size;
-  }
-  return objects;
+  const auto count = static_cast<std::size_t>(count_of(task));
+  return is_edit(task) ? first_of_each(edit_sizes_, count, plain_objects().size())
+                       : first_of_each(sizes_, count, 0);
+}
+
+std::vector<std::size_t> EvaluationSet::plain_objects() const {
+  if (!prompts_.empty()) return all_objects();
+  return first_of_each(sizes_, objects_.size(), 0);
 }
 
 std::vector<std::size_t> EvaluationSet::all_objects() const {
@@ -125,29 +173,47 @@ std::vector<std::size_t> EvaluationSet::all_objects() const {
 
 std::string EvaluationSet::name_of(std::size_t object) const {
   if (!prompts_.empty()) return concat("prompts/", object);
-  const auto [split, index] = place_of(object);
-  return concat(config_->splits[split], "/", index);
+  const Place place = place_of(object);
+  return concat(config_->splits[place.split], "/", place.edited ? "edit-" : "", place.index);
 }
 
-// Split and index inside it.
-std::pair<std::size_t, std::size_t> EvaluationSet::place_of(std::size_t object) const {
-  std::size_t split = 0;
-  while (object >= sizes_.at(split)) object -= sizes_[split++];
-  return {split, object};
+EvaluationSet::Place EvaluationSet::place_of(std::size_t object) const {
+  const std::size_t plain = plain_objects().size();
+  const bool edited = object >= plain;
+  const auto [split, index] = edited ? split_of(edit_sizes_, object - plain) : split_of(sizes_, object);
+  return {split, index, edited};
+}
+
+// The object is what the edit makes of the source's.
+void EvaluationSet::load_edit(const Place& place, EvaluationObject& loaded) const {
+  const auto& source = dynamic_cast<const data::ProceduralSource&>(*sources_[place.split]);
+  const data::ProceduralWorld& world = source.world();
+  const data::ProceduralEdit edit =
+      choose_edit(world, source.object_id(static_cast<std::int64_t>(place.index)));
+  loaded.record = world.make(edit.after);
+  prepare_truth(loaded, *config_);
+  loaded.edit = make_edit_truth(world, edit, loaded.surface, static_cast<int>(config_->iou_resolution));
+  loaded.name = concat(loaded.edit->before.id, " to ", loaded.record.id);
+  loaded.prompt = loaded.edit->instructions.trained.front().text;
 }
 
 std::unique_ptr<EvaluationObject> EvaluationSet::load(std::size_t object) const {
   auto loaded = std::make_unique<EvaluationObject>();
   if (!prompts_.empty()) {
-    loaded->record.id = concat("prompt-", object);
+    loaded->name = loaded->record.id = concat("prompt-", object);
     loaded->split = "prompts";
     loaded->prompt = prompts_[object];
     return loaded;
   }
-  const auto [split, index] = place_of(object);
-  loaded->record = sources_[split]->load(static_cast<std::int64_t>(index));
-  loaded->split = config_->splits[split];
-  loaded->prompt = complete_prompt(loaded->record, index);
+  const Place place = place_of(object);
+  loaded->split = config_->splits[place.split];
+  if (place.edited) {
+    load_edit(place, *loaded);
+    return loaded;
+  }
+  loaded->record = sources_[place.split]->load(static_cast<std::int64_t>(place.index));
+  loaded->name = loaded->record.id;
+  loaded->prompt = complete_prompt(loaded->record, place.index);
   prepare_truth(*loaded, *config_);
   return loaded;
 }

@@ -36,6 +36,11 @@ constexpr Column kOwnColumns[] = {
     {"verbatim", "verbatim", true, 1},
     {"verbatim_right", "verbatim and right", true, 1},
     {"roughness", "roughness", false, 2},
+    {"class_kept", "class kept", true, 1},
+    {"edited_right", "edited part right", true, 1},
+    {"untouched_distance", "untouched parts moved by", true, 2},
+    {"untouched_kept", "untouched parts kept", true, 1},
+    {"edit_right", "edit right", true, 1},
 };
 constexpr Column kControlColumns[] = {
     {"shuffled_iou", "shuffled IoU", false, 3},
@@ -47,6 +52,13 @@ constexpr Column kControlColumns[] = {
     {"ceiling_class", "ceiling class", true, 1},
     {"reader_class", "reader class", true, 1},
     {"image_psnr_db", "image PSNR dB", false, 1},
+    {"copy_iou", "source copied: IoU", false, 3},
+    {"copy_edited_right", "source copied: edited part right", true, 1},
+    {"copy_untouched_kept", "source copied: untouched parts kept", true, 1},
+    {"copy_edit_right", "source copied: edit right", true, 1},
+    {"ceiling_edited_right", "ceiling edited part right", true, 1},
+    {"ceiling_untouched_kept", "ceiling untouched parts kept", true, 1},
+    {"ceiling_edit_right", "ceiling edit right", true, 1},
 };
 
 const Column* column_of(const std::string& metric) {
@@ -230,6 +242,7 @@ std::string headline_cards(const SweepConfig& config, const SweepSummary& summar
     if (std::find(seen.begin(), seen.end(), task.task) != seen.end()) continue;
     seen.push_back(task.task);
     cards += card(task, "iou", task.task + ": volume IoU");
+    cards += card(task, "edit_right", task.task + ": edited part right, the others kept");
     if (task.task == "text->shape") {
       cards += card(task, "colour", "text->shape: colours right");
       cards += card(task, "closed", "text->shape: closed and manifold");

@@ -58,6 +58,12 @@ ShapeScores score_shape(const tokenizers::DecodedShape& shape, const EvaluationO
       scores.metrics["colour"] = empty ? 0 : *colour;
     }
   }
+  if (object.edit) {
+    const auto found = scores.metrics.find("class");
+    scores.metrics.merge(score_edit(shape, scores.mesh, object,
+                                    found != scores.metrics.end() && found->second == 1,
+                                    static_cast<int>(config.iou_resolution)));
+  }
   return scores;
 }
 

@@ -15,7 +15,7 @@ namespace omni::evaluation {
 
 struct ShapeScores {
   // closed (and manifold), empty; with a true shape also iou, cd, f1, f2, normals, class, colour and, where a
-  // foreign shape is given, shuffled_iou.
+  // foreign shape is given, shuffled_iou; of the result of an edit also what score_edit() tells.
   std::map<std::string, double> metrics;
   geometry::Mesh mesh;
 };

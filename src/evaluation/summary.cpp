@@ -160,6 +160,11 @@ std::string summary_json(const SweepConfig& config, const SweepSummary& summary)
   json["nearest_picture_iou"] = headline(summary, "image->shape", "nearest_picture_iou");
   json["image_to_shape_iou"] = headline(summary, "image->shape", "iou");
   json["text_to_image_to_shape_iou"] = headline(summary, "text->image->shape", "iou");
+  for (const char* metric : {"class_kept", "edited_right", "untouched_kept", "edit_right"})
+    json[std::string(metric).starts_with("edit") ? metric : concat("edit_", metric)] =
+        headline(summary, "shape+text->shape", metric);
+  for (const char* metric : {"copy_edit_right", "ceiling_edit_right"})
+    json[metric] = headline(summary, "shape+text->shape", metric);
   json["evaluation_seconds"] = number(summary.seconds);
   json["details"] = Json::array();
   for (const TaskSummary& task : summary.tasks) {

@@ -68,7 +68,7 @@ class SweepPlanner {
     if (!controls.nearest && !controls.ceiling && !controls.reader) return;
     const std::string recipe = concat(kControlsTask, controls.nearest, controls.ceiling, controls.reader, " ",
                                       controls.nearest_objects);
-    add_chunks(bundle, set_.all_objects(), {}, recipe, units);
+    add_chunks(bundle, set_.plain_objects(), {}, recipe, units);
   }
 
   void plan_task(std::size_t bundle, const SweepTask& task, const SweepSetting& setting, std::int64_t seed,

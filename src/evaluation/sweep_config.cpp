@@ -144,9 +144,9 @@ std::string SweepTask::title() const {
 
 sequence::Task measured_task(const SweepTask& wanted, const std::vector<sequence::Task>& own) {
   sequence::Task task = sequence::find_task(wanted.name, own);
-  if (sequence::is_editing_task(task)) {
+  if (sequence::is_editing_task(task) && !sequence::makes(task, sequence::Modality::shape)) {
     fail(ErrorKind::usage, "reading the sweep: the task ", wanted.name,
-         " edits an object, and the data have no edits. Choose another task.");
+         " edits pictures, and only edits of shapes can be measured. Choose another task.");
   }
   return task;
 }

@@ -74,11 +74,12 @@ void add_images(GenerationRequest& request, const EvaluationObject& object, std:
 void add_shapes(GenerationRequest& request, const EvaluationObject& object, const model::Bundle& bundle) {
   if (condition_count(request.task, Modality::shape) == 0) return;
   need_truth(object, request.task);
+  const data::ObjectRecord& given = object.edit ? object.edit->before : object.record;
   const generation::ShapeCondition condition{
-      .shape = data::make_shape_sample(object.record, bundle.tokenizers.shape()->required_input(),
-                                       CounterRng(hash_string(object.record.id), 2)),
-      .longest_side_m = object.record.longest_side_m,
-      .extent = object.record.mesh.bounds().extent()};
+      .shape = data::make_shape_sample(given, bundle.tokenizers.shape()->required_input(),
+                                       CounterRng(hash_string(given.id), 2)),
+      .longest_side_m = given.longest_side_m,
+      .extent = given.mesh.bounds().extent()};
   request.shapes.assign(condition_count(request.task, Modality::shape), condition);
 }
 
@@ -86,7 +87,7 @@ GenerationRequest request_for(const SampleUnit& unit, const sequence::Task& task
                               const EvaluationObject& object, std::size_t number,
                               const model::Bundle& bundle) {
   GenerationRequest request = base_request(unit, task);
-  request.seed = hash_combine(static_cast<std::uint64_t>(unit.seed), hash_string(object.record.id));
+  request.seed = hash_combine(static_cast<std::uint64_t>(unit.seed), hash_string(object.name));
   request.prompts.assign(condition_count(request.task, Modality::text),
                          choose_prompt(object, unit.task->prompts, number));
   const int pixels =
@@ -101,7 +102,7 @@ GenerationRequest request_for(const SampleUnit& unit, const sequence::Task& task
 
 SampleResult start_result(const EvaluationObject& object) {
   SampleResult result;
-  result.object = object.record.id;
+  result.object = object.name;
   result.split = object.split;
   result.class_name = object.record.class_name;
   result.prompt = object.prompt;
@@ -138,19 +139,37 @@ const TrainingTokens* UnitRunner::training_tokens(const model::Bundle& bundle) {
   return training_tokens_.get();
 }
 
-// Nothing where an object is a bare prompt.
-std::vector<tokenizers::ShapeCodes> UnitRunner::encode_true_shapes(
-    const model::Bundle& bundle, const std::vector<std::size_t>& objects) const {
+// Nothing where an object is a bare prompt. With `before`, of the objects before their edits.
+std::vector<tokenizers::ShapeCodes> UnitRunner::encode_true_shapes(const model::Bundle& bundle,
+                                                                   const std::vector<std::size_t>& objects,
+                                                                   bool before) const {
   for (const std::size_t object : objects)
     if (!set_.at(object).has_truth()) return {};
   std::vector<tokenizers::ShapeSample> samples(objects.size());
   parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
     const auto i = static_cast<std::size_t>(begin);
-    const data::ObjectRecord& record = set_.at(objects[i]).record;
+    const EvaluationObject& object = set_.at(objects[i]);
+    const data::ObjectRecord& record = before ? object.edit->before : object.record;
     samples[i] = data::make_shape_sample(record, bundle.tokenizers.shape()->required_input(),
                                          CounterRng(hash_string(record.id), 2));
   });
   return bundle.tokenizers.shape()->encode(samples);
+}
+
+// What an edit would come to that copied its source, and the tokenizer's reconstruction of the true result.
+void UnitRunner::add_edit_controls(const model::Bundle& bundle, const std::vector<std::size_t>& objects,
+                                   const ShapeReader& reader, std::vector<SampleResult>& results) const {
+  const auto score = [&](const char* prefix, bool before) {
+    const auto fields = bundle.tokenizers.shape()->decode(encode_true_shapes(bundle, objects, before));
+    parallel_for(static_cast<std::int64_t>(objects.size()), 1, [&](std::int64_t begin, std::int64_t) {
+      const auto i = static_cast<std::size_t>(begin);
+      const EvaluationObject& object = set_.at(objects[i]);
+      for (const auto& [name, value] : score_shape(*fields[i], object, &reader, nullptr, config_).metrics)
+        results[i].metrics[prefix + name] = value;
+    });
+  };
+  score("copy_", true);
+  score("ceiling_", false);
 }
 
 // Of each request with a picture of a known direction as its only condition: the volume IoU of the training
@@ -210,8 +229,9 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
   const TrainingTokens* training = sequence::makes(task, Modality::shape) ? training_tokens(bundle) : nullptr;
   const std::int64_t whole_length =
       training != nullptr ? bundle.tokenizers.shape()->geometry_code_count() : 0;
-  const std::vector<tokenizers::ShapeCodes> own_codes =
-      training != nullptr ? encode_true_shapes(bundle, unit.objects) : std::vector<tokenizers::ShapeCodes>();
+  const std::vector<tokenizers::ShapeCodes> own_codes = training != nullptr
+                                                            ? encode_true_shapes(bundle, unit.objects, false)
+                                                            : std::vector<tokenizers::ShapeCodes>();
   std::vector<SampleResult> results(samples.size());
   parallel_for(static_cast<std::int64_t>(samples.size()), 1, [&](std::int64_t begin, std::int64_t) {
     const auto i = static_cast<std::size_t>(begin);
@@ -257,10 +277,14 @@ std::vector<SampleResult> UnitRunner::run_samples(const model::Bundle& bundle, c
     for (const generation::ImageCondition& condition : requests[i].images)
       given.push_back(std::get<image::Image>(condition.image));
     if (!given.empty()) result.pictures["condition"] = files_.save_pictures(name + "-given", given);
+    if (object.edit)
+      result.pictures["condition"] = files_.save_strip(name + "-given", object.edit->before.mesh);
     if (object.has_truth()) {
       result.pictures["truth"] = files_.save_strip("truth-" + object.record.id, object.record.mesh);
     }
   });
+  if (sequence::is_editing_task(task) && config_.controls.ceiling)
+    add_edit_controls(bundle, unit.objects, *class_reader, results);
   if (training != nullptr && condition_count(task, Modality::image) == 1)
     add_picture_retrieval(bundle, *training, unit, requests, results);
   return results;
@@ -275,7 +299,8 @@ std::vector<SampleResult> UnitRunner::run_controls(const model::Bundle& bundle,
   const ShapeReader* class_reader = controls.reader || reconstruct ? reader() : nullptr;
 
   std::vector<std::unique_ptr<tokenizers::DecodedShape>> reconstructions;
-  if (reconstruct) reconstructions = bundle.tokenizers.shape()->decode(encode_true_shapes(bundle, objects));
+  if (reconstruct)
+    reconstructions = bundle.tokenizers.shape()->decode(encode_true_shapes(bundle, objects, false));
   std::vector<image::Image> pictures(redraw ? objects.size() : 0), redrawn;
   if (redraw) {
     const int pixels = static_cast<int>(bundle.tokenizers.image()->config().image_size);

@@ -44,7 +44,10 @@ class UnitRunner {
   // Of the sweep's training shards, for the bundle's tokenizers; null without shards.
   const TrainingTokens* training_tokens(const model::Bundle& bundle);
   std::vector<tokenizers::ShapeCodes> encode_true_shapes(const model::Bundle& bundle,
-                                                         const std::vector<std::size_t>& objects) const;
+                                                         const std::vector<std::size_t>& objects,
+                                                         bool before) const;
+  void add_edit_controls(const model::Bundle& bundle, const std::vector<std::size_t>& objects,
+                         const ShapeReader& reader, std::vector<SampleResult>& results) const;
   void add_picture_retrieval(const model::Bundle& bundle, const TrainingTokens& training,
                              const SampleUnit& unit,
                              const std::vector<generation::GenerationRequest>& requests,

@@ -216,7 +216,38 @@ TEST_F(Sweep, MeasuresTheModelsOwnTasks) {
     return "";
   };
   EXPECT_NE(error_of("from word").find("Did you mean \"from words\"?"), std::string::npos);
-  EXPECT_NE(error_of("shape+text->shape").find("the data have no edits"), std::string::npos);
+  EXPECT_NE(error_of("image+text->image").find("edits pictures"), std::string::npos);
+}
+
+TEST_F(Sweep, MeasuresEditsBesideCopiesAndTheTokenizer) {
+  SweepConfig swept = config();
+  swept.tasks = {
+      {"text->shape", 2}, {"shape+text->shape", 3}, {"shape+text->shape", 1, data::CaptionKind::reworded}};
+  const auto output = *folder_ / "edits";
+  (void)run_in(swept, output);
+  const auto summary = nlohmann::json::parse(read_file_text(output / "summary.json"));
+  for (const char* key : {"edit_class_kept", "edited_right", "edit_untouched_kept", "edit_right",
+                          "copy_edit_right", "ceiling_edit_right"})
+    EXPECT_TRUE(summary[key].is_number()) << key;
+  const auto& edits = summary["details"][1]["splits"];
+  for (const char* metric : {"iou", "class_kept", "edited_right", "edit_right", "copy_iou",
+                             "copy_edit_right", "ceiling_iou", "ceiling_edited_right"}) {
+    EXPECT_EQ(edits["all"][metric]["count"], 6) << metric;
+    EXPECT_TRUE(edits["new_instance"][metric].contains("low")) << metric;
+  }
+  EXPECT_GT(edits["all"]["untouched_kept"]["count"], 3) << "edits that leave something alone";
+  EXPECT_FALSE(edits["all"].contains("nearest_iou")) << "those are of objects as they are";
+  EXPECT_EQ(summary["details"][2]["task"], "shape+text->shape, reworded prompts");
+  EXPECT_EQ(summary["details"][0]["splits"]["all"]["iou"]["count"], 4);
+  const std::string csv = read_file_text(output / "results.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 4 + 4 + 6 + 2);
+  const std::string page = read_file_text(output / "report.html");
+  EXPECT_NE(page.find("untouched parts kept"), std::string::npos);
+  EXPECT_EQ(test::xml_problem(page), "");
+  EXPECT_EQ(run_in(swept, output).units_run, 0);
+
+  swept.source.variation = 0.5;
+  EXPECT_THROW((void)run_in(swept, *folder_ / "varied"), Error);
 }
 
 TEST(SweepConfigFile, IsStrict) {

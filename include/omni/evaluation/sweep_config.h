@@ -21,6 +21,7 @@ struct SweepTask {
   std::string name;                    // a built-in task, or one that every bundle was trained on
   std::int64_t prompts_per_split = 0;  // 0: the sweep's
   // Of the objects' captions, which are the prompts. An object without such is asked for by a complete one.
+  // Editing tasks take instructions: with `reworded` those that training never shows.
   data::CaptionKind prompts = data::CaptionKind::complete;
 
   // In results and tables: "text->shape", "text->shape, brief prompts".
@@ -78,7 +79,7 @@ void describe(ConfigVisitor& visitor, SweepConfig& config);
 SweepConfig load_sweep_config(const std::filesystem::path& path, const std::vector<std::string>& overrides);
 void validate(const SweepConfig& config);
 // The task of that name among a bundle's own and the built-in ones. Throws Error(usage) for an unknown one
-// and for one that needs objects before an edit.
+// and for one that edits pictures.
 sequence::Task measured_task(const SweepTask& wanted, const std::vector<sequence::Task>& own);
 
 }  // namespace omni::evaluation
