@@ -23,11 +23,11 @@ while [ $# -gt 0 ]; do
 done
 
 # objects with an image, objects without; minutes until the training is done, of which the last two stages take their
-# own and stage 1 what is left; prompts, images and chains per held-out split
+# own and stage 1 what is left; prompts, images, chains and edits per held-out split
 case "$mode" in
-  short) viewed=8000  plain=14000 trained=13  continue=0.7 finetune=2.3 prompts=32 images=32 chains=4 ;;
-  full)  viewed=20000 plain=30000 trained=56  continue=2   finetune=10  prompts=32 images=32 chains=8 ;;
-  smoke) viewed=160   plain=160   trained=0.6 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 ;;
+  short) viewed=8000  plain=14000 trained=13  continue=0.7 finetune=2.3 prompts=32 images=32 chains=4 edits=16 ;;
+  full)  viewed=20000 plain=30000 trained=56  continue=2   finetune=10  prompts=32 images=32 chains=8 edits=16 ;;
+  smoke) viewed=160   plain=160   trained=0.6 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 edits=1 ;;
 esac
 image_settings=() shape_settings=()  # of the tokenizers' training, beyond their configs
 if [ "$mode" = smoke ]; then
@@ -100,7 +100,8 @@ say "evaluating on held-out prompts"
 "$omni" eval configs/eval/demo.yaml --out "$out" --set "bundles=[{name: demo, path: $out/finetune/bundle}]" \
   --set "metrics=[$out/pretrain/metrics.jsonl, $out/continue/metrics.jsonl, $out/finetune/metrics.jsonl]" \
   --set "controls.training_shards=$shards" \
-  --set tasks.0.prompts_per_split="$prompts" --set tasks.1.prompts_per_split="$images" --set tasks.2.prompts_per_split="$chains"
+  --set tasks.0.prompts_per_split="$prompts" --set tasks.1.prompts_per_split="$images" --set tasks.2.prompts_per_split="$chains" \
+  --set tasks.3.prompts_per_split="$edits"
 seconds=$(($(date +%s) - started))
 sed -i "s/\"seconds\": null/\"seconds\": $seconds/" "$out/summary.json"
 say "done"

@@ -1,5 +1,6 @@
 #include "omni/data/edit_pairs.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -45,6 +46,25 @@ Groups group_objects(const TokenDataset& dataset, const std::vector<std::int64_t
   return groups;
 }
 
+bool is_colour(const AttributeChange& change) {
+  return change.attribute.ends_with("colour") || change.attribute.ends_with("color");
+}
+
+// Leaves no more pairs that differ in a colour than others, where there are others: evenly over the list.
+void balance_colours(EditPairs& found) {
+  const auto differs_in_colour = [&](const EditPair& pair) { return is_colour(found.changes[pair.change]); };
+  const auto colours =
+      static_cast<std::uint64_t>(std::count_if(found.pairs.begin(), found.pairs.end(), differs_in_colour));
+  const std::uint64_t others = found.pairs.size() - colours;
+  if (others == 0 || colours <= others) return;
+  std::uint64_t seen = 0;
+  std::erase_if(found.pairs, [&](const EditPair& pair) {
+    if (!differs_in_colour(pair)) return false;
+    ++seen;
+    return seen * others / colours == (seen - 1) * others / colours;
+  });
+}
+
 }  // namespace
 
 EditPairs find_edit_pairs(const TokenDataset& dataset, const std::vector<std::int64_t>& objects,
@@ -70,6 +90,7 @@ EditPairs find_edit_pairs(const TokenDataset& dataset, const std::vector<std::in
       }
     }
   }
+  balance_colours(found);
   return found;
 }
 

@@ -366,6 +366,31 @@ TEST_F(BatchSourceTest, EditsJoinObjectsThatDifferInOneAttribute) {
   }
 }
 
+TEST(EditPairs, HaveNoMoreColoursThanForms) {
+  const test::TemporaryDirectory folder;
+  std::vector<TokenObject> objects = random_objects(small_info(), 60);
+  for (std::size_t i = 0; i < objects.size(); ++i) {
+    objects[i].class_name = "chair";
+    objects[i].attributes = {{"colour", std::to_string(i % 10)}, {"height", i < 58 ? "low" : "high"}};
+  }
+  write_token_shard(folder / "shard-00000.safetensors", small_info(), objects);
+  const std::filesystem::path folders[] = {folder.path()};
+  const TokenDataset dataset = TokenDataset::open(folders);
+  std::vector<std::int64_t> all(60);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
+  const auto counts = [&](const std::vector<std::int64_t>& chosen) {
+    int colours = 0, forms = 0;
+    const EditPairs found = find_edit_pairs(dataset, chosen);
+    for (const EditPair& pair : found.pairs)
+      ++(found.changes[pair.change].attribute == "colour" ? colours : forms);
+    return std::pair(colours, forms);
+  };
+  // The two high ones (colours 8 and 9) and the five low ones of each of their colours.
+  EXPECT_EQ(counts(all), std::pair(4 + 10, 4 + 10));
+  all.resize(58);
+  EXPECT_EQ(counts(all), std::pair(2 * 58, 0)) << "all where nothing else differs";
+}
+
 // Tokens are the instruction's letters.
 TEST_F(BatchSourceTest, EditsAreAskedForInTheirTrainedWordings) {
   BatchOptions edit = options();

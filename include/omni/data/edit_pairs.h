@@ -19,9 +19,9 @@ struct EditPairs {
 };
 
 // Pairs among `objects`, in an order that depends on the data alone; each object starts at most
-// `most_per_attribute` of them under one attribute, so that none crowds out the others (many more objects
-// differ in a colour alone than in a form). Objects without attributes give none. Throws Error(input) for
-// attributes that cannot be read.
+// `most_per_attribute` of them under one attribute. Of the many pairs that differ in a colour no more are
+// taken than there are others: a form is harder to change. Objects without attributes give none. Throws
+// Error(input) for attributes that cannot be read.
 EditPairs find_edit_pairs(const TokenDataset& dataset, const std::vector<std::int64_t>& objects,
                           std::size_t most_per_attribute = 2);
 
