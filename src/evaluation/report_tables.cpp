@@ -144,7 +144,9 @@ std::string table_head(const std::string& first, const std::vector<Column>& colu
 
 // 1 where more is better, -1 where less is, 0 where it is neither.
 int better_direction(std::string_view metric) {
-  if (metric == "cd" || metric == "empty" || metric == "roughness" || metric == "verbatim") return -1;
+  if (metric == "cd" || metric == "empty" || metric == "roughness" || metric == "verbatim" ||
+      metric == "untouched_distance")
+    return -1;
   return metric == "verbatim_right" ? 0 : 1;
 }
 
