@@ -7,6 +7,7 @@
 #include "omni/core/files.h"
 #include "omni/core/log.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/geometry/mesh_frame.h"
 #include "omni/image/object_picture.h"
 #include "options.h"
 #include "prompt_words.h"
@@ -299,7 +300,8 @@ GenerationRequest read_request(const SampleArguments& given) {
   check_prompts(request.prompts, model::load_bundle_words(arguments.model), arguments);
   request.images = read_images(arguments);
   for (const std::string& path : arguments.meshes) {
-    request.shapes.push_back(generation::shape_condition(geometry::read_mesh(path)));
+    request.shapes.push_back(
+        generation::shape_condition(geometry::read_mesh(path), geometry::read_frame(path)));
   }
   if (!arguments.view.empty()) request.view = generation::parse_view(arguments.view);
   if (!arguments.guidance.empty()) request.guidance = generation::parse_guidance(arguments.guidance);

@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/files.h"
 #include "omni/core/log.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/geometry/mesh_frame.h"
 #include "omni/tokenizers/shape_codes_file.h"
 
 namespace omni::tools {
@@ -138,7 +140,9 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
     const std::string suffix = sample.images.size() > 1 ? concat("_image", i, ".png") : "_image.png";
     image::write_png(file.path().parent_path() / (file.path().stem().string() + suffix), sample.images[i]);
   }
-  file.write(geometry::encode_mesh(mesh, file.path()));
+  const bool keeps_frame = shape.mesh->frame && lower_extension(file.path()) == ".glb";
+  file.write(keeps_frame ? geometry::encode_glb(mesh, *shape.mesh->frame)
+                         : geometry::encode_mesh(mesh, file.path()));
   log_info(file.is_standard_output() ? "standard output" : file.path().string(), ": ", mesh.triangles.size(),
            " triangles, ", longest_side_m, " m");
 }

@@ -77,6 +77,7 @@ ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOpti
   ExtractedMesh extracted{.mesh = geometry::extract_iso_surface(field, surface).mesh, .health = {}};
   geometry::Mesh& mesh = extracted.mesh;
   if (mesh.triangles.empty()) return extracted;
+  extracted.frame = geometry::Normalisation();
   if (!options.keep_floaters) mesh = geometry::remove_floaters(mesh, options.floater_share);
   if (options.smooth_surface) geometry::smooth(mesh);
   if (options.faces > 0 && mesh.triangles.size() > options.faces) reduce(mesh, options.faces);
@@ -84,7 +85,10 @@ ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOpti
     mesh.colours.resize(mesh.positions.size());
     shape.colour(mesh.positions, mesh.colours);
   }
-  if (options.snap_to_box && box_shares) snap(mesh, *box_shares);
+  if (options.snap_to_box && box_shares) {
+    snap(mesh, *box_shares);
+    extracted.frame.reset();
+  }
   if (options.level_feet) geometry::level_feet(mesh);
   if (options.smooth_normals) geometry::compute_smooth_normals(mesh);
   extracted.health = geometry::inspect(mesh);
@@ -94,11 +98,16 @@ ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOpti
 void stand_on_ground(ExtractedMesh& extracted) {
   const float ground = extracted.mesh.bounds().low.y;
   for (geometry::Vec3& position : extracted.mesh.positions) position.y -= ground;
+  if (extracted.frame) extracted.frame->centre.y -= ground;
 }
 
 void scale_to_metres(ExtractedMesh& extracted, float longest_side_m) {
   const float scale = longest_side_m / geometry::kNormalisedLongestSide;
   for (geometry::Vec3& position : extracted.mesh.positions) position *= scale;
+  if (extracted.frame) {
+    extracted.frame->centre *= scale;
+    extracted.frame->scale /= scale;
+  }
   const double factor = scale;
   extracted.health.area *= factor * factor;
   extracted.health.volume *= factor * factor * factor;

@@ -62,13 +62,13 @@ std::int32_t elevation_bin(const View& view) {
   return best;
 }
 
-ShapeCondition shape_condition(geometry::Mesh mesh) {
+ShapeCondition shape_condition(geometry::Mesh mesh, const std::optional<geometry::Normalisation>& frame) {
   const geometry::Vec3 extent = mesh.bounds().empty() ? geometry::Vec3{} : mesh.bounds().extent();
   const float longest = std::max({extent.x, extent.y, extent.z});
   if (!(longest > 0) || !std::isfinite(longest)) {
     fail(ErrorKind::input, "preparing a mesh as a condition: it has no extent. Give one with a surface.");
   }
-  return {.shape = std::move(mesh), .longest_side_m = longest, .extent = extent};
+  return {.shape = std::move(mesh), .longest_side_m = longest, .extent = extent, .frame = frame};
 }
 
 std::vector<double> GuidanceSettings::weights_for(const sequence::Task& task) const {

@@ -4,6 +4,7 @@
 
 #include "omni/core/error.h"
 #include "omni/geometry/mesh_field.h"
+#include "omni/geometry/mesh_frame.h"
 #include "omni/tokenizers/caption_text.h"
 #include "omni/tokenizers/shape_sample.h"
 
@@ -88,7 +89,7 @@ class EncodedConditions {
         if (const auto* sample = std::get_if<tokenizers::ShapeSample>(&shape.shape)) {
           samples.push_back(*sample);
         } else if (const auto* mesh = std::get_if<geometry::Mesh>(&shape.shape)) {
-          samples.push_back(shape_sample(*mesh, bundle.tokenizers.shape()->required_input()));
+          samples.push_back(shape_sample(*mesh, bundle.tokenizers.shape()->required_input(), shape.frame));
         }
       }
     }
@@ -182,8 +183,9 @@ std::vector<DocumentRequest> encode_requests(std::span<const GenerationRequest> 
   return documents;
 }
 
-tokenizers::ShapeSample shape_sample(geometry::Mesh mesh, const tokenizers::ShapeInput& input) {
-  geometry::normalise(mesh);
+tokenizers::ShapeSample shape_sample(geometry::Mesh mesh, const tokenizers::ShapeInput& input,
+                                     const std::optional<geometry::Normalisation>& frame) {
+  geometry::normalise(mesh, frame);
   const geometry::MeshField field(mesh);
   return tokenizers::make_shape_sample(mesh, field, input, CounterRng(0));
 }

@@ -17,7 +17,8 @@ namespace omni::generation {
 std::vector<DocumentRequest> encode_requests(std::span<const GenerationRequest> requests,
                                              const model::Bundle& bundle);
 
-// What a tokenizer sees of a mesh of any size and place.
-tokenizers::ShapeSample shape_sample(geometry::Mesh mesh, const tokenizers::ShapeInput& input);
+// What a tokenizer sees of a mesh of any size and place. `frame`: see ShapeCondition.
+tokenizers::ShapeSample shape_sample(geometry::Mesh mesh, const tokenizers::ShapeInput& input,
+                                     const std::optional<geometry::Normalisation>& frame = {});
 
 }  // namespace omni::generation

@@ -48,4 +48,7 @@ void append_bytes(std::vector<std::byte>& bytes, const T& value) {
   bytes.insert(bytes.end(), begin, begin + sizeof(T));
 }
 
+// Of an asset's extras in GLB: centre x, y, z and scale of the frame; see mesh_frame.h.
+inline constexpr const char* kFrameKey = "omni_frame";
+
 }  // namespace omni::geometry

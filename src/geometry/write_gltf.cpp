@@ -4,6 +4,7 @@
 #include "mesh_formats.h"
 #include "omni/core/error.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/geometry/mesh_frame.h"
 #include "omni/image/image.h"
 
 namespace omni::geometry {
@@ -94,9 +95,7 @@ void append_chunk_header(std::vector<std::byte>& glb, std::size_t length, std::u
   append_bytes(glb, type);
 }
 
-}  // namespace
-
-std::vector<std::byte> encode_glb(const Mesh& mesh) {
+std::vector<std::byte> encode(const Mesh& mesh, const std::optional<Normalisation>& frame) {
   check_written_mesh(mesh);
   GltfBuffer buffer;
   Json attributes;
@@ -107,6 +106,10 @@ std::vector<std::byte> encode_glb(const Mesh& mesh) {
 
   Json document;
   document["asset"] = {{"version", "2.0"}, {"generator", "omni123"}};
+  // Programs that change a mesh write an asset of their own.
+  if (frame)
+    document["asset"]["extras"][kFrameKey] = {frame->centre.x, frame->centre.y, frame->centre.z,
+                                              frame->scale};
   document["scene"] = 0;
   document["scenes"] = Json::array({{{"nodes", {0}}}});
   document["nodes"] = Json::array({{{"mesh", 0}}});
@@ -132,6 +135,13 @@ std::vector<std::byte> encode_glb(const Mesh& mesh) {
   append_chunk_header(glb, buffer.bytes().size(), 0x004E4942);  // "BIN"
   glb.insert(glb.end(), buffer.bytes().begin(), buffer.bytes().end());
   return glb;
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_glb(const Mesh& mesh) { return encode(mesh, {}); }
+std::vector<std::byte> encode_glb(const Mesh& mesh, const Normalisation& frame) {
+  return encode(mesh, frame);
 }
 
 Mesh decode_glb(std::span<const std::byte> bytes, const std::string& name) {

@@ -10,6 +10,7 @@
 #include "coloured_shapes.h"
 #include "mesh_formats.h"
 #include "omni/core/files.h"
+#include "omni/geometry/mesh_frame.h"
 #include "omni/image/image.h"
 #include "temporary_directory.h"
 
@@ -51,6 +52,40 @@ TEST(MeshRoundTrip, GlbKeepsEverything) {
   EXPECT_LT(largest_difference(back.normals, mesh.normals), 1e-6);
   const Mesh decoded = decode_glb(encode_glb(mesh), "memory");
   EXPECT_EQ(decoded.positions, mesh.positions);
+}
+
+TEST(MeshRoundTrip, GlbTellsWhereTheFrameLies) {
+  Mesh mesh = painted_sphere();
+  for (Vec3& p : mesh.positions) p = p * 3 + Vec3{0, 2, 1};
+  const Normalisation frame{{0.1f, 2, 1}, 0.31f};
+  const auto bytes = encode_glb(mesh, frame);
+  const std::optional<Normalisation> told = frame_of_glb(bytes);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->centre, frame.centre);
+  EXPECT_EQ(told->scale, frame.scale);
+  EXPECT_EQ(decode_glb(bytes, "memory").positions, mesh.positions);
+  EXPECT_FALSE(frame_of_glb(encode_glb(mesh)));
+  EXPECT_FALSE(frame_of_glb(std::span(bytes).first(bytes.size() / 2)));
+  const test::TemporaryDirectory folder;
+  write_mesh(folder / "mesh.obj", mesh);
+  EXPECT_FALSE(read_frame(folder / "mesh.obj"));
+  write_file_atomically(folder / "mesh.glb", std::span<const std::byte>(bytes));
+  EXPECT_TRUE(read_frame(folder / "mesh.glb"));
+
+  Mesh placed = mesh;
+  EXPECT_EQ(normalise(placed, told).scale, frame.scale);
+  EXPECT_NEAR(length(placed.positions[0] - (mesh.positions[0] - frame.centre) * frame.scale), 0, 1e-6);
+  // What another program has changed since is read by its own box.
+  for (const Vec3 moved : {Vec3{1, 0, 0}, Vec3{0, -5, 0}}) {
+    Mesh other = mesh;
+    for (Vec3& p : other.positions) p += moved;
+    (void)normalise(other, told);
+    EXPECT_NEAR(length(other.bounds().centre()), 0, 1e-5);
+  }
+  Mesh larger = mesh;
+  for (Vec3& p : larger.positions) p = (p - frame.centre) * 1.3f + frame.centre;
+  (void)normalise(larger, told);
+  EXPECT_NEAR(larger.bounds().extent().y, kNormalisedLongestSide, 1e-5);
 }
 
 TEST(MeshRoundTrip, GlbWithManyVerticesUsesWideIndices) {

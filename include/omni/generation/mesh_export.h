@@ -33,6 +33,8 @@ int default_mesh_resolution(const tokenizers::ShapeTokenizer& tokenizer);
 struct ExtractedMesh {
   geometry::Mesh mesh;          // empty where the field is nowhere inside
   geometry::MeshHealth health;  // of that mesh
+  // Where the normalised frame lies in the mesh's coordinates; absent where it was stretched.
+  std::optional<geometry::Normalisation> frame = {};
 
   bool empty() const { return mesh.triangles.empty(); }
 };

@@ -39,9 +39,11 @@ struct ShapeCondition {
   std::variant<tokenizers::ShapeCodes, tokenizers::ShapeSample, geometry::Mesh> shape;
   std::optional<float> longest_side_m;   // size before normalisation; absent: unknown
   std::optional<geometry::Vec3> extent;  // of the bounding box, in any unit; absent: unknown
+  // Of a mesh: where its file says that the normalised frame lies; absent: its bounding box tells.
+  std::optional<geometry::Normalisation> frame = {};
 };
 // With the mesh's own size and extent. Throws Error(input) for a mesh without extent.
-ShapeCondition shape_condition(geometry::Mesh mesh);
+ShapeCondition shape_condition(geometry::Mesh mesh, const std::optional<geometry::Normalisation>& frame = {});
 
 // One weight per condition, by modality: "text=3,image=1.5"; "3" means every condition.
 struct GuidanceSettings {
