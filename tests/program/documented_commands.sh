@@ -36,7 +36,7 @@ shorter() {
     *'tokenizer train text '*) echo ' --set data.objects=200' ;;
     *'tokenizer train image '*) echo ' --set steps=2 --set data.objects=8' ;;
     *'tokenizer train shape '*) echo ' --set steps=2 --set minutes=0 --set objects=8 --set evaluation_objects=2' ;;
-    *'eval configs/'*) echo ' --set prompts_per_split=1 --set tasks.0.prompts_per_split=1 --set tasks.1.prompts_per_split=1 --set tasks.2.prompts_per_split=1' ;;
+    *'eval configs/'*) echo ' --set prompts_per_split=1 --set tasks.0.prompts_per_split=1 --set tasks.1.prompts_per_split=1 --set tasks.2.prompts_per_split=1 --set tasks.3.prompts_per_split=1' ;;
     *'tokenizer eval image '*) echo ' --objects 4' ;;
   esac
 }
