@@ -6,7 +6,7 @@
 
 #include "evaluation_set.h"
 #include "omni/core/error.h"
-#include "omni/data/palette.h"
+#include "omni/evaluation/shape_reader.h"
 #include "omni/geometry/surface_points.h"
 
 namespace omni::evaluation {
@@ -79,10 +79,12 @@ std::unique_ptr<const EditTruth> make_edit_truth(const data::ProceduralWorld& wo
   CounterRng rng(hash_string("untouched"), static_cast<std::uint64_t>(edit.before));
   std::vector<Vec3> untouched =
       untouched_of(geometry::sample_surface(surface, kPoints, rng).positions, changed);
-  geometry::OccupancyBits before_shape(*before.field, resolution);
+  geometry::OccupancyBits before_shape(*before.field, resolution),
+      before_coarse(*before.field, ShapeReader::kResolution);
   return std::make_unique<const EditTruth>(
       EditTruth{.before = std::move(before),
                 .before_shape = std::move(before_shape),
+                .before_coarse = std::move(before_coarse),
                 .instructions = std::move(instructions),
                 .part = edit.part,
                 .changed = std::move(changed),

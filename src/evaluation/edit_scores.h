@@ -20,7 +20,8 @@ struct EvaluationObject;
 // are of.
 struct EditTruth {
   data::ObjectRecord before;
-  geometry::OccupancyBits before_shape;  // at the sweep's resolution
+  geometry::OccupancyBits before_shape;   // at the sweep's resolution
+  geometry::OccupancyBits before_coarse;  // at ShapeReader::kResolution
   data::EditInstructions instructions;
   int part = -1;  // whose colour changes; -1 for a change of form
   data::ChangedSurface changed;

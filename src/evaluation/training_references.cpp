@@ -35,7 +35,9 @@ const ShapeReader& TrainingReferences::reader(const EvaluationSet& set,
   if (reader_) return *reader_;
   reader_ = std::make_unique<ShapeReader>();
   for (const std::size_t object : objects) {
-    reader_->add(set.at(object).coarse, set.at(object).record.class_name);
+    const EvaluationObject& known = set.at(object);
+    reader_->add(known.coarse, known.record.class_name);
+    if (known.edit) reader_->add(known.edit->before_coarse, known.record.class_name);
   }
   if (config_->controls.reference_objects == 0) return *reader_;
   const std::int64_t count = std::min(source().size(), config_->controls.reference_objects);

@@ -29,7 +29,7 @@ class TrainingReferences {
   // Thread-safe after prepare_shapes().
   double best_iou(const EvaluationObject& object);
   void prepare_shapes() { (void)coarse_shapes(); }
-  // Knows training shapes and, in addition, the given held-out ones.
+  // Knows training shapes and, in addition, the given held-out ones, of edits also those before.
   const ShapeReader& reader(const EvaluationSet& set, const std::vector<std::size_t>& objects);
 
  private:

@@ -10,6 +10,7 @@
 #include "evaluation_set.h"
 #include "omni/geometry/surface_points.h"
 #include "sample_scores.h"
+#include "training_references.h"
 
 namespace omni::evaluation {
 namespace {
@@ -125,6 +126,19 @@ TEST_F(EditScores, TheSourceIsNoEdit) {
     EXPECT_EQ(found.at("edited_right"), 0) << object.name;
     EXPECT_EQ(found.at("edit_right"), 0);
     if (object.edit->part >= 0) EXPECT_EQ(found.at("untouched_kept"), 1);
+  }
+}
+
+// An edit that does nothing keeps the class, whatever the training shapes look like.
+TEST_F(EditScores, TheReaderKnowsTheSources) {
+  SweepConfig config = *config_;
+  config.controls.reference_objects = 300;
+  TrainingReferences references(config);
+  const ShapeReader& reader = references.reader(*set_, objects());
+  for (const std::size_t number : objects()) {
+    const EvaluationObject& object = set_->at(number);
+    const geometry::OccupancyBits source(*object.edit->before.field, ShapeReader::kResolution);
+    EXPECT_EQ(reader.class_of(source), object.record.class_name) << object.name;
   }
 }
 
