@@ -25,5 +25,7 @@ install(PROGRAMS "$<TARGET_FILE:omni_program>" DESTINATION "${CMAKE_INSTALL_BIND
 install(DIRECTORY include/omni DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES "${CMAKE_BINARY_DIR}/omniConfig.cmake" "${CMAKE_BINARY_DIR}/omniConfigVersion.cmake" cmake/FindLibTorch.cmake
   DESTINATION "${_cmake_dir}")
+# What `omni sample` takes where no model is named.
+install(DIRECTORY models/tiny DESTINATION "${CMAKE_INSTALL_DATADIR}/omni/models")
 # The installed program finds LibTorch where it was built against it.
 set_target_properties(omni_program PROPERTIES INSTALL_RPATH "${LIBTORCH_ROOT}/lib")

@@ -20,6 +20,8 @@ trap 'rm -rf "$profile"' EXIT
 
 world() { "$omni" data preview --count 48 --out "$1"; }
 
+chair() { "$omni" sample --prompt "a red chair" --preview "$1" 2>/dev/null; }
+
 demo() {
   "$browser" --headless --no-sandbox --disable-dev-shm-usage --hide-scrollbars --user-data-dir="$profile" \
     --window-size=1200,1500 --screenshot="$1" "file://$(realpath "$demo/report.html")" >"$profile/log" 2>&1 ||

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Packs the program, with all that it needs but LibTorch, glibc and a GPU's driver, and with a small model, into one archive
+# Packs the program, with all that it needs but LibTorch, glibc and a GPU's driver, and with its tiny model, into one archive
 # for other x86-64 Linux machines. It is unpacked anywhere, without root: omni-VERSION/bin/omni runs with a LibTorch of the
 # same version, that of OMNI_LIBTORCH=DIR or that of python3, and says what does not fit.
 #   tools/package.sh [--tests] [--out FILE] [--bundle DIR] [--build DIR] [--built]
 #     --tests   also tests and benchmarks, for tools/gpu-report.sh
 #     --out     the archive (default: out/omni-VERSION-x86_64.tar.gz)
-#     --bundle  a model to pack (default: the tiny tokenizers and a model after three steps of training)
+#     --bundle  another model to pack, as bundle/ (default: the tiny tokenizers and a model after three steps of training)
 #     --build   the build folder (default: build/release)
 #     --built   packs what is built there, without a look at the sources
 set -euo pipefail
@@ -49,11 +49,12 @@ out=${out:-out/omni-$version-x86_64.tar.gz}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/omni-$version
-mkdir -p "$root/bin" "$root/libexec" "$root/lib/runtime"
+mkdir -p "$root/bin" "$root/libexec" "$root/lib/runtime" "$root/share/omni/models"
 
 cp tools/package/launch tools/package/omni "$root/bin"
 cp LICENSE "$root"
 cp third_party/README.md "$root/libraries.md"
+cp -r models/tiny "$root/share/omni/models"
 cp "$packaged/libexec/omni" "$root/libexec"
 cp "$packaged/lib/libomni.so" "$root/lib"
 plugin=$build/libomni_cuda.so

@@ -13,4 +13,5 @@ cmake --build "$work/consumer" >"$work/build.log" || { tail -n 40 "$work/build.l
 "$work/consumer/consumer"
 example=$(sed -n '/^#include/,$p' "$source/tests/install/words_to_mesh.cpp")
 [[ $(<"$source/docs/sampling.md") == *"$example"* ]] || { echo "docs/sampling.md shows another words_to_mesh.cpp"; exit 1; }
+"$work/install/bin/omni" sample --prompt "a red chair" --out "$work/chair.glb"
 "$work/install/bin/omni" --version

@@ -36,6 +36,8 @@ expect 0 'libtorch: 2\.' info system
 expect 0 'a.glb' sample --model "$root/bundle" --prompt 'a red chair' --out a.glb --seed 5 --temperature 1
 expect 0 'healthy +yes' mesh check a.glb
 expect 2 '' sample
+expect 0 'model: .*share/omni/models/tiny/bundle' sample --prompt 'a red chair' --out shipped.glb
+expect 0 'healthy +yes' mesh check shipped.glb
 "$build/omni" sample --model "$root/bundle" --prompt 'a red chair' --out built.glb --seed 5 --temperature 1 >/dev/null 2>&1
 check 'the packed program makes the mesh that the built one makes' cmp -s a.glb built.glb
 ln -s "$root/bin/omni" link
