@@ -216,7 +216,8 @@ std::string card(const TaskSummary& task, const std::string& metric, const std::
   const Column* column = column_of(metric);
   if (interval == nullptr || column == nullptr) return "";
   std::string text = escape_html(label);
-  const std::string name = escape_html(task.task) + ":";  // a line does not end within its arrows
+  // A line does not end within a task's arrows, but may before what its prompts are.
+  const std::string name = escape_html(task.task.substr(0, task.task.find(',')));
   if (text.starts_with(name)) text = "<em>" + name + "</em>" + text.substr(name.size());
   return "<div class=\"card\"><b>" + number(interval->mean, *column) + "</b><span>" + text +
          "</span></div>\n";
