@@ -22,7 +22,7 @@ struct SampleArguments {
   std::string device = "cpu", precision = "auto";
   bool no_colour = false;
   bool as_it_is = false;  // pictures
-  bool any = false;  // without a prompt, or with one that the model cannot know
+  bool any = false;       // without a prompt, or with one that the model cannot know
 };
 void add_sample_options(CLI::App& command, SampleArguments& arguments);
 // Temperature and model where the command line, which has been read, does not name them.

@@ -230,8 +230,8 @@ TEST_F(Sweep, MeasuresEditsBesideCopiesAndTheTokenizer) {
                           "copy_edit_right", "ceiling_edit_right"})
     EXPECT_TRUE(summary[key].is_number()) << key;
   const auto& edits = summary["details"][1]["splits"];
-  for (const char* metric : {"iou", "class_kept", "edited_right", "edit_right", "copy_iou",
-                             "copy_edit_right", "ceiling_iou", "ceiling_edited_right"}) {
+  for (const char* metric : {"iou", "class_kept", "edited_right", "edit_right", "copy_iou", "copy_edit_right",
+                             "ceiling_iou", "ceiling_edited_right"}) {
     EXPECT_EQ(edits["all"][metric]["count"], 6) << metric;
     EXPECT_TRUE(edits["new_instance"][metric].contains("low")) << metric;
   }
