@@ -152,7 +152,7 @@ std::size_t decode_mesh(const tokenizers::ShapeTokenizer& tokenizer, const fs::p
     fail(ErrorKind::input, "decoding ", input, ": the codes describe an empty shape. Nothing is written");
   generation::stand_on_ground(extracted);
   if (shape.longest_side_m) generation::scale_to_metres(extracted, *shape.longest_side_m);
-  geometry::write_mesh(out, extracted.mesh);
+  write_file_atomically(out, generation::encode_file(extracted, out));
   return extracted.mesh.triangles.size();
 }
 

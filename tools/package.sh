@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-MAXIMUM_MEGABYTES=35
+MAXIMUM_MEGABYTES=50
 
 tests=0 out="" bundle="" build=build/release built=0
 while [ $# -gt 0 ]; do

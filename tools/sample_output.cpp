@@ -4,10 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
-#include "omni/core/files.h"
 #include "omni/core/log.h"
-#include "omni/geometry/mesh_files.h"
-#include "omni/geometry/mesh_frame.h"
 #include "omni/tokenizers/shape_codes_file.h"
 
 namespace omni::tools {
@@ -140,9 +137,7 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
     const std::string suffix = sample.images.size() > 1 ? concat("_image", i, ".png") : "_image.png";
     image::write_png(file.path().parent_path() / (file.path().stem().string() + suffix), sample.images[i]);
   }
-  const bool keeps_frame = shape.mesh->frame && lower_extension(file.path()) == ".glb";
-  file.write(keeps_frame ? geometry::encode_glb(mesh, *shape.mesh->frame)
-                         : geometry::encode_mesh(mesh, file.path()));
+  file.write(generation::encode_file(*shape.mesh, file.path()));
   log_info(file.is_standard_output() ? "standard output" : file.path().string(), ": ", mesh.triangles.size(),
            " triangles, ", longest_side_m, " m");
 }

@@ -3,9 +3,12 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
+#include "omni/core/files.h"
 #include "omni/core/parallel.h"
 #include "omni/geometry/iso_surface.h"
 #include "omni/geometry/level_feet.h"
+#include "omni/geometry/mesh_files.h"
+#include "omni/geometry/mesh_frame.h"
 #include "omni/geometry/renderer.h"
 #include "omni/geometry/simplification.h"
 #include "omni/geometry/smoothing.h"
@@ -99,6 +102,11 @@ void stand_on_ground(ExtractedMesh& extracted) {
   const float ground = extracted.mesh.bounds().low.y;
   for (geometry::Vec3& position : extracted.mesh.positions) position.y -= ground;
   if (extracted.frame) extracted.frame->centre.y -= ground;
+}
+
+std::vector<std::byte> encode_file(const ExtractedMesh& mesh, const std::filesystem::path& path) {
+  return mesh.frame && lower_extension(path) == ".glb" ? geometry::encode_glb(mesh.mesh, *mesh.frame)
+                                                       : geometry::encode_mesh(mesh.mesh, path);
 }
 
 void scale_to_metres(ExtractedMesh& extracted, float longest_side_m) {

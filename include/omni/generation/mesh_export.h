@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <vector>
@@ -45,6 +46,10 @@ ExtractedMesh extract_mesh(const tokenizers::DecodedShape& shape, const MeshOpti
 
 // Moves the mesh upwards or down so that its lowest point has Y = 0.
 void stand_on_ground(ExtractedMesh& mesh);
+
+// The bytes of a file of the mesh, whose ending says as what; .glb tells where the frame lies, by which the shape is read
+// back (geometry/mesh_frame.h). Throws as geometry::encode_mesh().
+std::vector<std::byte> encode_file(const ExtractedMesh& mesh, const std::filesystem::path& path);
 
 // From the normalised frame to metres: the frame's longest side (1.92) becomes `longest_side_m`.
 void scale_to_metres(ExtractedMesh& mesh, float longest_side_m);
