@@ -10,10 +10,6 @@ namespace {
 
 using at::Tensor;
 
-bool gives_wide_sums(const Tensor& x) {
-  return x.is_cuda() && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);
-}
-
 // Each thread has columns of its own, so that rows that occur twice are no matter, and the order of sums does
 // not depend on the threads.
 void add_rows_on_cpu(const Tensor& gradient, const Tensor& indices, const Tensor& rows) {
@@ -33,6 +29,10 @@ void add_rows_on_cpu(const Tensor& gradient, const Tensor& indices, const Tensor
 }
 
 }  // namespace
+
+bool gives_wide_sums(const Tensor& x) {
+  return x.is_cuda() && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);
+}
 
 Tensor gradient_of(const Tensor& leaf) {
   const Tensor& known = leaf.grad();

@@ -12,6 +12,9 @@ inline constexpr std::int64_t kPieceBytes = 128 << 20;
 // The .grad of a leaf, zeros where there was none.
 at::Tensor gradient_of(const at::Tensor& leaf);
 
+// Whether the library gives products of the type in fp32, unrounded: those of halves on a GPU.
+bool gives_wide_sums(const at::Tensor& x);
+
 // Adds rows^T x [m, k], from rows [n, m] and x [n, k] of one type, to `gradient` [m, k] fp32, which may be part of a
 // larger tensor. On a GPU the sum is rounded to fp32 alone, on the processor to the type first, as its matrix library
 // has it.

@@ -2,6 +2,7 @@
 
 #include <ATen/record_function.h>
 
+#include "gradients.h"
 #include "linear_panels.h"
 
 namespace omni::kernels {
@@ -106,8 +107,7 @@ Tensor linear_input_gradient(const Tensor& incoming, const Tensor& weight) {
 }
 
 Tensor linear_weight_gradient(const Tensor& incoming, const Tensor& x) {
-  const bool wide = x.is_cuda() && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);
-  if (wide) return at::mm(incoming.t(), x, at::kFloat);
+  if (gives_wide_sums(x)) return at::mm(incoming.t(), x, at::kFloat);
   if (!has_linear_kernel(incoming, x)) return at::mm(incoming.t(), x).to(at::kFloat);
   RECORD_FUNCTION("omni::linear_weight_gradient", std::vector<c10::IValue>());
   Tensor gradient = at::empty({incoming.size(1), x.size(1)}, x.options().dtype(at::kFloat));
