@@ -289,6 +289,13 @@ bool strip_colour(std::string& name) {
 
 std::string colour_attribute(std::string_view part) { return std::string(part) + " colour"; }
 
+std::map<std::string, std::string> attributes_with_colours(const ObjectRecord& object) {
+  std::map<std::string, std::string> attributes = object.attributes;
+  for (const ColouredPart& part : object.parts)
+    attributes.emplace(colour_attribute(part.name), part.colour_name);
+  return attributes;
+}
+
 AttributeChange attribute_change(std::string_view class_name,
                                  const std::map<std::string, std::string>& before,
                                  const std::string& attribute, const std::string& to) {

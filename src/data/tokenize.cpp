@@ -18,6 +18,7 @@
 #include "omni/data/shape_sample.h"
 #include "omni/data/token_shard.h"
 #include "omni/geometry/renderer.h"
+#include "omni/kernels/thread_count.h"
 #include "omni/sequence/vocabulary.h"
 #include "omni/tokenizers/caption_text.h"
 
@@ -30,19 +31,6 @@ namespace {
 constexpr std::uint64_t kWordsVersion = 2;
 
 using tokenizers::TokenizerSet;
-
-// Every worker encodes its own batch on one thread: that keeps all cores busy with loading, rendering and
-// encoding alike, where threads inside each operation would wait for one another.
-class OneThreadPerOperation {
- public:
-  OneThreadPerOperation() : before_(at::get_num_threads()) { at::set_num_threads(1); }
-  ~OneThreadPerOperation() { at::set_num_threads(before_); }
-  OneThreadPerOperation(const OneThreadPerOperation&) = delete;
-  OneThreadPerOperation& operator=(const OneThreadPerOperation&) = delete;
-
- private:
-  int before_;
-};
 
 TokenShardInfo describe_shards(const ObjectSource& source, const TokenizerSet& set,
                                const TokenizeOptions& options) {
@@ -106,9 +94,7 @@ std::vector<ViewBins> draw_views(const TokenizeOptions& options, std::int64_t ob
 void fill_from_record(TokenObject& object, const ObjectRecord& record, const TokenizerSet& set) {
   object.id = record.id;
   object.class_name = record.class_name;
-  object.attributes = record.attributes;
-  for (const ColouredPart& part : record.parts)
-    object.attributes.emplace(colour_attribute(part.name), part.colour_name);
+  object.attributes = attributes_with_colours(record);
   object.split = record.split;
   if (set.text() != nullptr) {
     for (const Caption& caption : record.captions) {
@@ -226,7 +212,9 @@ TokenizeSummary tokenize(const ObjectSource& source, const TokenizerSet& tokeniz
   const std::int64_t shards = (count + options.objects_per_shard - 1) / options.objects_per_shard;
   refuse_left_over_shards(folder, shards);
   const TokenShardInfo info = describe_shards(source, tokenizers, options);
-  const OneThreadPerOperation threads;
+  // Every worker encodes its own batch on one thread: that keeps all cores busy with loading, rendering and
+  // encoding alike, where threads inside each operation would wait for one another.
+  const kernels::ThreadCount one_per_operation(1);
   TokenizeSummary summary;
   Progress progress("tokenising", count, "objects");
   for (std::int64_t shard = 0; shard < shards; ++shard) {

@@ -51,8 +51,7 @@ data::ProceduralEdit choose_edit(const data::ProceduralWorld& world, std::int64_
   const std::vector<data::ProceduralEdit> edits = data::edits_of(world, object);
   ensure(!edits.empty(), "a procedural object that cannot be edited");
   std::vector<std::string> attributes;
-  for (const data::ProceduralEdit& edit : edits)
-    if (attributes.empty() || attributes.back() != edit.attribute) attributes.push_back(edit.attribute);
+  for (const data::ProceduralEdit& edit : edits) attributes.push_back(edit.attribute);
   std::sort(attributes.begin(), attributes.end());
   attributes.erase(std::unique(attributes.begin(), attributes.end()), attributes.end());
   CounterRng rng(hash_string("edit"), static_cast<std::uint64_t>(object));
@@ -68,13 +67,9 @@ std::unique_ptr<const EditTruth> make_edit_truth(const data::ProceduralWorld& wo
                                                  const geometry::Mesh& surface, int resolution) {
   data::ObjectRecord before = world.make(edit.before);
   const data::ObjectRecord after = world.describe(edit.after);
-  std::map<std::string, std::string> attributes = before.attributes;
-  for (const data::ColouredPart& part : before.parts)
-    attributes[data::colour_attribute(part.name)] = part.colour_name;
-  const std::string value = edit.part >= 0 ? after.parts[static_cast<std::size_t>(edit.part)].colour_name
-                                           : after.attributes.at(edit.attribute);
-  data::EditInstructions instructions =
-      data::edit_instructions(data::attribute_change(before.class_name, attributes, edit.attribute, value));
+  data::EditInstructions instructions = data::edit_instructions(
+      data::attribute_change(before.class_name, data::attributes_with_colours(before), edit.attribute,
+                             data::attributes_with_colours(after).at(edit.attribute)));
   data::ChangedSurface changed(world, edit);
   CounterRng rng(hash_string("untouched"), static_cast<std::uint64_t>(edit.before));
   std::vector<Vec3> untouched =

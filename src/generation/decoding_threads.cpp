@@ -23,13 +23,11 @@ int decoding_threads(const DecodingLoad& load) {
   return std::clamp(load.cores - (load.running - 1), 1, load.cores);
 }
 
-DecodingThreads::DecodingThreads(std::int64_t weights, std::int64_t sequences)
-    : before_(at::get_num_threads()) {
-  if (std::getenv("OMP_NUM_THREADS") != nullptr) return;
-  at::set_num_threads(decoding_threads(
-      {.weights = weights, .sequences = sequences, .cores = before_, .running = running_tasks()}));
+int decoding_threads(std::int64_t weights, std::int64_t sequences) {
+  const int threads = at::get_num_threads();
+  if (std::getenv("OMP_NUM_THREADS") != nullptr) return threads;
+  return decoding_threads(
+      {.weights = weights, .sequences = sequences, .cores = threads, .running = running_tasks()});
 }
-
-DecodingThreads::~DecodingThreads() { at::set_num_threads(before_); }
 
 }  // namespace omni::generation

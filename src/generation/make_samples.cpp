@@ -4,6 +4,7 @@
 #include "omni/core/interrupt.h"
 #include "omni/generation/decoding_threads.h"
 #include "omni/generation/document_decoder.h"
+#include "omni/kernels/thread_count.h"
 #include "request_segments.h"
 
 namespace omni::generation {
@@ -128,8 +129,8 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
   if (options.mesh) validate(*options.mesh);
   std::int64_t sequences = 0;
   for (const GenerationRequest& request : requests) sequences += request.count;
-  const DecodingThreads threads(bundle.transformer->parameters().element_count(),
-                                std::min(sequences, options.sequences_per_batch));
+  const kernels::ThreadCount threads(decoding_threads(bundle.transformer->parameters().element_count(),
+                                                      std::min(sequences, options.sequences_per_batch)));
   const std::vector<DocumentRequest> documents = encode_requests(requests, bundle);
 
   const DocumentReader reader(bundle, documents, options);

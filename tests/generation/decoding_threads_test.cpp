@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "omni/kernels/thread_count.h"
+
 namespace omni::generation {
 namespace {
 
@@ -23,7 +25,7 @@ TEST(DecodingThreads, AreSetForAWhile) {
   if (std::getenv("OMP_NUM_THREADS") != nullptr) GTEST_SKIP() << "OMP_NUM_THREADS says how many";
   const int before = at::get_num_threads();
   {
-    const DecodingThreads own(3'000'000, 1);
+    const kernels::ThreadCount own(decoding_threads(3'000'000, 1));
     EXPECT_EQ(at::get_num_threads(), 1);
   }
   EXPECT_EQ(at::get_num_threads(), before);

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "omni/data/object_source.h"
+
 namespace omni::data {
 
 // One attribute of an object that becomes another value.
@@ -19,8 +21,10 @@ struct AttributeChange {
 
 // The attribute under which an object's attributes hold the colour of a part.
 std::string colour_attribute(std::string_view part);
+// All that an edit may change about the object: its attributes, and the colours of its parts among them.
+std::map<std::string, std::string> attributes_with_colours(const ObjectRecord& object);
 
-// `before`: all attributes of the object that is changed, among them `attribute`.
+// `before`: attributes_with_colours() of the object that is changed, among them `attribute`.
 AttributeChange attribute_change(std::string_view class_name,
                                  const std::map<std::string, std::string>& before,
                                  const std::string& attribute, const std::string& to);

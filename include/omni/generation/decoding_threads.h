@@ -16,16 +16,7 @@ struct DecodingLoad {
 // kept busy the tiny model drew 15 tokens a second on two threads and 1,284 on one.
 int decoding_threads(const DecodingLoad& load);
 
-// Sets LibTorch's threads to that while it lives, unless the user has chosen (OMP_NUM_THREADS).
-class DecodingThreads {
- public:
-  DecodingThreads(std::int64_t weights, std::int64_t sequences);
-  ~DecodingThreads();
-  DecodingThreads(const DecodingThreads&) = delete;
-  DecodingThreads& operator=(const DecodingThreads&) = delete;
-
- private:
-  int before_;
-};
+// The same with LibTorch's threads as cores and the machine as it is; as many as the user has chosen (OMP_NUM_THREADS).
+int decoding_threads(std::int64_t weights, std::int64_t sequences);
 
 }  // namespace omni::generation
