@@ -36,6 +36,17 @@ struct Box {
   int longer_side() const { return std::max(width(), height()); }
 };
 
+// Where the ground shows. Nothing of the object is outside of the picture.
+struct GroundMask {
+  int width, height;
+  std::vector<std::uint8_t> shown;  // 1 where it does, rows from the top
+
+  std::uint8_t& at(int x, int y) { return shown[static_cast<std::size_t>(y) * width + x]; }
+  bool is_object(int x, int y) const {
+    return x >= 0 && y >= 0 && x < width && y < height && shown[static_cast<std::size_t>(y) * width + x] == 0;
+  }
+};
+
 int distance(const std::uint8_t* pixel, const Colour& colour) {
   int most = 0;
   for (int c = 0; c < 3; ++c) most = std::max(most, std::abs(pixel[c] - colour[c]));
@@ -82,14 +93,14 @@ std::optional<Colour> plain_ground(const Image& picture) {
   return ground;
 }
 
-// 1 where the ground shows: what joins the edges, and what is just its colour inside.
-std::vector<std::uint8_t> ground_mask(const Image& picture, const Colour& ground) {
+// What joins the edges, and what is just its colour inside.
+GroundMask ground_mask(const Image& picture, const Colour& ground) {
   const int width = picture.width, height = picture.height;
-  std::vector<std::uint8_t> mask(static_cast<std::size_t>(width) * height);
+  GroundMask mask{width, height, std::vector<std::uint8_t>(static_cast<std::size_t>(width) * height)};
   std::vector<std::pair<int, int>> open;
   const auto reach = [&](int x, int y) {
     if (x < 0 || y < 0 || x >= width || y >= height) return;
-    std::uint8_t& seen = mask[static_cast<std::size_t>(y) * width + x];
+    std::uint8_t& seen = mask.at(x, y);
     if (seen != 0 || distance(picture.at(x, y), ground) > kGroundTolerance) return;
     seen = 1;
     open.emplace_back(x, y);
@@ -105,24 +116,20 @@ std::vector<std::uint8_t> ground_mask(const Image& picture, const Colour& ground
   }
   for (int y = 0; y < height; ++y)
     for (int x = 0; x < width; ++x)
-      if (distance(picture.at(x, y), ground) <= kSameColour)
-        mask[static_cast<std::size_t>(y) * width + x] = 1;
+      if (distance(picture.at(x, y), ground) <= kSameColour) mask.at(x, y) = 1;
   return mask;
 }
 
 // Of what is not ground; single pixels are specks. Nothing where hardly any of the picture is.
-std::optional<Box> object_box(const std::vector<std::uint8_t>& ground, int width, int height) {
-  const auto is_object = [&](int x, int y) {
-    return x >= 0 && y >= 0 && x < width && y < height &&
-           ground[static_cast<std::size_t>(y) * width + x] == 0;
-  };
+std::optional<Box> object_box(const GroundMask& ground) {
+  const int width = ground.width, height = ground.height;
   Box box{width, height, 0, 0};
   std::size_t pixels = 0;
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
-      if (!is_object(x, y)) continue;
-      const int across = is_object(x - 1, y) + is_object(x + 1, y);
-      const int along = is_object(x, y - 1) + is_object(x, y + 1);
+      if (!ground.is_object(x, y)) continue;
+      const int across = ground.is_object(x - 1, y) + ground.is_object(x + 1, y);
+      const int along = ground.is_object(x, y - 1) + ground.is_object(x, y + 1);
       if (across == 0 || along == 0) continue;
       ++pixels;
       box = {std::min(box.left, x), std::min(box.top, y), std::max(box.right, x + 1),
@@ -133,12 +140,11 @@ std::optional<Box> object_box(const std::vector<std::uint8_t>& ground, int width
   return box;
 }
 
-std::optional<std::string> cut_edge(const std::vector<std::uint8_t>& ground, int width, int height,
-                                    double share) {
+std::optional<std::string> cut_edge(const GroundMask& ground, double share) {
+  const int width = ground.width, height = ground.height;
   int left = 0, right = 0, top = 0, bottom = 0;
-  const auto at = [&](int x, int y) { return ground[static_cast<std::size_t>(y) * width + x] == 0; };
-  for (int y = 0; y < height; ++y) left += at(0, y), right += at(width - 1, y);
-  for (int x = 0; x < width; ++x) top += at(x, 0), bottom += at(x, height - 1);
+  for (int y = 0; y < height; ++y) left += ground.is_object(0, y), right += ground.is_object(width - 1, y);
+  for (int x = 0; x < width; ++x) top += ground.is_object(x, 0), bottom += ground.is_object(x, height - 1);
   const auto cuts = [&](int pixels, int edge) { return pixels > std::max(1.0, share * edge); };
   const char* edge = cuts(left, height)    ? "left"
                      : cuts(right, height) ? "right"
@@ -160,14 +166,14 @@ bool is_usual(const Image& picture, const Colour& ground, const Box& box) {
 }
 
 // The object before white, in a square of which its longer side takes the usual share.
-Image cut_out(const Image& picture, const std::vector<std::uint8_t>& ground, const Box& box) {
+Image cut_out(const Image& picture, const GroundMask& ground, const Box& box) {
   const int side = static_cast<int>(std::lround(box.longer_side() / kUsualSide));
   Image framed(side, side, 3, 255);
   const int left = static_cast<int>(std::lround(side * kUsualLeft - box.width() / 2.0));
   const int top = static_cast<int>(std::lround(side * kUsualTop - box.height() / 2.0));
   for (int y = box.top; y < box.bottom; ++y)
     for (int x = box.left; x < box.right; ++x)
-      if (ground[static_cast<std::size_t>(y) * picture.width + x] == 0)
+      if (ground.is_object(x, y))
         std::copy_n(picture.at(x, y), 3, framed.at(left + x - box.left, top + y - box.top));
   return framed;
 }
@@ -178,14 +184,13 @@ ObjectPicture frame_object(const Image& given, const std::string& name) {
   const Image picture = at_most(to_rgb(given), kLargestPicture);
   const std::optional<Colour> ground = plain_ground(picture);
   if (!ground) return {centre_square(picture), false, "its ground is not plain"};
-  const std::vector<std::uint8_t> mask = ground_mask(picture, *ground);
-  const std::optional<Box> box = object_box(mask, picture.width, picture.height);
+  const GroundMask mask = ground_mask(picture, *ground);
+  const std::optional<Box> box = object_box(mask);
   if (!box)
     fail(ErrorKind::input, "looking for an object in the picture ", name,
          ": it is of one colour. Give one that shows something.");
   const bool usual = is_usual(picture, *ground, *box);
-  std::optional<std::string> doubt =
-      cut_edge(mask, picture.width, picture.height, usual ? kUsualCutShare : kCutShare);
+  std::optional<std::string> doubt = cut_edge(mask, usual ? kUsualCutShare : kCutShare);
   if (usual) return {picture, false, std::move(doubt)};
   return {cut_out(picture, mask, *box), true, std::move(doubt)};
 }
