@@ -1,6 +1,7 @@
 #include "evaluation_set.h"
 
 #include <algorithm>
+#include <numeric>
 #include <sstream>
 
 #include "omni/core/error.h"
@@ -61,6 +62,12 @@ std::pair<std::size_t, std::size_t> split_of(const std::vector<std::size_t>& siz
   std::size_t split = 0;
   while (place >= sizes.at(split)) place -= sizes[split++];
   return {split, place};
+}
+
+std::vector<std::size_t> numbers_below(std::size_t count) {
+  std::vector<std::size_t> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), std::size_t{0});
+  return numbers;
 }
 
 std::vector<std::size_t> first_of_each(const std::vector<std::size_t>& sizes, std::size_t count,
@@ -156,20 +163,15 @@ std::int64_t EvaluationSet::count_of(const SweepTask& task) const {
 std::vector<std::size_t> EvaluationSet::objects_of(const SweepTask& task) const {
   if (!prompts_.empty()) return all_objects();
   const auto count = static_cast<std::size_t>(count_of(task));
-  return is_edit(task) ? first_of_each(edit_sizes_, count, plain_objects().size())
-                       : first_of_each(sizes_, count, 0);
+  return is_edit(task) ? first_of_each(edit_sizes_, count, plain_count()) : first_of_each(sizes_, count, 0);
 }
 
-std::vector<std::size_t> EvaluationSet::plain_objects() const {
-  if (!prompts_.empty()) return all_objects();
-  return first_of_each(sizes_, objects_.size(), 0);
+std::size_t EvaluationSet::plain_count() const {
+  return prompts_.empty() ? std::accumulate(sizes_.begin(), sizes_.end(), std::size_t{0}) : prompts_.size();
 }
 
-std::vector<std::size_t> EvaluationSet::all_objects() const {
-  std::vector<std::size_t> objects(objects_.size());
-  for (std::size_t i = 0; i < objects.size(); ++i) objects[i] = i;
-  return objects;
-}
+std::vector<std::size_t> EvaluationSet::plain_objects() const { return numbers_below(plain_count()); }
+std::vector<std::size_t> EvaluationSet::all_objects() const { return numbers_below(objects_.size()); }
 
 std::string EvaluationSet::name_of(std::size_t object) const {
   if (!prompts_.empty()) return concat("prompts/", object);
@@ -178,7 +180,7 @@ std::string EvaluationSet::name_of(std::size_t object) const {
 }
 
 EvaluationSet::Place EvaluationSet::place_of(std::size_t object) const {
-  const std::size_t plain = plain_objects().size();
+  const std::size_t plain = plain_count();
   const bool edited = object >= plain;
   const auto [split, index] = edited ? split_of(edit_sizes_, object - plain) : split_of(sizes_, object);
   return {split, index, edited};

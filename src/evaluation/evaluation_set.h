@@ -66,6 +66,7 @@ class EvaluationSet {
   std::unique_ptr<EvaluationObject> load(std::size_t object) const;
   void load_edit(const Place& place, EvaluationObject& loaded) const;
   Place place_of(std::size_t object) const;
+  std::size_t plain_count() const;
   std::int64_t count_of(const SweepTask& task) const;
   bool is_edit(const SweepTask& task) const;
   void open_sources(std::int64_t plain, std::int64_t edits);
