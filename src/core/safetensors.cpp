@@ -10,6 +10,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 #include <nlohmann/json.hpp>
@@ -46,11 +47,21 @@ const DTypeEntry& entry_of(DType dtype) {
   return kBoolean;
 }
 
-DType parse_dtype(const std::string& name, const std::string& file, const std::string& tensor) {
+// A type as a file names it.
+struct StoredType {
+  std::optional<DType> dtype;  // nothing: of the format, but not to be read
+  std::uint64_t bits = 0;      // of one element
+};
+
+StoredType parse_type(const std::string& name, const std::string& file, const std::string& tensor) {
   for (const DTypeEntry& entry : kDTypes) {
-    if (entry.name == name) return entry.dtype;
+    if (entry.name == name) return {entry.dtype, 8 * entry.size};
   }
-  if (name == "BOOL") return DType::boolean;
+  if (name == "BOOL") return {DType::boolean, 8};
+  static const std::map<std::string, std::uint64_t> kOthers = {
+      {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6}, {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8},
+      {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"U16", 16},    {"U32", 32},    {"U64", 64},    {"C64", 64}};
+  if (const auto found = kOthers.find(name); found != kOthers.end()) return {{}, found->second};
   fail(ErrorKind::input, "reading '", file, "': tensor '", tensor, "' has the unknown type '", name, "'");
 }
 
@@ -137,6 +148,7 @@ struct SafetensorsFile::Mapping {
   std::span<const std::byte> bytes;
   void* address = nullptr;  // of the memory map, if this object owns one
   std::map<std::string, TensorView> tensors;
+  std::map<std::string, std::string> other_types;  // of tensors that are not to be read
   std::map<std::string, std::string> metadata;
 
   ~Mapping() {
@@ -194,7 +206,7 @@ void SafetensorsFile::Mapping::parse_tensor(const std::string& key, const nlohma
     broken("has a malformed description");
   }
   TensorView view;
-  view.dtype = parse_dtype(dtype.get<std::string>(), name, key);
+  const StoredType type = parse_type(dtype.get<std::string>(), name, key);
   std::uint64_t count = 1;
   for (const auto& side : shape) {
     if (!side.is_number_unsigned()) broken("has a shape that is not made of whole numbers");
@@ -208,7 +220,12 @@ void SafetensorsFile::Mapping::parse_tensor(const std::string& key, const nlohma
   const std::uint64_t first = offsets[0].get<std::uint64_t>();
   const std::uint64_t last = offsets[1].get<std::uint64_t>();
   if (first > last || last > data.size()) broken("reaches outside the file");
-  if (last - first != count * dtype_size(view.dtype)) broken("has a shape that does not fit its bytes");
+  if (last - first != (count * type.bits + 7) / 8) broken("has a shape that does not fit its bytes");
+  if (!type.dtype) {
+    other_types.emplace(key, dtype.get<std::string>());
+    return;
+  }
+  view.dtype = *type.dtype;
   view.bytes = data.subspan(first, last - first);
   tensors.emplace(key, std::move(view));
 }
@@ -253,14 +270,19 @@ SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = defaul
 
 const std::string& SafetensorsFile::name() const { return mapping_->name; }
 const std::map<std::string, TensorView>& SafetensorsFile::tensors() const { return mapping_->tensors; }
+const std::map<std::string, std::string>& SafetensorsFile::other_types() const {
+  return mapping_->other_types;
+}
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return mapping_->metadata; }
 bool SafetensorsFile::contains(const std::string& tensor) const { return mapping_->tensors.contains(tensor); }
 
 const TensorView& SafetensorsFile::at(const std::string& tensor) const {
   const auto found = mapping_->tensors.find(tensor);
-  if (found == mapping_->tensors.end())
-    fail(ErrorKind::input, "reading '", name(), "': the tensor '", tensor, "' is missing");
-  return found->second;
+  if (found != mapping_->tensors.end()) return found->second;
+  if (const auto other = mapping_->other_types.find(tensor); other != mapping_->other_types.end())
+    fail(ErrorKind::input, "reading '", name(), "': the tensor '", tensor, "' has the type ", other->second,
+         ", with which nothing here computes");
+  fail(ErrorKind::input, "reading '", name(), "': the tensor '", tensor, "' is missing");
 }
 
 namespace {

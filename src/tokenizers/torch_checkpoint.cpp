@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -14,14 +15,15 @@ namespace {
 using Entries = std::map<std::string, std::span<const std::byte>>;
 using Kind = PickleValue::Kind;
 
-at::ScalarType dtype_of(const std::string& storage) {
+// Nothing for types that nothing here computes with.
+std::optional<at::ScalarType> dtype_of(const std::string& storage) {
   static const std::map<std::string, at::ScalarType> types = {
       {"FloatStorage", at::kFloat},       {"DoubleStorage", at::kDouble}, {"HalfStorage", at::kHalf},
       {"BFloat16Storage", at::kBFloat16}, {"LongStorage", at::kLong},     {"IntStorage", at::kInt},
       {"ShortStorage", at::kShort},       {"CharStorage", at::kChar},     {"ByteStorage", at::kByte},
       {"BoolStorage", at::kBool}};
   const auto found = types.find(storage);
-  if (found == types.end()) fail(ErrorKind::input, "tensors of the type '", storage, "' are not supported");
+  if (found == types.end()) return {};
   return found->second;
 }
 
@@ -76,16 +78,17 @@ class StateReader {
     constexpr std::int64_t maximum_values = 1'000'000;
     if (depth > deepest || ++visited_ > maximum_values)
       fail(ErrorKind::input, "its dictionaries are nested too deeply");
-    if (value.kind == Kind::tensor) tensors_[path] = read_tensor(value);
+    if (value.kind == Kind::tensor) {
+      if (const auto dtype = dtype_of(value.items.at(0)->dtype)) tensors_[path] = read_tensor(value, *dtype);
+    }
     if (value.kind != Kind::dictionary) return;
     for (const auto& [key, item] : value.entries) {
       if (key->kind == Kind::text) walk(*item, path.empty() ? key->text : path + "." + key->text, depth + 1);
     }
   }
 
-  at::Tensor read_tensor(const PickleValue& value) const {
+  at::Tensor read_tensor(const PickleValue& value, at::ScalarType dtype) const {
     const PickleValue& storage = *value.items.at(0);
-    const auto dtype = dtype_of(storage.dtype);
     const auto found = entries_.find(folder_ + "data/" + storage.text);
     if (found == entries_.end()) fail(ErrorKind::input, "the storage '", storage.text, "' is missing");
     const auto available = static_cast<std::int64_t>(found->second.size() / c10::elementSize(dtype));

@@ -1,5 +1,6 @@
 #include "torch_pickle.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "omni/core/error.h"
@@ -9,6 +10,17 @@ namespace {
 
 using Kind = PickleValue::Kind;
 using Value = PickleValue*;
+
+// "os.system" of the global "os system", fit for a message.
+std::string called_name(std::string global) {
+  constexpr std::size_t longest = 80;
+  global.resize(std::min(global.size(), longest));
+  for (char& c : global) {
+    if (c == ' ') c = '.';
+    if (c < '!' || c > '~') c = '?';
+  }
+  return global;
+}
 
 class Machine {
  public:
@@ -306,7 +318,12 @@ class Machine {
       *tensor = *items[0];
       return tensor;
     }
-    if (name != "torch._utils _rebuild_tensor_v2") return make(Kind::opaque);
+    // Values that stand beside tensors, in what trainers save with them.
+    if (name == "torch Size" || name == "_codecs encode") return make(Kind::opaque);
+    if (name != "torch._utils _rebuild_tensor_v2")
+      fail(ErrorKind::input, "the pickle calls '", called_name(name),
+           "', which no tensor needs and which could do anything. Save the state dictionary alone, or as "
+           "safetensors");
     if (items.size() < 4 || items[0]->kind != Kind::storage || items[1]->kind != Kind::integer) {
       fail(ErrorKind::input, "the pickle describes a tensor without its storage");
     }

@@ -44,8 +44,8 @@ struct Pickle {
 
 // Reads a pickle (protocol 2 to 5) without running anything: the only callables are OrderedDict, which makes
 // an empty dictionary, and PyTorch's _rebuild_tensor_v2 and _rebuild_parameter, which make a tensor's
-// description; anything else called gives an opaque value. Throws Error(input) for an unknown opcode or a
-// broken stream.
+// description; torch.Size and encoded bytes give opaque values. Throws Error(input) for anything else that is called,
+// by its name, for an unknown opcode and for a broken stream.
 Pickle read_pickle(std::span<const std::byte> bytes);
 
 }  // namespace omni::tokenizers

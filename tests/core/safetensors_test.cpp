@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -72,6 +73,30 @@ TEST(Safetensors, RefusesBrokenHeaders) {
   EXPECT_THROW(SafetensorsFile(lying, "test"), Error);
   EXPECT_THROW(SafetensorsFile(std::span<const std::byte>(), "test"), Error);
   EXPECT_NO_THROW(SafetensorsFile(huge, "test"));
+}
+
+TEST(Safetensors, TypesThatNothingAsksForAreNoErrors) {
+  for (const auto& [type, bytes] : std::map<std::string, std::size_t>{
+           {"U16", 4}, {"U32", 8}, {"U64", 16}, {"F8_E4M3", 2}, {"F8_E5M2", 2}, {"C64", 16}, {"F4", 1}}) {
+    const std::string end = std::to_string(4 + bytes);
+    const auto stored =
+        bytes_of(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"step":{"dtype":")" + type +
+                     R"(","shape":[2],"data_offsets":[4,)" + end + "]}}",
+                 4 + bytes);
+    const SafetensorsFile file(stored, "mixed");
+    EXPECT_EQ(file.at("w").to_vector<float>(), std::vector<float>{0});
+    EXPECT_FALSE(file.contains("step"));
+    try {
+      file.at("step");
+      ADD_FAILURE() << type;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("'step' has the type " + type));
+    }
+    // Their places are checked like those of others.
+    auto cut = stored;
+    cut.resize(cut.size() - 1);
+    EXPECT_THROW(SafetensorsFile(cut, "cut"), Error) << type;
+  }
 }
 
 TEST(Safetensors, EveryTruncationAndByteFlipIsEitherReadOrRefused) {

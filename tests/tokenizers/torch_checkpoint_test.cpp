@@ -1,5 +1,6 @@
 #include "omni/tokenizers/torch_checkpoint.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "omni/core/error.h"
@@ -88,13 +89,18 @@ TEST(TorchCheckpoint, ReadsNumbersAndTextsAsNoTensors) {
       parse_torch_checkpoint(archive_of("\x80\x02}X\x01" + std::string("\0\0\0aK\x05s.", 8)), "x").empty());
 }
 
-TEST(TorchCheckpoint, RunsNothing) {
-  // os.system("true"): a call of an unknown name gives an opaque value and no tensor.
+TEST(TorchCheckpoint, WhatCallsAnythingElseIsRefusedByName) {
   const std::string pickle =
       "\x80\x02"
       "cos\nsystem\nX\x04" +
       std::string("\0\0\0true\x85R.", 10);
-  EXPECT_TRUE(parse_torch_checkpoint(archive_of(pickle), "x").empty());
+  try {
+    parse_torch_checkpoint(archive_of(pickle), "x");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::HasSubstr("'os.system'"));
+  }
 }
 
 TEST(TorchCheckpoint, RefusesADictionaryWithinItself) {

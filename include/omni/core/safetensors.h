@@ -44,9 +44,13 @@ class SafetensorsFile {
 
   const std::string& name() const;
   const std::map<std::string, TensorView>& tensors() const;
+  // Tensors of types that the format knows and nothing here computes with (unsigned of 16 bits and more, floating
+  // point of 8 bits and fewer, complex), and the names of these types. Only asking for one is an error.
+  const std::map<std::string, std::string>& other_types() const;
   const std::map<std::string, std::string>& metadata() const;
-  bool contains(const std::string& tensor) const;
-  const TensorView& at(const std::string& tensor) const;  // throws Error(input) naming file and tensor
+  bool contains(const std::string& tensor) const;  // in tensors()
+  // Throws Error(input) naming file and tensor where it is missing or of such another type.
+  const TensorView& at(const std::string& tensor) const;
 
  private:
   struct Mapping;
