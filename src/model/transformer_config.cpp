@@ -23,6 +23,9 @@ void describe(ConfigVisitor& visitor, TransformerConfig& c) {
   });
   visitor.integer("key_value_heads", c.key_value_heads, {.minimum = 0, .maximum = 1024});
   visitor.number("mlp_multiplier", c.mlp_multiplier, {.minimum = 0.1, .maximum = 32});
+  visitor.added_later(c.mlp_hidden == 0, [&](ConfigVisitor& added) {
+    added.integer("mlp_hidden", c.mlp_hidden, {.minimum = 0, .maximum = 1 << 20});
+  });
   visitor.choice("norm", c.norm, {"rms", "layer"});
   visitor.flag("norm_scale", c.norm_scale);
   visitor.number("norm_epsilon", c.norm_epsilon, {.minimum = 0, .maximum = 1});

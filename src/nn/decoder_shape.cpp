@@ -9,6 +9,7 @@ kernels::NormKind DecoderShape::norm_kind() const {
 }
 
 std::int64_t DecoderShape::mlp_width() const {
+  if (mlp_hidden > 0) return mlp_hidden;
   const auto wanted =
       static_cast<std::int64_t>(std::ceil(static_cast<double>(width) * mlp_multiplier - 1e-9));
   return (wanted + 31) / 32 * 32;

@@ -44,7 +44,7 @@ Tensor RmsNorm::operator()(const Tensor& x) const {
 }
 
 Convolution::Convolution(const ParameterScope& scope, int dimensions, std::int64_t in, std::int64_t out,
-                         std::int64_t kernel, std::int64_t stride, std::int64_t padding)
+                         std::int64_t kernel, std::int64_t stride, std::int64_t padding, bool with_bias)
     : stride(stride), padding(padding) {
   ensure(dimensions == 2 || dimensions == 3, "convolutions are 2D or 3D");
   std::vector<std::int64_t> shape{out, in, kernel, kernel};
@@ -54,7 +54,7 @@ Convolution::Convolution(const ParameterScope& scope, int dimensions, std::int64
     inputs *= kernel;
   }
   weight = scope.add("weight", shape, Init::fan_in(inputs));
-  bias = scope.add("bias", {out}, Init::zeros());
+  if (with_bias) bias = scope.add("bias", {out}, Init::zeros());
 }
 
 // oneDNN (as of LibTorch 2.11) leaves parts of a bf16 weight gradient unwritten where the kernel is larger

@@ -15,6 +15,7 @@ struct DecoderShape {
   std::int64_t head_size = 0;         // 0: width / heads
   std::int64_t key_value_heads = 0;   // 0: as many as heads; else a divisor of heads
   double mlp_multiplier = 8.0 / 3.0;  // hidden width of the SwiGLU, rounded up to a multiple of 32
+  std::int64_t mlp_hidden = 0;        // that width itself; 0: from the multiplier
   std::string norm = "rms";           // rms, layer
   bool norm_scale = true;
   double norm_epsilon = 1e-6;

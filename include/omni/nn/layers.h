@@ -44,7 +44,7 @@ struct Convolution {
   std::int64_t stride = 1, padding = 0;
   Convolution() = default;
   Convolution(const ParameterScope& scope, int dimensions, std::int64_t in, std::int64_t out,
-              std::int64_t kernel, std::int64_t stride = 1, std::int64_t padding = 0);
+              std::int64_t kernel, std::int64_t stride = 1, std::int64_t padding = 0, bool with_bias = true);
   Tensor operator()(const Tensor& x) const;
 };
 
