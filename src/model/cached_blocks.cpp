@@ -60,11 +60,23 @@ CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows
   const RowPlan plan = network_->plan({rows.offsets, rows.rows, rows.columns, rows.streams, starts});
   const auto attend = [&](std::size_t block, const Tensor& qkv, const kernels::RotaryAttention& attention) {
     const Places& own = holds_generated_rows(block) ? generated : all;
-    return kernels::cached_attention(qkv, attention, caches_[block], own.sequences, own.positions,
-                                     own.last_seen);
+    const Tensor attended = kernels::cached_attention(qkv, attention, caches_[block], own.sequences,
+                                                      own.positions, own.last_seen);
+    if (!first_row_alone_ || !holds_generated_rows(block)) return attended;
+    return attend_to_first_rows(block, own.sequences).to(attended.scalar_type());
   };
   out.hidden = network_->run(embedded, plan, {.attend = attend, .decoding = weights_, .dropout_seed = {}});
   return out;
+}
+
+// Over one key the softmax is 1.
+Tensor CachedBlocks::attend_to_first_rows(std::size_t block,
+                                          const std::vector<std::int32_t>& sequences) const {
+  ensure(network_->config.stored_heads() == network_->config.heads, "values are not shared between heads");
+  std::vector<Tensor> values;
+  for (const std::int32_t sequence : sequences)
+    values.push_back(caches_[block].read_values(sequence, 1).flatten());
+  return at::stack(values);
 }
 
 void CachedBlocks::copy_sequence(std::int64_t from, std::int64_t to) {

@@ -27,16 +27,21 @@ class CachedBlocks {
     std::vector<std::int64_t> row_of;  // of each new row; -1 where it has no output
   };
   Outputs append(const Tensor& embedded, const NewRows& rows);  // embedded [N, width] fp32
+  // From now on the blocks over the generated stream alone attend to its first row and to no other: what Cube3D's
+  // reference does with its cache on, by a causal mask whose one row it aligns with the first key.
+  void see_first_generated_row_alone() { first_row_alone_ = true; }
   std::int64_t length(std::int64_t sequence) const { return lengths_.at(sequence); }
   void copy_sequence(std::int64_t from, std::int64_t to);
   void clear_sequence(std::int64_t sequence);
 
  private:
   bool holds_generated_rows(std::size_t block) const;  // and no others
+  Tensor attend_to_first_rows(std::size_t block, const std::vector<std::int32_t>& sequences) const;
 
   const Transformer::Network* network_;
   std::int64_t capacity_;
   kernels::DecodeFormat weights_;
+  bool first_row_alone_ = false;
   std::vector<kernels::KeyValueCache> caches_;  // dual blocks, then single blocks
   std::vector<std::int64_t> lengths_, generated_lengths_;
 };

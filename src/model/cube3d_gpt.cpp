@@ -2,80 +2,14 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <nlohmann/json.hpp>
-
 #include "cached_blocks.h"
 #include "omni/core/error.h"
-#include "omni/core/files.h"
 #include "omni/kernels/token_sampling.h"
+#include "public_config.h"
 #include "transformer_network.h"
 
 namespace omni::model {
 namespace {
-
-sequence::Vocabulary cube3d_vocabulary(const Cube3dGptConfig& config) {
-  sequence::Vocabulary vocabulary;
-  vocabulary.append(std::string(sequence::kRangeGeometry), static_cast<std::int32_t>(config.shape_codes));
-  return vocabulary;
-}
-
-// Reads tensors of the public file into the parameters of Transformer.
-class Reader {
- public:
-  Reader(const SafetensorsFile& file, nn::ParameterStore& parameters)
-      : file_(file), parameters_(parameters) {}
-
-  Tensor tensor(const std::string& name) const { return nn::to_tensor(file_.at(name)).to(at::kFloat); }
-  // Stacks tensors of the file along their rows into one parameter.
-  void fill(const std::string& parameter, const std::vector<Tensor>& parts) const {
-    const nn::Parameter* target = parameters_.find(parameter);
-    ensure(target != nullptr, "no parameter '", parameter, "'");
-    const Tensor joined = parts.size() == 1 ? parts[0] : at::cat(parts, 0);
-    if (joined.sizes() != target->value.sizes())
-      fail(ErrorKind::input, file_.name(), ": the tensors for '", parameter, "' have shape ", joined.sizes(),
-           ", the configuration wants ", target->value.sizes());
-    const c10::NoGradGuard guard;
-    at::Tensor(target->value).copy_(joined);
-  }
-
-  void attention(const std::string& from, const std::string& to, bool keys_only) const {
-    const Tensor value = tensor(from + ".c_v.weight"), value_bias = tensor(from + ".c_v.bias");
-    if (keys_only) {
-      fill(to + ".qkv.weight", {tensor(from + ".c_k.weight"), value});
-      fill(to + ".qkv.bias", {tensor(from + ".c_k.bias"), value_bias});
-    } else {
-      const Tensor query_key = tensor(from + ".c_qk.weight");
-      fill(to + ".qkv.weight", {query_key, value});
-      fill(to + ".qkv.bias", {at::zeros({query_key.size(0)}), value_bias});
-      fill(to + ".query_norm.weight", {tensor(from + ".q_norm.weight")});
-    }
-    fill(to + ".key_norm.weight", {tensor(from + ".k_norm.weight")});
-  }
-
-  void mlp(const std::string& projection, const std::string& from, const std::string& to) const {
-    for (const std::string kind : {".weight", ".bias"}) {
-      fill(to + ".attention_out" + kind, {tensor(projection + kind)});
-      fill(to + ".gate_up" + kind, {tensor(from + ".gate_proj" + kind), tensor(from + ".up_proj" + kind)});
-      fill(to + ".down" + kind, {tensor(from + ".down_proj" + kind)});
-    }
-  }
-
- private:
-  const SafetensorsFile& file_;
-  nn::ParameterStore& parameters_;
-};
-
-// The file's rows are the codes, then bos, eos, pad; ours are the specials, then the codes.
-void read_token_rows(const Tensor& rows, const Cube3dGptConfig& config, Tensor target,
-                     const std::string& name) {
-  if (rows.dim() != 2 || rows.size(0) != config.shape_codes + 3 || rows.size(1) != config.width)
-    fail(ErrorKind::input, "the tensor '", name, "' has another shape than the configuration says");
-  const c10::NoGradGuard guard;
-  target.zero_();
-  target.narrow(0, sequence::kSpecialCount, config.shape_codes).copy_(rows.narrow(0, 0, config.shape_codes));
-  const std::int32_t specials[] = {sequence::kBos, sequence::kEos, sequence::kPad};
-  for (std::int64_t i = 0; i < 3; ++i) target[specials[i]].copy_(rows[config.shape_codes + i]);
-}
 
 Tensor file_order(const Tensor& rows, const Cube3dGptConfig& config) {
   return at::cat({rows.narrow(0, sequence::kSpecialCount, config.shape_codes),
@@ -106,29 +40,45 @@ std::int32_t choose(const Tensor& logits, const Cube3dGpt::SampleOptions& option
   return kernels::sample_token(row, settings, key, concat("shape code ", step)).index;
 }
 
+Cube3dGptConfig read_config(const PublicConfig& json) {
+  Cube3dGptConfig config;
+  config.dual_layers = json.integer("n_layer", kLayers);
+  config.single_layers = json.integer("n_single_layer", {.minimum = 0, .maximum = kLayers.maximum});
+  config.heads = json.integer("n_head", kHeads);
+  config.width = json.integer("n_embd", kWidths);
+  config.shape_codes = json.integer("shape_model_vocab_size", kVocabularies);
+  config.text_width = json.integer("text_model_embed_dim", kWidths);
+  config.code_dimension = json.integer("shape_model_embed_dim", kWidths);
+  config.box = json.flag("use_bbox", false);
+  config.rope_theta = json.number("rope_theta", kThetas);
+  config.norm_epsilon = json.number("eps", kEpsilons);
+  if (config.width % (2 * config.heads) != 0) json.unsupported("n_head", "a divisor of half of n_embd");
+  if (!json.flag("bias", true)) json.unsupported("bias", "true");
+  if (json.flag("use_pooled_text_embed", false)) json.unsupported("use_pooled_text_embed", "false");
+  return config;
+}
+
 }  // namespace
 
 Cube3dGptConfig Cube3dGptConfig::load(const std::filesystem::path& path) {
-  const auto json = nlohmann::json::parse(read_file_text(path), nullptr, false);
-  const auto number = [&](const char* key, auto& value) {
-    if (!json.is_object() || !json.contains(key) || !json[key].is_number())
-      fail(ErrorKind::input, "cannot read ", path, ": it has no number '", key, "'");
-    value = json[key].get<std::remove_reference_t<decltype(value)>>();
-  };
-  Cube3dGptConfig config;
-  number("n_layer", config.dual_layers);
-  number("n_single_layer", config.single_layers);
-  number("n_head", config.heads);
-  number("n_embd", config.width);
-  number("shape_model_vocab_size", config.shape_codes);
-  number("text_model_embed_dim", config.text_width);
-  number("shape_model_embed_dim", config.code_dimension);
-  number("rope_theta", config.rope_theta);
-  number("eps", config.norm_epsilon);
-  for (const std::int64_t size : {config.dual_layers, config.heads, config.width, config.shape_codes,
-                                  config.text_width, config.code_dimension})
-    if (size < 1 || size > 1 << 24) fail(ErrorKind::input, "cannot read ", path, ": a size is out of range");
-  return config;
+  return read_config(PublicConfig::load(path));
+}
+
+Cube3dGptConfig Cube3dGptConfig::parse(std::string_view json, const std::string& name) {
+  return read_config(PublicConfig::parse(json, name));
+}
+
+void describe(ConfigVisitor& visitor, Cube3dGptConfig& c) {
+  visitor.integer("dual_layers", c.dual_layers, kLayers);
+  visitor.integer("single_layers", c.single_layers, {.minimum = 0, .maximum = kLayers.maximum});
+  visitor.integer("heads", c.heads, kHeads);
+  visitor.integer("width", c.width, kWidths);
+  visitor.integer("shape_codes", c.shape_codes, kVocabularies);
+  visitor.integer("text_width", c.text_width, kWidths);
+  visitor.integer("code_dimension", c.code_dimension, kWidths);
+  visitor.flag("box", c.box);
+  visitor.number("rope_theta", c.rope_theta, kThetas);
+  visitor.number("norm_epsilon", c.norm_epsilon, kEpsilons);
 }
 
 TransformerConfig transformer_config(const Cube3dGptConfig& c) {
@@ -139,7 +89,7 @@ TransformerConfig transformer_config(const Cube3dGptConfig& c) {
   t.single_blocks = c.single_layers;
   t.single_over = "generated";
   t.heads = c.heads;
-  t.mlp_multiplier = 4;
+  t.mlp_hidden = 4 * c.width;
   t.norm = "layer";
   t.norm_scale = false;
   t.norm_epsilon = c.norm_epsilon;
@@ -152,37 +102,90 @@ TransformerConfig transformer_config(const Cube3dGptConfig& c) {
   return t;
 }
 
-Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const std::filesystem::path& weights) : config_(config) {
-  const SafetensorsFile file(weights);
-  transformer_ = std::make_unique<Transformer>(transformer_config(config), cube3d_vocabulary(config),
-                                               sequence::SequenceLayout{});
-  const Reader reader(file, transformer_->parameters());
-  for (std::int64_t i = 0; i < config.dual_layers; ++i) {
+sequence::Vocabulary vocabulary(const Cube3dGptConfig& config) {
+  sequence::Vocabulary vocabulary;
+  vocabulary.append(std::string(sequence::kRangeGeometry), static_cast<std::int32_t>(config.shape_codes));
+  return vocabulary;
+}
+
+namespace {
+
+// Queries, keys and values of one stream; queries and keys have no bias but where there are keys alone.
+void add_attention(PublicLayout& layout, std::int64_t width, std::int64_t head_size, const std::string& from,
+                   const std::string& to, bool keys_only) {
+  if (keys_only) {
+    layout.add_linear(from + ".c_k", width, width, to + ".qkv");
+    layout.add_linear(from + ".c_v", width, width, to + ".qkv", width);
+  } else {
+    layout.add(from + ".c_qk.weight", {2 * width, width}, to + ".qkv.weight");
+    layout.add_linear(from + ".c_v", width, width, to + ".qkv", 2 * width);
+    layout.add(from + ".q_norm.weight", {head_size}, to + ".query_norm.weight");
+  }
+  layout.add(from + ".k_norm.weight", {head_size}, to + ".key_norm.weight");
+}
+
+void add_rest(PublicLayout& layout, std::int64_t width, const std::string& projection, const std::string& mlp,
+              const std::string& to) {
+  const std::int64_t hidden = 4 * width;
+  layout.add_linear(projection, width, width, to + ".attention_out");
+  layout.add_linear(mlp + ".gate_proj", hidden, width, to + ".gate_up");
+  layout.add_linear(mlp + ".up_proj", hidden, width, to + ".gate_up", hidden);
+  layout.add_linear(mlp + ".down_proj", width, hidden, to + ".down");
+}
+
+// The file's rows are the codes, then bos, eos, pad; ours are the specials, then the codes.
+PublicTensor token_rows(const Cube3dGptConfig& c, const std::string& name, const std::string& parameter) {
+  PublicTensor tensor{
+      name, {c.shape_codes + 3, c.width}, {{parameter, sequence::kSpecialCount, 0, c.shape_codes}}};
+  std::int64_t row = c.shape_codes;
+  for (const std::int32_t special : {sequence::kBos, sequence::kEos, sequence::kPad})
+    tensor.pieces.push_back({parameter, special, row++, 1});
+  return tensor;
+}
+
+// Condition and code vectors to the transformer's width, beside it.
+std::vector<std::pair<std::string, std::int64_t>> projections(const Cube3dGptConfig& c) {
+  std::vector<std::pair<std::string, std::int64_t>> all = {{"text_proj", c.text_width},
+                                                           {"shape_proj", c.code_dimension}};
+  if (c.box) all.emplace_back("bbox_proj", 3);
+  return all;
+}
+
+}  // namespace
+
+PublicLayout public_layout(const Cube3dGptConfig& c) {
+  PublicLayout layout;
+  const std::int64_t head_size = c.width / c.heads;
+  for (std::int64_t i = 0; i < c.dual_layers; ++i) {
     const std::string from = concat("transformer.dual_blocks.", i), to = concat("dual_blocks.", i);
-    const bool last = i + 1 == config.dual_layers;
-    reader.attention(from + ".attn.pre_c", to + ".text", last);
-    reader.attention(from + ".attn.pre_x", to + ".generated", false);
-    reader.mlp(from + ".post_1.c_proj", from + ".post_1.mlp", to + ".generated");
-    if (!last) reader.mlp(from + ".post_2.c_proj", from + ".post_2.mlp", to + ".text");
+    const bool last = i + 1 == c.dual_layers;
+    add_attention(layout, c.width, head_size, from + ".attn.pre_c", to + ".text", last);
+    add_attention(layout, c.width, head_size, from + ".attn.pre_x", to + ".generated", false);
+    add_rest(layout, c.width, from + ".post_1.c_proj", from + ".post_1.mlp", to + ".generated");
+    if (!last) add_rest(layout, c.width, from + ".post_2.c_proj", from + ".post_2.mlp", to + ".text");
   }
-  for (std::int64_t i = 0; i < config.single_layers; ++i) {
+  for (std::int64_t i = 0; i < c.single_layers; ++i) {
     const std::string from = concat("transformer.single_blocks.", i), to = concat("single_blocks.", i);
-    reader.attention(from + ".attn", to, false);
-    reader.mlp(from + ".attn.c_proj", from + ".mlp", to);
+    add_attention(layout, c.width, head_size, from + ".attn", to, false);
+    add_rest(layout, c.width, from + ".attn.c_proj", from + ".mlp", to);
   }
-  Transformer::Network& net = transformer_->network();
-  read_token_rows(reader.tensor("transformer.wte.weight"), config, net.embedding, "transformer.wte.weight");
-  read_token_rows(reader.tensor("lm_head.weight"), config, net.head, "lm_head.weight");
-  const Reader projections(file, projections_);
-  const auto project = [&](const std::string& name, std::int64_t inputs) {
+  layout.add(token_rows(c, "transformer.wte.weight", "embedding.weight"));
+  layout.add(token_rows(c, "lm_head.weight", "head.weight"));
+  for (const auto& [name, inputs] : projections(c)) layout.add_linear(name, c.width, inputs, name);
+  return layout;
+}
+
+Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights) : config_(config) {
+  const PublicLayout layout = public_layout(config);
+  require_layout(weights, layout);
+  transformer_ = std::make_unique<Transformer>(transformer_config(config), vocabulary(config),
+                                               sequence::SequenceLayout{}, nn::ParameterStart::unset());
+  for (const auto& [name, inputs] : projections(config)) {
     projections_.add(name + ".weight", {config.width, inputs}, nn::Init::zeros());
     projections_.add(name + ".bias", {config.width}, nn::Init::zeros());
-    for (const std::string kind : {".weight", ".bias"})
-      projections.fill(name + kind, {projections.tensor(name + kind)});
-  };
-  project("text_proj", config.text_width);
-  project("bbox_proj", 3);
-  project("shape_proj", config.code_dimension);
+  }
+  nn::ParameterStore* const stores[] = {&transformer_->parameters(), &projections_};
+  read_weights(weights, layout, stores);
 }
 
 void Cube3dGpt::set_codebook(const Tensor& codebook) {
@@ -200,7 +203,8 @@ Tensor Cube3dGpt::condition(const Tensor& text_features, const Tensor& box) cons
     return at::linear(x.to(at::kFloat), projections_.find(name + ".weight")->value,
                       projections_.find(name + ".bias")->value);
   };
-  return at::cat({project("text_proj", text_features), project("bbox_proj", box).unsqueeze(1)}, 1);
+  const Tensor text = project("text_proj", text_features);
+  return config_.box ? at::cat({text, project("bbox_proj", box).unsqueeze(1)}, 1) : text;
 }
 
 Tensor Cube3dGpt::logits(const Tensor& condition, const Tensor& shape_codes) const {
@@ -233,6 +237,7 @@ std::vector<std::vector<std::int32_t>> Cube3dGpt::sample(const Tensor& condition
   const Tensor head = net.head.narrow(0, sequence::kSpecialCount, config_.shape_codes);
   // Sequences 0 .. batch - 1 carry the condition, the others none.
   CachedBlocks blocks(net, 2 * batch, prompt + options.steps);
+  if (options.reference_cache) blocks.see_first_generated_row_alone();
   const Tensor prompts = at::cat({condition, unconditional.expand({batch, -1, -1})}, 0);
   const Tensor bos = net.embedding[sequence::kBos].view({1, 1, -1}).expand({2 * batch, 1, -1});
   Tensor rows = at::cat({prompts, bos}, 1).flatten(0, 1).contiguous();

@@ -5,8 +5,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "omni/model/public_layout.h"
 #include "omni/model/transformer.h"
 
 namespace omni::model {
@@ -18,24 +21,33 @@ struct Cube3dGptConfig {
   std::int64_t shape_codes = 16384;  // then bos, eos, pad
   std::int64_t text_width = 768;
   std::int64_t code_dimension = 32;
+  bool box = true;  // a condition token for the box; v0.1 has none
   double rope_theta = 10000, norm_epsilon = 1e-6;
 
+  // Throws Error(io), or Error(input) naming the key.
   static Cube3dGptConfig load(const std::filesystem::path& json);
+  // The same from memory; `name` appears in errors.
+  static Cube3dGptConfig parse(std::string_view json, const std::string& name);
 };
-// The transformer that a Cube3D GPT is.
+void describe(ConfigVisitor& visitor, Cube3dGptConfig& config);
+// The transformer that a Cube3D GPT is, and its vocabulary: the shape codes, as range "geometry".
 TransformerConfig transformer_config(const Cube3dGptConfig& config);
+sequence::Vocabulary vocabulary(const Cube3dGptConfig& config);
+// Of shape_gpt.safetensors.
+PublicLayout public_layout(const Cube3dGptConfig& config);
 
 // The public text-to-shape GPT of Cube3D (arXiv 2503.15475) as a configuration of Transformer, read by a
 // mapping of names. Text comes as features of the CLIP ViT-L/14 text tower.
 class Cube3dGpt {
  public:
-  // Throws Error(input) where a tensor is missing or has another shape.
-  Cube3dGpt(const Cube3dGptConfig& config, const std::filesystem::path& weights);
+  // Throws Error(input) where a tensor is missing, left over, of another shape or not finite.
+  Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights);
 
   // Overwrites the rows of the shape codes by shape_proj(codebook), as the reference does before it samples.
   void set_codebook(const at::Tensor& codebook);  // [shape_codes, code_dimension]
 
-  // The condition rows: text_features [B, S, text_width], box [B, 3] (zeros: none) -> [B, S + 1, width].
+  // The condition rows: text_features [B, S, text_width], box [B, 3] (zeros: none; a model without boxes ignores it)
+  // -> [B, S + 1, width], or [B, S, width] without boxes.
   at::Tensor condition(const at::Tensor& text_features, const at::Tensor& box) const;
   // Logits [B, N + 1, shape_codes + 3] for bos followed by shape_codes [B, N] (int64), full context.
   at::Tensor logits(const at::Tensor& condition, const at::Tensor& shape_codes) const;
@@ -45,6 +57,8 @@ class Cube3dGpt {
     double guidance = 3.0;  // falls linearly to 0 over the steps
     double top_p = 0;       // 0: greedy
     std::uint64_t seed = 0;
+    // As the reference samples with its cache on, whose single blocks attend to the first shape token alone.
+    bool reference_cache = false;
   };
   // One sequence of codes per row, with a key-value cache. unconditional [1 or B, S + 1, width].
   std::vector<std::vector<std::int32_t>> sample(const at::Tensor& condition, const at::Tensor& unconditional,

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "omni/model/clip.h"
+#include "omni/model/cube3d_gpt.h"
+#include "omni/model/qwen3.h"
+#include "omni/tokenizers/shape_tokenizer.h"
+#include "omni/tokenizers/text_tokenizer.h"
+
+namespace omni::model {
+
+// A public model in one folder that other commands open by its path alone:
+//   public.yaml        the family and its sizes
+//   model.safetensors  the tensors that the model needs, under the publisher's names and in the publisher's types
+//   tokenizer.json     the text tokenizer (clip, qwen3); absent where none was given
+//   text/              such a folder of the CLIP text tower (cube3d)
+//   shape_tokenizer/   as ShapeTokenizer::save leaves it (cube3d); absent where none was given
+// Importing reads and checks all of it, so that what is in a folder is whole.
+enum class PublicFamily { cube3d, clip, qwen3 };
+
+// What a publisher gives.
+struct PublicFiles {
+  std::filesystem::path weights;    // see WeightSource
+  std::filesystem::path config;     // empty: config.json beside the weights
+  std::filesystem::path tokenizer;  // empty: tokenizer.json beside the weights, if there is one
+};
+
+// The folder appears whole or not at all; an older one of its kind at `out` is replaced. Throw Error(io), or Error(input)
+// naming the file, and the tensor or key, and what was expected.
+void import_qwen3(const PublicFiles& files, const std::filesystem::path& out);
+// text_alone: without the vision tower.
+void import_clip(const PublicFiles& files, bool text_alone, const std::filesystem::path& out);
+// gpt.config may be empty: sizes are those of v0.1 and v0.5 then, and the weights tell which. shape_tokenizer:
+// shape_tokenizer.safetensors, or empty.
+void import_cube3d(const PublicFiles& gpt, const PublicFiles& text,
+                   const std::filesystem::path& shape_tokenizer, const std::filesystem::path& out);
+
+// Of such a folder. Throw Error(io) where there is none, Error(input) where it is damaged or of another family.
+PublicFamily public_family(const std::filesystem::path& folder);
+
+struct Qwen3WithTokenizer {
+  std::unique_ptr<tokenizers::TextTokenizer> tokenizer;  // null without one
+  std::unique_ptr<Qwen3> network;
+};
+Qwen3WithTokenizer load_qwen3(const std::filesystem::path& folder);
+
+struct ClipWithTokenizer {
+  std::unique_ptr<tokenizers::TextTokenizer> tokenizer;  // null without one
+  std::unique_ptr<Clip> network;
+};
+ClipWithTokenizer load_clip(const std::filesystem::path& folder);
+// The text tower of a publisher's files, without a folder of ours.
+ClipWithTokenizer open_clip_text(const PublicFiles& files);
+
+// Ready to sample: with a shape tokenizer, the rows of the shape codes are made of its codebook.
+struct Cube3dModel {
+  ClipWithTokenizer text;
+  std::unique_ptr<Cube3dGpt> gpt;
+  std::unique_ptr<tokenizers::ShapeTokenizer> shape;  // null without one
+};
+Cube3dModel load_cube3d(const std::filesystem::path& folder);
+
+}  // namespace omni::model

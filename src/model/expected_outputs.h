@@ -1,0 +1,32 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "omni/core/safetensors.h"
+
+namespace omni::model {
+
+// A file of inputs and outputs that a reference implementation saved.
+class ExpectedOutputs {
+ public:
+  explicit ExpectedOutputs(const std::filesystem::path& path) : file_(path) {}
+  bool has(const std::string& name) const { return file_.contains(name); }
+  // Tensors in the wanted shape, -1 leaving a size open, as int64 and as fp32. Throw Error(input) naming file and tensor
+  // where it is missing, of another kind, of another shape or empty.
+  at::Tensor integers(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  at::Tensor reals(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  const std::map<std::string, std::string>& metadata() const { return file_.metadata(); }
+  const std::string& name() const { return file_.name(); }
+
+ private:
+  at::Tensor tensor(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  SafetensorsFile file_;
+};
+
+}  // namespace omni::model

@@ -1,0 +1,194 @@
+#include "omni/model/public_model.h"
+
+#include "omni/core/config.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/tokenizers/cube3d_tokenizer.h"
+
+namespace omni::model {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kFormatVersion = 1;
+constexpr const char *kDescription = "public.yaml", *kWeights = "model.safetensors",
+                     *kTokenizer = "tokenizer.json", *kText = "text", *kShapeTokenizer = "shape_tokenizer";
+
+// What kDescription holds.
+struct Description {
+  std::int64_t format_version = kFormatVersion;
+  std::string family = "cube3d";
+  Cube3dGptConfig cube3d;
+  ClipConfig clip;
+  Qwen3Config qwen3;
+};
+
+void describe(ConfigVisitor& visitor, Description& d) {
+  visitor.integer("format_version", d.format_version);
+  visitor.choice("family", d.family, {"cube3d", "clip", "qwen3"});
+  visitor.section("model", [&](ConfigVisitor& v) {
+    if (d.family == "cube3d") describe(v, d.cube3d);
+    if (d.family == "clip") describe(v, d.clip);
+    if (d.family == "qwen3") describe(v, d.qwen3);
+  });
+}
+
+Description read_description(const fs::path& folder) {
+  const fs::path path = folder / kDescription;
+  if (!fs::exists(path))
+    fail(ErrorKind::io, "cannot read the public model '", folder.string(), "': it has no ", kDescription,
+         ". `omni import` makes such folders");
+  Description d;
+  read_stored_config(path, [&](ConfigVisitor& v) { describe(v, d); });
+  if (d.format_version != kFormatVersion)
+    fail(ErrorKind::input, "reading '", path.string(), "': format version ", d.format_version,
+         ", this program reads version ", kFormatVersion);
+  return d;
+}
+
+Description require_family(const fs::path& folder, const std::string& family) {
+  Description d = read_description(folder);
+  if (d.family != family)
+    fail(ErrorKind::input, "the public model '", folder.string(), "' is of the family ", d.family, ", not ",
+         family);
+  return d;
+}
+
+// A file that the publisher puts beside the weights.
+fs::path beside(const fs::path& weights, const char* name) {
+  return (fs::is_directory(weights) ? weights : weights.parent_path()) / name;
+}
+
+fs::path config_of(const PublicFiles& files) {
+  return files.config.empty() ? beside(files.weights, "config.json") : files.config;
+}
+
+// Puts a folder together where it is still to be committed.
+void write(const fs::path& folder, const Description& description, const WeightSource& weights,
+           const PublicLayout& layout) {
+  Description written = description;
+  write_file_atomically(folder / kDescription,
+                        config_to_yaml([&](ConfigVisitor& v) { describe(v, written); }));
+  copy_weights(weights, layout, folder / kWeights);
+}
+
+// Null where there is none. Its ids must all be the model's.
+std::unique_ptr<tokenizers::TextTokenizer> tokenizer_of(const PublicFiles& files, std::int64_t vocabulary) {
+  fs::path path = files.tokenizer;
+  if (path.empty() && !fs::exists(path = beside(files.weights, kTokenizer))) return nullptr;
+  auto tokenizer = std::make_unique<tokenizers::TextTokenizer>(tokenizers::TextTokenizer::load(path));
+  if (tokenizer->vocabulary_size() > vocabulary)
+    fail(ErrorKind::input, "reading '", path.string(), "': the tokenizer has ", tokenizer->vocabulary_size(),
+         " tokens, the model only ", vocabulary, ". Give the one that belongs to it");
+  return tokenizer;
+}
+
+void write_tokenizer(const PublicFiles& files, std::int64_t vocabulary, const fs::path& folder) {
+  if (const auto tokenizer = tokenizer_of(files, vocabulary)) tokenizer->save(folder / kTokenizer);
+}
+
+std::unique_ptr<tokenizers::TextTokenizer> read_tokenizer(const fs::path& folder) {
+  if (!fs::exists(folder / kTokenizer)) return nullptr;
+  return std::make_unique<tokenizers::TextTokenizer>(tokenizers::TextTokenizer::load(folder / kTokenizer));
+}
+
+void write_clip(const PublicFiles& files, const WeightSource& weights, const ClipConfig& config,
+                const fs::path& folder) {
+  write(folder, {.family = "clip", .cube3d = {}, .clip = config, .qwen3 = {}}, weights,
+        Clip::layout_of(config));
+  if (config.text) write_tokenizer(files, config.text->vocabulary, folder);
+}
+
+ClipConfig text_alone_of(const PublicFiles& files, const WeightSource& weights) {
+  ClipConfig config = ClipConfig::load(config_of(files), weights);
+  if (!config.text)
+    fail(ErrorKind::input, "reading '", config_of(files).string(), "': this CLIP has no text tower");
+  config.vision.reset();
+  return config;
+}
+
+void write_shape_tokenizer(const fs::path& file, const Cube3dGptConfig& config, const fs::path& folder) {
+  const auto tokenizer = tokenizers::import_cube3d_tokenizer(file);
+  const at::Tensor codebook = tokenizer->geometry_codebook();
+  if (codebook.size(0) != config.shape_codes || codebook.size(1) != config.code_dimension)
+    fail(ErrorKind::input, "reading '", file.string(), "': its codebook is ", codebook.sizes(),
+         ", the GPT expects [", config.shape_codes, ", ", config.code_dimension,
+         "]. Give the files of one version");
+  tokenizer->save(folder / kShapeTokenizer);
+}
+
+}  // namespace
+
+void import_qwen3(const PublicFiles& files, const fs::path& out) {
+  AtomicDirectory directory(out, kDescription);
+  const WeightSource weights(files.weights);
+  const Qwen3Config config = Qwen3Config::load(config_of(files));
+  write(directory.staging_path(), {.family = "qwen3", .cube3d = {}, .clip = {}, .qwen3 = config}, weights,
+        layout_in(weights, config));
+  write_tokenizer(files, config.vocabulary, directory.staging_path());
+  directory.commit();
+}
+
+void import_clip(const PublicFiles& files, bool text_alone, const fs::path& out) {
+  AtomicDirectory directory(out, kDescription);
+  const WeightSource weights(files.weights);
+  const ClipConfig config =
+      text_alone ? text_alone_of(files, weights) : ClipConfig::load(config_of(files), weights);
+  write_clip(files, weights, config, directory.staging_path());
+  directory.commit();
+}
+
+void import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::path& shape_tokenizer,
+                   const fs::path& out) {
+  AtomicDirectory directory(out, kDescription);
+  const fs::path& folder = directory.staging_path();
+  const WeightSource weights(gpt.weights), text_weights(text.weights);
+  Cube3dGptConfig config;
+  config.box = weights.contains("bbox_proj.weight");
+  if (!gpt.config.empty()) config = Cube3dGptConfig::load(gpt.config);
+  const ClipConfig clip = text_alone_of(text, text_weights);
+  if (clip.text->width != config.text_width)
+    fail(ErrorKind::input, "reading '", text_weights.name(), "': the text tower has the width ",
+         clip.text->width, ", the GPT expects ", config.text_width, ". Give CLIP ViT-L/14");
+  write(folder, {.family = "cube3d", .cube3d = config, .clip = {}, .qwen3 = {}}, weights,
+        public_layout(config));
+  fs::create_directory(folder / kText);
+  write_clip(text, text_weights, clip, folder / kText);
+  if (!shape_tokenizer.empty()) write_shape_tokenizer(shape_tokenizer, config, folder);
+  directory.commit();
+}
+
+PublicFamily public_family(const fs::path& folder) {
+  const std::string family = read_description(folder).family;
+  return family == "clip"    ? PublicFamily::clip
+         : family == "qwen3" ? PublicFamily::qwen3
+                             : PublicFamily::cube3d;
+}
+
+Qwen3WithTokenizer load_qwen3(const fs::path& folder) {
+  const Description d = require_family(folder, "qwen3");
+  return {read_tokenizer(folder), std::make_unique<Qwen3>(d.qwen3, WeightSource(folder / kWeights))};
+}
+
+ClipWithTokenizer load_clip(const fs::path& folder) {
+  const Description d = require_family(folder, "clip");
+  return {read_tokenizer(folder), std::make_unique<Clip>(d.clip, WeightSource(folder / kWeights))};
+}
+
+ClipWithTokenizer open_clip_text(const PublicFiles& files) {
+  const WeightSource weights(files.weights);
+  const ClipConfig config = text_alone_of(files, weights);
+  return {tokenizer_of(files, config.text->vocabulary), std::make_unique<Clip>(config, weights)};
+}
+
+Cube3dModel load_cube3d(const fs::path& folder) {
+  const Description d = require_family(folder, "cube3d");
+  Cube3dModel model{load_clip(folder / kText),
+                    std::make_unique<Cube3dGpt>(d.cube3d, WeightSource(folder / kWeights)), nullptr};
+  if (!fs::exists(folder / kShapeTokenizer)) return model;
+  model.shape = tokenizers::load_shape_tokenizer(folder / kShapeTokenizer);
+  model.gpt->set_codebook(model.shape->geometry_codebook());
+  return model;
+}
+
+}  // namespace omni::model

@@ -1,0 +1,96 @@
+#include "omni/model/clip.h"
+
+#include <cstdlib>
+
+#include "omni/model/verify_public.h"
+#include "omni/nn/parameters.h"
+#include "public_case.h"
+
+namespace omni::model {
+namespace {
+
+class ClipTest : public testing::Test {
+ protected:
+  const PublicCase files{"clip"};
+};
+
+TEST_F(ClipTest, BothTowersAndTheTokenisationAreTheReferences) {
+  const Agreement agreement = verify_clip(files.reference(), files.tokenizer());
+  EXPECT_TRUE(agreement.holds());
+  EXPECT_EQ(agreement.values.size(), 6u);
+  for (const ValueAgreement& values : agreement.values) EXPECT_LT(values.largest, 1e-4) << values.name;
+  ASSERT_EQ(agreement.sequences.size(), 1u);
+  EXPECT_GT(agreement.sequences[0].equal, 300);
+}
+
+TEST_F(ClipTest, TheWrongActivationDisagrees) {
+  files.replace_in_config("\"hidden_act\": \"quick_gelu\"", "\"hidden_act\": \"gelu\"");
+  EXPECT_FALSE(verify_clip(files.reference()).holds());
+  files.replace_in_config("\"hidden_act\": \"quick_gelu\"", "\"hidden_act\": \"relu\"");
+  expect_input_error([&] { verify_clip(files.reference()); },
+                     {"text_config.hidden_act is \"relu\"", "quick_gelu or gelu"});
+}
+
+// Cube3D reads a file of both towers and needs one.
+TEST_F(ClipTest, TheTextTowerAloneIsTheSame) {
+  const WeightSource weights(files.weights());
+  ClipConfig config = ClipConfig::load(files.config(), weights);
+  const Clip both(config, weights);
+  config.vision.reset();
+  const Clip text(config, weights);
+  EXPECT_LT(text.parameters().element_count(), both.parameters().element_count());
+  const at::Tensor ids = nn::to_tensor(SafetensorsFile(files.expected()).at("input_ids"));
+  EXPECT_TRUE(text.text(ids).hidden.equal(both.text(ids).hidden));
+  EXPECT_THROW(text.text(ids + config.text->vocabulary), Error);
+}
+
+// As the reference's tokenizer cuts off and fills.
+TEST_F(ClipTest, PromptsAreCutOffAndFilledLikeTheReferences) {
+  const WeightSource weights(files.weights());
+  const ClipConfig config = ClipConfig::load(files.config(), weights);
+  const auto tokenizer = tokenizers::TextTokenizer::load(files.tokenizer());
+  std::string longer;
+  for (int i = 0; i < 12; ++i) longer += "a very tall wooden table with four legs and a ";
+  const at::Tensor ids = clip_prompt_ids(tokenizer, *config.text, {"a small red chair", longer, ""});
+  EXPECT_TRUE(ids.equal(nn::to_tensor(SafetensorsFile(files.expected()).at("input_ids"))));
+}
+
+// Of old files: the end has the largest id, whatever the config calls it.
+TEST_F(ClipTest, OldConfigsPoolAtTheLargestId) {
+  const WeightSource weights(files.weights());
+  ClipConfig config = ClipConfig::load(files.config(), weights);
+  const at::Tensor ids = nn::to_tensor(SafetensorsFile(files.expected()).at("input_ids"));
+  const at::Tensor pooled = Clip(config, weights).text(ids).pooled;
+  config.text->end_token = 2;
+  EXPECT_TRUE(Clip(config, weights).text(ids).pooled.equal(pooled));
+}
+
+TEST_F(ClipTest, TensorsThatDoNotFitAreNamed) {
+  const std::string name = "vision_model.embeddings.patch_embedding.weight";
+  const auto verify = [&] { verify_clip(files.reference()); };
+  files.rewrite([&](PublicCase::Tensors& tensors) { tensors.erase(name); });
+  expect_input_error(verify, {"'" + name + "' is missing", "[48, 3, 7, 7]"});
+  files.rewrite([&](PublicCase::Tensors& tensors) { tensors[name + "s"] = tensors.at(name); });
+  expect_input_error(verify, {"no place for the tensor '" + name + "s'"});
+  files.rewrite([](PublicCase::Tensors&) {});
+  files.replace_in_config("\"image_size\": 28", "\"image_size\": 65536");
+  expect_input_error(verify, {"position_embedding.weight", "the configuration expects"});
+  files.replace_in_config("\"patch_size\": 7", "\"patch_size\": 29");
+  expect_input_error(verify, {"vision_config.patch_size"});
+}
+
+// A case with CLIP's own vocabulary of 49,408 tokens, which is too large to be kept here: a folder that
+// make_public_fixtures.py --clip-vocabulary wrote.
+TEST(ClipVocabulary, ThePublishedOneGivesTheReferencesIds) {
+  const char* folder = std::getenv("OMNI_PUBLIC_CASES");
+  if (folder == nullptr)
+    GTEST_SKIP() << "set OMNI_PUBLIC_CASES to a folder of make_public_fixtures.py --clip-vocabulary";
+  const std::filesystem::path clip = std::filesystem::path(folder) / "clip";
+  const Agreement agreement =
+      verify_clip({clip / "model.safetensors", clip / "config.json", clip / "expected.safetensors"},
+                  clip / "tokenizer.json");
+  EXPECT_TRUE(agreement.holds());
+}
+
+}  // namespace
+}  // namespace omni::model

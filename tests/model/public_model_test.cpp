@@ -1,0 +1,178 @@
+#include "omni/model/public_model.h"
+
+#include <cmath>
+
+#include "omni/nn/parameters.h"
+#include "public_case.h"
+
+namespace omni::model {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kCube3d = fs::path(OMNI_TEST_FIXTURES) / "tiny/cube3d";
+
+at::Tensor some_ids() { return at::arange(6, at::kLong).view({1, 6}); }
+
+TEST(PublicModel, AQwen3ComesBackFromItsFolder) {
+  const PublicCase files("qwen3");
+  const fs::path out = files / "out";
+  import_qwen3({.weights = files.weights(), .config = {}, .tokenizer = {}}, out);
+  EXPECT_EQ(public_family(out), PublicFamily::qwen3);
+  const Qwen3WithTokenizer loaded = load_qwen3(out);
+  const Qwen3 original(Qwen3Config::load(files.config()), WeightSource(files.weights()));
+  EXPECT_TRUE(loaded.network->logits(some_ids()).equal(original.logits(some_ids())));
+  ASSERT_NE(loaded.tokenizer, nullptr);
+  EXPECT_FALSE(loaded.tokenizer->encode("a chair").empty());
+  EXPECT_TRUE(verify_qwen3({out, files.config(), files.expected()}, out / "tokenizer.json").holds());
+  EXPECT_THROW(load_clip(out), Error);
+  // Importing again takes the older one's place; a folder of other things is left.
+  import_qwen3({.weights = files.weights(), .config = {}, .tokenizer = {}}, out);
+  write_file_atomically(files / "mine.txt", std::string_view("mine"));
+  fs::create_directory(files / "other");
+  fs::rename(files / "mine.txt", files / "other" / "mine.txt");
+  EXPECT_THROW(import_qwen3({.weights = files.weights(), .config = {}, .tokenizer = {}}, files / "other"),
+               Error);
+}
+
+TEST(PublicModel, WhatIsBrokenLeavesNoFolder) {
+  const PublicCase files("qwen3");
+  std::vector<float> values;
+  files.rewrite([&](PublicCase::Tensors& tensors) {
+    TensorView& view = tensors.at("model.norm.weight");
+    values = view.to_vector<float>();
+    values[3] = std::nanf("");
+    view = tensor_view(values, view.shape);
+  });
+  const PublicFiles given{.weights = files.weights(), .config = {}, .tokenizer = {}};
+  expect_input_error([&] { import_qwen3(given, files / "out"); }, {"element 3", "'model.norm.weight'"});
+  EXPECT_FALSE(fs::exists(files / "out"));
+  files.rewrite([](PublicCase::Tensors&) {});
+  // A tokenizer of another model.
+  expect_input_error(
+      [&] {
+        import_qwen3({.weights = files.weights(), .config = {}, .tokenizer = PublicCase("clip").tokenizer()},
+                     files / "out");
+      },
+      {"the tokenizer has 634 tokens, the model only 382"});
+  EXPECT_FALSE(fs::exists(files / "out"));
+}
+
+TEST(PublicModel, AClipComesBackWholeOrWithItsTextTowerAlone) {
+  const PublicCase files("clip");
+  const PublicFiles given{.weights = files.weights(), .config = {}, .tokenizer = {}};
+  const Clip original(ClipConfig::load(files.config(), WeightSource(files.weights())),
+                      WeightSource(files.weights()));
+  import_clip(given, /*text_alone=*/false, files / "both");
+  import_clip(given, /*text_alone=*/true, files / "text");
+  const at::Tensor pixels = at::randn({1, 3, 28, 28});
+  for (const char* name : {"both", "text"}) {
+    const ClipWithTokenizer loaded = load_clip(files / name);
+    EXPECT_TRUE(loaded.network->text(some_ids()).embedding.equal(original.text(some_ids()).embedding))
+        << name;
+    EXPECT_NE(loaded.tokenizer, nullptr);
+  }
+  EXPECT_TRUE(
+      load_clip(files / "both").network->image(pixels).embedding.equal(original.image(pixels).embedding));
+  EXPECT_FALSE(load_clip(files / "text").network->config().vision.has_value());
+  EXPECT_LT(fs::file_size(files / "text" / "model.safetensors"),
+            fs::file_size(files / "both" / "model.safetensors"));
+}
+
+// Of a tiny CLIP whose text tower is as wide as the tiny GPT expects: the wide one with fewer columns would not do, so the
+// sizes are written into the GPT's own projection.
+class Cube3dFolder : public testing::Test {
+ protected:
+  void SetUp() override {
+    const SafetensorsFile gpt(kCube3d / "gpt/shape_gpt.safetensors");
+    projection_.assign(static_cast<std::size_t>(32 * 32), 0.0f);
+    for (std::size_t i = 0; i < projection_.size(); ++i)
+      projection_[i] = 0.01f * static_cast<float>(i % 17) - 0.08f;
+    std::vector<NamedTensorView> tensors;
+    for (const auto& [name, view] : gpt.tensors())
+      tensors.push_back({name, name == "text_proj.weight" ? tensor_view(projection_, {32, 32}) : view});
+    write_safetensors(clip_ / "shape_gpt.safetensors", tensors);
+    std::string config = read_file_text(kCube3d / "gpt/config.json");
+    const std::string from = "\"text_model_embed_dim\": 16";
+    write_file_atomically(
+        clip_ / "gpt.json",
+        std::string_view(config.replace(config.find(from), from.size(), "\"text_model_embed_dim\": 32")));
+  }
+  PublicFiles gpt() const {
+    return {.weights = clip_ / "shape_gpt.safetensors", .config = clip_ / "gpt.json", .tokenizer = {}};
+  }
+  PublicFiles text() const { return {.weights = clip_.weights(), .config = {}, .tokenizer = {}}; }
+
+  const PublicCase clip_{"clip"};
+  std::vector<float> projection_;
+};
+
+TEST_F(Cube3dFolder, HoldsGptTextTowerAndShapeTokenizer) {
+  const fs::path out = clip_ / "out";
+  import_cube3d(gpt(), text(), kCube3d / "tokenizer/shape_tokenizer.safetensors", out);
+  const Cube3dModel loaded = load_cube3d(out);
+  ASSERT_NE(loaded.shape, nullptr);
+  ASSERT_NE(loaded.text.tokenizer, nullptr);
+  const ClipTextConfig& sizes = *loaded.text.network->config().text;
+  const at::Tensor features =
+      loaded.text.network->text(clip_prompt_ids(*loaded.text.tokenizer, sizes, {"a chair", ""})).hidden;
+  const at::Tensor condition = loaded.gpt->condition(features, at::zeros({2, 3}));
+  const auto codes = loaded.gpt->sample(condition.narrow(0, 0, 1), condition.narrow(0, 1, 1), {.steps = 6});
+  EXPECT_EQ(codes.at(0).size(), 6u);
+  // Its rows of codes are made of the tokenizer's codebook.
+  Cube3dGpt original(Cube3dGptConfig::load(clip_ / "gpt.json"),
+                     WeightSource(clip_ / "shape_gpt.safetensors"));
+  const at::Tensor some = at::arange(5, at::kLong).view({1, 5});
+  const at::Tensor rows = condition.narrow(0, 0, 1);
+  EXPECT_FALSE(original.logits(rows, some).equal(loaded.gpt->logits(rows, some)));
+  original.set_codebook(loaded.shape->geometry_codebook());
+  EXPECT_TRUE(original.logits(rows, some).equal(loaded.gpt->logits(rows, some)));
+}
+
+// CLIP's features were made by the transformers package, of the texts that stand here.
+TEST_F(Cube3dFolder, PromptsAreComparedWithTheTextTowersFeatures) {
+  const SafetensorsFile clip(clip_.expected());
+  const at::Tensor features = nn::to_tensor(clip.at("text_last_hidden_state"));
+  const Cube3dGpt original(Cube3dGptConfig::load(clip_ / "gpt.json"),
+                           WeightSource(clip_ / "shape_gpt.safetensors"));
+  const at::Tensor text = features.narrow(0, 0, 1), none = features.narrow(0, 2, 1), box = at::zeros({1, 3});
+  const at::Tensor codes = at::arange(5, at::kLong).view({1, 5});
+  const auto greedy =
+      original.sample(original.condition(text, box), original.condition(none, box), {.steps = 4});
+  const auto verify = [&](const std::string& prompts, const at::Tensor& unconditional) {
+    const at::Tensor steps =
+        at::tensor(std::vector<std::int64_t>(greedy[0].begin(), greedy[0].end())).view({1, 4});
+    nn::write_tensors(clip_ / "case.safetensors",
+                      {{"text_embed", text},
+                       {"uncond_text_embed", unconditional},
+                       {"bbox", box},
+                       {"shape_ids", codes},
+                       {"teacher_forced_logits", original.logits(original.condition(text, box), codes)},
+                       {"greedy_ids_full_context", steps}},
+                      {{"prompts", prompts}});
+    return verify_cube3d({clip_ / "shape_gpt.safetensors", clip_ / "gpt.json", clip_ / "case.safetensors"},
+                         {.reference_cache = false, .text = this->text()});
+  };
+  const Agreement agreement = verify(R"(["a small red chair"])", none);
+  EXPECT_TRUE(agreement.holds());
+  EXPECT_EQ(agreement.values.size(), 3u);
+  EXPECT_FALSE(verify(R"(["a small blue chair"])", none).holds());
+  EXPECT_FALSE(verify(R"(["a small red chair"])", text).holds());
+  EXPECT_THROW(verify("a small red chair", none), Error);
+}
+
+TEST_F(Cube3dFolder, PartsThatDoNotBelongTogetherAreNamed) {
+  const PublicFiles narrow{.weights = kCube3d / "gpt/shape_gpt.safetensors",
+                           .config = kCube3d / "gpt/config.json",
+                           .tokenizer = {}};
+  expect_input_error([&] { import_cube3d(narrow, text(), {}, clip_ / "out"); },
+                     {"the text tower has the width 32, the GPT expects 16"});
+  // Without a configuration the sizes are the published ones.
+  PublicFiles published = gpt();
+  published.config.clear();
+  expect_input_error([&] { import_cube3d(published, text(), {}, clip_ / "out"); }, {"expects 768"});
+  EXPECT_FALSE(fs::exists(clip_ / "out"));
+}
+
+}  // namespace
+}  // namespace omni::model
