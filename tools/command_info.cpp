@@ -100,6 +100,7 @@ void add_info_command(CLI::App& app) {
   const auto folder = std::make_shared<std::string>();
   bundle->add_option("bundle", *folder, "a folder with tokenizers and weights")->required();
   bundle->callback([folder] { print_bundle(*folder); });
+  add_info_model_command(*info);
 }
 
 }  // namespace omni::tools

@@ -8,6 +8,7 @@ namespace omni::tools {
 // program.
 
 void add_info_command(CLI::App& app);
+void add_info_model_command(CLI::App& info);
 void add_mesh_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_data_preview_command(CLI::App& data);
@@ -20,6 +21,8 @@ void add_tokenizer_codes_commands(CLI::App& tokenizer);
 void add_tokenizer_cube3d_commands(CLI::App& tokenizer);  // after `import`
 void add_train_commands(CLI::App& app);                   // pretrain, continue, finetune
 void add_checkpoint_command(CLI::App& app);
+void add_import_command(CLI::App& app);
+void add_model_command(CLI::App& app);
 void add_sample_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 

@@ -123,6 +123,8 @@ std::unique_ptr<CLI::App> make_command_line() {
   add_tokenizer_command(*app);
   add_train_commands(*app);
   add_checkpoint_command(*app);
+  add_import_command(*app);
+  add_model_command(*app);
   add_sample_command(*app);
   add_eval_command(*app);
   add_help_command(*app);
