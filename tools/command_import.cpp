@@ -59,7 +59,7 @@ void add_import_command(CLI::App& app) {
   cube3d->get_option("--config")->description("the reference's JSON configuration; else the published sizes");
   cube3d
       ->add_option("--text", cube3d_arguments->text,
-                   "CLIP ViT-L/14 with config.json and tokenizer.json beside its weights")
+                   "CLIP ViT-L/14 with config.json and tokenizer.json beside its weights, or as imported")
       ->required();
   cube3d->add_option("--shape-tokenizer", cube3d_arguments->shape_tokenizer, "shape_tokenizer.safetensors");
   cube3d->callback([a = cube3d_arguments] {

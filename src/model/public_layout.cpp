@@ -43,7 +43,7 @@ void require_nothing_else(const WeightSource& source, const PublicLayout& layout
   }
 }
 
-// The tensor in its own type, all of its elements finite. It may borrow the source's bytes.
+// The tensor in its own type, all of its elements finite.
 Tensor checked_tensor(const WeightSource& source, const PublicTensor& wanted) {
   const Tensor tensor = nn::to_tensor(source.at(wanted.name));
   const Tensor finite = tensor.isfinite();

@@ -99,10 +99,12 @@ void write_clip(const PublicFiles& files, const WeightSource& weights, const Cli
   if (config.text) write_tokenizer(files, config.text->vocabulary, folder);
 }
 
+// Of a publisher's files, or of a folder that was imported already.
 ClipConfig text_alone_of(const PublicFiles& files, const WeightSource& weights) {
-  ClipConfig config = ClipConfig::load(config_of(files), weights);
-  if (!config.text)
-    fail(ErrorKind::input, "reading '", config_of(files).string(), "': this CLIP has no text tower");
+  const bool imported = files.config.empty() && fs::exists(beside(files.weights, kDescription));
+  ClipConfig config = imported ? require_family(beside(files.weights, ""), "clip").clip
+                               : ClipConfig::load(config_of(files), weights);
+  if (!config.text) fail(ErrorKind::input, "reading '", weights.name(), "': this CLIP has no text tower");
   config.vision.reset();
   return config;
 }

@@ -62,6 +62,8 @@ TEST(ModelSizes, MemoryAndFlopsAreTheClosedForm) {
   const ModelSizes cube = sizes_of("cube3d_v0_5");
   EXPECT_EQ(cube.text.head, 0);
   EXPECT_LT(cube.text.linear, cube.generated.linear);
+  // Its publisher's 0.93 billion weights are read for a token.
+  EXPECT_NEAR(0.5e-9 * (cube.generated.linear + cube.generated.head), 0.93, 0.005);
 }
 
 TEST(ModelSizes, MistakesNameFileAndKey) {

@@ -161,6 +161,16 @@ TEST_F(Cube3dFolder, PromptsAreComparedWithTheTextTowersFeatures) {
   EXPECT_THROW(verify("a small red chair", none), Error);
 }
 
+TEST_F(Cube3dFolder, TakesAClipThatWasImportedBefore) {
+  import_clip(text(), /*text_alone=*/false, clip_ / "imported");
+  import_cube3d(gpt(), {.weights = clip_ / "imported", .config = {}, .tokenizer = {}}, {}, clip_ / "out");
+  const Cube3dModel loaded = load_cube3d(clip_ / "out");
+  EXPECT_EQ(loaded.shape, nullptr);
+  EXPECT_FALSE(loaded.text.network->config().vision.has_value());
+  EXPECT_TRUE(loaded.text.network->text(some_ids())
+                  .hidden.equal(load_clip(clip_ / "imported").network->text(some_ids()).hidden));
+}
+
 TEST_F(Cube3dFolder, PartsThatDoNotBelongTogetherAreNamed) {
   const PublicFiles narrow{.weights = kCube3d / "gpt/shape_gpt.safetensors",
                            .config = kCube3d / "gpt/config.json",

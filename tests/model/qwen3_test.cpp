@@ -6,6 +6,7 @@
 #include "omni/model/verify_public.h"
 #include "omni/nn/parameters.h"
 #include "public_case.h"
+#include "unread_tensor.h"
 
 namespace omni::model {
 namespace {
@@ -119,6 +120,8 @@ TEST_F(Qwen3Test, TensorsThatAreNoWeightsAreLeftAlone) {
     tensors["lm_head.weight"] = tensors.at("model.embed_tokens.weight");  // tied: the same once more
   });
   EXPECT_TRUE(verify().holds());
+  test::copy_with_unread_tensor(files.weights(), files / "with_step.safetensors");
+  EXPECT_TRUE(verify_qwen3({files / "with_step.safetensors", files.config(), files.expected()}).holds());
 }
 
 TEST_F(Qwen3Test, AForgedConfigAllocatesNothing) {

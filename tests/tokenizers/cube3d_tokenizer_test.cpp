@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "temporary_directory.h"
+#include "unread_tensor.h"
 
 namespace omni::tokenizers {
 namespace {
@@ -104,6 +105,16 @@ TEST_F(Cube3dTokenizer, ImportedFolderHoldsTheSameNetwork) {
   imported->decode(std::span(&codes, 1))[0]->values(points, a);
   loaded->decode(std::span(&codes, 1))[0]->values(points, b);
   EXPECT_EQ(a, b);
+}
+
+// What trainers leave beside the weights, of types that nothing here computes with.
+TEST_F(Cube3dTokenizer, OtherTensorsBesideItAreLeftAlone) {
+  const test::TemporaryDirectory folder;
+  for (const auto& [type, bytes] :
+       std::map<std::string, std::size_t>{{"U16", 4}, {"U64", 16}, {"F8_E4M3", 2}, {"C64", 16}}) {
+    test::copy_with_unread_tensor(weights_, folder / "with_step.safetensors", type, bytes);
+    EXPECT_NO_THROW(import_cube3d_tokenizer(folder / "with_step.safetensors")) << type;
+  }
 }
 
 TEST_F(Cube3dTokenizer, AgreesWithTheReference) {

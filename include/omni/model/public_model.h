@@ -33,8 +33,8 @@ struct PublicFiles {
 void import_qwen3(const PublicFiles& files, const std::filesystem::path& out);
 // text_alone: without the vision tower.
 void import_clip(const PublicFiles& files, bool text_alone, const std::filesystem::path& out);
-// gpt.config may be empty: sizes are those of v0.1 and v0.5 then, and the weights tell which. shape_tokenizer:
-// shape_tokenizer.safetensors, or empty.
+// gpt.config may be empty: sizes are those of v0.1 and v0.5 then, and the weights tell which. text: a publisher's CLIP, or
+// one that was imported. shape_tokenizer: shape_tokenizer.safetensors, or empty.
 void import_cube3d(const PublicFiles& gpt, const PublicFiles& text,
                    const std::filesystem::path& shape_tokenizer, const std::filesystem::path& out);
 
@@ -52,7 +52,7 @@ struct ClipWithTokenizer {
   std::unique_ptr<Clip> network;
 };
 ClipWithTokenizer load_clip(const std::filesystem::path& folder);
-// The text tower of a publisher's files, without a folder of ours.
+// The text tower of a publisher's files, or of a folder that was imported.
 ClipWithTokenizer open_clip_text(const PublicFiles& files);
 
 // Ready to sample: with a shape tokenizer, the rows of the shape codes are made of its codebook.
