@@ -94,7 +94,7 @@ void add_sampling_options(CLI::App& command, SampleArguments& arguments) {
   add_number(command, "--seed", arguments.seed, kSeeds, "same seed and settings, same result")->group(group);
   add_number(command, "--temperature", sampling.temperature, {0, kernels::kMaximumTemperature},
              "0 takes the likeliest token")
-      ->default_str(concat("0, with --count above 1 ", kTemperatureOfSeveral))
+      ->default_str(concat("0, with --count or --best-of above 1 ", kTemperatureOfSeveral))
       ->group(group);
   add_number(command, "--top-k", sampling.top_k, {0, 1e9}, "keep the k likeliest tokens; 0: all")
       ->group(group);
@@ -105,6 +105,12 @@ void add_sampling_options(CLI::App& command, SampleArguments& arguments) {
              "keep tokens with this share of the likeliest one's")
       ->group(group);
   command.add_option("--guidance", arguments.guidance, "one weight, or one per condition: text=3,image=1.5")
+      ->group(group);
+  add_choice(command, "--guidance-schedule", arguments.guidance_schedule, {"constant", "linear"},
+             "linear: weights fall to 1 over the tokens of a sample")
+      ->group(group);
+  add_number(command, "--best-of", arguments.best_of, {1, 1000},
+             "draw so many for each sample and keep the most probable one")
       ->group(group);
 }
 
@@ -279,7 +285,8 @@ Modality modality_of_output(const std::filesystem::path& path) {
 
 void choose_what_is_not_given(const CLI::App& command, SampleArguments& arguments) {
   if (command.count("--temperature") == 0)
-    arguments.sampling.temperature = arguments.count > 1 ? kTemperatureOfSeveral : kTemperatureOfOne;
+    arguments.sampling.temperature =
+        arguments.count > 1 || arguments.best_of > 1 ? kTemperatureOfSeveral : kTemperatureOfOne;
   if (!arguments.model.empty()) return;
   arguments.model = default_model();
   log_info("model: ", arguments.model);
@@ -305,9 +312,11 @@ GenerationRequest read_request(const SampleArguments& given) {
   }
   if (!arguments.view.empty()) request.view = generation::parse_view(arguments.view);
   if (!arguments.guidance.empty()) request.guidance = generation::parse_guidance(arguments.guidance);
+  request.guidance.schedule = generation::parse_guidance_schedule(arguments.guidance_schedule);
   request.sampling = arguments.sampling;
   request.seed = arguments.seed;
   request.count = arguments.count;
+  request.best_of = arguments.best_of;
   request.geometry_codes = arguments.detail;
   request.with_colour = !arguments.no_colour;
   return request;

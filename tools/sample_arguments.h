@@ -14,8 +14,9 @@ namespace omni::tools {
 struct SampleArguments {
   std::string model, task;
   std::vector<std::string> prompts, images, meshes, image_views;
-  std::string instruction, view, guidance, out, format, preview, turntable, codes;
-  std::int64_t count = 1, detail = 0, batch = 96;
+  std::string instruction, view, guidance, guidance_schedule = "constant", out, format, preview, turntable,
+                                           codes;
+  std::int64_t count = 1, best_of = 1, detail = 0, batch = 96;
   std::uint64_t seed = 0;
   kernels::SamplingSettings sampling;
   generation::MeshOptions mesh;

@@ -9,6 +9,7 @@ namespace {
 
 using sequence::AllowedTokens;
 using sequence::Segment;
+using sequence::SegmentPart;
 using sequence::SegmentPlan;
 
 AllowedTokens without_any(const AllowedTokens& allowed) {
@@ -72,6 +73,29 @@ DocumentRow::DocumentRow(const sequence::Vocabulary& vocabulary, const sequence:
   }
 }
 
+std::optional<std::int32_t> DocumentRow::fixed_token(const sequence::GrammarWalker& walker) const {
+  const sequence::TokenPlace place = walker.place();
+  for (const auto& [slot, token] : (*segments_)[static_cast<std::size_t>(place.segment)].fixed_tokens)
+    if (slot == place.slot && walker.allowed().contains(token)) return token;
+  return std::nullopt;
+}
+
+// The codes of a part whose length is known; every other choice changes what comes after it.
+std::int64_t DocumentRow::settled_choices() const {
+  const SegmentPart* part = walker_.part();
+  const bool settled = part != nullptr && part->kind == sequence::PartKind::codes &&
+                       part->length != sequence::PartLength::until_closing;
+  if (!settled) return 1;
+  sequence::GrammarWalker ahead = walker_;
+  const SegmentPart* own = ahead.part();
+  std::int64_t count = 0;
+  do {
+    ahead.advance(choices_.token(0));
+    ++count;
+  } while (ahead.part() == own && !fixed_token(ahead));
+  return count;
+}
+
 // The token that comes next where there is nothing to choose.
 std::optional<std::int32_t> DocumentRow::known_token() {
   const AllowedTokens& allowed = walker_.allowed();
@@ -81,9 +105,7 @@ std::optional<std::int32_t> DocumentRow::known_token() {
   const sequence::TokenPlace place = walker_.place();
   const auto segment = static_cast<std::size_t>(place.segment);
   if ((*segments_)[segment].given) return given_[segment].at(given_used_[segment]++);
-  for (const auto& [slot, token] : (*segments_)[segment].fixed_tokens) {
-    if (slot == place.slot && allowed.contains(token)) return token;
-  }
+  if (const std::optional<std::int32_t> fixed = fixed_token(walker_)) return fixed;
   choices_ = without_any(allowed);
   if (choices_.count() == 1) return choices_.token(0);
   return std::nullopt;

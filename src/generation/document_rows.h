@@ -24,6 +24,7 @@ class DocumentRow {
   // What may be chosen: the grammar's tokens but for <any>, which no model learns to say.
   const sequence::AllowedTokens& choices() const { return choices_; }
   void choose(std::int32_t token) { lay_down(token); }
+  std::int64_t settled_choices() const;  // see TokenProgram
   std::string describe_place() const { return walker_.describe_place(); }
 
   const std::vector<std::int32_t>& tokens() const { return tokens_; }
@@ -33,6 +34,7 @@ class DocumentRow {
 
  private:
   void lay_down(std::int32_t token);
+  std::optional<std::int32_t> fixed_token(const sequence::GrammarWalker& walker) const;
   std::optional<std::int32_t> known_token();
 
   std::vector<sequence::SegmentPlan> plan_;

@@ -74,6 +74,7 @@ class DocumentReader {
     sample.request = document.request;
     sample.sample_number = document.sample_number;
     sample.document = std::move(document.document);
+    sample.log_probability = document.log_probability;
     const std::vector<SegmentRequest>& asked = requests_[sample.request].segments;
     for (std::size_t i = 0; i < sample.document.segments.size(); ++i) {
       if (asked[i].given) continue;
@@ -93,6 +94,30 @@ class DocumentReader {
   std::span<const DocumentRequest> requests_;
   bool decode_images_;
   std::optional<MeshOptions> mesh_;
+};
+
+// Of the draws of each sample, which come one after the other, the most probable one.
+class BestDraws {
+ public:
+  explicit BestDraws(std::span<const GenerationRequest> requests) : requests_(requests) {}
+
+  // The samples whose last draw is among these.
+  std::vector<DecodedDocument> add(std::span<DecodedDocument> draws) {
+    std::vector<DecodedDocument> samples;
+    for (DecodedDocument& draw : draws) {
+      const auto draws_each = static_cast<std::uint64_t>(requests_[draw.request].best_of);
+      const std::uint64_t sample = draw.sample_number / draws_each, number = draw.sample_number % draws_each;
+      if (number == 0 || draw.log_probability > best_.log_probability) best_ = std::move(draw);
+      if (number + 1 < draws_each) continue;
+      best_.sample_number = sample;
+      samples.push_back(std::move(best_));
+    }
+    return samples;
+  }
+
+ private:
+  std::span<const GenerationRequest> requests_;
+  DecodedDocument best_;  // so far, of the sample in hand
 };
 
 // Counts tokens and documents, so that the last report says that nothing is left to sample.
@@ -128,19 +153,21 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
   for (const GenerationRequest& request : requests) check_request(request, bundle);
   if (options.mesh) validate(*options.mesh);
   std::int64_t sequences = 0;
-  for (const GenerationRequest& request : requests) sequences += request.count;
+  for (const GenerationRequest& request : requests) sequences += request.count * request.best_of;
   const kernels::ThreadCount threads(decoding_threads(bundle.transformer->parameters().element_count(),
                                                       std::min(sequences, options.sequences_per_batch)));
   const std::vector<DocumentRequest> documents = encode_requests(requests, bundle);
 
   const DocumentReader reader(bundle, documents, options);
+  BestDraws best(requests);
   SamplingProgress progress(documents, bundle, options);
   const DecodeOptions decode{.precision = options.precision,
                              .sequences_per_batch = options.sequences_per_batch,
                              .on_tokens = [&](std::int64_t count) { progress.add_tokens(count); }};
   decode_documents(*bundle.transformer, documents, decode, [&](std::span<DecodedDocument> batch) {
     progress.add_documents(batch.size());
-    for (GeneratedSample& sample : reader.read(batch)) {
+    std::vector<DecodedDocument> samples = best.add(batch);
+    for (GeneratedSample& sample : reader.read(samples)) {
       for (GeneratedShape& shape : sample.shapes) {
         throw_if_interrupted();
         reader.add_field(shape);

@@ -77,6 +77,14 @@ void check_lengths(const GenerationRequest& request, const model::Bundle& bundle
     fail(ErrorKind::usage, "preparing the task ", request.task.name, ": ", request.count,
          " samples are asked for. Ask for 1 to 1,000,000.");
   }
+  if (request.best_of < 1 || request.best_of > 1000) {
+    fail(ErrorKind::usage, "preparing the task ", request.task.name, ": the best of ", request.best_of,
+         " draws is asked for. Ask for the best of 1 to 1,000.");
+  }
+  if (request.best_of > 1 && request.sampling.temperature == 0) {
+    fail(ErrorKind::usage, "preparing the task ", request.task.name, ": the best of ", request.best_of,
+         " draws is asked for at temperature 0, where all are one. Choose a higher temperature.");
+  }
   const std::vector<std::int64_t>& lengths = bundle.layout().geometry_lengths;
   if (request.geometry_codes == 0 ||
       std::find(lengths.begin(), lengths.end(), request.geometry_codes) != lengths.end()) {

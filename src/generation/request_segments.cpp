@@ -176,9 +176,10 @@ std::vector<DocumentRequest> encode_requests(std::span<const GenerationRequest> 
     documents.push_back({.segments = std::move(segments),
                          .sampling = request.sampling,
                          .guidance = std::move(guidance),
+                         .schedule = request.guidance.schedule,
                          .seed = request.seed,
-                         .first_sample = request.first_sample,
-                         .count = request.count});
+                         .first_sample = request.first_sample * static_cast<std::uint64_t>(request.best_of),
+                         .count = request.count * request.best_of});
   }
   return documents;
 }

@@ -4,7 +4,7 @@
 
 #include "cached_blocks.h"
 #include "omni/core/error.h"
-#include "omni/kernels/token_sampling.h"
+#include "omni/model/panel_file.h"
 #include "public_config.h"
 #include "transformer_network.h"
 
@@ -27,17 +27,6 @@ void add_rows(NewRows& rows, std::int32_t sequence, std::int64_t count, std::uin
     rows.columns.push_back(0);
     rows.streams.push_back(stream);
   }
-}
-
-std::int32_t choose(const Tensor& logits, const Cube3dGpt::SampleOptions& options, std::int64_t sequence,
-                    std::int64_t step) {
-  kernels::SamplingSettings settings;
-  settings.temperature = options.top_p > 0 ? 1.0 : 0.0;
-  settings.top_p = options.top_p > 0 ? options.top_p : 1.0;
-  const std::span<const float> row(logits.const_data_ptr<float>(), static_cast<std::size_t>(logits.numel()));
-  const kernels::SamplingKey key{options.seed, static_cast<std::uint64_t>(sequence),
-                                 static_cast<std::uint64_t>(step)};
-  return kernels::sample_token(row, settings, key, concat("shape code ", step)).index;
 }
 
 Cube3dGptConfig read_config(const PublicConfig& json) {
@@ -175,17 +164,35 @@ PublicLayout public_layout(const Cube3dGptConfig& c) {
   return layout;
 }
 
-Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights) : config_(config) {
+Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights,
+                     const std::optional<kernels::DecodeFormat>& mapped)
+    : config_(config) {
   const PublicLayout layout = public_layout(config);
   require_layout(weights, layout);
-  transformer_ = std::make_unique<Transformer>(transformer_config(config), vocabulary(config),
-                                               sequence::SequenceLayout{}, nn::ParameterStart::unset());
   for (const auto& [name, inputs] : projections(config)) {
     projections_.add(name + ".weight", {config.width, inputs}, nn::Init::zeros());
     projections_.add(name + ".bias", {config.width}, nn::Init::zeros());
   }
-  nn::ParameterStore* const stores[] = {&transformer_->parameters(), &projections_};
-  read_weights(weights, layout, stores);
+  if (!mapped) {
+    transformer_ = std::make_unique<Transformer>(transformer_config(config), vocabulary(config),
+                                                 sequence::SequenceLayout{}, nn::ParameterStart::unset());
+    nn::ParameterStore* const stores[] = {&transformer_->parameters(), &projections_};
+    read_weights(weights, layout, stores);
+    return;
+  }
+  const auto read = [&](const std::string& name, at::IntArrayRef shape) {
+    return read_parameter(weights, layout, name, shape);
+  };
+  transformer_ = map_transformer({.files = weights.files(),
+                                  .format = *mapped,
+                                  .config = transformer_config(config),
+                                  .vocabulary = vocabulary(config),
+                                  .layout = {},
+                                  .values = read,
+                                  .changed = {"embedding.weight"}});  // see set_codebook()
+  const c10::NoGradGuard guard;
+  for (const nn::Parameter& parameter : projections_.all())
+    at::Tensor(parameter.value).copy_(read(parameter.name, parameter.value.sizes()));
 }
 
 void Cube3dGpt::set_codebook(const Tensor& codebook) {
@@ -227,8 +234,9 @@ Tensor Cube3dGpt::logits(const Tensor& condition, const Tensor& shape_codes) con
   return at::mm(hidden, file_order(net.head, config_).t()).view({batch, steps, config_.shape_codes + 3});
 }
 
-std::vector<std::vector<std::int32_t>> Cube3dGpt::sample(const Tensor& condition, const Tensor& unconditional,
-                                                         const SampleOptions& options) const {
+std::vector<std::vector<std::int32_t>> Cube3dGpt::greedy_codes(const Tensor& condition,
+                                                               const Tensor& unconditional,
+                                                               const GreedyOptions& options) const {
   const c10::NoGradGuard guard;
   const Transformer::Network& net = transformer_->network();
   const std::int64_t batch = condition.size(0), prompt = condition.size(1);
@@ -253,11 +261,11 @@ std::vector<std::vector<std::int32_t>> Cube3dGpt::sample(const Tensor& condition
     const double guidance =
         options.guidance * static_cast<double>(options.steps - step) / static_cast<double>(options.steps);
     const Tensor guided =
-        (logits.narrow(0, 0, batch) * (1 + guidance) - logits.narrow(0, batch, batch) * guidance)
-            .contiguous();
+        logits.narrow(0, 0, batch) * (1 + guidance) - logits.narrow(0, batch, batch) * guidance;
+    const Tensor best = guided.argmax(1);
     std::vector<std::int64_t> chosen;
     for (std::int64_t b = 0; b < batch; ++b) {
-      codes[b].push_back(choose(guided[b], options, b, step));
+      codes[b].push_back(static_cast<std::int32_t>(best[b].item<std::int64_t>()));
       chosen.push_back(codes[b].back() + sequence::kSpecialCount);
     }
     const Tensor next = at::embedding(net.embedding, index_tensor(chosen));

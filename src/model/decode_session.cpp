@@ -35,7 +35,7 @@ struct DecodeSession::State {
         head_rows(network->head_rows(token_rows)),
         last(at::zeros({count, network->config.width})),
         has_last(count, 0) {
-    if (!head_rows.device().is_cpu()) return;
+    if (!network->embedding.device().is_cpu()) return;
     if (network->head.defined() || network->code_ranges.empty()) {
       head = &network->output_rows.for_decoding(precision.weights);
     } else {
@@ -74,58 +74,113 @@ namespace {
 
 // Of each row, the last one that it sees: itself, or in a bidirectional segment, which comes all at once, the
 // segment's last.
-std::vector<std::size_t> last_seen_rows(const TransformerConfig& config,
-                                        std::span<const std::vector<DecodeToken>> tokens) {
+std::vector<std::size_t> last_seen_rows(const TransformerConfig& config, const NewRows& rows,
+                                        std::span<const sequence::TokenPlace> places) {
   std::vector<std::size_t> last_seen;
   if (config.bidirectional.empty()) return last_seen;
-  for (const std::vector<DecodeToken>& own : tokens) {
-    const std::size_t before = last_seen.size();
-    for (std::size_t i = 0; i < own.size(); ++i) last_seen.push_back(before + i);
-    for (std::size_t i = own.size(); i-- > 1;) {
-      const sequence::TokenPlace &place = own[i - 1].place, &next = own[i].place;
-      if (place.segment == next.segment && place.modality == next.modality &&
-          config.is_bidirectional(place.modality))
-        last_seen[before + i - 1] = last_seen[before + i];
-    }
+  for (std::size_t i = 0; i < places.size(); ++i) last_seen.push_back(i);
+  for (std::size_t i = places.size(); i-- > 1;) {
+    const sequence::TokenPlace &place = places[i - 1], &next = places[i];
+    if (rows.sequences[i - 1] == rows.sequences[i] && place.segment == next.segment &&
+        place.modality == next.modality && config.is_bidirectional(place.modality))
+      last_seen[i - 1] = last_seen[i];
   }
   return last_seen;
 }
 
 }  // namespace
 
-void DecodeSession::append(std::span<const std::vector<DecodeToken>> tokens) {
-  const c10::NoGradGuard guard;
-  const Transformer::Network& net = *state_->network;
-  ensure(static_cast<std::int64_t>(tokens.size()) == sequence_count(), "one token list per sequence");
-  std::vector<std::int64_t> ids, slots, next_slots;
+// New rows of all sequences and what is embedded for them.
+struct DecodeSession::Appended {
   NewRows rows;
-  for (std::size_t s = 0; s < tokens.size(); ++s) {
-    for (const DecodeToken& t : tokens[s]) {
+  std::vector<sequence::TokenPlace> places;
+  std::vector<std::int64_t> ids, slots, next_slots;
+  std::vector<Tensor> features;  // of some rows, in place of their tokens'
+  std::vector<std::int64_t> feature_rows;
+
+  void add(std::int64_t sequence, const sequence::TokenPlace& place) {
+    rows.sequences.push_back(static_cast<std::int32_t>(sequence));
+    rows.offsets.push_back(place.offset);
+    rows.rows.push_back(place.row);
+    rows.columns.push_back(place.column);
+    rows.streams.push_back(place.modality == sequence::Modality::text ? 0 : 1);
+    places.push_back(place);
+  }
+
+  void add_tokens(const Transformer::Network& net, std::int64_t sequence,
+                  std::span<const DecodeToken> tokens) {
+    for (const DecodeToken& t : tokens) {
       ensure(t.token >= 0 && t.token < net.vocabulary.size(), "token ", t.token,
              " is outside the model's vocabulary");
       ids.push_back(t.token);
       slots.push_back(net.slot_row(t.place.modality, t.place.slot));
       next_slots.push_back(t.next_place ? net.slot_row(t.next_place->modality, t.next_place->slot)
                                         : net.no_slot());
-      rows.sequences.push_back(static_cast<std::int32_t>(s));
-      rows.offsets.push_back(t.place.offset);
-      rows.rows.push_back(t.place.row);
-      rows.columns.push_back(t.place.column);
-      rows.streams.push_back(t.place.modality == sequence::Modality::text ? 0 : 1);
+      add(sequence, t.place);
     }
   }
-  if (ids.empty()) return;
-  rows.last_seen = last_seen_rows(net.config, tokens);
-  const auto device = net.embedding.device();
-  const Tensor embedded = net.embed(state_->token_rows, {index_tensor(ids).to(device),
-                                                         index_tensor(slots).to(device),
-                                                         index_tensor(next_slots).to(device),
-                                                         {}});
-  const CachedBlocks::Outputs out = state_->blocks.append(embedded, rows);
+
+  void add_features(const Transformer::Network& net, std::int64_t sequence, const DecodePrompt& prompt) {
+    if (!prompt.features.defined()) return;
+    ensure(prompt.features.dim() == 2 && prompt.features.size(1) == net.config.width &&
+               prompt.features.size(0) == static_cast<std::int64_t>(prompt.feature_places.size()),
+           "features ", prompt.features.sizes(), " for ", prompt.feature_places.size(), " places of a model ",
+           net.config.width, " wide");
+    features.push_back(prompt.features.to(at::kFloat));
+    for (const sequence::TokenPlace& place : prompt.feature_places) {
+      feature_rows.push_back(static_cast<std::int64_t>(ids.size()));
+      ids.push_back(sequence::kPad);
+      slots.push_back(net.no_slot());
+      next_slots.push_back(net.no_slot());
+      add(sequence, place);
+    }
+  }
+
+  Tensor embedded(const Transformer::Network& net, const Tensor& token_rows) const {
+    const auto device = net.embedding.device();
+    Tensor embedded = net.embed(token_rows, {index_tensor(ids).to(device),
+                                             index_tensor(slots).to(device),
+                                             index_tensor(next_slots).to(device),
+                                             {}});
+    if (!features.empty())
+      embedded.index_copy_(0, index_tensor(feature_rows).to(device), at::cat(features, 0).to(device));
+    return embedded;
+  }
+};
+
+void DecodeSession::prefill(std::span<const DecodePrompt> prompts) {
+  const c10::NoGradGuard guard;
+  ensure(static_cast<std::int64_t>(prompts.size()) == sequence_count(), "one prompt per sequence");
+  Appended appended;
+  for (std::size_t s = 0; s < prompts.size(); ++s) {
+    const auto sequence = static_cast<std::int64_t>(s);
+    const bool any = prompts[s].features.defined() || !prompts[s].tokens.empty();
+    ensure(!any || length(sequence) == 0, "a prompt for sequence ", s, ", which has begun");
+    appended.add_features(*state_->network, sequence, prompts[s]);
+    appended.add_tokens(*state_->network, sequence, prompts[s].tokens);
+  }
+  append(std::move(appended));
+}
+
+void DecodeSession::append(std::span<const std::vector<DecodeToken>> tokens) {
+  const c10::NoGradGuard guard;
+  ensure(static_cast<std::int64_t>(tokens.size()) == sequence_count(), "one token list per sequence");
+  Appended appended;
+  for (std::size_t s = 0; s < tokens.size(); ++s)
+    appended.add_tokens(*state_->network, static_cast<std::int64_t>(s), tokens[s]);
+  append(std::move(appended));
+}
+
+void DecodeSession::append(Appended appended) {
+  const Transformer::Network& net = *state_->network;
+  NewRows& rows = appended.rows;
+  if (rows.sequences.empty()) return;
+  rows.last_seen = last_seen_rows(net.config, rows, appended.places);
+  const CachedBlocks::Outputs out = state_->blocks.append(appended.embedded(net, state_->token_rows), rows);
   std::vector<std::int64_t> sources, targets;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
+  for (std::size_t i = 0; i < rows.sequences.size(); ++i) {
     const std::int32_t s = rows.sequences[i];
-    const bool is_last = i + 1 == ids.size() || rows.sequences[i + 1] != s;
+    const bool is_last = i + 1 == rows.sequences.size() || rows.sequences[i + 1] != s;
     if (!is_last) continue;
     state_->has_last[s] = out.row_of[i] >= 0;
     if (out.row_of[i] < 0) continue;
@@ -133,6 +188,7 @@ void DecodeSession::append(std::span<const std::vector<DecodeToken>> tokens) {
     targets.push_back(s);
   }
   if (sources.empty()) return;
+  const auto device = net.embedding.device();
   state_->last.index_copy_(0, index_tensor(targets),
                            out.hidden.index_select(0, index_tensor(sources).to(device)).to(at::kFloat).cpu());
 }

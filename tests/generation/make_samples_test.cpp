@@ -106,6 +106,33 @@ TEST_F(MakeSamples, NumbersSamplesAndRepeatsThem) {
   EXPECT_EQ(beside, alone);
 }
 
+TEST_F(MakeSamples, TheBestOfSeveralDrawsIsTheMostProbable) {
+  GenerationRequest draws = request("text->shape");
+  draws.count = 12;
+  const auto all = samples_of({&draws, 1});
+  GenerationRequest best = draws;
+  best.count = 2;
+  best.first_sample = 1;
+  best.best_of = 4;
+  SampleOptions options;
+  options.sequences_per_batch = 3;  // draws of one sample lie in several batches
+  const auto samples = samples_of({&best, 1}, options);
+  ASSERT_EQ(samples.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto first = all.begin() + 4 * (1 + static_cast<std::ptrdiff_t>(i));
+    const auto wanted = std::max_element(
+        first, first + 4, [](const auto& a, const auto& b) { return a.log_probability < b.log_probability; });
+    EXPECT_EQ(samples[i].sample_number, i + 1);
+    EXPECT_EQ(samples[i].document, wanted->document);
+    EXPECT_EQ(samples[i].log_probability, wanted->log_probability);
+  }
+  best.sampling.temperature = 0;
+  EXPECT_NE(error_of(best).find("temperature"), std::string::npos);
+  best.sampling.temperature = 1;
+  best.best_of = 0;
+  EXPECT_NE(error_of(best).find("best of 0"), std::string::npos);
+}
+
 TEST_F(MakeSamples, PutsTheViewIntoTheImage) {
   GenerationRequest seen = request("shape->image@view");
   seen.view = View{45, 30};

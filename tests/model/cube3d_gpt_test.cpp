@@ -131,8 +131,9 @@ TEST(Cube3dGpt, AModelWithoutBoxesHasNoTokenForThem) {
   const at::Tensor text = at::randn({1, 5, config.text_width}), box = at::zeros({1, 3});
   EXPECT_EQ(without.condition(text, box).sizes(), at::IntArrayRef({1, 5, config.width}));
   EXPECT_TRUE(without.condition(text, box).equal(with.condition(text, box).narrow(1, 0, 5)));
-  EXPECT_EQ(
-      without.sample(without.condition(text, box), without.condition(text, box), {.steps = 4})[0].size(), 4u);
+  EXPECT_EQ(without.greedy_codes(without.condition(text, box), without.condition(text, box), {.steps = 4})[0]
+                .size(),
+            4u);
 }
 
 }  // namespace

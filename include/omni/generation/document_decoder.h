@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "omni/generation/guidance_schedule.h"
 #include "omni/kernels/token_sampling.h"
 #include "omni/model/decode_precision.h"
 #include "omni/model/transformer.h"
@@ -19,7 +20,8 @@ struct SegmentRequest {
   sequence::Modality modality = sequence::Modality::text;
   // A condition: its payload, or {.dropped = true} without one. Absent: the segment is generated.
   std::optional<sequence::Segment> given;
-  // Generated segments: slot -> token (in the vocabulary's numbering), for controls that the caller fixes.
+  // Generated segments: slot -> token (in the vocabulary's numbering), for what the caller fixes: controls, or
+  // the codes that a shape or picture starts with.
   std::vector<std::pair<std::int32_t, std::int32_t>> fixed_tokens;
   std::int64_t geometry_length = 0;  // generated shapes: 0 leaves it to the model
   bool with_colour = true;           // generated shapes, where the layout has colour codes
@@ -33,6 +35,7 @@ struct DocumentRequest {
   // One weight per condition that is not dropped, in document order (see kernels::SamplingInput); empty:
   // plain conditional sampling, which is also what weights of 1 throughout give.
   std::vector<double> guidance;
+  GuidanceSchedule schedule = GuidanceSchedule::constant;
   std::uint64_t seed = 0;
   std::uint64_t first_sample = 0;  // the samples are numbered from here
   std::int64_t count = 1;
@@ -42,6 +45,7 @@ struct DecodedDocument {
   std::size_t request = 0;  // index of its request
   std::uint64_t sample_number = 0;
   sequence::Document document;
+  double log_probability = 0;  // of all that was sampled; see run_programs()
 };
 
 struct DecodeOptions {

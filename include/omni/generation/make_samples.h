@@ -30,6 +30,7 @@ struct GeneratedSample {
   std::size_t request = 0;  // index of its request
   std::uint64_t sample_number = 0;
   sequence::Document document;
+  double log_probability = 0;  // of its sampled tokens together, in nats; see run_programs()
   std::vector<std::string> texts;
   std::vector<image::Image> images;
   std::vector<GeneratedShape> shapes;

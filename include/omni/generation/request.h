@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "omni/generation/guidance_schedule.h"
 #include "omni/geometry/mesh.h"
 #include "omni/image/image.h"
 #include "omni/kernels/token_sampling.h"
@@ -49,6 +50,7 @@ ShapeCondition shape_condition(geometry::Mesh mesh, const std::optional<geometry
 struct GuidanceSettings {
   std::vector<std::pair<sequence::Modality, double>> by_modality;
   std::optional<double> everywhere;
+  GuidanceSchedule schedule = GuidanceSchedule::constant;
 
   // Weights for the conditions of a task, in order. Throws Error(usage) for a modality that it does not
   // have among its conditions.
@@ -77,6 +79,7 @@ struct GenerationRequest {
   std::uint64_t seed = 0;
   std::int64_t count = 1;  // samples, numbered from first_sample
   std::uint64_t first_sample = 0;
+  std::int64_t best_of = 1;  // each sample is the most probable one of so many draws
 };
 
 // Whether the models of a bundle can serve a request, before any work: throws Error(usage) that names a

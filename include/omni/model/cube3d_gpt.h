@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "omni/kernels/decode_format.h"
 #include "omni/model/public_layout.h"
 #include "omni/model/transformer.h"
 
@@ -40,8 +42,10 @@ PublicLayout public_layout(const Cube3dGptConfig& config);
 // mapping of names. Text comes as features of the CLIP ViT-L/14 text tower.
 class Cube3dGpt {
  public:
-  // Throws Error(input) where a tensor is missing, left over, of another shape or not finite.
-  Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights);
+  // Throws Error(input) where a tensor is missing, left over, of another shape or not finite. `mapped`: for decoding
+  // in that format alone, from packed weights that are mapped (see panel_file.h); there is no logits() then.
+  Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights,
+            const std::optional<kernels::DecodeFormat>& mapped = {});
 
   // Overwrites the rows of the shape codes by shape_proj(codebook), as the reference does before it samples.
   void set_codebook(const at::Tensor& codebook);  // [shape_codes, code_dimension]
@@ -52,20 +56,21 @@ class Cube3dGpt {
   // Logits [B, N + 1, shape_codes + 3] for bos followed by shape_codes [B, N] (int64), full context.
   at::Tensor logits(const at::Tensor& condition, const at::Tensor& shape_codes) const;
 
-  struct SampleOptions {
+  struct GreedyOptions {
     std::int64_t steps = 1024;
     double guidance = 3.0;  // falls linearly to 0 over the steps
-    double top_p = 0;       // 0: greedy
-    std::uint64_t seed = 0;
     // As the reference samples with its cache on, whose single blocks attend to the first shape token alone.
     bool reference_cache = false;
   };
-  // One sequence of codes per row, with a key-value cache. unconditional [1 or B, S + 1, width].
-  std::vector<std::vector<std::int32_t>> sample(const at::Tensor& condition, const at::Tensor& unconditional,
-                                                const SampleOptions& options) const;
+  // The likeliest codes, one sequence per row, spelt out as the publication has it: what the reference is compared
+  // with. unconditional [1 or B, S + 1, width]. Shapes are sampled by generation/cube3d_program.h.
+  std::vector<std::vector<std::int32_t>> greedy_codes(const at::Tensor& condition,
+                                                      const at::Tensor& unconditional,
+                                                      const GreedyOptions& options) const;
 
   const Cube3dGptConfig& config() const { return config_; }
   Transformer& transformer() { return *transformer_; }
+  const Transformer& transformer() const { return *transformer_; }
 
  private:
   Cube3dGptConfig config_;

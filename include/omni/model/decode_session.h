@@ -20,6 +20,13 @@ struct DecodeToken {
   std::optional<sequence::TokenPlace> next_place;
 };
 
+// What a sequence starts with: features in place of embedded tokens (a text encoder's, say), then tokens.
+struct DecodePrompt {
+  at::Tensor features = {};                               // [N, width], on the CPU; undefined: none
+  std::vector<sequence::TokenPlace> feature_places = {};  // N of them; slots count for nothing
+  std::vector<DecodeToken> tokens = {};
+};
+
 // Key-value caches of several sequences of one model that grow token by token. Sequences may differ in
 // length. No gradients. The model must outlive the session and keep its weights meanwhile.
 class DecodeSession {
@@ -34,6 +41,9 @@ class DecodeSession {
 
   std::int64_t sequence_count() const;
   std::int64_t length(std::int64_t sequence) const;
+
+  // Starts sequences, which must be empty, with prompts[i]; an empty prompt leaves sequence i as it is.
+  void prefill(std::span<const DecodePrompt> prompts);
 
   // Appends tokens[i] to sequence i; an empty list leaves it as it is. Prefixes and single tokens may be
   // mixed. Throws Error(internal) beyond the capacity.
@@ -50,6 +60,9 @@ class DecodeSession {
 
  private:
   struct State;
+  struct Appended;
+  void append(Appended appended);
+
   std::unique_ptr<State> state_;
 };
 

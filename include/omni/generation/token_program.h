@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "omni/kernels/token_sampling.h"
+#include "omni/model/decode_precision.h"
+#include "omni/model/decode_session.h"
+
+#include <functional>
+#include <memory>
+
+namespace omni::generation {
+
+// A choice that a program leaves to sampling. Nothing is owned; good until the program goes on.
+struct TokenChoice {
+  sequence::AllowedTokens allowed;
+  std::span<const double> guidance;  // a weight per condition (see kernels::SamplingInput): rows - 1 of them
+  const kernels::SamplingSettings* sampling = nullptr;
+  kernels::SamplingKey key;
+};
+
+// One sample on its way, token by token: what the model is shown, what may be chosen, and what is not chosen
+// but forced. Its rows are sequences that stay in step: the last one becomes the sample, guidance compares it
+// with those before it, each of which has one condition less than the next.
+class TokenProgram {
+ public:
+  virtual ~TokenProgram() = default;
+
+  virtual std::int64_t row_count() const = 0;  // 1 without guidance
+  virtual std::int64_t capacity() const = 0;   // positions of the longest row, at most
+
+  // What a row shows the model before the first choice. Asked once per row, before all else. Samples of one
+  // prompt share it: equal tokens after the same features.
+  virtual model::DecodePrompt take_prompt(std::int64_t row) = 0;
+
+  virtual bool finished() const = 0;  // there is no choice left; the rest is for open programs
+  virtual TokenChoice choice() const = 0;
+  virtual std::string describe_place() const = 0;  // for error messages
+  // How many choices, this one included, come one right after the other at places that do not depend on what
+  // is chosen: a device can make them without asking.
+  virtual std::int64_t settled_choices() const = 0;
+  virtual void choose(std::int32_t token) = 0;
+  // What was chosen of a row and forced after it: what the model has not seen.
+  virtual std::vector<model::DecodeToken> take_unseen(std::int64_t row) = 0;
+};
+
+struct ProgramOptions {
+  model::DecodePrecision precision;
+  std::function<void(std::int64_t)> on_tokens;  // called after each step with the number of choices made
+};
+
+// Runs programs side by side to their ends. Returns the sum of the log-probabilities of each one's choices, in
+// nats, under the guided logits before temperature and filters. A program's tokens depend on it and the model
+// alone: what runs beside it changes nothing but rounding, and in fp32 on a CPU not even that. Throws
+// Error(interrupted) after Ctrl-C.
+std::vector<double> run_programs(const model::Transformer& model,
+                                 std::span<const std::unique_ptr<TokenProgram>> programs,
+                                 const ProgramOptions& options = {});
+
+}  // namespace omni::generation

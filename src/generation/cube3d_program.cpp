@@ -1,0 +1,110 @@
+#include "omni/generation/cube3d_program.h"
+
+#include <algorithm>
+
+#include "omni/core/error.h"
+#include "omni/generation/guidance_schedule.h"
+
+namespace omni::generation {
+namespace {
+
+// Conditions stand at position 0, <bos> too, codes at 1, 2, ...
+sequence::TokenPlace place_of(sequence::Modality modality, std::size_t offset) {
+  return {.modality = modality, .offset = static_cast<std::int32_t>(offset)};
+}
+
+void check(const Cube3dSampling& sampling, std::int64_t shape_codes) {
+  kernels::validate(sampling.sampling);
+  if (sampling.codes < 1 || static_cast<std::int64_t>(sampling.first_codes.size()) > sampling.codes)
+    fail(ErrorKind::usage, "sampling ", sampling.codes, " codes that start with ",
+         sampling.first_codes.size(),
+         " given ones: ask for one code at least, and for no fewer than are given");
+  if (!(sampling.guidance >= 0 && sampling.guidance <= 100))
+    fail(ErrorKind::usage, "setting guidance: the scale ", sampling.guidance, " is not between 0 and 100");
+  for (const std::int32_t code : sampling.first_codes)
+    if (code < 0 || code >= shape_codes)
+      fail(ErrorKind::usage, "completing a shape: its code ", code, " is not one of the model's ",
+           shape_codes);
+}
+
+}  // namespace
+
+Cube3dProgram::Cube3dProgram(const model::Cube3dGpt& gpt, const at::Tensor& condition,
+                             const at::Tensor& unconditional, const Cube3dSampling& sampling,
+                             std::uint64_t number)
+    : shape_codes_(static_cast<std::int32_t>(gpt.config().shape_codes)),
+      sampling_(&sampling),
+      number_(number),
+      codes_(sampling.first_codes) {
+  check(sampling, shape_codes_);
+  if (sampling.guidance > 0) prompts_.push_back(unconditional);
+  prompts_.push_back(condition);
+  weigh();
+}
+
+void Cube3dProgram::weigh() {
+  if (prompts_.size() == 1) return;
+  weights_ = {scheduled_weight(GuidanceSchedule::linear, 1 + sampling_->guidance,
+                               static_cast<std::int64_t>(codes_.size()), sampling_->codes)};
+}
+
+// The code before which so many codes stand, or <bos>.
+model::DecodeToken Cube3dProgram::token_after(std::size_t codes) const {
+  const std::int32_t token = codes == 0 ? sequence::kBos : sequence::kSpecialCount + codes_[codes - 1];
+  return {.token = token, .place = place_of(sequence::Modality::shape, codes), .next_place = {}};
+}
+
+model::DecodePrompt Cube3dProgram::take_prompt(std::int64_t row) {
+  model::DecodePrompt prompt;
+  prompt.features = prompts_.at(static_cast<std::size_t>(row));
+  prompt.feature_places.assign(static_cast<std::size_t>(prompt.features.size(0)),
+                               place_of(sequence::Modality::text, 0));
+  for (std::size_t i = 0; i <= codes_.size(); ++i) prompt.tokens.push_back(token_after(i));
+  return prompt;
+}
+
+TokenChoice Cube3dProgram::choice() const {
+  sequence::AllowedTokens allowed;
+  allowed.add(sequence::kSpecialCount, shape_codes_);
+  return {.allowed = allowed,
+          .guidance = weights_,
+          .sampling = &sampling_->sampling,
+          .key = {.seed = sampling_->seed, .sequence = number_, .step = codes_.size()}};
+}
+
+std::string Cube3dProgram::describe_place() const {
+  return concat("shape ", number_, ": code ", codes_.size() + 1);
+}
+
+std::int64_t Cube3dProgram::settled_choices() const {
+  return sampling_->codes - static_cast<std::int64_t>(codes_.size());
+}
+
+void Cube3dProgram::choose(std::int32_t token) {
+  codes_.push_back(token - sequence::kSpecialCount);
+  weigh();
+}
+
+std::vector<model::DecodeToken> Cube3dProgram::take_unseen(std::int64_t) {
+  return {token_after(codes_.size())};
+}
+
+std::vector<std::vector<std::int32_t>> sample_cube3d(const model::Cube3dGpt& gpt, const at::Tensor& condition,
+                                                     const at::Tensor& unconditional,
+                                                     const Cube3dSampling& sampling,
+                                                     const ProgramOptions& options) {
+  const std::int64_t batch = condition.size(0);
+  ensure(unconditional.size(0) == batch || unconditional.size(0) == 1,
+         "one unconditional prompt, or one per shape");
+  std::vector<std::unique_ptr<TokenProgram>> programs;
+  for (std::int64_t b = 0; b < batch; ++b)
+    programs.push_back(std::make_unique<Cube3dProgram>(gpt, condition[b],
+                                                       unconditional[unconditional.size(0) == 1 ? 0 : b],
+                                                       sampling, static_cast<std::uint64_t>(b)));
+  run_programs(gpt.transformer(), programs, options);
+  std::vector<std::vector<std::int32_t>> codes;
+  for (const auto& program : programs) codes.push_back(static_cast<const Cube3dProgram&>(*program).codes());
+  return codes;
+}
+
+}  // namespace omni::generation

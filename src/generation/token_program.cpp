@@ -1,0 +1,140 @@
+#include "omni/generation/token_program.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "omni/core/interrupt.h"
+
+namespace omni::generation {
+namespace {
+
+using model::DecodePrompt;
+using model::DecodeToken;
+
+// Programs that grow in one session, each over neighbouring sequences.
+class ProgramRun {
+ public:
+  ProgramRun(const model::Transformer& model, std::span<const std::unique_ptr<TokenProgram>> programs,
+             const model::DecodePrecision& precision)
+      : programs_(programs),
+        first_(first_sequences(programs)),
+        log_probabilities_(programs.size(), 0),
+        session_(model, first_.back(), capacity(programs), precision) {}
+
+  void prefill();
+  std::int64_t step();  // how many choices were made; 0 once all programs are finished
+  std::vector<double> log_probabilities() && { return std::move(log_probabilities_); }
+
+ private:
+  using Programs = std::span<const std::unique_ptr<TokenProgram>>;
+  static std::vector<std::int64_t> first_sequences(Programs programs);
+  static std::int64_t capacity(Programs programs);
+  void choose(std::size_t program, std::span<const std::vector<float>> logits);
+
+  Programs programs_;
+  std::vector<std::int64_t> first_;  // of each program, and one past the last one's
+  std::vector<double> log_probabilities_;
+  model::DecodeSession session_;
+};
+
+std::vector<std::int64_t> ProgramRun::first_sequences(Programs programs) {
+  std::vector<std::int64_t> first = {0};
+  for (const auto& program : programs) first.push_back(first.back() + program->row_count());
+  return first;
+}
+
+std::int64_t ProgramRun::capacity(Programs programs) {
+  std::int64_t longest = 0;
+  for (const auto& program : programs) longest = std::max(longest, program->capacity());
+  return longest;
+}
+
+// Equal prompts (samples of one prompt, rows without conditions) are computed once and copied.
+void ProgramRun::prefill() {
+  std::vector<DecodePrompt> prompts(static_cast<std::size_t>(first_.back()));
+  std::map<std::pair<const void*, std::vector<std::int32_t>>, std::int64_t> first_with;
+  std::vector<std::pair<std::int64_t, std::int64_t>> copies;
+  for (std::size_t p = 0; p < programs_.size(); ++p) {
+    for (std::int64_t row = 0; row < programs_[p]->row_count(); ++row) {
+      const std::int64_t sequence = first_[p] + row;
+      DecodePrompt prompt = programs_[p]->take_prompt(row);
+      std::vector<std::int32_t> tokens;
+      for (const DecodeToken& token : prompt.tokens) tokens.push_back(token.token);
+      const void* features = prompt.features.defined() ? prompt.features.const_data_ptr() : nullptr;
+      const auto [found, is_new] = first_with.emplace(std::pair(features, std::move(tokens)), sequence);
+      if (is_new) {
+        prompts[static_cast<std::size_t>(sequence)] = std::move(prompt);
+      } else {
+        copies.emplace_back(found->second, sequence);
+      }
+    }
+  }
+  session_.prefill(prompts);
+  for (const auto& [from, to] : copies) session_.copy_sequence(from, to);
+}
+
+std::int64_t ProgramRun::step() {
+  std::vector<std::int64_t> sequences;
+  std::vector<sequence::AllowedTokens> allowed;
+  std::vector<std::size_t> open;
+  for (std::size_t p = 0; p < programs_.size(); ++p) {
+    if (programs_[p]->finished()) continue;
+    open.push_back(p);
+    for (std::int64_t s = first_[p]; s < first_[p + 1]; ++s) {
+      sequences.push_back(s);
+      allowed.push_back(programs_[p]->choice().allowed);
+    }
+  }
+  if (open.empty()) return 0;
+  const std::vector<std::vector<float>> logits = session_.logits(sequences, allowed);
+  std::vector<std::vector<DecodeToken>> tokens(static_cast<std::size_t>(first_.back()));
+  std::size_t used = 0;
+  bool any_left = false;
+  for (const std::size_t p : open) {
+    TokenProgram& program = *programs_[p];
+    const auto rows = static_cast<std::size_t>(program.row_count());
+    choose(p, std::span(logits).subspan(used, rows));
+    used += rows;
+    if (program.finished()) continue;  // nothing is asked after the last choice
+    any_left = true;
+    for (std::size_t row = 0; row < rows; ++row)
+      tokens[static_cast<std::size_t>(first_[p]) + row] = program.take_unseen(static_cast<std::int64_t>(row));
+  }
+  if (any_left) session_.append(tokens);
+  return static_cast<std::int64_t>(open.size());
+}
+
+void ProgramRun::choose(std::size_t number, std::span<const std::vector<float>> logits) {
+  TokenProgram& program = *programs_[number];
+  const TokenChoice choice = program.choice();
+  const std::string place = program.describe_place();
+  const std::vector<std::span<const float>> rows(logits.begin(), logits.end());
+  kernels::SamplingInput input;
+  input.rows = rows;
+  input.guidance = choice.guidance;
+  input.place = place;
+  const kernels::SampledToken sampled = kernels::sample_token(input, *choice.sampling, choice.key);
+  log_probabilities_[number] += sampled.log_probability;
+  program.choose(choice.allowed.token(sampled.index));
+}
+
+}  // namespace
+
+std::vector<double> run_programs(const model::Transformer& model,
+                                 std::span<const std::unique_ptr<TokenProgram>> programs,
+                                 const ProgramOptions& options) {
+  if (programs.empty()) return {};
+  const c10::InferenceMode no_gradients;
+  ProgramRun run(model, programs, options.precision);
+  run.prefill();
+  while (true) {
+    throw_if_interrupted();
+    const std::int64_t chosen = run.step();
+    if (chosen == 0) break;
+    if (options.on_tokens) options.on_tokens(chosen);
+  }
+  return std::move(run).log_probabilities();
+}
+
+}  // namespace omni::generation

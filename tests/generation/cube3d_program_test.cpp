@@ -1,0 +1,66 @@
+#include "omni/generation/cube3d_program.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "omni/core/error.h"
+
+namespace omni::generation {
+namespace {
+
+class Cube3dProgramTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    folder = std::filesystem::path(GetParam());
+    if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the larger reference case is not on this machine";
+    gpt = std::make_unique<model::Cube3dGpt>(model::Cube3dGptConfig::load(folder / "config.json"),
+                                             folder / "shape_gpt.safetensors");
+    expected = std::make_unique<SafetensorsFile>(folder / "expected.safetensors");
+    const at::Tensor box = tensor("bbox");
+    condition = gpt->condition(tensor("text_embed"), box);
+    unconditional = gpt->condition(tensor("uncond_text_embed"), at::zeros_like(box));
+  }
+  at::Tensor tensor(const std::string& name) const { return nn::to_tensor(expected->at(name)); }
+
+  std::filesystem::path folder;
+  std::unique_ptr<model::Cube3dGpt> gpt;
+  std::unique_ptr<SafetensorsFile> expected;
+  at::Tensor condition, unconditional;
+};
+INSTANTIATE_TEST_SUITE_P(Cases, Cube3dProgramTest,
+                         testing::Values(OMNI_TEST_FIXTURES "/tiny/cube3d/gpt",
+                                         OMNI_SHARED_DIR "/fixtures/cube3d/gpt"));
+
+TEST_P(Cube3dProgramTest, GreedyCodesMatchTheReferencesFullContext) {
+  const at::Tensor reference = tensor("greedy_ids_full_context");
+  const auto codes =
+      sample_cube3d(*gpt, condition, unconditional, {.codes = reference.size(1), .guidance = 3});
+  ASSERT_EQ(static_cast<std::int64_t>(codes.size()), reference.size(0));
+  for (std::int64_t b = 0; b < reference.size(0); ++b)
+    for (std::int64_t i = 0; i < reference.size(1); ++i)
+      EXPECT_EQ(codes[b][i], reference[b][i].item<std::int64_t>()) << b << " " << i;
+}
+
+// Guidance at a code depends on its number, so what follows a prefix is what followed it before.
+TEST_P(Cube3dProgramTest, CompletesWhatAShapeStartsWith) {
+  Cube3dSampling sampling{.codes = 12, .sampling = {.temperature = 1}, .seed = 4};
+  const auto whole = sample_cube3d(*gpt, condition.narrow(0, 0, 1), unconditional.narrow(0, 0, 1), sampling);
+  sampling.first_codes = {whole[0].begin(), whole[0].begin() + 7};
+  EXPECT_EQ(sample_cube3d(*gpt, condition.narrow(0, 0, 1), unconditional.narrow(0, 0, 1), sampling), whole);
+}
+
+TEST_P(Cube3dProgramTest, RefusesWhatCannotBeSampled) {
+  const auto sample = [&](const Cube3dSampling& sampling) {
+    return sample_cube3d(*gpt, condition, unconditional, sampling);
+  };
+  EXPECT_THROW(sample({.codes = 0}), Error);
+  EXPECT_THROW(sample({.codes = 4, .guidance = -1}), Error);
+  EXPECT_THROW(sample({.codes = 4, .sampling = {.top_p = 0}}), Error);
+  EXPECT_THROW(sample({.codes = 1, .first_codes = {0, 0}}), Error);
+  EXPECT_THROW(sample({.codes = 2, .first_codes = {static_cast<std::int32_t>(gpt->config().shape_codes)}}),
+               Error);
+}
+
+}  // namespace
+}  // namespace omni::generation
