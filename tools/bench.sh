@@ -15,7 +15,7 @@ esac
 tools/setup.sh --no-build
 cmake --preset release >/dev/null
 cmake --build --preset release --target benchmark_train_step benchmark_decode_batch \
-  benchmark_decode_token benchmark_geometry benchmark_cube3d_tokenizer benchmark_checkpoint_save omni_program
+  benchmark_decode_token benchmark_cube3d_gpt benchmark_geometry benchmark_cube3d_tokenizer benchmark_checkpoint_save omni_program
 python=.deps/peers/bin/python
 if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree' 2>/dev/null; then
   echo "bench: making the Python environment .deps/peers"
@@ -70,6 +70,20 @@ decode_token() {
   done
   rm -f "$ours" "$peer"
 }
+cube3d_gpt() {
+  local work ours peer piece
+  work=$(mktemp -d -p "${TMPDIR:-/var/tmp}") ours=$(mktemp) peer=$(mktemp)
+  build/release/benchmarks/cube3d_gpt "$work" | tee "$ours"
+  rm -rf "$work"
+  "$python" benchmarks/peers/cube3d_gpt.py | tee "$peer"
+  for piece in bf16 int8; do
+    awk -v piece="$piece" -v ours="$(value "$ours" cube3d_gpt ms precision=$piece)" \
+      -v share="$(value "$ours" cube3d_gpt share_of_read precision=$piece)" \
+      -v autocast="$(value "$peer" cube3d_gpt ms precision=autocast)" -v peer="$(value "$peer" cube3d_gpt ms precision=bf16)" \
+      'BEGIN {printf "a code of Cube3D in %s: %.1f ms, %d %% of a read; PyTorch under autocast %.0f ms (%.1f times), in bf16 %.0f ms (%.1f times)\n", piece, ours, 100 * share, autocast, autocast / ours, peer, peer / ours}'
+  done
+  rm -f "$ours" "$peer"
+}
 geometry() {
   local work ours peer
   work=$(mktemp -d) ours=$(mktemp) peer=$(mktemp)
@@ -107,7 +121,7 @@ several_ranks() {
   benchmarks/several_ranks.sh "$PWD/build/release/omni" "$PWD/models/tiny" "$PWD/tests/fixtures/golden/tokens"
 }
 checkpoint_save() { build/release/benchmarks/checkpoint_save --shape 100m; }
-for benchmark in train_step several_ranks checkpoint_save decode_token geometry cube3d_tokenizer; do
+for benchmark in train_step several_ranks checkpoint_save decode_token cube3d_gpt geometry cube3d_tokenizer; do
   "$benchmark" | tee "$results"
   [ "$save" = 0 ] || save "$benchmark" "$results"
 done

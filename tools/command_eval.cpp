@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/evaluation/sweep.h"
 #include "options.h"
+#include "sample_memory.h"
 
 namespace omni::tools {
 namespace {
@@ -80,6 +81,7 @@ void run_eval(const EvalArguments& arguments) {
   }
   const evaluation::SweepOutcome outcome = evaluation::run_sweep(config);
   print_summary(outcome, config.output);
+  tell_peak_memory(/*on_gpu=*/false);
 }
 
 }  // namespace

@@ -4,31 +4,34 @@
 #include "omni/core/progress.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "sample_arguments.h"
+#include "sample_memory.h"
 #include "sample_output.h"
 
 namespace omni::tools {
 namespace {
 
-model::DecodePrecision decode_precision(const SampleArguments& arguments) {
-  if (arguments.precision != "auto") return model::parse_decode_precision(arguments.precision);
-  return model::parse_decode_precision(arguments.device == "cuda" ? "bf16" : "fp32");
+std::string precision_name(const SampleArguments& arguments) {
+  if (arguments.precision != "auto") return arguments.precision;
+  return arguments.device == "cuda" ? "bf16" : "fp32";
 }
 
-model::Bundle load_model(const SampleArguments& arguments) {
-  const bool on_gpu = arguments.device == "cuda";
-  if (on_gpu) kernels::require_gpu("sampling");
-  model::Bundle bundle = model::load_bundle(arguments.model);
-  if (on_gpu) {
-    bundle.transformer->to(at::kCUDA);
-    bundle.transformer->set_activation_type(arguments.precision == "fp32" ? at::kFloat : at::kBFloat16);
+model::Bundle load_model(const SampleArguments& arguments, const generation::GenerationRequest& request) {
+  if (arguments.device != "cuda") {
+    require_memory(arguments, request, precision_name(arguments));
+    return model::load_bundle_for_decoding(arguments.model,
+                                           model::parse_decode_precision(precision_name(arguments)).weights);
   }
+  kernels::require_gpu("sampling");
+  model::Bundle bundle = model::load_bundle(arguments.model);
+  bundle.transformer->to(at::kCUDA);
+  bundle.transformer->set_activation_type(arguments.precision == "fp32" ? at::kFloat : at::kBFloat16);
   return bundle;
 }
 
 generation::SampleOptions sample_options(const SampleArguments& arguments, bool with_meshes) {
   generation::SampleOptions options;
   options.sequences_per_batch = arguments.batch;
-  options.precision = decode_precision(arguments);
+  options.precision = model::parse_decode_precision(precision_name(arguments));
   if (with_meshes) {
     options.mesh = arguments.mesh;
     options.mesh->with_colour = !arguments.no_colour;
@@ -46,9 +49,10 @@ generation::SampleOptions sample_options(const SampleArguments& arguments, bool 
 void run_sample(const SampleArguments& arguments) {
   const generation::GenerationRequest request = read_request(arguments);
   SampleOutput output(arguments, request.task);
-  const model::Bundle bundle = load_model(arguments);
+  const model::Bundle bundle = load_model(arguments, request);
   generation::make_samples(bundle, {&request, 1}, sample_options(arguments, output.wants_meshes()),
                            [&](const generation::GeneratedSample& sample) { output.write(sample); });
+  tell_peak_memory(arguments.device == "cuda");
   output.finish();
 }
 

@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
   const Tensor weight = at::randn({outputs, inputs});
   using Format = kernels::DecodeFormat;
   for (const Format format : {Format::bf16, Format::int8, Format::fp32})
-    for (const std::int64_t rows : {1, 2, 4, 8, 32, 96})
+    for (const std::int64_t rows : {1, 2, 4, 8, 32, 96, 1024})
       measure(rows, weight, format, rows > 8 ? std::min(rounds, 5) : rounds);
   // Sizes that do fit: those of small models.
   for (const Format format : {Format::bf16, Format::fp32})

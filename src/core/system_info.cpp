@@ -7,7 +7,9 @@
 #include <array>
 #include <chrono>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace omni {
 
@@ -49,6 +51,38 @@ double seconds_since_1970() {
 std::uint64_t memory_bytes() {
   return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
          static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+}
+
+namespace {
+
+// "MemAvailable:  123 kB" or "file 123": the number after `name`.
+std::optional<std::uint64_t> number_after(const char* path, std::string_view name) {
+  std::ifstream file(path);
+  std::string word;
+  for (std::uint64_t number = 0; file >> word;)
+    if (word == name && file >> number) return number;
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> number_in(const char* path) {
+  std::ifstream file(path);
+  std::uint64_t number = 0;
+  if (file >> number) return number;
+  return std::nullopt;  // "max", or no such file
+}
+
+}  // namespace
+
+std::uint64_t available_memory_bytes() {
+  const auto kilobytes = number_after("/proc/meminfo", "MemAvailable:");
+  std::uint64_t free = kilobytes ? *kilobytes * 1024 : memory_bytes();
+  const auto limit = number_in("/sys/fs/cgroup/memory.max"),
+             taken = number_in("/sys/fs/cgroup/memory.current");
+  if (!limit || !taken) return free;
+  // Pages of files go when memory is wanted.
+  const std::uint64_t held =
+      *taken - std::min(*taken, number_after("/sys/fs/cgroup/memory.stat", "file").value_or(0));
+  return std::min(free, *limit - std::min(*limit, held));
 }
 
 int running_tasks() {

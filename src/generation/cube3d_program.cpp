@@ -29,10 +29,10 @@ void check(const Cube3dSampling& sampling, std::int64_t shape_codes) {
 
 }  // namespace
 
-Cube3dProgram::Cube3dProgram(const model::Cube3dGpt& gpt, const at::Tensor& condition,
+Cube3dProgram::Cube3dProgram(const model::Cube3dGptConfig& config, const at::Tensor& condition,
                              const at::Tensor& unconditional, const Cube3dSampling& sampling,
                              std::uint64_t number)
-    : shape_codes_(static_cast<std::int32_t>(gpt.config().shape_codes)),
+    : shape_codes_(static_cast<std::int32_t>(config.shape_codes)),
       sampling_(&sampling),
       number_(number),
       codes_(sampling.first_codes) {
@@ -98,7 +98,7 @@ std::vector<std::vector<std::int32_t>> sample_cube3d(const model::Cube3dGpt& gpt
          "one unconditional prompt, or one per shape");
   std::vector<std::unique_ptr<TokenProgram>> programs;
   for (std::int64_t b = 0; b < batch; ++b)
-    programs.push_back(std::make_unique<Cube3dProgram>(gpt, condition[b],
+    programs.push_back(std::make_unique<Cube3dProgram>(gpt.config(), condition[b],
                                                        unconditional[unconditional.size(0) == 1 ? 0 : b],
                                                        sampling, static_cast<std::uint64_t>(b)));
   run_programs(gpt.transformer(), programs, options);

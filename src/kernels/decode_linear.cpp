@@ -43,6 +43,37 @@ bool usable(const Tensor& x) {
 
 }  // namespace
 
+DecodePanels panel_shapes(std::int64_t outputs, std::int64_t inputs, DecodeFormat format) {
+  const std::int64_t lane = per_lane(format), blocks = (outputs + kDecodeBlock - 1) / kDecodeBlock,
+                     steps = (inputs + lane - 1) / lane;
+  const auto shape = [](at::IntArrayRef sizes, at::ScalarType type) {
+    return at::empty(sizes, at::TensorOptions(type).device(at::kMeta));
+  };
+  DecodePanels panels{shape({blocks, steps, kDecodeBlock * lane}, element_type(format)), {}, {}};
+  if (format != DecodeFormat::int8) return panels;
+  panels.scales = shape({blocks * kDecodeBlock}, at::kFloat);
+  panels.sums = shape({blocks * kDecodeBlock}, at::kInt);
+  return panels;
+}
+
+DecodeWeight::DecodeWeight(DecodePanels panels, std::int64_t outputs, std::int64_t inputs,
+                           DecodeFormat format)
+    : format_(format),
+      outputs_(outputs),
+      inputs_(inputs),
+      panels_(std::move(panels.panels)),
+      scales_(std::move(panels.scales)),
+      sums_(std::move(panels.sums)) {
+  const DecodePanels shapes = panel_shapes(outputs, inputs, format);
+  const auto fits = [](const Tensor& own, const Tensor& like) {
+    if (!own.defined() || !like.defined()) return own.defined() == like.defined();
+    return own.sizes() == like.sizes() && own.scalar_type() == like.scalar_type() && own.is_contiguous() &&
+           own.device().is_cpu();
+  };
+  ensure(fits(panels_, shapes.panels) && fits(scales_, shapes.scales) && fits(sums_, shapes.sums),
+         "panels that are not those of a weight [", outputs, ", ", inputs, "]");
+}
+
 DecodeWeight::DecodeWeight(const Tensor& weight, DecodeFormat format) : format_(format) {
   const c10::NoGradGuard guard;
   if (!usable(weight) || weight.numel() == 0)

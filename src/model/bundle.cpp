@@ -6,6 +6,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/geometry/camera.h"
+#include "omni/model/panel_file.h"
 #include "omni/sequence/layout.h"
 #include "transformer_network.h"
 
@@ -13,6 +14,7 @@ namespace omni::model {
 namespace {
 
 constexpr std::int64_t kFormatVersion = 1;
+constexpr const char* kWeightsName = "model.safetensors";
 constexpr const char* kDescriptionName = "bundle.yaml";
 constexpr const char* kWordsName = "words.json";
 
@@ -200,11 +202,10 @@ Frame load_frame(const std::filesystem::path& folder) {
   return {std::move(d), std::move(tokenizers), std::move(vocabulary), read_words(folder)};
 }
 
-Bundle with_transformer(Frame frame, nn::ParameterStart start) {
+Bundle bundle_of(Frame frame, std::unique_ptr<Transformer> transformer) {
   const BundleDescription& d = frame.description;
   Bundle bundle;
-  bundle.transformer = std::make_unique<Transformer>(d.transformer, frame.vocabulary, d.layout,
-                                                     std::move(start), codebooks_of(frame.tokenizers));
+  bundle.transformer = std::move(transformer);
   bundle.tokenizers = std::move(frame.tokenizers);
   bundle.tasks = d.tasks;
   bundle.words = std::move(frame.words);
@@ -212,9 +213,32 @@ Bundle with_transformer(Frame frame, nn::ParameterStart start) {
   return bundle;
 }
 
+Bundle with_transformer(Frame frame, nn::ParameterStart start) {
+  auto transformer =
+      std::make_unique<Transformer>(frame.description.transformer, frame.vocabulary, frame.description.layout,
+                                    std::move(start), codebooks_of(frame.tokenizers));
+  return bundle_of(std::move(frame), std::move(transformer));
+}
+
+// A parameter of the file; rows of codes with the share of their codebooks.
+at::Tensor value_with_codebooks(const SafetensorsFile& weights, const std::string& name,
+                                const sequence::Vocabulary& vocabulary) {
+  at::Tensor value = nn::to_tensor(weights.at(name));
+  if (name != "embedding.weight") return value;
+  value = value.to(at::kFloat);
+  for (const sequence::TokenRange& range : vocabulary.ranges()) {
+    const std::string codebook = concat("codebook.", range.name);
+    if (!weights.contains(codebook)) continue;
+    const at::Tensor projection = nn::to_tensor(weights.at(concat("codebook_projection.", range.name)));
+    value.narrow(0, range.first, range.size)
+        .add_(at::mm(nn::to_tensor(weights.at(codebook)).to(at::kFloat), projection.to(at::kFloat).t()));
+  }
+  return value;
+}
+
 // Those of the bundle whose frame was read.
 SafetensorsFile open_weights(const std::filesystem::path& folder, const Frame& frame) {
-  SafetensorsFile weights(folder / "model.safetensors");
+  SafetensorsFile weights(folder / kWeightsName);
   const auto stamp = weights.metadata().find("vocabulary");
   if (stamp != weights.metadata().end() && stamp->second != frame.description.vocabulary_fingerprint)
     fail(ErrorKind::input, "the bundle ", folder,
@@ -228,7 +252,7 @@ void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, at::
   ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
   AtomicDirectory directory(folder, kDescriptionName);
   write_frame(bundle, directory.staging_path());
-  bundle.transformer->parameters().save(directory.staging_path() / "model.safetensors",
+  bundle.transformer->parameters().save(directory.staging_path() / kWeightsName,
                                         {{"vocabulary", fingerprint_text(bundle.vocabulary())}}, matrix_type);
   directory.commit();
 }
@@ -250,6 +274,31 @@ Bundle load_bundle(const std::filesystem::path& folder) {
   Bundle bundle = with_transformer(std::move(frame), nn::ParameterStart::to_load(weights));
   bundle.transformer->parameters().load(weights);
   return bundle;
+}
+
+Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::DecodeFormat format,
+                                const std::optional<std::uint64_t>& smallest_mapped_file) {
+  const std::filesystem::path file = folder / kWeightsName;
+  std::error_code absent;  // which load_bundle() tells of
+  const std::uintmax_t size = std::filesystem::file_size(file, absent);
+  if (absent || checkpoint::is_checkpoint(folder) ||
+      size < smallest_mapped_file.value_or(kSmallestMappedFile))
+    return load_bundle(folder);
+  Frame frame = load_frame(folder);
+  const SafetensorsFile weights = open_weights(folder, frame);
+  MappedWeights mapped{.files = {file},
+                       .format = format,
+                       .config = frame.description.transformer,
+                       .vocabulary = frame.vocabulary,
+                       .layout = frame.description.layout,
+                       .values = {},
+                       .changed = {}};
+  mapped.config.codebook_embedding = false;
+  mapped.values = [&](const std::string& name, at::IntArrayRef) {
+    return value_with_codebooks(weights, name, frame.vocabulary);
+  };
+  std::unique_ptr<Transformer> transformer = map_transformer(mapped);
+  return bundle_of(std::move(frame), std::move(transformer));
 }
 
 Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint) {

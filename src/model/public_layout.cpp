@@ -134,6 +134,18 @@ void read_weights(const WeightSource& source, const PublicLayout& layout,
   }
 }
 
+Tensor read_parameter(const WeightSource& source, const PublicLayout& layout, const std::string& parameter,
+                      Shape shape) {
+  const c10::NoGradGuard guard;
+  Tensor values = at::zeros(shape, at::kFloat);
+  for (const PublicTensor& wanted : layout.tensors())
+    for (const PublicTensor::Piece& piece : wanted.pieces)
+      if (piece.parameter == parameter)
+        values.narrow(0, piece.parameter_row, piece.rows)
+            .copy_(checked_tensor(source, wanted).narrow(0, piece.tensor_row, piece.rows));
+  return values;
+}
+
 void copy_weights(const WeightSource& source, const PublicLayout& layout, const std::filesystem::path& path) {
   require_layout(source, layout);
   std::vector<NamedTensorView> views;

@@ -183,10 +183,10 @@ ClipWithTokenizer open_clip_text(const PublicFiles& files) {
   return {tokenizer_of(files, config.text->vocabulary), std::make_unique<Clip>(config, weights)};
 }
 
-Cube3dModel load_cube3d(const fs::path& folder) {
+Cube3dModel load_cube3d(const fs::path& folder, const std::optional<kernels::DecodeFormat>& mapped) {
   const Description d = require_family(folder, "cube3d");
   Cube3dModel model{load_clip(folder / kText),
-                    std::make_unique<Cube3dGpt>(d.cube3d, WeightSource(folder / kWeights)), nullptr};
+                    std::make_unique<Cube3dGpt>(d.cube3d, WeightSource(folder / kWeights), mapped), nullptr};
   if (!fs::exists(folder / kShapeTokenizer)) return model;
   model.shape = tokenizers::load_shape_tokenizer(folder / kShapeTokenizer);
   model.gpt->set_codebook(model.shape->geometry_codebook());

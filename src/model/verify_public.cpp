@@ -68,7 +68,7 @@ void compare_prompts(const PublicFiles& files, const Tensor& text, const Tensor&
 Tensor sampled_codes(const Cube3dGpt& gpt, const Tensor& condition, const Tensor& unconditional,
                      std::int64_t steps, bool reference_cache) {
   const auto codes =
-      gpt.sample(condition, unconditional, {.steps = steps, .reference_cache = reference_cache});
+      gpt.greedy_codes(condition, unconditional, {.steps = steps, .reference_cache = reference_cache});
   Tensor sampled = at::empty({condition.size(0), steps}, at::kLong);
   for (std::int64_t b = 0; b < sampled.size(0); ++b)
     std::copy(codes[b].begin(), codes[b].end(), sampled[b].mutable_data_ptr<std::int64_t>());

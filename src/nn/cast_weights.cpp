@@ -29,4 +29,9 @@ const kernels::DecodeWeight& CastWeight::for_decoding(kernels::DecodeFormat form
   return packed_;
 }
 
+void CastWeight::set_packed(kernels::DecodeWeight packed) {
+  packed_ = std::move(packed);
+  packed_from_ = origin();
+}
+
 }  // namespace omni::nn

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "omni/core/error.h"
+#include "temporary_directory.h"
 
 namespace omni::generation {
 namespace {
@@ -15,7 +16,7 @@ class Cube3dProgramTest : public testing::TestWithParam<const char*> {
     folder = std::filesystem::path(GetParam());
     if (!std::filesystem::exists(folder)) GTEST_SKIP() << "the larger reference case is not on this machine";
     gpt = std::make_unique<model::Cube3dGpt>(model::Cube3dGptConfig::load(folder / "config.json"),
-                                             folder / "shape_gpt.safetensors");
+                                             WeightSource(folder / "shape_gpt.safetensors"));
     expected = std::make_unique<SafetensorsFile>(folder / "expected.safetensors");
     const at::Tensor box = tensor("bbox");
     condition = gpt->condition(tensor("text_embed"), box);
@@ -48,6 +49,23 @@ TEST_P(Cube3dProgramTest, CompletesWhatAShapeStartsWith) {
   const auto whole = sample_cube3d(*gpt, condition.narrow(0, 0, 1), unconditional.narrow(0, 0, 1), sampling);
   sampling.first_codes = {whole[0].begin(), whole[0].begin() + 7};
   EXPECT_EQ(sample_cube3d(*gpt, condition.narrow(0, 0, 1), unconditional.narrow(0, 0, 1), sampling), whole);
+}
+
+TEST_P(Cube3dProgramTest, MappedWeightsDrawTheSameCodes) {
+  const test::TemporaryDirectory copy;
+  std::filesystem::copy_file(folder / "shape_gpt.safetensors", copy / "shape_gpt.safetensors");
+  model::Cube3dGpt mapped(gpt->config(), WeightSource(copy / "shape_gpt.safetensors"),
+                          kernels::DecodeFormat::fp32);
+  EXPECT_TRUE(std::filesystem::exists(copy / "shape_gpt.fp32.panels"));
+  const Cube3dSampling sampling{.codes = 16};
+  EXPECT_EQ(sample_cube3d(mapped, condition, unconditional, sampling),
+            sample_cube3d(*gpt, condition, unconditional, sampling));
+  at::manual_seed(2);
+  const at::Tensor codebook = at::randn({gpt->config().shape_codes, gpt->config().code_dimension});
+  mapped.set_codebook(codebook);
+  gpt->set_codebook(codebook);
+  EXPECT_EQ(sample_cube3d(mapped, condition, unconditional, sampling),
+            sample_cube3d(*gpt, condition, unconditional, sampling));
 }
 
 TEST_P(Cube3dProgramTest, RefusesWhatCannotBeSampled) {

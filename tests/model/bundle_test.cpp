@@ -101,6 +101,32 @@ TEST_F(BundleTest, LoadsWhatWasSaved) {
   EXPECT_TRUE(loaded.transformer->logits(sequence()).equal(bundle.transformer->logits(sequence())));
 }
 
+TEST_F(BundleTest, MappedForDecodingItSamplesTheSame) {
+  save_bundle(bundle, folder);
+  const DecodePrecision precision = parse_decode_precision("int8");
+  const omni::sequence::PackedSequence given = sequence();
+  const auto logits = [&](const Bundle& loaded) {
+    std::vector<DecodeToken> tokens;
+    for (std::int64_t i = 0; i + 3 < given.length(); ++i)
+      tokens.push_back(
+          {.token = given.tokens[static_cast<std::size_t>(i)],
+           .place = {.modality = omni::sequence::Modality::image, .offset = static_cast<std::int32_t>(i)},
+           .next_place = {}});
+    DecodeSession session(*loaded.transformer, 1, 256, precision);
+    session.append(std::vector<std::vector<DecodeToken>>{tokens});
+    omni::sequence::AllowedTokens allowed;
+    allowed.add(0, loaded.vocabulary().size());
+    const std::vector<std::int64_t> first = {0};
+    return session.logits(first, std::vector<omni::sequence::AllowedTokens>{allowed})[0];
+  };
+  const std::vector<float> expected = logits(load_bundle(folder));
+  const Bundle mapped = load_bundle_for_decoding(folder, precision.weights, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "model.int8.panels"));
+  EXPECT_EQ(logits(mapped), expected);
+  EXPECT_EQ(mapped.notes, bundle.notes);
+  EXPECT_EQ(logits(load_bundle_for_decoding(folder, precision.weights)), expected) << "a small one is read";
+}
+
 TEST_F(BundleTest, SavingAgainReplacesTheWhole) {
   save_bundle(bundle, folder);
   bundle.transformer->fold_codebooks();

@@ -138,7 +138,7 @@ TEST_F(Cube3dFolder, PromptsAreComparedWithTheTextTowersFeatures) {
   const at::Tensor text = features.narrow(0, 0, 1), none = features.narrow(0, 2, 1), box = at::zeros({1, 3});
   const at::Tensor codes = at::arange(5, at::kLong).view({1, 5});
   const auto greedy =
-      original.sample(original.condition(text, box), original.condition(none, box), {.steps = 4});
+      original.greedy_codes(original.condition(text, box), original.condition(none, box), {.steps = 4});
   const auto verify = [&](const std::string& prompts, const at::Tensor& unconditional) {
     const at::Tensor steps =
         at::tensor(std::vector<std::int64_t>(greedy[0].begin(), greedy[0].end())).view({1, 4});

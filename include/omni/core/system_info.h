@@ -16,7 +16,9 @@ struct CpuFeatures {
 CpuFeatures detect_cpu_features();
 std::string cpu_name();        // "unknown CPU" where the system does not tell
 std::uint64_t memory_bytes();  // of the machine
-std::string host_name();       // empty where the system does not tell
+// That can still be taken: of the machine, or of the control group that the process is in, if that is less.
+std::uint64_t available_memory_bytes();
+std::string host_name();  // empty where the system does not tell
 int running_tasks();  // threads of all programs that run or wait for a core, this one included; 1 if not told
 double seconds_since_1970();  // by the machine's clock
 

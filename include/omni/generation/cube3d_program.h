@@ -24,10 +24,9 @@ struct Cube3dSampling {
 // One shape.
 class Cube3dProgram final : public TokenProgram {
  public:
-  // Prompts as Cube3dGpt::condition() makes them, [S + 1, width]. The model and `sampling` must outlive the
-  // program. Throws Error(usage) for settings and first codes out of range.
-  Cube3dProgram(const model::Cube3dGpt& gpt, const at::Tensor& condition, const at::Tensor& unconditional,
-                const Cube3dSampling& sampling, std::uint64_t number);
+  // Prompts as Cube3dGpt::condition() makes them, [S + 1, width]. `sampling` must outlive the program. Throws Error(usage) for settings and first codes out of range.
+  Cube3dProgram(const model::Cube3dGptConfig& config, const at::Tensor& condition,
+                const at::Tensor& unconditional, const Cube3dSampling& sampling, std::uint64_t number);
 
   std::int64_t row_count() const override { return static_cast<std::int64_t>(prompts_.size()); }
   std::int64_t capacity() const override { return prompts_.front().size(0) + sampling_->codes; }

@@ -9,20 +9,32 @@
 
 namespace omni::kernels {
 
+// The memory of a DecodeWeight. panels [blocks, steps, 32 lanes of 32 bits], in elements of the format: one fp32,
+// two bf16 or four int8 inputs to a lane; of int8 weights scales and sums [blocks * 32], fp32 and int32.
+struct DecodePanels {
+  at::Tensor panels, scales, sums;
+};
+// Their shapes and types, without memory (LibTorch's device "meta").
+DecodePanels panel_shapes(std::int64_t outputs, std::int64_t inputs, DecodeFormat format);
+
 // A weight laid out for products with few rows, which read it once from end to end: made once, then constant.
-// On the CPU; owns its memory and does not refer to the weight it was made from.
+// On the CPU; does not refer to the weight it was made from.
 class DecodeWeight {
  public:
   DecodeWeight() = default;
   // weight [outputs, inputs] fp32 or bf16, on the CPU. Throws Error(usage) for another type and for values
   // that are not finite.
   DecodeWeight(const at::Tensor& weight, DecodeFormat format);
+  // Of panels that were made before, such as mapped ones, which are kept as they are. Throws Error(internal)
+  // where they are not those of such a weight.
+  DecodeWeight(DecodePanels panels, std::int64_t outputs, std::int64_t inputs, DecodeFormat format);
 
   bool defined() const { return panels_.defined(); }
   std::int64_t outputs() const { return outputs_; }
   std::int64_t inputs() const { return inputs_; }
   DecodeFormat format() const { return format_; }
   std::int64_t bytes() const { return panels_.numel() * panels_.element_size(); }  // read per product
+  DecodePanels panels() const { return {panels_, scales_, sums_}; }
   // [outputs, inputs] fp32: what the products use.
   at::Tensor unpacked() const;
 
@@ -30,8 +42,7 @@ class DecodeWeight {
   friend at::Tensor decode_linear(const at::Tensor&, const DecodeWeight&, const at::Tensor&, const RowRange&);
   DecodeFormat format_ = DecodeFormat::fp32;
   std::int64_t outputs_ = 0, inputs_ = 0;
-  at::Tensor panels_;         // [blocks, steps, 32] lanes of 32 bits: one fp32, two bf16 or four int8 inputs
-  at::Tensor scales_, sums_;  // [blocks * 32] fp32 and int32: of int8 weights, per output
+  at::Tensor panels_, scales_, sums_;  // see DecodePanels
 };
 
 // x weight^T + bias without gradients. x [rows, inputs] fp32 or bf16 (rounded to bf16 for a bf16 weight), on

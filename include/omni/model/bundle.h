@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "omni/kernels/decode_format.h"
 #include "omni/model/transformer.h"
 #include "omni/tokenizers/tokenizer_set.h"
 #include "omni/tokenizers/word_list.h"
@@ -47,6 +48,11 @@ void save_bundle_frame(const Bundle& bundle, const std::filesystem::path& folder
 // missing folder or file, Error(input) for one that is truncated, of another format version, or of another
 // vocabulary than its tokenizers and weights.
 Bundle load_bundle(const std::filesystem::path& folder);
+// Of a bundle for decoding on the CPU in that format alone: weights in a file of so many bytes or more (absent: of
+// kSmallestMappedFile) are mapped, so that sampling starts at once (see panel_file.h); others are read. Throws as
+// load_bundle().
+Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::DecodeFormat format,
+                                const std::optional<std::uint64_t>& smallest_mapped_file = {});
 // Of a checkpoint that is known to be sound.
 Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint);
 // The same without its weights: the transformer has shapes alone (ParameterStart::shapes) and takes no

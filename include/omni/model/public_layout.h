@@ -60,6 +60,11 @@ void require_layout(const WeightSource& source, const PublicLayout& layout);
 void read_weights(const WeightSource& source, const PublicLayout& layout,
                   std::span<nn::ParameterStore* const> stores);
 
+// One parameter of that shape, as read_weights would fill it. The layout was required before; throws for an element that
+// is not finite.
+at::Tensor read_parameter(const WeightSource& source, const PublicLayout& layout, const std::string& parameter,
+                          at::IntArrayRef shape);
+
 // One safetensors file of just these tensors, in the types that they have. Throws as read_weights, and Error(io).
 void copy_weights(const WeightSource& source, const PublicLayout& layout, const std::filesystem::path& path);
 

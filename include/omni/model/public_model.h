@@ -61,6 +61,8 @@ struct Cube3dModel {
   std::unique_ptr<Cube3dGpt> gpt;
   std::unique_ptr<tokenizers::ShapeTokenizer> shape;  // null without one
 };
-Cube3dModel load_cube3d(const std::filesystem::path& folder);
+// `mapped`: as Cube3dGpt's, for sampling in that format.
+Cube3dModel load_cube3d(const std::filesystem::path& folder,
+                        const std::optional<kernels::DecodeFormat>& mapped = {});
 
 }  // namespace omni::model

@@ -19,6 +19,8 @@ class CastWeight {
   const at::Tensor& as(at::ScalarType type) const;
   // The same for products with few rows. On the CPU.
   const kernels::DecodeWeight& for_decoding(kernels::DecodeFormat format) const;
+  // Gives what for_decoding() is to give in its format, for a weight of shapes alone.
+  void set_packed(kernels::DecodeWeight packed);
 
  private:
   // Which state of the weight a copy was made from.

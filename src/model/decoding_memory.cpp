@@ -1,0 +1,49 @@
+#include "omni/model/decoding_memory.h"
+
+#include "omni/kernels/decode_attention.h"
+#include "omni/kernels/decode_linear.h"
+#include "transformer_network.h"
+
+namespace omni::model {
+namespace {
+
+std::int64_t packed_bytes(const Tensor& matrix, kernels::DecodeFormat format) {
+  if (!matrix.defined()) return 0;
+  const kernels::DecodePanels panels = kernels::panel_shapes(matrix.size(0), matrix.size(1), format);
+  std::int64_t bytes = 0;
+  for (const Tensor& part : {panels.panels, panels.scales, panels.sums})
+    if (part.defined()) bytes += static_cast<std::int64_t>(part.nbytes());
+  return bytes;
+}
+
+std::int64_t cache_bytes_per_number(kernels::CacheType type) {
+  return type == kernels::CacheType::fp32 ? 4 : type == kernels::CacheType::bf16 ? 2 : 1;
+}
+
+}  // namespace
+
+DecodingMemory decoding_memory(const Transformer& transformer, const DecodePrecision& precision,
+                               std::int64_t sequences, std::int64_t capacity, bool mapped) {
+  const Transformer::Network& network = transformer.network();
+  const TransformerConfig& config = network.config;
+  std::int64_t packed = packed_bytes(network.output_rows.weight(), precision.weights);
+  std::int64_t matrices = network.head.defined() ? network.head.numel() : 0;
+  for (const auto* blocks : {&network.dual_blocks, &network.single_blocks})
+    for (const nn::DecoderBlock& block : *blocks)
+      for (const nn::StreamLayers& stream : block.streams)
+        for (const nn::CastLinear* layer :
+             {&stream.qkv, &stream.attention_out, &stream.gate_up, &stream.down}) {
+          packed += packed_bytes(layer->weight.weight(), precision.weights);
+          if (layer->defined()) matrices += layer->weight.weight().numel();
+        }
+  const std::int64_t all = network.parameters.element_count(), chunk = kernels::kCacheChunk;
+  DecodingMemory memory;
+  memory.weights = packed + 4 * (mapped ? all - matrices : all);
+  const std::int64_t places = (capacity + chunk - 1) / chunk * chunk;
+  std::int64_t per_place = config.attention_head_size() * cache_bytes_per_number(precision.cache);
+  if (precision.cache == kernels::CacheType::int8) per_place += 4;  // a scale
+  memory.cache = 2 * config.block_count() * sequences * config.stored_heads() * places * per_place;
+  return memory;
+}
+
+}  // namespace omni::model

@@ -1,0 +1,288 @@
+#include "omni/model/panel_file.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/log.h"
+#include "omni/core/random.h"
+#include "omni/core/safetensors.h"
+#include "omni/kernels/decode_linear.h"
+#include "transformer_network.h"
+
+namespace omni::model {
+namespace {
+
+namespace fs = std::filesystem;
+using kernels::DecodeFormat;
+using kernels::DecodePanels;
+
+// Raised when the layout of panels changes: files of another layout are made anew.
+constexpr int kLayout = 1;
+constexpr std::size_t kAlignment = 64;  // of the first tensor, and so of all panels, in bytes
+
+std::string format_name(DecodeFormat format) {
+  return format == DecodeFormat::fp32 ? "fp32" : format == DecodeFormat::bf16 ? "bf16" : "int8";
+}
+
+// The user's folder for what can be made again: $XDG_CACHE_HOME/omni, else ~/.cache/omni.
+fs::path cache_folder() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && fs::path(cache).is_absolute()) return fs::path(cache) / "omni";
+  const char* home = std::getenv("HOME");
+  return (home != nullptr ? fs::path(home) / ".cache" : fs::temp_directory_path()) / "omni";
+}
+
+// The header of a safetensors file, or of what claims to be one.
+std::string header_of(const fs::path& file, std::uint64_t size) {
+  constexpr std::uint64_t kLongest = 100'000'000;
+  std::ifstream stream(file, std::ios::binary);
+  std::uint64_t length = 0;
+  stream.read(reinterpret_cast<char*>(&length), sizeof length);
+  std::string header(static_cast<std::size_t>(std::min({length, size, kLongest})), '\0');
+  stream.read(header.data(), static_cast<std::streamsize>(header.size()));
+  if (!stream) fail(ErrorKind::input, "reading '", file.string(), "': it is no whole safetensors file");
+  return header;
+}
+
+// Tells one state of weights files from another without reading them whole.
+std::string stamp_of(const std::vector<fs::path>& files, const TransformerConfig& config) {
+  TransformerConfig described = config;
+  const std::string shape = config_to_yaml([&](ConfigVisitor& v) { describe(v, described); });
+  std::ostringstream stamp;
+  stamp << std::hex << hash_string(shape) << ' ' << kLayout;
+  for (const fs::path& file : files) {
+    const std::uint64_t size = fs::file_size(file);
+    stamp << ' ' << size << ' ' << fs::last_write_time(file).time_since_epoch().count() << ' '
+          << hash_string(header_of(file, size));
+  }
+  return stamp.str();
+}
+
+// A matrix that decoding multiplies with, under its parameter's name.
+struct PackedMatrix {
+  std::string name;
+  nn::CastWeight* weight = nullptr;
+  std::int64_t outputs = 0, inputs = 0;
+};
+
+// The names of a network's tensors.
+class ParameterNames {
+ public:
+  explicit ParameterNames(const Transformer::Network& network) {
+    for (const nn::Parameter& parameter : network.parameters.all())
+      names_[parameter.value.unsafeGetTensorImpl()] = parameter.name;
+  }
+  const std::string& of(const Tensor& tensor) const { return names_.at(tensor.unsafeGetTensorImpl()); }
+
+ private:
+  std::map<const void*, std::string> names_;
+};
+
+std::vector<PackedMatrix> packed_matrices(Transformer::Network& network, const ParameterNames& names) {
+  std::vector<PackedMatrix> matrices;
+  const auto add = [&](nn::CastWeight& weight) {
+    if (!weight.defined()) return;
+    const Tensor& value = weight.weight();
+    matrices.push_back({names.of(value), &weight, value.size(0), value.size(1)});
+  };
+  for (auto* blocks : {&network.dual_blocks, &network.single_blocks})
+    for (nn::DecoderBlock& block : *blocks)
+      for (nn::StreamLayers& stream : block.streams)
+        for (nn::CastLinear* layer : {&stream.qkv, &stream.attention_out, &stream.gate_up, &stream.down})
+          add(layer->weight);
+  add(network.output_rows);
+  return matrices;
+}
+
+// All other tensors that decoding reads, where the layers hold them.
+std::vector<Tensor*> plain_tensors(Transformer::Network& network) {
+  std::vector<Tensor*> tensors = {&network.embedding, &network.slots, &network.next_slots,
+                                  &network.final_norm};
+  for (auto* blocks : {&network.dual_blocks, &network.single_blocks})
+    for (nn::DecoderBlock& block : *blocks)
+      for (nn::StreamLayers& stream : block.streams) {
+        tensors.insert(tensors.end(),
+                       {&stream.attention_norm, &stream.mlp_norm, &stream.query_norm, &stream.key_norm});
+        for (nn::CastLinear* layer : {&stream.qkv, &stream.attention_out, &stream.gate_up, &stream.down})
+          tensors.push_back(&layer->bias);
+      }
+  std::erase_if(tensors, [](const Tensor* tensor) { return !tensor->defined(); });
+  return tensors;
+}
+
+// One tensor of the file: its description, and how its values come when it is its turn to be written.
+struct Entry {
+  std::string name;
+  Tensor like;  // on the device meta
+  std::function<Tensor()> values;
+};
+
+constexpr std::array<const char*, 3> kPanelParts = {".panels", ".scales", ".sums"};
+std::array<Tensor, 3> parts_of(const DecodePanels& panels) {
+  return {panels.panels, panels.scales, panels.sums};
+}
+
+// The matrices' panels, then all else as it is; a tied embedding is both.
+std::vector<Entry> entries_of(Transformer::Network& network, const MappedWeights& weights) {
+  std::vector<Entry> entries;
+  const ParameterNames names(network);
+  for (const PackedMatrix& matrix : packed_matrices(network, names)) {
+    const auto shapes = parts_of(kernels::panel_shapes(matrix.outputs, matrix.inputs, weights.format));
+    // Packed when the first part is written, kept for the others.
+    const auto made = std::make_shared<std::array<Tensor, 3>>();
+    for (std::size_t part = 0; part < shapes.size(); ++part) {
+      if (!shapes[part].defined()) continue;
+      const auto values = [made, part, name = matrix.name, outputs = matrix.outputs, inputs = matrix.inputs,
+                           &weights] {
+        if (part == 0)
+          *made = parts_of(
+              kernels::DecodeWeight(weights.values(name, {outputs, inputs}), weights.format).panels());
+        return std::exchange((*made)[part], {});
+      };
+      entries.push_back({concat(matrix.name, kPanelParts[part]), shapes[part], values});
+    }
+  }
+  for (const Tensor* tensor : plain_tensors(network)) {
+    const std::string& name = names.of(*tensor);
+    entries.push_back({name, tensor->detach(), [name, shape = tensor->sizes().vec(), &weights] {
+                         return weights.values(name, shape).to(at::kFloat);
+                       }});
+  }
+  return entries;
+}
+
+constexpr std::array<std::pair<DType, at::ScalarType>, 4> kTypes = {
+    {{DType::f32, at::kFloat}, {DType::bf16, at::kBFloat16}, {DType::i8, at::kChar}, {DType::i32, at::kInt}}};
+DType dtype_of(const Tensor& tensor) {
+  for (const auto& [dtype, type] : kTypes)
+    if (type == tensor.scalar_type()) return dtype;
+  fail(ErrorKind::internal, "panels of ", tensor.scalar_type());
+}
+at::ScalarType type_of(DType dtype) {
+  for (const auto& [own, type] : kTypes)
+    if (own == dtype) return type;
+  fail(ErrorKind::internal, "panels of ", dtype_name(dtype));
+}
+
+std::string head_of(const std::vector<Entry>& entries, const std::string& stamp) {
+  nlohmann::ordered_json header = {{"__metadata__", {{"stamp", stamp}}}};
+  std::uint64_t offset = 0;
+  for (const Entry& entry : entries) {
+    const std::uint64_t size = entry.like.numel() * entry.like.element_size();
+    header[entry.name] = {{"dtype", dtype_name(dtype_of(entry.like))},
+                          {"shape", entry.like.sizes().vec()},
+                          {"data_offsets", {offset, offset + size}}};
+    offset += size;
+  }
+  std::string text = header.dump();
+  text.append((kAlignment - (8 + text.size()) % kAlignment) % kAlignment, ' ');
+  const std::uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
+}
+
+void write_panels(const fs::path& path, const std::vector<Entry>& entries, const std::string& stamp) {
+  const c10::InferenceMode no_gradients;
+  AtomicFile file(path);
+  file.write(head_of(entries, stamp));
+  for (const Entry& entry : entries) {
+    const Tensor values = entry.values().contiguous();
+    ensure(values.sizes() == entry.like.sizes() && values.scalar_type() == entry.like.scalar_type(),
+           "the weight '", entry.name, "' is ", values.sizes(), ", the model has ", entry.like.sizes());
+    file.write({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
+  }
+  file.commit();
+}
+
+// The file at `path` if it holds the panels of this state of the weights.
+std::shared_ptr<SafetensorsFile> open_panels(const fs::path& path, const std::vector<Entry>& entries,
+                                             const std::string& stamp) {
+  if (!fs::is_regular_file(path)) return nullptr;
+  try {
+    auto file = std::make_shared<SafetensorsFile>(path);
+    const auto found = file->metadata().find("stamp");
+    if (found == file->metadata().end() || found->second != stamp) return nullptr;
+    for (const Entry& entry : entries) {
+      if (!file->contains(entry.name)) return nullptr;
+      const TensorView& view = file->at(entry.name);
+      if (view.shape != entry.like.sizes().vec() || view.dtype != dtype_of(entry.like)) return nullptr;
+    }
+    return file;
+  } catch (const Error& error) {
+    log_warning("making '", path.string(), "' anew: ", error.what());
+    return nullptr;
+  }
+}
+
+std::shared_ptr<SafetensorsFile> made_panels(const MappedWeights& weights, const std::vector<Entry>& entries,
+                                             const std::string& stamp) {
+  const std::vector<fs::path> places = panel_file_places(weights.files.front(), weights.format);
+  for (const fs::path& place : places)
+    if (auto file = open_panels(place, entries, stamp)) return file;
+  const bool beside = ::access(places[0].parent_path().c_str(), W_OK) == 0;
+  const fs::path& place = beside ? places[0] : places[1];
+  log_info("packing the weights for decoding in ", format_name(weights.format), ", once: ", place.string());
+  prepare_output_directory(place.parent_path());
+  write_panels(place, entries, stamp);
+  auto file = open_panels(place, entries, stamp);
+  if (!file) fail(ErrorKind::io, "packing weights: '", place.string(), "' changed while it was written");
+  return file;
+}
+
+// A tensor in the map, which lives as long as it.
+Tensor mapped(const std::shared_ptr<SafetensorsFile>& file, const std::string& name) {
+  const TensorView& view = file->at(name);
+  return at::from_blob(
+      const_cast<std::byte*>(view.bytes.data()), view.shape, [file](void*) {},
+      at::TensorOptions(type_of(view.dtype)));
+}
+
+}  // namespace
+
+std::vector<fs::path> panel_file_places(const fs::path& weights, DecodeFormat format) {
+  const fs::path whole = fs::weakly_canonical(weights);
+  const std::string ending = concat(".", format_name(format), ".panels");
+  std::ostringstream hash;
+  hash << std::hex << hash_string(whole.string());
+  return {whole.parent_path() / (whole.stem().string() + ending),
+          cache_folder() / "panels" / concat(whole.stem().string(), "-", hash.str(), ending)};
+}
+
+std::unique_ptr<Transformer> map_transformer(const MappedWeights& weights) {
+  ensure(!weights.config.codebook_embedding, "mapped weights have no codebooks of their own");
+  const c10::InferenceMode ordinary_tensors(false);  // whose versions tell whether they changed
+  auto transformer = std::make_unique<Transformer>(weights.config, weights.vocabulary, weights.layout,
+                                                   nn::ParameterStart::shapes());
+  Transformer::Network& network = transformer->network();
+  const auto file =
+      made_panels(weights, entries_of(network, weights), stamp_of(weights.files, weights.config));
+  const ParameterNames names(network);
+  const std::vector<PackedMatrix> matrices = packed_matrices(network, names);
+  for (Tensor* tensor : plain_tensors(network)) {
+    const std::string& name = names.of(*tensor);
+    const bool changes =
+        std::find(weights.changed.begin(), weights.changed.end(), name) != weights.changed.end();
+    *tensor = changes ? mapped(file, name).clone() : mapped(file, name);
+  }
+  if (!network.head.defined()) network.output_rows = nn::CastWeight(network.embedding);
+  for (const PackedMatrix& matrix : matrices) {
+    kernels::DecodePanels panels = {mapped(file, matrix.name + ".panels"), {}, {}};
+    if (weights.format == DecodeFormat::int8) {
+      panels.scales = mapped(file, matrix.name + ".scales");
+      panels.sums = mapped(file, matrix.name + ".sums");
+    }
+    matrix.weight->set_packed({std::move(panels), matrix.outputs, matrix.inputs, weights.format});
+  }
+  return transformer;
+}
+
+}  // namespace omni::model

@@ -1,0 +1,70 @@
+#include "sample_memory.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "omni/core/error.h"
+#include "omni/core/log.h"
+#include "omni/core/system_info.h"
+#include "omni/kernels/peak_memory.h"
+#include "omni/model/bundle.h"
+#include "omni/model/decoding_memory.h"
+#include "omni/model/panel_file.h"
+#include "omni/sequence/segment_parts.h"
+
+namespace omni::tools {
+namespace {
+
+constexpr double kProgram = 0.4e9;  // LibTorch, tokenizers and a mesh
+
+std::string gigabytes(double bytes) {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.1f GB", 1e-9 * bytes);
+  return digits;
+}
+
+}  // namespace
+
+void require_memory(const SampleArguments& arguments, const generation::GenerationRequest& request,
+                    const std::string& precision) {
+  std::error_code absent;  // which the reader tells of
+  const auto size =
+      std::filesystem::file_size(std::filesystem::path(arguments.model) / "model.safetensors", absent);
+  if (absent || size < model::kSmallestMappedFile) return;
+  const model::Bundle shapes = model::load_bundle_shapes(arguments.model);
+  std::vector<sequence::Modality> modalities;
+  for (const sequence::TaskSegment& segment : request.task.segments) modalities.push_back(segment.modality);
+  const std::int64_t capacity =
+      sequence::SegmentParts(shapes.vocabulary(), shapes.layout()).document_capacity(modalities);
+  const std::vector<double> weights = request.guidance.weights_for(request.task);
+  const bool guided = std::any_of(weights.begin(), weights.end(), [](double weight) { return weight != 1; });
+  const std::int64_t rows = guided ? static_cast<std::int64_t>(weights.size()) + 1 : 1;
+  const std::int64_t sequences = std::min(arguments.batch, rows * request.count * request.best_of);
+  const auto needed = [&](const std::string& name) {
+    return kProgram + static_cast<double>(model::decoding_memory(*shapes.transformer,
+                                                                 model::parse_decode_precision(name),
+                                                                 std::max(rows, sequences), capacity, true)
+                                              .total());
+  };
+  const auto free = static_cast<double>(available_memory_bytes());
+  if (needed(precision) <= free) return;
+  std::string fitting;
+  for (const char* name : {"bf16", "int8"})
+    if (needed(name) <= free)
+      fitting += concat(" --precision ", name, " takes ", gigabytes(needed(name)), ".");
+  if (fitting.empty())
+    fitting =
+        concat(" int8 would take ", gigabytes(needed("int8")), ": close other programs, or lower --batch");
+  fail(ErrorKind::out_of_memory, "sampling with ", arguments.model, " in ", precision, " takes about ",
+       gigabytes(needed(precision)), " of memory, and ", gigabytes(free), " are free.", fitting);
+}
+
+void tell_peak_memory(bool on_gpu) {
+  const std::string process = gigabytes(1e9 * kernels::peak_gigabytes(at::kCPU));
+  if (!on_gpu) return log_info("peak memory: ", process);
+  log_info("peak memory: ", process, ", on the GPU ",
+           gigabytes(1e9 * kernels::peak_gigabytes(at::Device(at::kCUDA, 0))));
+}
+
+}  // namespace omni::tools
