@@ -10,7 +10,7 @@
 namespace omni::generation {
 namespace {
 
-// Above, a step reads more weights than caches hold, and every core helps, however late it comes.
+// Above, a step reads more weights than caches hold, and every core helps, though it comes late.
 constexpr std::int64_t kSmallModel = 50'000'000;
 // Fewer do not share enough work to wake a thread for.
 constexpr std::int64_t kFewSequences = 4;
@@ -18,9 +18,10 @@ constexpr std::int64_t kFewSequences = 4;
 }  // namespace
 
 int decoding_threads(const DecodingLoad& load) {
-  if (load.weights > kSmallModel) return load.cores;
+  const int idle = load.cores - (load.running - 1);
+  if (load.weights > kSmallModel) return idle > 0 ? load.cores : 1;
   if (load.sequences <= kFewSequences) return 1;
-  return std::clamp(load.cores - (load.running - 1), 1, load.cores);
+  return std::clamp(idle, 1, load.cores);
 }
 
 int decoding_threads(std::int64_t weights, std::int64_t sequences) {

@@ -10,6 +10,15 @@
 namespace omni::generation {
 namespace {
 
+TEST(DecodingThreads, ALargeModelTakesAllCoresWhereAnyIsIdle) {
+  const auto threads = [](int running) {
+    return decoding_threads({.weights = 1'000'000'000, .sequences = 1, .cores = 8, .running = running});
+  };
+  EXPECT_EQ(threads(1), 8);
+  EXPECT_EQ(threads(8), 8);
+  EXPECT_EQ(threads(9), 1) << "each core has another program to run";
+}
+
 TEST(DecodingThreads, ASmallModelTakesTheCoresThatAreIdle) {
   const auto threads = [](std::int64_t weights, std::int64_t sequences, int running) {
     return decoding_threads({.weights = weights, .sequences = sequences, .cores = 8, .running = running});
@@ -18,7 +27,6 @@ TEST(DecodingThreads, ASmallModelTakesTheCoresThatAreIdle) {
   EXPECT_EQ(threads(3'000'000, 64, 1), 8);
   EXPECT_EQ(threads(3'000'000, 64, 4), 5);
   EXPECT_EQ(threads(3'000'000, 64, 30), 1);
-  EXPECT_EQ(threads(1'000'000'000, 1, 30), 8);
 }
 
 TEST(DecodingThreads, AreSetForAWhile) {
