@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "omni/core/error.h"
 #include "omni/core/system_info.h"
+#include "omni/core/text_format.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/bundle.h"
 
@@ -73,6 +74,30 @@ void print_instructions(const tokenizers::WordList& words) {
   }
 }
 
+void print_what_it_saw(const tokenizers::WordList& words) {
+  if (words.tasks().empty()) {
+    std::cout << "tasks, views and sizes: unknown; the bundle was made before bundles kept them\n";
+    return;
+  }
+  std::cout << "tasks (with the objects they were trained on): " << joined(words.tasks()) << '\n'
+            << "views of its pictures in degrees (with the pictures): ";
+  if (words.views().empty()) std::cout << "none; the model was trained without pictures";
+  std::string separator;
+  for (const auto& [view, pictures] : words.views()) {
+    std::cout << separator << "azimuth " << view.azimuth_degrees << " elevation " << view.elevation_degrees
+              << " (" << pictures << ')';
+    separator = ", ";
+  }
+  std::cout << "\nsizes in metres, of the longest side: ";
+  separator.clear();
+  for (const auto& [name, range] : words.sizes()) {
+    std::cout << separator << name << ' ' << with_decimals(range.smallest_m, 2);
+    if (range.largest_m > range.smallest_m) std::cout << " to " << with_decimals(range.largest_m, 2);
+    separator = ", ";
+  }
+  std::cout << '\n';
+}
+
 void print_bundle(const std::string& folder) {
   for (const sequence::Task& task : model::load_bundle_tasks(folder))
     std::cout << "task of its own: " << task.name << '\n';
@@ -83,6 +108,7 @@ void print_bundle(const std::string& folder) {
   }
   std::cout << "classes (with their objects): " << joined(words->classes()) << '\n'
             << "words (with their captions): " << joined(words->words()) << '\n';
+  print_what_it_saw(*words);
   print_instructions(*words);
 }
 

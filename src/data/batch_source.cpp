@@ -14,6 +14,7 @@
 #include "omni/data/edit_pairs.h"
 #include "omni/data/mixture.h"
 #include "omni/data/seeded_permutation.h"
+#include "omni/geometry/camera.h"
 
 namespace omni::data {
 namespace {
@@ -79,6 +80,43 @@ struct TaskState {
     return static_cast<std::int64_t>(sequence::is_editing_task(task) ? edits.pairs.size() : objects->size());
   }
 };
+
+// The tasks, and the views and sizes of the objects that they draw.
+void note_objects(const TokenDataset& dataset, const std::vector<TaskState>& tasks,
+                  tokenizers::WordList& words) {
+  const auto count = static_cast<std::size_t>(dataset.size());
+  std::vector<bool> pictured(count), shaped(count);
+  for (const TaskState& task : tasks) {
+    std::vector<std::int64_t> objects = *task.objects;
+    for (const EditPair& pair : task.edits.pairs) {
+      objects.push_back(pair.before);
+      objects.push_back(pair.after);
+    }
+    const auto takes = [&](Modality modality) {
+      return std::any_of(task.task.segments.begin(), task.task.segments.end(),
+                         [&](const auto& segment) { return segment.modality == modality; });
+    };
+    std::sort(objects.begin(), objects.end());
+    objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
+    words.add_task(task.task.name, static_cast<std::int64_t>(objects.size()));
+    for (const std::int64_t object : objects) {
+      const auto index = static_cast<std::size_t>(object);
+      pictured[index] = pictured[index] || takes(Modality::image);
+      shaped[index] = shaped[index] || takes(Modality::shape);
+    }
+  }
+  for (std::int64_t object = 0; object < dataset.size(); ++object) {
+    const auto [shard, local] = dataset.at(object);
+    const auto index = static_cast<std::size_t>(object);
+    for (std::int64_t view = 0; pictured[index] && view < shard->info().views_per_object; ++view) {
+      const auto [azimuth, elevation] = shard->view_bins(local, view);
+      words.add_view({static_cast<std::int32_t>(geometry::azimuth_of_bin(azimuth)),
+                      static_cast<std::int32_t>(geometry::elevation_of_bin(elevation))});
+    }
+    if (shaped[index])
+      words.add_size(shard->class_name(local), sequence::size_of_bin(shard->size_bin(local)));
+  }
+}
 
 }  // namespace
 
@@ -318,6 +356,7 @@ tokenizers::WordList BatchSource::words(const tokenizers::TextTokenizer& text) c
       }
   }
   for (const std::string& instruction : instructions) words.add_caption(instruction);
+  note_objects(*state_->dataset, state_->tasks, words);
   return words;
 }
 

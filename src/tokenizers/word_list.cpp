@@ -1,6 +1,7 @@
 #include "omni/tokenizers/word_list.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
@@ -111,6 +112,58 @@ std::optional<WordList::Instructions> read_instructions(const Json& json) {
   return instructions;
 }
 
+Json views_json(const std::map<WordList::View, std::int64_t>& views) {
+  Json json = Json::array();
+  for (const auto& [view, pictures] : views)
+    json.push_back(
+        {{"azimuth", view.azimuth_degrees}, {"elevation", view.elevation_degrees}, {"pictures", pictures}});
+  return json;
+}
+
+std::map<WordList::View, std::int64_t> read_views(const Json& json) {
+  std::map<WordList::View, std::int64_t> views;
+  const auto found = json.find("views");
+  if (found == json.end()) return views;
+  const auto is_degrees = [](const Json& value) {
+    return value.is_number_integer() && value.get<std::int64_t>() >= -360 && value.get<std::int64_t>() <= 360;
+  };
+  bool whole = found->is_array() && found->size() <= WordList::kMostWords;
+  for (std::size_t i = 0; whole && i < found->size(); ++i) {
+    const Json& view = (*found)[i];
+    whole = view.is_object() && is_degrees(view.value("azimuth", Json())) &&
+            is_degrees(view.value("elevation", Json())) &&
+            view.value("pictures", Json()).is_number_unsigned() &&
+            view["pictures"].get<std::uint64_t>() <= kLargestCount;
+    if (whole)
+      views[{view["azimuth"].get<std::int32_t>(), view["elevation"].get<std::int32_t>()}] =
+          view["pictures"].get<std::int64_t>();
+  }
+  if (!whole) fail(ErrorKind::input, "\"views\" is no list of azimuths and elevations with their pictures");
+  return views;
+}
+
+Json sizes_json(const std::map<std::string, WordList::Sizes, std::less<>>& sizes) {
+  Json json = Json::object();
+  for (const auto& [name, range] : sizes) json[name] = {range.smallest_m, range.largest_m};
+  return json;
+}
+
+std::map<std::string, WordList::Sizes, std::less<>> read_sizes(const Json& json) {
+  std::map<std::string, WordList::Sizes, std::less<>> sizes;
+  const auto found = json.find("sizes_m");
+  if (found == json.end()) return sizes;
+  bool whole = found->is_object() && found->size() <= WordList::kMostWords;
+  for (auto item = found->begin(); whole && item != found->end(); ++item) {
+    const Json& range = item.value();
+    whole = !item.key().empty() && item.key().size() <= WordList::kLongestWord && range.is_array() &&
+            range.size() == 2 && range[0].is_number() && range[1].is_number() && range[0].get<double>() > 0 &&
+            range[1].get<double>() >= range[0].get<double>();
+    if (whole) sizes[item.key()] = {range[0].get<double>(), range[1].get<double>()};
+  }
+  if (!whole) fail(ErrorKind::input, "\"sizes_m\" is no mapping of classes to the smallest and largest size");
+  return sizes;
+}
+
 }  // namespace
 
 void WordList::add_caption(std::string_view text) {
@@ -127,6 +180,24 @@ void WordList::add_class(std::string_view name) {
   ++classes_[std::string(name)];
 }
 
+void WordList::add_size(std::string_view class_name, double longest_side_m) {
+  if (!std::isfinite(longest_side_m) || longest_side_m <= 0)
+    fail(ErrorKind::usage, "a size of ", longest_side_m, " m. Give a number of metres above 0");
+  if (class_name.empty() || class_name.size() > kLongestWord) return;
+  const auto [place, is_new] =
+      sizes_.try_emplace(std::string(class_name), Sizes{longest_side_m, longest_side_m});
+  if (is_new) return;
+  place->second.smallest_m = std::min(place->second.smallest_m, longest_side_m);
+  place->second.largest_m = std::max(place->second.largest_m, longest_side_m);
+}
+
+void WordList::add_task(std::string_view name, std::int64_t objects) {
+  if (name.empty() || name.size() > kLongestWord) return;
+  tasks_[std::string(name)] = objects;
+}
+
+void WordList::add_view(View view) { ++views_[view]; }
+
 void WordList::add_instruction(std::string_view task, std::string_view pattern, std::string_view text) {
   for (const std::string_view part : {task, pattern, text})
     if (part.empty() || part.size() > kLongestPattern) return;
@@ -138,6 +209,10 @@ void WordList::add_instruction(std::string_view task, std::string_view pattern, 
 void WordList::merge(const WordList& other) {
   keep_larger(words_, other.words_);
   keep_larger(classes_, other.classes_);
+  keep_larger(tasks_, other.tasks_);
+  for (const auto& [view, pictures] : other.views_) views_[view] = std::max(views_[view], pictures);
+  for (const auto& [name, range] : other.sizes_)
+    for (const double size : {range.smallest_m, range.largest_m}) add_size(name, size);
   if (!other.instructions_) {  // what was edited before is not known
     if (instructions_ && instructions_->empty()) instructions_.reset();
     return;
@@ -178,7 +253,10 @@ std::string WordList::to_json() const {
   Json json = {{"format", kFormat},
                {"version", kVersion},
                {"classes", counts_json(classes_)},
-               {"words", counts_json(words_)}};
+               {"words", counts_json(words_)},
+               {"tasks", counts_json(tasks_)},
+               {"views", views_json(views_)},
+               {"sizes_m", sizes_json(sizes_)}};
   if (instructions_) json["instructions"] = instructions_json(*instructions_);
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -194,6 +272,9 @@ WordList WordList::parse(std::string_view text, const std::string& name) {
     WordList list;
     list.classes_ = read_counts(json, "classes");
     list.words_ = read_counts(json, "words");
+    if (json.contains("tasks")) list.tasks_ = read_counts(json, "tasks");
+    list.views_ = read_views(json);
+    list.sizes_ = read_sizes(json);
     list.instructions_ = read_instructions(json);
     return list;
   } catch (const Json::exception& error) {

@@ -90,6 +90,28 @@ TEST(WordList, TellsWhetherInstructionsAreKnown) {
   EXPECT_EQ(next.instructions()->size(), 1u) << "later stages keep what earlier ones learnt";
 }
 
+TEST(WordList, KeepsTasksViewsAndSizes) {
+  WordList list;
+  list.add_task("text->shape", 7);
+  list.add_view({45, 30});
+  list.add_view({45, 30});
+  list.add_view({225, -15});
+  for (const double size : {0.2, 0.1, 0.4}) list.add_size("mug", size);
+  EXPECT_EQ(list.views(), (std::map<WordList::View, std::int64_t>{{{45, 30}, 2}, {{225, -15}, 1}}));
+  EXPECT_EQ(list.sizes().at("mug"), (WordList::Sizes{0.1, 0.4}));
+  EXPECT_EQ(WordList::parse(list.to_json(), "here"), list);
+  EXPECT_THROW(list.add_size("mug", 0), Error);
+
+  WordList later;
+  later.add_task("image->shape", 3);
+  later.add_view({45, 30});
+  later.add_size("mug", 0.5);
+  later.merge(list);
+  EXPECT_EQ(later.tasks(), (WordList::Counts{{"image->shape", 3}, {"text->shape", 7}}));
+  EXPECT_EQ(later.views(), list.views());
+  EXPECT_EQ(later.sizes().at("mug"), (WordList::Sizes{0.1, 0.5}));
+}
+
 TEST(WordList, NamesWhatIsSpelledNearly) {
   WordList list;
   for (const char* caption : {"chair", "chain", "table", "stool", "red", "a red chair"})
@@ -117,6 +139,15 @@ TEST(WordList, RefusesWhatItDidNotWrite) {
            R"({"format":"omni word list","version":1,"classes":{},"words":{},"instructions":{"t":{"p":1}}})"),
        std::string(
            R"({"format":"omni word list","version":1,"classes":{},"words":{},"instructions":{"t":{"p":{"edits":-1,"example":""}}}})"),
+       std::string(R"({"format":"omni word list","version":1,"classes":{},"words":{},"tasks":[]})"),
+       std::string(
+           R"({"format":"omni word list","version":1,"classes":{},"words":{},"views":[{"azimuth":1e9,"elevation":0,"pictures":1}]})"),
+       std::string(
+           R"({"format":"omni word list","version":1,"classes":{},"words":{},"views":[{"azimuth":45}]})"),
+       std::string(
+           R"({"format":"omni word list","version":1,"classes":{},"words":{},"sizes_m":{"mug":[2,1]}})"),
+       std::string(
+           R"({"format":"omni word list","version":1,"classes":{},"words":{},"sizes_m":{"mug":[1]}})"),
        R"({"format":"omni word list","version":1,"classes":{},"words":{")" + std::string(65, 'x') +
            "\":1}}"}) {
     try {
