@@ -28,6 +28,7 @@ Groups group_objects(const TokenDataset& dataset, const std::vector<std::int64_t
   Groups groups;
   for (const std::int64_t object : objects) {
     const auto [shard, local] = dataset.at(object);
+    if (shard->info().variation > 0) continue;
     const Attributes attributes = shard->attributes(local);
     for (const auto& [left_out, value] : attributes) {
       std::uint64_t rest = hash_string(shard->class_name(local));

@@ -34,6 +34,7 @@ class PartOfSource final : public ObjectSource {
     const std::uint64_t whole = whole_->fingerprint();
     return first_ == 0 ? whole : hash_combine(whole, static_cast<std::uint64_t>(first_));
   }
+  double variation() const override { return whole_->variation(); }
 
  private:
   std::int64_t place(std::int64_t index) const {

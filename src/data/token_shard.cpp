@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/number.h"
 #include "omni/core/random.h"
 #include "omni/core/text_format.h"
+#include "omni/data/procedural_world.h"
 #include "omni/geometry/camera.h"
 #include "omni/sequence/vocabulary.h"
 #include "token_shard_format.h"
@@ -117,6 +119,10 @@ void TokenShard::read_info() {
   info_.views_per_object = number("views_per_object", 1024);
   info_.source = hash("source");
   info_.source_name = text("source_name");
+  if (metadata.contains("variation") &&
+      (!read_number(text("variation"), kVariations, info_.variation).empty() || info_.variation == 0)) {
+    reject("its \"variation\" is impossible");
+  }
   std::string_view lengths = text("geometry_lengths");
   while (!lengths.empty()) {
     const std::size_t comma = std::min(lengths.find(','), lengths.size());

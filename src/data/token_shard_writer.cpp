@@ -148,25 +148,28 @@ std::map<std::string, std::string> metadata_of(const TokenShardInfo& info, std::
   for (const std::int64_t length : tokens.shape.geometry_lengths) {
     lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
   }
-  return {{"format", std::string(kTokenShardFormat)},
-          {"version", std::to_string(kTokenShardVersion)},
-          {"objects", std::to_string(count)},
-          {"text_vocabulary", std::to_string(tokens.text.vocabulary)},
-          {"image_vocabulary", std::to_string(tokens.image.vocabulary)},
-          {"geometry_vocabulary", std::to_string(tokens.shape.geometry_vocabulary)},
-          {"colour_vocabulary", std::to_string(tokens.shape.colour_vocabulary)},
-          {"views_per_object", std::to_string(info.views_per_object)},
-          {"image_grid_side", std::to_string(tokens.image.grid_side)},
-          {"geometry_codes", std::to_string(tokens.shape.geometry_codes())},
-          {"geometry_grid_side", std::to_string(tokens.shape.geometry_grid_side)},
-          {"geometry_lengths", lengths},
-          {"colour_codes", std::to_string(tokens.shape.colour_codes)},
-          {"colour_grid_side", std::to_string(tokens.shape.colour_grid_side)},
-          {"text_tokenizer", hexadecimal(tokens.text.tokenizer)},
-          {"image_tokenizer", hexadecimal(tokens.image.tokenizer)},
-          {"shape_tokenizer", hexadecimal(tokens.shape.tokenizer)},
-          {"source", hexadecimal(info.source)},
-          {"source_name", info.source_name}};
+  std::map<std::string, std::string> metadata = {
+      {"format", std::string(kTokenShardFormat)},
+      {"version", std::to_string(kTokenShardVersion)},
+      {"objects", std::to_string(count)},
+      {"text_vocabulary", std::to_string(tokens.text.vocabulary)},
+      {"image_vocabulary", std::to_string(tokens.image.vocabulary)},
+      {"geometry_vocabulary", std::to_string(tokens.shape.geometry_vocabulary)},
+      {"colour_vocabulary", std::to_string(tokens.shape.colour_vocabulary)},
+      {"views_per_object", std::to_string(info.views_per_object)},
+      {"image_grid_side", std::to_string(tokens.image.grid_side)},
+      {"geometry_codes", std::to_string(tokens.shape.geometry_codes())},
+      {"geometry_grid_side", std::to_string(tokens.shape.geometry_grid_side)},
+      {"geometry_lengths", lengths},
+      {"colour_codes", std::to_string(tokens.shape.colour_codes)},
+      {"colour_grid_side", std::to_string(tokens.shape.colour_grid_side)},
+      {"text_tokenizer", hexadecimal(tokens.text.tokenizer)},
+      {"image_tokenizer", hexadecimal(tokens.image.tokenizer)},
+      {"shape_tokenizer", hexadecimal(tokens.shape.tokenizer)},
+      {"source", hexadecimal(info.source)},
+      {"source_name", info.source_name}};
+  if (info.variation > 0) metadata["variation"] = shortest(info.variation);
+  return metadata;
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ using tokenizers::TokenizerSet;
 
 TokenShardInfo describe_shards(const ObjectSource& source, const TokenizerSet& set,
                                const TokenizeOptions& options) {
-  TokenShardInfo info{.tokens = set.format(), .source_name = options.source_name};
+  TokenShardInfo info{
+      .tokens = set.format(), .source_name = options.source_name, .variation = source.variation()};
   if (set.image() != nullptr) info.views_per_object = options.views_per_object;
   std::uint64_t hash = source.fingerprint();
   if (set.text() != nullptr) hash = hash_combine(hash, kWordsVersion);

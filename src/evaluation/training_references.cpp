@@ -95,16 +95,23 @@ double TrainingReferences::best_iou(const EvaluationObject& object) {
   return best;
 }
 
-std::optional<geometry::OccupancyBits> TrainingReferences::shape_of(const std::string& id) {
-  auto found = places_.find(id);
+std::optional<geometry::OccupancyBits> TrainingReferences::shape_of(const std::string& id, double variation) {
+  Named& named = named_[variation];
+  if (!named.source) {
+    SweepConfig like = *config_;
+    like.source.variation = variation;
+    named.source = open_split(like, data::Split::train, 0);
+  }
+  auto found = named.places.find(id);
   // What was trained on lies at the source's start: it is read no further than needed.
-  for (; found == places_.end() && named_ < source().size(); ++named_) {
-    const std::string name = source().describe(named_).id;
-    const auto added = places_.emplace(name, named_).first;
+  for (; found == named.places.end() && named.count < named.source->size(); ++named.count) {
+    const std::string name = named.source->describe(named.count).id;
+    const auto added = named.places.emplace(name, named.count).first;
     if (name == id) found = added;
   }
-  if (found == places_.end()) return std::nullopt;
-  return geometry::OccupancyBits(*source().field(found->second), static_cast<int>(config_->iou_resolution));
+  if (found == named.places.end()) return std::nullopt;
+  return geometry::OccupancyBits(*named.source->field(found->second),
+                                 static_cast<int>(config_->iou_resolution));
 }
 
 }  // namespace omni::evaluation

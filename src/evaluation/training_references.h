@@ -22,8 +22,9 @@ class TrainingReferences {
 
   // The true shape of the training object whose complete caption is nearest to the prompt.
   geometry::OccupancyBits nearest_shape(const std::string& prompt);
-  // The true shape of a training object of that name; nothing where the source has none.
-  std::optional<geometry::OccupancyBits> shape_of(const std::string& id);
+  // The true shape of a training object of that name, from a source like the sweep's but of this variation;
+  // nothing where the source has none.
+  std::optional<geometry::OccupancyBits> shape_of(const std::string& id, double variation);
   // The highest volume IoU of an object's true shape with a training object's: what retrieval could reach at
   // best. Of `nearest_objects` training objects, the likeliest by their coarse shapes are compared.
   // Thread-safe after prepare_shapes().
@@ -45,8 +46,12 @@ class TrainingReferences {
   std::vector<geometry::OccupancyBits> coarse_;  // of the first training objects
   std::mutex fine_mutex_;
   std::map<std::int64_t, geometry::OccupancyBits> fine_;
-  std::unordered_map<std::string, std::int64_t> places_;  // by name, of the first `named_` objects
-  std::int64_t named_ = 0;
+  struct Named {
+    std::unique_ptr<data::ObjectSource> source;
+    std::unordered_map<std::string, std::int64_t> places;  // by name, of the first `count` objects
+    std::int64_t count = 0;
+  };
+  std::map<double, Named> named_;  // by variation
 };
 
 }  // namespace omni::evaluation

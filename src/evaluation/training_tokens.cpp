@@ -63,7 +63,9 @@ std::optional<TrainingObject> TrainingTokens::nearest_by_picture(std::span<const
   }
   if (nearest < 0) return std::nullopt;
   const auto [shard, object] = dataset_.at(nearest);
-  return TrainingObject{std::string(shard->id(object)), {shard->geometry(object), shard->colour(object)}};
+  return TrainingObject{std::string(shard->id(object)),
+                        shard->info().variation,
+                        {shard->geometry(object), shard->colour(object)}};
 }
 
 }  // namespace omni::evaluation

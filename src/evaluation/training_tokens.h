@@ -18,6 +18,7 @@ namespace omni::evaluation {
 
 struct TrainingObject {
   std::string id;
+  double variation = 0;  // of the source that it came from
   tokenizers::ShapeCodes codes;
 };
 

@@ -195,7 +195,7 @@ void UnitRunner::add_picture_retrieval(const model::Bundle& bundle, const Traini
     const generation::View view = choose_views(unit.objects[asked[k]], 1).front();
     auto nearest = training.nearest_by_picture(codes[k], view);
     if (!nearest) continue;
-    if (const auto shape = references_.shape_of(nearest->id)) {
+    if (const auto shape = references_.shape_of(nearest->id, nearest->variation)) {
       compare(asked[k], *shape);
       continue;
     }

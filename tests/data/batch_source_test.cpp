@@ -389,6 +389,11 @@ TEST(EditPairs, HaveNoMoreColoursThanForms) {
   EXPECT_EQ(counts(all), std::pair(4 + 10, 4 + 10));
   all.resize(58);
   EXPECT_EQ(counts(all), std::pair(2 * 58, 0)) << "all where nothing else differs";
+
+  TokenShardInfo varied = small_info();
+  varied.variation = 0.5;
+  write_token_shard(folder / "shard-00000.safetensors", varied, objects);
+  EXPECT_TRUE(find_edit_pairs(TokenDataset::open(folders), all).pairs.empty()) << "all sizes differ, too";
 }
 
 // Tokens are the instruction's letters.
@@ -431,6 +436,9 @@ TEST_F(BatchSourceTest, EditsAreAskedForInTheirTrainedWordings) {
   EXPECT_TRUE(listed.contains("make it {colour}"));
   EXPECT_TRUE(listed.contains("change the {part} to {value}"));
   EXPECT_TRUE(words.knows("paint") && words.knows("change"));
+  EXPECT_TRUE(words.tasks().contains("shape+text->shape"));
+  EXPECT_TRUE(words.views().empty()) << "the task takes no pictures";
+  EXPECT_FALSE(words.sizes().empty());
 }
 
 TEST_F(BatchSourceTest, ThePrefetchLoaderGivesTheSameBatchesInOrder) {

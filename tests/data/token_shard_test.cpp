@@ -188,6 +188,8 @@ TEST_F(TokenShardTest, ForgedContentIsRejected) {
   rejected([](ShardForger& f) { f.set_key("geometry_lengths", "4"); });
   rejected([](ShardForger& f) { f.set_key("geometry_lengths", "4,,8"); });
   rejected([](ShardForger& f) { f.set_key("text_vocabulary", "x"); });
+  for (const char* variation : {"", "0", "-1", "1.5", "nan", "x"})
+    rejected([&](ShardForger& f) { f.set_key("variation", variation); });
 }
 
 TEST_F(TokenShardTest, ADatasetRefusesMixedTokenizers) {

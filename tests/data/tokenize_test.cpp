@@ -228,5 +228,15 @@ TEST_F(TokenizeTest, AFailureLeavesTheShardsBeforeAndNothingElse) {
   EXPECT_EQ(files.begin()->first, "shard-00000.safetensors");
 }
 
+TEST_F(TokenizeTest, ShardsTellWhetherSizesVary) {
+  const test::TemporaryDirectory folder;
+  const ProceduralSource varied({.seed = 1, .split = Split::train, .count = 3, .variation = 0.25});
+  const TokenizerSet shapes(nullptr, nullptr, shape());
+  (void)tokenize(varied, shapes, options(), folder / "varied");
+  (void)tokenize(source(), shapes, options(), folder / "plain");
+  EXPECT_EQ(TokenShard(folder / "varied" / "shard-00000.safetensors").info().variation, 0.25);
+  EXPECT_EQ(TokenShard(folder / "plain" / "shard-00000.safetensors").info().variation, 0);
+}
+
 }  // namespace
 }  // namespace omni::data

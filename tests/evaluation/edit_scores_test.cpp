@@ -142,6 +142,22 @@ TEST_F(EditScores, TheReaderKnowsTheSources) {
   }
 }
 
+// The nearest training picture's shape is looked up in the world that the picture was taken in.
+TEST_F(EditScores, TrainingShapesComeFromAWorldOfTheirVariation) {
+  TrainingReferences references(*config_);
+  const auto resolution = static_cast<int>(config_->iou_resolution);
+  const data::ProceduralSource varied({.seed = config_->source.seed, .count = 4, .variation = 1});
+  int other_sizes = 0;
+  for (std::int64_t i = 0; i < varied.size(); ++i) {
+    const std::string name = varied.describe(i).id;
+    const auto found = references.shape_of(name, 1), exact = references.shape_of(name, 0);
+    ASSERT_TRUE(found && exact) << name;
+    EXPECT_EQ(*found, geometry::OccupancyBits(*varied.field(i), resolution)) << name;
+    other_sizes += *found != *exact;
+  }
+  EXPECT_GE(other_sizes, 2);
+}
+
 TEST_F(EditScores, NothingIsWrongInEveryFigure) {
   for (const std::size_t number : objects()) {
     Variant shape(*set_->at(number).record.field);

@@ -68,6 +68,8 @@ class ObjectSource {
   // The field of load() alone, as quickly as the source can make it.
   virtual std::unique_ptr<const geometry::SolidField> field(std::int64_t index) const;
   virtual std::uint64_t fingerprint() const = 0;  // of everything that load() depends on
+  // Above 0: objects with the same attributes differ in their sizes (SourceSpec::variation).
+  virtual double variation() const { return 0; }
 };
 
 }  // namespace omni::data

@@ -105,6 +105,7 @@ class ProceduralSource : public ObjectSource {
   ObjectRecord describe(std::int64_t index) const override;
   std::unique_ptr<const geometry::SolidField> field(std::int64_t index) const override;
   std::uint64_t fingerprint() const override;
+  double variation() const override { return world_->variation(); }
 
   std::int64_t object_id(std::int64_t index) const;
   const ProceduralWorld& world() const { return *world_; }

@@ -23,6 +23,7 @@ struct TokenShardInfo {
   std::int64_t views_per_object = 0;
   std::uint64_t source = 0;  // fingerprint of the objects
   std::string source_name;
+  double variation = 0;  // of the source: above 0, no object differs from another in one attribute alone
 
   friend bool operator==(const TokenShardInfo&, const TokenShardInfo&) = default;
 };
