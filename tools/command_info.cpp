@@ -10,6 +10,7 @@
 #include "omni/core/error.h"
 #include "omni/core/system_info.h"
 #include "omni/core/text_format.h"
+#include "omni/evaluation/bundle_figures.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/bundle.h"
 
@@ -98,18 +99,33 @@ void print_what_it_saw(const tokenizers::WordList& words) {
   std::cout << '\n';
 }
 
+void print_figures(const std::string& folder) {
+  const std::vector<evaluation::BundleFigure> figures = evaluation::read_bundle_figures(folder);
+  if (figures.empty()) {
+    std::cout << "figures: none; omni eval with keep_figures: true leaves them in the bundle\n";
+    return;
+  }
+  std::cout << "figures (with their 95 % intervals and held-out objects):\n";
+  for (const evaluation::BundleFigure& figure : figures) {
+    std::cout << "  " << figure.task << ", " << figure.setting << ": " << figure.metric << ' '
+              << with_decimals(figure.mean, 3) << " (" << with_decimals(figure.low, 3) << " - "
+              << with_decimals(figure.high, 3) << "; " << figure.count << ")\n";
+  }
+}
+
 void print_bundle(const std::string& folder) {
   for (const sequence::Task& task : model::load_bundle_tasks(folder))
     std::cout << "task of its own: " << task.name << '\n';
   const std::optional<tokenizers::WordList> words = model::load_bundle_words(folder);
-  if (!words) {
+  if (words) {
+    std::cout << "classes (with their objects): " << joined(words->classes()) << '\n'
+              << "words (with their captions): " << joined(words->words()) << '\n';
+    print_what_it_saw(*words);
+    print_instructions(*words);
+  } else {
     std::cout << "words: unknown; the bundle was made before bundles kept them\n";
-    return;
   }
-  std::cout << "classes (with their objects): " << joined(words->classes()) << '\n'
-            << "words (with their captions): " << joined(words->words()) << '\n';
-  print_what_it_saw(*words);
-  print_instructions(*words);
+  print_figures(folder);
 }
 
 }  // namespace
@@ -122,7 +138,8 @@ void add_info_command(CLI::App& app) {
   system->add_flag("--json", *as_json, "print JSON");
   system->callback([as_json] { print_system(*as_json); });
   CLI::App* bundle = info->add_subcommand(
-      "bundle", "a model's own tasks, and the words, classes and instructions that it learnt");
+      "bundle",
+      "what a model was trained on (tasks, classes, words, views, sizes, instructions) and its figures");
   const auto folder = std::make_shared<std::string>();
   bundle->add_option("bundle", *folder, "a folder with tokenizers and weights")->required();
   bundle->callback([folder] { print_bundle(*folder); });

@@ -11,6 +11,7 @@
 #include "omni/core/log.h"
 #include "omni/core/progress.h"
 #include "omni/core/text_format.h"
+#include "omni/evaluation/bundle_figures.h"
 #include "omni/evaluation/report.h"
 #include "unit_runner.h"
 
@@ -218,6 +219,8 @@ SweepOutcome run_sweep(const SweepConfig& config) {
   }
   outcome.summary = summarise(config, units);
   write_results(config, output, units, outcome.summary);
+  for (const SweepBundle& bundle : config.bundles)
+    if (config.keep_figures) write_bundle_figures(bundle.path, figures_of(outcome.summary, bundle.name));
   return outcome;
 }
 

@@ -111,6 +111,7 @@ void describe(ConfigVisitor& visitor, SweepConfig& config) {
   visitor.integer("gallery", config.gallery, {.minimum = 0, .maximum = 1e4});
   visitor.integer("picture_pixels", config.picture_pixels, {.minimum = 16, .maximum = 1024});
   visitor.flag("save_meshes", config.save_meshes);
+  visitor.flag("keep_figures", config.keep_figures);
   visitor.texts("metrics", config.metrics);
 }
 

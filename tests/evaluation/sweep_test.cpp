@@ -9,6 +9,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/data/tokenize.h"
+#include "omni/evaluation/bundle_figures.h"
 #include "omni/evaluation/report.h"
 #include "temporary_directory.h"
 #include "unit_runner.h"
@@ -80,7 +81,13 @@ TEST_F(Sweep, WritesTableSummaryAndPage) {
           "\"seconds\":1}\n{\"step\":2,\"loss\":4,\"loss_shape\":4,\"seconds\":2}\ntorn{"));
   swept.metrics = {(*folder_ / "metrics.jsonl").string(), "missing.jsonl"};
   swept.save_meshes = true;
-  (void)run_in(swept, output);
+  swept.keep_figures = true;
+  EXPECT_TRUE(read_bundle_figures(*folder_ / "bundle").empty()) << "never measured";
+  const SweepOutcome outcome = run_in(swept, output);
+  const std::vector<BundleFigure> figures = read_bundle_figures(*folder_ / "bundle");
+  EXPECT_EQ(figures, figures_of(outcome.summary, "tiny"));
+  const auto& iou = outcome.summary.tasks.front().splits.at("all").at("iou");
+  EXPECT_EQ(figures.front(), (BundleFigure{"text->shape", "default", "iou", iou.mean, iou.low, iou.high, 4}));
 
   const auto summary = nlohmann::json::parse(read_file_text(output / "summary.json"));
   for (const char* key :
@@ -348,6 +355,32 @@ TEST(Summary, AveragesSeedsBeforeObjectsAndSplits) {
   EXPECT_EQ(summary.splits.at("all").at("iou").count, 2);
   EXPECT_DOUBLE_EQ(summary.splits.at("all").at("ceiling_iou").mean, 0.9)
       << "controls of the task's objects alone";
+}
+
+TEST(BundleFigures, RefusesWhatIsNone) {
+  const test::TemporaryDirectory folder;
+  const auto refused = [&](const std::string& text) {
+    write_file_atomically(folder / "figures.json", std::string_view(text));
+    try {
+      (void)read_bundle_figures(folder.path());
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input) << text;
+      EXPECT_NE(std::string(error.what()).find("figures.json"), std::string::npos) << error.what();
+    }
+  };
+  const auto with = [](const std::string& figures) {
+    return R"({"format":"omni figures","version":1,"figures":)" + figures + "}";
+  };
+  write_bundle_figures(folder.path(), {{"text->shape", "greedy", "iou", 0.5, 0.4, 0.6, 8}});
+  EXPECT_EQ(read_bundle_figures(folder.path()).size(), 1u);
+  for (const std::string& text :
+       {std::string(), std::string("[]"), std::string("{}"), with("{}"), with("[1]"), with("[{}]"),
+        std::string(R"({"format":"omni figures","version":2,"figures":[]})"),
+        with(R"([{"task":"a","setting":"b","metric":"c","mean":1,"low":0,"high":1,"count":0}])"),
+        with(R"([{"task":"a","setting":"b","metric":"c","mean":"x","low":0,"high":1,"count":1}])"),
+        with(R"([{"task":"","setting":"b","metric":"c","mean":1,"low":0,"high":1,"count":1}])")})
+    refused(text);
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ struct SweepOutcome {
 };
 
 // Runs a sweep in config.output: results.jsonl grows unit by unit, so a second run does only what is missing;
-// then results.csv, summary.json and report.html are written anew. Throws Error(io) or Error(input) for a
+// then results.csv, summary.json and report.html are written anew, and each bundle's figures where the config
+// asks for it. Throws Error(io) or Error(input) for a
 // bundle or folder that cannot be used, before any work, and Error(interrupted) after Ctrl-C.
 SweepOutcome run_sweep(const SweepConfig& config);
 

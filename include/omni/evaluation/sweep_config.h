@@ -70,6 +70,7 @@ struct SweepConfig {
   std::int64_t gallery = 16;  // samples per task that the page shows
   std::int64_t picture_pixels = 128;
   bool save_meshes = false;          // the gallery's meshes as GLB
+  bool keep_figures = false;         // in the bundles, for `omni info bundle`
   std::vector<std::string> metrics;  // metrics.jsonl files of training runs, for the loss curves
 };
 void describe(ConfigVisitor& visitor, SweepConfig& config);
