@@ -27,7 +27,7 @@ done
 case "$mode" in
   short) viewed=8000  plain=14000 trained=13  continue=0.7 finetune=2.3 prompts=32 images=32 chains=4 edits=16 ;;
   full)  viewed=20000 plain=30000 trained=56  continue=2   finetune=10  prompts=32 images=32 chains=8 edits=16 ;;
-  smoke) viewed=160   plain=160   trained=0.6 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 edits=1 ;;
+  smoke) viewed=160   plain=600   trained=0.6 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 edits=1 ;;
 esac
 image_settings=() shape_settings=()  # of the tokenizers' training, beyond their configs
 if [ "$mode" = smoke ]; then
@@ -60,12 +60,12 @@ if [ "$from_scratch" = 1 ]; then
 fi
 
 prepared=$(date +%s)
-say "making and tokenising procedural objects: $viewed with a picture, $plain without"
+say "making and tokenising procedural objects: $viewed of sizes of their own with pictures, $plain without"
 tokenize() {
   "$omni" data tokenize --source procedural --seed 1 --split train --text-tokenizer "$tokenizers/text_tokenizer.json" \
     --shape-tokenizer "$tokenizers/shape_tokenizer" "$@"
 }
-tokenize --count "$viewed" --views 3 --image-tokenizer "$tokenizers/image_tokenizer" --out "$out/tokens/viewed"
+tokenize --count "$viewed" --variation 1 --views 3 --image-tokenizer "$tokenizers/image_tokenizer" --out "$out/tokens/viewed"
 tokenize --skip "$viewed" --count "$plain" --out "$out/tokens/plain"
 shards="[$out/tokens/viewed, $out/tokens/plain]"
 
