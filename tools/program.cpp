@@ -12,6 +12,7 @@
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/core/text_format.h"
+#include "omni/core/utf8.h"
 #include "usage.h"
 
 namespace omni::tools {
@@ -57,7 +58,7 @@ int out_of_memory(const CLI::App& app) {
 }
 
 int tell(const Error& error) {
-  std::cerr << "omni: " << error.what() << '\n';
+  std::cerr << "omni: " << printable_message(error.what()) << '\n';
   return exit_code(error.kind());
 }
 

@@ -4,6 +4,8 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "omni/core/utf8.h"
+
 namespace omni {
 namespace {
 
@@ -49,7 +51,9 @@ LogLevel parse_log_level(std::string_view name) {
 bool log_enabled(LogLevel level) { return logger().should_log(level_of(level)); }
 
 void log_message(LogLevel level, std::string_view message) {
-  logger().log(level_of(level), spdlog::string_view_t(message.data(), message.size()));
+  // A message quotes what files and their names hold.
+  const std::string text = printable_message(message);
+  logger().log(level_of(level), spdlog::string_view_t(text.data(), text.size()));
 }
 
 }  // namespace omni
