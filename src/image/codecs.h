@@ -12,8 +12,12 @@ namespace omni::image {
 
 inline constexpr int kMaximumSide = 16384;
 
-// Each decoder throws Error(input) naming the file. `name` appears in errors only.
-Image decode_png(std::span<const std::byte> bytes, const std::string& name);
+// Whether the gamma and the profile that a PNG names are applied (libpng turns them into sRGB) or ignored.
+enum class PngColours { as_described, as_stored };
+
+// Each decoder throws Error(input) naming the file. `name` appears in errors only. Orientation is the
+// caller's.
+Image decode_png(std::span<const std::byte> bytes, const std::string& name, PngColours colours);
 Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name);
 Image decode_webp(std::span<const std::byte> bytes, const std::string& name);
 

@@ -1,8 +1,10 @@
 #include <cstring>
 
 #include "codecs.h"
+#include "exif.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/image/texture_image.h"
 
 namespace omni::image {
 namespace {
@@ -11,6 +13,16 @@ bool has_bytes(std::span<const std::byte> bytes, std::size_t offset, std::string
   return bytes.size() >= offset + magic.size() &&
          std::memcmp(bytes.data() + offset, magic.data(), magic.size()) == 0;
 }
+
+Image decode(std::span<const std::byte> bytes, const std::string& name, PngColours png_colours) {
+  if (has_bytes(bytes, 0, "\x89PNG\r\n\x1a\n")) return decode_png(bytes, name, png_colours);
+  if (has_bytes(bytes, 0, "\xff\xd8\xff")) return decode_jpeg(bytes, name);
+  if (has_bytes(bytes, 0, "RIFF") && has_bytes(bytes, 8, "WEBP")) return decode_webp(bytes, name);
+  fail(ErrorKind::input, "cannot read image ", name,
+       ": its content is neither PNG, JPEG nor WebP. Convert it to PNG first.");
+}
+
+constexpr std::uint64_t kMaximumFileBytes = std::uint64_t{1} << 30;
 
 }  // namespace
 
@@ -31,15 +43,19 @@ void check_size(std::int64_t width, std::int64_t height, std::size_t byte_count,
 }
 
 Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
-  if (has_bytes(bytes, 0, "\x89PNG\r\n\x1a\n")) return decode_png(bytes, name);
-  if (has_bytes(bytes, 0, "\xff\xd8\xff")) return decode_jpeg(bytes, name);
-  if (has_bytes(bytes, 0, "RIFF") && has_bytes(bytes, 8, "WEBP")) return decode_webp(bytes, name);
-  fail(ErrorKind::input, "cannot read image ", name,
-       ": its content is neither PNG, JPEG nor WebP. Convert it to PNG first.");
+  return upright(decode(bytes, name, PngColours::as_described), exif_orientation(bytes));
 }
 
 Image read_image(const std::filesystem::path& path) {
-  return decode_image(read_file_bytes(path, std::uint64_t{1} << 30), path.string());
+  return decode_image(read_file_bytes(path, kMaximumFileBytes), path.string());
+}
+
+Image decode_texture(std::span<const std::byte> bytes, const std::string& name) {
+  return decode(bytes, name, PngColours::as_stored);
+}
+
+Image read_texture(const std::filesystem::path& path) {
+  return decode_texture(read_file_bytes(path, kMaximumFileBytes), path.string());
 }
 
 }  // namespace omni::image

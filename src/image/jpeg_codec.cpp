@@ -3,6 +3,8 @@
 
 #include <jpeglib.h>
 
+#include <jerror.h>
+
 #include "codecs.h"
 #include "omni/core/error.h"
 
@@ -18,6 +20,7 @@ struct Decoder {
   std::jmp_buf escape;
   char message[JMSG_LENGTH_MAX] = "";
   bool created = false;
+  bool cut_short = false;  // the file has no end marker
 
   Decoder() = default;
   Decoder(const Decoder&) = delete;
@@ -35,9 +38,25 @@ Decoder& decoder_of(j_common_ptr common) { return *static_cast<Decoder*>(common-
   std::longjmp(decoder.escape, 1);
 }
 
-// Warnings (level -1) are corrupt data that libjpeg papers over with grey; we would rather know.
+// Warnings (level -1) that cost no pixels: bytes that belong to nothing, headers with odd versions.
+bool is_harmless(int message) {
+  switch (message) {
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_ADOBE_XFORM:
+    case JWRN_NOT_SEQUENTIAL:
+    case JWRN_JPEG_EOF:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The others are corrupt data that libjpeg papers over with grey; we would rather know.
 void on_message(j_common_ptr common, int level) {
-  if (level < 0) on_error(common);
+  if (level >= 0) return;
+  if (common->err->msg_code == JWRN_JPEG_EOF) decoder_of(common).cut_short = true;
+  if (!is_harmless(common->err->msg_code)) on_error(common);
 }
 
 // A small file can ask for thousands of passes over a large image.
@@ -73,7 +92,12 @@ bool read_rows(Decoder& decoder, unsigned char* pixels, std::size_t row_bytes) {
     JSAMPROW row = pixels + row_bytes * decoder.state.output_scanline;
     jpeg_read_scanlines(&decoder.state, &row, 1);
   }
-  jpeg_finish_decompress(&decoder.state);
+  // All rows are there, whatever the file goes on with. Where the end marker is missing, pixels that end
+  // early are warned of; but whole scans that refine a picture may be.
+  if (decoder.cut_short && jpeg_has_multiple_scans(&decoder.state)) {
+    std::snprintf(decoder.message, sizeof decoder.message, "it ends before its last scan");
+    return false;
+  }
   return true;
 }
 
@@ -82,7 +106,7 @@ bool read_rows(Decoder& decoder, unsigned char* pixels, std::size_t row_bytes) {
        ". The file is broken or truncated.");
 }
 
-// Files from Adobe programs store ink inverted; others do so rarely enough to be read alike.
+// Adobe's programs, which leave their marker, store 255 for no ink; others 0, as the format means it.
 Image cmyk_to_rgb(const std::vector<std::uint8_t>& cmyk, int width, int height, bool inverted) {
   Image image(width, height, 3);
   for (std::size_t i = 0; i < std::size_t(width) * height; ++i) {

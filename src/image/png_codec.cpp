@@ -2,6 +2,8 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <string_view>
 
 #include "codecs.h"
 #include "omni/core/error.h"
@@ -23,9 +25,41 @@ png_uint_32 format_of(int channels) {
   return channels == 1 ? PNG_FORMAT_GRAY : channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_RGBA;
 }
 
+std::uint32_t big_endian(std::span<const std::byte> bytes, std::size_t offset) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < 4; ++i) value = value << 8 | std::to_integer<std::uint32_t>(bytes[offset + i]);
+  return value;
+}
+
+// The file without its chunks on colour; nothing where it has none.
+std::optional<std::vector<std::byte>> without_colour_chunks(std::span<const std::byte> bytes) {
+  constexpr std::size_t kSignature = 8, kOverhead = 12;  // length, type and checksum
+  std::vector<std::byte> kept(bytes.begin(), bytes.begin() + kSignature);
+  bool found = false;
+  std::size_t at = kSignature;
+  while (at + kOverhead <= bytes.size()) {
+    const std::size_t length = big_endian(bytes, at);
+    if (length > bytes.size() - at - kOverhead) break;  // libpng says what is wrong
+    const auto chunk = bytes.subspan(at, kOverhead + length);
+    const std::string_view type(reinterpret_cast<const char*>(chunk.data()) + 4, 4);
+    if (type == "IDAT") break;  // they come before the pixels
+    if (type == "gAMA" || type == "cHRM" || type == "iCCP" || type == "sRGB")
+      found = true;
+    else
+      kept.insert(kept.end(), chunk.begin(), chunk.end());
+    at += chunk.size();
+  }
+  if (!found) return std::nullopt;
+  kept.insert(kept.end(), bytes.begin() + std::ptrdiff_t(at), bytes.end());
+  return kept;
+}
+
 }  // namespace
 
-Image decode_png(std::span<const std::byte> bytes, const std::string& name) {
+Image decode_png(std::span<const std::byte> bytes, const std::string& name, PngColours colours) {
+  std::optional<std::vector<std::byte>> stripped;
+  if (colours == PngColours::as_stored) stripped = without_colour_chunks(bytes);
+  if (stripped) bytes = *stripped;
   PngImage holder;
   png_image& png = holder.png;
   if (!png_image_begin_read_from_memory(&png, bytes.data(), bytes.size()))

@@ -30,9 +30,9 @@ struct Image {
 // promise any number of pixels of one colour.
 inline constexpr std::int64_t kMaximumPixels = std::int64_t{1} << 26;
 
-// PNG, JPEG or WebP, told apart by content. Throws Error(io) or Error(input): truncated, foreign, above
-// kMaximumPixels or above 16,384 pixels a side, before any memory is taken for them. Palettes, 16-bit and
-// interlaced files come out as 8-bit; alpha is kept as a fourth channel.
+// PNG, JPEG or WebP by content, upright as Exif says, in sRGB (texture_image.h: as stored). Throws Error(io)
+// or Error(input): truncated, foreign, above kMaximumPixels or 16,384 pixels a side, before memory is taken
+// for them. Palettes, 16-bit and interlaced files come out as 8-bit; alpha is kept as a fourth channel.
 Image read_image(const std::filesystem::path& path);
 Image decode_image(std::span<const std::byte> bytes, const std::string& name);
 
