@@ -17,8 +17,8 @@ GPU_LIBRARIES="nvidia-cublas==13.1.0.3 nvidia-cuda-nvrtc==13.0.88 nvidia-cudnn-c
   nvidia-nvtx==13.0.85"
 PACKAGES="build-essential cmake ninja-build ccache git pkg-config unzip python3 python3-pip lld
   libyaml-cpp-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev nlohmann-json3-dev
-  libpcre2-dev libarchive-dev libjpeg-dev libpng-dev libwebp-dev libstb-dev libtinyobjloader-dev
-  libassimp-dev libmeshoptimizer-dev libembree-dev libxxhash-dev libzstd-dev"
+  libpcre2-dev libarchive-dev libjpeg-dev libpng-dev libwebp-dev libstb-dev libdraco-dev
+  libassimp-dev libmeshoptimizer-dev libembree-dev libxxhash-dev libzstd-dev zlib1g-dev"
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }

@@ -6,15 +6,20 @@
 #include "mesh_formats.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
-#include "omni/core/log.h"
+#include "omni/core/utf8.h"
+#include "omni/image/texture_image.h"
+#include "references.h"
+#include "text_scanner.h"
+#include "texture_files.h"
 
 namespace omni::geometry {
 namespace {
 
 constexpr std::uint32_t kJsonChunk = 0x4E4F534A, kBinaryChunk = 0x004E4942;
-// Elements that no bytes vouch for, as sparse accessors without a base have them; more in larger files.
-constexpr std::size_t kMaximumUnbacked = std::size_t{1} << 16;
 constexpr std::size_t kDeepestJson = 64;
+// Of meshoptimizer's codecs: what a block takes at least, and how often its bytes it can come to.
+constexpr std::size_t kSmallestBlock = 64, kMostShrunk = 64;
+constexpr const char* kDraco = "KHR_draco_mesh_compression";
 
 std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t offset) {
   std::uint32_t value;
@@ -55,69 +60,6 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
   return bytes;
 }
 
-std::size_t component_size(std::int64_t component_type) {
-  switch (component_type) {
-    case 5120:
-    case 5121:
-      return 1;
-    case 5122:
-    case 5123:
-      return 2;
-    case 5125:
-    case 5126:
-      return 4;
-    default:
-      return 0;
-  }
-}
-
-int components_of(const std::string& type) {
-  if (type == "SCALAR") return 1;
-  if (type == "VEC2") return 2;
-  if (type == "VEC3") return 3;
-  if (type == "VEC4") return 4;
-  return 0;
-}
-
-template <class T>
-T load(const std::byte* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
-
-float to_float(const std::byte* bytes, std::int64_t component_type, bool normalised) {
-  switch (component_type) {
-    case 5120: {
-      const float v = load<std::int8_t>(bytes);
-      return normalised ? std::max(v / 127, -1.0f) : v;
-    }
-    case 5121:
-      return load<std::uint8_t>(bytes) / (normalised ? 255.0f : 1.0f);
-    case 5122: {
-      const float v = load<std::int16_t>(bytes);
-      return normalised ? std::max(v / 32767, -1.0f) : v;
-    }
-    case 5123:
-      return load<std::uint16_t>(bytes) / (normalised ? 65535.0f : 1.0f);
-    case 5125:
-      return float(load<std::uint32_t>(bytes));
-    default:
-      return load<float>(bytes);
-  }
-}
-
-std::uint32_t to_index(const std::byte* bytes, std::int64_t component_type) {
-  switch (component_type) {
-    case 5121:
-      return load<std::uint8_t>(bytes);
-    case 5123:
-      return load<std::uint16_t>(bytes);
-    default:
-      return load<std::uint32_t>(bytes);
-  }
-}
-
 // Recursive readers of JSON values would overflow the stack on "[[[[…".
 bool nests_too_deeply(std::span<const std::byte> text) {
   std::size_t depth = 0;
@@ -138,24 +80,42 @@ bool nests_too_deeply(std::span<const std::byte> text) {
   return false;
 }
 
-}  // namespace
-
-template <class... Parts>
-void GltfDocument::refuse(const Parts&... parts) const {
-  fail(ErrorKind::input, "cannot read mesh ", name_, ": ", parts..., ". The file is broken or truncated.");
+// What is not UTF-8 is taken byte by byte: names of things, mostly, which no geometry hangs on.
+std::string utf8_of_latin1(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + text.size() / 8);
+  while (!text.empty()) {
+    const std::size_t valid = std::min(find_invalid_utf8(text), text.size());
+    out += text.substr(0, valid);
+    text.remove_prefix(valid);
+    if (text.empty()) break;
+    const auto byte = static_cast<unsigned char>(text.front());
+    out += static_cast<char>(0xC0 | byte >> 6);
+    out += static_cast<char>(0x80 | (byte & 0x3F));
+    text.remove_prefix(1);
+  }
+  return out;
 }
 
-struct GltfDocument::AccessorLayout {
-  const Json* json = nullptr;
-  std::int64_t buffer_view = -1;
-  std::size_t offset = 0, count = 0, element_bytes = 0;
-  std::int64_t component_type = 0;
-  int components = 0;
-  bool normalised = false;
-};
+const char* const kMeshoptNames[] = {"EXT_meshopt_compression", "KHR_meshopt_compression"};
 
-GltfDocument::GltfDocument(std::span<const std::byte> bytes, std::string name, std::filesystem::path folder)
-    : name_(std::move(name)), folder_(std::move(folder)), byte_count_(bytes.size()) {
+// The compression of a buffer view or null, under either name.
+const nlohmann::json* meshopt_of(const nlohmann::json& view, const char*& extension) {
+  const nlohmann::json* extensions = json_member(view, "extensions");
+  if (!extensions) return nullptr;
+  for (const char* name : kMeshoptNames)
+    if (const nlohmann::json* json = json_member(*extensions, name)) {
+      extension = name;
+      return json;
+    }
+  return nullptr;
+}
+
+}  // namespace
+
+GltfDocument::GltfDocument(std::span<const std::byte> bytes, std::string name, std::filesystem::path folder,
+                           ReadNotes& notes)
+    : name_(std::move(name)), folder_(std::move(folder)), notes_(notes), byte_count_(bytes.size()) {
   if (bytes.size() >= 4 && std::memcmp(bytes.data(), "glTF", 4) == 0) {
     split_glb(bytes);
   } else {
@@ -163,6 +123,7 @@ GltfDocument::GltfDocument(std::span<const std::byte> bytes, std::string name, s
   }
   buffers_.resize(count("buffers"));
   images_.resize(count("images"));
+  views_.resize(count("bufferViews"));
 }
 
 void GltfDocument::split_glb(std::span<const std::byte> bytes) {
@@ -193,6 +154,12 @@ void GltfDocument::split_glb(std::span<const std::byte> bytes) {
 
 void GltfDocument::parse(std::span<const std::byte> text) {
   if (nests_too_deeply(text)) refuse("its JSON nests more than ", kDeepestJson, " levels deep");
+  std::string as_utf8;
+  if (!is_utf8(as_text(text))) {
+    as_utf8 = utf8_of_latin1(as_text(text));
+    text = std::as_bytes(std::span(as_utf8));
+    notes_.add("is read as if its names were Latin-1", "its text is not UTF-8");
+  }
   const char* begin = reinterpret_cast<const char*>(text.data());
   const char* end = begin + text.size();
   if (text.size() >= 3 && std::memcmp(begin, "\xef\xbb\xbf", 3) == 0) begin += 3;
@@ -251,134 +218,123 @@ std::span<const std::byte> GltfDocument::buffer(std::int64_t index) {
   return bytes.first(std::size_t(length));
 }
 
-std::span<const std::byte> GltfDocument::view(std::int64_t index, std::size_t& stride) {
-  const Json& json = item("bufferViews", index);
+std::span<const std::byte> GltfDocument::range(const Json& json, const std::string& what) {
   const std::span<const std::byte> bytes = buffer(json_integer(json, "buffer", -1, name_));
   const std::int64_t offset = json_integer(json, "byteOffset", 0, name_);
   const std::int64_t length = json_integer(json, "byteLength", -1, name_);
-  const std::int64_t step = json_integer(json, "byteStride", 0, name_);
   if (offset < 0 || length < 0 || std::size_t(offset) > bytes.size() ||
       std::size_t(length) > bytes.size() - std::size_t(offset))
-    refuse("buffer view ", index, " leaves its buffer");
-  if (step < 0 || step > 252) refuse("buffer view ", index, " has a stride of ", step, " bytes");
-  stride = std::size_t(step);
+    refuse(what, " leaves its buffer");
   return bytes.subspan(std::size_t(offset), std::size_t(length));
 }
 
-GltfDocument::AccessorLayout GltfDocument::layout_of(std::int64_t accessor) const {
-  AccessorLayout layout;
-  layout.json = &item("accessors", accessor);
-  const Json& json = *layout.json;
-  layout.buffer_view = json_integer(json, "bufferView", -1, name_);
-  layout.component_type = json_integer(json, "componentType", 0, name_);
-  layout.components = components_of(json_string(json, "type", name_));
-  const std::int64_t offset = json_integer(json, "byteOffset", 0, name_);
-  const std::int64_t count = json_integer(json, "count", -1, name_);
-  const Json* normalised = json_member(json, "normalized");
-  layout.normalised = normalised && normalised->is_boolean() && normalised->get<bool>();
-  const std::size_t size = component_size(layout.component_type);
-  if (offset < 0 || count < 0 || size == 0 || layout.components == 0)
-    refuse("accessor ", accessor, " has an impossible type, count or offset");
-  layout.offset = std::size_t(offset);
-  layout.count = std::size_t(count);
-  layout.element_bytes = size * std::size_t(layout.components);
-  if (layout.buffer_view < 0 && layout.count > std::max(kMaximumUnbacked, byte_count_))
-    refuse("accessor ", accessor, " asks for ", layout.count, " elements without data");
-  return layout;
+std::span<const std::byte> GltfDocument::view(std::int64_t index, std::size_t& stride) {
+  const Json& json = item("bufferViews", index);
+  const std::int64_t step = json_integer(json, "byteStride", 0, name_);
+  if (step < 0 || step > 252) refuse("buffer view ", index, " has a stride of ", step, " bytes");
+  stride = std::size_t(step);
+  const char* extension = nullptr;
+  if (!meshopt_of(json, extension)) return range(json, concat("buffer view ", index));
+  if (!views_[std::size_t(index)]) decode_views();
+  return *views_[std::size_t(index)];
 }
 
-// Calls convert(element index, first byte of the element), after checking that all elements lie in their
-// view.
-template <class Convert>
-void GltfDocument::read_elements(const AccessorLayout& layout, const Convert& convert) {
+// All that are compressed at once, since they are decoded in another process.
+void GltfDocument::decode_views() {
+  std::vector<MeshoptView> compressed;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < views_.size(); ++i) {
+    const char* extension = nullptr;
+    const Json* json = meshopt_of(item("bufferViews", std::int64_t(i)), extension);
+    if (!json) continue;
+    const std::string what = concat("buffer view ", i, ", compressed with ", extension, ",");
+    MeshoptView& view = compressed.emplace_back();
+    view.bytes = range(*json, what);
+    const std::int64_t count = json_integer(*json, "count", -1, name_);
+    const std::int64_t stride = json_integer(*json, "byteStride", -1, name_);
+    // A group of 16 equal bytes takes a quarter of a byte.
+    if (count < 0 || stride <= 0 || stride > 256 ||
+        std::size_t(count) > (kSmallestBlock + view.bytes.size()) * kMostShrunk / std::size_t(stride))
+      refuse(what, " has an impossible count or stride");
+    view.count = std::size_t(count);
+    view.stride = std::size_t(stride);
+    view.mode = json_string(*json, "mode", name_);
+    view.filter = json_string(*json, "filter", name_);
+    view.extension = extension;
+    places.push_back(i);
+  }
+  auto decoded = decode_meshopt(compressed, name_);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    byte_count_ += decoded[i].size();
+    views_[places[i]] = std::move(decoded[i]);
+  }
+}
+
+const DracoMesh* GltfDocument::draco_mesh(const Json& primitive) {
+  const Json* extensions = json_member(primitive, "extensions");
+  if (!extensions || !json_member(*extensions, kDraco) || has_plain_data(primitive)) return nullptr;
+  if (draco_.empty()) decode_draco_primitives();
+  return &draco_.at(&primitive);
+}
+
+// Of a primitive with the same data uncompressed, which is read instead.
+bool GltfDocument::has_plain_data(const Json& primitive) const {
+  const Json* attributes = json_member(primitive, "attributes");
+  const std::int64_t positions = attributes ? json_integer(*attributes, "POSITION", -1, name_) : -1;
+  const std::int64_t indices = json_integer(primitive, "indices", -1, name_);
+  const auto has_view = [&](std::int64_t accessor) {
+    return accessor >= 0 && json_member(item("accessors", accessor), "bufferView") != nullptr;
+  };
+  return has_view(positions) && (indices < 0 || has_view(indices));
+}
+
+// Many encoders leave it to the accessor to say that integers stand for 0 .. 1.
+void GltfDocument::normalise_as_accessors(const Json& primitive, DracoMesh& mesh) const {
+  const Json* attributes = json_member(primitive, "attributes");
+  if (!attributes) return;
+  for (DracoMesh::Attribute& attribute : mesh.attributes) {
+    const std::int64_t accessor = json_integer(*attributes, attribute.semantic.c_str(), -1, name_);
+    if (accessor < 0 || attribute.normalised) continue;
+    const float scale = normalised_scale(accessor);
+    if (scale == 1) continue;
+    for (float& value : attribute.values) value = std::max(value * scale, -1.0f);
+  }
+}
+
+void GltfDocument::decode_draco_primitives() {
+  std::vector<DracoPrimitive> compressed;
+  std::vector<const Json*> places;
+  for (std::size_t m = 0; m < count("meshes"); ++m) {
+    const Json* primitives = json_member(item("meshes", std::int64_t(m)), "primitives");
+    if (!primitives || !primitives->is_array()) continue;
+    for (const Json& primitive : *primitives) {
+      const Json* extensions = json_member(primitive, "extensions");
+      const Json* json = extensions ? json_member(*extensions, kDraco) : nullptr;
+      if (!json || has_plain_data(primitive)) continue;
+      DracoPrimitive& request = compressed.emplace_back();
+      std::size_t stride = 0;
+      request.bytes = view(json_integer(*json, "bufferView", -1, name_), stride);
+      const Json* attributes = json_member(*json, "attributes");
+      if (attributes && attributes->is_object())
+        for (const auto& [semantic, id] : attributes->items())
+          request.attributes.emplace_back(semantic, json_integer(*attributes, semantic.c_str(), -1, name_));
+      places.push_back(&primitive);
+    }
+  }
+  auto decoded = decode_draco(compressed, name_);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    normalise_as_accessors(*places[i], decoded[i]);
+    draco_.emplace(places[i], std::move(decoded[i]));
+  }
+}
+
+image::Image GltfDocument::load_image(const Json& json, std::int64_t index) {
+  const std::string uri = json_string(json, "uri", name_);
+  const std::string label = concat(name_, " (image ", index, ")");
+  if (is_data_uri(uri)) return image::decode_texture(load_uri(uri, "images"), label);
+  if (!uri.empty()) return image::read_texture(find_optional_file(uri, folder_, {}, name_));
   std::size_t stride = 0;
-  const std::span<const std::byte> bytes = view(layout.buffer_view, stride);
-  if (stride == 0) stride = layout.element_bytes;
-  if (stride < layout.element_bytes)
-    refuse("buffer view ", layout.buffer_view, " has a stride of ", stride, " bytes for elements of ",
-           layout.element_bytes);
-  if (layout.count == 0) return;
-  const std::size_t available = bytes.size() < layout.offset ? 0 : bytes.size() - layout.offset;
-  if (available < layout.element_bytes || layout.count - 1 > (available - layout.element_bytes) / stride)
-    refuse("an accessor of ", layout.count, " elements leaves buffer view ", layout.buffer_view);
-  for (std::size_t i = 0; i < layout.count; ++i) convert(i, bytes.data() + layout.offset + i * stride);
-}
-
-// Calls convert for the elements that a sparse accessor replaces.
-template <class Convert>
-void GltfDocument::apply_sparse(const AccessorLayout& layout, const Convert& convert) {
-  const Json* sparse = json_member(*layout.json, "sparse");
-  if (!sparse) return;
-  const Json *indices = json_member(*sparse, "indices"), *values = json_member(*sparse, "values");
-  if (!indices || !values) refuse("a sparse accessor lacks its indices or values");
-  AccessorLayout where;
-  where.json = sparse;
-  where.buffer_view = json_integer(*indices, "bufferView", -1, name_);
-  where.component_type = json_integer(*indices, "componentType", 0, name_);
-  where.components = 1;
-  AccessorLayout what = layout;
-  what.buffer_view = json_integer(*values, "bufferView", -1, name_);
-  const std::int64_t count = json_integer(*sparse, "count", -1, name_);
-  const std::int64_t where_offset = json_integer(*indices, "byteOffset", 0, name_);
-  const std::int64_t what_offset = json_integer(*values, "byteOffset", 0, name_);
-  const bool unsigned_type =
-      where.component_type == 5121 || where.component_type == 5123 || where.component_type == 5125;
-  if (count < 0 || std::size_t(count) > layout.count || where_offset < 0 || what_offset < 0 || !unsigned_type)
-    refuse("a sparse accessor has an impossible type, count or offset");
-  where.count = what.count = std::size_t(count);
-  where.offset = std::size_t(where_offset);
-  what.offset = std::size_t(what_offset);
-  where.element_bytes = component_size(where.component_type);
-  std::vector<std::uint32_t> targets(where.count);
-  read_elements(where,
-                [&](std::size_t i, const std::byte* at) { targets[i] = to_index(at, where.component_type); });
-  for (const std::uint32_t target : targets)
-    if (target >= layout.count) refuse("a sparse accessor replaces element ", target, " of ", layout.count);
-  read_elements(what, [&](std::size_t i, const std::byte* at) { convert(targets[i], at); });
-}
-
-std::size_t GltfDocument::element_count(std::int64_t accessor) const { return layout_of(accessor).count; }
-
-std::vector<float> GltfDocument::read_floats(std::int64_t accessor, int& components) {
-  const AccessorLayout layout = layout_of(accessor);
-  components = layout.components;
-  const std::size_t size = component_size(layout.component_type);
-  std::vector<float> values;
-  const auto convert = [&](std::size_t i, const std::byte* at) {
-    for (int c = 0; c < layout.components; ++c)
-      values[i * std::size_t(layout.components) + std::size_t(c)] =
-          to_float(at + std::size_t(c) * size, layout.component_type, layout.normalised);
-  };
-  const auto allocate = [&] { values.resize(layout.count * std::size_t(layout.components)); };
-  if (layout.buffer_view < 0)
-    allocate();
-  else
-    read_elements(layout, [&](std::size_t i, const std::byte* at) {
-      if (i == 0) allocate();  // the bytes are known to be there by now
-      convert(i, at);
-    });
-  apply_sparse(layout, convert);
-  return values;
-}
-
-std::vector<std::uint32_t> GltfDocument::read_indices(std::int64_t accessor) {
-  const AccessorLayout layout = layout_of(accessor);
-  const bool unsigned_type =
-      layout.component_type == 5121 || layout.component_type == 5123 || layout.component_type == 5125;
-  if (layout.components != 1 || !unsigned_type) refuse("accessor ", accessor, " does not hold indices");
-  std::vector<std::uint32_t> values;
-  const auto convert = [&](std::size_t i, const std::byte* at) {
-    values[i] = to_index(at, layout.component_type);
-  };
-  if (layout.buffer_view < 0)
-    values.resize(layout.count);
-  else
-    read_elements(layout, [&](std::size_t i, const std::byte* at) {
-      if (i == 0) values.resize(layout.count);
-      convert(i, at);
-    });
-  apply_sparse(layout, convert);
-  return values;
+  return image::decode_texture(view(json_integer(json, "bufferView", -1, name_), stride), label);
 }
 
 std::shared_ptr<const image::Image> GltfDocument::image(std::int64_t index) {
@@ -386,23 +342,10 @@ std::shared_ptr<const image::Image> GltfDocument::image(std::int64_t index) {
   auto& slot = images_[std::size_t(index)];
   if (slot) return *slot;
   slot.emplace(nullptr);
-  const std::string uri = json_string(json, "uri", name_);
-  const std::string label = concat(name_, " (image ", index, ")");
-  if (!uri.empty() && !is_data_uri(uri))
-    resolve_reference(uri, folder_, name_);  // refused, not merely missing
   try {
-    std::vector<std::byte> loaded;
-    std::span<const std::byte> bytes;
-    std::size_t stride = 0;
-    if (uri.empty()) {
-      bytes = view(json_integer(json, "bufferView", -1, name_), stride);
-    } else {
-      loaded = load_uri(uri, "images");
-      bytes = loaded;
-    }
-    slot = std::make_shared<const image::Image>(image::decode_image(bytes, label));
+    slot = std::make_shared<const image::Image>(load_image(json, index));
   } catch (const Error& error) {
-    log_warning("mesh ", name_, " is read without one of its textures: ", error.what());
+    notes_.add(kWithoutTextures, error.what());
   }
   return *slot;
 }

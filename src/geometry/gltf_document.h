@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "gltf_compression.h"
+#include "omni/core/error.h"
+#include "read_notes.h"
 #include "texture.h"
 
 namespace omni::geometry {
@@ -20,8 +24,9 @@ class GltfDocument {
  public:
   using Json = nlohmann::json;
 
-  // `bytes` (GLB or JSON text) must outlive the document.
-  GltfDocument(std::span<const std::byte> bytes, std::string name, std::filesystem::path folder);
+  // `bytes` (GLB or JSON text) and `notes` must outlive the document.
+  GltfDocument(std::span<const std::byte> bytes, std::string name, std::filesystem::path folder,
+               ReadNotes& notes);
 
   const Json& json() const { return json_; }
   const std::string& name() const { return name_; }
@@ -29,7 +34,9 @@ class GltfDocument {
   // is measured by it.
   std::size_t byte_count() const { return byte_count_; }
   template <class... Parts>
-  [[noreturn]] void refuse(const Parts&... parts) const;
+  [[noreturn]] void refuse(const Parts&... parts) const {
+    fail(ErrorKind::input, "cannot read mesh ", name_, ": ", parts..., ". The file is broken or truncated.");
+  }
 
   // Element `index` of the top-level array `section`; refuses if there is none.
   const Json& item(const char* section, std::int64_t index) const;
@@ -42,8 +49,13 @@ class GltfDocument {
   std::vector<float> read_floats(std::int64_t accessor, int& components);
   std::vector<std::uint32_t> read_indices(std::int64_t accessor);
 
-  // Null, with a warning, where the picture is missing or in an unknown format.
+  // Null, with a note, where the picture is missing or in an unknown format.
   std::shared_ptr<const image::Image> image(std::int64_t index);
+
+  // What KHR_draco_mesh_compression says of a primitive of this document; null where it is not compressed, or
+  // also there uncompressed.
+  const DracoMesh* draco_mesh(const Json& primitive);
+  ReadNotes& notes() { return notes_; }
 
  private:
   struct AccessorLayout;
@@ -51,7 +63,15 @@ class GltfDocument {
   void split_glb(std::span<const std::byte> bytes);
   void parse(std::span<const std::byte> text);
   std::span<const std::byte> buffer(std::int64_t index);
+  std::span<const std::byte> range(const Json& json, const std::string& what);
   std::span<const std::byte> view(std::int64_t index, std::size_t& stride);
+  void decode_views();
+  void decode_draco_primitives();
+  void normalise_as_accessors(const Json& primitive, DracoMesh& mesh) const;
+  // What an accessor's integers are multiplied by; 1 where they stand for themselves.
+  float normalised_scale(std::int64_t accessor) const;
+  bool has_plain_data(const Json& primitive) const;
+  image::Image load_image(const Json& json, std::int64_t index);
   std::vector<std::byte> load_uri(const std::string& uri, const char* what) const;
   AccessorLayout layout_of(std::int64_t accessor) const;
   template <class Convert>
@@ -61,12 +81,15 @@ class GltfDocument {
 
   std::string name_;
   std::filesystem::path folder_;
+  ReadNotes& notes_;
   Json json_;
   std::size_t byte_count_;
   std::span<const std::byte> binary_chunk_;
   bool has_binary_chunk_ = false;
   std::vector<std::optional<std::vector<std::byte>>> buffers_;
   std::vector<std::optional<std::shared_ptr<const image::Image>>> images_;
+  std::vector<std::optional<std::vector<std::byte>>> views_;  // of those that are compressed
+  std::map<const Json*, DracoMesh> draco_;                    // per primitive
 };
 
 // Reads of optional JSON members; a member of the wrong type is an Error(input).
@@ -77,6 +100,8 @@ std::string json_string(const nlohmann::json& object, const char* key, const std
 // True, filling `values`, if the member is there; it must then hold exactly `count` finite numbers.
 bool json_numbers(const nlohmann::json& object, const char* key, double* values, std::size_t count,
                   const std::string& name);
+// Of an array of any length; empty where the member is missing.
+std::vector<double> json_number_list(const nlohmann::json& object, const char* key, const std::string& name);
 // Null where the member is missing.
 const nlohmann::json* json_member(const nlohmann::json& object, const char* key);
 

@@ -65,4 +65,13 @@ bool json_numbers(const Json& object, const char* key, double* values, std::size
   return true;
 }
 
+std::vector<double> json_number_list(const Json& object, const char* key, const std::string& name) {
+  const Json* member = json_member(object, key);
+  if (!member) return {};
+  if (!member->is_array()) wrong_type(name, key, "an array of numbers");
+  std::vector<double> values(member->size());
+  json_numbers(object, key, values.data(), values.size(), name);
+  return values;
+}
+
 }  // namespace omni::geometry

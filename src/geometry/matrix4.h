@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+
 #include "omni/geometry/vector3.h"
 
 namespace omni::geometry {
@@ -31,6 +34,18 @@ struct Matrix4 {
     return result;
   }
 
+  // For sums of transforms.
+  Matrix4& add_scaled(const Matrix4& other, double weight) {
+    for (int i = 0; i < 3; ++i)
+      for (int j = 0; j < 4; ++j) m[i][j] += weight * other.m[i][j];
+    return *this;
+  }
+  static Matrix4 zero() {
+    Matrix4 result;
+    for (int i = 0; i < 3; ++i) result.m[i][i] = 0;
+    return result;
+  }
+
   friend Matrix4 operator*(const Matrix4& a, const Matrix4& b) {
     Matrix4 result;
     for (int i = 0; i < 3; ++i)
@@ -48,6 +63,17 @@ struct Matrix4 {
   double cofactor(int i, int j) const {
     const int i1 = (i + 1) % 3, i2 = (i + 2) % 3, j1 = (j + 1) % 3, j2 = (j + 2) % 3;
     return m[i1][j1] * m[i2][j2] - m[i1][j2] * m[i2][j1];
+  }
+  // Whether it leaves a surface something to show: it does not map all space to a line or a point.
+  bool keeps_area() const {
+    double largest = 0, area = 0;
+    for (int i = 0; i < 3; ++i)
+      for (int j = 0; j < 3; ++j) {
+        largest = std::max(largest, std::abs(m[i][j]));
+        area = std::max(area, std::abs(cofactor(i, j)));
+      }
+    constexpr double kRounding = 1e-14;
+    return area > kRounding * largest * largest;
   }
   double determinant() const {
     return m[0][0] * cofactor(0, 0) + m[0][1] * cofactor(0, 1) + m[0][2] * cofactor(0, 2);

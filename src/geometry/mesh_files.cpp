@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <string_view>
 
 #include "mesh_formats.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/log.h"
+#include "ply_file.h"
+#include "weld.h"
 
 namespace omni::geometry {
 namespace {
@@ -37,21 +39,30 @@ void drop_unused_vertices(Mesh& mesh) {
     for (std::uint32_t& index : triangle) index = renumbered[index];
 }
 
-// "%20" and the like; broken escapes stay as they are.
-std::string decode_percent(const std::string& text) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escape = text[i] == '%' && i + 2 < text.size() && std::isxdigit((unsigned char)text[i + 1]) &&
-                        std::isxdigit((unsigned char)text[i + 2]);
-    result.push_back(escape ? char(std::stoi(text.substr(i + 1, 2), nullptr, 16)) : text[i]);
-    if (escape) i += 2;
-  }
-  return result;
+// Triangles without an area of which a corner belongs to no other triangle.
+void drop_lone_slivers(Mesh& mesh) {
+  const auto is_flat = [&](const std::array<std::uint32_t, 3>& t) {
+    // Products of two floats are exact in double precision, and do not vanish.
+    const Vec3 a = mesh.positions[t[0]], b = mesh.positions[t[1]], c = mesh.positions[t[2]];
+    const double ux = double(b.x) - a.x, uy = double(b.y) - a.y, uz = double(b.z) - a.z;
+    const double vx = double(c.x) - a.x, vy = double(c.y) - a.y, vz = double(c.z) - a.z;
+    return uy * vz == uz * vy && uz * vx == ux * vz && ux * vy == uy * vx;
+  };
+  if (std::none_of(mesh.triangles.begin(), mesh.triangles.end(), is_flat)) return;
+  const Weld weld = weld_positions(mesh.positions);
+  std::vector<bool> seen(weld.first_of.size(), false);
+  for (const auto& triangle : mesh.triangles)
+    if (!is_flat(triangle))
+      for (const std::uint32_t index : triangle) seen[weld.group_of[index]] = true;
+  std::erase_if(mesh.triangles, [&](const std::array<std::uint32_t, 3>& triangle) {
+    return is_flat(triangle) && std::any_of(triangle.begin(), triangle.end(),
+                                            [&](std::uint32_t index) { return !seen[weld.group_of[index]]; });
+  });
 }
 
 }  // namespace
 
-void finish_read_mesh(Mesh& mesh, const std::string& name) {
+void finish_read_mesh(Mesh& mesh, const std::string& name, ReadNotes& notes) {
   if (mesh.triangles.empty()) fail(ErrorKind::input, "cannot read mesh ", name, ": it has no faces.");
   ensure(mesh.colours.empty() || mesh.colours.size() == mesh.positions.size(), "a mesh with too few colours");
   ensure(mesh.normals.empty() || mesh.normals.size() == mesh.positions.size(), "a mesh with too few normals");
@@ -60,6 +71,12 @@ void finish_read_mesh(Mesh& mesh, const std::string& name) {
       if (index >= mesh.positions.size())
         fail(ErrorKind::input, "cannot read mesh ", name, ": a face names vertex ", index, " of ",
              mesh.positions.size(), ".");
+  const std::size_t before = mesh.triangles.size();
+  drop_lone_slivers(mesh);
+  if (mesh.triangles.empty())
+    fail(ErrorKind::input, "cannot read mesh ", name, ": none of its faces has an area.");
+  notes.add("is read without triangles that have no area and touch no others", "nobody sees them",
+            before - mesh.triangles.size());
   drop_unused_vertices(mesh);
   for (const Vec3& p : mesh.positions)
     if (!finite(p))
@@ -68,7 +85,10 @@ void finish_read_mesh(Mesh& mesh, const std::string& name) {
   for (Vec3& c : mesh.colours)
     for (std::size_t k = 0; k < 3; ++k)
       c[k] = c[k] > 0 ? std::min(c[k], 1.0f) : 0.0f;  // also turns NaN into 0
-  if (!std::all_of(mesh.normals.begin(), mesh.normals.end(), finite)) mesh.normals.clear();
+  if (!std::all_of(mesh.normals.begin(), mesh.normals.end(), finite)) {
+    notes.add("is read without its normals", "one of them is no finite number");
+    mesh.normals.clear();
+  }
 }
 
 void check_written_mesh(const Mesh& mesh) {
@@ -82,29 +102,9 @@ void check_written_mesh(const Mesh& mesh) {
   ensure(mesh.normals.empty() || mesh.normals.size() == mesh.positions.size(), "a mesh with too few normals");
 }
 
-fs::path resolve_reference(const std::string& reference, const fs::path& folder, const std::string& name) {
-  const std::string decoded = decode_percent(reference);
-  const fs::path relative(decoded);
-  const auto refuse = [&](const char* reason) {
-    fail(ErrorKind::input, "cannot read mesh ", name, ": it refers to \"", reference, "\", ", reason,
-         ". Only files in the mesh's own folder are read.");
-  };
-  if (decoded.empty() || decoded.find('\0') != std::string::npos) refuse("which is no file name");
-  if (folder.empty()) refuse("but it was not read from a folder");
-  if (decoded.find("://") != std::string::npos) refuse("which is on the network");
-  if (relative.is_absolute() || decoded.find('\\') != std::string::npos) refuse("which is an absolute path");
-  const fs::path normal = relative.lexically_normal();
-  if (*normal.begin() == "..") refuse("which lies outside its folder");
-  std::error_code error;
-  const fs::path real = fs::weakly_canonical(folder / normal, error);
-  const fs::path real_folder = error ? folder : fs::weakly_canonical(folder, error);
-  if (error) refuse("which cannot be resolved");
-  const fs::path inside = real.lexically_relative(real_folder);
-  if (inside.empty() || *inside.begin() == "..") refuse("which lies outside its folder");
-  return real;
-}
+namespace {
 
-Mesh read_mesh(const fs::path& path) {
+Mesh read_mesh_file(const fs::path& path, ReadNotes& notes) {
   const std::string name = path.string();
   const std::vector<std::byte> bytes = read_file_bytes(path);
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
@@ -113,16 +113,32 @@ Mesh read_mesh(const fs::path& path) {
     return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
   };
   if (extension == ".glb" || extension == ".gltf" || starts_with("glTF"))
-    return read_gltf(bytes, name, folder);
-  if (extension == ".obj") return read_obj(bytes, name, folder);
-  if (extension == ".ply" || starts_with("ply\n") || starts_with("ply\r")) return read_ply(bytes, name);
-  if (extension == ".stl") return read_stl(bytes, name);
-  return read_with_assimp(bytes, name, extension, folder);
+    return read_gltf(bytes, name, folder, notes);
+  if (extension == ".obj") return read_obj(bytes, name, folder, notes);
+  if (extension == ".ply" || is_ply(bytes)) return read_ply(bytes, name, folder, notes);
+  if (extension == ".stl") return read_stl(bytes, name, notes);
+  return read_with_assimp(bytes, name, extension, folder, notes);
+}
+
+}  // namespace
+
+Mesh read_mesh(const fs::path& path, std::vector<std::string>& warnings) {
+  ReadNotes notes;
+  Mesh mesh = read_mesh_file(path, notes);
+  for (std::string& line : notes.lines()) warnings.push_back(std::move(line));
+  return mesh;
+}
+
+Mesh read_mesh(const fs::path& path) {
+  std::vector<std::string> warnings;
+  Mesh mesh = read_mesh(path, warnings);
+  for (const std::string& warning : warnings) log_warning("mesh ", path.string(), " ", warning);
+  return mesh;
 }
 
 bool is_mesh_file(const fs::path& path) {
-  static constexpr std::array<std::string_view, 10> kEndings = {".glb", ".gltf", ".obj", ".ply", ".stl",
-                                                                ".off", ".dae",  ".fbx", ".3ds", ".3mf"};
+  static constexpr std::array<std::string_view, 11> kEndings = {
+      ".glb", ".gltf", ".obj", ".ply", ".stl", ".off", ".dae", ".fbx", ".3ds", ".3mf", ".x3d"};
   return std::find(kEndings.begin(), kEndings.end(), lower_extension(path)) != kEndings.end();
 }
 

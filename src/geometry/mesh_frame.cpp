@@ -32,7 +32,8 @@ std::optional<Normalisation> read_frame(const std::filesystem::path& path) {
 
 std::optional<Normalisation> frame_of_glb(std::span<const std::byte> bytes) {
   try {
-    const GltfDocument document(bytes, "a GLB", {});
+    ReadNotes notes;
+    const GltfDocument document(bytes, "a GLB", {}, notes);
     const nlohmann::json* asset = json_member(document.json(), "asset");
     const nlohmann::json* extras = asset != nullptr ? json_member(*asset, "extras") : nullptr;
     double values[4] = {};

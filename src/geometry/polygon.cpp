@@ -2,15 +2,15 @@
 
 #include <numeric>
 
+#include "polygon_sweep.h"
+
 namespace omni::geometry {
 namespace {
 
-constexpr std::size_t kMaximumClipped = 256;
+// Clipping ears bears corners that touch, but takes time with the square of their number, and worse.
+constexpr std::size_t kClippedAtOnce = 256, kMaximumClipped = 1024;
 
-struct Point {
-  double x, y;
-};
-double turn(Point a, Point b, Point c) { return (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x); }
+using Point = PlanePoint;
 
 // Newell's normal decides which axis to drop, and the sign makes the polygon counter-clockwise.
 std::vector<Point> flatten(std::span<const Vec3> corners) {
@@ -53,8 +53,9 @@ void triangulate_polygon(std::span<const Vec3> corners,
   if (corners.size() < 3) return;
   std::vector<std::uint32_t> ring(corners.size());
   std::iota(ring.begin(), ring.end(), 0u);
+  const std::vector<Point> points = corners.size() > 3 ? flatten(corners) : std::vector<Point>{};
+  if (corners.size() > kClippedAtOnce && triangulate_by_sweep(points, triangles)) return;
   if (corners.size() > 3 && corners.size() <= kMaximumClipped) {
-    const std::vector<Point> points = flatten(corners);
     for (bool found = true; found && ring.size() > 3;) {
       found = false;
       for (std::size_t i = 0; i < ring.size() && !found; ++i) {
@@ -66,7 +67,7 @@ void triangulate_polygon(std::span<const Vec3> corners,
       }
     }
   }
-  // What is left is a triangle, a polygon too large to clip, or a self-intersecting one.
+  // What is left is a triangle, or of a polygon that crosses itself.
   for (std::size_t i = 1; i + 1 < ring.size(); ++i) triangles.push_back({ring[0], ring[i], ring[i + 1]});
 }
 

@@ -6,12 +6,15 @@
 #include <cmath>
 #include <map>
 
+#include "answer_bytes.h"
+#include "assimp_frame.h"
 #include "matrix4.h"
 #include "mesh_formats.h"
 #include "omni/core/error.h"
 #include "omni/core/isolation.h"
-#include "omni/core/log.h"
+#include "omni/image/texture_image.h"
 #include "texture.h"
+#include "texture_files.h"
 
 namespace omni::geometry {
 namespace {
@@ -38,31 +41,17 @@ Matrix4 to_matrix(const aiMatrix4x4& source) {
   return result;
 }
 
-// FBX files count in units of their own, given in centimetres.
-double metres_per_unit(const aiScene& scene) {
-  double centimetres = 0;
-  float single = 0;
-  if (scene.mMetaData && scene.mMetaData->Get("UnitScaleFactor", centimetres) && centimetres > 0)
-    return centimetres / 100;
-  if (scene.mMetaData && scene.mMetaData->Get("UnitScaleFactor", single) && single > 0)
-    return double(single) / 100;
-  return 1;
-}
-
 class SceneConverter {
  public:
-  SceneConverter(const aiScene& scene, const std::string& name, const std::filesystem::path& folder)
-      : scene_(scene), name_(name), folder_(folder) {}
+  SceneConverter(const aiScene& scene, const std::string& name, const std::filesystem::path& folder,
+                 ReadNotes& notes)
+      : scene_(scene), name_(name), notes_(notes), files_(folder, name, notes) {}
 
-  Mesh convert() {
-    Matrix4 root;
-    const double scale = metres_per_unit(scene_);
-    for (int i = 0; i < 3; ++i) root.m[i][i] = scale;
-    if (scene_.mRootNode) walk(*scene_.mRootNode, root, 0);
+  Mesh convert(const Matrix4& frame) {
+    if (scene_.mRootNode) walk(*scene_.mRootNode, frame, 0);
     if (!coloured_) result_.colours.clear();
     return std::move(result_);
   }
-  const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   void walk(const aiNode& node, const Matrix4& parent, int depth) {
@@ -89,7 +78,10 @@ class SceneConverter {
     }
     for (unsigned i = 0; i < mesh.mNumFaces; ++i) {
       const aiFace& face = mesh.mFaces[i];
-      if (face.mNumIndices != 3) continue;
+      if (face.mNumIndices != 3) {
+        notes_.add("is read without points and lines", concat("mesh \"", mesh.mName.C_Str(), "\""));
+        continue;
+      }
       std::array<std::uint32_t, 3> triangle{face.mIndices[0], face.mIndices[1], face.mIndices[2]};
       for (const std::uint32_t index : triangle)
         if (index >= mesh.mNumVertices)
@@ -111,6 +103,11 @@ class SceneConverter {
       coloured_ = true;
       material.factor = to_linear({diffuse.r, diffuse.g, diffuse.b});
     }
+    // A black surface that glows shows what it emits.
+    aiColor3D emission(0, 0, 0);
+    const bool glows =
+        source.Get(AI_MATKEY_COLOR_EMISSIVE, emission) == aiReturn_SUCCESS && !emission.IsBlack();
+    if (glows && diffuse.IsBlack()) material.factor = to_linear({emission.r, emission.g, emission.b});
     if (mesh.HasVertexColors(0)) {
       coloured_ = true;
       material.factor = {1, 1, 1};
@@ -125,62 +122,32 @@ class SceneConverter {
 
   const Texture* texture_of(const std::string& path) {
     const auto [at, is_new] = textures_.try_emplace(path);
-    if (is_new) {
-      try {
-        at->second.image = std::make_shared<const image::Image>(load_texture(path));
-      } catch (const Error& error) {
-        warnings_.push_back(concat("mesh ", name_, " is read without one of its textures: ", error.what()));
-      }
-    }
+    if (is_new) at->second.image = picture_of(path);
     return at->second.image ? &at->second : nullptr;
   }
 
-  image::Image load_texture(std::string path) const {
+  TextureFiles::Picture picture_of(const std::string& path) {
     const aiTexture* embedded = scene_.GetEmbeddedTexture(path.c_str());
-    if (embedded && embedded->mHeight == 0) {
+    if (!embedded || embedded->mHeight != 0) return files_.read(path);
+    try {
       const std::span bytes(reinterpret_cast<const std::byte*>(embedded->pcData), embedded->mWidth);
-      return image::decode_image(bytes, name_ + " (texture)");
+      return std::make_shared<const image::Image>(image::decode_texture(bytes, name_ + " (texture)"));
+    } catch (const Error& error) {
+      notes_.add(kWithoutTextures, error.what());
+      return nullptr;
     }
-    for (char& c : path)
-      if (c == '\\') c = '/';
-    // Exporters write where the picture lay on the author's machine; it is looked for beside the mesh.
-    const std::filesystem::path relative(path);
-    std::error_code ignored;
-    const bool beside = relative.is_relative() && std::filesystem::exists(folder_ / relative, ignored);
-    return image::read_image(resolve_reference(beside ? path : relative.filename().string(), folder_, name_));
   }
 
   const aiScene& scene_;
   const std::string& name_;
-  const std::filesystem::path& folder_;
+  ReadNotes& notes_;
+  TextureFiles files_;
   Mesh result_;
   bool coloured_ = false;
   std::map<std::string, Texture> textures_;
-  std::vector<std::string> warnings_;
 };
 
-template <class T>
-void put(std::vector<std::byte>& bytes, std::span<const T> values) {
-  append_bytes(bytes, static_cast<std::uint64_t>(values.size()));
-  const auto raw = std::as_bytes(values);
-  bytes.insert(bytes.end(), raw.begin(), raw.end());
-}
-
-template <class Container>
-Container take(std::span<const std::byte>& bytes) {
-  using T = typename Container::value_type;
-  std::uint64_t count = 0;
-  ensure(bytes.size() >= sizeof(count), "a short answer of the mesh reader");
-  std::memcpy(&count, bytes.data(), sizeof(count));
-  bytes = bytes.subspan(sizeof(count));
-  ensure(count <= bytes.size() / sizeof(T), "a short answer of the mesh reader");
-  Container values(count, T{});
-  if (count > 0) std::memcpy(values.data(), bytes.data(), count * sizeof(T));
-  bytes = bytes.subspan(count * sizeof(T));
-  return values;
-}
-
-// Runs in a process of its own: the mesh and the warnings, as bytes.
+// Runs in a process of its own: the mesh and the notes, as bytes.
 std::vector<std::byte> import_scene(std::span<const std::byte> bytes, const std::string& name,
                                     const std::string& extension, const std::filesystem::path& folder) {
   Assimp::Importer importer;
@@ -189,21 +156,26 @@ std::vector<std::byte> import_scene(std::span<const std::byte> bytes, const std:
       bytes.data(), bytes.size(),
       aiProcess_Triangulate | aiProcess_SortByPType | aiProcess_JoinIdenticalVertices, extension.c_str() + 1);
   if (!scene) fail(ErrorKind::input, "cannot read mesh ", name, ": ", importer.GetErrorString());
-  SceneConverter converter(*scene, name, folder);
-  const Mesh mesh = converter.convert();
+  ReadNotes notes;
+  const Mesh mesh =
+      SceneConverter(*scene, name, folder, notes).convert(stated_frame(*scene, bytes, extension));
   std::vector<std::byte> answer;
-  put<Vec3>(answer, mesh.positions);
-  put<std::array<std::uint32_t, 3>>(answer, mesh.triangles);
-  put<Vec3>(answer, mesh.colours);
-  put<Vec3>(answer, mesh.normals);
-  for (const std::string& warning : converter.warnings()) put<char>(answer, warning);
+  put_list<Vec3>(answer, mesh.positions);
+  put_list<std::array<std::uint32_t, 3>>(answer, mesh.triangles);
+  put_list<Vec3>(answer, mesh.colours);
+  put_list<Vec3>(answer, mesh.normals);
+  for (const ReadNotes::Note& note : notes.notes()) {
+    put_list<char>(answer, note.what);
+    put_list<char>(answer, note.first);
+    put_list<std::uint64_t>(answer, std::array{std::uint64_t(note.count)});
+  }
   return answer;
 }
 
 }  // namespace
 
 Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name, const std::string& extension,
-                      const std::filesystem::path& folder) {
+                      const std::filesystem::path& folder, ReadNotes& notes) {
   if (extension.size() < 2 || !Assimp::Importer().IsExtensionSupported(extension))
     fail(ErrorKind::input, "cannot read mesh ", name, ": the ending \"", extension,
          "\" is not known. Convert it to GLB first.");
@@ -216,12 +188,16 @@ Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name,
                                    concat("cannot read mesh ", name), limits);
   std::span<const std::byte> rest(answer);
   Mesh mesh;
-  mesh.positions = take<decltype(mesh.positions)>(rest);
-  mesh.triangles = take<decltype(mesh.triangles)>(rest);
-  mesh.colours = take<decltype(mesh.colours)>(rest);
-  mesh.normals = take<decltype(mesh.normals)>(rest);
-  while (!rest.empty()) log_warning(take<std::string>(rest));
-  finish_read_mesh(mesh, name);
+  mesh.positions = take_list<decltype(mesh.positions)>(rest);
+  mesh.triangles = take_list<decltype(mesh.triangles)>(rest);
+  mesh.colours = take_list<decltype(mesh.colours)>(rest);
+  mesh.normals = take_list<decltype(mesh.normals)>(rest);
+  while (!rest.empty()) {
+    const auto what = take_list<std::string>(rest), first = take_list<std::string>(rest);
+    const auto count = take_list<std::vector<std::uint64_t>>(rest);
+    notes.add(what, first, count.empty() ? 0 : std::size_t(count.front()));
+  }
+  finish_read_mesh(mesh, name, notes);
   return mesh;
 }
 

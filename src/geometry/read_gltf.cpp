@@ -1,12 +1,15 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "gltf_document.h"
+#include "gltf_extensions.h"
+#include "gltf_material.h"
+#include "gltf_nodes.h"
 #include "matrix4.h"
 #include "mesh_formats.h"
 #include "omni/core/error.h"
-#include "omni/core/log.h"
-#include "omni/geometry/mesh_files.h"
+#include "texture_files.h"
 
 namespace omni::geometry {
 namespace {
@@ -19,26 +22,6 @@ constexpr std::size_t kMaximumElements = 10'000'000, kAlwaysAllowed = 100'000, k
 
 [[noreturn]] void refuse(const GltfDocument& document, const std::string& reason) {
   fail(ErrorKind::input, "cannot read mesh ", document.name(), ": ", reason, ".");
-}
-
-void check_extensions(const GltfDocument& document) {
-  const Json* required = json_member(document.json(), "extensionsRequired");
-  if (!required || !required->is_array()) return;
-  for (const Json& entry : *required) {
-    const std::string extension = entry.is_string() ? entry.get<std::string>() : "";
-    if (extension == "KHR_draco_mesh_compression" || extension == "EXT_meshopt_compression")
-      refuse(document, "it is compressed with " + extension + ", which is not read; export it uncompressed");
-  }
-}
-
-Matrix4 local_transform(const GltfDocument& document, const Json& node) {
-  double m[16];
-  if (json_numbers(node, "matrix", m, 16, document.name())) return Matrix4::from_columns(m);
-  double t[3] = {0, 0, 0}, q[4] = {0, 0, 0, 1}, s[3] = {1, 1, 1};
-  json_numbers(node, "translation", t, 3, document.name());
-  json_numbers(node, "rotation", q, 4, document.name());
-  json_numbers(node, "scale", s, 3, document.name());
-  return Matrix4::from_parts(t, q, s);
 }
 
 std::vector<Vec3> to_vectors(const std::vector<float>& values, int components) {
@@ -65,141 +48,40 @@ std::vector<std::array<std::uint32_t, 3>> assemble(std::int64_t mode,
   return triangles;
 }
 
-TextureWrap wrap_mode(std::int64_t value) {
-  return value == 33071   ? TextureWrap::clamp_to_edge
-         : value == 33648 ? TextureWrap::mirrored_repeat
-                          : TextureWrap::repeat;
-}
-
-// KHR_texture_transform: scale, then rotation (counter-clockwise in a space with v downwards), then offset.
-struct CoordinateTransform {
-  double offset[2] = {0, 0}, scale[2] = {1, 1}, rotation = 0;
-  TextureCoordinate operator()(TextureCoordinate at) const {
-    const double u = at.u * scale[0], v = at.v * scale[1], c = std::cos(rotation), s = std::sin(rotation);
-    return {float(c * u + s * v + offset[0]), float(-s * u + c * v + offset[1])};
-  }
+// How a mesh stands in the scene: by the transforms of its node, or of the joints that carry it.
+struct Pose {
+  std::vector<Matrix4> instances = {Matrix4{}};
+  std::vector<Matrix4> joints;  // of a skin; the node's own transform does not count then
+  std::vector<double> morph_weights;
+  std::string node;  // for notes
 };
 
-// A material together with what of it is per texture coordinate.
-struct GltfMaterial {
-  Vec3 factor{1, 1, 1};
-  bool has_factor = false;
-  std::optional<Texture> texture;
-  std::int64_t coordinate_set = 0;
-  std::optional<CoordinateTransform> transform;
-};
-
-void read_texture(GltfDocument& document, const Json& info, GltfMaterial& material) {
-  const std::string& name = document.name();
-  const Json& texture = document.item("textures", json_integer(info, "index", -1, name));
-  std::int64_t source = json_integer(texture, "source", -1, name);
-  if (const Json* extensions = json_member(texture, "extensions"))
-    if (const Json* webp = json_member(*extensions, "EXT_texture_webp"))
-      source = json_integer(*webp, "source", source, name);
-  if (source < 0) {
-    log_warning("mesh ", name, " is read without a texture that is in an unknown format.");
-    return;
-  }
-  Texture result;
-  result.image = document.image(source);
-  if (!result.image) return;
-  if (const std::int64_t sampler = json_integer(texture, "sampler", -1, name); sampler >= 0) {
-    const Json& json = document.item("samplers", sampler);
-    result.wrap_u = wrap_mode(json_integer(json, "wrapS", 10497, name));
-    result.wrap_v = wrap_mode(json_integer(json, "wrapT", 10497, name));
-    result.nearest = json_integer(json, "magFilter", 9729, name) == 9728;
-  }
-  material.texture = result;
-  material.coordinate_set = json_integer(info, "texCoord", 0, name);
-  if (const Json* extensions = json_member(info, "extensions")) {
-    if (const Json* json = json_member(*extensions, "KHR_texture_transform")) {
-      CoordinateTransform transform;
-      json_numbers(*json, "offset", transform.offset, 2, name);
-      json_numbers(*json, "scale", transform.scale, 2, name);
-      transform.rotation = json_number(*json, "rotation", 0, name);
-      material.coordinate_set = json_integer(*json, "texCoord", material.coordinate_set, name);
-      material.transform = transform;
-    }
-  }
-}
-
-GltfMaterial read_material(GltfDocument& document, std::int64_t index) {
-  GltfMaterial material;
-  if (index < 0) return material;
-  const Json& json = document.item("materials", index);
-  const Json* surface = json_member(json, "pbrMetallicRoughness");
-  const char *factor_key = "baseColorFactor", *texture_key = "baseColorTexture";
-  if (const Json* extensions = json_member(json, "extensions")) {
-    if (const Json* older = json_member(*extensions, "KHR_materials_pbrSpecularGlossiness")) {
-      surface = older;
-      factor_key = "diffuseFactor";
-      texture_key = "diffuseTexture";
-    }
-  }
-  if (!surface) return material;
-  double factor[4] = {1, 1, 1, 1};
-  json_numbers(*surface, factor_key, factor, 4, document.name());
-  material.has_factor = json_member(*surface, factor_key) != nullptr;
-  material.factor = {float(factor[0]), float(factor[1]), float(factor[2])};
-  if (const Json* info = json_member(*surface, texture_key)) read_texture(document, *info, material);
-  return material;
-}
+constexpr const char* kNotDrawn = "is read without parts that are not drawn";
 
 class SceneReader {
  public:
   explicit SceneReader(GltfDocument& document)
-      : document_(document), visited_(document.count("nodes"), false) {}
+      : document_(document), nodes_(document), visited_(nodes_.size(), false) {}
 
   Mesh read() {
     if (visited_.empty()) {
-      for (std::size_t i = 0; i < document_.count("meshes"); ++i) add_mesh(std::int64_t(i), Matrix4{});
+      for (std::size_t i = 0; i < document_.count("meshes"); ++i) add_mesh(std::int64_t(i), {});
     } else {
-      walk(roots());
+      walk(nodes_.roots());
     }
     if (!coloured_) result_.colours.clear();
     return std::move(result_);
   }
 
  private:
-  std::vector<std::int64_t> roots() const {
-    if (document_.count("scenes") > 0) {
-      const Json& scene =
-          document_.item("scenes", json_integer(document_.json(), "scene", 0, document_.name()));
-      return node_list(scene, "nodes");
-    }
-    return parentless_nodes();
-  }
-
-  std::vector<std::int64_t> node_list(const Json& json, const char* key) const {
-    std::vector<std::int64_t> list;
-    const Json* array = json_member(json, key);
-    if (!array) return list;
-    if (!array->is_array()) refuse(document_, concat("\"", key, "\" is not an array"));
-    for (const Json& entry : *array) {
-      if (!entry.is_number_integer()) refuse(document_, concat("\"", key, "\" should hold integers"));
-      list.push_back(entry.get<std::int64_t>());
-    }
-    return list;
-  }
-
-  std::vector<std::int64_t> parentless_nodes() const {
-    std::vector<bool> is_child(visited_.size(), false);
-    for (std::size_t i = 0; i < visited_.size(); ++i)
-      for (const std::int64_t child : node_list(document_.item("nodes", std::int64_t(i)), "children"))
-        if (child >= 0 && std::size_t(child) < is_child.size()) is_child[std::size_t(child)] = true;
-    std::vector<std::int64_t> roots;
-    for (std::size_t i = 0; i < is_child.size(); ++i)
-      if (!is_child[i]) roots.push_back(std::int64_t(i));
-    return roots;
-  }
-
   void walk(const std::vector<std::int64_t>& roots) {
     struct Pending {
       std::int64_t node;
       Matrix4 parent;
+      bool visible;
     };
     std::vector<Pending> pending;
-    for (auto at = roots.rbegin(); at != roots.rend(); ++at) pending.push_back({*at, Matrix4{}});
+    for (auto at = roots.rbegin(); at != roots.rend(); ++at) pending.push_back({*at, Matrix4{}, true});
     while (!pending.empty()) {
       const Pending current = pending.back();
       pending.pop_back();
@@ -207,43 +89,97 @@ class SceneReader {
       if (visited_[std::size_t(current.node)])
         refuse(document_, concat("node ", current.node, " has two parents or is its own ancestor"));
       visited_[std::size_t(current.node)] = true;
-      const Matrix4 transform = current.parent * local_transform(document_, node);
+      const Matrix4 transform = current.parent * nodes_.local(current.node);
+      const bool visible = current.visible && nodes_.is_visible(current.node);
       const std::int64_t mesh = json_integer(node, "mesh", -1, document_.name());
-      if (mesh >= 0) add_mesh(mesh, transform);
-      const std::vector<std::int64_t> children = node_list(node, "children");
-      for (auto at = children.rbegin(); at != children.rend(); ++at) pending.push_back({*at, transform});
+      if (mesh >= 0 && visible) add_mesh(mesh, pose_of(current.node, node, transform));
+      if (mesh >= 0 && !visible)
+        document_.notes().add(kNotDrawn, concat("node ", current.node, " is hidden"));
+      const std::vector<std::int64_t> children = nodes_.children(current.node);
+      for (auto at = children.rbegin(); at != children.rend(); ++at)
+        pending.push_back({*at, transform, visible});
     }
   }
 
-  void add_mesh(std::int64_t index, const Matrix4& transform) {
-    const Json* primitives = json_member(document_.item("meshes", index), "primitives");
+  Pose pose_of(std::int64_t index, const Json& node, const Matrix4& transform) {
+    Pose pose;
+    pose.node = concat("node ", index);
+    pose.morph_weights = json_number_list(node, "weights", document_.name());
+    const std::int64_t skin = json_integer(node, "skin", -1, document_.name());
+    if (skin >= 0) pose.joints = nodes_.joint_matrices(skin);
+    pose.instances = {transform};
+    if (const auto instances = nodes_.instances(index)) {
+      pose.instances.clear();
+      for (const Matrix4& instance : *instances) pose.instances.push_back(transform * instance);
+    }
+    return pose;
+  }
+
+  void add_mesh(std::int64_t index, Pose pose) {
+    const Json& mesh = document_.item("meshes", index);
+    const Json* primitives = json_member(mesh, "primitives");
     if (!primitives || !primitives->is_array())
       refuse(document_, concat("mesh ", index, " has no primitives"));
-    for (const Json& primitive : *primitives) add_primitive(primitive, transform);
+    if (pose.morph_weights.empty()) pose.morph_weights = json_number_list(mesh, "weights", document_.name());
+    if (pose.joints.empty()) {
+      const std::size_t flat =
+          std::erase_if(pose.instances, [](const Matrix4& m) { return !m.keeps_area(); });
+      document_.notes().add(kNotDrawn, concat(pose.node, " has a scale of 0"), flat);
+      if (pose.instances.empty()) return;
+    }
+    for (const Json& primitive : *primitives) add_primitive(primitive, pose);
   }
 
   std::vector<std::uint32_t> read_or_count_indices(const Json& json, std::size_t vertices) {
     const std::int64_t accessor = json_integer(json, "indices", -1, document_.name());
-    if (accessor < 0) {
-      std::vector<std::uint32_t> indices(vertices);
-      for (std::size_t i = 0; i < vertices; ++i) indices[i] = std::uint32_t(i);
+    std::vector<std::uint32_t> indices;
+    if (const DracoMesh* draco = document_.draco_mesh(json)) {
+      indices = draco->indices;
+    } else if (accessor < 0) {
+      indices.resize(vertices);
+      std::iota(indices.begin(), indices.end(), 0u);
       return indices;
+    } else {
+      indices = document_.read_indices(accessor);
     }
-    std::vector<std::uint32_t> indices = document_.read_indices(accessor);
     for (const std::uint32_t i : indices)
       if (i >= vertices) refuse(document_, concat("a face names vertex ", i, " of ", vertices));
     return indices;
   }
 
-  std::vector<float> attribute(const Json& attributes, const std::string& key, std::size_t vertices,
+  // An attribute of a primitive, of so many components, or nothing.
+  std::vector<float> attribute(const Json& primitive, const std::string& key, std::size_t vertices,
                                int fewest, int most, int& components) {
+    const Json& attributes = *json_member(primitive, "attributes");
     const std::int64_t accessor = json_integer(attributes, key.c_str(), -1, document_.name());
     if (accessor < 0) return {};
+    if (const DracoMesh* draco = document_.draco_mesh(primitive)) {
+      for (const DracoMesh::Attribute& decoded : draco->attributes)
+        if (decoded.semantic == key) {
+          components = decoded.components;
+          check_attribute(key, decoded.values.size(), vertices, fewest, most, components);
+          return decoded.values;
+        }
+      if (!json_member(document_.item("accessors", accessor), "bufferView"))
+        refuse(document_, concat("its data, compressed with KHR_draco_mesh_compression, has no ", key));
+    }
+    return accessor_values(accessor, key, vertices, fewest, most, components);
+  }
+
+  std::vector<float> accessor_values(std::int64_t accessor, const std::string& key, std::size_t vertices,
+                                     int fewest, int most, int& components) {
+    if (document_.element_count(accessor) > kMaximumElements)
+      refuse(document_, concat("it has more than ", kMaximumElements, " vertices; simplify it first"));
     std::vector<float> values = document_.read_floats(accessor, components);
-    if (components < fewest || components > most ||
-        (vertices > 0 && values.size() != vertices * std::size_t(components)))
-      refuse(document_, concat("attribute ", key, " does not fit its primitive's positions"));
+    check_attribute(key, values.size(), vertices, fewest, most, components);
     return values;
+  }
+
+  void check_attribute(const std::string& key, std::size_t values, std::size_t vertices, int fewest, int most,
+                       int components) const {
+    if (components < fewest || components > most ||
+        (vertices > 0 && values != vertices * std::size_t(components)))
+      refuse(document_, concat("attribute ", key, " does not fit its primitive's positions"));
   }
 
   void check_size(std::size_t count, const char* what) const {
@@ -254,52 +190,128 @@ class SceneReader {
                              document_.byte_count(), " bytes; simplify it or repeat its meshes less often"));
   }
 
-  void add_primitive(const Json& json, const Matrix4& transform) {
+  void add_primitive(const Json& json, const Pose& pose) {
     const std::int64_t mode = json_integer(json, "mode", 4, document_.name());
-    if (mode < 4 || mode > 6) return;  // points and lines have no surface
+    if (mode < 4 || mode > 6) {
+      document_.notes().add("is read without points and lines", pose.node);
+      return;
+    }
     const Json* attributes = json_member(json, "attributes");
     if (!attributes) refuse(document_, "a primitive has no attributes");
+    const GltfMaterial material =
+        read_gltf_material(document_, json_integer(json, "material", -1, document_.name()));
+    if (material.is_invisible) {
+      document_.notes().add(kNotDrawn, concat(pose.node, " has a transparent material"));
+      return;
+    }
+    Primitive primitive = read_primitive(json, material);
+    if (primitive.positions.empty()) return;
+    const bool is_draco = document_.draco_mesh(json) != nullptr;
+    primitive.triangles =
+        assemble(is_draco ? 4 : mode, read_or_count_indices(json, primitive.positions.size()));
+    morph(json, pose.morph_weights, primitive);
+    coloured_ |= material.has_factor || material.texture || !primitive.linear_colours.empty();
+    const bool textured = material.texture && !primitive.coordinates.empty();
+    const bool skinned = !pose.joints.empty() && apply_skin(json, pose.joints, primitive);
+    const std::size_t copies = skinned ? 1 : pose.instances.size();
+    for (std::size_t i = 0; i < copies; ++i) {
+      check_size(result_.positions.size() + primitive.positions.size(), "vertices");
+      check_size(result_.triangles.size() + primitive.triangles.size(), "triangles");
+      Primitive placed = i + 1 < copies ? primitive : std::move(primitive);
+      if (!skinned) place(placed, pose.instances[i]);
+      append(result_, bake_colours(placed, {material.factor, textured ? &*material.texture : nullptr}));
+    }
+  }
+
+  Primitive read_primitive(const Json& json, const GltfMaterial& material) {
     int components = 0;
     Primitive primitive;
-    const std::int64_t position = json_integer(*attributes, "POSITION", -1, document_.name());
-    if (position < 0) return;
-    if (document_.element_count(position) > kMaximumElements)
-      refuse(document_, concat("it has more than ", kMaximumElements, " vertices; simplify it first"));
-    primitive.positions = to_vectors(attribute(*attributes, "POSITION", 0, 3, 3, components), 3);
+    primitive.positions = to_vectors(attribute(json, "POSITION", 0, 3, 3, components), 3);
     const std::size_t vertices = primitive.positions.size();
-    if (vertices == 0) return;
+    if (vertices == 0) return primitive;
     check_size(result_.positions.size() + vertices, "vertices");
-    primitive.normals = to_vectors(attribute(*attributes, "NORMAL", vertices, 3, 3, components), 3);
-    if (const auto colours = attribute(*attributes, "COLOR_0", vertices, 3, 4, components); !colours.empty())
+    primitive.normals = to_vectors(attribute(json, "NORMAL", vertices, 3, 3, components), 3);
+    if (const auto colours = attribute(json, "COLOR_0", vertices, 3, 4, components); !colours.empty())
       primitive.linear_colours = to_vectors(colours, components);
-    primitive.triangles = assemble(mode, read_or_count_indices(json, vertices));
-    check_size(result_.triangles.size() + primitive.triangles.size(), "triangles");
+    if (!material.texture) return primitive;
+    const std::string key = concat("TEXCOORD_", material.coordinate_set);
+    const auto values = attribute(json, key, vertices, 2, 2, components);
+    if (values.empty()) document_.notes().add(kWithoutTextures, concat("a primitive has no ", key));
+    primitive.coordinates.resize(values.size() / 2);
+    for (std::size_t i = 0; i < primitive.coordinates.size(); ++i) {
+      primitive.coordinates[i] = {values[2 * i], values[2 * i + 1]};
+      if (material.transform) primitive.coordinates[i] = (*material.transform)(primitive.coordinates[i]);
+    }
+    return primitive;
+  }
 
-    const GltfMaterial material =
-        read_material(document_, json_integer(json, "material", -1, document_.name()));
-    if (material.texture) {
-      const std::string key = concat("TEXCOORD_", material.coordinate_set);
-      const auto values = attribute(*attributes, key, vertices, 2, 2, components);
-      primitive.coordinates.resize(values.size() / 2);
-      for (std::size_t i = 0; i < primitive.coordinates.size(); ++i) {
-        primitive.coordinates[i] = {values[2 * i], values[2 * i + 1]};
-        if (material.transform) primitive.coordinates[i] = (*material.transform)(primitive.coordinates[i]);
+  // Adds the shapes that the primitive is at rest a mixture of.
+  void morph(const Json& json, const std::vector<double>& weights, Primitive& primitive) {
+    const Json* targets = json_member(json, "targets");
+    if (!targets || !targets->is_array()) return;
+    for (std::size_t t = 0; t < std::min(weights.size(), targets->size()); ++t) {
+      if (weights[t] == 0) continue;
+      const auto add = [&](const char* key, std::vector<Vec3>& to) {
+        const std::int64_t accessor = json_integer((*targets)[t], key, -1, document_.name());
+        if (accessor < 0 || to.empty()) return;
+        int components = 0;
+        const auto by = to_vectors(accessor_values(accessor, key, to.size(), 3, 3, components), 3);
+        for (std::size_t i = 0; i < to.size(); ++i) to[i] += by[i] * float(weights[t]);
+      };
+      add("POSITION", primitive.positions);
+      add("NORMAL", primitive.normals);
+    }
+  }
+
+  // Moves each vertex by the weighted mean of its joints. False where the primitive names none.
+  bool apply_skin(const Json& json, const std::vector<Matrix4>& joints, Primitive& primitive) {
+    const std::size_t vertices = primitive.positions.size();
+    std::vector<Matrix4> blended(vertices, Matrix4::zero());
+    std::vector<double> sums(vertices, 0);
+    std::vector<std::uint32_t> fallback(vertices, 0);
+    constexpr int kMostSets = 8;
+    int sets = 0;
+    for (; sets < kMostSets; ++sets) {
+      int components = 0;
+      const auto indices = attribute(json, concat("JOINTS_", sets), vertices, 4, 4, components);
+      const auto weights = attribute(json, concat("WEIGHTS_", sets), vertices, 4, 4, components);
+      if (indices.empty() || weights.empty()) break;
+      for (std::size_t k = 0; k < indices.size(); ++k) {
+        const auto joint = std::size_t(std::max(indices[k], 0.0f));
+        if (sets == 0 && k % 4 == 0) fallback[k / 4] = std::uint32_t(std::min(joint, joints.size() - 1));
+        const double weight = weights[k];
+        if (weight == 0 || !std::isfinite(weight)) continue;
+        if (joint >= joints.size())
+          refuse(document_, concat("a vertex names joint ", joint, " of ", joints.size()));
+        blended[k / 4].add_scaled(joints[joint], weight);
+        sums[k / 4] += weight;
       }
     }
-    coloured_ |= material.has_factor || material.texture || !primitive.linear_colours.empty();
-    place(primitive, transform);
-    append(result_,
-           bake_colours(primitive, {material.factor, material.texture ? &*material.texture : nullptr}));
+    if (sets == 0) return false;
+    std::size_t mirrored = 0;
+    for (std::size_t i = 0; i < vertices; ++i) {
+      Matrix4 transform = joints[fallback[i]];  // without weights its first joint carries a vertex
+      if (sums[i] > 0) transform = Matrix4::zero().add_scaled(blended[i], 1 / sums[i]);
+      mirrored += transform.determinant() < 0;
+      primitive.positions[i] = transform.point(primitive.positions[i]);
+      if (!primitive.normals.empty()) primitive.normals[i] = transform.normal(primitive.normals[i]);
+    }
+    if (mirrored > vertices / 2) turn_over(primitive);
+    return true;
+  }
+
+  static void turn_over(Primitive& primitive) {
+    for (auto& triangle : primitive.triangles) std::swap(triangle[1], triangle[2]);
   }
 
   static void place(Primitive& primitive, const Matrix4& transform) {
     for (Vec3& p : primitive.positions) p = transform.point(p);
     for (Vec3& n : primitive.normals) n = transform.normal(n);
-    if (transform.determinant() < 0)
-      for (auto& triangle : primitive.triangles) std::swap(triangle[1], triangle[2]);
+    if (transform.determinant() < 0) turn_over(primitive);
   }
 
   GltfDocument& document_;
+  GltfNodes nodes_;
   std::vector<bool> visited_;
   bool coloured_ = false;  // whether anything names a colour
   Mesh result_;
@@ -307,12 +319,12 @@ class SceneReader {
 
 }  // namespace
 
-Mesh read_gltf(std::span<const std::byte> bytes, const std::string& name,
-               const std::filesystem::path& folder) {
-  GltfDocument document(bytes, name, folder);
-  check_extensions(document);
+Mesh read_gltf(std::span<const std::byte> bytes, const std::string& name, const std::filesystem::path& folder,
+               ReadNotes& notes) {
+  GltfDocument document(bytes, name, folder, notes);
+  check_gltf_extensions(document);
   Mesh mesh = SceneReader(document).read();
-  finish_read_mesh(mesh, name);
+  finish_read_mesh(mesh, name, notes);
   return mesh;
 }
 

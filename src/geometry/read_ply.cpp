@@ -1,324 +1,414 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
-#include <cstring>
+#include <limits>
 #include <map>
+#include <optional>
+#include <unordered_map>
 
+#include "colour_range.h"
 #include "mesh_formats.h"
 #include "omni/core/error.h"
+#include "ply_file.h"
 #include "polygon.h"
-#include "text_scanner.h"
+#include "texture.h"
+#include "texture_files.h"
 
 namespace omni::geometry {
 namespace {
 
-enum class Format { ascii, little_endian, big_endian };
-enum class Scalar { i8, u8, i16, u16, i32, u32, f32, f64 };
-
-struct Property {
-  std::string name;
-  Scalar type = Scalar::f32;
-  bool is_list = false;
-  Scalar count_type = Scalar::u8;
-};
-struct Element {
-  std::string name;
-  std::size_t count = 0;
-  std::vector<Property> properties;
-};
-struct Header {
-  Format format = Format::ascii;
-  std::vector<Element> elements;
-  std::span<const std::byte> body;
-};
-
-[[noreturn]] void refuse(const std::string& name, const std::string& reason) {
-  fail(ErrorKind::input, "cannot read PLY ", name, ": ", reason, ". The file is broken or truncated.");
-}
-
-std::optional<Scalar> scalar_of(std::string_view word) {
-  static const std::map<std::string_view, Scalar> names = {
-      {"char", Scalar::i8},   {"int8", Scalar::i8},     {"uchar", Scalar::u8},   {"uint8", Scalar::u8},
-      {"short", Scalar::i16}, {"int16", Scalar::i16},   {"ushort", Scalar::u16}, {"uint16", Scalar::u16},
-      {"int", Scalar::i32},   {"int32", Scalar::i32},   {"uint", Scalar::u32},   {"uint32", Scalar::u32},
-      {"float", Scalar::f32}, {"float32", Scalar::f32}, {"double", Scalar::f64}, {"float64", Scalar::f64}};
-  const auto at = names.find(word);
-  if (at == names.end()) return std::nullopt;
-  return at->second;
-}
-
-std::size_t size_of(Scalar type) {
-  switch (type) {
-    case Scalar::i8:
-    case Scalar::u8:
-      return 1;
-    case Scalar::i16:
-    case Scalar::u16:
-      return 2;
-    case Scalar::f64:
-      return 8;
-    default:
-      return 4;
-  }
-}
-
-Property parse_property(std::string_view line, const std::string& name) {
-  Property property;
-  std::string_view word = next_word(line);
-  if (word == "list") {
-    property.is_list = true;
-    const auto count_type = scalar_of(next_word(line));
-    if (!count_type) refuse(name, "a list property has an unknown count type");
-    property.count_type = *count_type;
-    word = next_word(line);
-  }
-  const auto type = scalar_of(word);
-  if (!type) refuse(name, concat("the property type \"", std::string(word.substr(0, 32)), "\" is unknown"));
-  property.type = *type;
-  property.name = std::string(next_word(line));
-  return property;
-}
-
-Header parse_header(std::span<const std::byte> bytes, const std::string& name) {
-  std::string_view text = as_text(bytes), line;
-  Header header;
-  if (!next_line(text, line) || line.substr(0, 3) != "ply") refuse(name, "it does not begin with \"ply\"");
-  bool has_format = false;
-  while (next_line(text, line)) {
-    const std::string_view keyword = next_word(line);
-    if (keyword == "end_header") {
-      if (!has_format) refuse(name, "its header names no format");
-      header.body = bytes.subspan(std::size_t(text.data() - as_text(bytes).data()));
-      return header;
-    }
-    if (keyword == "format") {
-      const std::string_view format = next_word(line);
-      has_format = true;
-      if (format == "ascii")
-        header.format = Format::ascii;
-      else if (format == "binary_little_endian")
-        header.format = Format::little_endian;
-      else if (format == "binary_big_endian")
-        header.format = Format::big_endian;
-      else
-        refuse(name, "its format is unknown");
-    } else if (keyword == "element") {
-      Element& element = header.elements.emplace_back();
-      element.name = std::string(next_word(line));
-      const auto count = parse_number<std::uint64_t>(next_word(line));
-      if (!count) refuse(name, "an element has no count");
-      element.count = std::size_t(*count);
-    } else if (keyword == "property") {
-      if (header.elements.empty()) refuse(name, "a property comes before any element");
-      header.elements.back().properties.push_back(parse_property(line, name));
-    }
-  }
-  refuse(name, "its header has no end");
-}
-
-// Reads one scalar after the other, from text or from bytes of either order.
-class ScalarReader {
- public:
-  ScalarReader(const Header& header, const std::string& name)
-      : format_(header.format), name_(name), bytes_(header.body), text_(as_text(header.body)) {}
-
-  std::size_t remaining() const { return format_ == Format::ascii ? text_.size() : bytes_.size(); }
-  std::size_t fewest_bytes(Scalar type) const { return format_ == Format::ascii ? 1 : size_of(type); }
-
-  double read(Scalar type) {
-    if (format_ == Format::ascii) {
-      const std::string_view word = next_word(text_);
-      if (word.empty()) refuse(name_, "it ends before its last element");
-      const auto value = parse_number<double>(word);
-      if (!value) refuse(name_, concat("\"", std::string(word.substr(0, 32)), "\" is not a number"));
-      return *value;
-    }
-    const std::size_t size = size_of(type);
-    if (bytes_.size() < size) refuse(name_, "it ends before its last element");
-    std::byte raw[8];
-    std::memcpy(raw, bytes_.data(), size);
-    bytes_ = bytes_.subspan(size);
-    if (format_ == Format::big_endian) std::reverse(raw, raw + size);
-    return convert(raw, type);
-  }
-
- private:
-  template <class T>
-  static double load(const std::byte* raw) {
-    T value;
-    std::memcpy(&value, raw, sizeof value);
-    return double(value);
-  }
-  static double convert(const std::byte* raw, Scalar type) {
-    switch (type) {
-      case Scalar::i8:
-        return load<std::int8_t>(raw);
-      case Scalar::u8:
-        return load<std::uint8_t>(raw);
-      case Scalar::i16:
-        return load<std::int16_t>(raw);
-      case Scalar::u16:
-        return load<std::uint16_t>(raw);
-      case Scalar::i32:
-        return load<std::int32_t>(raw);
-      case Scalar::u32:
-        return load<std::uint32_t>(raw);
-      case Scalar::f32:
-        return load<float>(raw);
-      default:
-        return load<double>(raw);
-    }
-  }
-
-  Format format_;
-  const std::string& name_;
-  std::span<const std::byte> bytes_;
-  std::string_view text_;
-};
-
-// A count is believed only as far as the bytes that are left could hold it.
-void check_count(const Element& element, const ScalarReader& reader, const std::string& name) {
-  std::size_t fewest = 0;
-  for (const Property& p : element.properties)
-    fewest += reader.fewest_bytes(p.is_list ? p.count_type : p.type);
-  if (fewest > 0 && element.count > reader.remaining() / fewest)
-    refuse(name, concat("its header promises ", element.count, " of \"", element.name, "\", more than fit"));
-}
-
-std::size_t read_list_length(ScalarReader& reader, const Property& property, const std::string& name) {
-  const double length = reader.read(property.count_type);
-  if (!(length >= 0) || length != std::floor(length) ||
-      length > double(reader.remaining() / reader.fewest_bytes(property.type)))
-    refuse(name, "a list is longer than the file");
-  return std::size_t(length);
-}
-
 struct VertexTarget {
-  enum class Kind { position, normal, colour } kind;
+  enum class Kind { position, normal, colour, coordinate } kind;
   std::size_t axis;
 };
 
 std::optional<VertexTarget> target_of(const std::string& property) {
-  using Kind = VertexTarget::Kind;
-  static const std::map<std::string, VertexTarget> names = {
-      {"x", {Kind::position, 0}},         {"y", {Kind::position, 1}},
-      {"z", {Kind::position, 2}},         {"nx", {Kind::normal, 0}},
-      {"ny", {Kind::normal, 1}},          {"nz", {Kind::normal, 2}},
-      {"red", {Kind::colour, 0}},         {"green", {Kind::colour, 1}},
-      {"blue", {Kind::colour, 2}},        {"r", {Kind::colour, 0}},
-      {"g", {Kind::colour, 1}},           {"b", {Kind::colour, 2}},
-      {"diffuse_red", {Kind::colour, 0}}, {"diffuse_green", {Kind::colour, 1}},
-      {"diffuse_blue", {Kind::colour, 2}}};
+  using enum VertexTarget::Kind;
+  static const std::map<std::string, VertexTarget> names = {{"x", {position, 0}},
+                                                            {"y", {position, 1}},
+                                                            {"z", {position, 2}},
+                                                            {"nx", {normal, 0}},
+                                                            {"ny", {normal, 1}},
+                                                            {"nz", {normal, 2}},
+                                                            {"red", {colour, 0}},
+                                                            {"green", {colour, 1}},
+                                                            {"blue", {colour, 2}},
+                                                            {"r", {colour, 0}},
+                                                            {"g", {colour, 1}},
+                                                            {"b", {colour, 2}},
+                                                            {"diffuse_red", {colour, 0}},
+                                                            {"diffuse_green", {colour, 1}},
+                                                            {"diffuse_blue", {colour, 2}},
+                                                            {"s", {coordinate, 0}},
+                                                            {"t", {coordinate, 1}},
+                                                            {"u", {coordinate, 0}},
+                                                            {"v", {coordinate, 1}},
+                                                            {"texture_u", {coordinate, 0}},
+                                                            {"texture_v", {coordinate, 1}},
+                                                            {"texture_s", {coordinate, 0}},
+                                                            {"texture_t", {coordinate, 1}}};
   const auto at = names.find(property);
   if (at == names.end()) return std::nullopt;
   return at->second;
 }
 
-double colour_scale(Scalar type) {
+double colour_scale(PlyScalar type) {
   switch (type) {
-    case Scalar::f32:
-    case Scalar::f64:
+    case PlyScalar::f32:
+    case PlyScalar::f64:
       return 1;
-    case Scalar::u16:
+    case PlyScalar::u16:
       return 1.0 / 65535;
     default:
       return 1.0 / 255;
   }
 }
 
-void read_vertices(ScalarReader& reader, const Element& element, Mesh& mesh, const std::string& name) {
-  bool has_position = false, has_normal = false, has_colour = false;
-  std::vector<std::optional<VertexTarget>> targets;
-  for (const Property& property : element.properties) {
-    targets.push_back(property.is_list ? std::nullopt : target_of(property.name));
-    if (!targets.back()) continue;
-    has_position |= targets.back()->kind == VertexTarget::Kind::position;
-    has_normal |= targets.back()->kind == VertexTarget::Kind::normal;
-    has_colour |= targets.back()->kind == VertexTarget::Kind::colour;
+std::optional<std::size_t> colour_axis(const PlyProperty& property) {
+  if (property.is_list) return std::nullopt;
+  const auto target = target_of(property.name);
+  return target && target->kind == VertexTarget::Kind::colour ? std::optional(target->axis) : std::nullopt;
+}
+
+// A face's own part of the surface, beside its corners.
+struct FaceLook {
+  Vec3 colour{1, 1, 1};
+  std::size_t texture = 0;
+  std::vector<float> coordinates;  // u, v of each corner, v upwards
+};
+
+struct ColouredVertex {
+  std::uint32_t vertex = 0;
+  Vec3 colour;
+  friend bool operator==(const ColouredVertex&, const ColouredVertex&) = default;
+};
+struct ColouredVertexHash {
+  std::size_t operator()(const ColouredVertex& v) const {
+    std::size_t hash = v.vertex;
+    for (std::size_t c = 0; c < 3; ++c)
+      hash = (hash ^ std::bit_cast<std::uint32_t>(v.colour[c] + 0.0f)) * 0x9E3779B97F4A7C15ull;
+    return hash;
   }
-  if (!has_position) refuse(name, "its vertices have no positions");
-  mesh.positions.resize(element.count);
-  if (has_normal) mesh.normals.resize(element.count);
-  if (has_colour) mesh.colours.resize(element.count);
-  for (std::size_t i = 0; i < element.count; ++i) {
-    for (std::size_t k = 0; k < targets.size(); ++k) {
-      const Property& property = element.properties[k];
-      std::size_t values = property.is_list ? read_list_length(reader, property, name) : 1;
-      for (; values > 0; --values) {
-        const double value = reader.read(property.type);
-        if (!targets[k]) continue;
-        const std::size_t axis = targets[k]->axis;
-        switch (targets[k]->kind) {
-          case VertexTarget::Kind::position:
-            mesh.positions[i][axis] = float(value);
-            break;
-          case VertexTarget::Kind::normal:
-            mesh.normals[i][axis] = float(value);
-            break;
-          case VertexTarget::Kind::colour:
-            mesh.colours[i][axis] = float(value * colour_scale(property.type));
-            break;
+};
+
+class PlyReader {
+ public:
+  PlyReader(const PlyHeader& header, const std::string& name, const std::filesystem::path& folder,
+            ReadNotes& notes)
+      : header_(header), name_(name), notes_(notes), values_(header, name) {
+    TextureFiles files(folder, name, notes);
+    if (has_coordinates())
+      for (const std::string& texture : header.textures) textures_.push_back({files.read(texture)});
+    textured_ =
+        std::any_of(textures_.begin(), textures_.end(), [](const Texture& t) { return t.image != nullptr; });
+  }
+
+  Mesh read() {
+    // Faces that come before the vertices are read again, from the same place.
+    std::vector<std::pair<const PlyElement*, PlyValues>> early;
+    bool has_vertices = false;
+    for (const PlyElement& element : header_.elements) {
+      values_.check_count(element);
+      if (element.name == "vertex" && !has_vertices) {
+        read_vertices(element);
+        has_vertices = true;
+      } else if ((element.name == "face" || element.name == "tristrips") && has_vertices) {
+        read_surface(element, values_);
+      } else {
+        if (element.name == "face" || element.name == "tristrips")
+          early.emplace_back(&element, values_);
+        else
+          notes_.add("is read without elements of unknown kinds", element.name, element.count);
+        values_.skip(element);
+      }
+    }
+    for (auto& [element, values] : early) read_surface(*element, values);
+    if (!looks_.empty()) return assemble();
+    return std::move(mesh_);
+  }
+
+ private:
+  bool has_coordinates() const {
+    for (const PlyElement& element : header_.elements)
+      for (const PlyProperty& property : element.properties) {
+        const auto target = property.is_list ? std::nullopt : target_of(property.name);
+        if (element.name == "face" && property.is_list && property.name == "texcoord") return true;
+        if (element.name == "vertex" && target && target->kind == VertexTarget::Kind::coordinate) return true;
+      }
+    return false;
+  }
+
+  void read_vertices(const PlyElement& element) {
+    using enum VertexTarget::Kind;
+    bool has_position = false, has_normal = false, has_colour = false, has_coordinate = false,
+         unit_range = false;
+    std::vector<std::optional<VertexTarget>> targets;
+    for (const PlyProperty& property : element.properties) {
+      targets.push_back(property.is_list ? std::nullopt : target_of(property.name));
+      if (targets.back() && targets.back()->kind == coordinate && !textured_) targets.back().reset();
+      if (!targets.back()) continue;
+      has_position |= targets.back()->kind == position;
+      has_normal |= targets.back()->kind == normal;
+      has_colour |= targets.back()->kind == colour;
+      has_coordinate |= targets.back()->kind == coordinate;
+      unit_range |= targets.back()->kind == colour && colour_scale(property.type) == 1;
+    }
+    if (!has_position) refuse_ply(name_, "its vertices have no positions");
+    mesh_.positions.resize(element.count);
+    if (has_normal) mesh_.normals.resize(element.count);
+    if (has_colour) mesh_.colours.resize(element.count);
+    if (has_coordinate) coordinates_.resize(element.count);
+    for (std::size_t i = 0; i < element.count; ++i) {
+      for (std::size_t k = 0; k < targets.size(); ++k) {
+        const PlyProperty& property = element.properties[k];
+        std::size_t values = property.is_list ? values_.read_list_length(property) : 1;
+        for (; values > 0; --values) {
+          const double value = values_.read(property.type);
+          if (!targets[k]) continue;
+          const std::size_t axis = targets[k]->axis;
+          switch (targets[k]->kind) {
+            case position:
+              mesh_.positions[i][axis] = float(value);
+              break;
+            case normal:
+              mesh_.normals[i][axis] = float(value);
+              break;
+            case colour:
+              mesh_.colours[i][axis] = float(value * colour_scale(property.type));
+              break;
+            case coordinate:
+              (axis == 0 ? coordinates_[i].u : coordinates_[i].v) = float(axis == 0 ? value : 1 - value);
+              break;
+          }
         }
       }
     }
+    if (unit_range) bring_to_unit_range(mesh_.colours);
   }
-}
 
-void read_faces(ScalarReader& reader, const Element& element, Mesh& mesh, const std::string& name) {
-  if (element.properties.empty()) return;  // of which any number takes no bytes
-  std::vector<std::uint32_t> polygon;
-  std::vector<Vec3> corners;
-  std::vector<std::array<std::uint32_t, 3>> triangles;
-  for (std::size_t i = 0; i < element.count; ++i) {
-    for (const Property& property : element.properties) {
-      if (!property.is_list) {
-        reader.read(property.type);
-        continue;
-      }
-      const bool wanted = property.name == "vertex_indices" || property.name == "vertex_index";
-      polygon.clear();
-      for (std::size_t left = read_list_length(reader, property, name); left > 0; --left) {
-        const double index = reader.read(property.type);
-        if (!wanted) continue;
-        if (!(index >= 0) || index >= double(mesh.positions.size()) || index != std::floor(index))
-          refuse(name, concat("a face names vertex ", index, " of ", mesh.positions.size()));
-        polygon.push_back(std::uint32_t(index));
-      }
-      if (polygon.size() < 3) continue;
-      corners.clear();
-      triangles.clear();
-      for (const std::uint32_t v : polygon) corners.push_back(mesh.positions[v]);
-      triangulate_polygon(corners, triangles);
-      for (const auto& t : triangles) mesh.triangles.push_back({polygon[t[0]], polygon[t[1]], polygon[t[2]]});
+  void read_surface(const PlyElement& element, PlyValues& values) {
+    if (element.properties.empty()) return;  // of which any number takes no bytes
+    if (element.name == "tristrips")
+      read_strips(element, values);
+    else
+      read_faces(element, values);
+  }
+
+  static bool is_index_list(const PlyProperty& property) {
+    return property.is_list && (property.name == "vertex_indices" || property.name == "vertex_index" ||
+                                property.name == "vertex_indexes");
+  }
+
+  std::uint32_t checked_index(double index) const {
+    if (!(index >= 0) || index >= double(mesh_.positions.size()) || index != std::floor(index))
+      refuse_ply(name_, concat("a face names vertex ", index, " of ", mesh_.positions.size()));
+    return std::uint32_t(index);
+  }
+
+  // What of the faces' own looks is read: textures show before vertex colours, these before the faces'
+  // colours.
+  bool wants_looks(const PlyElement& element) {
+    const auto any = [&](const auto& holds) {
+      return std::any_of(element.properties.begin(), element.properties.end(), holds);
+    };
+    const bool coloured = any([](const PlyProperty& p) { return colour_axis(p).has_value(); });
+    if (coloured && (textured_ || !mesh_.colours.empty()))
+      notes_.add("is read without the colours of its faces", "its vertices or a texture have others",
+                 element.count);
+    if (textured_ && !mesh_.colours.empty())
+      notes_.add("is read without the colours of its vertices", "a texture shows", mesh_.colours.size());
+    return textured_ || (coloured && mesh_.colours.empty());
+  }
+
+  enum class FaceRole { none, indices, coordinates, texture, red, green, blue };
+
+  static FaceRole role_of(const PlyProperty& property, bool with_looks) {
+    if (is_index_list(property)) return FaceRole::indices;
+    if (!with_looks) return FaceRole::none;
+    if (property.is_list) return property.name == "texcoord" ? FaceRole::coordinates : FaceRole::none;
+    if (property.name == "texnumber") return FaceRole::texture;
+    const auto axis = colour_axis(property);
+    return axis ? std::array{FaceRole::red, FaceRole::green, FaceRole::blue}[*axis] : FaceRole::none;
+  }
+
+  void take_face_value(FaceRole role, PlyScalar type, double value, FaceLook& look) {
+    switch (role) {
+      case FaceRole::indices:
+        polygon_.push_back(checked_index(value));
+        break;
+      case FaceRole::coordinates:
+        look.coordinates.push_back(float(value));
+        break;
+      case FaceRole::texture:
+        look.texture =
+            value >= 0 && value < 1e9 ? std::size_t(value) : std::numeric_limits<std::size_t>::max();
+        break;
+      case FaceRole::red:
+      case FaceRole::green:
+      case FaceRole::blue:
+        look.colour[std::size_t(role) - std::size_t(FaceRole::red)] = float(value * colour_scale(type));
+        break;
+      case FaceRole::none:
+        break;
     }
   }
-}
 
-void skip_element(ScalarReader& reader, const Element& element, const std::string& name) {
-  if (element.properties.empty()) return;
-  for (std::size_t i = 0; i < element.count; ++i)
-    for (const Property& property : element.properties) {
-      std::size_t values = property.is_list ? read_list_length(reader, property, name) : 1;
-      for (; values > 0; --values) reader.read(property.type);
+  void read_faces(const PlyElement& element, PlyValues& values) {
+    const bool with_looks = wants_looks(element);
+    std::vector<FaceRole> roles;
+    for (const PlyProperty& property : element.properties) roles.push_back(role_of(property, with_looks));
+    FaceLook look;
+    for (std::size_t i = 0; i < element.count; ++i) {
+      polygon_.clear();
+      look.coordinates.clear();
+      for (std::size_t k = 0; k < roles.size(); ++k) {
+        const PlyProperty& property = element.properties[k];
+        std::size_t left = property.is_list ? values.read_list_length(property) : 1;
+        for (; left > 0; --left) take_face_value(roles[k], property.type, values.read(property.type), look);
+      }
+      add_polygon(with_looks ? &look : nullptr);
     }
-}
+  }
+
+  void add_polygon(const FaceLook* look) {
+    if (polygon_.size() < 3) {
+      notes_.add("is read without faces of fewer than three corners", "its faces");
+      return;
+    }
+    corners_.clear();
+    triangles_.clear();
+    for (const std::uint32_t v : polygon_) corners_.push_back(mesh_.positions[v]);
+    triangulate_polygon(corners_, triangles_);
+    for (const auto& t : triangles_)
+      mesh_.triangles.push_back({polygon_[t[0]], polygon_[t[1]], polygon_[t[2]]});
+    if (!look) return;
+    looks_.resize(mesh_.triangles.size() - triangles_.size());
+    const bool own = look->coordinates.size() >= 2 * polygon_.size();
+    for (const auto& t : triangles_) {
+      TriangleLook& triangle = looks_.emplace_back();
+      triangle.colour = look->colour;
+      triangle.texture = textured_ && look->texture < textures_.size() ? &textures_[look->texture] : nullptr;
+      for (std::size_t k = 0; k < 3; ++k) {
+        if (own)
+          triangle.coordinates[k] = {look->coordinates[2 * t[k]], 1 - look->coordinates[2 * t[k] + 1]};
+        else if (!coordinates_.empty())
+          triangle.coordinates[k] = coordinates_[polygon_[t[k]]];
+        else
+          triangle.texture = nullptr;
+      }
+      if (triangle.texture && !triangle.texture->image) triangle.texture = nullptr;
+    }
+  }
+
+  // Strips follow each other in one list, with -1 between them.
+  void read_strips(const PlyElement& element, PlyValues& values) {
+    for (std::size_t i = 0; i < element.count; ++i)
+      for (const PlyProperty& property : element.properties) {
+        std::size_t left = property.is_list ? values.read_list_length(property) : 1;
+        std::size_t held = 0;
+        std::uint32_t before[2] = {};
+        for (; left > 0; --left) {
+          const double value = values.read(property.type);
+          if (!is_index_list(property)) continue;
+          if (value == -1 || (property.type == PlyScalar::u32 && value == double(UINT32_MAX))) {
+            held = 0;
+            continue;
+          }
+          const std::uint32_t index = checked_index(value);
+          const bool stitch = before[0] == before[1] || before[1] == index || index == before[0];
+          if (held >= 2 && !stitch) {
+            const bool even = held % 2 == 0;
+            mesh_.triangles.push_back({before[even ? 0 : 1], before[even ? 1 : 0], index});
+          }
+          before[0] = before[1];
+          before[1] = index;
+          ++held;
+        }
+      }
+  }
+
+  Mesh assemble() {
+    looks_.resize(mesh_.triangles.size());
+    return textured_ ? assemble_textured() : assemble_coloured();
+  }
+
+  // Vertices where faces of two colours meet become two.
+  Mesh assemble_coloured() {
+    std::vector<Vec3> colours;
+    for (const TriangleLook& look : looks_) colours.push_back(look.colour);
+    bring_to_unit_range(colours);
+    Mesh result;
+    std::unordered_map<ColouredVertex, std::uint32_t, ColouredVertexHash> known;
+    for (std::size_t i = 0; i < mesh_.triangles.size(); ++i) {
+      std::array<std::uint32_t, 3>& made = result.triangles.emplace_back();
+      for (std::size_t k = 0; k < 3; ++k) {
+        const std::uint32_t vertex = mesh_.triangles[i][k];
+        const auto [at, is_new] =
+            known.try_emplace({vertex, colours[i]}, std::uint32_t(result.positions.size()));
+        made[k] = at->second;
+        if (!is_new) continue;
+        result.positions.push_back(mesh_.positions[vertex]);
+        result.colours.push_back(colours[i]);
+        if (!mesh_.normals.empty()) result.normals.push_back(mesh_.normals[vertex]);
+      }
+    }
+    return result;
+  }
+
+  Mesh assemble_textured() {
+    std::map<const Texture*, Primitive> parts;
+    std::size_t plain = 0;
+    for (std::size_t i = 0; i < mesh_.triangles.size(); ++i) {
+      Primitive& part = parts[looks_[i].texture];
+      plain += looks_[i].texture == nullptr;
+      const auto first = std::uint32_t(part.positions.size());
+      for (std::size_t k = 0; k < 3; ++k) {
+        const std::uint32_t vertex = mesh_.triangles[i][k];
+        part.positions.push_back(mesh_.positions[vertex]);
+        if (!mesh_.normals.empty()) part.normals.push_back(mesh_.normals[vertex]);
+        part.coordinates.push_back(looks_[i].coordinates[k]);
+      }
+      part.triangles.push_back({first, first + 1, first + 2});
+    }
+    notes_.add("is read without the texture of faces that name none or have no texture coordinates",
+               "its faces", plain);
+    // In the order of the textures, not of their places in memory.
+    Mesh result;
+    if (const auto at = parts.find(nullptr); at != parts.end()) append(result, bake_colours(at->second, {}));
+    for (const Texture& texture : textures_)
+      if (const auto at = parts.find(&texture); at != parts.end())
+        append(result, bake_colours(at->second, {{1, 1, 1}, &texture}));
+    return result;
+  }
+
+  struct TriangleLook {
+    Vec3 colour{1, 1, 1};
+    const Texture* texture = nullptr;
+    std::array<TextureCoordinate, 3> coordinates{};
+  };
+
+  const PlyHeader& header_;
+  const std::string& name_;
+  ReadNotes& notes_;
+  PlyValues values_;
+  Mesh mesh_;
+  std::vector<TextureCoordinate> coordinates_;  // per vertex
+  std::vector<Texture> textures_;
+  bool textured_ = false;
+  std::vector<TriangleLook> looks_;  // per triangle, up to the last that has one
+  std::vector<std::uint32_t> polygon_;
+  std::vector<Vec3> corners_;
+  std::vector<std::array<std::uint32_t, 3>> triangles_;
+};
 
 }  // namespace
 
-Mesh read_ply(std::span<const std::byte> bytes, const std::string& name) {
-  const Header header = parse_header(bytes, name);
-  ScalarReader reader(header, name);
-  Mesh mesh;
-  for (const Element& element : header.elements) {
-    check_count(element, reader, name);
-    if (element.name == "vertex" && mesh.positions.empty())
-      read_vertices(reader, element, mesh, name);
-    else if (element.name == "face")
-      read_faces(reader, element, mesh, name);
-    else
-      skip_element(reader, element, name);
-  }
-  finish_read_mesh(mesh, name);
+Mesh read_ply(std::span<const std::byte> bytes, const std::string& name, const std::filesystem::path& folder,
+              ReadNotes& notes) {
+  const PlyHeader header = parse_ply_header(bytes, name);
+  Mesh mesh = PlyReader(header, name, folder, notes).read();
+  finish_read_mesh(mesh, name, notes);
   return mesh;
 }
 

@@ -4,7 +4,10 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+
+#include "omni/core/utf8.h"
 
 namespace omni::geometry {
 
@@ -39,6 +42,24 @@ inline std::string_view next_word(std::string_view& text) {
   const std::string_view word = text.substr(begin, end == std::string_view::npos ? end : end - begin);
   text.remove_prefix(end == std::string_view::npos ? text.size() : end);
   return word;
+}
+
+// Whether a word is the given one, which is in lower case, in any case of its own.
+inline bool equal_words(std::string_view word, std::string_view lower) {
+  if (word.size() != lower.size()) return false;
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    const char c = word[i];
+    if ((c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c) != lower[i]) return false;
+  }
+  return true;
+}
+
+// A text without the byte order mark that some programs put before it; UTF-16, told by its mark, is put into
+// `converted` as UTF-8. Throws Error(input) for broken UTF-16.
+inline std::string_view marked_text(std::string_view text, const std::string& name, std::string& converted) {
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+    return converted = decode_text(text, name);
+  return text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text;
 }
 
 // The whole word must be a number; "nan" and "inf" are read as such. Independent of the locale.

@@ -3,6 +3,7 @@
 
 #include "mesh_formats.h"
 #include "omni/core/error.h"
+#include "omni/core/log.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/mesh_frame.h"
 #include "omni/image/image.h"
@@ -145,7 +146,10 @@ std::vector<std::byte> encode_glb(const Mesh& mesh, const Normalisation& frame) 
 }
 
 Mesh decode_glb(std::span<const std::byte> bytes, const std::string& name) {
-  return read_gltf(bytes, name, {});
+  ReadNotes notes;
+  Mesh mesh = read_gltf(bytes, name, {}, notes);
+  for (const std::string& line : notes.lines()) log_warning("mesh ", name, " ", line);
+  return mesh;
 }
 
 }  // namespace omni::geometry

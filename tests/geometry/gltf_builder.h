@@ -4,6 +4,7 @@
 
 #include "coloured_shapes.h"
 #include "mesh_formats.h"
+#include "readers.h"
 
 namespace omni::geometry::testing {
 
@@ -68,7 +69,15 @@ class GltfBuilder {
           {{"byteLength", data_.size()}, {"uri", "data:application/octet-stream;base64," + base64(data_)}}};
     return to_bytes(json.dump());
   }
-  Mesh read(const std::filesystem::path& folder = {}) { return read_gltf(embedded(), "case.gltf", folder); }
+  Mesh read(const std::filesystem::path& folder = {}) {
+    return testing::read_gltf(embedded(), "case.gltf", folder);
+  }
+  // What it is read without.
+  std::vector<std::string> warnings(const std::filesystem::path& folder = {}) {
+    ReadNotes notes;
+    geometry::read_gltf(embedded(), "case.gltf", folder, notes);
+    return notes.lines();
+  }
 
   Json json;
 

@@ -4,6 +4,7 @@
 #include "gltf_builder.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/image/image.h"
+#include "readers.h"
 
 namespace omni::geometry {
 namespace {
@@ -77,16 +78,16 @@ TEST(MeshDamage, NeverCrashesGltfWithTexturesAndSparseAccessors) {
   b.node({{"mesh", m}, {"rotation", {0, 0, 0, 1}}, {"children", {1}}});
   b.node({{"mesh", m}, {"scale", {2, 2, 2}}});
   b.json["scenes"] = {{{"nodes", {0}}}};
-  replay(b.embedded(), [](auto bytes) { return read_gltf(bytes, "damaged.gltf", {}); });
+  replay(b.embedded(), [](auto bytes) { return testing::read_gltf(bytes, "damaged.gltf", {}); });
 }
 
 TEST(MeshDamage, NeverCrashesObj) {
   replay(testing::to_bytes(encode_obj(small_mesh())),
-         [](auto bytes) { return read_obj(bytes, "damaged.obj", {}); });
+         [](auto bytes) { return testing::read_obj(bytes, "damaged.obj", {}); });
 }
 
 TEST(MeshDamage, NeverCrashesPly) {
-  replay(encode_ply(small_mesh()), [](auto bytes) { return read_ply(bytes, "damaged.ply"); });
+  replay(encode_ply(small_mesh()), [](auto bytes) { return testing::read_ply(bytes, "damaged.ply"); });
 }
 
 TEST(MeshDamage, NeverCrashesAsciiPly) {
@@ -94,11 +95,11 @@ TEST(MeshDamage, NeverCrashesAsciiPly) {
                            "property float z\nproperty uchar red\nproperty list uchar float extra\n"
                            "element face 1\nproperty list uchar int vertex_indices\nend_header\n"
                            "0 0 0 255 1 7\n1 0 0 0 0\n1 1 0 0 2 3 4\n0 1 0 51 0\n4 0 1 2 3\n"),
-         [](auto bytes) { return read_ply(bytes, "damaged.ply"); });
+         [](auto bytes) { return testing::read_ply(bytes, "damaged.ply"); });
 }
 
 TEST(MeshDamage, NeverCrashesStl) {
-  replay(encode_stl(small_mesh()), [](auto bytes) { return read_stl(bytes, "damaged.stl"); });
+  replay(encode_stl(small_mesh()), [](auto bytes) { return testing::read_stl(bytes, "damaged.stl"); });
 }
 
 }  // namespace

@@ -12,9 +12,12 @@ namespace omni::geometry {
 
 // Reads GLB, glTF, OBJ (+MTL), PLY, STL, and whatever else assimp knows, into one mesh in metres, Y up:
 // node transforms applied, primitives joined, textures, vertex colours and material factors turned into
-// vertex colours (vertices are split where a texture needs it). Throws Error(io) or Error(input), naming the
-// file.
+// vertex colours (vertices are split where a texture needs it). Warnings tell what is left out. Throws
+// Error(io) or Error(input), naming the file.
 Mesh read_mesh(const std::filesystem::path& path);
+// The same; what would be logged is appended to `warnings`: for each kind of thing that is left out, words
+// that go on from the file's name, "is read without textures (2, the first: ...)".
+Mesh read_mesh(const std::filesystem::path& path, std::vector<std::string>& warnings);
 
 // Whether the ending is one of the common mesh formats that read_mesh() reads.
 bool is_mesh_file(const std::filesystem::path& path);
