@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/core/utf8.h"
 #include "omni/data/data_set.h"
 #include "options.h"
 
@@ -85,10 +86,13 @@ void import(ImportCommand& options) {
   if (!report.skipped.empty()) {
     std::fprintf(stderr, "skipped:\n");
     for (const data::SkippedFile& file : report.skipped)
-      std::fprintf(stderr, "  %s\n    %s\n", file.path.c_str(), file.reason.c_str());
+      std::fprintf(stderr, "  %s\n    %s\n", printable_message(file.path).c_str(),
+                   printable_message(file.reason).c_str());
   }
+  for (const data::FileWarning& file : report.warnings) log_warning(file.path, " ", file.warning);
   std::printf("%s: %lld objects, %zu files skipped\n", options.out.c_str(),
               static_cast<long long>(report.imported), report.skipped.size());
+  if (!report.warnings.empty()) std::printf("  %zu warnings, in warnings.csv\n", report.warnings.size());
   for (const auto& [mode, count] : report.labels)
     std::printf("  labelled by %s: %lld\n", mode.c_str(), static_cast<long long>(count));
 }

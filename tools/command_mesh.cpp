@@ -8,6 +8,7 @@
 #include "omni/core/log.h"
 #include "omni/core/parallel.h"
 #include "omni/core/text_format.h"
+#include "omni/core/utf8.h"
 #include "omni/generation/mesh_export.h"
 #include "omni/geometry/mesh_field.h"
 #include "omni/geometry/mesh_files.h"
@@ -74,7 +75,7 @@ int check_file(const std::string& file) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::input && error.kind() != ErrorKind::io) throw;
     std::fflush(stdout);
-    std::cerr << "omni: " << error.what() << '\n';
+    std::cerr << "omni: " << printable_message(error.what()) << '\n';
     return exit_code(error.kind());
   }
 }

@@ -8,6 +8,7 @@
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
 #include "omni/core/random.h"
+#include "omni/core/utf8.h"
 #include "omni/data/canonical_views.h"
 #include "omni/data/csv.h"
 #include "omni/geometry/mesh_field.h"
@@ -37,12 +38,12 @@ StoredLabel label_of(const geometry::Mesh& mesh, const ImportOptions& options) {
 }
 
 EncodedObject encode_item(const ImportItem& item, const ImportOptions& options,
-                          std::span<const geometry::Camera> cameras) {
+                          std::span<const geometry::Camera> cameras, std::vector<std::string>& warnings) {
   ObjectRecord record;
   record.id = item.id;
   record.class_name = item.class_name;
   record.captions = item.captions;
-  read_mesh_object(item.file, options.z_up, record);
+  read_mesh_object(item.file, options.z_up, record, warnings);
   const double position =
       static_cast<double>(hash_string(item.id) >> 11) / static_cast<double>(std::uint64_t{1} << 53);
   record.split = position < options.held_out_share ? Split::new_instance : Split::train;
@@ -52,25 +53,31 @@ EncodedObject encode_item(const ImportItem& item, const ImportOptions& options,
   return object;
 }
 
+// Paths and what they are quoted in may hold bytes that are not UTF-8, which the table is.
+std::string table_row(const std::string& path, const std::string& text) {
+  return csv_field(printable_message(path)) + "," + csv_field(printable_message(text)) + "\n";
+}
+
 }  // namespace
 
 ImportReport import_data_set(const fs::path& out, const ImportOptions& options) {
   check(options);
   const std::vector<geometry::Camera> cameras = canonical_views(options.renders);
-  const std::vector<ImportItem> items = list_import_items(options.folders);
-
   ImportReport report;
+  const std::vector<ImportItem> items = list_import_items(options.folders, report.warnings);
+
   DataSetWriter writer(out);
   Progress progress("meshes", static_cast<std::int64_t>(items.size()), "meshes");
   for (std::size_t start = 0; start < items.size(); start += kBatch) {
     const auto count = static_cast<std::int64_t>(std::min<std::size_t>(kBatch, items.size() - start));
     std::vector<std::optional<EncodedObject>> encoded(count);
     std::vector<std::string> reasons(count);
+    std::vector<std::vector<std::string>> warnings(count);
     parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         throw_if_interrupted();
         try {
-          encoded[i] = encode_item(items[start + i], options, cameras);
+          encoded[i] = encode_item(items[start + i], options, cameras, warnings[i]);
         } catch (const Error& error) {
           if (error.kind() == ErrorKind::interrupted) throw;
           reasons[i] = error.what();
@@ -78,10 +85,12 @@ ImportReport import_data_set(const fs::path& out, const ImportOptions& options) 
       }
     });
     for (std::int64_t i = 0; i < count; ++i) {
+      const std::string path = items[start + i].file.string();
+      for (std::string& warning : warnings[i]) report.warnings.push_back({path, std::move(warning)});
       if (encoded[i])
         writer.add(std::move(*encoded[i]));
       else
-        report.skipped.push_back({items[start + i].file.string(), reasons[i]});
+        report.skipped.push_back({path, reasons[i]});
     }
     progress.advance(count);
   }
@@ -90,10 +99,11 @@ ImportReport import_data_set(const fs::path& out, const ImportOptions& options) 
     fail(ErrorKind::input, "importing into '", out.string(), "': none of ", items.size(),
          " meshes could be read",
          report.skipped.empty() ? "" : ". The first: " + report.skipped.front().reason);
-  std::string table = "path,reason\n";
-  for (const SkippedFile& file : report.skipped)
-    table += csv_field(file.path) + "," + csv_field(file.reason) + "\n";
-  write_file_atomically(writer.staging_path() / "skipped.csv", table);
+  std::string skipped = "path,reason\n", warnings = "path,warning\n";
+  for (const SkippedFile& file : report.skipped) skipped += table_row(file.path, file.reason);
+  for (const FileWarning& file : report.warnings) warnings += table_row(file.path, file.warning);
+  write_file_atomically(writer.staging_path() / "skipped.csv", skipped);
+  write_file_atomically(writer.staging_path() / "warnings.csv", warnings);
   report.imported = writer.size();
   report.labels = writer.labels();
   writer.commit({.source = "import",

@@ -19,6 +19,8 @@ struct ImportItem {
 
 // One item per mesh, in the order of its first row or of the paths. Ids are unique in the import. Throws
 // Error(io) for a missing folder or table, Error(input) naming file and line or where there is no mesh.
-std::vector<ImportItem> list_import_items(const std::vector<ImportFolder>& folders);
+// `warnings` receives what is left out of tables and of names, one for each kind.
+std::vector<ImportItem> list_import_items(const std::vector<ImportFolder>& folders,
+                                          std::vector<FileWarning>& warnings);
 
 }  // namespace omni::data

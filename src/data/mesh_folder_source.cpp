@@ -5,6 +5,7 @@
 #include "mesh_object.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/log.h"
 #include "omni/core/random.h"
 
 namespace omni::data {
@@ -41,7 +42,9 @@ ObjectRecord MeshFolderSource::describe(std::int64_t index) const {
 
 ObjectRecord MeshFolderSource::load(std::int64_t index) const {
   ObjectRecord record = describe(index);
-  read_mesh_object(file(index), /*z_up=*/false, record);
+  std::vector<std::string> warnings;
+  read_mesh_object(file(index), /*z_up=*/false, record, warnings);
+  for (const std::string& warning : warnings) log_warning("mesh ", file(index).string(), " ", warning);
   record.field = std::make_unique<geometry::MeshField>(record.mesh, labels_);
   return record;
 }

@@ -25,8 +25,9 @@ std::string defect(const geometry::Mesh& mesh) {
 
 }  // namespace
 
-void read_mesh_object(const fs::path& file, bool z_up, ObjectRecord& record) {
-  record.mesh = geometry::read_mesh(file);
+void read_mesh_object(const fs::path& file, bool z_up, ObjectRecord& record,
+                      std::vector<std::string>& warnings) {
+  record.mesh = geometry::read_mesh(file, warnings);
   if (const std::string what = defect(record.mesh); !what.empty())
     fail(ErrorKind::input, "reading the mesh ", file, ": ", what);
   if (z_up) {

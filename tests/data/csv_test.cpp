@@ -24,14 +24,75 @@ TEST(Csv, ReadsQuotesLineBreaksAndBothLineEndings) {
   EXPECT_EQ(table.find("class"), -1);
 }
 
-TEST(Csv, SaysWhereARowIsWrong) {
+TEST(Csv, BadRowsCostThemselves) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"1", "number of fields"},       {"1,2,3", "number of fields"},
+      {"\"x\"y,2", "closing quote"},   {"1,\"an \"inner\" quote\"", "closing quote"},
+      {std::string("1,\0", 3), "NUL"}, {std::string("1,\"a\0b\"", 7), "NUL"},
+  };
+  for (const auto& [row, kind] : cases) {
+    const CsvTable table = parse_csv("a,b\nx,y\n" + row + "\nz,w\n", "t.csv");
+    ASSERT_EQ(table.rows.size(), 2u) << row;
+    EXPECT_EQ(table.rows[1].fields, (Fields{"z", "w"})) << row;
+    ASSERT_EQ(table.left_out.size(), 1u) << row;
+    EXPECT_EQ(table.left_out[0].line, 3);
+    EXPECT_NE(table.left_out[0].kind.find(kind), std::string::npos) << table.left_out[0].kind;
+  }
+}
+
+TEST(Csv, ReadsTheHabitsOfPrograms) {
+  const std::vector<std::string> forms = {
+      "path,caption\na.obj,a red box\nb.obj,a box\n",
+      "Path,CAPTION\na.obj,a red box\nb.obj,a box",
+      "path;caption\r\na.obj;a red box\r\nb.obj;a box\r\n",
+      "path\tcaption\na.obj\ta red box\nb.obj\ta box\n",
+      "path|caption\na.obj|a red box\nb.obj|a box\n",
+      "path,caption\ra.obj,a red box\rb.obj,a box\r",
+      "sep=,\npath,caption\na.obj,a red box\nb.obj,a box\n",
+      "sep=;\r\npath;caption\r\na.obj;a red box\r\nb.obj;a box\r\n",
+      "path,caption,\na.obj,a red box,\nb.obj,a box,\n",
+      "path,caption\na.obj,a red box,,\nb.obj,a box\n",
+      "path,caption\n,\na.obj,a red box\n\n , \nb.obj,a box\n,\n,\n",
+      "path, caption\na.obj, \"a red box\"\nb.obj,\"a box\" \n",
+      "\xEF\xBB\xBF\"path\",\"caption\"\na.obj,a red box\nb.obj,a box\n",
+  };
+  for (const std::string& form : forms) {
+    const CsvTable table = parse_csv(form, "t.csv");
+    ASSERT_EQ(table.find("path"), 0) << form;
+    ASSERT_EQ(table.find("caption"), 1) << form;
+    ASSERT_EQ(table.rows.size(), 2u) << form;
+    const std::string& caption = table.rows[0].fields[1];
+    EXPECT_EQ(caption.substr(caption.find_first_not_of(' ')), "a red box") << form;
+    EXPECT_EQ(table.rows[1].fields[0], "b.obj") << form;
+    EXPECT_TRUE(table.left_out.empty()) << form;
+  }
+  EXPECT_EQ(parse_csv("sep=;\npath;caption\na;b\n", "t.csv").rows[0].line, 3);
+  EXPECT_EQ(parse_csv("path,caption\ra,b\rc,d\r", "t.csv").rows[1].line, 3);
+  // The separator that the header has most of; others are text.
+  EXPECT_EQ(parse_csv("path;caption\na;red, green\n", "t.csv").rows[0].fields[1], "red, green");
+}
+
+TEST(Csv, ReadsEncodingsOrSaysWhatToConvertFrom) {
+  std::string wide = "\xFF\xFE";
+  for (const char16_t unit : std::u16string(u"path,caption\na.obj,caf\u00e9\n"))
+    wide += {static_cast<char>(unit & 0xFF), static_cast<char>(unit >> 8)};
+  EXPECT_EQ(parse_csv(wide, "t.csv").rows[0].fields[1], "caf\u00e9");
+  EXPECT_EQ(parse_csv(wide.substr(2), "t.csv").rows[0].fields[1], "caf\u00e9");
+  try {
+    parse_csv("path,caption\na.obj,plain\nb.obj,caf\xE9 \x93red\x94\n", "t.csv");
+    FAIL();
+  } catch (const Error& error) {
+    for (const char* part : {"t.csv:3", "byte 35", "xe9", "WINDOWS-1252"})
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST(Csv, SaysWhereAFileIsWrong) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "empty"},
-      {"a,b\n1\n", "t.csv:2"},
-      {"a,b\n1,2\n1,2,3\n", "t.csv:3"},
+      {"\n , \n", "empty"},
       {"a,b\n1,\"open\n", "t.csv:2"},
-      {"a,b\n\"x\"y,2\n", "closing quote"},
-      {std::string("a,b\n1,\0\n", 8), "NUL"},
+      {std::string("a,b\0\n1,2\n", 9), "NUL"},
   };
   for (const auto& [text, expected] : cases) {
     try {

@@ -192,6 +192,63 @@ TEST_F(Import, NamesTheColumnsThatItFound) {
   }
 }
 
+TEST_F(Import, ABadRowCostsItselfAndIsTold) {
+  const std::string csv = std::string(
+      "path,caption\nb.ply,a thing\nb.ply,a \0 thing\nb.ply,red, big\nb.ply,one, two\n,none\n", 79);
+  const ImportReport report = run(csv);
+  EXPECT_EQ(report.imported, 1);
+  ASSERT_EQ(report.warnings.size(), 3u);
+  const CsvTable table = parse_csv(read_file_text(folder_ / "out" / "warnings.csv"), "warnings.csv");
+  ASSERT_EQ(table.rows.size(), 3u);
+  EXPECT_EQ(table.columns, (std::vector<std::string>{"path", "warning"}));
+  std::string all;
+  for (const CsvRow& row : table.rows) {
+    EXPECT_NE(row.fields[0].find("captions.csv"), std::string::npos);
+    all += row.fields[1] + "\n";
+  }
+  EXPECT_NE(all.find("number of fields"), std::string::npos) << all;
+  EXPECT_NE(all.find("(2, the first: line 4"), std::string::npos) << all;
+  EXPECT_NE(all.find("NUL"), std::string::npos) << all;
+  EXPECT_NE(all.find("empty path"), std::string::npos) << all;
+}
+
+TEST_F(Import, WarnsOfWhatMeshesAreWithout) {
+  write_file_atomically(folder_ / "meshes" / "bare.obj",
+                        std::string_view("mtllib gone.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nvn nan 0 0\n"
+                                         "f 1//1 3//1 2//1\nf 1 2 4\nf 2 3 4\nf 3 1 4\nl 1 2\n"));
+  const ImportReport report = run("path,caption\nbare.obj,a thing\nb.ply,another\n");
+  EXPECT_EQ(report.imported, 2);
+  ASSERT_EQ(report.warnings.size(), 3u);
+  for (const FileWarning& warning : report.warnings)
+    EXPECT_NE(warning.path.find("bare.obj"), std::string::npos) << warning.path;
+  EXPECT_EQ(parse_csv(read_file_text(folder_ / "out" / "warnings.csv"), "warnings.csv").rows.size(), 3u);
+}
+
+TEST_F(Import, FindsPathsWithBackSlashes) {
+  EXPECT_EQ(run("path,caption\nchairs\\a chair.glb,a chair\n").imported, 1);
+  EXPECT_EQ(FolderSource(folder_ / "out").describe(0).id, "chairs_a_chair");
+}
+
+TEST_F(Import, EscapesWhatItQuotes) {
+  try {
+    run("fi\x1b[31mle,te\rxt\nb.ply,a thing\n");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find('\x1b'), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("\\x1b"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(Import, NamesThatAreNotUtf8GiveNoCaption) {
+  geometry::write_mesh(folder_ / "meshes" / "caf\xE9.ply", chair_);
+  const ImportReport report = import_data_set(folder_ / "out", {.folders = {{folder_ / "meshes", {}}}});
+  ASSERT_EQ(report.warnings.size(), 1u);
+  const FolderSource set(folder_ / "out");
+  for (std::int64_t i = 0; i < set.size(); ++i)
+    for (const Caption& caption : set.describe(i).captions)
+      EXPECT_EQ(caption.text.find("caf"), std::string::npos) << caption.text;
+}
+
 TEST_F(Import, LeavesNothingWhereNoMeshCanBeRead) {
   EXPECT_THROW(run("path,caption\nbroken.glb,x\n"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "out"));

@@ -12,20 +12,30 @@ struct CsvRow {
   std::vector<std::string> fields;
 };
 
-// A comma-separated table with a header row.
+// A row that cannot be used.
+struct CsvProblem {
+  std::int64_t line = 0;
+  std::string kind;    // the same for all rows of one kind
+  std::string detail;  // of this row; may be empty
+};
+
+// A table with a header row.
 struct CsvTable {
   std::vector<std::string> columns;
-  std::vector<CsvRow> rows;
+  std::vector<CsvRow> rows;  // each with as many fields as there are columns
+  std::vector<CsvProblem> left_out;
 
-  // The column's position, or -1.
+  // The position of the column of that name, in any case of letters, or -1.
   std::int64_t find(std::string_view column) const;
 };
 
-// RFC 4180: quoted fields may hold commas, line breaks and doubled quotes; lines end with LF or CRLF; a
-// byte-order mark and empty lines are skipped. Throws Error(input) naming `name` and the line for an unclosed
-// quote, text after a closing quote, a row with another number of fields than the header, a NUL byte, or a
-// missing header.
-CsvTable parse_csv(std::string_view text, const std::string& name);
+// RFC 4180, and what programs write in its name: UTF-8 or UTF-16, with or without a byte order mark; fields
+// with commas, semicolons, tabs or bars between them, whichever the header has most of or a line "sep=;"
+// names; lines that end with LF, CRLF or CR; rows of empty fields, which are skipped; a separator at the end.
+// Quoted fields may hold separators, line breaks and doubled quotes. A row with another number of fields than
+// the header, a NUL byte, or text after a closing quote is left out. Throws Error(input) naming `name`, line
+// and byte for another encoding, an unclosed quote, or a missing header.
+CsvTable parse_csv(std::string_view bytes, const std::string& name);
 
 // A field as it must be written to survive parse_csv.
 std::string csv_field(std::string_view text);

@@ -25,6 +25,7 @@ namespace omni::data {
 //   shard-NNNNN.tar   WebDataset archives (ustar): <id>.glb, <id>.json and, per picture that was asked for,
 //                     <id>.a<azimuth>e<elevation>.png
 //   skipped.csv       of an import: the files that could not be used, and why
+//   warnings.csv      of an import: what the others are without, a line for each file and kind
 //
 // It is written under a temporary name and appears whole. Pictures are for other programs and for the eye:
 // tokenize() takes its own from the mesh, in the tokenizer's size.
@@ -60,16 +61,21 @@ struct SkippedFile {
   std::string path;
   std::string reason;
 };
+struct FileWarning {
+  std::string path;
+  std::string warning;
+};
 struct ImportReport {
   std::int64_t imported = 0;
   std::map<std::string, std::int64_t> labels;  // imported meshes of each label mode, winding and flood
   std::vector<SkippedFile> skipped;
+  std::vector<FileWarning> warnings;  // what files that were used are without
 };
 // Several rows with one path are several captions of one object. The class is the `class` column, or else the
 // folder that the mesh lies in. objects.jsonl records for each mesh the label mode that was chosen. Meshes
-// that cannot be read, or hold no triangles or no finite positions, are skipped. Throws Error(usage) for
-// options out of range, Error(input) if no mesh is left or a CSV cannot be understood, Error(io),
-// Error(interrupted).
+// that cannot be read, or hold no triangles or no finite positions, are skipped, and bad rows left out with
+// a warning. Throws Error(usage) for options out of range, Error(input) if no mesh is left or a CSV cannot be
+// understood, Error(io), Error(interrupted).
 ImportReport import_data_set(const std::filesystem::path& out, const ImportOptions& options);
 
 // Reads such a folder. Everything but the mesh bytes is checked on opening; throws Error(io) or Error(input)
