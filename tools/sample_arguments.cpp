@@ -48,6 +48,13 @@ void add_condition_options(CLI::App& command, SampleArguments& arguments) {
   };
   add("--prompt", arguments.prompts, "a text");
   command
+      .add_option(
+          "--prompts", arguments.prompts_file,
+          "a .txt, .csv or .jsonl file of prompts, all of which are sampled into the folder --out; a run "
+          "that was stopped goes on there")
+      ->excludes("--prompt")
+      ->group("Conditions");
+  command
       .add_option("--instruction", arguments.instruction,
                   "what to change about the --mesh or --image, such as \"paint the seat blue\"")
       ->group("Conditions");
@@ -209,22 +216,6 @@ sequence::Task editing_task(const SampleArguments& arguments) {
        arguments.images.size(), " images and ", arguments.meshes.size(), " meshes to what is asked for.");
 }
 
-sequence::Task read_task(const SampleArguments& arguments) {
-  std::string task = arguments.task;
-  if (task.empty() && arguments.prompts.empty() && arguments.images.empty() && arguments.meshes.empty()) {
-    fail(ErrorKind::usage,
-         "choosing a task: nothing is given to start from. Give a --prompt, an --image or a ",
-         "--mesh, and say with --out what to make of it, such as --prompt \"a red chair\" --out chair.glb");
-  }
-  if (!arguments.instruction.empty()) return editing_task(arguments);
-  if (task.empty()) {
-    task =
-        generation::default_task(arguments.prompts.size(), arguments.images.size(), arguments.meshes.size(),
-                                 wanted_modality(arguments), !arguments.view.empty());
-  }
-  return sequence::find_task(task, model::load_bundle_tasks(arguments.model));
-}
-
 bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
 // Takes out empty prompts, where that is asked for.
@@ -292,6 +283,22 @@ void choose_what_is_not_given(const CLI::App& command, SampleArguments& argument
   log_info("model: ", arguments.model);
 }
 
+sequence::Task task_of(const SampleArguments& arguments) {
+  std::string task = arguments.task;
+  if (task.empty() && arguments.prompts.empty() && arguments.images.empty() && arguments.meshes.empty()) {
+    fail(ErrorKind::usage,
+         "choosing a task: nothing is given to start from. Give a --prompt, an --image or a ",
+         "--mesh, and say with --out what to make of it, such as --prompt \"a red chair\" --out chair.glb");
+  }
+  if (!arguments.instruction.empty()) return editing_task(arguments);
+  if (task.empty()) {
+    task =
+        generation::default_task(arguments.prompts.size(), arguments.images.size(), arguments.meshes.size(),
+                                 wanted_modality(arguments), !arguments.view.empty());
+  }
+  return sequence::find_task(task, model::load_bundle_tasks(arguments.model));
+}
+
 GenerationRequest read_request(const SampleArguments& given) {
   SampleArguments arguments = given;
   if (!given.instruction.empty()) {
@@ -301,7 +308,7 @@ GenerationRequest read_request(const SampleArguments& given) {
     arguments.prompts = {given.instruction};
   }
   GenerationRequest request;
-  request.task = read_task(arguments);
+  request.task = task_of(arguments);
   request.prompts = arguments.prompts;
   request.allow_missing = arguments.any;
   check_prompts(request.prompts, model::load_bundle_words(arguments.model), arguments);

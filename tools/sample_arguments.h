@@ -14,8 +14,8 @@ namespace omni::tools {
 struct SampleArguments {
   std::string model, task;
   std::vector<std::string> prompts, images, meshes, image_views;
-  std::string instruction, view, guidance, guidance_schedule = "constant", out, format, preview, turntable,
-                                           codes;
+  std::string prompts_file, instruction, view, guidance, guidance_schedule = "constant", out, format, preview,
+                                                         turntable, codes;
   std::int64_t count = 1, best_of = 1, detail = 0, batch = 96;
   std::uint64_t seed = 0;
   kernels::SamplingSettings sampling;
@@ -32,6 +32,9 @@ void choose_what_is_not_given(const CLI::App& command, SampleArguments& argument
 // What an ending holds: .txt text; .png, .jpg, .webp image; .glb, .obj, .ply, .stl shape. Throws Error(usage)
 // for others.
 sequence::Modality modality_of_output(const std::filesystem::path& path);
+
+// What the arguments ask for. Throws Error(usage).
+sequence::Task task_of(const SampleArguments& arguments);
 
 // The request, with its files read; weights are not touched. Throws Error(usage) for what makes no request,
 // and what readers of the files throw.

@@ -1,0 +1,69 @@
+#include "omni/data/prompt_list.h"
+
+#include <gtest/gtest.h>
+
+#include "omni/core/error.h"
+
+namespace omni::data {
+namespace {
+
+using Lines = std::vector<std::int64_t>;
+
+Lines broken(const PromptList& list) {
+  Lines lines;
+  for (const PromptList::Problem& problem : list.left_out) lines.push_back(problem.line);
+  return lines;
+}
+
+TEST(PromptList, TakesALineOfTextAsAPrompt) {
+  const PromptList list = parse_prompts(
+      "\xEF\xBB\xBF"
+      "a red chair\r\n\n  a mug, \"tall\"\na \xFFtable\nlast",
+      "p.txt");
+  ASSERT_EQ(list.prompts.size(), 3u);
+  EXPECT_EQ(list.prompts[0], (PromptLine{1, "a red chair", "", {}}));
+  EXPECT_EQ(list.prompts[1], (PromptLine{3, "  a mug, \"tall\"", "", {}}));
+  EXPECT_EQ(list.prompts[2].line, 5);
+  EXPECT_EQ(broken(list), Lines{4}) << "that is no UTF-8";
+}
+
+TEST(PromptList, ReadsNamesAndSeedsOfATable) {
+  const PromptList list = parse_prompts(
+      "name,Prompt,seed\nfirst,\"a red, low chair\",7\nonly two\n,a mug,\n../up,a mug,1\nx,a mug,-1\ny,,2\n",
+      "p.csv");
+  ASSERT_EQ(list.prompts.size(), 2u);
+  EXPECT_EQ(list.prompts[0], (PromptLine{2, "a red, low chair", "first", 7}));
+  EXPECT_EQ(list.prompts[1], (PromptLine{4, "a mug", "", {}}));
+  EXPECT_EQ(broken(list), (Lines{3, 5, 6, 7}));
+}
+
+TEST(PromptList, ReadsObjectsLineByLine) {
+  const PromptList list = parse_prompts(
+      "{\"prompt\":\"a chair\",\"seed\":18446744073709551615}\n{broken\n[1]\n{\"prompt\":7}\n"
+      "{\"name\":\"b\",\"prompt\":\"a mug\",\"seed\":null,\"more\":1}\n{\"prompt\":\"x\",\"seed\":1.5}\n{}\n",
+      "p.jsonl");
+  ASSERT_EQ(list.prompts.size(), 2u);
+  EXPECT_EQ(list.prompts[0], (PromptLine{1, "a chair", "", 18446744073709551615u}));
+  EXPECT_EQ(list.prompts[1], (PromptLine{5, "a mug", "b", {}}));
+  EXPECT_EQ(broken(list), (Lines{2, 3, 4, 6, 7}));
+}
+
+TEST(PromptList, RefusesFilesThatHoldNone) {
+  const auto kind = [](std::string_view bytes, const std::string& file) {
+    try {
+      (void)parse_prompts(bytes, file);
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(file), std::string::npos) << error.what();
+      return error.kind();
+    }
+    return ErrorKind::internal;
+  };
+  EXPECT_EQ(kind("a chair", "p.doc"), ErrorKind::usage);
+  EXPECT_EQ(kind("\n \n", "p.txt"), ErrorKind::input);
+  EXPECT_EQ(kind("text\na chair\n", "p.csv"), ErrorKind::input) << "no column of prompts";
+  const PromptList list = parse_prompts(std::string(kLongestPrompt + 1, 'a') + "\n", "p.txt");
+  EXPECT_EQ(broken(list), Lines{1});
+}
+
+}  // namespace
+}  // namespace omni::data

@@ -1,0 +1,120 @@
+#include "sample_folder.h"
+
+#include <algorithm>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/evaluation/report.h"
+
+namespace omni::tools {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = SampleFolder::Json;
+
+constexpr const char* kRunName = "run.json";
+constexpr const char* kResultsName = "results.jsonl";
+
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+void check_same_run(const fs::path& path, const Json& run) {
+  const Json before = Json::parse(read_file_text(path), nullptr, false);
+  for (const auto& [key, value] : run.items()) {
+    const Json theirs = before.is_object() ? before.value(key, Json()) : Json();
+    if (theirs == value) continue;
+    fail(ErrorKind::usage, "sampling into ", path.parent_path(), ": it holds another run, whose ", key,
+         " is ", dump(theirs), ", not ", dump(value),
+         ". Take another folder for --out, or the same settings");
+  }
+}
+
+// The lines that a run before wrote. What a kill cut short is taken out of the file, so that the next line does not
+// join it.
+std::vector<Json> read_lines(const fs::path& path) {
+  std::vector<Json> lines;
+  if (!fs::exists(path)) return lines;
+  const std::string text = read_file_text(path);
+  std::string whole;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    Json line = Json::parse(text.substr(begin, end - begin), nullptr, false);
+    if (line.is_object() && line.contains("name") && line["name"].is_string()) {
+      whole += dump(line) + "\n";
+      lines.push_back(std::move(line));
+    }
+    begin = end + 1;
+  }
+  if (whole != text) write_file_atomically(path, std::string_view(whole));
+  return lines;
+}
+
+std::string text_of(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::string card(const Json& line) {
+  const auto escaped = [&](const char* key) { return evaluation::escape_html(text_of(line, key)); };
+  std::string html = "<figure>";
+  const std::string file = escaped("file"), preview = escaped("preview");
+  if (!file.empty()) html += "<a href=\"" + file + "\">";
+  if (!preview.empty()) html += "<img loading=\"lazy\" src=\"" + preview + "\" alt=\"\"/>";
+  html += "<figcaption>" + escaped("prompt") + "</figcaption>";
+  if (!file.empty()) html += "</a>";
+  if (line.contains("problem")) html += "<p class=\"problem\">" + escaped("problem") + "</p>";
+  if (line.contains("text")) html += "<p>" + escaped("text") + "</p>";
+  return html + "<p class=\"small\">" + escaped("name") + "</p></figure>\n";
+}
+
+constexpr const char* kStyle =
+    "body{font:16px/1.4 system-ui,sans-serif;margin:24px;background:#fff;color:#222}"
+    "main{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:16px}"
+    "figure{margin:0;padding:12px;border:1px solid #ddd;border-radius:8px;overflow-wrap:anywhere}"
+    "img{width:100%}.small{color:#666;font-size:13px;margin:4px 0 0}.problem{color:#a30}";
+
+}  // namespace
+
+SampleFolder::SampleFolder(fs::path path, const Json& run) : path_(std::move(path)) {
+  prepare_output_directory(path_);
+  lock_ = std::make_unique<RunLock>(path_ / "lock", concat("sampling into ", path_));
+  const fs::path run_file = path_ / kRunName, results = path_ / kResultsName;
+  if (fs::exists(run_file)) {
+    check_same_run(run_file, run);
+  } else if (fs::exists(results)) {
+    fail(ErrorKind::usage, "sampling into ", path_, ": it holds results without the ", kRunName,
+         " that tells of what. Take another folder for --out");
+  }
+  write_file_atomically(run_file, std::string_view(run.dump(2) + "\n"));
+  for (Json& line : read_lines(results)) {
+    places_[text_of(line, "name")] = lines_.size();
+    lines_.push_back(std::move(line));
+  }
+  log_ = std::make_unique<LineFile>(results);
+}
+
+const Json* SampleFolder::find(const std::string& name) const {
+  const auto found = places_.find(name);
+  return found == places_.end() ? nullptr : &lines_[found->second];
+}
+
+void SampleFolder::add(Json line) {
+  log_->append(dump(line));
+  places_[text_of(line, "name")] = lines_.size();
+  lines_.push_back(std::move(line));
+}
+
+void SampleFolder::write_index(const std::string& title) const {
+  AtomicFile page(path_ / "index.html");
+  const std::string heading = evaluation::escape_html(title);
+  page.write(
+      concat("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" "
+             "content=\"width=device-width\"/><title>",
+             heading, "</title><style>", kStyle, "</style></head>\n<body><h1>", heading, "</h1>\n<main>\n"));
+  std::vector<const Json*> ordered;
+  for (const auto& [name, place] : places_) ordered.push_back(&lines_[place]);
+  for (const Json* line : ordered) page.write(card(*line));
+  page.write("</main></body></html>\n");
+  page.commit();
+}
+
+}  // namespace omni::tools

@@ -1,0 +1,47 @@
+#include "sample_model.h"
+
+#include <memory>
+
+#include "omni/core/progress.h"
+#include "omni/kernels/cuda_plugin.h"
+#include "sample_memory.h"
+
+namespace omni::tools {
+
+std::string precision_name(const SampleArguments& arguments) {
+  if (arguments.precision != "auto") return arguments.precision;
+  return arguments.device == "cuda" ? "bf16" : "fp32";
+}
+
+model::Bundle load_model(const SampleArguments& arguments, const generation::GenerationRequest& request) {
+  if (arguments.device != "cuda") {
+    require_memory(arguments, request, precision_name(arguments));
+    return model::load_bundle_for_decoding(arguments.model,
+                                           model::parse_decode_precision(precision_name(arguments)).weights);
+  }
+  kernels::require_gpu("sampling");
+  model::Bundle bundle = model::load_bundle(arguments.model);
+  bundle.transformer->to(at::kCUDA);
+  bundle.transformer->set_activation_type(arguments.precision == "fp32" ? at::kFloat : at::kBFloat16);
+  return bundle;
+}
+
+generation::SampleOptions sample_options(const SampleArguments& arguments, bool with_meshes) {
+  generation::SampleOptions options;
+  options.sequences_per_batch = arguments.batch;
+  options.precision = model::parse_decode_precision(precision_name(arguments));
+  if (with_meshes) {
+    options.mesh = arguments.mesh;
+    options.mesh->with_colour = !arguments.no_colour;
+  }
+  options.on_progress = [progress = std::shared_ptr<Progress>(), shown = std::int64_t{0}](
+                            std::int64_t sampled, std::int64_t bound) mutable {
+    if (!progress) progress = std::make_shared<Progress>("sampling", bound, "tokens");
+    progress->advance(sampled - shown);
+    shown = sampled;
+    if (sampled == bound) progress.reset();  // ends the line, before the last samples are told of
+  };
+  return options;
+}
+
+}  // namespace omni::tools
