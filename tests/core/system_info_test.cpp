@@ -27,5 +27,16 @@ TEST(SystemInfo, CountsWhatWantsACore) {
   EXPECT_GE(most, 5);
 }
 
+TEST(SystemInfo, AvailableMemoryFollowsWhatIsTaken) {
+  const std::uint64_t before = available_memory_bytes();
+  EXPECT_GT(before, 0u);
+  EXPECT_LE(before, memory_bytes());
+  constexpr std::size_t kTaken = std::size_t{512} << 20;
+  if (before < 2 * kTaken) GTEST_SKIP() << "the machine has no memory left to take";
+  const std::vector<char> taken(kTaken, 1);
+  // Others come and go meanwhile.
+  EXPECT_LT(available_memory_bytes(), before - kTaken / 4);
+}
+
 }  // namespace
 }  // namespace omni

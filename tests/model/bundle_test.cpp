@@ -127,6 +127,21 @@ TEST_F(BundleTest, MappedForDecodingItSamplesTheSame) {
   EXPECT_EQ(logits(load_bundle_for_decoding(folder, precision.weights)), expected) << "a small one is read";
 }
 
+TEST_F(BundleTest, AForgedConfigIsRefusedBeforeWeightsAreMapped) {
+  save_bundle(bundle, folder);
+  std::string yaml = read_file_text(folder / "bundle.yaml");
+  yaml.replace(yaml.find("width: 64"), 9, "width: 96");
+  write_file_atomically(folder / "bundle.yaml", yaml);
+  try {
+    (void)load_bundle_for_decoding(folder, kernels::DecodeFormat::int8, 0);
+    ADD_FAILURE() << "a bundle of another width was mapped";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(std::string(error.what()).find("embedding.weight"), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "model.int8.panels"));
+}
+
 TEST_F(BundleTest, SavingAgainReplacesTheWhole) {
   save_bundle(bundle, folder);
   bundle.transformer->fold_codebooks();

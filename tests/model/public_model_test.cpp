@@ -117,7 +117,8 @@ TEST_F(Cube3dFolder, HoldsGptTextTowerAndShapeTokenizer) {
   const at::Tensor features =
       loaded.text.network->text(clip_prompt_ids(*loaded.text.tokenizer, sizes, {"a chair", ""})).hidden;
   const at::Tensor condition = loaded.gpt->condition(features, at::zeros({2, 3}));
-  const auto codes = loaded.gpt->sample(condition.narrow(0, 0, 1), condition.narrow(0, 1, 1), {.steps = 6});
+  const auto codes =
+      loaded.gpt->greedy_codes(condition.narrow(0, 0, 1), condition.narrow(0, 1, 1), {.steps = 6});
   EXPECT_EQ(codes.at(0).size(), 6u);
   // Its rows of codes are made of the tokenizer's codebook.
   Cube3dGpt original(Cube3dGptConfig::load(clip_ / "gpt.json"),
