@@ -17,15 +17,13 @@ struct ImportArguments {
 
   model::PublicFiles files() const { return {weights, config, tokenizer}; }
 };
+constexpr const char* kWeights = "a safetensors file, an index, or a folder with one";
 using Arguments = std::shared_ptr<ImportArguments>;
 
 CLI::App* add_family(CLI::App* import, const Arguments& arguments, const std::string& name,
                      const std::string& help, const std::string& weights) {
   CLI::App* command = import->add_subcommand(name, help);
-  command
-      ->add_option("weights", arguments->weights,
-                   weights + ": a safetensors file, an index, or a folder with one")
-      ->required();
+  command->add_option("weights", arguments->weights, weights)->required();
   command->add_option("--config", arguments->config,
                       "the publisher's JSON configuration; else config.json beside the weights");
   command->add_option("--out", arguments->out, "folder to write")->required();
@@ -55,13 +53,14 @@ void add_import_command(CLI::App& app) {
   CLI::App* cube3d =
       add_family(import, cube3d_arguments, "cube3d",
                  "Cube3D's text-to-shape GPT, v0.1 or v0.5, with the CLIP text tower that it reads",
-                 "shape_gpt.safetensors");
+                 "shape_gpt.safetensors, or a folder with it");
   cube3d->get_option("--config")->description("the reference's JSON configuration; else the published sizes");
   cube3d
       ->add_option("--text", cube3d_arguments->text,
                    "CLIP ViT-L/14 with config.json and tokenizer.json beside its weights, or as imported")
       ->required();
-  cube3d->add_option("--shape-tokenizer", cube3d_arguments->shape_tokenizer, "shape_tokenizer.safetensors");
+  cube3d->add_option("--shape-tokenizer", cube3d_arguments->shape_tokenizer,
+                     "shape_tokenizer.safetensors; else the one in the folder, if there is one");
   cube3d->callback([a = cube3d_arguments] {
     model::import_cube3d(a->files(), {.weights = a->text, .config = {}, .tokenizer = {}}, a->shape_tokenizer,
                          a->out);
@@ -71,7 +70,7 @@ void add_import_command(CLI::App& app) {
   });
 
   const Arguments clip_arguments = std::make_shared<ImportArguments>();
-  CLI::App* clip = add_family(import, clip_arguments, "clip", "CLIP's text and vision towers", "the weights");
+  CLI::App* clip = add_family(import, clip_arguments, "clip", "CLIP's text and vision towers", kWeights);
   add_tokenizer(clip, clip_arguments);
   clip->add_flag("--text-alone", clip_arguments->text_alone, "without the vision tower");
   clip->callback([a = clip_arguments] {
@@ -80,8 +79,7 @@ void add_import_command(CLI::App& app) {
   });
 
   const Arguments qwen3_arguments = std::make_shared<ImportArguments>();
-  CLI::App* qwen3 =
-      add_family(import, qwen3_arguments, "qwen3", "a dense Qwen3 language model", "the weights");
+  CLI::App* qwen3 = add_family(import, qwen3_arguments, "qwen3", "a dense Qwen3 language model", kWeights);
   add_tokenizer(qwen3, qwen3_arguments);
   qwen3->callback([a = qwen3_arguments] {
     model::import_qwen3(a->files(), a->out);

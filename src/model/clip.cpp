@@ -205,12 +205,25 @@ struct Clip::Network {
   }
 };
 
-PublicLayout Clip::layout_of(const ClipConfig& config) {
+namespace {
+
+// Newer files of one tower alone leave its name out.
+std::string without_tower(const std::string& name) {
+  for (const std::string_view tower : {"text_model.", "vision_model."})
+    if (name.starts_with(tower)) return name.substr(tower.size());
+  return name;
+}
+
+}  // namespace
+
+PublicLayout Clip::layout_in(const WeightSource& weights, const ClipConfig& config) {
   // The network's names are the publisher's.
   const Network shapes(config, nn::ParameterStart::shapes());
+  const bool towerless = weights.contains("embeddings.position_embedding.weight");
   PublicLayout layout;
   for (const nn::Parameter& parameter : shapes.parameters.all())
-    layout.add(parameter.name, parameter.value.sizes().vec(), parameter.name);
+    layout.add(towerless ? without_tower(parameter.name) : parameter.name, parameter.value.sizes().vec(),
+               parameter.name);
   layout.ignore("logit_scale");  // of similarities between pictures and texts
   if (!config.text) layout.ignore_prefix("text_");
   if (!config.vision) {
@@ -221,7 +234,7 @@ PublicLayout Clip::layout_of(const ClipConfig& config) {
 }
 
 Clip::Clip(const ClipConfig& config, const WeightSource& weights) : config_(config) {
-  const PublicLayout layout = layout_of(config);
+  const PublicLayout layout = layout_in(weights, config);
   require_layout(weights, layout);
   network_ = std::make_unique<Network>(config, nn::ParameterStart::unset());
   nn::ParameterStore* const stores[] = {&network_->parameters};

@@ -1,5 +1,7 @@
 #include "omni/model/public_model.h"
 
+#include <optional>
+
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -12,7 +14,9 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kFormatVersion = 1;
 constexpr const char *kDescription = "public.yaml", *kWeights = "model.safetensors",
-                     *kTokenizer = "tokenizer.json", *kText = "text", *kShapeTokenizer = "shape_tokenizer";
+                     *kTokenizer = "tokenizer.json", *kText = "text", *kShapeTokenizer = "shape_tokenizer",
+                     *kGptName = "shape_gpt.safetensors",
+                     *kShapeTokenizerName = "shape_tokenizer.safetensors";
 
 // What kDescription holds.
 struct Description {
@@ -59,6 +63,12 @@ fs::path beside(const fs::path& weights, const char* name) {
   return (fs::is_directory(weights) ? weights : weights.parent_path()) / name;
 }
 
+// A file of Cube3D's own names, where a folder is given.
+std::optional<fs::path> inside(const fs::path& weights, const char* name) {
+  if (!fs::is_directory(weights) || !fs::exists(weights / name)) return {};
+  return weights / name;
+}
+
 fs::path config_of(const PublicFiles& files) {
   return files.config.empty() ? beside(files.weights, "config.json") : files.config;
 }
@@ -95,7 +105,7 @@ std::unique_ptr<tokenizers::TextTokenizer> read_tokenizer(const fs::path& folder
 void write_clip(const PublicFiles& files, const WeightSource& weights, const ClipConfig& config,
                 const fs::path& folder) {
   write(folder, {.family = "clip", .cube3d = {}, .clip = config, .qwen3 = {}}, weights,
-        Clip::layout_of(config));
+        Clip::layout_in(weights, config));
   if (config.text) write_tokenizer(files, config.text->vocabulary, folder);
 }
 
@@ -144,7 +154,7 @@ void import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::pa
                    const fs::path& out) {
   AtomicDirectory directory(out, kDescription);
   const fs::path& folder = directory.staging_path();
-  const WeightSource weights(gpt.weights), text_weights(text.weights);
+  const WeightSource weights(inside(gpt.weights, kGptName).value_or(gpt.weights)), text_weights(text.weights);
   Cube3dGptConfig config;
   config.box = weights.contains("bbox_proj.weight");
   if (!gpt.config.empty()) config = Cube3dGptConfig::load(gpt.config);
@@ -156,7 +166,9 @@ void import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::pa
         public_layout(config));
   fs::create_directory(folder / kText);
   write_clip(text, text_weights, clip, folder / kText);
-  if (!shape_tokenizer.empty()) write_shape_tokenizer(shape_tokenizer, config, folder);
+  const fs::path shape =
+      shape_tokenizer.empty() ? inside(gpt.weights, kShapeTokenizerName).value_or("") : shape_tokenizer;
+  if (!shape.empty()) write_shape_tokenizer(shape, config, folder);
   directory.commit();
 }
 

@@ -44,6 +44,22 @@ TEST_F(ClipTest, TheTextTowerAloneIsTheSame) {
   EXPECT_THROW(text.text(ids + config.text->vocabulary), Error);
 }
 
+TEST_F(ClipTest, FilesOfOneTowerMayLeaveItsNameOut) {
+  const at::Tensor ids = nn::to_tensor(SafetensorsFile(files.expected()).at("input_ids"));
+  ClipConfig config = ClipConfig::load(files.config(), WeightSource(files.weights()));
+  config.vision.reset();
+  const at::Tensor hidden = Clip(config, WeightSource(files.weights())).text(ids).hidden;
+  files.rewrite([](PublicCase::Tensors& tensors) {
+    const std::string tower = "text_model.";
+    PublicCase::Tensors renamed;
+    for (const auto& [name, view] : tensors)
+      if (name.starts_with(tower)) renamed[name.substr(tower.size())] = view;
+    tensors = renamed;
+  });
+  config.text->projection = 0;
+  EXPECT_TRUE(Clip(config, WeightSource(files.weights())).text(ids).hidden.equal(hidden));
+}
+
 // As the reference's tokenizer cuts off and fills.
 TEST_F(ClipTest, PromptsAreCutOffAndFilledLikeTheReferences) {
   const WeightSource weights(files.weights());

@@ -162,6 +162,19 @@ TEST_F(Cube3dFolder, PromptsAreComparedWithTheTextTowersFeatures) {
   EXPECT_THROW(verify("a small red chair", none), Error);
 }
 
+TEST_F(Cube3dFolder, FindsBothFilesInThePublishersFolder) {
+  fs::create_directory(clip_ / "published");
+  fs::copy_file(gpt().weights, clip_ / "published" / "shape_gpt.safetensors");
+  PublicFiles published = gpt();
+  published.weights = clip_ / "published";
+  import_cube3d(published, text(), {}, clip_ / "out");
+  EXPECT_EQ(load_cube3d(clip_ / "out").shape, nullptr);
+  fs::copy_file(kCube3d / "tokenizer/shape_tokenizer.safetensors",
+                clip_ / "published" / "shape_tokenizer.safetensors");
+  import_cube3d(published, text(), {}, clip_ / "out");
+  EXPECT_NE(load_cube3d(clip_ / "out").shape, nullptr);
+}
+
 TEST_F(Cube3dFolder, TakesAClipThatWasImportedBefore) {
   import_clip(text(), /*text_alone=*/false, clip_ / "imported");
   import_cube3d(gpt(), {.weights = clip_ / "imported", .config = {}, .tokenizer = {}}, {}, clip_ / "out");

@@ -48,8 +48,8 @@ class Clip {
   // Throws Error(input) where a tensor is missing, left over, of another shape or not finite.
   Clip(const ClipConfig& config, const WeightSource& weights);
   ~Clip();
-  // Of the towers that the config has; a file may hold the other one, too.
-  static PublicLayout layout_of(const ClipConfig& config);
+  // Of the towers that the config has, as these weights name them; they may hold the other one, too.
+  static PublicLayout layout_in(const WeightSource& weights, const ClipConfig& config);
 
   struct Features {
     at::Tensor hidden;     // [B, N, width]: of every row after the last block; of text with the final norm

@@ -33,8 +33,9 @@ struct PublicFiles {
 void import_qwen3(const PublicFiles& files, const std::filesystem::path& out);
 // text_alone: without the vision tower.
 void import_clip(const PublicFiles& files, bool text_alone, const std::filesystem::path& out);
-// gpt.config may be empty: sizes are those of v0.1 and v0.5 then, and the weights tell which. text: a publisher's CLIP, or
-// one that was imported. shape_tokenizer: shape_tokenizer.safetensors, or empty.
+// gpt.weights: a file, or a folder with shape_gpt.safetensors; gpt.config may be empty: sizes are those of v0.1 and v0.5
+// then, and the weights tell which. text: a publisher's CLIP, or one that was imported. shape_tokenizer:
+// shape_tokenizer.safetensors; empty: the one in that folder, if there is one.
 void import_cube3d(const PublicFiles& gpt, const PublicFiles& text,
                    const std::filesystem::path& shape_tokenizer, const std::filesystem::path& out);
 
