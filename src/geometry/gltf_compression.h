@@ -35,7 +35,7 @@ struct DracoMesh {
   struct Attribute {
     std::string semantic;
     int components = 0;
-    // Whether the data themselves say that their integers stand for 0 .. 1 or -1 .. 1, as which they come then.
+    // Whether the data themselves say that their integers stand for 0 .. 1 or -1 .. 1; then they come so.
     bool normalised = false;
     std::vector<float> values;  // of vertices
   };

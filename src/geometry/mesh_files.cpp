@@ -39,24 +39,28 @@ void drop_unused_vertices(Mesh& mesh) {
     for (std::uint32_t& index : triangle) index = renumbered[index];
 }
 
+// Products of two floats are exact in double precision, and do not vanish. The first comparison tells most
+// triangles.
+bool has_no_area(const Mesh& mesh, const std::array<std::uint32_t, 3>& t) {
+  const Vec3 &a = mesh.positions[t[0]], &b = mesh.positions[t[1]], &c = mesh.positions[t[2]];
+  const double uy = double(b.y) - a.y, uz = double(b.z) - a.z;
+  const double vy = double(c.y) - a.y, vz = double(c.z) - a.z;
+  if (uy * vz != uz * vy) return false;
+  const double ux = double(b.x) - a.x, vx = double(c.x) - a.x;
+  return uz * vx == ux * vz && ux * vy == uy * vx;
+}
+
 // Triangles without an area of which a corner belongs to no other triangle.
 void drop_lone_slivers(Mesh& mesh) {
-  const auto is_flat = [&](const std::array<std::uint32_t, 3>& t) {
-    // Products of two floats are exact in double precision, and do not vanish.
-    const Vec3 a = mesh.positions[t[0]], b = mesh.positions[t[1]], c = mesh.positions[t[2]];
-    const double ux = double(b.x) - a.x, uy = double(b.y) - a.y, uz = double(b.z) - a.z;
-    const double vx = double(c.x) - a.x, vy = double(c.y) - a.y, vz = double(c.z) - a.z;
-    return uy * vz == uz * vy && uz * vx == ux * vz && ux * vy == uy * vx;
-  };
-  if (std::none_of(mesh.triangles.begin(), mesh.triangles.end(), is_flat)) return;
   const Weld weld = weld_positions(mesh.positions);
   std::vector<bool> seen(weld.first_of.size(), false);
   for (const auto& triangle : mesh.triangles)
-    if (!is_flat(triangle))
+    if (!has_no_area(mesh, triangle))
       for (const std::uint32_t index : triangle) seen[weld.group_of[index]] = true;
   std::erase_if(mesh.triangles, [&](const std::array<std::uint32_t, 3>& triangle) {
-    return is_flat(triangle) && std::any_of(triangle.begin(), triangle.end(),
-                                            [&](std::uint32_t index) { return !seen[weld.group_of[index]]; });
+    return has_no_area(mesh, triangle) &&
+           std::any_of(triangle.begin(), triangle.end(),
+                       [&](std::uint32_t index) { return !seen[weld.group_of[index]]; });
   });
 }
 
@@ -66,13 +70,16 @@ void finish_read_mesh(Mesh& mesh, const std::string& name, ReadNotes& notes) {
   if (mesh.triangles.empty()) fail(ErrorKind::input, "cannot read mesh ", name, ": it has no faces.");
   ensure(mesh.colours.empty() || mesh.colours.size() == mesh.positions.size(), "a mesh with too few colours");
   ensure(mesh.normals.empty() || mesh.normals.size() == mesh.positions.size(), "a mesh with too few normals");
-  for (const auto& triangle : mesh.triangles)
+  bool any_sliver = false;
+  for (const auto& triangle : mesh.triangles) {
     for (const std::uint32_t index : triangle)
       if (index >= mesh.positions.size())
         fail(ErrorKind::input, "cannot read mesh ", name, ": a face names vertex ", index, " of ",
              mesh.positions.size(), ".");
+    any_sliver = any_sliver || has_no_area(mesh, triangle);
+  }
   const std::size_t before = mesh.triangles.size();
-  drop_lone_slivers(mesh);
+  if (any_sliver) drop_lone_slivers(mesh);
   if (mesh.triangles.empty())
     fail(ErrorKind::input, "cannot read mesh ", name, ": none of its faces has an area.");
   notes.add("is read without triangles that have no area and touch no others", "nobody sees them",

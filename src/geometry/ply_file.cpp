@@ -56,6 +56,18 @@ PlyFormat parse_format(std::string_view word, const std::string& name) {
   refuse_ply(name, "its format is unknown");
 }
 
+// Indices and colours, of which most of a file is.
+std::optional<double> small_whole_number(std::string_view word) {
+  constexpr std::size_t kMostDigits = 9;
+  if (word.size() > kMostDigits) return std::nullopt;
+  std::uint32_t value = 0;
+  for (const char c : word) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + std::uint32_t(c - '0');
+  }
+  return value;
+}
+
 // Where lines end with "\r" alone, a "\n" behind the last of them belongs to the values.
 std::size_t body_offset(std::string_view whole, std::string_view rest) {
   const std::size_t first = whole.find_first_of("\r\n"), at = std::size_t(rest.data() - whole.data());
@@ -111,6 +123,7 @@ PlyValues::PlyValues(const PlyHeader& header, const std::string& name)
 double PlyValues::read_word() {
   const std::string_view word = next_word(text_);
   if (word.empty()) refuse_ply(name_, "it ends before its last element");
+  if (const auto whole = small_whole_number(word)) return *whole;
   const auto value = parse_number<double>(word);
   if (value) return *value;
   if (word.find(".#") != std::string_view::npos) return NAN;

@@ -51,11 +51,15 @@ bool is_ear(const std::vector<Point>& points, const std::vector<std::uint32_t>& 
 void triangulate_polygon(std::span<const Vec3> corners,
                          std::vector<std::array<std::uint32_t, 3>>& triangles) {
   if (corners.size() < 3) return;
+  if (corners.size() == 3) {
+    triangles.push_back({0, 1, 2});
+    return;
+  }
   std::vector<std::uint32_t> ring(corners.size());
   std::iota(ring.begin(), ring.end(), 0u);
-  const std::vector<Point> points = corners.size() > 3 ? flatten(corners) : std::vector<Point>{};
+  const std::vector<Point> points = flatten(corners);
   if (corners.size() > kClippedAtOnce && triangulate_by_sweep(points, triangles)) return;
-  if (corners.size() > 3 && corners.size() <= kMaximumClipped) {
+  if (corners.size() <= kMaximumClipped) {
     for (bool found = true; found && ring.size() > 3;) {
       found = false;
       for (std::size_t i = 0; i < ring.size() && !found; ++i) {

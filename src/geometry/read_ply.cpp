@@ -276,6 +276,10 @@ class PlyReader {
       notes_.add("is read without faces of fewer than three corners", "its faces");
       return;
     }
+    if (!look && polygon_.size() == 3) {
+      mesh_.triangles.push_back({polygon_[0], polygon_[1], polygon_[2]});
+      return;
+    }
     corners_.clear();
     triangles_.clear();
     for (const std::uint32_t v : polygon_) corners_.push_back(mesh_.positions[v]);

@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <unordered_map>
 
 #include "mesh_formats.h"
 #include "omni/core/error.h"
-#include "omni/core/random.h"
 #include "text_scanner.h"
 
 namespace omni::geometry {
@@ -18,16 +18,17 @@ struct Corner {
   Vec3 position, colour;
   friend bool operator==(const Corner&, const Corner&) = default;
 };
-struct CornerHash {
-  std::size_t operator()(const Corner& c) const {
-    const Corner positive_zero{c.position + Vec3{}, c.colour};
-    return std::size_t(hash_string({reinterpret_cast<const char*>(&positive_zero), sizeof positive_zero}));
-  }
-};
 struct PositionHash {
   std::size_t operator()(const Vec3& p) const {
-    const Vec3 positive_zero = p + Vec3{};
-    return std::size_t(hash_string({reinterpret_cast<const char*>(&positive_zero), sizeof positive_zero}));
+    std::uint64_t hash = 0;
+    for (std::size_t i = 0; i < 3; ++i)  // adding 0 makes -0 and 0 equal
+      hash = (hash ^ std::bit_cast<std::uint32_t>(p[i] + 0.0f)) * 0x9E3779B97F4A7C15ull;
+    return std::size_t(hash ^ hash >> 32);
+  }
+};
+struct CornerHash {
+  std::size_t operator()(const Corner& c) const {
+    return PositionHash()(c.position) * 31 + PositionHash()(c.colour);
   }
 };
 
@@ -35,6 +36,8 @@ struct PositionHash {
 template <class Key, class Hash>
 class Welder {
  public:
+  // Most vertices have six triangles, and most triangles three.
+  explicit Welder(std::size_t triangles = 0) { known_.reserve(triangles / 2); }
   void add(const Key& a, const Key& b, const Key& c) { triangles_.push_back({index(a), index(b), index(c)}); }
   std::vector<std::array<std::uint32_t, 3>>&& triangles() { return std::move(triangles_); }
   const std::vector<Key>& vertices() const { return vertices_; }
@@ -54,42 +57,33 @@ class Welder {
 using PositionWelder = Welder<Vec3, PositionHash>;
 using ColourWelder = Welder<Corner, CornerHash>;
 
-// The 16 bits behind each facet hold a colour of 5 bits a channel in the manner of one of two programs.
+// The 16 bits behind each facet, which may hold a colour of 5 bits a channel.
+unsigned attribute_of(std::span<const std::byte> facets, std::size_t at) {
+  return std::to_integer<unsigned>(facets[at + 48]) | std::to_integer<unsigned>(facets[at + 49]) << 8;
+}
+
+// In the manner of VisCAM and SolidView: blue lowest, the highest bit set where it counts. In that of Magics,
+// which names a colour for all in the header: red lowest, the highest bit set where that one counts.
 class FacetColours {
  public:
-  // `facets`: whole facets behind the header.
-  FacetColours(std::span<const std::byte> header, std::span<const std::byte> facets) {
+  explicit FacetColours(std::span<const std::byte> header) {
     const std::string_view text = as_text(header.first(80));
     const std::size_t at = text.find("COLOR=");
-    if (at != std::string_view::npos && at + 10 <= 80) {
-      manner_ = Manner::magics;
-      for (std::size_t c = 0; c < 3; ++c) default_[c] = float(std::to_integer<int>(header[at + 6 + c])) / 255;
-      return;
-    }
-    for (std::size_t i = 0; i + kTriangleBytes <= facets.size(); i += kTriangleBytes)
-      if (has_own_bit(facets.subspan(i + 48))) manner_ = Manner::viscam;
+    if (at == std::string_view::npos || at + 10 > text.size()) return;
+    is_magics_ = true;
+    for (std::size_t c = 0; c < 3; ++c) default_[c] = float(std::to_integer<int>(header[at + 6 + c])) / 255;
   }
 
-  bool any() const { return manner_ != Manner::none; }
-  Vec3 of(std::span<const std::byte> facet) const {
-    const unsigned bits = attribute(facet.subspan(48));
-    const bool own = (bits & 0x8000) != 0;
-    const auto channel = [&](int shift) { return float(bits >> shift & 31) / 31; };
-    if (manner_ == Manner::viscam) return own ? Vec3{channel(10), channel(5), channel(0)} : default_;
-    return own ? default_ : Vec3{channel(0), channel(5), channel(10)};
+  bool is_magics() const { return is_magics_; }
+  Vec3 of(unsigned attribute) const {
+    const bool highest = (attribute & 0x8000) != 0;
+    const auto channel = [&](int shift) { return float(attribute >> shift & 31) / 31; };
+    if (is_magics_) return highest ? default_ : Vec3{channel(0), channel(5), channel(10)};
+    return highest ? Vec3{channel(10), channel(5), channel(0)} : default_;
   }
 
  private:
-  // Of VisCAM and SolidView: blue lowest, the highest bit set where it counts. Of Magics: red lowest, the
-  // highest bit set where the colour in the header counts.
-  enum class Manner { none, viscam, magics };
-
-  static unsigned attribute(std::span<const std::byte> bytes) {
-    return std::to_integer<unsigned>(bytes[0]) | std::to_integer<unsigned>(bytes[1]) << 8;
-  }
-  static bool has_own_bit(std::span<const std::byte> bytes) { return (attribute(bytes) & 0x8000) != 0; }
-
-  Manner manner_ = Manner::none;
+  bool is_magics_ = false;
   Vec3 default_{1, 1, 1};
 };
 
@@ -99,23 +93,12 @@ std::array<Vec3, 3> corners_of(std::span<const std::byte> facet) {
   return corners;
 }
 
-Mesh read_facets(std::span<const std::byte> header, std::span<const std::byte> facets) {
-  const FacetColours colours(header, facets);
+Mesh read_coloured_facets(const FacetColours& colours, std::span<const std::byte> facets) {
   Mesh mesh;
-  if (!colours.any()) {
-    PositionWelder welder;
-    for (std::size_t i = 0; i < facets.size(); i += kTriangleBytes) {
-      const auto [a, b, c] = corners_of(facets.subspan(i));
-      welder.add(a, b, c);
-    }
-    mesh.triangles = welder.triangles();
-    mesh.positions = welder.take_vertices();
-    return mesh;
-  }
   ColourWelder welder;
   for (std::size_t i = 0; i < facets.size(); i += kTriangleBytes) {
     const auto [a, b, c] = corners_of(facets.subspan(i));
-    const Vec3 colour = colours.of(facets.subspan(i));
+    const Vec3 colour = colours.of(attribute_of(facets, i));
     welder.add({a, colour}, {b, colour}, {c, colour});
   }
   mesh.triangles = welder.triangles();
@@ -123,6 +106,23 @@ Mesh read_facets(std::span<const std::byte> header, std::span<const std::byte> f
     mesh.positions.push_back(vertex.position);
     mesh.colours.push_back(vertex.colour);
   }
+  return mesh;
+}
+
+Mesh read_facets(std::span<const std::byte> header, std::span<const std::byte> facets) {
+  const FacetColours colours(header);
+  if (colours.is_magics()) return read_coloured_facets(colours, facets);
+  Mesh mesh;
+  PositionWelder welder(facets.size() / kTriangleBytes);
+  unsigned attributes = 0;
+  for (std::size_t i = 0; i < facets.size(); i += kTriangleBytes) {
+    const auto [a, b, c] = corners_of(facets.subspan(i));
+    welder.add(a, b, c);
+    attributes |= attribute_of(facets, i);
+  }
+  if ((attributes & 0x8000) != 0) return read_coloured_facets(colours, facets);
+  mesh.triangles = welder.triangles();
+  mesh.positions = welder.take_vertices();
   return mesh;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <optional>
@@ -19,28 +20,26 @@ inline std::string_view as_text(std::span<const std::byte> bytes) {
 // Cuts the first line off `text`, without its end ("\n", "\r\n" or "\r"). False at the end of the text.
 inline bool next_line(std::string_view& text, std::string_view& line) {
   if (text.empty()) return false;
-  const std::size_t end = text.find_first_of("\r\n");
+  std::size_t end = 0;
+  while (end < text.size() && text[end] != '\n' && text[end] != '\r') ++end;
   line = text.substr(0, end);
-  if (end == std::string_view::npos) {
-    text.remove_prefix(text.size());
-  } else {
-    const bool both = text[end] == '\r' && end + 1 < text.size() && text[end + 1] == '\n';
-    text.remove_prefix(end + (both ? 2 : 1));
-  }
+  const bool both = end + 1 < text.size() && text[end] == '\r' && text[end + 1] == '\n';
+  text.remove_prefix(std::min(end + (both ? 2 : 1), text.size()));
   return true;
+}
+
+inline bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f';
 }
 
 // Cuts the first word off `text`; empty where there is none left.
 inline std::string_view next_word(std::string_view& text) {
-  constexpr std::string_view spaces = " \t\r\n\v\f";
-  const std::size_t begin = text.find_first_not_of(spaces);
-  if (begin == std::string_view::npos) {
-    text.remove_prefix(text.size());
-    return {};
-  }
-  const std::size_t end = text.find_first_of(spaces, begin);
-  const std::string_view word = text.substr(begin, end == std::string_view::npos ? end : end - begin);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end);
+  std::size_t begin = 0;
+  while (begin < text.size() && is_space(text[begin])) ++begin;
+  std::size_t end = begin;
+  while (end < text.size() && !is_space(text[end])) ++end;
+  const std::string_view word = text.substr(begin, end - begin);
+  text.remove_prefix(end);
   return word;
 }
 
