@@ -71,9 +71,12 @@ class Sweep {
     return begin != 0 ? begin < 0 : end < 0;
   }
 
-  void insert(Vertex e) {
+  // False where the edge lies on another one.
+  bool insert(Vertex e) {
+    const auto [place, is_new] = status_.insert(e);
     helper_[e] = e;
-    place_[e] = status_.insert(e).first;
+    if (is_new) place_[e] = place;
+    return is_new;
   }
   bool erase(Vertex e) {
     if (place_[e] == status_.end()) return false;
@@ -112,8 +115,7 @@ class Sweep {
         diagonals_.push_back({v, helper_[*left]});
         helper_[*left] = v;
       }
-      insert(v);
-      return true;
+      return insert(v);
     }
     if (before_above && after_above) {
       if (!end_edge(v)) return false;
@@ -123,8 +125,7 @@ class Sweep {
     }
     if (!before_above) return help_left(v);
     if (!end_edge(v)) return false;
-    insert(v);
-    return true;
+    return insert(v);
   }
 
   std::span<const PlanePoint> points_;
@@ -151,15 +152,12 @@ std::vector<std::vector<Vertex>> pieces_of(std::span<const PlanePoint> points,
   std::partial_sum(first.begin(), first.end(), first.begin());
   std::vector<std::uint32_t> filled(first.begin(), first.end() - 1);
   for (std::uint32_t e = 0; e < edges.size(); ++e) around[filled[edges[e][0]]++] = e;
-  const auto direction = [&](std::uint32_t e) {
+  std::vector<double> angle(edges.size());
+  for (std::size_t e = 0; e < edges.size(); ++e) {
     const PlanePoint a = points[edges[e][0]], b = points[edges[e][1]];
-    return PlanePoint{b.x - a.x, b.y - a.y};
-  };
-  const auto turns_before = [&](std::uint32_t e, std::uint32_t f) {
-    const PlanePoint p = direction(e), q = direction(f);
-    const bool lower_p = p.y < 0 || (p.y == 0 && p.x < 0), lower_q = q.y < 0 || (q.y == 0 && q.x < 0);
-    return lower_p != lower_q ? lower_q : p.x * q.y - p.y * q.x > 0;
-  };
+    angle[e] = std::atan2(b.y - a.y, b.x - a.x);
+  }
+  const auto turns_before = [&](std::uint32_t e, std::uint32_t f) { return angle[e] < angle[f]; };
   for (Vertex v = 0; v < n; ++v) {
     std::sort(around.begin() + first[v], around.begin() + first[v + 1], turns_before);
     for (std::uint32_t i = first[v]; i < first[v + 1]; ++i) rank[around[i]] = i;

@@ -127,6 +127,15 @@ TEST(Polygon, CoversWhatCrossesItselfSomehow) {
   EXPECT_FALSE(triangulate_by_sweep(outline, triangles));
   EXPECT_TRUE(triangles.empty());
   EXPECT_EQ(cover(outline).triangles, outline.size() - 2);
+  // The same way there and back, and around twice.
+  auto twice = star(200, 0.5);
+  const auto once = twice;
+  twice.insert(twice.end(), once.begin(), once.end());
+  EXPECT_FALSE(triangulate_by_sweep(twice, triangles));
+  auto there_and_back = once;
+  there_and_back.insert(there_and_back.end(), once.rbegin(), once.rend());
+  EXPECT_FALSE(triangulate_by_sweep(there_and_back, triangles));
+  EXPECT_TRUE(triangles.empty());
   const std::vector<PlanePoint> nothing(500, PlanePoint{1, 1});
   EXPECT_FALSE(triangulate_by_sweep(nothing, triangles));
   EXPECT_EQ(cover(nothing).area, 0);
