@@ -26,7 +26,7 @@ done
 # own and stage 1 what is left; prompts, images, chains and edits per held-out split
 case "$mode" in
   short) viewed=8000  plain=14000 trained=13  continue=0.7 finetune=2.3 prompts=32 images=32 chains=4 edits=16 ;;
-  full)  viewed=20000 plain=30000 trained=56  continue=2   finetune=10  prompts=32 images=32 chains=8 edits=16 ;;
+  full)  viewed=20000 plain=30000 trained=56  continue=2   finetune=14  prompts=32 images=32 chains=8 edits=16 ;;
   smoke) viewed=160   plain=600   trained=0.6 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 edits=1 ;;
 esac
 image_settings=() shape_settings=()  # of the tokenizers' training, beyond their configs
