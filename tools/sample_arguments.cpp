@@ -52,7 +52,6 @@ void add_condition_options(CLI::App& command, SampleArguments& arguments) {
           "--prompts", arguments.prompts_file,
           "a .txt, .csv or .jsonl file of prompts, all of which are sampled into the folder --out; a run "
           "that was stopped goes on there")
-      ->excludes("--prompt")
       ->group("Conditions");
   command
       .add_option("--instruction", arguments.instruction,
@@ -218,17 +217,6 @@ sequence::Task editing_task(const SampleArguments& arguments) {
 
 bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
-// Takes out empty prompts, where that is asked for.
-void check_prompts(std::vector<std::string>& prompts, const std::optional<tokenizers::WordList>& words,
-                   const SampleArguments& arguments) {
-  const std::size_t blank = static_cast<std::size_t>(std::count_if(prompts.begin(), prompts.end(), is_blank));
-  if (blank > 0 && !arguments.any)
-    fail(ErrorKind::usage,
-         "reading the prompt: it is empty. Say what to make, or draw without a prompt by --any.");
-  std::erase_if(prompts, is_blank);
-  if (words) check_prompt_words(prompts, *words, arguments.model, arguments.any);
-}
-
 image::Image read_picture(const std::string& path, bool as_it_is) {
   image::Image picture = image::read_image(path);
   if (as_it_is) return picture;
@@ -264,6 +252,8 @@ void add_sample_options(CLI::App& command, SampleArguments& arguments) {
   add_sampling_options(command, arguments);
   add_mesh_options(command, arguments);
   add_machine_options(command, arguments);
+  for (const char* other : {"--prompt", "--instruction", "--preview", "--turntable", "--codes"})
+    command.get_option("--prompts")->excludes(other);
 }
 
 Modality modality_of_output(const std::filesystem::path& path) {
@@ -299,19 +289,20 @@ sequence::Task task_of(const SampleArguments& arguments) {
   return sequence::find_task(task, model::load_bundle_tasks(arguments.model));
 }
 
-GenerationRequest read_request(const SampleArguments& given) {
-  SampleArguments arguments = given;
-  if (!given.instruction.empty()) {
-    if (!given.prompts.empty())
-      fail(ErrorKind::usage,
-           "reading the instruction: there is a --prompt, too. An instruction is the only text of an edit.");
-    arguments.prompts = {given.instruction};
-  }
+void check_prompts(std::vector<std::string>& prompts, const std::optional<tokenizers::WordList>& words,
+                   const SampleArguments& arguments) {
+  const std::size_t blank = static_cast<std::size_t>(std::count_if(prompts.begin(), prompts.end(), is_blank));
+  if (blank > 0 && !arguments.any)
+    fail(ErrorKind::usage,
+         "reading the prompt: it is empty. Say what to make, or draw without a prompt by --any.");
+  std::erase_if(prompts, is_blank);
+  if (words) check_prompt_words(prompts, *words, arguments.model, arguments.any);
+}
+
+GenerationRequest request_without_prompts(const SampleArguments& arguments, sequence::Task task) {
   GenerationRequest request;
-  request.task = task_of(arguments);
-  request.prompts = arguments.prompts;
+  request.task = std::move(task);
   request.allow_missing = arguments.any;
-  check_prompts(request.prompts, model::load_bundle_words(arguments.model), arguments);
   request.images = read_images(arguments);
   for (const std::string& path : arguments.meshes) {
     request.shapes.push_back(
@@ -326,6 +317,22 @@ GenerationRequest read_request(const SampleArguments& given) {
   request.best_of = arguments.best_of;
   request.geometry_codes = arguments.detail;
   request.with_colour = !arguments.no_colour;
+  return request;
+}
+
+GenerationRequest read_request(const SampleArguments& given) {
+  SampleArguments arguments = given;
+  if (!given.instruction.empty()) {
+    if (!given.prompts.empty())
+      fail(ErrorKind::usage,
+           "reading the instruction: there is a --prompt, too. An instruction is the only text of an edit.");
+    arguments.prompts = {given.instruction};
+  }
+  sequence::Task task = task_of(arguments);
+  std::vector<std::string> prompts = arguments.prompts;
+  check_prompts(prompts, model::load_bundle_words(arguments.model), arguments);
+  GenerationRequest request = request_without_prompts(arguments, std::move(task));
+  request.prompts = std::move(prompts);
   return request;
 }
 

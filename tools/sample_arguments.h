@@ -36,6 +36,13 @@ sequence::Modality modality_of_output(const std::filesystem::path& path);
 // What the arguments ask for. Throws Error(usage).
 sequence::Task task_of(const SampleArguments& arguments);
 
+// Takes empty prompts out where --any allows them. Throws Error(usage) for others, and as check_prompt_words().
+void check_prompts(std::vector<std::string>& prompts, const std::optional<tokenizers::WordList>& words,
+                   const SampleArguments& arguments);
+
+// What is asked for beside the prompts. Throws as read_request().
+generation::GenerationRequest request_without_prompts(const SampleArguments& arguments, sequence::Task task);
+
 // The request, with its files read; weights are not touched. Throws Error(usage) for what makes no request,
 // and what readers of the files throw.
 generation::GenerationRequest read_request(const SampleArguments& arguments);

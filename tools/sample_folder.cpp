@@ -14,6 +14,7 @@ using Json = SampleFolder::Json;
 
 constexpr const char* kRunName = "run.json";
 constexpr const char* kResultsName = "results.jsonl";
+constexpr const char* kLockName = "lock";
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -76,13 +77,15 @@ constexpr const char* kStyle =
 
 SampleFolder::SampleFolder(fs::path path, const Json& run) : path_(std::move(path)) {
   prepare_output_directory(path_);
-  lock_ = std::make_unique<RunLock>(path_ / "lock", concat("sampling into ", path_));
+  lock_ = std::make_unique<RunLock>(path_ / kLockName, concat("sampling into ", path_));
   const fs::path run_file = path_ / kRunName, results = path_ / kResultsName;
   if (fs::exists(run_file)) {
     check_same_run(run_file, run);
-  } else if (fs::exists(results)) {
-    fail(ErrorKind::usage, "sampling into ", path_, ": it holds results without the ", kRunName,
-         " that tells of what. Take another folder for --out");
+  } else {
+    for (const fs::directory_entry& entry : fs::directory_iterator(path_))
+      if (entry.path().filename() != kLockName)
+        fail(ErrorKind::usage, "sampling into ", path_, ": it holds ", entry.path().filename(),
+             ", which no run over prompts has left. Take an empty folder for --out");
   }
   write_file_atomically(run_file, std::string_view(run.dump(2) + "\n"));
   for (Json& line : read_lines(results)) {
@@ -110,9 +113,7 @@ void SampleFolder::write_index(const std::string& title) const {
       concat("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><meta name=\"viewport\" "
              "content=\"width=device-width\"/><title>",
              heading, "</title><style>", kStyle, "</style></head>\n<body><h1>", heading, "</h1>\n<main>\n"));
-  std::vector<const Json*> ordered;
-  for (const auto& [name, place] : places_) ordered.push_back(&lines_[place]);
-  for (const Json* line : ordered) page.write(card(*line));
+  for (const auto& [name, place] : places_) page.write(card(lines_[place]));
   page.write("</main></body></html>\n");
   page.commit();
 }

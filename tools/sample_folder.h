@@ -20,8 +20,8 @@ class SampleFolder {
  public:
   using Json = nlohmann::ordered_json;
 
-  // `run`: a flat mapping. Throws Error(usage) for a folder of another run, naming the first difference, and
-  // for one in use; Error(io).
+  // `run`: a flat mapping. Throws Error(usage) for a folder of another run, naming the first difference, for one
+  // that holds other things, and for one in use; Error(io).
   SampleFolder(std::filesystem::path path, const Json& run);
 
   const std::filesystem::path& path() const { return path_; }
@@ -29,7 +29,6 @@ class SampleFolder {
   const Json* find(const std::string& name) const;
   // `line` holds at least "name". Its files are written already. Throws Error(io).
   void add(Json line);
-  std::size_t size() const { return lines_.size(); }
   // index.html, anew. Throws Error(io).
   void write_index(const std::string& title) const;
 

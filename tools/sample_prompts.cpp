@@ -1,15 +1,20 @@
 #include "sample_prompts.h"
 
+#include <algorithm>
 #include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
 #include <set>
+#include <span>
 
+#include "omni/checkpoint/manifest.h"
 #include "omni/core/content_hash.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
-#include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 #include "omni/core/npy.h"
 #include "omni/core/progress.h"
@@ -17,6 +22,7 @@
 #include "omni/data/prompt_list.h"
 #include "omni/kernels/peak_memory.h"
 #include "sample_folder.h"
+#include "sample_memory.h"
 #include "sample_model.h"
 
 namespace omni::tools {
@@ -56,13 +62,37 @@ struct Planned {
   std::uint64_t seed;
 };
 
+// Large weights are known by size and time alone: to read them would take longer than to start.
+std::string identity_of(const fs::path& model) {
+  constexpr std::uintmax_t kLargest = std::uintmax_t{256} << 20;
+  const fs::path weights = model / "model.safetensors", manifest = model / checkpoint::kManifestName;
+  if (!fs::exists(weights)) return fs::exists(manifest) ? hexadecimal(content_hash(manifest)) : "";
+  if (const std::uintmax_t size = fs::file_size(weights); size > kLargest)
+    return concat(size, " bytes of ", fs::last_write_time(weights).time_since_epoch().count());
+  return hexadecimal(content_hash(weights));
+}
+
+std::vector<std::string> contents_of(const std::vector<std::string>& files) {
+  std::vector<std::string> hashes;
+  for (const std::string& file : files) hashes.push_back(hexadecimal(content_hash(file)));
+  return hashes;
+}
+
 // Everything that a sample depends on but its prompt and seed.
-Json run_settings(const SampleArguments& arguments, const std::string& task) {
+Json run_settings(const SampleArguments& arguments, const sequence::Task& task, const model::Bundle& bundle) {
   const kernels::SamplingSettings& sampling = arguments.sampling;
+  const tokenizers::TokenFormat tokens = bundle.tokenizers.format();
   return {{"format", "omni samples"},
           {"model", fs::path(arguments.model).lexically_normal().string()},
-          {"weights", hexadecimal(content_hash(fs::path(arguments.model) / "model.safetensors"))},
-          {"task", task},
+          {"weights", identity_of(arguments.model)},
+          {"vocabulary", hexadecimal(bundle.vocabulary().fingerprint())},
+          {"image_tokenizer", hexadecimal(tokens.image.tokenizer)},
+          {"shape_tokenizer", hexadecimal(tokens.shape.tokenizer)},
+          {"task", task.name},
+          {"images", contents_of(arguments.images)},
+          {"image_views", arguments.image_views},
+          {"as_it_is", arguments.as_it_is},
+          {"meshes", contents_of(arguments.meshes)},
           {"seed", arguments.seed},
           {"count", arguments.count},
           {"best_of", arguments.best_of},
@@ -77,7 +107,7 @@ Json run_settings(const SampleArguments& arguments, const std::string& task) {
           {"any", arguments.any},
           {"device", arguments.device},
           {"precision", precision_name(arguments)},
-          {"format_of_files", arguments.format.empty() ? "glb" : arguments.format},
+          {"file_format", arguments.format},
           {"resolution", arguments.mesh.resolution},
           {"faces", arguments.mesh.faces},
           {"colour", !arguments.no_colour},
@@ -92,13 +122,14 @@ class PromptRun {
   explicit PromptRun(const SampleArguments& arguments)
       : arguments_(arguments),
         list_(data::read_prompts(arguments.prompts_file)),
-        task_(task_of_prompts(arguments)),
-        folder_(arguments.out, run_settings(arguments, task_.name)) {
-    for (const data::PromptList::Problem& problem : list_.left_out) {
-      char name[32];
-      std::snprintf(name, sizeof name, "%05lld", static_cast<long long>(problem.line));
-      leave_out({{"name", name}, {"line", problem.line}}, problem.what);
-    }
+        base_(request_without_prompts(arguments, task_of_prompts(arguments_))),
+        words_(model::load_bundle_words(arguments.model)),
+        bundle_(load_model(arguments_, largest_request())) {
+    choose_format();
+    GenerationRequest any = base_;
+    any.prompts = {"a"};
+    generation::check_request(any, bundle_);  // what is wrong with all of them, before the folder is made
+    folder_ = std::make_unique<SampleFolder>(arguments_.out, run_settings(arguments_, base_.task, bundle_));
     plan();
   }
 
@@ -106,27 +137,29 @@ class PromptRun {
     Progress progress("sampling", static_cast<std::int64_t>(list_.prompts.size()), "prompts");
     progress.advance(static_cast<std::int64_t>(list_.prompts.size() - planned_.size()));
     try {
-      std::size_t next = 0;
-      while (next < planned_.size()) {
+      for (std::size_t next = 0; next < planned_.size();) {
         const std::size_t end = std::min(planned_.size(), next + prompts_per_batch());
-        sample({planned_.begin() + static_cast<std::ptrdiff_t>(next),
-                planned_.begin() + static_cast<std::ptrdiff_t>(end)});
+        sample(std::span(planned_).subspan(next, end - next));
         progress.advance(static_cast<std::int64_t>(end - next));
         next = end;
       }
     } catch (const Error&) {
-      folder_.write_index(title());  // of what is done
+      folder_->write_index(title());  // of what is done
       throw;
     }
-    folder_.write_index(title());
+    folder_->write_index(title());
   }
 
-  // Throws Error(input) where a prompt could not be used.
+  // Throws Error(input) where a prompt gave nothing.
   void finish() const {
-    if (problems_ == 0) return;
-    fail(ErrorKind::input, "sampling the prompts of ", arguments_.prompts_file, ": ", problems_, " of ",
-         list_.prompts.size() + list_.left_out.size(), " gave nothing. results.jsonl in ", folder_.path(),
-         " tells why");
+    std::set<std::int64_t> without;
+    for (const auto& [name, line] : names_)
+      if (const Json* result = folder_->find(name); result != nullptr && result->contains("problem"))
+        without.insert(line);
+    if (without.empty()) return;
+    fail(ErrorKind::input, "sampling the prompts of ", arguments_.prompts_file, ": ", without.size(), " of ",
+         list_.prompts.size() + list_.left_out.size(),
+         " gave nothing or less than was asked for. results.jsonl in ", folder_->path(), " tells why");
   }
 
  private:
@@ -135,42 +168,70 @@ class PromptRun {
       fail(ErrorKind::usage, "sampling the prompts of ", arguments.prompts_file,
            ": there is no folder for what they make. Name one with --out");
     SampleArguments first = arguments;
-    first.prompts = {"one"};
-    first.out = "x.glb";
+    first.prompts = {"a"};
+    first.out = concat("x.", arguments.format.empty() ? "glb" : arguments.format);
     first.format.clear();
     return task_of(first);
+  }
+
+  // Of a prompt's file: of its mesh if there is one, else of its picture; texts stand in results.jsonl.
+  void choose_format() {
+    const bool shape = sequence::makes(base_.task, Modality::shape),
+               picture = sequence::makes(base_.task, Modality::image);
+    std::string& format = arguments_.format;
+    if (format.empty()) format = shape ? "glb" : picture ? "png" : "txt";
+    const Modality made = shape ? Modality::shape : picture ? Modality::image : Modality::text;
+    if (modality_of_output("x." + format) != made)
+      fail(ErrorKind::usage, "sampling the prompts of ", arguments_.prompts_file, ": the task ",
+           base_.task.name, " makes no .", format, " file. Choose another --format");
+  }
+
+  GenerationRequest largest_request() const {
+    GenerationRequest request = base_;
+    request.count = arguments_.count * static_cast<std::int64_t>(prompts_per_batch());
+    return request;
   }
 
   std::string title() const { return concat("Samples of ", arguments_.prompts_file); }
 
   void plan() {
+    for (const data::PromptList::Problem& problem : list_.left_out)
+      leave_out({{"name", name_without_files(problem.line)}, {"line", problem.line}}, problem.what);
     std::set<std::string> names;
     for (const data::PromptLine& line : list_.prompts) {
       Planned planned{&line, name_of(line), line.seed.value_or(arguments_.seed)};
       if (!names.insert(planned.name).second) {
-        leave_out({{"name", concat(planned.name, "-line-", line.line)}, {"line", line.line}},
+        leave_out({{"name", name_without_files(line.line)}, {"line", line.line}},
                   concat("the name '", planned.name, "' stands in a line before"));
         continue;
       }
+      for (std::int64_t i = 0; i < arguments_.count; ++i)
+        names_[sample_name(planned, static_cast<std::uint64_t>(i))] = line.line;
       if (!is_done(planned)) planned_.push_back(std::move(planned));
     }
   }
 
-  std::string sample_name(const Planned& planned, std::uint64_t number) const {
-    return arguments_.count == 1 ? planned.name : concat(planned.name, "_", number);
+  // No prompt can have it: it is none for files.
+  std::string name_without_files(std::int64_t line) const {
+    return concat(fs::path(arguments_.prompts_file).filename().string(), " line ", line);
   }
 
-  bool is_done(const Planned& planned) {
+  std::string sample_name(const Planned& planned, std::uint64_t number) const {
+    return arguments_.count == 1 ? planned.name : concat(planned.name, ".", number);
+  }
+
+  bool is_done(const Planned& planned) const {
+    bool done = true;
     for (std::int64_t i = 0; i < arguments_.count; ++i) {
-      const Json* line = folder_.find(sample_name(planned, static_cast<std::uint64_t>(i)));
-      if (line == nullptr) return false;
-      if (line->value("prompt", "") != planned.line->prompt || line->value("seed", Json()) != planned.seed)
-        fail(ErrorKind::usage, "sampling into ", folder_.path(), ": ", planned.name,
+      const Json* line = folder_->find(sample_name(planned, static_cast<std::uint64_t>(i)));
+      done = done && line != nullptr;
+      if (line != nullptr &&
+          (line->value("prompt", "") != planned.line->prompt || line->value("seed", Json()) != planned.seed))
+        fail(ErrorKind::usage, "sampling into ", folder_->path(), ": ", planned.name,
              " is there of another prompt or seed than that of line ", planned.line->line, " of ",
              arguments_.prompts_file, ". Take another folder for --out");
-      problems_ += line->contains("problem") ? 1 : 0;
     }
-    return true;
+    return done;
   }
 
   Json line_of(const Planned& planned, std::uint64_t number) const {
@@ -182,11 +243,12 @@ class PromptRun {
   }
 
   void leave_out(Json line, const std::string& why) {
-    ++problems_;
-    if (folder_.find(line["name"].get<std::string>()) != nullptr) return;
+    const auto name = line["name"].get<std::string>();
+    names_[name] = line["line"].get<std::int64_t>();
+    if (folder_->find(name) != nullptr) return;
     log_warning(arguments_.prompts_file, ":", line["line"].get<std::int64_t>(), ": ", why);
     line["problem"] = why;
-    folder_.add(std::move(line));
+    folder_->add(std::move(line));
   }
 
   void leave_out(const Planned& planned, const std::string& why) {
@@ -195,49 +257,47 @@ class PromptRun {
   }
 
   std::size_t prompts_per_batch() const {
-    const std::int64_t sequences =
-        arguments_.count * arguments_.best_of * (arguments_.guidance.empty() ? 1 : 2);
-    return static_cast<std::size_t>(std::max<std::int64_t>(1, arguments_.batch / sequences));
+    const std::int64_t rows = static_cast<std::int64_t>(base_.guidance.weights_for(base_.task).size()) + 1;
+    return static_cast<std::size_t>(
+        std::max<std::int64_t>(1, arguments_.batch / (arguments_.count * arguments_.best_of * rows)));
   }
 
-  void sample(const std::vector<Planned>& batch) {
+  void sample(std::span<const Planned> batch) {
     std::vector<GenerationRequest> requests;
     std::vector<const Planned*> asked;
     for (const Planned& planned : batch) {
-      SampleArguments one = arguments_;
-      one.task = task_.name;
-      one.prompts = {planned.line->prompt};
-      one.seed = planned.seed;
+      GenerationRequest request = base_;
+      request.prompts = {planned.line->prompt};
+      request.seed = planned.seed;
       try {
-        requests.push_back(read_request(one));
+        check_prompts(request.prompts, words_, arguments_);
+        requests.push_back(std::move(request));
         asked.push_back(&planned);
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::usage) throw;
         leave_out(planned, error.what());
       }
     }
-    if (requests.empty()) return;
-    if (!bundle_) {
-      GenerationRequest largest = requests.front();
-      largest.count = arguments_.count * static_cast<std::int64_t>(prompts_per_batch());
-      bundle_ = std::make_unique<model::Bundle>(load_model(arguments_, largest));
-    }
-    make(requests, asked);
+    if (!requests.empty()) make(requests, asked);
   }
 
-  // One request that the model refuses costs itself.
+  // A prompt that the model refuses (one too long for it, say) costs itself.
   void make(std::span<const GenerationRequest> requests, const std::vector<const Planned*>& asked) {
-    generation::SampleOptions options = sample_options(arguments_, sequence::makes(task_, Modality::shape));
+    generation::SampleOptions options =
+        sample_options(arguments_, sequence::makes(base_.task, Modality::shape));
     options.on_progress = {};
     auto begun = std::chrono::steady_clock::now();
+    bool writing = false;
     try {
-      generation::make_samples(*bundle_, requests, options, [&](const GeneratedSample& sample) {
+      generation::make_samples(bundle_, requests, options, [&](const GeneratedSample& sample) {
         const auto now = std::chrono::steady_clock::now();
+        writing = true;
         write(*asked[sample.request], sample, std::chrono::duration<double>(now - begun).count());
+        writing = false;
         begun = std::chrono::steady_clock::now();
       });
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::usage) throw;
+      if (error.kind() != ErrorKind::usage || writing) throw;
       if (requests.size() == 1) return leave_out(*asked.front(), error.what());
       for (std::size_t i = 0; i < requests.size(); ++i)
         if (!is_done(*asked[i])) make(requests.subspan(i, 1), {asked[i]});
@@ -247,28 +307,35 @@ class PromptRun {
   void write(const Planned& planned, const GeneratedSample& sample, double seconds) {
     Json line = line_of(planned, sample.sample_number);
     const std::string name = line["name"].get<std::string>();
-    std::int64_t tokens = 0;
-    for (std::size_t i = 0; i < sample.images.size(); ++i) {
-      const std::string file = name + (sample.images.size() > 1 ? concat("_image", i, ".png") : "_image.png");
-      image::write_png(folder_.path() / file, sample.images[i]);
-      line["image"] = file;
-      if (sample.shapes.empty()) line["file"] = line["preview"] = file;
-    }
+    if (folder_->find(name) != nullptr) return;  // of a run that was stopped between the samples of a prompt
+    write_pictures(name, sample, line);
     if (!sample.texts.empty()) line["text"] = sample.texts.back();
     if (!sample.shapes.empty()) {
       const tokenizers::ShapeCodes& codes = sample.shapes.back().codes;
-      tokens = static_cast<std::int64_t>(codes.geometry.size() + codes.colour.size());
-      const std::string file = name + ".npy";
-      write_file_atomically(folder_.path() / file, std::span<const std::byte>(to_npy(codes.geometry)));
-      line["codes"] = file;
+      line["codes"] = name + ".npy";
+      line["tokens"] = codes.geometry.size() + codes.colour.size();
+      write_file_atomically(folder_->path() / (name + ".npy"),
+                            std::span<const std::byte>(to_npy(codes.geometry)));
       write_shape(name, sample.shapes.back(), line);
     }
-    if (tokens > 0) line["tokens"] = tokens;
     line["log_probability"] = sample.log_probability;
     line["seconds"] = seconds;
     line["peak_memory_gb"] = kernels::peak_gigabytes(at::kCPU);
-    problems_ += line.contains("problem") ? 1 : 0;
-    folder_.add(std::move(line));
+    folder_->add(std::move(line));
+  }
+
+  // Where they are all that is made, the last one is the prompt's file.
+  void write_pictures(const std::string& name, const GeneratedSample& sample, Json& line) const {
+    const bool alone = sample.shapes.empty();
+    for (std::size_t i = 0; i < sample.images.size(); ++i) {
+      const bool last = alone && i + 1 == sample.images.size();
+      const std::string file =
+          last ? concat(name, ".", arguments_.format) : concat(name, ".image", i, ".png");
+      write_file_atomically(folder_->path() / file,
+                            std::span<const std::byte>(image::encode_image(sample.images[i], file)));
+      if (last) line["file"] = line["preview"] = file;
+      if (!last) line["images"].push_back(file);
+    }
   }
 
   void write_shape(const std::string& name, const generation::GeneratedShape& shape, Json& line) const {
@@ -277,12 +344,11 @@ class PromptRun {
       return;
     }
     const geometry::MeshHealth& health = shape.mesh->health;
-    const std::string file = concat(name, ".", arguments_.format.empty() ? "glb" : arguments_.format),
-                      preview = name + ".png";
-    write_file_atomically(folder_.path() / file,
+    const std::string file = concat(name, ".", arguments_.format), preview = name + ".png";
+    write_file_atomically(folder_->path() / file,
                           std::span<const std::byte>(generation::encode_file(*shape.mesh, file)));
     image::write_png(
-        folder_.path() / preview,
+        folder_->path() / preview,
         image::contact_sheet(generation::labelled_around(shape.mesh->mesh, kPreviewPixels, 4), 2));
     line["file"] = file;
     line["preview"] = preview;
@@ -294,11 +360,12 @@ class PromptRun {
 
   SampleArguments arguments_;
   data::PromptList list_;
-  sequence::Task task_;
-  SampleFolder folder_;
-  std::vector<Planned> planned_;  // what is to be done
-  std::unique_ptr<model::Bundle> bundle_;
-  std::int64_t problems_ = 0;
+  GenerationRequest base_;  // what all prompts share
+  std::optional<tokenizers::WordList> words_;
+  model::Bundle bundle_;
+  std::unique_ptr<SampleFolder> folder_;
+  std::vector<Planned> planned_;               // what is to be done
+  std::map<std::string, std::int64_t> names_;  // of all results that this run is for, with their lines
 };
 
 }  // namespace
@@ -306,6 +373,7 @@ class PromptRun {
 void sample_prompts(const SampleArguments& arguments) {
   PromptRun run(arguments);
   run.run();
+  tell_peak_memory(arguments.device == "cuda");
   run.finish();
 }
 

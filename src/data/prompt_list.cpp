@@ -18,19 +18,27 @@ constexpr std::size_t kLongestName = 100;
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 bool is_file_name(std::string_view name) {
-  if (name.empty() || name.size() > kLongestName || name.front() == '.') return false;
+  if (name.empty() || name.size() > kLongestName) return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   });
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
+  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
 }
 
 // Collects lines, and says which cannot be used.
 class Collector {
  public:
-  void add(std::int64_t line, std::string prompt, std::string name, std::string_view seed) {
-    PromptLine entry{.line = line, .prompt = std::move(prompt), .name = std::move(name), .seed = {}};
+  void add(std::int64_t line, std::string prompt, std::string_view name, std::string_view seed) {
+    PromptLine entry{
+        .line = line, .prompt = std::move(prompt), .name = std::string(trimmed(name)), .seed = {}};
+    seed = trimmed(seed);
     if (is_blank(entry.prompt)) return leave_out(line, "the prompt is empty");
+    if (const std::size_t nul = entry.prompt.find('\0'); nul != std::string::npos)
+      return leave_out(line, concat("byte ", nul + 1, " of the prompt is NUL"));
     if (entry.prompt.size() > kLongestPrompt)
       return leave_out(
           line, concat("the prompt has ", entry.prompt.size(), " bytes; ", kLongestPrompt, " are the most"));
@@ -76,7 +84,7 @@ void read_object(std::int64_t line, std::string_view text, Collector& found) {
     values[i] = is_number ? value->dump() : value->get<std::string>();
   }
   if (values[0].empty()) return found.leave_out(line, "it has no 'prompt'");
-  found.add(line, std::move(values[0]), std::move(values[1]), values[2]);
+  found.add(line, std::move(values[0]), values[1], values[2]);
 }
 
 void read_table(std::string_view bytes, const std::string& file, Collector& found) {
@@ -100,14 +108,15 @@ void read_table(std::string_view bytes, const std::string& file, Collector& foun
 
 PromptList parse_prompts(std::string_view bytes, const std::string& file) {
   const std::string ending = lower_extension(file);
+  const bool is_utf16 = bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF");
+  std::string converted;
+  if (is_utf16 && ending != ".csv") bytes = converted = decode_text(bytes, file);
   Collector found;
   if (ending == ".csv") {
     read_table(bytes, file, found);
   } else if (ending == ".txt" || ending == ".jsonl") {
     for_each_line(bytes, [&](std::int64_t number, std::string_view line) {
       if (is_blank(line)) return;
-      if (const std::size_t nul = line.find('\0'); nul != std::string_view::npos)
-        return found.leave_out(number, concat("byte ", nul + 1, " is NUL"));
       if (const std::size_t broken = find_invalid_utf8(line); broken != std::string_view::npos)
         return found.leave_out(number, concat("byte ", broken + 1, " is no UTF-8"));
       ending == ".txt" ? found.add(number, std::string(line), "", "") : read_object(number, line, found);

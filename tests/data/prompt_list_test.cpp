@@ -29,7 +29,7 @@ TEST(PromptList, TakesALineOfTextAsAPrompt) {
 
 TEST(PromptList, ReadsNamesAndSeedsOfATable) {
   const PromptList list = parse_prompts(
-      "name,Prompt,seed\nfirst,\"a red, low chair\",7\nonly two\n,a mug,\n../up,a mug,1\nx,a mug,-1\ny,,2\n",
+      "name,Prompt,seed\n first ,\"a red, low chair\", 7\nonly two\n,a mug,\n../up,a mug,1\nx,a mug,-1\ny,,2\n",
       "p.csv");
   ASSERT_EQ(list.prompts.size(), 2u);
   EXPECT_EQ(list.prompts[0], (PromptLine{2, "a red, low chair", "first", 7}));
@@ -40,12 +40,22 @@ TEST(PromptList, ReadsNamesAndSeedsOfATable) {
 TEST(PromptList, ReadsObjectsLineByLine) {
   const PromptList list = parse_prompts(
       "{\"prompt\":\"a chair\",\"seed\":18446744073709551615}\n{broken\n[1]\n{\"prompt\":7}\n"
-      "{\"name\":\"b\",\"prompt\":\"a mug\",\"seed\":null,\"more\":1}\n{\"prompt\":\"x\",\"seed\":1.5}\n{}\n",
+      "{\"name\":\"b\",\"prompt\":\"a mug\",\"seed\":null,\"more\":1}\n{\"prompt\":\"x\",\"seed\":1.5}\n{}\n{\"prompt\":\"a\\u0000\"}\n",
       "p.jsonl");
   ASSERT_EQ(list.prompts.size(), 2u);
   EXPECT_EQ(list.prompts[0], (PromptLine{1, "a chair", "", 18446744073709551615u}));
   EXPECT_EQ(list.prompts[1], (PromptLine{5, "a mug", "b", {}}));
-  EXPECT_EQ(broken(list), (Lines{2, 3, 4, 6, 7}));
+  EXPECT_EQ(broken(list), (Lines{2, 3, 4, 6, 7, 8}));
+}
+
+TEST(PromptList, ReadsWhatNotepadSavesAsUnicode) {
+  const std::string text(
+      "\xFF\xFE"
+      "a\0 \0m\0\xFC\0\n\0",
+      12);
+  const PromptList list = parse_prompts(text, "p.txt");
+  ASSERT_EQ(list.prompts.size(), 1u);
+  EXPECT_EQ(list.prompts[0].prompt, "a m\xC3\xBC");
 }
 
 TEST(PromptList, RefusesFilesThatHoldNone) {

@@ -20,7 +20,12 @@ sample=(sample --model "$bundle" --prompts p.csv)
 expect 2 'folder.*--out' "${sample[@]}"
 expect 2 'prompts.doc' sample --model "$bundle" --prompts prompts.doc --out never
 expect 2 '--prompt' sample --model "$bundle" --prompts p.csv --prompt "a mug" --out never
+expect 2 'makes no .txt' "${sample[@]}" --task 'text->shape' --format txt --out never
+expect 2 'guidance' "${sample[@]}" --guidance depth=2 --out never
+expect 2 'codes' "${sample[@]}" --codes never.json --out never
 absent never
+mkdir full && touch full/index.html
+expect 2 'holds .index.html' "${sample[@]}" --out full
 expect 3 '2 of 5 gave nothing' "${sample[@]}" --out run
 for file in run.json results.jsonl index.html chair.glb chair.png chair.npy 00003-a-blue-mug.glb table.glb; do
   present "run/$file"
@@ -45,4 +50,12 @@ printf 'a table\n' >q.txt
 sed -i 's/a red chair/a grey chair/' p.csv
 expect 2 'chair.*another prompt' "${sample[@]}" --out run
 expect 0 '' sample --model "$bundle" --prompts q.txt --out run
+# Several samples each: a run that was stopped between them makes those that are missing.
+expect 0 '' sample --model "$bundle" --prompts q.txt --count 3 --out several
+head -n 1 several/results.jsonl >first && mv first several/results.jsonl
+expect 0 '' sample --model "$bundle" --prompts q.txt --count 3 --out several
+check 'no sample stands there twice' [ "$(wc -l <several/results.jsonl)" = 3 ]
+present several/00001-a-table.2.glb
+expect 0 '' sample --model "$bundle" --prompts q.txt --task 'text->image' --out pictures
+present pictures/00001-a-table.png
 finish
