@@ -62,11 +62,10 @@ template <class Line>
 void for_each_line(std::string_view text, const Line& use) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   for (std::int64_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    use(number, line);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t end = std::min(text.find_first_of("\r\n"), text.size());
+    use(number, text.substr(0, end));
+    text.remove_prefix(end);
+    text.remove_prefix(text.starts_with("\r\n") ? 2 : text.empty() ? 0 : 1);
   }
 }
 

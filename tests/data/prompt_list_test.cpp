@@ -27,6 +27,13 @@ TEST(PromptList, TakesALineOfTextAsAPrompt) {
   EXPECT_EQ(broken(list), Lines{4}) << "that is no UTF-8";
 }
 
+TEST(PromptList, KnowsEveryEndOfALine) {
+  const PromptList list = parse_prompts("a\rb\r\n\r\nc\nd", "p.txt");
+  ASSERT_EQ(list.prompts.size(), 4u);
+  EXPECT_EQ(list.prompts[1], (PromptLine{2, "b", "", {}}));
+  EXPECT_EQ(list.prompts[2].line, 4);
+}
+
 TEST(PromptList, ReadsNamesAndSeedsOfATable) {
   const PromptList list = parse_prompts(
       "name,Prompt,seed\n first ,\"a red, low chair\", 7\nonly two\n,a mug,\n../up,a mug,1\nx,a mug,-1\ny,,2\n",

@@ -27,7 +27,7 @@ struct PromptList {
   std::vector<Problem> left_out;  // lines that cannot be used, and why
 };
 
-// Texts to sample from, by the file's ending: .txt (one a line, blank ones skipped), .csv (a header with `prompt`, and
+// Texts to sample from, by the file's ending: .txt (one a line, blank ones skipped; lines end with LF, CRLF or CR), .csv (a header with `prompt`, and
 // if wanted `name` and `seed`; see parse_csv) or .jsonl (an object with the same keys a line). A broken line costs
 // itself. Names are file names: letters, digits, '-' and '_', up to 100 bytes. Throws Error(usage) for
 // another ending, Error(input) for a file that is no text or holds no prompt at all.
