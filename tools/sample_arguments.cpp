@@ -21,6 +21,8 @@ using sequence::Modality;
 
 // Temperature 0 makes the best shapes (IoU 0.636; 0.594 at 1), but several samples are to differ.
 constexpr double kTemperatureOfOne = 0, kTemperatureOfSeveral = 0.7;
+// Of a shape by way of a picture: IoU 0.730, 0.717 at 1 (256 prompts, paired difference 0.014, 0.001 to 0.027).
+constexpr const char* kGuidanceThroughAPicture = "text=2";
 
 void add_subject_options(CLI::App& command, SampleArguments& arguments) {
   const char* group = "What to make";
@@ -110,7 +112,10 @@ void add_sampling_options(CLI::App& command, SampleArguments& arguments) {
   add_number(command, "--min-p", sampling.min_p, kShares,
              "keep tokens with this share of the likeliest one's")
       ->group(group);
-  command.add_option("--guidance", arguments.guidance, "one weight, or one per condition: text=3,image=1.5")
+  command
+      .add_option(
+          "--guidance", arguments.guidance,
+          "one weight, or one per condition: text=3,image=1.5; 1, from a text by way of a picture to a shape 2")
       ->group(group);
   add_choice(command, "--guidance-schedule", arguments.guidance_schedule, {"constant", "linear"},
              "linear: weights fall to 1 over the tokens of a sample")
@@ -217,6 +222,16 @@ sequence::Task editing_task(const SampleArguments& arguments) {
 
 bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
+// From a text alone to a picture and on to a shape.
+bool leads_through_a_picture(const sequence::Task& task) {
+  bool from_text = false;
+  for (const sequence::TaskSegment& segment : task.segments) {
+    if (!segment.loss && segment.modality != Modality::text) return false;
+    from_text = from_text || !segment.loss;
+  }
+  return from_text && sequence::makes(task, Modality::image) && sequence::makes(task, Modality::shape);
+}
+
 image::Image read_picture(const std::string& path, bool as_it_is) {
   image::Image picture = image::read_image(path);
   if (as_it_is) return picture;
@@ -309,7 +324,11 @@ GenerationRequest request_without_prompts(const SampleArguments& arguments, sequ
         generation::shape_condition(geometry::read_mesh(path), geometry::read_frame(path)));
   }
   if (!arguments.view.empty()) request.view = generation::parse_view(arguments.view);
-  if (!arguments.guidance.empty()) request.guidance = generation::parse_guidance(arguments.guidance);
+  if (!arguments.guidance.empty()) {
+    request.guidance = generation::parse_guidance(arguments.guidance);
+  } else if (leads_through_a_picture(request.task)) {
+    request.guidance = generation::parse_guidance(kGuidanceThroughAPicture);
+  }
   request.guidance.schedule = generation::parse_guidance_schedule(arguments.guidance_schedule);
   request.sampling = arguments.sampling;
   request.seed = arguments.seed;
