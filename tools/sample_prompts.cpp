@@ -42,7 +42,7 @@ std::string name_of(const data::PromptLine& line) {
   if (!line.name.empty()) return line.name;
   char number[16];
   std::snprintf(number, sizeof number, "%05lld", static_cast<long long>(line.line));
-  std::string name = number;
+  std::string name = concat(number, "-");
   for (const char c : line.prompt) {
     if (name.size() >= kWordsOfName) break;
     const auto byte = static_cast<unsigned char>(c);

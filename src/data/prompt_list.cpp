@@ -103,26 +103,31 @@ void read_table(std::string_view bytes, const std::string& file, Collector& foun
   }
 }
 
+std::string known_ending(const std::filesystem::path& file) {
+  std::string ending = lower_extension(file);
+  if (ending != ".txt" && ending != ".csv" && ending != ".jsonl")
+    fail(ErrorKind::usage, "reading the prompts ", file.string(),
+         ": its ending tells no format. Use .txt (a prompt a line), .csv or .jsonl");
+  return ending;
+}
+
 }  // namespace
 
 PromptList parse_prompts(std::string_view bytes, const std::string& file) {
-  const std::string ending = lower_extension(file);
+  const std::string ending = known_ending(file);
   const bool is_utf16 = bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF");
   std::string converted;
   if (is_utf16 && ending != ".csv") bytes = converted = decode_text(bytes, file);
   Collector found;
   if (ending == ".csv") {
     read_table(bytes, file, found);
-  } else if (ending == ".txt" || ending == ".jsonl") {
+  } else {
     for_each_line(bytes, [&](std::int64_t number, std::string_view line) {
       if (is_blank(line)) return;
       if (const std::size_t broken = find_invalid_utf8(line); broken != std::string_view::npos)
         return found.leave_out(number, concat("byte ", broken + 1, " is no UTF-8"));
       ending == ".txt" ? found.add(number, std::string(line), "", "") : read_object(number, line, found);
     });
-  } else {
-    fail(ErrorKind::usage, "reading the prompts ", file,
-         ": its ending tells no format. Use .txt (a prompt a line), .csv or .jsonl");
   }
   std::sort(found.list.left_out.begin(), found.list.left_out.end(),
             [](const auto& a, const auto& b) { return a.line < b.line; });
@@ -132,6 +137,7 @@ PromptList parse_prompts(std::string_view bytes, const std::string& file) {
 }
 
 PromptList read_prompts(const std::filesystem::path& file) {
+  (void)known_ending(file);
   return parse_prompts(read_file_text(file, kLargestPromptFile), file.string());
 }
 
