@@ -69,9 +69,9 @@ std::string card(const Json& line) {
 
 constexpr const char* kStyle =
     "body{font:16px/1.4 system-ui,sans-serif;margin:24px;background:#fff;color:#222}"
-    "main{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:16px}"
+    "main{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:16px;align-items:start}"
     "figure{margin:0;padding:12px;border:1px solid #ddd;border-radius:8px;overflow-wrap:anywhere}"
-    "img{width:100%}.small{color:#666;font-size:13px;margin:4px 0 0}.problem{color:#a30}";
+    "img{width:100%}.small{color:#666;font-size:13px;margin:4px 0 0}.problem{color:#a30;max-height:9em;overflow:auto}";
 
 }  // namespace
 
