@@ -1,18 +1,25 @@
 #include "omni/model/panel_file.h"
 
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <optional>
 #include <sstream>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/hash.h"
+#include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 #include "omni/core/random.h"
 #include "omni/core/safetensors.h"
@@ -34,12 +41,14 @@ std::string format_name(DecodeFormat format) {
   return format == DecodeFormat::fp32 ? "fp32" : format == DecodeFormat::bf16 ? "bf16" : "int8";
 }
 
-// The user's folder for what can be made again: $XDG_CACHE_HOME/omni, else ~/.cache/omni.
-fs::path cache_folder() {
+// The user's folder for what can be made again, if there is one. A folder that others share is none: they could put
+// weights of theirs there.
+std::optional<fs::path> cache_folder() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache != nullptr && fs::path(cache).is_absolute()) return fs::path(cache) / "omni";
   const char* home = std::getenv("HOME");
-  return (home != nullptr ? fs::path(home) / ".cache" : fs::temp_directory_path()) / "omni";
+  if (home != nullptr && fs::path(home).is_absolute()) return fs::path(home) / ".cache" / "omni";
+  return {};
 }
 
 // The header of a safetensors file, or of what claims to be one.
@@ -54,6 +63,21 @@ std::string header_of(const fs::path& file, std::uint64_t size) {
   return header;
 }
 
+// Of pieces spread evenly over the file: two fine-tunes of a model can have equal sizes, headers and times.
+std::uint64_t hash_of_pieces(const fs::path& file, std::uint64_t size) {
+  constexpr std::uint64_t kPieces = 64, kPieceBytes = 4096;
+  std::ifstream stream(file, std::ios::binary);
+  std::string piece(static_cast<std::size_t>(std::min(size, kPieceBytes)), '\0');
+  StreamHash hash;
+  for (std::uint64_t i = 0; i < kPieces; ++i) {
+    stream.seekg(static_cast<std::streamoff>((size - piece.size()) * i / (kPieces - 1)));
+    stream.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    hash.add(piece);
+  }
+  if (!stream) fail(ErrorKind::io, "cannot read '", file.string(), "'. Check the disk");
+  return hash.value();
+}
+
 // Tells one state of weights files from another without reading them whole.
 std::string stamp_of(const std::vector<fs::path>& files, const TransformerConfig& config) {
   TransformerConfig described = config;
@@ -63,7 +87,7 @@ std::string stamp_of(const std::vector<fs::path>& files, const TransformerConfig
   for (const fs::path& file : files) {
     const std::uint64_t size = fs::file_size(file);
     stamp << ' ' << size << ' ' << fs::last_write_time(file).time_since_epoch().count() << ' '
-          << hash_string(header_of(file, size));
+          << hash_string(header_of(file, size)) << ' ' << hash_of_pieces(file, size);
   }
   return stamp.str();
 }
@@ -190,11 +214,38 @@ std::string head_of(const std::vector<Entry>& entries, const std::string& stamp)
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
 }
 
+// The process in "<name>.<process>.<number>.tmp", as an AtomicFile of that name is called; 0: another name.
+pid_t maker_of(const std::string& temporary, const std::string& name) {
+  pid_t process = 0;
+  if (!temporary.starts_with(name + ".") || !temporary.ends_with(".tmp")) return 0;
+  std::from_chars(temporary.data() + name.size() + 1, temporary.data() + temporary.size(), process);
+  return process;
+}
+
+// Removes what killed makers of this file left, gigabytes each. A process that is not seen here may live on another
+// machine; it writes all the time.
+void remove_abandoned(const fs::path& path) {
+  constexpr std::chrono::minutes kLongestPause(1);
+  std::error_code ignored;
+  std::vector<fs::path> abandoned;
+  fs::directory_iterator at(path.parent_path(), ignored);
+  for (const fs::directory_iterator end; at != end; at.increment(ignored)) {
+    const pid_t maker = maker_of(at->path().filename().string(), path.filename().string());
+    if (maker <= 0 || ::kill(maker, 0) == 0 || errno != ESRCH) continue;
+    if (at->last_write_time(ignored) < fs::file_time_type::clock::now() - kLongestPause)
+      abandoned.push_back(at->path());
+  }
+  for (const fs::path& file : abandoned) fs::remove(file, ignored);
+}
+
 void write_panels(const fs::path& path, const std::vector<Entry>& entries, const std::string& stamp) {
   const c10::InferenceMode no_gradients;
+  remove_abandoned(path);
   AtomicFile file(path);
+  log_info("packing the weights for decoding, once: ", path.string());
   file.write(head_of(entries, stamp));
   for (const Entry& entry : entries) {
+    throw_if_interrupted();
     const Tensor values = entry.values().contiguous();
     ensure(values.sizes() == entry.like.sizes() && values.scalar_type() == entry.like.scalar_type(),
            "the weight '", entry.name, "' is ", values.sizes(), ", the model has ", entry.like.sizes());
@@ -203,10 +254,15 @@ void write_panels(const fs::path& path, const std::vector<Entry>& entries, const
   file.commit();
 }
 
+bool is_aligned(const TensorView& view) {
+  return reinterpret_cast<std::uintptr_t>(view.bytes.data()) % dtype_size(view.dtype) == 0;
+}
+
 // The file at `path` if it holds the panels of this state of the weights.
 std::shared_ptr<SafetensorsFile> open_panels(const fs::path& path, const std::vector<Entry>& entries,
                                              const std::string& stamp) {
-  if (!fs::is_regular_file(path)) return nullptr;
+  std::error_code unreachable;
+  if (!fs::is_regular_file(path, unreachable)) return nullptr;
   try {
     auto file = std::make_shared<SafetensorsFile>(path);
     const auto found = file->metadata().find("stamp");
@@ -214,7 +270,8 @@ std::shared_ptr<SafetensorsFile> open_panels(const fs::path& path, const std::ve
     for (const Entry& entry : entries) {
       if (!file->contains(entry.name)) return nullptr;
       const TensorView& view = file->at(entry.name);
-      if (view.shape != entry.like.sizes().vec() || view.dtype != dtype_of(entry.like)) return nullptr;
+      if (view.shape != entry.like.sizes().vec() || view.dtype != dtype_of(entry.like) || !is_aligned(view))
+        return nullptr;
     }
     return file;
   } catch (const Error& error) {
@@ -223,19 +280,40 @@ std::shared_ptr<SafetensorsFile> open_panels(const fs::path& path, const std::ve
   }
 }
 
+// Nobody else may have put a file into the user's cache folder; beside the weights lies what their owner has there.
+bool is_own(const fs::path& file) {
+  struct stat status {};
+  return ::stat(file.c_str(), &status) == 0 && status.st_uid == ::geteuid();
+}
+
+// A folder that is made here is the user's alone.
+void prepare_place(const fs::path& folder) {
+  std::error_code told_below;
+  fs::create_directories(folder.parent_path(), told_below);
+  ::mkdir(folder.c_str(), S_IRWXU);
+  prepare_output_directory(folder);
+}
+
 std::shared_ptr<SafetensorsFile> made_panels(const MappedWeights& weights, const std::vector<Entry>& entries,
                                              const std::string& stamp) {
   const std::vector<fs::path> places = panel_file_places(weights.files.front(), weights.format);
   for (const fs::path& place : places)
+    if (&place == &places.front() || is_own(place))
+      if (auto file = open_panels(place, entries, stamp)) return file;
+  std::string reasons;
+  for (const fs::path& place : places) {
+    try {
+      prepare_place(place.parent_path());
+      write_panels(place, entries, stamp);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::io) throw;
+      reasons += concat(reasons.empty() ? "" : "; ", error.what());
+      continue;
+    }
     if (auto file = open_panels(place, entries, stamp)) return file;
-  const bool beside = ::access(places[0].parent_path().c_str(), W_OK) == 0;
-  const fs::path& place = beside ? places[0] : places[1];
-  log_info("packing the weights for decoding in ", format_name(weights.format), ", once: ", place.string());
-  prepare_output_directory(place.parent_path());
-  write_panels(place, entries, stamp);
-  auto file = open_panels(place, entries, stamp);
-  if (!file) fail(ErrorKind::io, "packing weights: '", place.string(), "' changed while it was written");
-  return file;
+    fail(ErrorKind::io, "packing weights: '", place.string(), "' changed while it was written");
+  }
+  fail(ErrorKind::io, "packing weights for decoding in ", format_name(weights.format), ": ", reasons);
 }
 
 // A tensor in the map, which lives as long as it.
@@ -251,10 +329,12 @@ Tensor mapped(const std::shared_ptr<SafetensorsFile>& file, const std::string& n
 std::vector<fs::path> panel_file_places(const fs::path& weights, DecodeFormat format) {
   const fs::path whole = fs::weakly_canonical(weights);
   const std::string ending = concat(".", format_name(format), ".panels");
+  std::vector<fs::path> places = {whole.parent_path() / (whole.stem().string() + ending)};
   std::ostringstream hash;
   hash << std::hex << hash_string(whole.string());
-  return {whole.parent_path() / (whole.stem().string() + ending),
-          cache_folder() / "panels" / concat(whole.stem().string(), "-", hash.str(), ending)};
+  if (const auto cache = cache_folder())
+    places.push_back(*cache / "panels" / concat(whole.stem().string(), "-", hash.str(), ending));
+  return places;
 }
 
 std::unique_ptr<Transformer> map_transformer(const MappedWeights& weights) {

@@ -3,9 +3,15 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
+#include <iterator>
 
+#include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/interrupt.h"
 #include "omni/kernels/decode_attention.h"
 #include "omni/model/decoding_memory.h"
 #include "small_world.h"
@@ -33,6 +39,11 @@ class PanelFile : public testing::TestWithParam<std::tuple<int, std::string>> {
   }
   DecodePrecision precision() const { return parse_decode_precision(std::get<1>(GetParam())); }
   fs::path panels() const { return panel_file_places(folder / "model.safetensors", precision().weights)[0]; }
+  fs::path cached() const {
+    return panel_file_places(folder / "model.safetensors", precision().weights).at(1);
+  }
+  // Whoever runs this, the superuser too, can put no file there.
+  void block_the_place_beside() const { fs::create_directories(panels() / "occupied"); }
 
   // Codes with codebooks, whose share is in the rows of a mapped model.
   void save(std::uint64_t seed) const {
@@ -97,6 +108,11 @@ TEST_P(PanelFile, IsMadeOnceForEachStateOfTheWeights) {
   // Of the same size and names: the time tells.
   save(7);
   EXPECT_EQ(logits(*map()), logits(*read()));
+  // Of the same time, too.
+  const auto time = fs::last_write_time(folder / "model.safetensors");
+  save(8);
+  fs::last_write_time(folder / "model.safetensors", time);
+  EXPECT_EQ(logits(*map()), logits(*read()));
 }
 
 TEST_P(PanelFile, ADamagedOneIsMadeAnew) {
@@ -115,11 +131,97 @@ TEST_P(PanelFile, LiesInTheCacheFolderWhereTheWeightsCannotBeWrittenBeside) {
   fs::permissions(folder, fs::perms::owner_read | fs::perms::owner_exec);
   const std::vector<float> mapped = logits(*map());
   EXPECT_FALSE(fs::exists(panels()));
-  const fs::path cached = panel_file_places(folder / "model.safetensors", precision().weights)[1];
-  EXPECT_TRUE(fs::exists(cached));
-  EXPECT_EQ(fs::relative(cached, scratch / "cache").string().find(".."), std::string::npos);
+  EXPECT_TRUE(fs::exists(cached()));
+  EXPECT_EQ(fs::relative(cached(), scratch / "cache").string().find(".."), std::string::npos);
   EXPECT_EQ(mapped, logits(*read()));
   fs::permissions(folder, fs::perms::owner_all);
+}
+
+// As on a full disk: the folder can be written to, the file cannot be.
+TEST_P(PanelFile, LiesInTheCacheFolderWhereWritingBesideTheWeightsFails) {
+  block_the_place_beside();
+  const std::vector<float> expected = logits(*read());
+  EXPECT_EQ(logits(*map()), expected);
+  EXPECT_TRUE(fs::is_regular_file(cached()));
+  EXPECT_EQ(fs::status(cached().parent_path()).permissions(), fs::perms::owner_all);
+  const auto made = fs::last_write_time(cached());
+  EXPECT_EQ(logits(*map()), expected);
+  EXPECT_EQ(fs::last_write_time(cached()), made);
+  if (::chown(cached().c_str(), 1, 1) != 0) return;  // only the superuser can
+  EXPECT_EQ(logits(*map()), expected);
+  EXPECT_NE(fs::last_write_time(cached()), made) << "a file of somebody else's was taken";
+}
+
+TEST_P(PanelFile, WithoutAPlaceOfTheUsersOwnNoneIsShared) {
+  block_the_place_beside();
+  const char* home = std::getenv("HOME");
+  const std::string kept = home == nullptr ? "" : home;
+  ::unsetenv("XDG_CACHE_HOME");
+  ::unsetenv("HOME");
+  EXPECT_EQ(panel_file_places(folder / "model.safetensors", precision().weights).size(), 1u);
+  try {
+    (void)map();
+    ADD_FAILURE() << "packed weights were written somewhere";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io) << error.what();
+    EXPECT_NE(std::string(error.what()).find(panels().string()), std::string::npos) << error.what();
+  }
+  if (home != nullptr) ::setenv("HOME", kept.c_str(), 1);
+}
+
+TEST_P(PanelFile, AMisalignedOneIsMadeAnew) {
+  const std::vector<float> expected = logits(*read());
+  (void)map();
+  const std::string made = read_file_text(panels());
+  std::string shifted = made;
+  shifted.insert(shifted.begin() + 9, ' ');  // behind the header's brace
+  std::uint64_t length = 0;
+  std::memcpy(&length, shifted.data(), sizeof length);
+  ++length;
+  std::memcpy(shifted.data(), &length, sizeof length);
+  write_file_atomically(panels(), std::string_view(shifted));
+  EXPECT_EQ(logits(*map()), expected);
+  EXPECT_EQ(read_file_text(panels()), made);
+}
+
+TEST_P(PanelFile, WhatAKilledMakerLeftIsRemoved) {
+  const auto leave = [&](pid_t maker, std::chrono::hours age) {
+    const fs::path file = panels().string() + "." + std::to_string(maker) + ".0.tmp";
+    write_file_atomically(file, std::string_view("half"));
+    fs::last_write_time(file, fs::file_time_type::clock::now() - age);
+    return file;
+  };
+  constexpr pid_t kNobody = 2'000'000'000;  // beyond what systems number processes by
+  const fs::path dead = leave(kNobody, std::chrono::hours(1));
+  const fs::path elsewhere = leave(kNobody + 1, std::chrono::hours(0));
+  const fs::path alive = leave(::getpid(), std::chrono::hours(1));
+  (void)map();
+  EXPECT_FALSE(fs::exists(dead));
+  EXPECT_TRUE(fs::exists(elsewhere)) << "it is being written, by a process of another machine";
+  EXPECT_TRUE(fs::exists(alive));
+}
+
+class InterruptedPanelFile : public PanelFile {
+ protected:
+  [[noreturn]] void map_when_interrupted() const {
+    install_interrupt_handler();
+    std::raise(SIGINT);
+    int code = 0;
+    try {
+      (void)map();
+    } catch (const Error& error) {
+      code = exit_code(error.kind());
+    }
+    const auto files = std::distance(fs::directory_iterator(folder), fs::directory_iterator());
+    fs::remove_all(scratch.path());
+    std::_Exit(files == 1 ? code : 1);  // the weights alone
+  }
+};
+INSTANTIATE_TEST_SUITE_P(One, InterruptedPanelFile, testing::Values(std::tuple(0, std::string("int8"))));
+
+TEST_P(InterruptedPanelFile, IsNotMadeToItsEnd) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(map_when_interrupted(), testing::ExitedWithCode(exit_code(ErrorKind::interrupted)), "");
 }
 
 // The estimate against what the file and a cache hold.

@@ -35,11 +35,12 @@ constexpr std::uint64_t kSmallestMappedFile = std::uint64_t{256} << 20;
 
 // A transformer for decoding in that format alone: its matrices have no values but packed ones. Makes the file
 // if there is none that fits; another process that does the same meanwhile does no harm. Throws what `values`
-// throws, Error(io) where the file can be written nowhere.
+// throws, Error(io) where the file can be written nowhere, Error(interrupted).
 std::unique_ptr<Transformer> map_transformer(const MappedWeights& weights);
 
 // Where such files may lie, in the order in which they are looked for: beside the weights, and in the user's
-// cache folder ($XDG_CACHE_HOME/omni, else ~/.cache/omni), where they are made if the folder of the weights cannot be written to.
+// cache folder ($XDG_CACHE_HOME/omni, else ~/.cache/omni; without either there is none), where they are made if they
+// cannot be written beside the weights.
 std::vector<std::filesystem::path> panel_file_places(const std::filesystem::path& weights,
                                                      kernels::DecodeFormat format);
 
