@@ -5,6 +5,7 @@
 #include "omni/checkpoint/run_folder.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/log.h"
 #include "omni/geometry/camera.h"
 #include "omni/model/panel_file.h"
 #include "omni/sequence/layout.h"
@@ -234,12 +235,13 @@ void require_parameters(const SafetensorsFile& weights, const nn::ParameterStore
            "'. The file belongs to another configuration");
 }
 
-// A parameter of the file; rows of codes with the share of their codebooks.
+// A parameter of the file, in a type that can be packed; rows of codes with the share of their codebooks.
 at::Tensor value_with_codebooks(const SafetensorsFile& weights, const std::string& name,
                                 const sequence::Vocabulary& vocabulary) {
   at::Tensor value = nn::to_tensor(weights.at(name));
-  if (name != "embedding.weight") return value;
-  value = value.to(at::kFloat);
+  const bool with_codes = name == "embedding.weight";
+  if (with_codes || value.scalar_type() != at::kBFloat16) value = value.to(at::kFloat);
+  if (!with_codes) return value;
   for (const sequence::TokenRange& range : vocabulary.ranges()) {
     const std::string codebook = concat("codebook.", range.name);
     if (!weights.contains(codebook)) continue;
@@ -315,7 +317,14 @@ Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::De
   mapped.values = [&](const std::string& name, at::IntArrayRef) {
     return value_with_codebooks(weights, name, frame.vocabulary);
   };
-  std::unique_ptr<Transformer> transformer = map_transformer(mapped);
+  std::unique_ptr<Transformer> transformer;
+  try {
+    transformer = map_transformer(mapped);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::io) throw;
+    log_warning("the weights are read whole, which takes memory: ", error.what());
+    return load_bundle(folder);
+  }
   return bundle_of(std::move(frame), std::move(transformer));
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "omni/core/error.h"
@@ -64,6 +65,22 @@ class BundleTest : public testing::Test {
     sequence::append_document(packed, document, bundle.vocabulary(), bundle.layout());
     return packed;
   }
+  // Of the token after most of sequence().
+  std::vector<float> decoded(const Bundle& loaded) const {
+    const sequence::PackedSequence given = sequence();
+    std::vector<DecodeToken> tokens;
+    for (std::int64_t i = 0; i + 3 < given.length(); ++i)
+      tokens.push_back(
+          {.token = given.tokens[static_cast<std::size_t>(i)],
+           .place = {.modality = omni::sequence::Modality::image, .offset = static_cast<std::int32_t>(i)},
+           .next_place = {}});
+    DecodeSession session(*loaded.transformer, 1, 256, parse_decode_precision("int8"));
+    session.append(std::vector<std::vector<DecodeToken>>{tokens});
+    omni::sequence::AllowedTokens allowed;
+    allowed.add(0, loaded.vocabulary().size());
+    const std::vector<std::int64_t> first = {0};
+    return session.logits(first, std::vector<omni::sequence::AllowedTokens>{allowed})[0];
+  }
   std::string error_of_loading() const {
     try {
       load_bundle(folder);
@@ -103,28 +120,33 @@ TEST_F(BundleTest, LoadsWhatWasSaved) {
 
 TEST_F(BundleTest, MappedForDecodingItSamplesTheSame) {
   save_bundle(bundle, folder);
-  const DecodePrecision precision = parse_decode_precision("int8");
-  const omni::sequence::PackedSequence given = sequence();
-  const auto logits = [&](const Bundle& loaded) {
-    std::vector<DecodeToken> tokens;
-    for (std::int64_t i = 0; i + 3 < given.length(); ++i)
-      tokens.push_back(
-          {.token = given.tokens[static_cast<std::size_t>(i)],
-           .place = {.modality = omni::sequence::Modality::image, .offset = static_cast<std::int32_t>(i)},
-           .next_place = {}});
-    DecodeSession session(*loaded.transformer, 1, 256, precision);
-    session.append(std::vector<std::vector<DecodeToken>>{tokens});
-    omni::sequence::AllowedTokens allowed;
-    allowed.add(0, loaded.vocabulary().size());
-    const std::vector<std::int64_t> first = {0};
-    return session.logits(first, std::vector<omni::sequence::AllowedTokens>{allowed})[0];
-  };
-  const std::vector<float> expected = logits(load_bundle(folder));
-  const Bundle mapped = load_bundle_for_decoding(folder, precision.weights, 0);
+  const std::vector<float> expected = decoded(load_bundle(folder));
+  const Bundle mapped = load_bundle_for_decoding(folder, kernels::DecodeFormat::int8, 0);
   EXPECT_TRUE(std::filesystem::exists(folder / "model.int8.panels"));
-  EXPECT_EQ(logits(mapped), expected);
+  EXPECT_EQ(decoded(mapped), expected);
   EXPECT_EQ(mapped.notes, bundle.notes);
-  EXPECT_EQ(logits(load_bundle_for_decoding(folder, precision.weights)), expected) << "a small one is read";
+  EXPECT_EQ(decoded(load_bundle_for_decoding(folder, kernels::DecodeFormat::int8)), expected)
+      << "a small one is read";
+}
+
+TEST_F(BundleTest, MappedForDecodingItsWeightsMayBeOfAnyFloatingType) {
+  for (const at::ScalarType type : {at::kHalf, at::kBFloat16, at::kDouble}) {
+    save_bundle(bundle, folder, type);
+    const std::vector<float> expected = decoded(load_bundle(folder));
+    EXPECT_EQ(decoded(load_bundle_for_decoding(folder, kernels::DecodeFormat::int8, 0)), expected) << type;
+  }
+}
+
+// Packed weights save memory; where they can lie nowhere, a bundle is read as it is.
+TEST_F(BundleTest, WithoutAPlaceForPackedWeightsItIsReadForDecoding) {
+  save_bundle(bundle, folder);
+  const std::vector<float> expected = decoded(load_bundle(folder));
+  std::filesystem::create_directories(folder / "model.int8.panels" / "occupied");
+  ::setenv("XDG_CACHE_HOME", "/dev/null", 1);
+  const Bundle read = load_bundle_for_decoding(folder, kernels::DecodeFormat::int8, 0);
+  ::unsetenv("XDG_CACHE_HOME");
+  EXPECT_EQ(decoded(read), expected);
+  EXPECT_EQ(read.notes, bundle.notes);
 }
 
 TEST_F(BundleTest, AForgedConfigIsRefusedBeforeWeightsAreMapped) {
