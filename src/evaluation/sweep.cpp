@@ -23,11 +23,16 @@ namespace fs = std::filesystem;
 // Changes whenever the same model and prompts would be measured differently.
 constexpr std::uint64_t kMeasureVersion = 3;
 
+// Beside a bundle's own files lie its figures, which an evaluation leaves there, and packed weights.
+bool is_own_file(const fs::path& file) {
+  return file.extension() != ".panels" && file.extension() != ".tmp" && file.filename() != "figures.json";
+}
+
 std::uint64_t folder_fingerprint(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
     fail(ErrorKind::io, "opening ", folder, ": there is no such folder. Check the path.");
   }
-  return content_hash(folder);
+  return content_hash(folder, is_own_file);
 }
 
 // What a unit does; `task` is null for controls.

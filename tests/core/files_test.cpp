@@ -167,6 +167,10 @@ TEST(ContentHash, IsOfNamesAndBytes) {
     write(where, "a", "one");
   }
   const std::uint64_t hash = content_hash(folder / "first");
+  write("first", "left", "over");
+  EXPECT_NE(content_hash(folder / "first"), hash);
+  EXPECT_EQ(content_hash(folder / "first", [](const auto& file) { return file.filename() != "left"; }), hash);
+  std::filesystem::remove(folder / "first" / "left");
   EXPECT_EQ(content_hash(folder / "second"), hash);
   EXPECT_EQ(content_hash(folder / "first" / "a"), hash_string("one"));
   write("second", "a", "One");

@@ -63,6 +63,13 @@ TEST_F(Sweep, ASecondRunDoesNothing) {
   EXPECT_EQ(second.units_run, 0);
   EXPECT_EQ(read_file_text(output / "results.jsonl"), results);
 
+  // What sampling and an earlier evaluation leave in the bundle is not of the model.
+  for (const char* left : {"model.int8.panels", "model.int8.panels.7.0.tmp", "figures.json"})
+    write_file_atomically(*folder_ / "bundle" / left, std::string_view("{}"));
+  EXPECT_EQ(run_in(config(), output).units_run, 0);
+  for (const char* left : {"model.int8.panels", "model.int8.panels.7.0.tmp", "figures.json"})
+    std::filesystem::remove(*folder_ / "bundle" / left);
+
   SweepConfig more = config();
   more.seeds = {1, 2};
   EXPECT_EQ(run_in(more, output).units_run, 2 + 1 + 1 + 1) << "only the new seed's units";
