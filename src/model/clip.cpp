@@ -192,6 +192,24 @@ void describe(ConfigVisitor& visitor, ClipConfig& c) {
   if (vision) c.vision = vision_config;
 }
 
+void require_valid(const ClipConfig& config, const std::string& name) {
+  const auto refuse = [&](const auto&... what) {
+    fail(ErrorKind::input, "reading '", name, "': ", what...,
+         ". The file is damaged or from another version");
+  };
+  const auto require_heads = [&](const char* tower, const ClipTowerConfig& c) {
+    if (c.width % c.heads != 0)
+      refuse(tower, ".heads is ", c.heads, ", which does not divide ", tower, ".width, ", c.width);
+  };
+  if (!config.text && !config.vision) refuse("has_text and has_vision are both false");
+  if (config.text) require_heads("text", *config.text);
+  if (!config.vision) return;
+  require_heads("vision", *config.vision);
+  if (config.vision->patch_size > config.vision->image_size)
+    refuse("vision.patch_size is ", config.vision->patch_size, ", more than vision.image_size, ",
+           config.vision->image_size);
+}
+
 struct Clip::Network {
   nn::ParameterStore parameters;
   std::optional<TextTower> text;

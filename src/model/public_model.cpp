@@ -47,6 +47,7 @@ Description read_description(const fs::path& folder) {
   if (d.format_version != kFormatVersion)
     fail(ErrorKind::input, "reading '", path.string(), "': format version ", d.format_version,
          ", this program reads version ", kFormatVersion);
+  if (d.family == "clip") require_valid(d.clip, path.string());
   return d;
 }
 
@@ -119,13 +120,23 @@ ClipConfig text_alone_of(const PublicFiles& files, const WeightSource& weights) 
   return config;
 }
 
-void write_shape_tokenizer(const fs::path& file, const Cube3dGptConfig& config, const fs::path& folder) {
-  const auto tokenizer = tokenizers::import_cube3d_tokenizer(file);
-  const at::Tensor codebook = tokenizer->geometry_codebook();
+// The GPT's features of codes and texts are as wide as those that the tokenizer and the text tower give.
+void require_codebook(const at::Tensor& codebook, const Cube3dGptConfig& config, const fs::path& tokenizer) {
   if (codebook.size(0) != config.shape_codes || codebook.size(1) != config.code_dimension)
-    fail(ErrorKind::input, "reading '", file.string(), "': its codebook is ", codebook.sizes(),
+    fail(ErrorKind::input, "reading '", tokenizer.string(), "': its codebook is ", codebook.sizes(),
          ", the GPT expects [", config.shape_codes, ", ", config.code_dimension,
          "]. Give the files of one version");
+}
+
+void require_text_width(const ClipTextConfig& text, const Cube3dGptConfig& config, const std::string& name) {
+  if (text.width != config.text_width)
+    fail(ErrorKind::input, "reading '", name, "': the text tower has the width ", text.width,
+         ", the GPT expects ", config.text_width, ". Give CLIP ViT-L/14");
+}
+
+void write_shape_tokenizer(const fs::path& file, const Cube3dGptConfig& config, const fs::path& folder) {
+  const auto tokenizer = tokenizers::import_cube3d_tokenizer(file);
+  require_codebook(tokenizer->geometry_codebook(), config, file);
   tokenizer->save(folder / kShapeTokenizer);
 }
 
@@ -159,9 +170,7 @@ void import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::pa
   config.box = weights.contains("bbox_proj.weight");
   if (!gpt.config.empty()) config = Cube3dGptConfig::load(gpt.config);
   const ClipConfig clip = text_alone_of(text, text_weights);
-  if (clip.text->width != config.text_width)
-    fail(ErrorKind::input, "reading '", text_weights.name(), "': the text tower has the width ",
-         clip.text->width, ", the GPT expects ", config.text_width, ". Give CLIP ViT-L/14");
+  require_text_width(*clip.text, config, text_weights.name());
   write(folder, {.family = "cube3d", .cube3d = config, .clip = {}, .qwen3 = {}}, weights,
         public_layout(config));
   fs::create_directory(folder / kText);
@@ -197,10 +206,15 @@ ClipWithTokenizer open_clip_text(const PublicFiles& files) {
 
 Cube3dModel load_cube3d(const fs::path& folder, const std::optional<kernels::DecodeFormat>& mapped) {
   const Description d = require_family(folder, "cube3d");
+  const ClipConfig clip = require_family(folder / kText, "clip").clip;
+  if (!clip.text)
+    fail(ErrorKind::input, "reading '", (folder / kText).string(), "': this CLIP has no text tower");
+  require_text_width(*clip.text, d.cube3d, (folder / kText).string());
   Cube3dModel model{load_clip(folder / kText),
                     std::make_unique<Cube3dGpt>(d.cube3d, WeightSource(folder / kWeights), mapped), nullptr};
   if (!fs::exists(folder / kShapeTokenizer)) return model;
   model.shape = tokenizers::load_shape_tokenizer(folder / kShapeTokenizer);
+  require_codebook(model.shape->geometry_codebook(), d.cube3d, folder / kShapeTokenizer);
   model.gpt->set_codebook(model.shape->geometry_codebook());
   return model;
 }

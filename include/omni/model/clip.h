@@ -42,6 +42,8 @@ struct ClipConfig {
   static ClipConfig load(const std::filesystem::path& json, const WeightSource& weights);
 };
 void describe(ConfigVisitor& visitor, ClipConfig& config);
+// Whether sizes that describe() read fit together. Throws Error(input) naming the file `name` and the key.
+void require_valid(const ClipConfig& config, const std::string& name);
 // The text and vision towers of a CLIP, either of which may be absent. fp32.
 class Clip {
  public:
