@@ -8,6 +8,7 @@
 
 #include "omni/core/config.h"
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 
 namespace omni::model {
 namespace {
@@ -124,6 +125,7 @@ void read_weights(const WeightSource& source, const PublicLayout& layout,
   require_layout(source, layout);
   clear_what_is_left_out(layout, stores);
   for (const PublicTensor& wanted : layout.tensors()) {
+    throw_if_interrupted();
     const Tensor tensor = checked_tensor(source, wanted);
     for (const PublicTensor::Piece& piece : wanted.pieces) {
       const Tensor target = find(stores, piece.parameter).value.narrow(0, piece.parameter_row, piece.rows);
@@ -138,11 +140,14 @@ Tensor read_parameter(const WeightSource& source, const PublicLayout& layout, co
                       Shape shape) {
   const c10::NoGradGuard guard;
   Tensor values = at::zeros(shape, at::kFloat);
-  for (const PublicTensor& wanted : layout.tensors())
-    for (const PublicTensor::Piece& piece : wanted.pieces)
-      if (piece.parameter == parameter)
-        values.narrow(0, piece.parameter_row, piece.rows)
-            .copy_(checked_tensor(source, wanted).narrow(0, piece.tensor_row, piece.rows));
+  for (const PublicTensor& wanted : layout.tensors()) {
+    Tensor tensor;  // fetched and checked once
+    for (const PublicTensor::Piece& piece : wanted.pieces) {
+      if (piece.parameter != parameter) continue;
+      if (!tensor.defined()) tensor = checked_tensor(source, wanted);
+      values.narrow(0, piece.parameter_row, piece.rows).copy_(tensor.narrow(0, piece.tensor_row, piece.rows));
+    }
+  }
   return values;
 }
 
@@ -150,6 +155,7 @@ void copy_weights(const WeightSource& source, const PublicLayout& layout, const 
   require_layout(source, layout);
   std::vector<NamedTensorView> views;
   for (const PublicTensor& wanted : layout.tensors()) {
+    throw_if_interrupted();
     checked_tensor(source, wanted);
     views.push_back({wanted.name, source.at(wanted.name)});
   }
