@@ -18,12 +18,11 @@ std::optional<std::vector<std::string>> texts_in(const ExpectedOutputs& outputs,
   const auto found = outputs.metadata().find(key);
   if (found == outputs.metadata().end()) return {};
   const auto list = nlohmann::json::parse(found->second, nullptr, false);
+  const auto is_text = [](const nlohmann::json& text) { return text.is_string(); };
+  if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_text))
+    fail(ErrorKind::input, "reading '", outputs.name(), "': the metadata '", key, "' is no list of texts");
   std::vector<std::string> texts;
-  for (const auto& text : list) {
-    if (!list.is_array() || !text.is_string())
-      fail(ErrorKind::input, "reading '", outputs.name(), "': the metadata '", key, "' is no list of texts");
-    texts.push_back(text.get<std::string>());
-  }
+  for (const auto& text : list) texts.push_back(text.get<std::string>());
   return texts;
 }
 

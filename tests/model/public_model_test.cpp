@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "omni/nn/parameters.h"
+#include "omni/tokenizers/shape_grid.h"
 #include "public_case.h"
 
 namespace omni::model {
@@ -79,6 +80,26 @@ TEST(PublicModel, AClipComesBackWholeOrWithItsTextTowerAlone) {
             fs::file_size(files / "both" / "model.safetensors"));
 }
 
+TEST(PublicModel, SizesThatDoNotFitTogetherAreNamed) {
+  const PublicCase files("clip");
+  const fs::path out = files / "out";
+  import_clip({.weights = files.weights(), .config = {}, .tokenizer = {}}, /*text_alone=*/false, out);
+  const std::string description = read_file_text(out / "public.yaml");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = description;
+    ASSERT_NE(changed.find(from), std::string::npos) << from;
+    write_file_atomically(out / "public.yaml",
+                          std::string_view(changed.replace(changed.find(from), from.size(), to)));
+  };
+  const auto load = [&] { load_clip(out); };
+  with("heads: 2", "heads: 5");
+  expect_input_error(load, {"public.yaml", "text.heads is 5"});
+  with("heads: 3", "heads: 7");
+  expect_input_error(load, {"public.yaml", "vision.heads is 7"});
+  with("patch_size: 7", "patch_size: 29");
+  expect_input_error(load, {"public.yaml", "vision.patch_size is 29"});
+}
+
 // Of a tiny CLIP whose text tower is as wide as the tiny GPT expects: the wide one with fewer columns would not do, so the
 // sizes are written into the GPT's own projection.
 class Cube3dFolder : public testing::Test {
@@ -128,6 +149,17 @@ TEST_F(Cube3dFolder, HoldsGptTextTowerAndShapeTokenizer) {
   EXPECT_FALSE(original.logits(rows, some).equal(loaded.gpt->logits(rows, some)));
   original.set_codebook(loaded.shape->geometry_codebook());
   EXPECT_TRUE(original.logits(rows, some).equal(loaded.gpt->logits(rows, some)));
+  // A tokenizer of other codes in its place.
+  fs::remove_all(out / "shape_tokenizer");
+  tokenizers::GridShapeConfig other;
+  other.resolution = 16;
+  other.encoder_channels = {4, 8, 8};
+  other.quantiser.levels = {4, 5};
+  other.decoder_channels = {8, 8};
+  other.decoder_blocks = {1, 1};
+  other.output_resolution = 16;
+  tokenizers::GridShapeTokenizer(other, 3).save(out / "shape_tokenizer");
+  expect_input_error([&] { load_cube3d(out); }, {"shape_tokenizer", "its codebook is"});
 }
 
 // CLIP's features were made by the transformers package, of the texts that stand here.
@@ -159,7 +191,8 @@ TEST_F(Cube3dFolder, PromptsAreComparedWithTheTextTowersFeatures) {
   EXPECT_EQ(agreement.values.size(), 3u);
   EXPECT_FALSE(verify(R"(["a small blue chair"])", none).holds());
   EXPECT_FALSE(verify(R"(["a small red chair"])", text).holds());
-  EXPECT_THROW(verify("a small red chair", none), Error);
+  for (const char* no_list : {"a small red chair", "null", "{}", "[1]"})
+    EXPECT_THROW(verify(no_list, none), Error) << no_list;
 }
 
 TEST_F(Cube3dFolder, FindsBothFilesInThePublishersFolder) {
