@@ -68,6 +68,14 @@ TEST_P(Cube3dProgramTest, MappedWeightsDrawTheSameCodes) {
             sample_cube3d(*gpt, condition, unconditional, sampling));
 }
 
+TEST_P(Cube3dProgramTest, NeedsRoomForTheLongerOfBothPrompts) {
+  const Cube3dSampling sampling{.codes = 4};
+  const at::Tensor shorter = condition[0].narrow(0, 0, 1), longer = unconditional[0];
+  ASSERT_GT(longer.size(0), 1);
+  for (const auto& [first, second] : {std::pair(shorter, longer), std::pair(longer, shorter)})
+    EXPECT_EQ(Cube3dProgram(gpt->config(), first, second, sampling, 0).capacity(), longer.size(0) + 4);
+}
+
 TEST_P(Cube3dProgramTest, RefusesWhatCannotBeSampled) {
   const auto sample = [&](const Cube3dSampling& sampling) {
     return sample_cube3d(*gpt, condition, unconditional, sampling);

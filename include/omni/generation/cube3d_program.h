@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -29,7 +30,10 @@ class Cube3dProgram final : public TokenProgram {
                 const at::Tensor& unconditional, const Cube3dSampling& sampling, std::uint64_t number);
 
   std::int64_t row_count() const override { return static_cast<std::int64_t>(prompts_.size()); }
-  std::int64_t capacity() const override { return prompts_.front().size(0) + sampling_->codes; }
+  // By the longer of both prompts.
+  std::int64_t capacity() const override {
+    return std::max(prompts_.front().size(0), prompts_.back().size(0)) + sampling_->codes;
+  }
   model::DecodePrompt take_prompt(std::int64_t row) override;
   bool finished() const override { return settled_choices() == 0; }
   TokenChoice choice() const override;
