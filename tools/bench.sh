@@ -73,6 +73,7 @@ decode_token() {
 cube3d_gpt() {
   local work ours peer piece
   work=$(mktemp -d -p "${TMPDIR:-/var/tmp}") ours=$(mktemp) peer=$(mktemp)
+  trap "rm -rf '$work'" EXIT  # gigabytes of weights, of the subshell that runs this
   build/release/benchmarks/cube3d_gpt "$work" | tee "$ours"
   rm -rf "$work"
   "$python" benchmarks/peers/cube3d_gpt.py | tee "$peer"

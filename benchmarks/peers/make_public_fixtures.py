@@ -2,7 +2,7 @@
 """Small models with random weights in the layouts of Qwen3 and CLIP, with the outputs of the `transformers` package.
 
     python make_public_fixtures.py --out tests/fixtures/public            # the tests' own, under 1 MB in all
-    python make_public_fixtures.py --out /tmp/larger --scale 4 --seed 5   # other sizes, for `omni model verify`
+    python make_public_fixtures.py --out larger --scale 4 --seed 5        # other sizes, for `omni model verify`
     ... --clip-vocabulary bpe_simple_vocab_16e6.txt.gz                    # CLIP's own, from the open_clip_torch wheel
 
 Writes <out>/qwen3 and <out>/clip: config.json and weights as save_pretrained leaves them, tokenizer.json, and
