@@ -4,6 +4,7 @@
 
 #include "closest_point.h"
 #include "flood_grid.h"
+#include "linear_colour.h"
 #include "omni/core/error.h"
 #include "omni/core/random.h"
 #include "omni/image/image.h"
@@ -41,9 +42,6 @@ Bounds used_bounds(const Mesh& mesh) {
   return bounds;
 }
 
-Vec3 to_linear(Vec3 c) {
-  return {image::srgb_to_linear(c.x), image::srgb_to_linear(c.y), image::srgb_to_linear(c.z)};
-}
 Vec3 to_srgb(Vec3 c) {
   return {image::linear_to_srgb(c.x), image::linear_to_srgb(c.y), image::linear_to_srgb(c.z)};
 }

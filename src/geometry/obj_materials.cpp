@@ -1,5 +1,6 @@
 #include "obj_materials.h"
 
+#include "linear_colour.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "references.h"
@@ -9,10 +10,6 @@ namespace omni::geometry {
 namespace {
 
 namespace fs = std::filesystem;
-
-Vec3 to_linear(Vec3 c) {
-  return {image::srgb_to_linear(c.x), image::srgb_to_linear(c.y), image::srgb_to_linear(c.z)};
-}
 
 bool gives_light(const std::optional<Vec3>& colour) {
   return colour && (colour->x > 0 || colour->y > 0 || colour->z > 0);

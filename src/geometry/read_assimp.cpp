@@ -8,6 +8,7 @@
 
 #include "answer_bytes.h"
 #include "assimp_frame.h"
+#include "linear_colour.h"
 #include "matrix4.h"
 #include "mesh_formats.h"
 #include "omni/core/error.h"
@@ -27,10 +28,6 @@ class ClosedFileSystem : public Assimp::IOSystem {
   Assimp::IOStream* Open(const char*, const char*) override { return nullptr; }
   void Close(Assimp::IOStream*) override {}
 };
-
-Vec3 to_linear(Vec3 c) {
-  return {image::srgb_to_linear(c.x), image::srgb_to_linear(c.y), image::srgb_to_linear(c.z)};
-}
 
 Vec3 to_vector(const aiVector3D& v) { return {v.x, v.y, v.z}; }
 

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "colour_range.h"
+#include "linear_colour.h"
 #include "mesh_formats.h"
 #include "obj_materials.h"
 #include "omni/core/error.h"
@@ -22,10 +23,6 @@ constexpr const char* kWithoutCoordinates =
 
 [[noreturn]] void refuse(const std::string& name, std::size_t line, const std::string& reason) {
   fail(ErrorKind::input, "cannot read OBJ ", name, ", line ", line, ": ", reason, ".");
-}
-
-Vec3 to_linear(Vec3 c) {
-  return {image::srgb_to_linear(c.x), image::srgb_to_linear(c.y), image::srgb_to_linear(c.z)};
 }
 
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t") == std::string_view::npos; }

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "embree.h"
+#include "linear_colour.h"
 #include "omni/core/error.h"
 
 namespace omni::geometry {
@@ -15,10 +16,6 @@ namespace {
 constexpr int kPacket = 16;
 constexpr Vec3 kLightGrey{0.6f, 0.6f, 0.6f};  // linear
 constexpr float kAmbient = 0.3f;
-
-Vec3 to_linear(Vec3 c) {
-  return {image::srgb_to_linear(c.x), image::srgb_to_linear(c.y), image::srgb_to_linear(c.z)};
-}
 
 std::uint8_t to_byte(float linear) {
   const float srgb = image::linear_to_srgb(std::clamp(linear, 0.0f, 1.0f));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "linear_colour.h"
 #include "omni/core/error.h"
 #include "omni/image/image.h"
 
@@ -10,9 +11,6 @@ namespace {
 
 constexpr Vec3 kGrey{0.7f, 0.7f, 0.7f};
 
-Vec3 to_linear(Vec3 c) {
-  return {image::srgb_to_linear(c.x), image::srgb_to_linear(c.y), image::srgb_to_linear(c.z)};
-}
 Vec3 to_srgb(Vec3 c) {
   return {image::linear_to_srgb(c.x), image::linear_to_srgb(c.y), image::linear_to_srgb(c.z)};
 }
