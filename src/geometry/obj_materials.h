@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,8 @@ class ObjMaterials {
 
  private:
   bool load_file(const std::string& reference, bool note_failure);
+  // With what stands before a comment, where no file has the whole name.
+  TextureFiles::Picture picture_of(const MtlMap& map, const std::filesystem::path& within);
   void add(const MtlMaterial& source, const std::filesystem::path& within);
 
   std::string name_;
@@ -40,6 +43,9 @@ class ObjMaterials {
   ReadNotes& notes_;
   TextureFiles textures_;
   std::map<std::string, ObjMaterial, std::less<>> materials_;
+  std::map<std::string, std::string, std::less<>> without_comment_;  // to the names in materials_
+  std::set<std::string, std::less<>> loaded_lines_;
+  std::set<std::filesystem::path> loaded_files_;
 };
 
 }  // namespace omni::geometry

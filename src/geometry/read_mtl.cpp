@@ -1,6 +1,8 @@
 #include "read_mtl.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
 
 #include "omni/core/error.h"
@@ -51,6 +53,7 @@ class MtlReader {
   // One number stands for all three.
   void read_colour(std::string_view line, const char* keyword, std::optional<Vec3>& colour) {
     const std::string_view whole = line;
+    line = line.substr(0, line.find('#'));
     Vec3 read;
     for (std::size_t i = 0; i < 3; ++i) {
       const std::string_view word = next_word(line);
@@ -80,18 +83,50 @@ class MtlReader {
 
   void read_map(std::string_view rest, std::optional<MtlMap>& target) {
     MtlMap map;
-    for (;;) {
-      std::string_view after = rest;
-      const std::string_view option = next_word(after);
-      if (option.size() < 2 || option.front() != '-') break;
-      if (!read_option(option.substr(1), after, map)) break;
-      rest = after;
-    }
-    map.file = std::string(mtl_name(rest));
+    read_options(rest, map);
+    map.file = std::string(mtl_name(without_trailing_options(rest, map)));
     if (map.file.empty())
       notes_.add("is read without textures that name no file", here("map"));
     else
       target = map;
+  }
+
+  void read_options(std::string_view& rest, MtlMap& map) {
+    for (;;) {
+      std::string_view after = rest;
+      const std::string_view option = next_word(after);
+      if (option.size() < 2 || option.front() != '-') return;
+      if (!read_option(option.substr(1), after, map)) return;
+      rest = after;
+    }
+  }
+
+  // Some programs write known options behind the file, where a part of a name may look like one: what is not
+  // options up to the end belongs to the name.
+  std::string_view without_trailing_options(std::string_view name, MtlMap& map) {
+    std::size_t tries = 16;  // more than there are options
+    for (std::size_t at = name.find(" -"); at != name.npos && tries > 0; at = name.find(" -", at + 1)) {
+      std::string_view rest = name.substr(at);
+      if (mtl_name(name.substr(0, at)).empty() || !is_known_option(next_word(rest))) continue;
+      --tries;
+      const std::string_view options = name.substr(at, name.find('#', at) - at);
+      constexpr std::string_view kInPlaceOfTheFile = " .";
+      const std::string closed = concat(options, kInPlaceOfTheFile);
+      MtlMap read = map;
+      std::string_view left = closed;
+      read_options(left, read);
+      if (mtl_name(left) != mtl_name(kInPlaceOfTheFile)) continue;
+      map = read;
+      return name.substr(0, at);
+    }
+    return name;
+  }
+
+  static bool is_known_option(std::string_view word) {
+    constexpr const char* kKnown[] = {"-s",    "-o",  "-t",  "-clamp",  "-blendu", "-blendv", "-imfchan",
+                                      "-type", "-cc", "-mm", "-texres", "-bm",     "-boost",  "-colorspace"};
+    return std::any_of(std::begin(kKnown), std::end(kKnown),
+                       [&](const char* known) { return equal_words(word, known); });
   }
 
   static std::optional<bool> next_switch(std::string_view& rest) {
@@ -114,6 +149,9 @@ class MtlReader {
       next_switch(rest);  // how a picture is filtered, which a colour does not show
     } else if (is("imfchan") || is("type")) {
       next_word(rest);
+    } else if (is("colorspace")) {
+      const std::string_view space = next_word(rest);
+      if (!equal_words(space, "srgb")) notes_.add(kWithoutOptions, here(concat("-colorspace ", space)));
     } else if (is("cc")) {
       if (next_switch(rest).value_or(true)) notes_.add(kWithoutOptions, here("-cc on"));
     } else if (is("mm")) {

@@ -21,6 +21,9 @@ constexpr const char* kWithoutNormals = "is read without normals that are no fin
 constexpr const char* kWithoutCoordinates =
     "is read without texture coordinates that are no finite numbers or do not exist";
 
+// Of vertices without a colour among others with one: white, whatever these count to.
+constexpr Vec3 kNoColour{NAN, NAN, NAN};
+
 [[noreturn]] void refuse(const std::string& name, std::size_t line, const std::string& reason) {
   fail(ErrorKind::input, "cannot read OBJ ", name, ", line ", line, ": ", reason, ".");
 }
@@ -55,13 +58,14 @@ struct EarlyFace {
 class ObjReader {
  public:
   ObjReader(const std::string& name, const std::filesystem::path& folder, ReadNotes& notes)
-      : name_(name), folder_(folder), notes_(notes), library_(name, folder, notes), group_(&groups_[""]) {}
+      : name_(name), notes_(notes), library_(name, folder, notes), group_(&groups_[""]) {}
 
   Mesh read(std::string_view text) {
     std::string joined;
     for (std::string_view line; next_line(text, line);) {
       ++line_;
-      if (!line.empty() && line.back() == '\\') {
+      // The back slash that a comment ends in belongs to it.
+      if (!line.empty() && line.back() == '\\' && line.find('#') == line.npos) {
         joined.append(line.substr(0, line.size() - 1));
         joined.push_back(' ');
         continue;
@@ -132,12 +136,12 @@ class ObjReader {
     Vec3 read;
     for (std::size_t i = 0; i < 3; ++i) {
       const auto value = parse_number<double>(next_word(line));
-      if (!value || !std::isfinite(*value)) refuse(name_, line_, "a finite number is missing");
+      if (!value || !std::isfinite(float(*value))) refuse(name_, line_, "a finite number is missing");
       read[i] = float(*value);
     }
     positions_.push_back(read);
     if (!is_blank(line)) colour(line);
-    if (!colours_.empty()) colours_.resize(positions_.size(), Vec3{1, 1, 1});
+    if (!colours_.empty()) colours_.resize(positions_.size(), kNoColour);
   }
 
   // Three or four more numbers are a colour, the fourth of them its alpha; a single one is a weight, which
@@ -152,12 +156,12 @@ class ObjReader {
       const std::optional<float> value = finite_number(line);
       if (!value) {
         notes_.add("is read without vertex colours that are no finite numbers", here());
-        read = {1, 1, 1};
+        read = kNoColour;
         break;
       }
       read[i] = *value;
     }
-    colours_.resize(positions_.size() - 1, Vec3{1, 1, 1});
+    colours_.resize(positions_.size() - 1, kNoColour);
     colours_.push_back(read);
   }
 
@@ -309,7 +313,7 @@ class ObjReader {
   }
 
   Mesh assemble() {
-    if (!colours_.empty()) colours_.resize(positions_.size(), Vec3{1, 1, 1});
+    if (!colours_.empty()) colours_.resize(positions_.size(), kNoColour);
     bring_to_unit_range(colours_);
     bool coloured = !colours_.empty();
     Mesh mesh;
@@ -318,6 +322,9 @@ class ObjReader {
       drop_broken_attributes(group.corners);
       const ObjMaterial* material = library_.find(material_name);
       coloured |= material != nullptr;
+      if (!material && !material_name.empty())
+        notes_.add("is read without materials that no file describes",
+                   concat("material \"", material_name, "\""));
       const bool textured = material && material->texture.image;
       const bool with_normals = std::any_of(group.corners.begin(), group.corners.end(),
                                             [](const Corner& c) { return c.normal >= 0; });
@@ -342,7 +349,6 @@ class ObjReader {
   }
 
   const std::string& name_;
-  const std::filesystem::path& folder_;
   ReadNotes& notes_;
   ObjMaterials library_;
   std::size_t line_ = 0;

@@ -249,6 +249,79 @@ TEST_F(Obj, FlatSpecksFarAwayDoNotStretchTheBox) {
             std::string::npos);
 }
 
+TEST_F(Obj, VerticesWithoutAColourAreWhiteWhateverOthersCountTo) {
+  const auto colours = [](const std::string& colour) {
+    return read_obj(to_bytes("v 0 0 0 " + colour + "\nv 1 0 0\nv 0 1 0 nan 0 0\nf 1 2 3\n"), "a.obj").colours;
+  };
+  for (const std::string red : {"255 0 0", "1 0 0", "65535 0 0"}) {
+    ASSERT_EQ(colours(red).size(), 3u);
+    EXPECT_TRUE(near(colours(red)[0], kRed)) << red;
+    EXPECT_TRUE(near(colours(red)[1], kWhite)) << red;
+    EXPECT_TRUE(near(colours(red)[2], kWhite)) << red;
+  }
+}
+
+TEST_F(Obj, CommentsDoNotContinue) {
+  const std::string text = "# made in C:\\\nv 0 0 0\nv 1 0 0 # right \\\nv 0 1 \\\n 0\nf 1 2 3\n";
+  const Mesh mesh = read_obj(to_bytes(text), "a.obj");
+  EXPECT_EQ(mesh.positions, (std::vector<Vec3>{{0, 0, 0}, {1, 0, 0}, {0, 1, 0}}));
+}
+
+TEST_F(Obj, PositionsBeyondFloatsAreRefused) {
+  EXPECT_NE(input_error([&] {
+              read_obj(to_bytes("v 0 0 0\nv 1e39 0 0\nv 0 1 0\nf 1 2 3\n"), "a.obj");
+            }).find("line 2"),
+            std::string::npos);
+}
+
+// What is read once is noted once.
+TEST_F(Obj, ReadsALibraryOnceHoweverOftenItIsNamed) {
+  write("a.mtl", "newmtl m\nKd 1 0 0\nKe nan 0 0\n");
+  write("a.obj", "mtllib a.mtl\nmtllib a.mtl\nmtllib ./a.mtl A.MTL\n" + kSquare + "usemtl m\nf 1 2 3 4\n");
+  EXPECT_TRUE(near(read().colours[0], kRed));
+  ASSERT_EQ(warnings_.size(), 1u);
+  EXPECT_TRUE(warned("(1: "));
+}
+
+TEST_F(Obj, ReadsOptionsBehindMapsAndComments) {
+  write_picture("tex.png");
+  write_picture("tex -s 6.png");
+  write_picture("tex #1.png");
+  const std::vector<std::pair<std::string, Vec3>> cases = {
+      {"map_Kd tex.png -s 6 1 1", kGreen},
+      {"map_Kd tex.png -o 0 0.5 0 -clamp off", kBlue},
+      {"map_Kd tex.png -o 0.5 # moved", kGreen},
+      {"map_Kd tex -s 6.png", kRed},
+      {"map_Kd -colorspace sRGB tex.png", kRed},
+      {"map_Kd tex.png # wood", kRed},
+      {"map_Kd tex #1.png", kRed},
+  };
+  for (const auto& [map, colour] : cases) {
+    EXPECT_TRUE(near(colour_with(map), colour)) << map;
+    EXPECT_TRUE(warnings_.empty()) << map << ": " << (warnings_.empty() ? "" : warnings_[0]);
+  }
+  EXPECT_TRUE(near(colour_with("Kd 0.5 # grey"), {0.5f, 0.5f, 0.5f}));
+  EXPECT_TRUE(near(colour_with("map_Kd -colorspace linear tex.png"), kRed));
+  EXPECT_TRUE(warned("-colorspace linear"));
+}
+
+TEST_F(Obj, FindsMaterialsWhoseNamesHaveCommentsAndNotesOthers) {
+  write("a.mtl", "newmtl red # by X\nKd 1 0 0\nnewmtl wood #2\nKd 0 0 1\nnewmtl wood\nKd 0 1 0\n");
+  const auto read_with = [&](const std::string& name) {
+    write("a.obj", "mtllib a.mtl\n" + kSquare + "usemtl " + name + "\nf 1 2 3 4\n");
+    const Mesh mesh = read();
+    return mesh.colours.empty() ? Vec3{-1, -1, -1} : mesh.colours[0];
+  };
+  EXPECT_TRUE(near(read_with("red"), kRed));
+  EXPECT_TRUE(near(read_with("red # mine"), kRed));
+  EXPECT_TRUE(near(read_with("wood"), kGreen)) << "exact names come first";
+  EXPECT_TRUE(near(read_with("wood #2"), kBlue));
+  EXPECT_TRUE(warnings_.empty());
+  read_with("foo");
+  ASSERT_EQ(warnings_.size(), 1u);
+  EXPECT_TRUE(warned("no file describes") && warned("foo"));
+}
+
 TEST(Mtl, TruncationsAndByteFlipsNeverCrash) {
   const std::string valid =
       "\xEF\xBB\xBFnewmtl a b\nKd 1 0.5\nKe 0 0 1\nmap_Kd -s 1 2 3 -o 0 0 -clamp on \"a b.png\"\n";
