@@ -100,6 +100,8 @@ class PlyReader {
     TextureFiles files(folder, name, notes);
     if (has_coordinates())
       for (const std::string& texture : header.textures) textures_.push_back({files.read(texture)});
+    else
+      notes.add(kWithoutTextures, "it has no texture coordinates", header.textures.size());
     textured_ =
         std::any_of(textures_.begin(), textures_.end(), [](const Texture& t) { return t.image != nullptr; });
   }
@@ -184,8 +186,17 @@ class PlyReader {
         }
       }
     }
-    if (unit_range) bring_to_unit_range(mesh_.colours);
+    if (unit_range)
+      notes_.add("is read without vertex colours that are no finite numbers", "its vertices",
+                 bring_to_unit_range(mesh_.colours));
+    if (!std::all_of(coordinates_.begin(), coordinates_.end(), is_finite)) {
+      notes_.add("is read without the texture coordinates of its vertices",
+                 "one of them is no finite number");
+      coordinates_.clear();
+    }
   }
+
+  static bool is_finite(TextureCoordinate at) { return std::isfinite(at.u) && std::isfinite(at.v); }
 
   void read_surface(const PlyElement& element, PlyValues& values) {
     if (element.properties.empty()) return;  // of which any number takes no bytes
@@ -302,11 +313,15 @@ class PlyReader {
           triangle.texture = nullptr;
       }
       if (triangle.texture && !triangle.texture->image) triangle.texture = nullptr;
+      if (!std::all_of(triangle.coordinates.begin(), triangle.coordinates.end(), is_finite))
+        triangle.texture = nullptr;
     }
   }
 
   // Strips follow each other in one list, with -1 between them.
   void read_strips(const PlyElement& element, PlyValues& values) {
+    const FaceLook first_texture;
+    const FaceLook* look = textured_ && wants_looks(element) ? &first_texture : nullptr;
     for (std::size_t i = 0; i < element.count; ++i)
       for (const PlyProperty& property : element.properties) {
         std::size_t left = property.is_list ? values.read_list_length(property) : 1;
@@ -323,7 +338,8 @@ class PlyReader {
           const bool stitch = before[0] == before[1] || before[1] == index || index == before[0];
           if (held >= 2 && !stitch) {
             const bool even = held % 2 == 0;
-            mesh_.triangles.push_back({before[even ? 0 : 1], before[even ? 1 : 0], index});
+            polygon_ = {before[even ? 0 : 1], before[even ? 1 : 0], index};
+            add_polygon(look);
           }
           before[0] = before[1];
           before[1] = index;
@@ -341,7 +357,8 @@ class PlyReader {
   Mesh assemble_coloured() {
     std::vector<Vec3> colours;
     for (const TriangleLook& look : looks_) colours.push_back(look.colour);
-    bring_to_unit_range(colours);
+    notes_.add("is read without face colours that are no finite numbers", "its faces",
+               bring_to_unit_range(colours));
     Mesh result;
     std::unordered_map<ColouredVertex, std::uint32_t, ColouredVertexHash> known;
     for (std::size_t i = 0; i < mesh_.triangles.size(); ++i) {
@@ -375,7 +392,7 @@ class PlyReader {
       }
       part.triangles.push_back({first, first + 1, first + 2});
     }
-    notes_.add("is read without the texture of faces that name none or have no texture coordinates",
+    notes_.add("is read without the texture of faces that name none or have no finite texture coordinates",
                "its faces", plain);
     // In the order of the textures, not of their places in memory.
     Mesh result;

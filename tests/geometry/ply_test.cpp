@@ -189,5 +189,52 @@ TEST(Ply, BrokenNormalsAndSmallFacesCostThemselves) {
   EXPECT_EQ(notes.lines().size(), 3u);
 }
 
+TEST(Ply, StripsShowTexturesToo) {
+  const test::TemporaryDirectory folder;
+  write_picture(folder / "tex.png");
+  write_file_atomically(folder / "a.ply",
+                        kHead + "comment TextureFile tex.png\nelement vertex 4\n" + kPoint +
+                            "property float s\nproperty float t\nelement tristrips 1\n"
+                            "property list int int vertex_indices\nend_header\n0 0 0 .125 .125\n"
+                            "1 0 0 .125 .125\n0 1 0 .125 .125\n1 1 0 .125 .125\n4 0 1 2 3\n");
+  std::vector<std::string> warnings;
+  const Mesh mesh = read_mesh(folder / "a.ply", warnings);
+  EXPECT_NEAR(mesh.surface_area(), 1, 1e-6);
+  ASSERT_FALSE(mesh.colours.empty());
+  for (const Vec3& colour : mesh.colours) EXPECT_TRUE(near(colour, {0, 0, 1}));
+  EXPECT_TRUE(warnings.empty());
+}
+
+TEST(Ply, SaysWhyATextureDoesNotShow) {
+  const test::TemporaryDirectory folder;
+  write_picture(folder / "tex.png");
+  const auto warnings_of = [&](const std::string& vertex, const std::string& first) {
+    write_file_atomically(folder / "a.ply", kHead + "comment TextureFile tex.png\nelement vertex 3\n" +
+                                                kPoint + vertex + "element face 1\n" + kFaceList +
+                                                "end_header\n0 0 0" + first + "\n1 0 0" + first + "\n0 1 0" +
+                                                first + "\n3 0 1 2\n");
+    std::vector<std::string> warnings;
+    EXPECT_EQ(read_mesh(folder / "a.ply", warnings).triangles.size(), 1u);
+    return warnings;
+  };
+  ASSERT_EQ(warnings_of("", "").size(), 1u);
+  EXPECT_NE(warnings_of("", "")[0].find("no texture coordinates"), std::string::npos);
+  const auto broken = warnings_of("property float s\nproperty float t\n", " nan .5");
+  ASSERT_FALSE(broken.empty());
+  EXPECT_NE(broken[0].find("no finite number"), std::string::npos);
+}
+
+TEST(Ply, ColoursThatAreNoNumbersAreWhiteAndNoted) {
+  const std::string text = kHead + "element vertex 3\n" + kPoint +
+                           "property float red\nproperty float green\nproperty float blue\nelement face 1\n" +
+                           kFaceList + "end_header\n0 0 0 255 0 0\n1 0 0 nan 0 0\n0 1 0 255 0 0\n3 0 1 2\n";
+  ReadNotes notes;
+  const Mesh mesh = geometry::read_ply(to_bytes(text), "a.ply", {}, notes);
+  EXPECT_TRUE(near(mesh.colours[0], {1, 0, 0}));
+  EXPECT_TRUE(near(mesh.colours[1], {1, 1, 1}));
+  ASSERT_EQ(notes.lines().size(), 1u);
+  EXPECT_NE(notes.lines()[0].find("vertex colours"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace omni::geometry
