@@ -139,14 +139,11 @@ Mesh read_binary(std::span<const std::byte> bytes, const std::string& name, Read
   if (promised > whole && !(unset && whole > 0 && rest == 0))
     fail(ErrorKind::input, "cannot read STL ", name, ": its header promises ", promised,
          " triangles, and its ", bytes.size(), " bytes hold ", whole, ". It is truncated, or no STL.");
-  const std::size_t count = rest == 0 || unset ? whole : promised;
-  if (count != promised)
+  if (whole != promised)
     notes.add("is read to its end, whatever its header says",
-              concat("it promises ", promised, " triangles, and ", count, " are there"));
-  else if (rest != 0 || whole != promised)
-    notes.add("is read without the bytes behind its triangles",
-              concat("its header promises ", promised, " triangles"), room - count * kTriangleBytes);
-  return read_facets(bytes.first(kHeaderBytes), bytes.subspan(kHeaderBytes, count * kTriangleBytes));
+              concat("it promises ", promised, " triangles, and ", whole, " are there"));
+  notes.add("is read without the bytes behind its triangles", concat("it holds ", whole, " triangles"), rest);
+  return read_facets(bytes.first(kHeaderBytes), bytes.subspan(kHeaderBytes, whole * kTriangleBytes));
 }
 
 // Blanks and line breaks before it are none of a binary file's.

@@ -114,5 +114,13 @@ TEST(Stl, ReadsColoursOfBothManners) {
   EXPECT_TRUE(read_stl(binary(12), "a.stl").colours.empty());
 }
 
+TEST(Stl, ReadsAllTrianglesBehindAWrongCountAndStrayBytes) {
+  auto bytes = binary(5);
+  bytes.resize(bytes.size() + 2);
+  const auto warnings = warnings_of(bytes);
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_NE(warnings[0].find("promises 5 triangles, and 12"), std::string::npos) << warnings[0];
+}
+
 }  // namespace
 }  // namespace omni::geometry
