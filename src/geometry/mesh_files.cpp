@@ -144,8 +144,8 @@ Mesh read_mesh(const fs::path& path) {
 }
 
 bool is_mesh_file(const fs::path& path) {
-  static constexpr std::array<std::string_view, 11> kEndings = {
-      ".glb", ".gltf", ".obj", ".ply", ".stl", ".off", ".dae", ".fbx", ".3ds", ".3mf", ".x3d"};
+  static constexpr std::array<std::string_view, 12> kEndings = {
+      ".glb", ".gltf", ".obj", ".ply", ".stl", ".off", ".dae", ".fbx", ".3ds", ".3mf", ".x3d", ".amf"};
   return std::find(kEndings.begin(), kEndings.end(), lower_extension(path)) != kEndings.end();
 }
 

@@ -112,6 +112,10 @@ class SceneConverter {
     aiString path;
     if (source.GetTexture(aiTextureType_DIFFUSE, 0, &path) != aiReturn_SUCCESS || path.length == 0)
       return material;
+    if (!mesh.HasTextureCoords(0)) {
+      notes_.add(kWithoutTextures, concat("mesh \"", mesh.mName.C_Str(), "\" has no texture coordinates"));
+      return material;
+    }
     material.texture = texture_of(path.C_Str());
     if (material.texture) material.factor = {1, 1, 1};
     return material;

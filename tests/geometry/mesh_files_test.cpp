@@ -420,5 +420,29 @@ TEST(ReadObj, RefusesBrokenStatements) {
         << text;
 }
 
+TEST(ReadAssimp, ATextureWithoutCoordinatesLeavesTheColour) {
+  const test::TemporaryDirectory folder;
+  image::write_png(folder / "picture.png", image::Image(4, 4, 3, 255));
+  std::string text = kCollada;
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    text.replace(text.find(from), from.size(), to);
+  };
+  replace("</diffuse>", "<color>1 0 0 1</color></diffuse>");
+  replace("<input semantic=\"TEXCOORD\" source=\"#u\" offset=\"1\" set=\"0\"/>", "");
+  replace("0 0 1 0 2 0 3 0", "0 1 2 3");
+  write_file_atomically(folder / "square.dae", text);
+  std::vector<std::string> warnings;
+  const Mesh mesh = read_mesh(folder / "square.dae", warnings);
+  ASSERT_FALSE(mesh.colours.empty());
+  EXPECT_LT(length(mesh.colours[0] - Vec3{1, 0, 0}), 0.01);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("no texture coordinates"), std::string::npos) << warnings[0];
+}
+
+TEST(IsMeshFile, KnowsEveryFormatThatIsRead) {
+  for (const char* name : {"a.glb", "a.OBJ", "a.amf", "a.x3d"}) EXPECT_TRUE(is_mesh_file(name)) << name;
+  EXPECT_FALSE(is_mesh_file("a.png"));
+}
+
 }  // namespace
 }  // namespace omni::geometry
