@@ -60,15 +60,18 @@ void triangulate_polygon(std::span<const Vec3> corners,
   const std::vector<Point> points = flatten(corners);
   if (corners.size() > kClippedAtOnce && triangulate_by_sweep(points, triangles)) return;
   if (corners.size() <= kMaximumClipped) {
-    for (bool found = true; found && ring.size() > 3;) {
-      found = false;
-      for (std::size_t i = 0; i < ring.size() && !found; ++i) {
-        if (!is_ear(points, ring, i)) continue;
-        const std::size_t n = ring.size();
-        triangles.push_back({ring[(i + n - 1) % n], ring[i], ring[(i + 1) % n]});
-        ring.erase(ring.begin() + std::ptrdiff_t(i));
-        found = true;
+    // Goes on beside the ear that was cut, where the next one mostly is, and ends after a round without any.
+    for (std::size_t i = 0, failed = 0; failed < ring.size() && ring.size() > 3;) {
+      const std::size_t n = ring.size();
+      if (!is_ear(points, ring, i)) {
+        i = (i + 1) % n;
+        ++failed;
+        continue;
       }
+      triangles.push_back({ring[(i + n - 1) % n], ring[i], ring[(i + 1) % n]});
+      ring.erase(ring.begin() + std::ptrdiff_t(i));
+      i = i > 0 ? i - 1 : 0;
+      failed = 0;
     }
   }
   // What is left is a triangle, or of a polygon that crosses itself.

@@ -237,6 +237,10 @@ double doubled_area(std::span<const PlanePoint> points) {
 }  // namespace
 
 bool triangulate_by_sweep(std::span<const PlanePoint> corners, Triangles& triangles) {
+  // They have no order.
+  if (!std::all_of(corners.begin(), corners.end(),
+                   [](PlanePoint p) { return std::isfinite(p.x) && std::isfinite(p.y); }))
+    return false;
   std::vector<PlanePoint> points;
   std::vector<Vertex> source;
   for (std::size_t i = 0; i < corners.size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <numbers>
 
 #include "omni/geometry/mesh.h"
@@ -139,6 +140,17 @@ TEST(Polygon, CoversWhatCrossesItselfSomehow) {
   const std::vector<PlanePoint> nothing(500, PlanePoint{1, 1});
   EXPECT_FALSE(triangulate_by_sweep(nothing, triangles));
   EXPECT_EQ(cover(nothing).area, 0);
+}
+
+TEST(Polygon, DoesNotSweepWhatIsNoNumber) {
+  for (const double broken :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    auto outline = star(200, 0.5);
+    outline[7].x = broken;
+    std::vector<std::array<std::uint32_t, 3>> triangles;
+    EXPECT_FALSE(triangulate_by_sweep(outline, triangles));
+    EXPECT_TRUE(triangles.empty());
+  }
 }
 
 }  // namespace
