@@ -3,6 +3,7 @@
 #include <draco/compression/decode.h>
 #include <meshoptimizer.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -114,7 +115,7 @@ std::size_t total_bytes(const Items& items) {
 }  // namespace
 
 std::vector<std::vector<std::byte>> decode_meshopt(std::span<const MeshoptView> views,
-                                                   const std::string& name) {
+                                                   std::size_t document_bytes, const std::string& name) {
   for (const MeshoptView& view : views) check(view, name);
   const auto work = [&] {
     std::vector<std::byte> answer;
@@ -124,14 +125,15 @@ std::vector<std::vector<std::byte>> decode_meshopt(std::span<const MeshoptView> 
   const auto answer = run_isolated(work,
                                    concat("cannot read mesh ", name, ", which is compressed with ",
                                           views.empty() ? "" : views.front().extension),
-                                   limits_for(total_bytes(views)));
+                                   limits_for(std::min(total_bytes(views), document_bytes)));
   std::span<const std::byte> rest(answer);
   std::vector<std::vector<std::byte>> plain;
   for (std::size_t i = 0; i < views.size(); ++i) plain.push_back(take_list<std::vector<std::byte>>(rest));
   return plain;
 }
 
-std::vector<DracoMesh> decode_draco(std::span<const DracoPrimitive> primitives, const std::string& name) {
+std::vector<DracoMesh> decode_draco(std::span<const DracoPrimitive> primitives, std::size_t document_bytes,
+                                    const std::string& name) {
   const auto work = [&] {
     std::vector<std::byte> answer;
     for (const DracoPrimitive& primitive : primitives) {
@@ -147,7 +149,7 @@ std::vector<DracoMesh> decode_draco(std::span<const DracoPrimitive> primitives, 
   };
   const auto answer =
       run_isolated(work, concat("cannot read mesh ", name, ", which is compressed with ", kDraco),
-                   limits_for(total_bytes(primitives)));
+                   limits_for(std::min(total_bytes(primitives), document_bytes)));
   std::span<const std::byte> rest(answer);
   std::vector<DracoMesh> meshes;
   for (const DracoPrimitive& primitive : primitives) {

@@ -12,7 +12,7 @@ namespace omni::geometry {
 
 // The compressed forms of glTF's data, decoded in a process of their own (core/isolation.h): their libraries
 // are not made for bytes that nobody vouches for. Both throw Error(input) that names `name` and the
-// compression.
+// compression. `document_bytes` bounds the time and memory they get, since parts may name the same bytes.
 
 // A buffer view of EXT_meshopt_compression or KHR_meshopt_compression, which share one form.
 struct MeshoptView {
@@ -23,7 +23,7 @@ struct MeshoptView {
 };
 // The plain bytes of each, count x stride.
 std::vector<std::vector<std::byte>> decode_meshopt(std::span<const MeshoptView> views,
-                                                   const std::string& name);
+                                                   std::size_t document_bytes, const std::string& name);
 
 // A primitive of KHR_draco_mesh_compression: which of the data's attributes stands for which of the
 // primitive's.
@@ -42,6 +42,7 @@ struct DracoMesh {
   std::vector<Attribute> attributes;
   std::vector<std::uint32_t> indices;  // three per triangle
 };
-std::vector<DracoMesh> decode_draco(std::span<const DracoPrimitive> primitives, const std::string& name);
+std::vector<DracoMesh> decode_draco(std::span<const DracoPrimitive> primitives, std::size_t document_bytes,
+                                    const std::string& name);
 
 }  // namespace omni::geometry

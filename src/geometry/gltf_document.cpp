@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "mesh_formats.h"
 #include "omni/core/error.h"
@@ -10,7 +11,6 @@
 #include "omni/image/texture_image.h"
 #include "references.h"
 #include "text_scanner.h"
-#include "texture_files.h"
 
 namespace omni::geometry {
 namespace {
@@ -123,7 +123,6 @@ GltfDocument::GltfDocument(std::span<const std::byte> bytes, std::string name, s
   }
   buffers_.resize(count("buffers"));
   images_.resize(count("images"));
-  views_.resize(count("bufferViews"));
 }
 
 void GltfDocument::split_glb(std::span<const std::byte> bytes) {
@@ -234,21 +233,26 @@ std::span<const std::byte> GltfDocument::view(std::int64_t index, std::size_t& s
   if (step < 0 || step > 252) refuse("buffer view ", index, " has a stride of ", step, " bytes");
   stride = std::size_t(step);
   const char* extension = nullptr;
-  if (!meshopt_of(json, extension)) return range(json, concat("buffer view ", index));
-  if (!views_[std::size_t(index)]) decode_views();
-  return *views_[std::size_t(index)];
+  const Json* compressed = meshopt_of(json, extension);
+  if (!compressed) return range(json, concat("buffer view ", index));
+  if (decoded_.empty()) decode_views();
+  if (stride == 0) stride = std::size_t(json_integer(*compressed, "byteStride", 0, name_));
+  return decoded_[decoded_of_.at(index)];
 }
 
 // All that are compressed at once, since they are decoded in another process.
 void GltfDocument::decode_views() {
   std::vector<MeshoptView> compressed;
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < views_.size(); ++i) {
+  using Source =
+      std::tuple<const std::byte*, std::size_t, std::size_t, std::size_t, std::string, std::string>;
+  std::map<Source, std::size_t> known;
+  std::size_t decoded_bytes = 0;
+  for (std::size_t i = 0; i < count("bufferViews"); ++i) {
     const char* extension = nullptr;
     const Json* json = meshopt_of(item("bufferViews", std::int64_t(i)), extension);
     if (!json) continue;
     const std::string what = concat("buffer view ", i, ", compressed with ", extension, ",");
-    MeshoptView& view = compressed.emplace_back();
+    MeshoptView view;
     view.bytes = range(*json, what);
     const std::int64_t count = json_integer(*json, "count", -1, name_);
     const std::int64_t stride = json_integer(*json, "byteStride", -1, name_);
@@ -261,13 +265,19 @@ void GltfDocument::decode_views() {
     view.mode = json_string(*json, "mode", name_);
     view.filter = json_string(*json, "filter", name_);
     view.extension = extension;
-    places.push_back(i);
+    const Source source{view.bytes.data(), view.bytes.size(), view.count,
+                        view.stride,       view.mode,         view.filter};
+    const auto [at, is_new] = known.try_emplace(source, compressed.size());
+    decoded_of_[std::int64_t(i)] = at->second;
+    if (!is_new) continue;
+    // Views may overlap: each may be small enough, and their sum without end.
+    decoded_bytes += view.count * view.stride;
+    if (decoded_bytes > byte_count_ * kMostShrunk)
+      refuse(what, " and those before it come to ", decoded_bytes, " bytes, too many for its size");
+    compressed.push_back(std::move(view));
   }
-  auto decoded = decode_meshopt(compressed, name_);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    byte_count_ += decoded[i].size();
-    views_[places[i]] = std::move(decoded[i]);
-  }
+  decoded_ = decode_meshopt(compressed, byte_count_, name_);
+  byte_count_ += decoded_bytes;
 }
 
 const DracoMesh* GltfDocument::draco_mesh(const Json& primitive) {
@@ -321,20 +331,31 @@ void GltfDocument::decode_draco_primitives() {
       places.push_back(&primitive);
     }
   }
-  auto decoded = decode_draco(compressed, name_);
+  auto decoded = decode_draco(compressed, byte_count_, name_);
   for (std::size_t i = 0; i < places.size(); ++i) {
     normalise_as_accessors(*places[i], decoded[i]);
     draco_.emplace(places[i], std::move(decoded[i]));
   }
 }
 
-image::Image GltfDocument::load_image(const Json& json, std::int64_t index) {
+std::shared_ptr<const image::Image> GltfDocument::load_image(const Json& json, std::int64_t index) {
   const std::string uri = json_string(json, "uri", name_);
   const std::string label = concat(name_, " (image ", index, ")");
-  if (is_data_uri(uri)) return image::decode_texture(load_uri(uri, "images"), label);
-  if (!uri.empty()) return image::read_texture(find_optional_file(uri, folder_, {}, name_));
+  if (is_data_uri(uri))
+    return pixels_.spend(name_, [&] { return image::decode_texture(load_uri(uri, "images"), label); });
+  // Images may name the same picture.
+  if (!uri.empty()) {
+    const std::filesystem::path path = find_optional_file(uri, folder_, {}, name_);
+    const auto [at, is_new] = pictures_.try_emplace(path.string());
+    if (is_new) at->second = pixels_.spend(name_, [&] { return image::read_texture(path); });
+    return at->second;
+  }
+  const std::int64_t source = json_integer(json, "bufferView", -1, name_);
+  const auto [at, is_new] = pictures_.try_emplace(concat("buffer view ", source));
   std::size_t stride = 0;
-  return image::decode_texture(view(json_integer(json, "bufferView", -1, name_), stride), label);
+  if (is_new)
+    at->second = pixels_.spend(name_, [&] { return image::decode_texture(view(source, stride), label); });
+  return at->second;
 }
 
 std::shared_ptr<const image::Image> GltfDocument::image(std::int64_t index) {
@@ -343,7 +364,7 @@ std::shared_ptr<const image::Image> GltfDocument::image(std::int64_t index) {
   if (slot) return *slot;
   slot.emplace(nullptr);
   try {
-    slot = std::make_shared<const image::Image>(load_image(json, index));
+    slot = load_image(json, index);
   } catch (const Error& error) {
     notes_.add(kWithoutTextures, error.what());
   }

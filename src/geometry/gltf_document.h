@@ -14,6 +14,7 @@
 #include "omni/core/error.h"
 #include "read_notes.h"
 #include "texture.h"
+#include "texture_files.h"
 
 namespace omni::geometry {
 
@@ -71,7 +72,7 @@ class GltfDocument {
   // What an accessor's integers are multiplied by; 1 where they stand for themselves.
   float normalised_scale(std::int64_t accessor) const;
   bool has_plain_data(const Json& primitive) const;
-  image::Image load_image(const Json& json, std::int64_t index);
+  std::shared_ptr<const image::Image> load_image(const Json& json, std::int64_t index);
   std::vector<std::byte> load_uri(const std::string& uri, const char* what) const;
   AccessorLayout layout_of(std::int64_t accessor) const;
   template <class Convert>
@@ -88,8 +89,12 @@ class GltfDocument {
   bool has_binary_chunk_ = false;
   std::vector<std::optional<std::vector<std::byte>>> buffers_;
   std::vector<std::optional<std::shared_ptr<const image::Image>>> images_;
-  std::vector<std::optional<std::vector<std::byte>>> views_;  // of those that are compressed
-  std::map<const Json*, DracoMesh> draco_;                    // per primitive
+  PixelBudget pixels_;
+  std::map<std::string, std::shared_ptr<const image::Image>> pictures_;  // by path or buffer view
+  // Of buffer views that are compressed: where in decoded_ each is. Views of the same bytes share one.
+  std::map<std::int64_t, std::size_t> decoded_of_;
+  std::vector<std::vector<std::byte>> decoded_;
+  std::map<const Json*, DracoMesh> draco_;  // per primitive
 };
 
 // Reads of optional JSON members; a member of the wrong type is an Error(input).

@@ -204,5 +204,51 @@ TEST(GltfMeshopt, ThatCannotBeReadIsRefusedByName) {
   }
 }
 
+TEST(GltfMeshopt, ItsStrideCountsWhereTheViewHasNone) {
+  const std::string extension = "EXT_meshopt_compression";
+  GltfBuilder b = meshopt_document(extension);
+  b.json["accessors"][1]["type"] = "VEC3";  // of four bytes each, as normals are
+  b.json["bufferViews"][1].erase("byteStride");
+  const Mesh mesh = read_with_fallback_buffer(b, extension);
+  ASSERT_EQ(mesh.normals.size(), mesh.positions.size());
+  for (std::size_t i = 0; i < mesh.positions.size(); ++i)
+    EXPECT_LT(length(mesh.normals[i] - normalised(mesh.positions[i])), 0.03f);
+}
+
+TEST(GltfMeshopt, ViewsOfTheSameBytesShareThem) {
+  const std::string extension = "EXT_meshopt_compression";
+  GltfBuilder b = meshopt_document(extension);
+  // Two thousand times these would be too much for its size.
+  constexpr std::size_t kVertices = 4096;
+  const std::vector<Vec3> zeros(kVertices);
+  std::vector<unsigned char> buffer(meshopt_encodeVertexBufferBound(kVertices, 12));
+  const std::size_t size =
+      meshopt_encodeVertexBuffer(buffer.data(), buffer.size(), zeros.data(), kVertices, 12);
+  const int bytes = b.view(bytes_of(buffer, size));
+  Json view = b.json["bufferViews"][0];
+  Json& json = view["extensions"][extension];
+  json["byteOffset"] = b.json["bufferViews"][std::size_t(bytes)]["byteOffset"];
+  json["byteLength"] = size;
+  json["count"] = kVertices;
+  for (int i = 0; i < 2000; ++i) b.json["bufferViews"].push_back(view);
+  EXPECT_NEAR(read_with_fallback_buffer(b, extension).signed_volume(), 1, 1e-6);
+}
+
+TEST(GltfMeshopt, OverlappingViewsAreBoundedTogether) {
+  const std::string extension = "EXT_meshopt_compression";
+  GltfBuilder b = meshopt_document(extension);
+  const int bytes = b.view(std::vector<std::byte>(4096));
+  for (int i = 0; i < 100; ++i) {
+    Json view = b.json["bufferViews"][0];
+    Json& json = view["extensions"][extension];
+    json["byteOffset"] = b.json["bufferViews"][std::size_t(bytes)]["byteOffset"];
+    json["byteLength"] = 4096;
+    json["count"] = 20000 + i;
+    b.json["bufferViews"].push_back(view);
+  }
+  const std::string message = input_error([&] { read_with_fallback_buffer(b, extension); });
+  EXPECT_NE(message.find("those before it"), std::string::npos) << message;
+}
+
 }  // namespace
 }  // namespace omni::geometry
