@@ -25,7 +25,7 @@ std::int64_t picture_of(const Json& texture, const std::string& name) {
   return source;
 }
 
-void read_texture(GltfDocument& document, const Json& info, GltfMaterial& material) {
+void read_checked_texture(GltfDocument& document, const Json& info, GltfMaterial& material) {
   const std::string& name = document.name();
   const Json& texture = document.item("textures", json_integer(info, "index", -1, name));
   const std::int64_t source = picture_of(texture, name);
@@ -53,6 +53,17 @@ void read_texture(GltfDocument& document, const Json& info, GltfMaterial& materi
   transform.rotation = json_number(*json, "rotation", 0, name);
   material.coordinate_set = json_integer(*json, "texCoord", material.coordinate_set, name);
   material.transform = transform;
+}
+
+// What is wrong with a texture costs no more than it.
+void read_texture(GltfDocument& document, const Json& info, GltfMaterial& material) {
+  try {
+    GltfMaterial textured = material;
+    read_checked_texture(document, info, textured);
+    material = std::move(textured);
+  } catch (const Error& error) {
+    document.notes().add(kWithoutTextures, error.what());
+  }
 }
 
 // A black surface that glows shows what it emits.

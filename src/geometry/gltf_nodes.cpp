@@ -1,5 +1,7 @@
 #include "gltf_nodes.h"
 
+#include <algorithm>
+
 #include "omni/core/error.h"
 
 namespace omni::geometry {
@@ -80,6 +82,7 @@ std::optional<std::vector<Matrix4>> GltfNodes::instances(std::int64_t node) {
   if (!instancing) return std::nullopt;
   const Json* attributes = json_member(*instancing, "attributes");
   if (!attributes || !attributes->is_object()) refuse(document_, "its instances have no attributes");
+  if (attributes->empty()) return std::nullopt;
   std::optional<std::size_t> count;
   for (const auto& [semantic, unused] : attributes->items()) {
     const std::size_t elements =
@@ -118,7 +121,19 @@ bool GltfNodes::is_visible(std::int64_t node) const {
   return !visible || !visible->is_boolean() || visible->get<bool>();
 }
 
-std::vector<Matrix4> GltfNodes::joint_matrices(std::int64_t skin) {
+std::size_t GltfNodes::joint_count(std::int64_t skin) const {
+  const Json& object = document_.item("skins", skin);
+  const std::int64_t accessor = json_integer(object, "inverseBindMatrices", -1, document_.name());
+  return std::max(list(object, "joints").size(), accessor < 0 ? 0 : document_.element_count(accessor));
+}
+
+const std::vector<Matrix4>& GltfNodes::joint_matrices(std::int64_t skin) {
+  auto at = joints_.find(skin);
+  if (at == joints_.end()) at = joints_.emplace(skin, read_joint_matrices(skin)).first;
+  return at->second;
+}
+
+std::vector<Matrix4> GltfNodes::read_joint_matrices(std::int64_t skin) {
   const Json& object = document_.item("skins", skin);
   const std::vector<std::int64_t> joints = list(object, "joints");
   const std::int64_t accessor = json_integer(object, "inverseBindMatrices", -1, document_.name());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -24,16 +25,20 @@ class GltfNodes {
   std::optional<std::vector<Matrix4>> instances(std::int64_t node);
   // False where KHR_node_visibility hides the node, and with it all below.
   bool is_visible(std::int64_t node) const;
-  // Per joint of the skin: from the mesh's bind pose to the world.
-  std::vector<Matrix4> joint_matrices(std::int64_t skin);
+  // How many joints or inverse bind matrices joint_matrices() reads.
+  std::size_t joint_count(std::int64_t skin) const;
+  // Per joint of the skin: from the mesh's bind pose to the world. Many nodes may share a skin: it is kept.
+  const std::vector<Matrix4>& joint_matrices(std::int64_t skin);
 
  private:
   const nlohmann::json& json(std::int64_t node) const { return document_.item("nodes", node); }
+  std::vector<Matrix4> read_joint_matrices(std::int64_t skin);
   std::vector<std::int64_t> list(const nlohmann::json& object, const char* key) const;
 
   GltfDocument& document_;
   std::vector<std::int64_t> parent_;  // -1: none
   std::vector<std::optional<Matrix4>> world_;
+  std::map<std::int64_t, std::vector<Matrix4>> joints_;  // per skin
 };
 
 }  // namespace omni::geometry

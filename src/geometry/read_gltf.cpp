@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
+#include <span>
 
 #include "gltf_document.h"
 #include "gltf_extensions.h"
@@ -31,6 +33,10 @@ std::vector<Vec3> to_vectors(const std::vector<float>& values, int components) {
   return vectors;
 }
 
+bool all_finite(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
 std::vector<std::array<std::uint32_t, 3>> assemble(std::int64_t mode,
                                                    const std::vector<std::uint32_t>& indices) {
   std::vector<std::array<std::uint32_t, 3>> triangles;
@@ -51,7 +57,7 @@ std::vector<std::array<std::uint32_t, 3>> assemble(std::int64_t mode,
 // How a mesh stands in the scene: by the transforms of its node, or of the joints that carry it.
 struct Pose {
   std::vector<Matrix4> instances = {Matrix4{}};
-  std::vector<Matrix4> joints;  // of a skin; the node's own transform does not count then
+  std::span<const Matrix4> joints;  // of a skin; the node's own transform does not count then
   std::vector<double> morph_weights;
   std::string node;  // for notes
 };
@@ -106,10 +112,12 @@ class SceneReader {
     pose.node = concat("node ", index);
     pose.morph_weights = json_number_list(node, "weights", document_.name());
     const std::int64_t skin = json_integer(node, "skin", -1, document_.name());
+    if (skin >= 0 && counted_skins_.insert(skin).second) count_work(nodes_.joint_count(skin));
     if (skin >= 0) pose.joints = nodes_.joint_matrices(skin);
     pose.instances = {transform};
     if (const auto instances = nodes_.instances(index)) {
       pose.instances.clear();
+      count_work(instances->size());
       for (const Matrix4& instance : *instances) pose.instances.push_back(transform * instance);
     }
     return pose;
@@ -121,6 +129,7 @@ class SceneReader {
     if (!primitives || !primitives->is_array())
       refuse(document_, concat("mesh ", index, " has no primitives"));
     if (pose.morph_weights.empty()) pose.morph_weights = json_number_list(mesh, "weights", document_.name());
+    count_work(primitives->size() + pose.morph_weights.size());
     if (pose.joints.empty()) {
       const std::size_t flat =
           std::erase_if(pose.instances, [](const Matrix4& m) { return !m.keeps_area(); });
@@ -128,6 +137,12 @@ class SceneReader {
       if (pose.instances.empty()) return;
     }
     for (const Json& primitive : *primitives) add_primitive(primitive, pose);
+  }
+
+  // What nodes ask for beside vertices and triangles: they may repeat it without end, and show nothing.
+  void count_work(std::size_t count) {
+    work_ += count;
+    check_size(work_, "joints, instances and primitives");
   }
 
   std::vector<std::uint32_t> read_or_count_indices(const Json& json, std::size_t vertices) {
@@ -231,12 +246,21 @@ class SceneReader {
     if (vertices == 0) return primitive;
     check_size(result_.positions.size() + vertices, "vertices");
     primitive.normals = to_vectors(attribute(json, "NORMAL", vertices, 3, 3, components), 3);
-    if (const auto colours = attribute(json, "COLOR_0", vertices, 3, 4, components); !colours.empty())
-      primitive.linear_colours = to_vectors(colours, components);
+    if (const auto colours = attribute(json, "COLOR_0", vertices, 3, 4, components); !colours.empty()) {
+      if (all_finite(colours))
+        primitive.linear_colours = to_vectors(colours, components);
+      else
+        document_.notes().add("is read without vertex colours that are no finite numbers",
+                              "COLOR_0 of a primitive");
+    }
     if (!material.texture) return primitive;
     const std::string key = concat("TEXCOORD_", material.coordinate_set);
     const auto values = attribute(json, key, vertices, 2, 2, components);
     if (values.empty()) document_.notes().add(kWithoutTextures, concat("a primitive has no ", key));
+    if (!all_finite(values)) {
+      document_.notes().add(kWithoutTextures, concat(key, " of a primitive is no finite number"));
+      return primitive;
+    }
     primitive.coordinates.resize(values.size() / 2);
     for (std::size_t i = 0; i < primitive.coordinates.size(); ++i) {
       primitive.coordinates[i] = {values[2 * i], values[2 * i + 1]};
@@ -264,7 +288,7 @@ class SceneReader {
   }
 
   // Moves each vertex by the weighted mean of its joints. False where the primitive names none.
-  bool apply_skin(const Json& json, const std::vector<Matrix4>& joints, Primitive& primitive) {
+  bool apply_skin(const Json& json, std::span<const Matrix4> joints, Primitive& primitive) {
     const std::size_t vertices = primitive.positions.size();
     std::vector<Matrix4> blended(vertices, Matrix4::zero());
     std::vector<double> sums(vertices, 0);
@@ -313,6 +337,8 @@ class SceneReader {
   GltfDocument& document_;
   GltfNodes nodes_;
   std::vector<bool> visited_;
+  std::set<std::int64_t> counted_skins_;
+  std::size_t work_ = 0;
   bool coloured_ = false;  // whether anything names a colour
   Mesh result_;
 };

@@ -1,11 +1,14 @@
 // What of a glTF document stands where, and what is drawn at all.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "gltf_builder.h"
 #include "omni/core/files.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/image/image.h"
 #include "temporary_directory.h"
+#include "texture_files.h"
 
 namespace omni::geometry {
 namespace {
@@ -332,6 +335,85 @@ TEST(GltfWarnings, SayWhatIsLeftOutOnceAKind) {
   GltfBuilder ktx = painted({{"uri", "a.ktx2"}});
   ktx.json["textures"][0] = {{"extensions", {{"KHR_texture_basisu", {{"source", 0}}}}}};
   ASSERT_EQ(ktx.warnings().size(), 1u);
+}
+
+TEST(GltfReferences, ToTexturesThatDoNotExistCostTheTexture) {
+  for (const char* section : {"textures", "samplers", "images"}) {
+    GltfBuilder b =
+        painted({{"uri", "data:image/png;base64," + base64(image::encode_png(image::Image(2, 2, 3, 9)))}});
+    Json& surface = b.json["materials"][0]["pbrMetallicRoughness"];
+    surface["baseColorFactor"] = {1, 0, 0, 1};
+    if (section == std::string("textures")) surface["baseColorTexture"]["index"] = 7;
+    if (section == std::string("samplers")) b.json["textures"][0]["sampler"] = 7;
+    if (section == std::string("images")) b.json["textures"][0]["source"] = 7;
+    EXPECT_TRUE(near(b.read().colours[0], {1, 0, 0})) << section;
+    ASSERT_EQ(b.warnings().size(), 1u) << section;
+    EXPECT_NE(b.warnings()[0].find(section), std::string::npos) << b.warnings()[0];
+  }
+}
+
+TEST(GltfAttributes, ThatAreNoNumbersCostThemselves) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  GltfBuilder b =
+      painted({{"uri", "data:image/png;base64," + base64(image::encode_png(image::Image(2, 2, 3, 9)))}});
+  Json& attributes = b.json["meshes"][0]["primitives"][0]["attributes"];
+  attributes["TEXCOORD_0"] = b.accessor<float>({0, 0, nan, 0, 0, 0}, 5126, "VEC2", 3);
+  attributes["COLOR_0"] = b.accessor<float>({0, 0, 0, nan, 0, 0, 0, 0, 0}, 5126, "VEC3", 3);
+  EXPECT_TRUE(near(b.read().colours[1], {1, 1, 1}));
+  EXPECT_EQ(b.warnings().size(), 2u);
+}
+
+TEST(PixelBudget, BoundsThePicturesOfOneMeshTogether) {
+  PixelBudget budget;
+  image::Image large;
+  large.width = large.height = 8192;
+  const auto spend = [&] { budget.spend("a.glb", [&] { return large; }); };
+  for (int i = 0; i < 4; ++i) spend();
+  EXPECT_NE(input_error(spend).find("a.glb"), std::string::npos);
+  bool decoded = false;
+  EXPECT_NE(input_error([&] {
+              budget.spend("a.glb", [&] {
+                decoded = true;
+                return image::Image(1, 1, 3, 0);
+              });
+            }).find("pixels together"),
+            std::string::npos);
+  EXPECT_FALSE(decoded);
+}
+
+TEST(GltfInstancing, WithoutAttributesIsNone) {
+  GltfBuilder b;
+  b.node({{"mesh", add_box(b)},
+          {"extensions", {{"EXT_mesh_gpu_instancing", {{"attributes", Json::object()}}}}}});
+  EXPECT_EQ(b.read().triangles.size(), 12u);
+}
+
+TEST(GltfBudget, CountsInstancesThatShowNothing) {
+  GltfBuilder b;
+  const int box = add_box(b);
+  b.json["accessors"].push_back({{"componentType", 5126}, {"count", 30000}, {"type", "VEC3"}});
+  const auto scale = b.json["accessors"].size() - 1;
+  for (int i = 0; i < 10; ++i)
+    b.node(
+        {{"mesh", box}, {"extensions", {{"EXT_mesh_gpu_instancing", {{"attributes", {{"SCALE", scale}}}}}}}});
+  EXPECT_NE(input_error([&] { b.read(); }).find("instances and primitives"), std::string::npos);
+}
+
+TEST(GltfBudget, CountsTheJointsOfEachSkinOnce) {
+  GltfBuilder shared = skinned();
+  const Json node = shared.json["nodes"].back();
+  for (int i = 0; i < 20; ++i) shared.json["nodes"][0]["children"].push_back(shared.node(node));
+  EXPECT_EQ(shared.read().triangles.size(), 21 * 12u);
+  GltfBuilder many = skinned();
+  many.json["accessors"].push_back({{"componentType", 5126}, {"count", 60000}, {"type", "MAT4"}});
+  const auto bind = many.json["accessors"].size() - 1;
+  for (int skin = 1; skin <= 4; ++skin) {
+    many.json["skins"].push_back({{"joints", {1}}, {"inverseBindMatrices", bind}});
+    Json other = node;
+    other["skin"] = skin;
+    many.json["nodes"][0]["children"].push_back(many.node(other));
+  }
+  EXPECT_NE(input_error([&] { many.read(); }).find("joints"), std::string::npos);
 }
 
 }  // namespace
