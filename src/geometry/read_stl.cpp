@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <unordered_map>
 
@@ -126,6 +127,20 @@ Mesh read_facets(std::span<const std::byte> header, std::span<const std::byte> f
   return mesh;
 }
 
+// Padding is zeros, and text makes numbers far beyond any mesh's.
+bool are_triangles(std::span<const std::byte> bytes) {
+  constexpr float kLeast = 1e-12f, kMost = 1e12f;
+  for (std::size_t i = 0; i < bytes.size(); i += kTriangleBytes) {
+    float values[12];
+    std::memcpy(values, bytes.data() + i, sizeof values);
+    for (const float value : values)
+      if (!(value == 0 || (std::abs(value) > kLeast && std::abs(value) < kMost))) return false;
+    const auto corner = [&](int c) { return Vec3{values[3 * c + 3], values[3 * c + 4], values[3 * c + 5]}; };
+    if (corner(0) == corner(1) || corner(1) == corner(2) || corner(2) == corner(0)) return false;
+  }
+  return true;
+}
+
 // Some programs leave the count at 0 or at all ones, since they stream; others are wrong. The size tells.
 Mesh read_binary(std::span<const std::byte> bytes, const std::string& name, ReadNotes& notes) {
   if (bytes.size() < kHeaderBytes)
@@ -139,11 +154,18 @@ Mesh read_binary(std::span<const std::byte> bytes, const std::string& name, Read
   if (promised > whole && !(unset && whole > 0 && rest == 0))
     fail(ErrorKind::input, "cannot read STL ", name, ": its header promises ", promised,
          " triangles, and its ", bytes.size(), " bytes hold ", whole, ". It is truncated, or no STL.");
-  if (whole != promised)
+  // Behind those that are promised there may be more, or something else.
+  const std::size_t read = unset || are_triangles(bytes.subspan(kHeaderBytes + promised * kTriangleBytes,
+                                                                (whole - promised) * kTriangleBytes))
+                               ? whole
+                               : promised;
+  if (read != promised)
     notes.add("is read to its end, whatever its header says",
               concat("it promises ", promised, " triangles, and ", whole, " are there"));
-  notes.add("is read without the bytes behind its triangles", concat("it holds ", whole, " triangles"), rest);
-  return read_facets(bytes.first(kHeaderBytes), bytes.subspan(kHeaderBytes, whole * kTriangleBytes));
+  notes.add("is read without the bytes behind its triangles",
+            concat("it promises ", promised, " triangles, and there is room for ", whole),
+            room - read * kTriangleBytes);
+  return read_facets(bytes.first(kHeaderBytes), bytes.subspan(kHeaderBytes, read * kTriangleBytes));
 }
 
 // Blanks and line breaks before it are none of a binary file's.

@@ -114,6 +114,18 @@ TEST(Stl, ReadsColoursOfBothManners) {
   EXPECT_TRUE(read_stl(binary(12), "a.stl").colours.empty());
 }
 
+TEST(Stl, LeavesOutWhatLiesBehindTheTrianglesAndIsNone) {
+  for (const char filling : {'\0', 'x', '\n'}) {
+    for (const std::size_t more : {50u, 100u, 117u}) {
+      auto bytes = binary(12);
+      bytes.resize(bytes.size() + more, static_cast<std::byte>(filling));
+      const auto warnings = warnings_of(bytes);
+      ASSERT_EQ(warnings.size(), 1u);
+      EXPECT_NE(warnings[0].find("without the bytes behind"), std::string::npos) << warnings[0];
+    }
+  }
+}
+
 TEST(Stl, ReadsAllTrianglesBehindAWrongCountAndStrayBytes) {
   auto bytes = binary(5);
   bytes.resize(bytes.size() + 2);
