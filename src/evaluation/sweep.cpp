@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "evaluation_set.h"
-#include "omni/core/content_hash.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
@@ -13,6 +12,7 @@
 #include "omni/core/text_format.h"
 #include "omni/evaluation/bundle_figures.h"
 #include "omni/evaluation/report.h"
+#include "omni/model/bundle_content.h"
 #include "unit_runner.h"
 
 namespace omni::evaluation {
@@ -23,16 +23,11 @@ namespace fs = std::filesystem;
 // Changes whenever the same model and prompts would be measured differently.
 constexpr std::uint64_t kMeasureVersion = 3;
 
-// Beside a bundle's own files lie its figures, which an evaluation leaves there, and packed weights.
-bool is_own_file(const fs::path& file) {
-  return file.extension() != ".panels" && file.extension() != ".tmp" && file.filename() != "figures.json";
-}
-
 std::uint64_t folder_fingerprint(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
     fail(ErrorKind::io, "opening ", folder, ": there is no such folder. Check the path.");
   }
-  return content_hash(folder, is_own_file);
+  return model::bundle_content_hash(folder);
 }
 
 // What a unit does; `task` is null for controls.

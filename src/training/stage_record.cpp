@@ -4,6 +4,7 @@
 
 #include "omni/core/content_hash.h"
 #include "omni/core/text_format.h"
+#include "omni/model/bundle_content.h"
 #include "omni/tokenizers/stored_tokenizer.h"
 #include "run_output.h"
 
@@ -48,7 +49,7 @@ RunInputs stage_inputs(const StageConfig& config, std::uint64_t shards) {
   add("tokenizers.text", config.tokenizers.text, content_hash);
   add("tokenizers.image", config.tokenizers.image, tokenizers::folder_fingerprint);
   add("tokenizers.shape", config.tokenizers.shape, tokenizers::folder_fingerprint);
-  add("start_bundle", config.start_bundle, content_hash);
+  add("start_bundle", config.start_bundle, model::bundle_content_hash);
   return inputs;
 }
 
