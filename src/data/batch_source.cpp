@@ -87,7 +87,8 @@ void note_objects(const TokenDataset& dataset, const std::vector<TaskState>& tas
   const auto count = static_cast<std::size_t>(dataset.size());
   std::vector<bool> pictured(count), shaped(count);
   for (const TaskState& task : tasks) {
-    std::vector<std::int64_t> objects = *task.objects;
+    std::vector<std::int64_t> objects;
+    if (!sequence::is_editing_task(task.task)) objects = *task.objects;
     for (const EditPair& pair : task.edits.pairs) {
       objects.push_back(pair.before);
       objects.push_back(pair.after);

@@ -436,7 +436,12 @@ TEST_F(BatchSourceTest, EditsAreAskedForInTheirTrainedWordings) {
   EXPECT_TRUE(listed.contains("make it {colour}"));
   EXPECT_TRUE(listed.contains("change the {part} to {value}"));
   EXPECT_TRUE(words.knows("paint") && words.knows("change"));
-  EXPECT_TRUE(words.tasks().contains("shape+text->shape"));
+  std::set<std::int64_t> edited;
+  for (std::int64_t n = 0; n < 2000; ++n) {
+    edited.insert(batches.draw(n).before);
+    edited.insert(batches.draw(n).object);
+  }
+  EXPECT_EQ(words.tasks().at("shape+text->shape"), static_cast<std::int64_t>(edited.size()));
   EXPECT_TRUE(words.views().empty()) << "the task takes no pictures";
   EXPECT_FALSE(words.sizes().empty());
 }
