@@ -42,7 +42,12 @@ Losses train(const std::string& stage, const fs::path& output, const fs::path& s
       "input_noise=0.1", "control_noise=0.25", "brief_caption_share=0", "steps=" + std::to_string(steps),
       "minutes=0", "precision=fp32", "muon.enabled=false", "schedule.peak_learning_rate=0.001",
       "tokens_per_step=1024", "tokens_per_micro_batch=512", "log_steps=1"};
-  if (stage == "finetune") settings.push_back("mixture.shape+text->shape=5");  // likewise
+  if (stage == "finetune") {  // likewise
+    for (const char* share :
+         {"mixture.text->image->shape=3", "mixture.text->image->shape->image@view=1",
+          "mixture.text+image->shape=1", "mixture.shape+text->shape=5", "replay_share=0.7"})
+      settings.push_back(share);
+  }
   if (start.empty()) {
     for (const char* name : {"image_tokenizer", "shape_tokenizer", "text_tokenizer.json"}) {
       const std::string modality = std::string(name).substr(0, std::string(name).find('_'));
