@@ -62,8 +62,8 @@ void read_weights(const WeightSource& source, const PublicLayout& layout,
 
 // One parameter of that shape, as read_weights would fill it. The layout was required before; throws for an element that
 // is not finite.
-at::Tensor read_parameter(const WeightSource& source, const PublicLayout& layout, const std::string& parameter,
-                          at::IntArrayRef shape);
+at::Tensor read_parameter(const WeightSource& source, const PublicLayout& layout,
+                          const std::string& parameter, at::IntArrayRef shape);
 
 // One safetensors file of just these tensors, in the types that they have. Throws as read_weights, and Error(io).
 void copy_weights(const WeightSource& source, const PublicLayout& layout, const std::filesystem::path& path);
