@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <numeric>
+#include <vector>
 
 #include "kernels/memory_read.h"
 #include "kernels/timing.h"
@@ -58,8 +60,7 @@ double bytes_per_code(const model::Cube3dGptConfig& config, kernels::DecodeForma
 
 struct Times {
   double first = std::numeric_limits<double>::infinity();  // seconds to the first code
-  double each =
-      std::numeric_limits<double>::infinity();  // of the fastest code after it: others may use the machine
+  double each = std::numeric_limits<double>::infinity();   // of the codes after it, in the middle
 };
 
 Times sample(const model::Cube3dGptConfig& config, const model::Transformer& transformer,
@@ -71,14 +72,13 @@ Times sample(const model::Cube3dGptConfig& config, const model::Transformer& tra
       std::make_unique<generation::Cube3dProgram>(config, prompts[0], prompts[1], sampling, 0));
   Times times;
   const double start = benchmark::seconds();
-  double last = 0;
-  const auto on_tokens = [&](std::int64_t) {
-    const double now = benchmark::seconds();
-    if (last == 0) times.first = now - start;
-    if (last != 0) times.each = std::min(times.each, now - last);
-    last = now;
-  };
+  std::vector<double> after;  // that a code was there
+  const auto on_tokens = [&](std::int64_t) { after.push_back(benchmark::seconds()); };
   generation::run_programs(transformer, programs, {.precision = precision, .on_tokens = on_tokens});
+  times.first = after.front() - start;
+  std::adjacent_difference(after.begin(), after.end(), after.begin());
+  std::nth_element(after.begin() + 1, after.begin() + 1 + (after.end() - after.begin() - 1) / 2, after.end());
+  times.each = after[1 + (after.size() - 1) / 2];
   return times;
 }
 
