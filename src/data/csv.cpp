@@ -7,16 +7,12 @@
 
 #include "omni/core/error.h"
 #include "omni/core/utf8.h"
+#include "trimmed.h"
 
 namespace omni::data {
 namespace {
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\n\v\f";
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  return first == std::string_view::npos ? ""
-                                         : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
+constexpr std::string_view kBlanks = " \t\r\n\v\f";
 
 std::string_view first_row(std::string_view text) {
   while (!text.empty() && (text.front() == '\n' || text.front() == '\r')) text.remove_prefix(1);
@@ -129,12 +125,12 @@ class CsvReader {
 
 bool is_blank(const CsvRow& row) {
   return std::all_of(row.fields.begin(), row.fields.end(),
-                     [](const std::string& field) { return trimmed(field).empty(); });
+                     [](const std::string& field) { return trimmed(field, kBlanks).empty(); });
 }
 
 // Fields without a column that hold nothing are what a separator at the end of the line leaves.
 void drop_trailing_blanks(std::vector<std::string>& fields, std::size_t columns) {
-  while (fields.size() > columns && trimmed(fields.back()).empty()) fields.pop_back();
+  while (fields.size() > columns && trimmed(fields.back(), kBlanks).empty()) fields.pop_back();
 }
 
 }  // namespace
@@ -163,7 +159,7 @@ CsvTable parse_csv(std::string_view bytes, const std::string& name) {
     }
     if (is_blank(*row)) continue;
     if (table.columns.empty()) {
-      for (const std::string& column : row->fields) table.columns.emplace_back(trimmed(column));
+      for (const std::string& column : row->fields) table.columns.emplace_back(trimmed(column, kBlanks));
       drop_trailing_blanks(table.columns, 1);
       continue;
     }
@@ -181,7 +177,8 @@ CsvTable parse_csv(std::string_view bytes, const std::string& name) {
 }
 
 std::string csv_field(std::string_view text) {
-  const bool plain = text == trimmed(text) && text.find_first_of(",;\t|\"\r\n") == std::string_view::npos;
+  const bool plain =
+      text == trimmed(text, kBlanks) && text.find_first_of(",;\t|\"\r\n") == std::string_view::npos;
   if (!text.empty() && plain) return std::string(text);
   std::string out = "\"";
   for (const char c : text) {

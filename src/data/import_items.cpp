@@ -9,6 +9,7 @@
 #include "omni/core/files.h"
 #include "omni/core/utf8.h"
 #include "omni/data/csv.h"
+#include "trimmed.h"
 
 namespace omni::data {
 namespace {
@@ -55,11 +56,7 @@ std::int64_t required_column(const CsvTable& table, std::string_view column, con
        ". Name the columns path and caption in the first row");
 }
 
-std::string trimmed(const std::string& text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
+constexpr std::string_view kBlanks = " \t\r\n";
 
 // The path as it lies in the folder: tables from Windows have back slashes.
 std::string path_in(const fs::path& folder, std::string relative) {
@@ -93,15 +90,17 @@ void add_from_table(const ImportFolder& source, ItemList& list, std::vector<File
   const std::int64_t class_column = table.find("class");
   std::map<std::string, std::size_t> known;
   for (const CsvRow& row : table.rows) {
-    const std::string relative = path_in(source.folder, trimmed(row.fields[path_column]));
-    const std::string caption = trimmed(row.fields[caption_column]);
+    const std::string relative =
+        path_in(source.folder, std::string(trimmed(row.fields[path_column], kBlanks)));
+    const std::string caption = std::string(trimmed(row.fields[caption_column], kBlanks));
     if (relative.empty()) {
       table.left_out.push_back({row.line, "an empty path", ""});
       continue;
     }
     if (!known.contains(relative)) {
       ImportItem& item = list.items[known[relative] = list.add(source.folder, relative)];
-      const std::string class_name = class_column >= 0 ? trimmed(row.fields[class_column]) : "";
+      const std::string class_name =
+          class_column >= 0 ? std::string(trimmed(row.fields[class_column], kBlanks)) : "";
       if (!class_name.empty()) item.class_name = class_name;
     }
     if (!caption.empty()) list.items[known[relative]].captions.push_back({caption});

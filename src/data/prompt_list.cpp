@@ -9,11 +9,13 @@
 #include "omni/core/files.h"
 #include "omni/core/utf8.h"
 #include "omni/data/csv.h"
+#include "trimmed.h"
 
 namespace omni::data {
 namespace {
 
 constexpr std::size_t kLongestName = 100;
+constexpr std::string_view kBlanks = " \t";  // around names and seeds
 
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
@@ -24,18 +26,13 @@ bool is_file_name(std::string_view name) {
   });
 }
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
-  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
-}
-
 // Collects lines, and says which cannot be used.
 class Collector {
  public:
   void add(std::int64_t line, std::string prompt, std::string_view name, std::string_view seed) {
     PromptLine entry{
-        .line = line, .prompt = std::move(prompt), .name = std::string(trimmed(name)), .seed = {}};
-    seed = trimmed(seed);
+        .line = line, .prompt = std::move(prompt), .name = std::string(trimmed(name, kBlanks)), .seed = {}};
+    seed = trimmed(seed, kBlanks);
     if (is_blank(entry.prompt)) return leave_out(line, "the prompt is empty");
     if (const std::size_t nul = entry.prompt.find('\0'); nul != std::string::npos)
       return leave_out(line, concat("byte ", nul + 1, " of the prompt is NUL"));

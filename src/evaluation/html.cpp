@@ -4,6 +4,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/utf8.h"
 #include "omni/evaluation/report.h"
 #include "page_assets.h"
 
@@ -15,32 +16,12 @@ constexpr const char* kNothingFromOutside =
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src "
     "'unsafe-inline'; script-src 'unsafe-inline'\"/>\n";
 
-// Length of the well-formed UTF-8 sequence at `i`; 0 if there is none.
-std::size_t utf8_length(std::string_view text, std::size_t i) {
-  const auto byte = [&](std::size_t k) { return static_cast<unsigned char>(text[k]); };
-  const unsigned char lead = byte(i);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xC2 && lead < 0xE0   ? 2
-                             : lead >= 0xE0 && lead < 0xF0 ? 3
-                             : lead >= 0xF0 && lead < 0xF5 ? 4
-                                                           : 0;
-  if (length == 0 || i + length > text.size()) return 0;
-  std::uint32_t code = lead & (0xFFu >> (length + 1));
-  for (std::size_t k = 1; k < length; ++k) {
-    if ((byte(i + k) & 0xC0) != 0x80) return 0;
-    code = code << 6 | (byte(i + k) & 0x3Fu);
-  }
-  const bool surrogate = code >= 0xD800 && code < 0xE000;
-  const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-  return surrogate || overlong || code > 0x10FFFF ? 0 : length;
-}
-
 }  // namespace
 
 std::string escape_html(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size();) {
-    const std::size_t length = utf8_length(text, i);
+    const std::size_t length = character_bytes(text.substr(i));
     const char c = text[i];
     if (length == 0) {
       out += "\xEF\xBF\xBD";

@@ -41,25 +41,48 @@ T load(const std::byte* bytes) {
   return value;
 }
 
-float to_float(const std::byte* bytes, std::int64_t component_type, bool normalised) {
+// What stands for 1 among normalised integers; 0: these are none.
+float largest_of(std::int64_t component_type) {
   switch (component_type) {
-    case 5120: {
-      const float v = load<std::int8_t>(bytes);
-      return normalised ? std::max(v / 127, -1.0f) : v;
-    }
+    case 5120:
+      return 127;
     case 5121:
-      return load<std::uint8_t>(bytes) / (normalised ? 255.0f : 1.0f);
-    case 5122: {
-      const float v = load<std::int16_t>(bytes);
-      return normalised ? std::max(v / 32767, -1.0f) : v;
-    }
+      return 255;
+    case 5122:
+      return 32767;
     case 5123:
-      return load<std::uint16_t>(bytes) / (normalised ? 65535.0f : 1.0f);
+      return 65535;
+    default:
+      return 0;
+  }
+}
+
+float plain_value(const std::byte* bytes, std::int64_t component_type) {
+  switch (component_type) {
+    case 5120:
+      return load<std::int8_t>(bytes);
+    case 5121:
+      return load<std::uint8_t>(bytes);
+    case 5122:
+      return load<std::int16_t>(bytes);
+    case 5123:
+      return load<std::uint16_t>(bytes);
     case 5125:
       return float(load<std::uint32_t>(bytes));
     default:
       return load<float>(bytes);
   }
+}
+
+float to_float(const std::byte* bytes, std::int64_t component_type, bool normalised) {
+  const float value = plain_value(bytes, component_type);
+  const float largest = normalised ? largest_of(component_type) : 0;
+  return largest == 0 ? value : std::max(value / largest, -1.0f);
+}
+
+bool is_normalised(const nlohmann::json& accessor) {
+  const nlohmann::json* normalised = json_member(accessor, "normalized");
+  return normalised && normalised->is_boolean() && normalised->get<bool>();
 }
 
 std::uint32_t to_index(const std::byte* bytes, std::int64_t component_type) {
@@ -93,8 +116,7 @@ GltfDocument::AccessorLayout GltfDocument::layout_of(std::int64_t accessor) cons
   layout.components = components_of(json_string(json, "type", name_));
   const std::int64_t offset = json_integer(json, "byteOffset", 0, name_);
   const std::int64_t count = json_integer(json, "count", -1, name_);
-  const Json* normalised = json_member(json, "normalized");
-  layout.normalised = normalised && normalised->is_boolean() && normalised->get<bool>();
+  layout.normalised = is_normalised(json);
   const std::size_t size = component_size(layout.component_type);
   if (offset < 0 || count < 0 || size == 0 || layout.components == 0)
     refuse("accessor ", accessor, " has an impossible type, count or offset");
@@ -182,20 +204,8 @@ std::vector<float> GltfDocument::read_floats(std::int64_t accessor, int& compone
 
 float GltfDocument::normalised_scale(std::int64_t accessor) const {
   const Json& json = item("accessors", accessor);
-  const Json* normalised = json_member(json, "normalized");
-  if (!normalised || !normalised->is_boolean() || !normalised->get<bool>()) return 1;
-  switch (json_integer(json, "componentType", 0, name_)) {
-    case 5120:
-      return 1 / 127.0f;
-    case 5121:
-      return 1 / 255.0f;
-    case 5122:
-      return 1 / 32767.0f;
-    case 5123:
-      return 1 / 65535.0f;
-    default:
-      return 1;
-  }
+  const float largest = is_normalised(json) ? largest_of(json_integer(json, "componentType", 0, name_)) : 0;
+  return largest == 0 ? 1 : 1 / largest;
 }
 
 std::vector<std::uint32_t> GltfDocument::read_indices(std::int64_t accessor) {

@@ -4,25 +4,18 @@
 #include <meshoptimizer.h>
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "answer_bytes.h"
 #include "omni/core/error.h"
 #include "omni/core/isolation.h"
 #include "omni/core/utf8.h"
+#include "reading_limits.h"
 
 namespace omni::geometry {
 namespace {
 
-constexpr const char* kDraco = "KHR_draco_mesh_compression";
-
-IsolationLimits limits_for(std::size_t byte_count) {
-  constexpr std::size_t kMemoryBytes = std::size_t{512} << 20, kMemoryPerByte = 256;
-  constexpr double kSeconds = 15, kBytesPerSecond = 1 << 20;
-  return {kMemoryBytes + kMemoryPerByte * byte_count,
-          std::ceil(kSeconds + static_cast<double>(byte_count) / kBytesPerSecond)};
-}
+constexpr std::size_t kMemoryPerByte = 256;
 
 [[noreturn]] void refuse(const std::string& name, const std::string& extension, const std::string& reason) {
   fail(ErrorKind::input, "cannot read mesh ", name, ": it is compressed with ", extension, ", and ", reason,
@@ -122,10 +115,11 @@ std::vector<std::vector<std::byte>> decode_meshopt(std::span<const MeshoptView> 
     for (const MeshoptView& view : views) put_list<std::byte>(answer, decode_view(view, name));
     return answer;
   };
-  const auto answer = run_isolated(work,
-                                   concat("cannot read mesh ", name, ", which is compressed with ",
-                                          views.empty() ? "" : views.front().extension),
-                                   limits_for(std::min(total_bytes(views), document_bytes)));
+  const auto answer =
+      run_isolated(work,
+                   concat("cannot read mesh ", name, ", which is compressed with ",
+                          views.empty() ? "" : views.front().extension),
+                   reading_limits(std::min(total_bytes(views), document_bytes), kMemoryPerByte));
   std::span<const std::byte> rest(answer);
   std::vector<std::vector<std::byte>> plain;
   for (std::size_t i = 0; i < views.size(); ++i) plain.push_back(take_list<std::vector<std::byte>>(rest));
@@ -149,7 +143,7 @@ std::vector<DracoMesh> decode_draco(std::span<const DracoPrimitive> primitives, 
   };
   const auto answer =
       run_isolated(work, concat("cannot read mesh ", name, ", which is compressed with ", kDraco),
-                   limits_for(std::min(total_bytes(primitives), document_bytes)));
+                   reading_limits(std::min(total_bytes(primitives), document_bytes), kMemoryPerByte));
   std::span<const std::byte> rest(answer);
   std::vector<DracoMesh> meshes;
   for (const DracoPrimitive& primitive : primitives) {

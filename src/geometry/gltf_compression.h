@@ -25,7 +25,9 @@ struct MeshoptView {
 std::vector<std::vector<std::byte>> decode_meshopt(std::span<const MeshoptView> views,
                                                    std::size_t document_bytes, const std::string& name);
 
-// A primitive of KHR_draco_mesh_compression: which of the data's attributes stands for which of the
+inline constexpr const char* kDraco = "KHR_draco_mesh_compression";
+
+// A primitive of that extension: which of the data's attributes stands for which of the
 // primitive's.
 struct DracoPrimitive {
   std::span<const std::byte> bytes;

@@ -19,7 +19,6 @@ constexpr std::uint32_t kJsonChunk = 0x4E4F534A, kBinaryChunk = 0x004E4942;
 constexpr std::size_t kDeepestJson = 64;
 // Of meshoptimizer's codecs: what a block takes at least, and how often its bytes it can come to.
 constexpr std::size_t kSmallestBlock = 64, kMostShrunk = 64;
-constexpr const char* kDraco = "KHR_draco_mesh_compression";
 
 std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t offset) {
   std::uint32_t value;

@@ -3,7 +3,6 @@
 #include <assimp/IOSystem.hpp>
 #include <assimp/Importer.hpp>
 
-#include <cmath>
 #include <map>
 
 #include "answer_bytes.h"
@@ -14,6 +13,7 @@
 #include "omni/core/error.h"
 #include "omni/core/isolation.h"
 #include "omni/image/texture_image.h"
+#include "reading_limits.h"
 #include "texture.h"
 #include "texture_files.h"
 
@@ -181,12 +181,10 @@ Mesh read_with_assimp(std::span<const std::byte> bytes, const std::string& name,
     fail(ErrorKind::input, "cannot read mesh ", name, ": the ending \"", extension,
          "\" is not known. Convert it to GLB first.");
   // assimp's readers crash, hang and fill the memory on broken files.
-  constexpr std::size_t kMemoryBytes = std::size_t{512} << 20, kMemoryPerByte = 64;
-  constexpr double kSeconds = 15, kBytesPerSecond = 1 << 20;
-  const IsolationLimits limits{kMemoryBytes + kMemoryPerByte * bytes.size(),
-                               std::ceil(kSeconds + static_cast<double>(bytes.size()) / kBytesPerSecond)};
-  const auto answer = run_isolated([&] { return import_scene(bytes, name, extension, folder); },
-                                   concat("cannot read mesh ", name), limits);
+  constexpr std::size_t kMemoryPerByte = 64;
+  const auto answer =
+      run_isolated([&] { return import_scene(bytes, name, extension, folder); },
+                   concat("cannot read mesh ", name), reading_limits(bytes.size(), kMemoryPerByte));
   std::span<const std::byte> rest(answer);
   Mesh mesh;
   mesh.positions = take_list<decltype(mesh.positions)>(rest);

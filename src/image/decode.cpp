@@ -2,17 +2,13 @@
 
 #include "codecs.h"
 #include "exif.h"
+#include "file_marks.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/image/texture_image.h"
 
 namespace omni::image {
 namespace {
-
-bool has_bytes(std::span<const std::byte> bytes, std::size_t offset, std::string_view magic) {
-  return bytes.size() >= offset + magic.size() &&
-         std::memcmp(bytes.data() + offset, magic.data(), magic.size()) == 0;
-}
 
 Image decode(std::span<const std::byte> bytes, const std::string& name, PngColours png_colours) {
   if (has_bytes(bytes, 0, "\x89PNG\r\n\x1a\n")) return decode_png(bytes, name, png_colours);

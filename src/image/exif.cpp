@@ -5,15 +5,12 @@
 #include <cstring>
 #include <string_view>
 
+#include "file_marks.h"
+
 namespace omni::image {
 namespace {
 
 using Bytes = std::span<const std::byte>;
-
-bool has_bytes(Bytes bytes, std::size_t offset, std::string_view magic) {
-  return bytes.size() >= offset && bytes.size() - offset >= magic.size() &&
-         std::memcmp(bytes.data() + offset, magic.data(), magic.size()) == 0;
-}
 
 // Unsigned integer of so many bytes; the caller knows that they are there.
 std::uint32_t integer(Bytes bytes, std::size_t offset, int count, bool big_endian) {

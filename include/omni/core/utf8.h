@@ -8,8 +8,10 @@ namespace omni {
 
 // Text from outside: checked where it enters, escaped where it is quoted.
 
-// The position of the first byte that does not belong to a character of UTF-8 (RFC 3629: no overlong forms,
-// no surrogates, nothing beyond U+10FFFF); npos where all do.
+// The bytes of the character of UTF-8 that a text, which is not empty, begins with; 0 where it begins with none (RFC
+// 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF).
+std::size_t character_bytes(std::string_view text);
+// The position of the first byte that does not belong to such a character; npos where all do.
 std::size_t find_invalid_utf8(std::string_view text);
 inline bool is_utf8(std::string_view text) { return find_invalid_utf8(text) == std::string_view::npos; }
 
