@@ -1,12 +1,12 @@
 #include "sample_memory.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/core/system_info.h"
+#include "omni/core/text_format.h"
 #include "omni/kernels/peak_memory.h"
 #include "omni/model/bundle.h"
 #include "omni/model/decoding_memory.h"
@@ -18,11 +18,7 @@ namespace {
 
 constexpr double kProgram = 0.4e9;  // LibTorch, tokenizers and a mesh
 
-std::string gigabytes(double bytes) {
-  char digits[32];
-  std::snprintf(digits, sizeof digits, "%.1f GB", 1e-9 * bytes);
-  return digits;
-}
+std::string gigabytes(double bytes) { return with_decimals(1e-9 * bytes, 1) + " GB"; }
 
 }  // namespace
 

@@ -287,29 +287,41 @@ const TensorView& SafetensorsFile::at(const std::string& tensor) const {
 
 namespace {
 
-// What stands before the tensors' bytes.
 std::string head_of(std::span<const NamedTensorView> tensors,
                     const std::map<std::string, std::string>& metadata) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::uint64_t offset = 0;
+  std::vector<TensorDescription> descriptions;
   for (const NamedTensorView& tensor : tensors) {
-    const std::uint64_t size = tensor.view.bytes.size();
-    ensure(size == static_cast<std::uint64_t>(tensor.view.element_count()) * dtype_size(tensor.view.dtype),
-           "tensor '", tensor.name, "' has a shape that does not fit its bytes");
-    ensure(!header.contains(tensor.name), "tensor '", tensor.name, "' is given twice");
-    header[tensor.name] = {{"dtype", dtype_name(tensor.view.dtype)},
-                           {"shape", tensor.view.shape},
-                           {"data_offsets", {offset, offset + size}}};
-    offset += size;
+    descriptions.push_back({tensor.name, tensor.view.dtype, tensor.view.shape});
+    ensure(tensor.view.bytes.size() == descriptions.back().byte_count(), "tensor '", tensor.name,
+           "' has a shape that does not fit its bytes");
   }
-  std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');
-  const std::uint64_t length = text.size();
-  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
+  return safetensors_head(descriptions, metadata);
 }
 
 }  // namespace
+
+std::uint64_t TensorDescription::byte_count() const {
+  return static_cast<std::uint64_t>(TensorView{dtype, shape, {}}.element_count()) * dtype_size(dtype);
+}
+
+std::string safetensors_head(std::span<const TensorDescription> tensors,
+                             const std::map<std::string, std::string>& metadata, std::size_t alignment) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t offset = 0;
+  for (const TensorDescription& tensor : tensors) {
+    ensure(!header.contains(tensor.name), "tensor '", tensor.name, "' is given twice");
+    const std::uint64_t end = offset + tensor.byte_count();
+    header[tensor.name] = {
+        {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  const std::uint64_t behind_last = (sizeof(std::uint64_t) + text.size()) % alignment;
+  text.append((alignment - behind_last) % alignment, ' ');
+  const std::uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
+}
 
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensorView> tensors,
                        const std::map<std::string, std::string>& metadata) {

@@ -7,10 +7,16 @@
 
 namespace omni::evaluation {
 
-const data::ObjectSource& TrainingReferences::source() {
-  if (!source_) source_ = open_split(*config_, data::Split::train, 0);
-  return *source_;
+TrainingReferences::World& TrainingReferences::world(double variation) {
+  World& world = worlds_[variation];
+  if (world.source) return world;
+  SweepConfig like = *config_;
+  like.source.variation = variation;
+  world.source = open_split(like, data::Split::train, 0);
+  return world;
 }
+
+const data::ObjectSource& TrainingReferences::source() { return *world(config_->source.variation).source; }
 
 geometry::OccupancyBits TrainingReferences::nearest_shape(const std::string& prompt) {
   if (!captions_) {
@@ -42,7 +48,7 @@ const ShapeReader& TrainingReferences::reader(const EvaluationSet& set,
   if (config_->controls.reference_objects == 0) return *reader_;
   const std::int64_t count = std::min(source().size(), config_->controls.reference_objects);
   for (std::int64_t i = 0; i < count; ++i) {
-    reader_->add(coarse_shapes()[static_cast<std::size_t>(i)], source_->describe(i).class_name);
+    reader_->add(coarse_shapes()[static_cast<std::size_t>(i)], source().describe(i).class_name);
   }
   return *reader_;
 }
@@ -51,20 +57,22 @@ const std::vector<geometry::OccupancyBits>& TrainingReferences::coarse_shapes() 
   if (!coarse_.empty()) return coarse_;
   const std::int64_t count = std::min(
       source().size(), std::max(config_->controls.nearest_objects, config_->controls.reference_objects));
+  const data::ObjectSource& objects = source();
   coarse_.resize(static_cast<std::size_t>(count));
   parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       throw_if_interrupted();
       coarse_[static_cast<std::size_t>(i)] =
-          geometry::OccupancyBits(*source_->field(i), ShapeReader::kResolution);
+          geometry::OccupancyBits(*objects.field(i), ShapeReader::kResolution);
     }
   });
   return coarse_;
 }
 
 const geometry::OccupancyBits& TrainingReferences::fine_shape(std::int64_t object) {
+  const data::ObjectSource& objects = *worlds_.at(config_->source.variation).source;
   const auto make = [&] {
-    return geometry::OccupancyBits(*source_->field(object), static_cast<int>(config_->iou_resolution));
+    return geometry::OccupancyBits(*objects.field(object), static_cast<int>(config_->iou_resolution));
   };
   {
     const std::lock_guard lock(fine_mutex_);
@@ -96,12 +104,7 @@ double TrainingReferences::best_iou(const EvaluationObject& object) {
 }
 
 std::optional<geometry::OccupancyBits> TrainingReferences::shape_of(const std::string& id, double variation) {
-  Named& named = named_[variation];
-  if (!named.source) {
-    SweepConfig like = *config_;
-    like.source.variation = variation;
-    named.source = open_split(like, data::Split::train, 0);
-  }
+  World& named = world(variation);
   auto found = named.places.find(id);
   // What was trained on lies at the source's start: it is read no further than needed.
   for (; found == named.places.end() && named.count < named.source->size(); ++named.count) {

@@ -34,24 +34,25 @@ class TrainingReferences {
   const ShapeReader& reader(const EvaluationSet& set, const std::vector<std::size_t>& objects);
 
  private:
+  // Like the sweep's, but of another variation.
+  struct World {
+    std::unique_ptr<data::ObjectSource> source;            // the training split
+    std::unordered_map<std::string, std::int64_t> places;  // by name, of the first `count` objects
+    std::int64_t count = 0;
+  };
+  World& world(double variation);
   const data::ObjectSource& source();
   const std::vector<geometry::OccupancyBits>& coarse_shapes();
   const geometry::OccupancyBits& fine_shape(std::int64_t object);  // at the sweep's resolution; thread-safe
 
   const SweepConfig* config_;
-  std::unique_ptr<data::ObjectSource> source_;  // the training split
   std::unique_ptr<CaptionIndex> captions_;
   std::vector<std::int64_t> caption_objects_;
   std::unique_ptr<ShapeReader> reader_;
   std::vector<geometry::OccupancyBits> coarse_;  // of the first training objects
   std::mutex fine_mutex_;
   std::map<std::int64_t, geometry::OccupancyBits> fine_;
-  struct Named {
-    std::unique_ptr<data::ObjectSource> source;
-    std::unordered_map<std::string, std::int64_t> places;  // by name, of the first `count` objects
-    std::int64_t count = 0;
-  };
-  std::map<double, Named> named_;  // by variation
+  std::map<double, World> worlds_;  // by variation
 };
 
 }  // namespace omni::evaluation

@@ -221,20 +221,6 @@ Bundle with_transformer(Frame frame, nn::ParameterStart start) {
   return bundle_of(std::move(frame), std::move(transformer));
 }
 
-// Whether a file holds the parameters of a network, and no others: see ParameterStore::load(), which reads them.
-void require_parameters(const SafetensorsFile& weights, const nn::ParameterStore& parameters) {
-  for (const nn::Parameter& parameter : parameters.all()) {
-    const TensorView& view = weights.at(parameter.name);
-    if (at::IntArrayRef(view.shape) != parameter.value.sizes())
-      fail(ErrorKind::input, "reading '", weights.name(), "': tensor '", parameter.name, "' has the shape ",
-           at::IntArrayRef(view.shape), ", the network needs ", parameter.value.sizes());
-  }
-  for (const auto& [name, view] : weights.tensors())
-    if (parameters.find(name) == nullptr)
-      fail(ErrorKind::input, "reading '", weights.name(), "': the network has no tensor '", name,
-           "'. The file belongs to another configuration");
-}
-
 // A parameter of the file, in a type that can be packed; rows of codes with the share of their codebooks.
 at::Tensor value_with_codebooks(const SafetensorsFile& weights, const std::string& name,
                                 const sequence::Vocabulary& vocabulary) {
@@ -302,10 +288,10 @@ Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::De
     return load_bundle(folder);
   Frame frame = load_frame(folder);
   const SafetensorsFile weights = open_weights(folder, frame);
-  require_parameters(weights,
-                     Transformer(frame.description.transformer, frame.vocabulary, frame.description.layout,
-                                 nn::ParameterStart::shapes(), codebooks_of(frame.tokenizers))
-                         .parameters());
+  Transformer(frame.description.transformer, frame.vocabulary, frame.description.layout,
+              nn::ParameterStart::shapes(), codebooks_of(frame.tokenizers))
+      .parameters()
+      .require_fitting(weights);
   MappedWeights mapped{.files = {file},
                        .format = format,
                        .config = frame.description.transformer,

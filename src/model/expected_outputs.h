@@ -16,7 +16,6 @@ namespace omni::model {
 class ExpectedOutputs {
  public:
   explicit ExpectedOutputs(const std::filesystem::path& path) : file_(path) {}
-  bool has(const std::string& name) const { return file_.contains(name); }
   // Tensors in the wanted shape, -1 leaving a size open, as int64 and as fp32. Throw Error(input) naming file and tensor
   // where it is missing, of another kind, of another shape or empty.
   at::Tensor integers(const std::string& name, const std::vector<std::int64_t>& shape) const;

@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
@@ -185,33 +184,11 @@ std::vector<Entry> entries_of(Transformer::Network& network, const MappedWeights
   return entries;
 }
 
-constexpr std::array<std::pair<DType, at::ScalarType>, 4> kTypes = {
-    {{DType::f32, at::kFloat}, {DType::bf16, at::kBFloat16}, {DType::i8, at::kChar}, {DType::i32, at::kInt}}};
-DType dtype_of(const Tensor& tensor) {
-  for (const auto& [dtype, type] : kTypes)
-    if (type == tensor.scalar_type()) return dtype;
-  fail(ErrorKind::internal, "panels of ", tensor.scalar_type());
-}
-at::ScalarType type_of(DType dtype) {
-  for (const auto& [own, type] : kTypes)
-    if (own == dtype) return type;
-  fail(ErrorKind::internal, "panels of ", dtype_name(dtype));
-}
-
 std::string head_of(const std::vector<Entry>& entries, const std::string& stamp) {
-  nlohmann::ordered_json header = {{"__metadata__", {{"stamp", stamp}}}};
-  std::uint64_t offset = 0;
-  for (const Entry& entry : entries) {
-    const std::uint64_t size = entry.like.numel() * entry.like.element_size();
-    header[entry.name] = {{"dtype", dtype_name(dtype_of(entry.like))},
-                          {"shape", entry.like.sizes().vec()},
-                          {"data_offsets", {offset, offset + size}}};
-    offset += size;
-  }
-  std::string text = header.dump();
-  text.append((kAlignment - (8 + text.size()) % kAlignment) % kAlignment, ' ');
-  const std::uint64_t length = text.size();
-  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
+  std::vector<TensorDescription> tensors;
+  for (const Entry& entry : entries)
+    tensors.push_back({entry.name, nn::dtype_of(entry.like.scalar_type()), entry.like.sizes().vec()});
+  return safetensors_head(tensors, {{"stamp", stamp}}, kAlignment);
 }
 
 // The process in "<name>.<process>.<number>.tmp", as an AtomicFile of that name is called; 0: another name.
@@ -270,7 +247,8 @@ std::shared_ptr<SafetensorsFile> open_panels(const fs::path& path, const std::ve
     for (const Entry& entry : entries) {
       if (!file->contains(entry.name)) return nullptr;
       const TensorView& view = file->at(entry.name);
-      if (view.shape != entry.like.sizes().vec() || view.dtype != dtype_of(entry.like) || !is_aligned(view))
+      if (view.shape != entry.like.sizes().vec() || view.dtype != nn::dtype_of(entry.like.scalar_type()) ||
+          !is_aligned(view))
         return nullptr;
     }
     return file;
@@ -321,7 +299,7 @@ Tensor mapped(const std::shared_ptr<SafetensorsFile>& file, const std::string& n
   const TensorView& view = file->at(name);
   return at::from_blob(
       const_cast<std::byte*>(view.bytes.data()), view.shape, [file](void*) {},
-      at::TensorOptions(type_of(view.dtype)));
+      at::TensorOptions(nn::scalar_type(view.dtype)));
 }
 
 }  // namespace

@@ -12,59 +12,6 @@
 namespace omni::nn {
 namespace {
 
-at::ScalarType scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return at::kDouble;
-    case DType::f32:
-      return at::kFloat;
-    case DType::f16:
-      return at::kHalf;
-    case DType::bf16:
-      return at::kBFloat16;
-    case DType::i64:
-      return at::kLong;
-    case DType::i32:
-      return at::kInt;
-    case DType::i16:
-      return at::kShort;
-    case DType::i8:
-      return at::kChar;
-    case DType::u8:
-      return at::kByte;
-    case DType::boolean:
-      return at::kBool;
-  }
-  return at::kFloat;
-}
-
-DType dtype_of(at::ScalarType type) {
-  switch (type) {
-    case at::kDouble:
-      return DType::f64;
-    case at::kFloat:
-      return DType::f32;
-    case at::kHalf:
-      return DType::f16;
-    case at::kBFloat16:
-      return DType::bf16;
-    case at::kLong:
-      return DType::i64;
-    case at::kInt:
-      return DType::i32;
-    case at::kShort:
-      return DType::i16;
-    case at::kChar:
-      return DType::i8;
-    case at::kByte:
-      return DType::u8;
-    case at::kBool:
-      return DType::boolean;
-    default:
-      fail(ErrorKind::internal, "tensors of type ", at::toString(type), " cannot be stored");
-  }
-}
-
 Tensor initial_value(at::IntArrayRef shape, Init init, ParameterStart::Kind start, std::uint64_t stream) {
   if (start == ParameterStart::Kind::unset) return at::empty(shape, at::kFloat);
   if (start == ParameterStart::Kind::shapes)
@@ -172,19 +119,15 @@ void ParameterStore::to(at::Device device) {
   }
 }
 
-void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix,
-                          const std::vector<std::string>& ignored) {
-  const c10::NoGradGuard no_grad;
-  for (Parameter& parameter : parameters_) {
+void ParameterStore::require_fitting(const SafetensorsFile& file, const std::string& prefix,
+                                     const std::vector<std::string>& ignored) const {
+  for (const Parameter& parameter : parameters_) {
     const TensorView& view = file.at(prefix + parameter.name);
     if (at::IntArrayRef(view.shape) != parameter.value.sizes()) {
       fail(ErrorKind::input, "reading '", file.name(), "': tensor '", prefix, parameter.name,
            "' has the shape ", at::IntArrayRef(view.shape), ", the network needs ", parameter.value.sizes());
     }
-    set(parameter, to_tensor(view));
   }
-  for (ParameterUnit& unit : units_)
-    for (ParameterSection& section : unit.sections) values_changed(section);
   const std::set<std::string> skip(ignored.begin(), ignored.end());
   for (const auto& [name, view] : file.tensors()) {
     if (!name.starts_with(prefix)) continue;
@@ -194,6 +137,15 @@ void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix
            "'. The file belongs to another configuration");
     }
   }
+}
+
+void ParameterStore::load(const SafetensorsFile& file, const std::string& prefix,
+                          const std::vector<std::string>& ignored) {
+  const c10::NoGradGuard no_grad;
+  require_fitting(file, prefix, ignored);
+  for (Parameter& parameter : parameters_) set(parameter, to_tensor(file.at(prefix + parameter.name)));
+  for (ParameterUnit& unit : units_)
+    for (ParameterSection& section : unit.sections) values_changed(section);
 }
 
 void ParameterStore::save(const std::filesystem::path& path,
@@ -248,6 +200,59 @@ void write_tensors(const std::filesystem::path& path, const NamedTensors& tensor
 
 std::uint64_t hash_tensors(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata) {
   return hash_safetensors(WritableTensors(tensors).views, metadata);
+}
+
+at::ScalarType scalar_type(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return at::kDouble;
+    case DType::f32:
+      return at::kFloat;
+    case DType::f16:
+      return at::kHalf;
+    case DType::bf16:
+      return at::kBFloat16;
+    case DType::i64:
+      return at::kLong;
+    case DType::i32:
+      return at::kInt;
+    case DType::i16:
+      return at::kShort;
+    case DType::i8:
+      return at::kChar;
+    case DType::u8:
+      return at::kByte;
+    case DType::boolean:
+      return at::kBool;
+  }
+  return at::kFloat;
+}
+
+DType dtype_of(at::ScalarType type) {
+  switch (type) {
+    case at::kDouble:
+      return DType::f64;
+    case at::kFloat:
+      return DType::f32;
+    case at::kHalf:
+      return DType::f16;
+    case at::kBFloat16:
+      return DType::bf16;
+    case at::kLong:
+      return DType::i64;
+    case at::kInt:
+      return DType::i32;
+    case at::kShort:
+      return DType::i16;
+    case at::kChar:
+      return DType::i8;
+    case at::kByte:
+      return DType::u8;
+    case at::kBool:
+      return DType::boolean;
+    default:
+      fail(ErrorKind::internal, "tensors of type ", at::toString(type), " cannot be stored");
+  }
 }
 
 Tensor to_tensor(const TensorView& view) {

@@ -62,6 +62,19 @@ struct NamedTensorView {
   TensorView view;
 };
 
+struct TensorDescription {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+
+  std::uint64_t byte_count() const;
+};
+
+// What stands before the bytes of these tensors, which follow one another, in a file whose first one lies at a
+// multiple of `alignment`, a multiple of 8.
+std::string safetensors_head(std::span<const TensorDescription> tensors,
+                             const std::map<std::string, std::string>& metadata, std::size_t alignment = 8);
+
 // Writes atomically: a temporary file beside `path`, flushed to disk, then renamed. Tensors are laid out in
 // the order given; the header is padded with spaces to a multiple of 8 bytes. Throws Error(io).
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensorView> tensors,

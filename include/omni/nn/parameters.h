@@ -129,6 +129,9 @@ class ParameterStore {
   // Not once it is sealed.
   void to(at::Device device);
 
+  // Whether load() would take the file: throws Error(input) as it does, and reads no values.
+  void require_fitting(const SafetensorsFile& file, const std::string& prefix = "",
+                       const std::vector<std::string>& ignored = {}) const;
   // Reads every parameter under `prefix` + name; throws Error(input) naming file and tensor where one is
   // missing or has another shape, and where the file holds tensors under `prefix` that the network lacks,
   // unless they are in `ignored`. F16 and BF16 files are widened.
@@ -177,6 +180,9 @@ void write_tensors(const std::filesystem::path& path, const NamedTensors& tensor
 std::uint64_t hash_tensors(const NamedTensors& tensors,
                            const std::map<std::string, std::string>& metadata = {});
 
+// The same type of elements.
+at::ScalarType scalar_type(DType dtype);
+DType dtype_of(at::ScalarType type);  // throws Error(internal) for one that is not stored
 // Copies between Torch and the safetensors reader and writer (CPU, contiguous).
 Tensor to_tensor(const TensorView& view);  // owns a copy, same dtype
 // Borrows: the tensor must be contiguous, on the CPU, and stay alive.
