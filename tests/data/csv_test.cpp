@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "damage.h"
 #include "omni/core/error.h"
 
 namespace omni::data {
@@ -123,14 +124,7 @@ TEST(Csv, TruncationsAndByteFlipsNeverCrash) {
       EXPECT_EQ(error.kind(), ErrorKind::input);
     }
   };
-  for (std::size_t i = 0; i < valid.size(); ++i) {
-    parse(valid.substr(0, i));
-    for (int bit = 0; bit < 8; ++bit) {
-      std::string flipped = valid;
-      flipped[i] = static_cast<char>(flipped[i] ^ (1 << bit));
-      parse(flipped);
-    }
-  }
+  test::for_each_damage(valid, parse);
 }
 
 }  // namespace

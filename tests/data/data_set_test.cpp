@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 
+#include "damage.h"
 #include "object_entry.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -167,14 +168,7 @@ TEST(ObjectEntry, TruncationsAndByteFlipsNeverCrash) {
       EXPECT_EQ(error.kind(), ErrorKind::input);
     }
   };
-  for (std::size_t i = 0; i < valid.size(); ++i) {
-    read(valid.substr(0, i));
-    for (int bit = 0; bit < 8; ++bit) {
-      std::string flipped = valid;
-      flipped[i] = static_cast<char>(flipped[i] ^ (1 << bit));
-      read(flipped);
-    }
-  }
+  test::for_each_damage(valid, read);
   read(std::string(100000, '['));
 }
 

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "coloured_shapes.h"
+#include "damage.h"
 #include "omni/core/files.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/image/image.h"
@@ -331,14 +332,7 @@ TEST(Mtl, TruncationsAndByteFlipsNeverCrash) {
       if (material.diffuse_map) EXPECT_FALSE(material.diffuse_map->file.empty());
     EXPECT_LE(notes.notes().size(), 3u);
   };
-  for (std::size_t i = 0; i < valid.size(); ++i) {
-    parse(valid.substr(0, i));
-    for (int bit = 0; bit < 8; ++bit) {
-      std::string flipped = valid;
-      flipped[i] = static_cast<char>(flipped[i] ^ (1 << bit));
-      parse(flipped);
-    }
-  }
+  test::for_each_damage(valid, parse);
 }
 
 }  // namespace

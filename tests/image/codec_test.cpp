@@ -7,8 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include <jpeglib.h>
-
+#include "jpeg_bytes.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/random.h"
@@ -36,33 +35,6 @@ Image smooth(int width, int height) {
       image.at(x, y)[2] = std::uint8_t(2 * (x + y));
     }
   return image;
-}
-
-Bytes encode_jpeg(const Image& image) {
-  jpeg_compress_struct state{};
-  jpeg_error_mgr errors{};
-  state.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&state);
-  unsigned char* memory = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&state, &memory, &size);
-  state.image_width = unsigned(image.width);
-  state.image_height = unsigned(image.height);
-  state.input_components = image.channels;
-  state.in_color_space = image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
-  jpeg_set_defaults(&state);
-  jpeg_set_quality(&state, 95, TRUE);
-  jpeg_start_compress(&state, TRUE);
-  for (int y = 0; y < image.height; ++y) {
-    JSAMPROW row = const_cast<std::uint8_t*>(image.at(0, y));
-    jpeg_write_scanlines(&state, &row, 1);
-  }
-  jpeg_finish_compress(&state);
-  jpeg_destroy_compress(&state);
-  Bytes bytes(size);
-  std::memcpy(bytes.data(), memory, size);
-  std::free(memory);
-  return bytes;
 }
 
 Bytes encode_webp(const Image& image) {

@@ -8,9 +8,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include <jpeglib.h>
-
 #include "exif.h"
+#include "jpeg_bytes.h"
 #include "omni/core/error.h"
 #include "omni/image/texture_image.h"
 
@@ -27,35 +26,6 @@ Image marked() {
       for (int c = 0; c < 3; ++c)
         image.at(x, y)[c] = std::uint8_t(y < 8 ? (x < 8 ? 20 : 220) : (x < 8 ? 90 : 150));
   return image;
-}
-
-Bytes encode_jpeg(const Image& image, bool cmyk = false, bool adobe = false, bool progressive = false) {
-  jpeg_compress_struct state{};
-  jpeg_error_mgr errors{};
-  state.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&state);
-  unsigned char* memory = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&state, &memory, &size);
-  state.image_width = unsigned(image.width);
-  state.image_height = unsigned(image.height);
-  state.input_components = image.channels;
-  state.in_color_space = cmyk ? JCS_CMYK : JCS_RGB;
-  jpeg_set_defaults(&state);
-  jpeg_set_quality(&state, 98, TRUE);
-  if (progressive) jpeg_simple_progression(&state);
-  if (cmyk) state.write_Adobe_marker = adobe ? TRUE : FALSE;
-  jpeg_start_compress(&state, TRUE);
-  for (int y = 0; y < image.height; ++y) {
-    JSAMPROW row = const_cast<std::uint8_t*>(image.at(0, y));
-    jpeg_write_scanlines(&state, &row, 1);
-  }
-  jpeg_finish_compress(&state);
-  jpeg_destroy_compress(&state);
-  Bytes bytes(size);
-  std::memcpy(bytes.data(), memory, size);
-  std::free(memory);
-  return bytes;
 }
 
 Bytes to_bytes(const std::string& text) {
@@ -152,7 +122,7 @@ TEST(Exif, StandsPicturesUprightButNotTextures) {
     for (const bool big : {false, true}) {
       const std::string mark("Exif\0\0", 6);
       const Bytes jpeg =
-          with_inserted(encode_jpeg(stored), 2,
+          with_inserted(encode_jpeg(stored, {.quality = 98}), 2,
                         app1("http://ns.adobe.com/xap/1.0/ x") + app1(mark + tiff(orientation, big)));
       const Bytes png =
           with_inserted(encode_png(stored), kAfterHeader, png_chunk("eXIf", tiff(orientation, big, true)));
@@ -192,11 +162,14 @@ TEST(Exif, BrokenOnesAreNone) {
   const Image picture = marked();
   const std::string mark("Exif\0\0", 6), good = mark + tiff(6, false);
   for (std::size_t size = 0; size < good.size(); ++size)
-    decode_image(with_inserted(encode_jpeg(picture), 2, app1(good.substr(0, size))), "a.jpg");
+    decode_image(with_inserted(encode_jpeg(picture, {.quality = 98}), 2, app1(good.substr(0, size))),
+                 "a.jpg");
   for (const int orientation : {0, 9, 77})
-    EXPECT_EQ(
-        decode_image(with_inserted(encode_jpeg(picture), 2, app1(mark + tiff(orientation, true))), "a").width,
-        24);
+    EXPECT_EQ(decode_image(with_inserted(encode_jpeg(picture, {.quality = 98}), 2,
+                                         app1(mark + tiff(orientation, true))),
+                           "a")
+                  .width,
+              24);
   const Bytes valid = with_inserted(encode_png(picture), kAfterHeader, png_chunk("eXIf", tiff(6, true)));
   for (std::size_t i = 0; i < std::min<std::size_t>(valid.size(), 120); ++i)
     for (int bit = 0; bit < 8; ++bit) {
@@ -252,7 +225,7 @@ std::size_t find_marker(const Bytes& jpeg, int marker) {
 }
 
 TEST(Jpeg, StrayBytesThatCostNoPixelsAreNoErrors) {
-  const Bytes plain = encode_jpeg(marked());
+  const Bytes plain = encode_jpeg(marked(), {.quality = 98});
   const Image expected = decode_image(plain, "plain.jpg");
   const std::string stray = "stray bytes";
   std::vector<Bytes> files;
@@ -281,9 +254,9 @@ TEST(Jpeg, MissingPixelsAndScansAreErrors) {
       return error.kind() == ErrorKind::input;
     }
   };
-  const Bytes plain = encode_jpeg(marked());
+  const Bytes plain = encode_jpeg(marked(), {.quality = 98});
   EXPECT_TRUE(fails(Bytes(plain.begin(), plain.end() - 20)));
-  const Bytes progressive = encode_jpeg(marked(), false, false, true);
+  const Bytes progressive = encode_jpeg(marked(), {.quality = 98, .progressive = true});
   EXPECT_FALSE(fails(progressive));
   EXPECT_TRUE(fails(Bytes(progressive.begin(), progressive.end() - 2))) << "whole scans may be missing";
 }
@@ -293,11 +266,12 @@ TEST(Jpeg, InksAreInvertedWhereAdobesMarkerIs) {
   for (std::size_t i = 0; i < inks.pixels.size(); ++i)
     inks.pixels[i] =
         std::array<std::uint8_t, 4>{0, 255, 255, 0}[i % 4];  // cyan 0, magenta and yellow full: red
-  const Image red = decode_image(encode_jpeg(inks, true, false), "plain.jpg");
+  const Image red = decode_image(encode_jpeg(inks, {.quality = 98, .cmyk = true}), "plain.jpg");
   EXPECT_NEAR(red.at(8, 8)[0], 255, 3);
   EXPECT_NEAR(red.at(8, 8)[1], 0, 3);
   for (auto& value : inks.pixels) value = std::uint8_t(255 - value);
-  const Image same = decode_image(encode_jpeg(inks, true, true), "adobe.jpg");
+  const Image same =
+      decode_image(encode_jpeg(inks, {.quality = 98, .cmyk = true, .adobe = true}), "adobe.jpg");
   EXPECT_NEAR(same.at(8, 8)[0], 255, 3);
   EXPECT_NEAR(same.at(8, 8)[2], 0, 3);
 }

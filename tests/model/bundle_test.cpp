@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/tokenizers/shape_grid.h"
+#include "small_shape.h"
 #include "small_world.h"
 #include "temporary_directory.h"
 
@@ -29,20 +30,6 @@ std::unique_ptr<tokenizers::ImageTokenizer> small_image(std::int64_t image_size 
   config.codebook_size = 12;
   config.codebook_dim = 4;
   return std::make_unique<tokenizers::ImageTokenizer>(config, 3);
-}
-
-std::unique_ptr<tokenizers::ShapeTokenizer> small_shape(std::int64_t slots = 3) {
-  tokenizers::GridShapeConfig config;
-  config.resolution = 16;
-  config.encoder_channels = {4, 8, 8};
-  config.quantiser.levels = {4, 5};
-  config.decoder_channels = {8, 8};
-  config.decoder_blocks = {1, 1};
-  config.output_resolution = 16;
-  config.colour.slots = slots;
-  config.colour.palette = 7;
-  config.colour.channels = 8;
-  return std::make_unique<tokenizers::GridShapeTokenizer>(config, 3);
 }
 
 class BundleTest : public testing::Test {

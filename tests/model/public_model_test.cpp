@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "omni/nn/parameters.h"
-#include "omni/tokenizers/shape_grid.h"
 #include "public_case.h"
+#include "small_shape.h"
 
 namespace omni::model {
 namespace {
@@ -151,14 +151,7 @@ TEST_F(Cube3dFolder, HoldsGptTextTowerAndShapeTokenizer) {
   EXPECT_TRUE(original.logits(rows, some).equal(loaded.gpt->logits(rows, some)));
   // A tokenizer of other codes in its place.
   fs::remove_all(out / "shape_tokenizer");
-  tokenizers::GridShapeConfig other;
-  other.resolution = 16;
-  other.encoder_channels = {4, 8, 8};
-  other.quantiser.levels = {4, 5};
-  other.decoder_channels = {8, 8};
-  other.decoder_blocks = {1, 1};
-  other.output_resolution = 16;
-  tokenizers::GridShapeTokenizer(other, 3).save(out / "shape_tokenizer");
+  small_shape(0)->save(out / "shape_tokenizer");
   expect_input_error([&] { load_cube3d(out); }, {"shape_tokenizer", "its codebook is"});
 }
 
