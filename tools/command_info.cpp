@@ -116,6 +116,9 @@ void print_figures(const std::string& folder) {
 void print_bundle(const std::string& folder) {
   for (const sequence::Task& task : model::load_bundle_tasks(folder))
     std::cout << "task of its own: " << task.name << '\n';
+  const std::map<std::string, std::string> notes = model::load_bundle_notes(folder);
+  if (const auto adapted = notes.find("lora"); adapted != notes.end())
+    std::cout << "fine-tuned by low-rank adapters: " << adapted->second << '\n';
   const std::optional<tokenizers::WordList> words = model::load_bundle_words(folder);
   if (words) {
     std::cout << "classes (with their objects): " << joined(words->classes()) << '\n'

@@ -29,7 +29,8 @@ class CastLinearFunction : public torch::autograd::Function<CastLinearFunction> 
     Tensor x_gradient, weight_gradient, bias_gradient;
     if (context->needs_input_grad(0)) x_gradient = linear_input_gradient(incoming, cast);
     if (context->needs_input_grad(1)) weight_gradient = linear_weight_gradient(incoming, x);
-    if (context->saved_data["bias"].toBool()) bias_gradient = incoming.sum(0, false, at::kFloat);
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(3))
+      bias_gradient = incoming.sum(0, false, at::kFloat);
     return {x_gradient, weight_gradient, Tensor(), bias_gradient};
   }
 };

@@ -28,6 +28,7 @@ struct BundleDescription {
   bool text_tokenizer = false, image_tokenizer = false, shape_tokenizer = false;
   std::vector<sequence::Task> tasks;
   std::vector<std::string> note_names, note_texts;
+  nn::LowRankConfig adapters;  // of a checkpoint; a bundle's are merged
 };
 
 void describe(ConfigVisitor& visitor, BundleDescription& d) {
@@ -43,6 +44,9 @@ void describe(ConfigVisitor& visitor, BundleDescription& d) {
       [&](ConfigVisitor& v, std::size_t i) { sequence::describe(v, d.tasks[i]); });
   visitor.texts("note_names", d.note_names);
   visitor.texts("note_texts", d.note_texts);
+  visitor.added_later(d.adapters.rank == 0, [&](ConfigVisitor& later) {
+    later.section("lora", [&](ConfigVisitor& v) { nn::describe(v, d.adapters); });
+  });
 }
 
 std::string fingerprint_text(const sequence::Vocabulary& vocabulary) {
@@ -60,6 +64,7 @@ BundleDescription describe_bundle(const Bundle& bundle) {
   d.image_tokenizer = bundle.tokenizers.image() != nullptr;
   d.shape_tokenizer = bundle.tokenizers.shape() != nullptr;
   d.tasks = bundle.tasks;
+  d.adapters = bundle.transformer->adapters();
   for (const auto& [name, text] : bundle.notes) {
     d.note_names.push_back(name);
     d.note_texts.push_back(text);
@@ -188,6 +193,11 @@ struct Frame {
 
 Frame load_frame(const std::filesystem::path& folder) {
   BundleDescription d = read_description(folder);
+  if (!d.transformer.features.empty())
+    fail(
+        ErrorKind::input, "the checkpoint ", folder,
+        " is of a public model's fine-tuning, which goes on with --resume. The model to sample from is the folder "
+        "'bundle' that it leaves at its end");
   tokenizers::TokenizerPaths paths = tokenizers::TokenizerPaths::inside(folder);
   if (!d.text_tokenizer) paths.text.clear();
   if (!d.image_tokenizer) paths.image.clear();
@@ -252,6 +262,7 @@ SafetensorsFile open_weights(const std::filesystem::path& folder, const Frame& f
 
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, at::ScalarType matrix_type) {
   ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");
+  ensure(bundle.transformer->adapters().rank == 0, "adapters are merged before a bundle is saved");
   AtomicDirectory directory(folder, kDescriptionName);
   write_frame(bundle, directory.staging_path());
   bundle.transformer->parameters().save(directory.staging_path() / kWeightsName,
@@ -269,7 +280,9 @@ Bundle load_bundle(const std::filesystem::path& folder) {
   if (checkpoint::is_checkpoint(folder)) {
     if (const std::vector<std::string> damage = checkpoint::damage_of(folder); !damage.empty())
       fail(ErrorKind::input, "reading the checkpoint ", folder, ": ", damage.front());
-    return load_bundle(checkpoint::CheckpointReader(folder));
+    Bundle bundle = load_bundle(checkpoint::CheckpointReader(folder));
+    bundle.transformer->merge_adapters();
+    return bundle;
   }
   Frame frame = load_frame(folder);
   const SafetensorsFile weights = open_weights(folder, frame);
@@ -315,9 +328,16 @@ Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::De
 }
 
 Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint) {
-  Bundle bundle = with_transformer(load_frame(checkpoint.common_folder()), start_of(checkpoint));
+  Frame frame = load_frame(checkpoint.common_folder());
+  const nn::LowRankConfig adapters = frame.description.adapters;
+  Bundle bundle = with_transformer(std::move(frame), start_of(checkpoint));
+  if (adapters.rank > 0) bundle.transformer->add_adapters(adapters, start_of(checkpoint));
   load_values(checkpoint, bundle.transformer->parameters());
   return bundle;
+}
+
+void load_weights(const checkpoint::CheckpointReader& checkpoint, Transformer& transformer) {
+  load_values(checkpoint, transformer.parameters());
 }
 
 Bundle load_bundle_shapes(const std::filesystem::path& folder) {
@@ -330,6 +350,13 @@ Bundle load_bundle_shapes(const std::filesystem::path& folder) {
 
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder) {
   return read_description(frame_folder(folder)).tasks;
+}
+
+std::map<std::string, std::string> load_bundle_notes(const std::filesystem::path& folder) {
+  const BundleDescription d = read_description(frame_folder(folder));
+  std::map<std::string, std::string> notes;
+  for (std::size_t i = 0; i < d.note_names.size(); ++i) notes[d.note_names[i]] = d.note_texts[i];
+  return notes;
 }
 
 std::optional<tokenizers::WordList> load_bundle_words(const std::filesystem::path& folder) {

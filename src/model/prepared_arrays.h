@@ -16,6 +16,10 @@ struct PreparedTokens {
   };
   ArenaPlace tokens, slots, next_slots;
   std::vector<Codes> codes;  // of each of the network's code ranges
+  struct Features {
+    ArenaPlace positions, values;
+  };
+  std::vector<Features> features;  // of each of the network's inputs of features
 
   PreparedTokens() = default;
   // Throws Error(internal) for tokens that the network does not have.

@@ -202,6 +202,35 @@ PreparedBatch& PreparedBatch::operator=(PreparedBatch&&) noexcept = default;
 PreparedBatch::~PreparedBatch() = default;
 std::int64_t PreparedBatch::bytes() const { return arrays_->arena.bytes(); }
 
+namespace {
+
+std::vector<PreparedTokens::Features> prepared_features(const Transformer::Network& network,
+                                                        const sequence::PackedSequence& sequence,
+                                                        BatchArena& arena) {
+  struct InputRows {
+    std::vector<std::int64_t> positions;
+    std::vector<float> values;
+  };
+  std::vector<InputRows> inputs(network.config.features.size());
+  for (const sequence::FeatureRows& rows : sequence.features) {
+    ensure(rows.input >= 0 && static_cast<std::size_t>(rows.input) < inputs.size(), "the model has no input ",
+           rows.input, " of features");
+    const auto width = static_cast<std::size_t>(network.config.features[rows.input].width);
+    const auto count = static_cast<std::int64_t>(rows.values.size() / width);
+    ensure(rows.values.size() % width == 0 && rows.first >= 0 && rows.first + count <= sequence.length(),
+           rows.values.size(), " numbers from position ", rows.first, " on are no features of the width ",
+           width);
+    InputRows& own = inputs[rows.input];
+    for (std::int64_t i = 0; i < count; ++i) own.positions.push_back(rows.first + i);
+    own.values.insert(own.values.end(), rows.values.begin(), rows.values.end());
+  }
+  std::vector<PreparedTokens::Features> features;
+  for (const InputRows& own : inputs) features.push_back({arena.add(own.positions), arena.add(own.values)});
+  return features;
+}
+
+}  // namespace
+
 PreparedTokens::PreparedTokens(const Transformer::Network& network, const sequence::PackedSequence& sequence,
                                BatchArena& arena) {
   struct CodeRows {
@@ -221,6 +250,7 @@ PreparedTokens::PreparedTokens(const Transformer::Network& network, const sequen
   }
   tokens = arena.add(std::vector<std::int64_t>(sequence.tokens.begin(), sequence.tokens.end()));
   for (const CodeRows& own : coded) codes.push_back({arena.add(own.positions), arena.add(own.codes)});
+  features = prepared_features(network, sequence, arena);
   if (!network.slots.defined()) return;
   std::vector<std::int64_t> rows, next;
   for (std::int64_t i = 0; i < sequence.length(); ++i)
@@ -235,7 +265,11 @@ PreparedTokens::PreparedTokens(const Transformer::Network& network, const sequen
 }
 
 EmbeddedTokens PreparedTokens::on(const Tensor& bytes, const Transformer::Network& network) const {
-  EmbeddedTokens embedded{array_at(bytes, tokens), {}, {}, {}};
+  EmbeddedTokens embedded{array_at(bytes, tokens), {}, {}, {}, {}};
+  for (std::size_t i = 0; i < features.size(); ++i)
+    embedded.features.push_back(
+        {array_at(bytes, features[i].positions),
+         array_at(bytes, features[i].values).view({-1, network.config.features[i].width})});
   for (std::size_t c = 0; c < codes.size(); ++c) {
     const auto& range = network.code_ranges[c];
     embedded.codes.push_back({range.codebook, range.projection, array_at(bytes, codes[c].positions),

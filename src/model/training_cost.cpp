@@ -28,8 +28,17 @@ std::vector<BlockLoad> block_loads(const Transformer::Network& network,
   return loads;
 }
 
-double elements(const nn::CastLinear& layer) {
-  return layer.defined() ? static_cast<double>(layer.weight.weight().numel()) : 0;
+// Of a product of a row and a weight: the backward pass makes two more, for the row and, where it is trained, for the weight.
+constexpr double kForward = 2, kForwardAndBackward = 3 * kForward;
+
+double product_flops(const Tensor& weight) {
+  return (weight.requires_grad() ? kForwardAndBackward : 2 * kForward) * static_cast<double>(weight.numel());
+}
+
+double row_flops(const nn::CastLinear& layer) {
+  if (!layer.defined()) return 0;
+  const double adapter = kForwardAndBackward * static_cast<double>(layer.adapter.elements());
+  return product_flops(layer.weight.weight()) + adapter;
 }
 
 // Tokens that compete, summed over the positions where loss counts.
@@ -100,23 +109,23 @@ RowBytes row_bytes(const TransformerConfig& config, double element, bool joined,
 
 TrainingFlops training_flops(const Transformer& transformer, const sequence::PackedSequence& sequence,
                              const PrepareOptions& options) {
-  // Of a product of rows and a weight, the backward pass makes two more: for the rows and for the weight.
-  constexpr double kForwardAndBackward = 6;
   const Transformer::Network& network = transformer.network();
   TrainingFlops flops;
   for (const BlockLoad& load : block_loads(network, sequence)) {
     for (std::size_t s = 0; s < load.rows.size(); ++s) {
       const nn::StreamLayers& layers = load.block->streams[s];
-      const double weights = elements(layers.qkv) + elements(layers.attention_out) +
-                             elements(layers.gate_up) + elements(layers.down);
-      flops.blocks += kForwardAndBackward * static_cast<double>(load.rows[s]) * weights;
+      flops.blocks +=
+          static_cast<double>(load.rows[s]) * (row_flops(layers.qkv) + row_flops(layers.attention_out) +
+                                               row_flops(layers.gate_up) + row_flops(layers.down));
     }
     // Two products: queries with keys, probabilities with values.
     flops.attention +=
         2 * kForwardAndBackward * static_cast<double>(load.pairs * network.config.query_width());
   }
   const auto width = static_cast<double>(network.config.width);
-  flops.vocabulary = kForwardAndBackward * width * competing_tokens(network, sequence, options);
+  const bool trained = network.output_rows.weight().requires_grad();
+  flops.vocabulary =
+      (trained ? kForwardAndBackward : 2 * kForward) * width * competing_tokens(network, sequence, options);
   flops.vocabulary += codebook_flops(network, sequence, options);
   return flops;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "omni/core/error.h"
+#include "omni/core/name_pattern.h"
 #include "omni/core/random.h"
 #include "transformer_network.h"
 
@@ -59,11 +60,44 @@ void Transformer::set_recompute(bool recompute) {
   network_->executor = recompute ? nn::make_recompute_executor() : nn::make_plain_executor();
 }
 
+void Transformer::add_adapters(const nn::LowRankConfig& config, nn::ParameterStart start) {
+  ensure(config.rank > 0 && network_->adapters.rank == 0, "adapters are added once");
+  std::vector<Network::NamedLinear> layers = network_->linear_layers();
+  std::vector<std::string> names;
+  for (const Network::NamedLinear& own : layers) names.push_back(own.name);
+  const std::vector<bool> chosen = chosen_by_patterns(config.layers, names, "lora.layers");
+  nn::ParameterStore& store = network_->parameters;
+  store.start_from(std::move(start));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!chosen[i]) continue;
+    const nn::Parameter& weight = *store.find(names[i] + ".weight");
+    const nn::ParameterScope scope(store, names[i], weight.unit);
+    layers[i].layer->adapter = nn::LowRankAdapter(scope, layers[i].layer->weight.weight(), config);
+  }
+  store.freeze([](const nn::Parameter& parameter) { return !nn::LowRankAdapter::owns(parameter); });
+  network_->adapters = config;
+}
+
+void Transformer::merge_adapters() {
+  const c10::NoGradGuard guard;
+  for (const Network::NamedLinear& own : network_->linear_layers()) {
+    if (!own.layer->adapter.defined()) continue;
+    at::Tensor weight = own.layer->weight.weight();
+    weight.copy_(own.layer->adapter.merged_into(weight));
+    own.layer->adapter = {};
+  }
+  network_->parameters.remove(nn::LowRankAdapter::owns);
+  network_->adapters = {};
+}
+
+const nn::LowRankConfig& Transformer::adapters() const { return network_->adapters; }
+
 bool Transformer::has_codebooks() const { return !network_->code_ranges.empty(); }
 
 void Transformer::fold_codebooks() {
   if (!has_codebooks() && !network_->config.codebook_embedding) return;
   const c10::NoGradGuard guard;
+  ensure(network_->adapters.rank == 0, "adapters are merged before codebooks are folded");
   TransformerConfig config = network_->config;
   config.codebook_embedding = false;
   auto folded = std::make_unique<Network>(config, network_->vocabulary, network_->layout, 0,

@@ -39,6 +39,14 @@ void describe(ConfigVisitor& visitor, TransformerConfig& c) {
   visitor.flag("slot_embedding", c.slot_embedding);
   visitor.flag("codebook_embedding", c.codebook_embedding);
   visitor.texts("bidirectional", c.bidirectional, {"text", "image", "shape"});
+  visitor.added_later(c.features.empty(), [&](ConfigVisitor& added) {
+    added.list(
+        "features", c.features.size(), [&](std::size_t count) { c.features.assign(count, {}); },
+        [&](ConfigVisitor& item, std::size_t i) {
+          item.text("name", c.features[i].name);
+          item.integer("width", c.features[i].width, {.minimum = 1, .maximum = 65536});
+        });
+  });
   visitor.number("dropout", c.dropout, {.minimum = 0, .maximum = 0.9});
   visitor.number("initial_deviation", c.initial_deviation, {.minimum = 1e-6, .maximum = 1});
 }
@@ -60,6 +68,12 @@ void validate(const TransformerConfig& c) {
     require(c.single_over == "all", "single_over: generated needs streams: 2");
   } else {
     require(c.dual_blocks > 0, "streams: 2 needs dual_blocks");
+  }
+  for (std::size_t i = 0; i < c.features.size(); ++i) {
+    const std::string& name = c.features[i].name;
+    require(!name.empty() && std::none_of(c.features.begin(), c.features.begin() + i,
+                                          [&](const auto& earlier) { return earlier.name == name; }),
+            "every one of features needs a name of its own; '", name, "' is none");
   }
   if (!c.rope_split.empty()) {
     require(c.rope_split.size() == 3,

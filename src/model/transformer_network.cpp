@@ -69,6 +69,13 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
       code_ranges.push_back(std::move(code));
     }
   }
+  for (const TransformerConfig::FeatureInput& input : config.features) {
+    const nn::ParameterScope scope = root.sub("feature_projection").sub(input.name);
+    const double deviation = config.initial_deviation / std::sqrt(static_cast<double>(input.width));
+    feature_projections.push_back(
+        {scope.add("weight", {config.width, input.width}, nn::Init::normal(deviation)),
+         scope.add("bias", {config.width}, nn::Init::zeros())});
+  }
   constexpr auto block = nn::ParameterUnit::Kind::block;
   for (std::int64_t i = 0; i < config.dual_blocks; ++i) {
     const bool keys_only = config.drops_text() && i + 1 == config.dual_blocks;
@@ -119,6 +126,12 @@ Tensor Transformer::Network::embed(const Tensor& table, const EmbeddedTokens& ro
   Tensor embedded = kernels::embed(table, rows.tokens, rows.codes);
   if (slots.defined() && rows.slots.defined())
     embedded = embedded + kernels::embed(slots, rows.slots) + kernels::embed(next_slots, rows.next_slots);
+  for (std::size_t i = 0; i < rows.features.size(); ++i) {
+    const auto& [positions, values] = rows.features[i];
+    if (positions.size(0) == 0) continue;
+    embedded = embedded.index_copy(
+        0, positions, at::linear(values, feature_projections[i].weight, feature_projections[i].bias));
+  }
   return embedded;
 }
 
@@ -127,6 +140,24 @@ kernels::ClassTable Transformer::Network::output_classes() const {
   if (head.defined()) return classes;
   for (const CodeRange& code : code_ranges) classes.codebooks.push_back({code.codebook, code.projection});
   return classes;
+}
+
+std::vector<Transformer::Network::NamedLinear> Transformer::Network::linear_layers() {
+  std::vector<NamedLinear> layers;
+  const auto add = [&](const std::string& prefix, nn::StreamLayers& stream) {
+    const std::pair<const char*, nn::CastLinear*> all[] = {{"qkv", &stream.qkv},
+                                                           {"attention_out", &stream.attention_out},
+                                                           {"gate_up", &stream.gate_up},
+                                                           {"down", &stream.down}};
+    for (const auto& [name, layer] : all)
+      if (layer->defined()) layers.push_back({concat(prefix, ".", name), layer});
+  };
+  for (std::size_t i = 0; i < dual_blocks.size(); ++i)
+    for (std::size_t s = 0; s < 2; ++s)
+      add(concat("dual_blocks.", i, s == 0 ? ".text" : ".generated"), dual_blocks[i].streams[s]);
+  for (std::size_t i = 0; i < single_blocks.size(); ++i)
+    add(concat("single_blocks.", i), single_blocks[i].streams[0]);
+  return layers;
 }
 
 RowPlan Transformer::Network::plan(const RowPlaces& places) const {

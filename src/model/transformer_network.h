@@ -20,6 +20,10 @@ namespace omni::model {
 struct EmbeddedTokens {
   Tensor tokens, slots, next_slots;           // [N] int64; slots may be undefined
   std::vector<kernels::EmbeddedCodes> codes;  // of tokens whose rows start from codebooks
+  struct Features {
+    Tensor positions, values;  // [k] int64, [k, width] fp32
+  };
+  std::vector<Features> features;  // of each of the network's inputs
 };
 
 // How rows pass through the blocks.
@@ -50,7 +54,12 @@ struct Transformer::Network {
   Tensor slots, next_slots;    // [slot_count() + 1, width], the last row for no slot; undefined without
   Tensor final_norm;           // [width] or undefined
   std::vector<CodeRange> code_ranges;
+  struct FeatureProjection {
+    Tensor weight, bias;  // [width, features], [width]
+  };
+  std::vector<FeatureProjection> feature_projections;  // of config.features
   std::vector<nn::DecoderBlock> dual_blocks, single_blocks;
+  nn::LowRankConfig adapters;
   at::ScalarType type = at::kFloat;
   kernels::AttentionPath attention_path = kernels::AttentionPath::automatic;
   std::unique_ptr<nn::BlockExecutor> executor = nn::make_plain_executor();
@@ -70,6 +79,13 @@ struct Transformer::Network {
   // -> [N, width] fp32, from `table` [vocabulary, width]: the embedding, or token_rows() without codes.
   Tensor embed(const Tensor& table, const EmbeddedTokens& tokens) const;
   kernels::ClassTable output_classes() const;
+
+  // The linear layers of the blocks.
+  struct NamedLinear {
+    std::string name;
+    nn::CastLinear* layer;
+  };
+  std::vector<NamedLinear> linear_layers();
 
   RowPlan plan(const RowPlaces& places) const;
   // From embedded rows [N, width] fp32 in document order to normed outputs [outputs, width] in `type`.

@@ -38,8 +38,10 @@ CastLinear::CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_
 }
 
 Tensor CastLinear::operator()(const Tensor& x, Decoding decoding) const {
-  if (decoding && x.device().is_cpu()) return kernels::decode_linear(x, weight.for_decoding(*decoding), bias);
-  return kernels::cast_linear(x, weight.weight(), weight.as(x.scalar_type()), bias);
+  const Tensor rows = decoding && x.device().is_cpu()
+                          ? kernels::decode_linear(x, weight.for_decoding(*decoding), bias)
+                          : kernels::cast_linear(x, weight.weight(), weight.as(x.scalar_type()), bias);
+  return adapter.defined() ? rows + adapter(x, decoding) : rows;
 }
 
 StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,
@@ -79,7 +81,9 @@ Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, const 
 }
 
 Tensor StreamLayers::mlp(const Tensor& x, Decoding decoding) const {
-  if (decoding || gate_up.bias.defined()) return down(kernels::swiglu(gate_up(x, decoding)), decoding);
+  const bool fused =
+      !decoding && !gate_up.bias.defined() && !gate_up.adapter.defined() && !down.adapter.defined();
+  if (!fused) return down(kernels::swiglu(gate_up(x, decoding)), decoding);
   const auto of = [&](const CastLinear& layer) {
     return kernels::CastMatrix{layer.weight.weight(), layer.weight.as(x.scalar_type())};
   };

@@ -114,6 +114,12 @@ void move_in(Parameter& parameter, const ParameterSection& section, const Parame
         section.masters.narrow(0, member.first - section.owned.first, member.count).view(shape);
 }
 
+// One that nobody trains stays where it is, and has a master beside it as those have that are trained.
+void round_frozen(Parameter& parameter, at::ScalarType type) {
+  if (parameter.trainable || parameter.value.scalar_type() == type) return;
+  parameter.value.set_data(parameter.master.to(type));
+}
+
 // From a parameter's values [its shape], once the section has them, too.
 void set_masters(const ParameterSection& section, const OwnedPiece& piece, const at::Tensor& values) {
   if (section.values.scalar_type() == at::kFloat) return;  // which are their own masters
@@ -142,6 +148,8 @@ void ParameterStore::seal(const ParameterSeal& seal) {
   std::vector<std::vector<std::size_t>> members(units_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     if (parameters_[i].trainable) members[parameters_[i].unit].push_back(i);
+  for (Parameter& parameter : parameters_)
+    round_frozen(parameter, leaf_type(parameter, units_[parameter.unit], seal));
   for (std::size_t u = 0; u < units_.size(); ++u) {
     ParameterUnit& unit = units_[u];
     if (members[u].empty()) continue;
@@ -189,12 +197,18 @@ void ParameterStore::unseal(const Gather& gather) {
     unit.sections.clear();
     unit.gradients = at::Tensor();
   }
+  for (Parameter& parameter : parameters_) {
+    if (parameter.value.scalar_type() == at::kFloat) continue;
+    parameter.value.set_data(parameter.master);
+    parameter.master = parameter.value.detach();
+  }
   sealed_ = false;
 }
 
 void ParameterStore::set(Parameter& parameter, const at::Tensor& values) {
   const c10::NoGradGuard no_grad;
   parameter.value.copy_(values);
+  if (!parameter.trainable) parameter.master.copy_(values);
   for (ParameterSection& section : units_[parameter.unit].sections)
     for (const OwnedPiece& piece : owned_pieces(section))
       if (&parameters_[piece.parameter] == &parameter) set_masters(section, piece, values);
@@ -215,6 +229,13 @@ void ParameterStore::masters_changed() {
 void ParameterStore::values_changed(ParameterSection& section) {
   for (const ParameterSection::Member& member : section.members)
     parameters_[member.parameter].value.unsafeGetTensorImpl()->bump_version();
+}
+
+void ParameterStore::zero_frozen_gradients() {
+  const c10::NoGradGuard no_grad;
+  for (const Parameter& parameter : parameters_)
+    if (parameter.trainable && parameter.frozen_rows.count > 0 && parameter.value.grad().defined())
+      parameter.value.grad().narrow(0, parameter.frozen_rows.first, parameter.frozen_rows.count).zero_();
 }
 
 void ParameterStore::zero_gradients() {

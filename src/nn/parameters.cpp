@@ -101,13 +101,29 @@ void ParameterStore::set_trainable(bool trainable) {
     parameter.value.set_requires_grad(trainable && parameter.trainable);
 }
 
-void ParameterStore::freeze_except(std::string_view prefix) {
+void ParameterStore::freeze(const std::function<bool(const Parameter&)>& which) {
   ensure(!sealed_, "parameters are frozen after their store was sealed");
   for (Parameter& parameter : parameters_) {
-    if (std::string_view(parameter.name).starts_with(prefix)) continue;
+    if (!which(parameter)) continue;
     parameter.trainable = false;
     parameter.value.set_requires_grad(false);
   }
+}
+
+void ParameterStore::freeze_rows(std::string_view name, const ElementRange& rows) {
+  const auto found = index_.find(name);
+  ensure(found != index_.end(), "no parameter is called '", name, "'");
+  Parameter& parameter = parameters_[found->second];
+  ensure(parameter.value.dim() == 1, "an optimiser may decay rows of '", name, "' that have no gradient");
+  ensure(rows.first >= 0 && rows.first + rows.count <= parameter.value.size(0), "rows outside '", name, "'");
+  parameter.frozen_rows = rows;
+}
+
+void ParameterStore::remove(const std::function<bool(const Parameter&)>& which) {
+  ensure(!sealed_, "parameters are removed after their store was sealed");
+  std::erase_if(parameters_, which);
+  index_.clear();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) index_.emplace(parameters_[i].name, i);
 }
 
 void ParameterStore::to(at::Device device) {

@@ -62,6 +62,13 @@ double device_gigabytes(const StageConfig& config, double said) {
   return kernels::device_gigabytes({at::kCUDA, 0});
 }
 
+double trained_elements(const nn::ParameterStore& parameters) {
+  double count = 0;
+  for (const nn::Parameter& parameter : parameters.all())
+    if (parameter.trainable) count += static_cast<double>(parameter.value.numel());
+  return count;
+}
+
 void print_fit(const std::string& who, double needed, double there) {
   std::printf("# %s: %.3f GB of %.3f GB: %s\n", who.c_str(), needed, there,
               needed <= there ? "it fits" : "it does not fit");
@@ -99,6 +106,7 @@ void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb
   require_batch_for_each_rank(config, ranks);
   const model::Bundle bundle = estimated_bundle(config);
   model::Transformer& transformer = *bundle.transformer;
+  freeze_parameters(config, transformer.parameters());
   transformer.set_activation_type(nn::precision_type(config.precision));
   const auto missing =
       std::find_if(config.shards.begin(), config.shards.end(),
@@ -116,8 +124,12 @@ void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb
   std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); });
   if (!has_shards)
     std::cout << "# of documents at full length, for there are no shards in '" << *missing << "' yet:\n";
-  std::printf("# parameters: %.3f million\n# FLOPs per step: %.3g\n",
-              static_cast<double>(transformer.parameters().element_count()) / 1e6, flops);
+  std::printf("# parameters: %.3f million",
+              static_cast<double>(transformer.parameters().element_count()) / 1e6);
+  if (const double trained = trained_elements(transformer.parameters());
+      !config.freeze.empty() || config.lora.rank > 0)
+    std::printf(", %.3f million of them trained", trained / 1e6);
+  std::printf("\n# FLOPs per step: %.3g\n", flops);
   MemoryParts parts = expected_memory(config, bundle, ranks);
   parts.activations = activation_bytes;
   print_memory(parts, ranks, config, device_memory_gb);

@@ -24,8 +24,11 @@ double MemoryParts::sum() const {
 MemoryParts memory_of(const nn::ParameterStore& parameters) {
   MemoryParts parts;
   const auto add = [](double& sum, const at::Tensor& tensor) { sum += static_cast<double>(tensor.nbytes()); };
-  for (const nn::Parameter& parameter : parameters.all())
-    if (!parameter.trainable) add(parts.weights, parameter.value);
+  for (const nn::Parameter& parameter : parameters.all()) {
+    if (parameter.trainable) continue;
+    add(parts.weights, parameter.value);
+    if (parameter.value.scalar_type() != at::kFloat) add(parts.masters, parameter.master);
+  }
   for (const nn::ParameterUnit& unit : parameters.units()) {
     for (const nn::ParameterSection& section : unit.sections) {
       add(parts.weights, section.values);

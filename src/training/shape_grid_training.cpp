@@ -49,7 +49,9 @@ class GridTraining : public ShapeLayoutTraining {
         network_(tokenizer_.network()),
         dtype_(nn::precision_type(config.precision)) {
     if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
-    if (config.freeze_geometry) network_.parameters().freeze_except(kColourParameters);
+    if (config.freeze_geometry)
+      network_.parameters().freeze(
+          [](const nn::Parameter& p) { return !p.name.starts_with(kColourParameters); });
   }
 
   tokenizers::ShapeTokenizer& tokenizer() override { return tokenizer_; }

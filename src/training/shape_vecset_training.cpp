@@ -17,7 +17,9 @@ class VecsetTraining : public ShapeLayoutTraining {
         tokenizer_(sizes_of(config.vecset, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()) {
     if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
-    if (config.freeze_geometry) network_.parameters().freeze_except(kColourParameters);
+    if (config.freeze_geometry)
+      network_.parameters().freeze(
+          [](const nn::Parameter& p) { return !p.name.starts_with(kColourParameters); });
     network_.compute_in(nn::precision_type(config.precision));
   }
 

@@ -15,6 +15,10 @@ void describe_start(ConfigVisitor& v, StageConfig& c) {
   v.section("tokenizers", [&](ConfigVisitor& s) { tokenizers::describe(s, c.tokenizers); });
   v.integer("text_capacity", c.text_capacity, {0, 4096});
   v.section("model", [&](ConfigVisitor& s) { model::describe(s, c.model); });
+  v.added_later(c.lora.rank == 0, [&](ConfigVisitor& later) {
+    later.section("lora", [&](ConfigVisitor& s) { nn::describe(s, c.lora); });
+  });
+  v.added_later(c.freeze.empty(), [&](ConfigVisitor& later) { later.texts("freeze", c.freeze); });
 }
 
 std::vector<std::string> known_tasks(const StageConfig& config) {
@@ -125,6 +129,12 @@ void check(const StageConfig& c, const std::string& name) {
   } else if (!c.tokenizers.empty()) {
     refuse("'tokenizers' is for pretrain; this stage takes the tokenizers of 'start_bundle'");
   }
+  if (c.lora.rank > 0 && c.stage != "finetune")
+    refuse("'lora' is for finetune; the stages before it train new rows of the vocabulary");
+  if (c.lora.rank == 0 && !(c.lora == nn::LowRankConfig{}))
+    refuse("'lora' has no rank. Set lora.rank, such as 8");
+  if (!c.freeze.empty() && c.view_rows_steps > 0)
+    refuse("'freeze' and 'view_rows_steps', which freezes all but the new rows, exclude each other");
   if (c.replay_share != StageConfig{}.replay_share && c.replay.empty())
     refuse("'replay_share' is set but 'replay' names no task");
   if (c.keep_best && c.validation_steps == 0)

@@ -31,6 +31,7 @@ StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::
 }
 
 optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double clip_norm) {
+  parameters_->zero_frozen_gradients();
   optimizer::SumOverRanks sum;
   if (sharded_) sum = [&](const at::Tensor& value) { collectives_->all_reduce(value).wait(); };
   const optimizer::GradientMeasure measure = optimizer::measure_gradients(*parameters_, clip_norm, sum);

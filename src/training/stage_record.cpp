@@ -13,27 +13,28 @@ namespace {
 
 // Where a run lies, when it ends, what it logs, and on what it runs. All other keys decide what it learns.
 const ChangeRules& stage_rules() {
-  static const ChangeRules rules{.free = {"output",
-                                          "steps",
-                                          "minutes",
-                                          "device",
-                                          "deterministic",
-                                          "attention",
-                                          "sharding",
-                                          "recompute",
-                                          "checkpoint_minutes",
-                                          "checkpoint_steps",
-                                          "checkpoints_kept",
-                                          "checkpoint_keep_every",
-                                          "log_steps",
-                                          "peak_tflops",
-                                          "timeouts",
-                                          "validation_steps",
-                                          "keep_best",
-                                          "sample_steps",
-                                          "samples",
-                                          "sample_prompts"},
-                                 .fixed = {"stage", "tokenizers", "text_capacity", "model"}};
+  static const ChangeRules rules{
+      .free = {"output",
+               "steps",
+               "minutes",
+               "device",
+               "deterministic",
+               "attention",
+               "sharding",
+               "recompute",
+               "checkpoint_minutes",
+               "checkpoint_steps",
+               "checkpoints_kept",
+               "checkpoint_keep_every",
+               "log_steps",
+               "peak_tflops",
+               "timeouts",
+               "validation_steps",
+               "keep_best",
+               "sample_steps",
+               "samples",
+               "sample_prompts"},
+      .fixed = {"stage", "tokenizers", "text_capacity", "model", "lora", "freeze"}};
   return rules;
 }
 

@@ -54,6 +54,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   compare_ranks();
   peak_seconds_per_token_ = peak_seconds_per_token();
   model::Transformer& transformer = *bundle_.transformer;
+  freeze_parameters(config, transformer.parameters());
   transformer.to(device);
   transformer.set_activation_type(nn::precision_type(config.precision));
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
@@ -319,6 +320,7 @@ fs::path StageRun::finish() {
   memory_.reset();
   optimizer_->unseal();
   optimizer_.reset();
+  bundle_.transformer->merge_adapters();
   bundle_.transformer->fold_codebooks();
   const fs::path folder = output_ / "bundle";
   if (collectives_.rank() == 0) model::save_bundle(bundle_, folder);

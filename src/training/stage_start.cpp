@@ -1,9 +1,12 @@
 #include "stage_start.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/core/name_pattern.h"
 #include "omni/geometry/camera.h"
 #include "omni/training/stage.h"
 
@@ -67,6 +70,12 @@ model::Bundle bundle_of(const StageConfig& config, nn::ParameterStart start) {
   model::Bundle bundle = stage.starts_fresh ? fresh_bundle(config, stage.views, std::move(start))
                                             : earlier_bundle(config, stage.views, shapes_alone);
   bundle.notes["stage"] = config.stage;
+  if (config.lora.rank > 0) {
+    bundle.transformer->add_adapters(
+        config.lora, shapes_alone ? nn::ParameterStart::shapes()
+                                  : nn::ParameterStart(static_cast<std::uint64_t>(config.seed)));
+    bundle.notes["lora"] = nn::to_text(config.lora);
+  }
   keep_tasks(config, bundle);
   return bundle;
 }
@@ -79,6 +88,20 @@ model::Bundle start_bundle(const StageConfig& config) {
 
 model::Bundle estimated_bundle(const StageConfig& config) {
   return bundle_of(config, nn::ParameterStart::shapes());
+}
+
+void freeze_parameters(const StageConfig& config, nn::ParameterStore& parameters) {
+  std::vector<std::string> names;
+  for (const nn::Parameter& parameter : parameters.all())
+    if (parameter.trainable) names.push_back(parameter.name);
+  const std::vector<bool> chosen = chosen_by_patterns(config.freeze, names, "freeze");
+  std::set<std::string_view> frozen;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (chosen[i]) frozen.insert(names[i]);
+  if (frozen.size() == names.size())
+    fail(ErrorKind::usage, "'freeze' leaves nothing to train: its patterns match all ", names.size(),
+         " parameters");
+  parameters.freeze([&](const nn::Parameter& parameter) { return frozen.contains(parameter.name); });
 }
 
 std::map<std::string, optimizer::AdamW::Rows> view_rows(const model::Transformer& transformer) {

@@ -17,6 +17,10 @@ model::Bundle start_bundle(const StageConfig& config);
 // The same for estimates: the model has shapes alone, takes no memory, and of an earlier bundle no weights are read.
 model::Bundle estimated_bundle(const StageConfig& config);
 
+// Freezes the parameters that config.freeze chooses. Throws Error(usage) as chosen_by_patterns(), and where nothing is left
+// to train.
+void freeze_parameters(const StageConfig& config, nn::ParameterStore& parameters);
+
 // The rows of the view tokens in every matrix whose rows are token ids.
 std::map<std::string, optimizer::AdamW::Rows> view_rows(const model::Transformer& transformer);
 

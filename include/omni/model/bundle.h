@@ -53,13 +53,17 @@ Bundle load_bundle(const std::filesystem::path& folder);
 // load_bundle().
 Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::DecodeFormat format,
                                 const std::optional<std::uint64_t>& smallest_mapped_file = {});
-// Of a checkpoint that is known to be sound.
+// Of a checkpoint that is known to be sound, with the adapters that its run trains; load_bundle() of its folder merges them.
 Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint);
+// The weights of a checkpoint alone, into a transformer of the same parameters. Throws Error(input).
+void load_weights(const checkpoint::CheckpointReader& checkpoint, Transformer& transformer);
 // The same without its weights: the transformer has shapes alone (ParameterStart::shapes) and takes no
 // memory.
 Bundle load_bundle_shapes(const std::filesystem::path& folder);
 // Its own tasks alone, without reading weights. Throws like load_bundle.
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder);
+// Its notes alone, likewise.
+std::map<std::string, std::string> load_bundle_notes(const std::filesystem::path& folder);
 // Its word list alone, likewise; absent where it has none.
 std::optional<tokenizers::WordList> load_bundle_words(const std::filesystem::path& folder);
 

@@ -13,6 +13,7 @@
 #include "omni/kernels/packed_attention.h"
 #include "omni/model/prepared_batch.h"
 #include "omni/nn/decoder_shape.h"
+#include "omni/nn/low_rank.h"
 #include "omni/nn/parameters.h"
 #include "omni/sequence/layout.h"
 #include "omni/sequence/packed_sequence.h"
@@ -42,6 +43,12 @@ struct TransformerConfig : nn::DecoderShape {
   // Modalities whose segments see all of themselves; all others are causal. Such a segment can only be a
   // condition: see check_task.
   std::vector<std::string> bidirectional;
+  // What rows may be embedded from in place of tokens: vectors of that width, each input with a projection of its own.
+  struct FeatureInput {
+    std::string name;
+    std::int64_t width = 1;
+  };
+  std::vector<FeatureInput> features;
   double dropout = 0;  // after attention and MLP, in training
 
   std::int64_t block_count() const { return dual_blocks + single_blocks; }
@@ -123,6 +130,14 @@ class Transformer {
   TransformerLoss loss(const PreparedBatch& batch, const LossOptions& options = {}) const;
   // [N, vocabulary] fp32, every token, allowed or not. Without graph; for tests and evaluation.
   at::Tensor logits(const sequence::PackedSequence& sequence) const;
+
+  // Puts low-rank adapters, which start as `start` says, into the linear layers of the blocks that the patterns choose, and
+  // freezes all other parameters. Layers are called as their parameters are, "dual_blocks.0.text.qkv",
+  // "single_blocks.2.down". Throws Error(usage) as chosen_by_patterns(). Once, before the store is sealed.
+  void add_adapters(const nn::LowRankConfig& config, nn::ParameterStart start);
+  // Adds the adapters into the weights, which stay frozen; the forward pass stays the same within rounding.
+  void merge_adapters();
+  const nn::LowRankConfig& adapters() const;  // rank 0: there are none
 
   // Adds the codebook projections into the embedding rows; the forward pass stays the same. Without
   // gradients.

@@ -9,6 +9,7 @@
 #include "omni/kernels/rotary_attention.h"
 #include "omni/nn/cast_weights.h"
 #include "omni/nn/decoder_shape.h"
+#include "omni/nn/low_rank.h"
 #include "omni/nn/parameters.h"
 
 namespace omni::nn {
@@ -35,6 +36,7 @@ struct BlockPass {
 struct CastLinear {
   CastWeight weight;
   Tensor bias;
+  LowRankAdapter adapter;  // undefined where there is none
   CastLinear() = default;
   // stacked_rows as in ParameterTraits; empty for a single matrix.
   CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_t out, bool with_bias,

@@ -45,12 +45,14 @@ struct Parameter {
   // A leaf; the layer holds a handle to the same tensor. fp32, but for the matrices of a store that was sealed
   // for another type.
   Tensor value;
-  // fp32, without graph: what optimisers change and files hold. The memory of `value` where that is fp32.
+  // fp32, without graph: what optimisers change and files hold. The memory of `value` where that is fp32. Frozen
+  // matrices have one as well.
   // Undefined where this rank does not own all of it.
   Tensor master;
   bool trainable = true;                   // see ParameterTraits
   std::vector<std::int64_t> stacked_rows;  // likewise
   std::size_t unit = 0;                    // index into ParameterStore::units()
+  ElementRange frozen_rows = {};           // that stay as they are though the others are trained
 };
 
 // What the parameters of a network start from.
@@ -123,9 +125,16 @@ class ParameterStore {
   void unseal(const Gather& gather = {});
 
   void zero_gradients();
+  void zero_frozen_gradients();        // of rows that are frozen; to be called before an optimiser's step
   void set_trainable(bool trainable);  // of every parameter: false freezes the network
-  // For good: the others become buffers, which optimisers leave alone.
-  void freeze_except(std::string_view prefix);
+  // For good: they become buffers, which optimisers leave alone. Not once it is sealed.
+  void freeze(const std::function<bool(const Parameter&)>& which);
+  // These rows of a parameter alone, for an optimiser that leaves what has no gradient as it is.
+  void freeze_rows(std::string_view name, const ElementRange& rows);
+  // What parameters that are added from here on start from.
+  void start_from(ParameterStart start) { start_ = std::move(start); }
+  // They are the store's no longer. Not once it is sealed.
+  void remove(const std::function<bool(const Parameter&)>& which);
   // Not once it is sealed.
   void to(at::Device device);
 
@@ -157,8 +166,8 @@ class ParameterStore {
 // A place in the tree of names: ParameterScope(store, "encoder").sub("blocks").sub(0).add("weight", ...).
 class ParameterScope {
  public:
-  ParameterScope(ParameterStore& store, std::string prefix = "")
-      : store_(&store), prefix_(std::move(prefix)) {}
+  ParameterScope(ParameterStore& store, std::string prefix = "", std::size_t unit = 0)
+      : store_(&store), prefix_(std::move(prefix)), unit_(unit) {}
   ParameterScope sub(std::string_view name) const;
   ParameterScope sub(std::int64_t index) const;
   // The same place; what is added there and below makes a unit of the store.
@@ -168,7 +177,7 @@ class ParameterScope {
  private:
   ParameterStore* store_;
   std::string prefix_;
-  std::size_t unit_ = 0;
+  std::size_t unit_;
 };
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;

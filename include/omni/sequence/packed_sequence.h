@@ -8,6 +8,15 @@
 
 namespace omni::sequence {
 
+// Positions that a model embeds from vectors, of a frozen encoder say, in place of their tokens.
+struct FeatureRows {
+  std::int64_t first = 0;     // position of the first of them
+  std::int32_t input = 0;     // which of the model's inputs of features projects them
+  std::vector<float> values;  // [positions, width of that input]
+
+  friend bool operator==(const FeatureRows&, const FeatureRows&) = default;
+};
+
 // The one structure between data, model and kernels: documents laid end to end, which never see each other.
 // All vectors have one entry per position unless said. Attention is causal inside a document.
 struct PackedSequence {
@@ -23,6 +32,7 @@ struct PackedSequence {
   std::vector<AllowedTokens> allowed_sets;    // distinct sets, shared by all positions
   std::vector<std::int64_t> document_starts;  // one per document, plus the total length at the end
   std::vector<std::int32_t> document_tasks;   // one per document, the caller's numbers; empty: not told
+  std::vector<FeatureRows> features;          // of some positions; none overlap
 
   std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t document_count() const {

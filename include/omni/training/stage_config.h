@@ -28,6 +28,9 @@ struct StageConfig {
   omni::tokenizers::TokenizerPaths tokenizers;
   std::int64_t text_capacity = 0;  // longest text in tokens; 0: 48, or what the start bundle has
   model::TransformerConfig model;
+  nn::LowRankConfig lora;  // finetune: adapters are trained in place of the weights, and merged at the end
+  std::vector<std::string>
+      freeze;  // parameters that are not trained, by name patterns: see core/name_pattern.h
 
   std::vector<std::string> shards;                      // folders of token shards
   std::vector<sequence::Task> custom_tasks;             // beside the built-in ones
