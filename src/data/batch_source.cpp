@@ -38,6 +38,8 @@ void check_options(const BatchOptions& options) {
   require(is_share(options.complete_caption_share) && is_share(options.brief_caption_share) &&
               is_share(options.any_control_share),
           "a share is outside 0 .. 1");
+  require(!options.own_layout || (options.input_noise == 0 && options.control_noise == 0),
+          "input_noise and control_noise are for documents under the grammar");
   for (const double noise : {options.input_noise, options.control_noise})
     require(noise >= 0 && noise <= 0.5, "a noise is outside 0 .. 0.5");
 }
@@ -58,7 +60,8 @@ void check_task_fits(const sequence::Task& task, const sequence::SequenceLayout&
     }
   }
   const sequence::GrammarWalker check(vocabulary, layout, plan);
-  const std::int64_t longest = check.parts().document_capacity(modalities);
+  const std::int64_t longest =
+      options.own_layout ? options.own_layout->length : check.parts().document_capacity(modalities);
   if (longest > options.tokens_per_batch) {
     fail(ErrorKind::usage, "setting up the task \"", task.name, "\": one document takes up to ", longest,
          " tokens, but a batch holds ", options.tokens_per_batch, ". Raise the tokens per batch.");
@@ -140,6 +143,8 @@ struct BatchSource::State {
   void mix(const std::vector<double>& weights);
   void size_batches(const std::vector<double>& shares);
   Example example(const TaskState& task, std::int64_t use) const;
+  // Returns false where it does not fit any more.
+  bool append(sequence::PackedSequence& packed, const sequence::Document& document) const;
   // `draw` is the schedule's for this number.
   sequence::Document document(std::int64_t number, const MixtureSchedule::Draw& draw) const;
 };
@@ -193,6 +198,10 @@ Example BatchSource::State::example(const TaskState& task, std::int64_t use) con
 
 // Lengths differ by captions and drops only, so a few hundred documents tell their mean and variance.
 void BatchSource::State::measure(TaskState& task) const {
+  if (options.own_layout) {
+    task.tokens_mean = static_cast<double>(options.own_layout->length);
+    return;
+  }
   constexpr std::int64_t kSample = 256;
   double sum = 0, squares = 0;
   for (std::int64_t i = 0; i < kSample; ++i) {
@@ -268,6 +277,14 @@ sequence::Document BatchSource::State::document(std::int64_t number,
   return builder->build(task.task, example(task, draw.use), rng);
 }
 
+bool BatchSource::State::append(sequence::PackedSequence& packed, const sequence::Document& document) const {
+  if (!options.own_layout)
+    return sequence::append_document(packed, document, vocabulary, layout, options.tokens_per_batch);
+  if (options.own_layout->length > options.tokens_per_batch - packed.length()) return false;
+  options.own_layout->append(packed, document);
+  return true;
+}
+
 BatchSource::BatchSource(std::shared_ptr<const TokenDataset> dataset, const std::vector<WeightedTask>& tasks,
                          const sequence::SequenceLayout& layout, const sequence::Vocabulary& vocabulary,
                          BatchOptions options) {
@@ -303,8 +320,7 @@ sequence::PackedSequence BatchSource::batch(std::int64_t step, std::int64_t micr
   for (std::int64_t i = 0; i < state_->documents_per_batch; ++i) {
     const MixtureSchedule::Draw draw = state_->schedule->draw(first + i);
     const sequence::Document document = state_->document(first + i, draw);
-    if (sequence::append_document(packed, document, state_->vocabulary, state_->layout,
-                                  state_->options.tokens_per_batch))
+    if (state_->append(packed, document))
       packed.document_tasks.push_back(static_cast<std::int32_t>(draw.task));
   }
   const InputNoise noise{state_->options.input_noise, state_->options.control_noise};

@@ -297,6 +297,13 @@ Clip::Features Clip::image(const Tensor& pixels) const {
 
 Tensor clip_prompt_ids(const tokenizers::TextTokenizer& tokenizer, const ClipTextConfig& config,
                        const std::vector<std::string>& texts) {
+  std::vector<std::vector<std::int32_t>> tokens;
+  for (const std::string& text : texts) tokens.push_back(tokenizer.encode(text));
+  return clip_prompt_ids(tokenizer, config, tokens);
+}
+
+Tensor clip_prompt_ids(const tokenizers::TextTokenizer& tokenizer, const ClipTextConfig& config,
+                       const std::vector<std::vector<std::int32_t>>& texts) {
   const std::vector<std::int32_t> ends = tokenizer.encode("", /*with_special_tokens=*/true);
   if (ends.size() != 2)
     fail(ErrorKind::input, "the tokenizer puts ", ends.size(),
@@ -304,11 +311,11 @@ Tensor clip_prompt_ids(const tokenizers::TextTokenizer& tokenizer, const ClipTex
   Tensor ids =
       at::full({static_cast<std::int64_t>(texts.size()), config.positions}, std::int64_t{ends[1]}, at::kLong);
   for (std::size_t t = 0; t < texts.size(); ++t) {
-    const std::vector<std::int32_t> tokens = tokenizer.encode(texts[t], true);
     const std::int64_t kept =
-        std::min<std::int64_t>(static_cast<std::int64_t>(tokens.size()), config.positions) - 1;
+        std::min<std::int64_t>(static_cast<std::int64_t>(texts[t].size()), config.positions - 2);
     std::int64_t* const row = ids[static_cast<std::int64_t>(t)].mutable_data_ptr<std::int64_t>();
-    std::copy_n(tokens.begin(), kept, row);
+    row[0] = ends[0];
+    std::copy_n(texts[t].begin(), kept, row + 1);
   }
   return ids;
 }

@@ -5,6 +5,7 @@
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/model/cube3d_training.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
 
 namespace omni::model {
@@ -217,6 +218,38 @@ Cube3dModel load_cube3d(const fs::path& folder, const std::optional<kernels::Dec
   require_codebook(model.shape->geometry_codebook(), d.cube3d, folder / kShapeTokenizer);
   model.gpt->set_codebook(model.shape->geometry_codebook());
   return model;
+}
+
+Cube3dParts open_cube3d(const fs::path& folder) {
+  const Description d = require_family(folder, "cube3d");
+  Cube3dParts parts{d.cube3d, folder / kWeights, load_clip(folder / kText), {}};
+  const auto require = [&](bool there, const char* what, const char* option) {
+    if (!there)
+      fail(ErrorKind::input, "reading '", folder.string(), "': it has no tokenizer of ", what,
+           ", which training needs. Import it anew with ", option);
+  };
+  require(parts.text.tokenizer != nullptr && parts.text.network->config().text.has_value(), "texts",
+          "--text");
+  require(fs::exists(folder / kShapeTokenizer), "shapes", "--shape-tokenizer");
+  require_text_width(*parts.text.network->config().text, d.cube3d, (folder / kText).string());
+  parts.tokenizers = tokenizers::TokenizerSet::load({.text = (folder / kText / kTokenizer).string(),
+                                                     .image = {},
+                                                     .shape = (folder / kShapeTokenizer).string()});
+  require_codebook(parts.tokenizers.shape()->geometry_codebook(), d.cube3d, folder / kShapeTokenizer);
+  return parts;
+}
+
+void save_trained_cube3d(const fs::path& start, const Transformer& trained, const fs::path& out) {
+  const Description d = require_family(start, "cube3d");
+  AtomicDirectory directory(out, kDescription);
+  const fs::path& folder = directory.staging_path();
+  for (const char* part : {kDescription, kText, kShapeTokenizer})
+    fs::copy(start / part, folder / part, fs::copy_options::recursive);
+  export_cube3d(d.cube3d, trained, WeightSource(start / kWeights), folder / kWeights);
+  std::error_code unlinked;  // where the disk has no links
+  fs::create_hard_link(folder / kWeights, folder / kGptName, unlinked);
+  if (unlinked) fs::copy_file(folder / kWeights, folder / kGptName);
+  directory.commit();
 }
 
 }  // namespace omni::model

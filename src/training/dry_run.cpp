@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
+#include "cube3d_stage.h"
 #include "omni/core/error.h"
 #include "omni/core/system_info.h"
 #include "omni/kernels/cuda_plugin.h"
@@ -104,7 +106,9 @@ MemoryParts expected_memory(const StageConfig& config, const model::Bundle& bund
 
 void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb) {
   require_batch_for_each_rank(config, ranks);
-  const model::Bundle bundle = estimated_bundle(config);
+  std::optional<Cube3dStage> cube3d;
+  if (Cube3dStage::starts_from(config)) cube3d.emplace(config, /*estimated=*/true);
+  const model::Bundle bundle = cube3d ? cube3d->shapes() : estimated_bundle(config);
   model::Transformer& transformer = *bundle.transformer;
   freeze_parameters(config, transformer.parameters());
   transformer.set_activation_type(nn::precision_type(config.precision));
@@ -114,8 +118,11 @@ void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb
   const bool has_shards = missing == config.shards.end();
   const model::PrepareOptions options{.full_softmax = config.softmax == "full"};
   double flops = 0, activation_bytes = 0;
+  if (cube3d && !has_shards)
+    fail(ErrorKind::io, "there are no shards in '", *missing, "' yet. Make them with `omni data tokenize`");
+  const DocumentForm form = cube3d ? cube3d->form() : DocumentForm::of(bundle);
   for (const sequence::PackedSequence& batch :
-       has_shards ? StageData(config, bundle, 0, ranks).step(0) : longest_step(config, bundle)) {
+       has_shards ? StageData(config, bundle, form, 0, ranks).step(0) : longest_step(config, bundle)) {
     flops += model::training_flops(transformer, batch, options).total();
     activation_bytes =
         std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, options));

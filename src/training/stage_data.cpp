@@ -80,7 +80,12 @@ void require_batch_for_each_rank(const StageConfig& config, int ranks) {
         " micro-batches, fewer than ranks. Raise tokens_per_step, lower tokens_per_micro_batch, or start fewer");
 }
 
-StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int rank, int ranks)
+DocumentForm DocumentForm::of(const model::Bundle& bundle) {
+  return {bundle.tokenizers.format(), bundle.vocabulary(), bundle.layout(), {}};
+}
+
+StageData::StageData(const StageConfig& config, const model::Bundle& bundle, const DocumentForm& form,
+                     int rank, int ranks)
     : batches_per_step_(config.batches_per_step()),
       rank_(rank),
       ranks_(ranks),
@@ -90,7 +95,7 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int
   require_batch_for_each_rank(config, ranks);
   const std::vector<std::filesystem::path> folders(config.shards.begin(), config.shards.end());
   dataset_ = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
-  data::require_tokenizers(*dataset_, bundle.tokenizers.format(),
+  data::require_tokenizers(*dataset_, form.tokens,
                            config.start_bundle.empty() ? "the config's 'tokenizers'"
                                                        : concat("the bundle '", config.start_bundle, "'"));
   fingerprint_ = dataset_->fingerprint();
@@ -98,14 +103,17 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, int
     range_weights_.push_back({bundle.vocabulary().range(name), static_cast<float>(factor)});
   }
   const WeightedTasks tasks = weighted_tasks(config, bundle);
-  source_ = std::make_unique<data::BatchSource>(dataset_, tasks, bundle.layout(), bundle.vocabulary(),
-                                                training_options(config, bundle));
+  data::BatchOptions training = training_options(config, bundle);
+  training.own_layout = form.own_layout;
+  source_ =
+      std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary, std::move(training));
   if (config.validation_steps == 0) return;
   data::BatchOptions options = plain_options(config, bundle, data::parse_split(config.validation_split));
   options.batches_per_step = config.validation_batches;
+  options.own_layout = form.own_layout;
   try {
-    validation_source_ = std::make_unique<data::BatchSource>(dataset_, tasks, bundle.layout(),
-                                                             bundle.vocabulary(), std::move(options));
+    validation_source_ = std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary,
+                                                             std::move(options));
   } catch (const Error& error) {
     fail(error.kind(), "validation: ", error.what(),
          " 'validation_split' names the objects that it takes; validation_steps: 0 goes without");

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "omni/data/batch_source.h"
@@ -22,6 +23,16 @@ struct SampleDocument {
   data::Split split;
 };
 
+// What the documents of a stage are made of, and how they are laid out.
+struct DocumentForm {
+  tokenizers::TokenFormat tokens;
+  sequence::Vocabulary vocabulary;
+  sequence::SequenceLayout layout;
+  std::optional<data::BatchOptions::OwnLayout> own_layout;  // absent: the grammar's
+
+  static DocumentForm of(const model::Bundle& bundle);
+};
+
 // The batches of a stage.
 class StageData {
  public:
@@ -29,7 +40,10 @@ class StageData {
   // of the mixture. Of a step's micro-batches this rank gets each `ranks`-th, from number `rank` on: which
   // they are does not depend on how many ranks there are. Throws Error(io), Error(input) or Error(usage), also
   // for more ranks than micro-batches.
-  StageData(const StageConfig& config, const model::Bundle& bundle, int rank = 0, int ranks = 1);
+  StageData(const StageConfig& config, const model::Bundle& bundle, int rank = 0, int ranks = 1)
+      : StageData(config, bundle, DocumentForm::of(bundle), rank, ranks) {}
+  StageData(const StageConfig& config, const model::Bundle& bundle, const DocumentForm& form, int rank,
+            int ranks);
 
   // All micro-batches of a step.
   std::vector<sequence::PackedSequence> step(std::int64_t number) const;

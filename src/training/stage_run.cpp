@@ -42,11 +42,15 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
       device_(device),
       output_(config.output),
       budget_{config.steps, config.minutes},
-      bundle_(checkpoint ? model::load_bundle(*checkpoint) : start_bundle(config)),
+      cube3d_(Cube3dStage::starts_from(config) ? std::make_unique<Cube3dStage>(config) : nullptr),
+      bundle_(cube3d_      ? cube3d_->start(checkpoint ? &*checkpoint : nullptr)
+              : checkpoint ? model::load_bundle(*checkpoint)
+                           : start_bundle(config)),
       weights_{.modalities = {config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight},
                .z_loss = config.z_loss},
       agreement_(collectives_, device) {
-  data_ = std::make_unique<StageData>(config, bundle_, collectives_.rank(), collectives_.size());
+  data_ = std::make_unique<StageData>(config, bundle_, cube3d_ ? cube3d_->form() : DocumentForm::of(bundle_),
+                                      collectives_.rank(), collectives_.size());
   if (config.validation_steps > 0)
     validation_.emplace(*data_, config.validation_batches, weights_.modalities);
   state_.inputs = stage_inputs(config, data_->fingerprint());
@@ -321,9 +325,14 @@ fs::path StageRun::finish() {
   optimizer_->unseal();
   optimizer_.reset();
   bundle_.transformer->merge_adapters();
-  bundle_.transformer->fold_codebooks();
   const fs::path folder = output_ / "bundle";
-  if (collectives_.rank() == 0) model::save_bundle(bundle_, folder);
+  if (!cube3d_) bundle_.transformer->fold_codebooks();
+  if (collectives_.rank() == 0) {
+    if (cube3d_)
+      cube3d_->save(*bundle_.transformer, folder);
+    else
+      model::save_bundle(bundle_, folder);
+  }
   checkpoints_->finish();
   return folder;
 }

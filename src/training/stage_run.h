@@ -12,6 +12,7 @@
 
 #include "accumulation.h"
 #include "agreement.h"
+#include "cube3d_stage.h"
 #include "gradient_reduction.h"
 #include "omni/distributed/ranks.h"
 #include "omni/model/bundle.h"
@@ -82,6 +83,7 @@ class StageRun {
   at::Device device_;
   std::filesystem::path output_;
   RunBudget budget_;
+  std::unique_ptr<const Cube3dStage> cube3d_;  // null where the stage is about a bundle
   model::Bundle bundle_;
   LossWeights weights_;
   std::unique_ptr<StageOptimizer> optimizer_;

@@ -4,6 +4,7 @@
 
 #include "omni/nn/parameters.h"
 #include "public_case.h"
+#include "small_cube3d.h"
 #include "small_shape.h"
 
 namespace omni::model {
@@ -100,32 +101,13 @@ TEST(PublicModel, SizesThatDoNotFitTogetherAreNamed) {
   expect_input_error(load, {"public.yaml", "vision.patch_size is 29"});
 }
 
-// Of a tiny CLIP whose text tower is as wide as the tiny GPT expects: the wide one with fewer columns would not do, so the
-// sizes are written into the GPT's own projection.
 class Cube3dFolder : public testing::Test {
  protected:
-  void SetUp() override {
-    const SafetensorsFile gpt(kCube3d / "gpt/shape_gpt.safetensors");
-    projection_.assign(static_cast<std::size_t>(32 * 32), 0.0f);
-    for (std::size_t i = 0; i < projection_.size(); ++i)
-      projection_[i] = 0.01f * static_cast<float>(i % 17) - 0.08f;
-    std::vector<NamedTensorView> tensors;
-    for (const auto& [name, view] : gpt.tensors())
-      tensors.push_back({name, name == "text_proj.weight" ? tensor_view(projection_, {32, 32}) : view});
-    write_safetensors(clip_ / "shape_gpt.safetensors", tensors);
-    std::string config = read_file_text(kCube3d / "gpt/config.json");
-    const std::string from = "\"text_model_embed_dim\": 16";
-    write_file_atomically(
-        clip_ / "gpt.json",
-        std::string_view(config.replace(config.find(from), from.size(), "\"text_model_embed_dim\": 32")));
-  }
-  PublicFiles gpt() const {
-    return {.weights = clip_ / "shape_gpt.safetensors", .config = clip_ / "gpt.json", .tokenizer = {}};
-  }
+  PublicFiles gpt() const { return {.weights = small_.gpt, .config = small_.gpt_config, .tokenizer = {}}; }
   PublicFiles text() const { return {.weights = clip_.weights(), .config = {}, .tokenizer = {}}; }
 
   const PublicCase clip_{"clip"};
-  std::vector<float> projection_;
+  const test::SmallCube3d small_{clip_ / ""};
 };
 
 TEST_F(Cube3dFolder, HoldsGptTextTowerAndShapeTokenizer) {
@@ -136,7 +118,9 @@ TEST_F(Cube3dFolder, HoldsGptTextTowerAndShapeTokenizer) {
   ASSERT_NE(loaded.text.tokenizer, nullptr);
   const ClipTextConfig& sizes = *loaded.text.network->config().text;
   const at::Tensor features =
-      loaded.text.network->text(clip_prompt_ids(*loaded.text.tokenizer, sizes, {"a chair", ""})).hidden;
+      loaded.text.network
+          ->text(clip_prompt_ids(*loaded.text.tokenizer, sizes, std::vector<std::string>{"a chair", ""}))
+          .hidden;
   const at::Tensor condition = loaded.gpt->condition(features, at::zeros({2, 3}));
   const auto codes =
       loaded.gpt->greedy_codes(condition.narrow(0, 0, 1), condition.narrow(0, 1, 1), {.steps = 6});

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,14 @@ struct BatchOptions {
   double control_noise = 0;  // the same for sizes, boxes and views
   // Encodes the instructions of editing tasks; they cannot be drawn without it.
   std::function<std::vector<std::int32_t>(std::string_view)> encode_text;
+
+  // Of documents that are not laid out by the grammar: each is so many positions, which `append` adds to a sequence. Without
+  // noise.
+  struct OwnLayout {
+    std::int64_t length = 0;
+    std::function<void(sequence::PackedSequence&, const sequence::Document&)> append;
+  };
+  std::optional<OwnLayout> own_layout;
 };
 
 // Training batches from token shards. A batch is a pure function of the data, the tasks, the options and

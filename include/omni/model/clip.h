@@ -76,5 +76,8 @@ class Clip {
 // they are too long, and filled with the end.
 at::Tensor clip_prompt_ids(const tokenizers::TextTokenizer& tokenizer, const ClipTextConfig& config,
                            const std::vector<std::string>& texts);
+// The same of texts that are tokens already, without start and end.
+at::Tensor clip_prompt_ids(const tokenizers::TextTokenizer& tokenizer, const ClipTextConfig& config,
+                           const std::vector<std::vector<std::int32_t>>& texts);
 
 }  // namespace omni::model

@@ -9,6 +9,7 @@
 #include "omni/model/qwen3.h"
 #include "omni/tokenizers/shape_tokenizer.h"
 #include "omni/tokenizers/text_tokenizer.h"
+#include "omni/tokenizers/tokenizer_set.h"
 
 namespace omni::model {
 
@@ -65,5 +66,20 @@ struct Cube3dModel {
 // `mapped`: as Cube3dGpt's, for sampling in that format.
 Cube3dModel load_cube3d(const std::filesystem::path& folder,
                         const std::optional<kernels::DecodeFormat>& mapped = {});
+
+// Its parts but for the GPT's weights, to train those. Throws as load_cube3d(), and where there is no tokenizer of texts or
+// shapes.
+struct Cube3dParts {
+  Cube3dGptConfig config;
+  std::filesystem::path weights;
+  ClipWithTokenizer text;
+  tokenizers::TokenizerSet tokenizers;  // of texts and shapes
+};
+Cube3dParts open_cube3d(const std::filesystem::path& folder);
+
+// The folder `start` with the GPT that was trained from it (see export_cube3d()), whose weights are there under the
+// publisher's name as well, shape_gpt.safetensors. Appears whole or not at all.
+void save_trained_cube3d(const std::filesystem::path& start, const Transformer& trained,
+                         const std::filesystem::path& out);
 
 }  // namespace omni::model

@@ -1,0 +1,98 @@
+#include "cube3d_stage.h"
+
+#include "omni/core/error.h"
+#include "omni/core/weight_source.h"
+#include "omni/model/public_model.h"
+
+namespace omni::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kTask = "text->shape";
+
+void check(const StageConfig& config) {
+  const auto refuse = [](const auto&... what) { fail(ErrorKind::usage, "fine-tuning Cube3D: ", what...); };
+  for (const auto* tasks : {&config.mixture, &config.replay})
+    for (const auto& [name, weight] : *tasks)
+      if (name != kTask)
+        refuse("the task '", name, "' is none of Cube3D's, which makes shapes of texts. The mixture is '",
+               kTask, ": 1'");
+  if (config.text_capacity != 0)
+    refuse("'text_capacity' is for bundles; captions are cut off where the text tower reads no further");
+  if (config.input_noise != 0 || config.control_noise != 0)
+    refuse("'input_noise' and 'control_noise' are for bundles. Leave them out");
+  if (config.sample_steps != 0)
+    refuse("'sample_steps' is for bundles; `omni sample` draws from what the run leaves");
+  if (config.view_rows_steps != 0) refuse("'view_rows_steps' is for bundles");
+}
+
+}  // namespace
+
+bool Cube3dStage::starts_from(const StageConfig& config) {
+  return config.stage == "finetune" && fs::exists(fs::path(config.start_bundle) / "public.yaml") &&
+         model::public_family(config.start_bundle) == model::PublicFamily::cube3d;
+}
+
+Cube3dStage::Cube3dStage(const StageConfig& config, bool estimated) : config_(config) {
+  check(config);
+  model::Cube3dParts parts = model::open_cube3d(config.start_bundle);
+  sizes_ = parts.config;
+  weights_ = parts.weights;
+  codebook_ = parts.tokenizers.shape()->geometry_codebook().detach().clone();
+  // The text's tokens are read by its tower alone: any number of them.
+  constexpr std::int64_t kAnyLength = 4096;
+  form_.tokens = parts.tokenizers.format();
+  form_.vocabulary = sequence::make_vocabulary(
+      {.text = form_.tokens.text.vocabulary, .geometry = form_.tokens.shape.geometry_vocabulary});
+  form_.layout.text_capacity = kAnyLength;
+  form_.layout.geometry_lengths = {form_.tokens.shape.geometry_codes()};
+  text_.emplace(std::move(parts.text), fs::path(config.output) / "text_features");
+  documents_.emplace(
+      sizes_, text_->rows(), form_.layout.geometry_capacity(),
+      [this, estimated](const std::vector<std::int32_t>& tokens) {
+        return estimated ? std::vector<float>(static_cast<std::size_t>(text_->rows() * text_->width()))
+                         : text_->of(tokens);
+      });
+}
+
+model::Bundle Cube3dStage::bundle_of(std::unique_ptr<model::Transformer> transformer,
+                                     nn::ParameterStart adapters) const {
+  model::Bundle bundle;
+  bundle.transformer = std::move(transformer);
+  bundle.notes["stage"] = config_.stage;
+  if (config_.lora.rank == 0) return bundle;
+  bundle.transformer->add_adapters(config_.lora, std::move(adapters));
+  bundle.notes["lora"] = nn::to_text(config_.lora);
+  return bundle;
+}
+
+model::Bundle Cube3dStage::start(const checkpoint::CheckpointReader* checkpoint) const {
+  if (checkpoint == nullptr)
+    return bundle_of(model::trainable_cube3d(sizes_, WeightSource(weights_), codebook_),
+                     static_cast<std::uint64_t>(config_.seed));
+  model::Bundle bundle = bundle_of(model::trainable_cube3d(sizes_, nn::ParameterStart::unset(), codebook_),
+                                   nn::ParameterStart::unset());
+  model::load_weights(*checkpoint, *bundle.transformer);
+  return bundle;
+}
+
+model::Bundle Cube3dStage::shapes() const {
+  return bundle_of(model::trainable_cube3d(sizes_, nn::ParameterStart::shapes(), codebook_),
+                   nn::ParameterStart::shapes());
+}
+
+DocumentForm Cube3dStage::form() const {
+  DocumentForm form = form_;
+  form.own_layout = {documents_->length(),
+                     [this](sequence::PackedSequence& sequence, const sequence::Document& document) {
+                       documents_->append(sequence, document);
+                     }};
+  return form;
+}
+
+void Cube3dStage::save(const model::Transformer& trained, const fs::path& out) const {
+  model::save_trained_cube3d(config_.start_bundle, trained, out);
+}
+
+}  // namespace omni::training

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "omni/model/public_model.h"
+
+namespace omni::training {
+
+// The features of captions, computed once for each by a frozen text tower and kept on disk.
+class TextFeatures {
+ public:
+  // Keeps them in `folder`, which is made when it is needed. A folder belongs to one tower.
+  TextFeatures(model::ClipWithTokenizer tower, std::filesystem::path folder)
+      : tower_(std::move(tower)), folder_(std::move(folder)) {}
+
+  std::int64_t rows() const { return tower_.network->config().text->positions; }
+  std::int64_t width() const { return tower_.network->config().text->width; }
+  // [rows, width] row by row: the last hidden states of a caption's tokens, cut off where they are too many; of no tokens, of
+  // the empty text. From any thread, and for several processes at once. Throws Error(io).
+  std::vector<float> of(const std::vector<std::int32_t>& tokens) const;
+
+ private:
+  model::ClipWithTokenizer tower_;
+  std::filesystem::path folder_;
+};
+
+}  // namespace omni::training

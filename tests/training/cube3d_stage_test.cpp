@@ -1,0 +1,208 @@
+// Fine-tuning of an imported Cube3D.
+#include "cube3d_stage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "metric_lines.h"
+#include "omni/checkpoint/run_folder.h"
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/data/token_shard.h"
+#include "omni/model/public_model.h"
+#include "omni/tokenizers/caption_text.h"
+#include "omni/training/trainer.h"
+#include "rank_runs.h"
+#include "small_cube3d.h"
+#include "temporary_directory.h"
+
+namespace omni::training {
+namespace {
+
+namespace fs = std::filesystem;
+
+const TrainerOptions kResumed{.run = {.resume = Resume::yes, .allowed_changes = {}}, .dry_run = false};
+
+class Cube3dFinetuning : public testing::Test {
+ protected:
+  void SetUp() override {
+    model::import_cube3d({.weights = small_.gpt, .config = small_.gpt_config, .tokenizer = {}},
+                         {.weights = small_.clip, .config = {}, .tokenizer = {}}, small_.shape_tokenizer,
+                         folder_ / "cube3d");
+    const model::Cube3dParts parts = model::open_cube3d(folder_ / "cube3d");
+    data::TokenShardInfo info;
+    info.tokens = parts.tokenizers.format();
+    std::vector<data::TokenObject> objects;
+    for (int i = 0; i < 4; ++i) {
+      data::TokenObject object;
+      object.id = concat("object ", i);
+      object.captions = {
+          {tokenizers::encode_caption(*parts.tokenizers.text(), captions()[i]), data::CaptionKind::complete}};
+      object.box = {31, 8 * i, 15};
+      for (int k = 0; k < 8; ++k) object.geometry.push_back((5 * i + 3 * k * k) % 32);
+      objects.push_back(std::move(object));
+    }
+    prepare_output_directory(folder_ / "shards");
+    data::write_token_shard(folder_ / "shards/shard-00000.safetensors", info, objects);
+  }
+
+  static std::vector<std::string> captions() {
+    return {"a red chair", "a table", "a small lamp", "two cups"};
+  }
+
+  StageConfig config(const std::string& output) const {
+    StageConfig c;
+    c.stage = "finetune";
+    c.output = (folder_ / output).string();
+    c.start_bundle = (folder_ / "cube3d").string();
+    c.shards = {(folder_ / "shards").string()};
+    c.mixture = {{"text->shape", 1}};
+    c.tokens_per_step = c.tokens_per_micro_batch = 256;
+    c.steps = 12;
+    c.precision = "fp32";
+    c.log_steps = 1;
+    c.schedule.peak_learning_rate = 1e-2;
+    return c;
+  }
+
+  static std::vector<double> losses(const StageConfig& c) {
+    std::vector<double> all;
+    for (const auto& line : test::metric_lines(fs::path(c.output) / "metrics.jsonl"))
+      all.push_back(line.at("loss"));
+    return all;
+  }
+
+  test::TemporaryDirectory folder_;
+  test::SmallCube3d small_{folder_.path()};
+};
+
+TEST_F(Cube3dFinetuning, LearnsOwnShapesAndLeavesAModelOfThePublishersLayout) {
+  for (const bool low_rank : {false, true}) {
+    StageConfig c = config(low_rank ? "lora" : "full");
+    c.steps = 80;
+    if (low_rank) {
+      c.lora.rank = 8;
+      c.lora.layers = {"*.generated.*", "single_blocks.*"};
+      c.schedule.peak_learning_rate = 3e-2;
+    }
+    const TrainingSummary summary = run_stage(c, {});
+    EXPECT_LT(summary.loss, (low_rank ? 0.8 : 0.5) * losses(c).front());
+
+    const model::Cube3dModel before = model::load_cube3d(folder_ / "cube3d"),
+                             after = model::load_cube3d(summary.bundle);
+    const at::Tensor features =
+        before.text.network
+            ->text(model::clip_prompt_ids(*before.text.tokenizer, *before.text.network->config().text,
+                                          std::vector<std::string>{"a table"}))
+            .hidden;
+    const at::Tensor box = at::tensor({1.925f, 0.5f, 0.9f}).view({1, 3});
+    const at::Tensor codes = at::arange(8, at::kLong).view({1, 8});
+    const auto logits = [&](const model::Cube3dModel& model) {
+      return model.gpt->logits(model.gpt->condition(features, box), codes);
+    };
+    EXPECT_GT((logits(after) - logits(before)).abs().max().item<double>(), 0.1);
+
+    // Under the publisher's name as well, as files that can be imported again.
+    EXPECT_EQ(read_file_bytes(summary.bundle / "shape_gpt.safetensors"),
+              read_file_bytes(summary.bundle / "model.safetensors"));
+    model::import_cube3d({.weights = summary.bundle, .config = small_.gpt_config, .tokenizer = {}},
+                         {.weights = small_.clip, .config = {}, .tokenizer = {}}, small_.shape_tokenizer,
+                         folder_ / "again");
+    EXPECT_TRUE(logits(model::load_cube3d(folder_ / "again")).equal(logits(after)));
+    // The tokenizer is the same file, tensors that nobody uses and all.
+    for (const auto& entry : fs::directory_iterator(folder_ / "cube3d" / "shape_tokenizer"))
+      EXPECT_EQ(read_file_bytes(summary.bundle / "shape_tokenizer" / entry.path().filename()),
+                read_file_bytes(entry.path()))
+          << entry.path();
+    const WeightSource trained(summary.bundle / "model.safetensors"),
+        original(folder_ / "cube3d/model.safetensors");
+    for (const auto& [name, view] : original.tensors()) {
+      const bool same = nn::to_tensor(trained.at(name)).equal(nn::to_tensor(view));
+      if (low_rank && name.find("pre_c") != std::string::npos) EXPECT_TRUE(same) << name;
+      if (name.find("pre_x.c_qk") != std::string::npos) EXPECT_FALSE(same) << name;
+      if (name.starts_with("shape_proj")) EXPECT_EQ(same, low_rank) << name;
+    }
+  }
+}
+
+TEST_F(Cube3dFinetuning, ComputesTheFeaturesOfEachCaptionOnce) {
+  StageConfig c = config("run");
+  c.steps = 60;  // in which each caption is shown, and dropped
+  run_stage(c, {});
+  std::map<fs::path, fs::file_time_type> kept;
+  for (const auto& entry : fs::directory_iterator(fs::path(c.output) / "text_features"))
+    kept[entry.path()] = fs::last_write_time(entry.path());
+  EXPECT_EQ(kept.size(), captions().size() + 1);  // that of no caption
+  // One that was damaged is computed again; the run is the same.
+  write_file_atomically(kept.begin()->first, std::string_view("damaged"));
+  const std::vector<double> first = losses(c);
+  fs::remove_all(fs::path(c.output) / "bundle");
+  fs::remove_all(fs::path(c.output) / "checkpoints");
+  fs::remove(fs::path(c.output) / "metrics.jsonl");
+  run_stage(c, {});
+  EXPECT_EQ(losses(c), first);
+  for (const auto& [path, time] : kept)
+    EXPECT_EQ(fs::last_write_time(path) == time, path != kept.begin()->first) << path;
+}
+
+TEST_F(Cube3dFinetuning, GoesOnBitForBit) {
+  for (const bool low_rank : {false, true}) {
+    StageConfig whole = config(concat("whole", low_rank));
+    whole.precision = low_rank ? "bf16" : "fp32";
+    if (low_rank) whole.lora.rank = 2;
+    const TrainingSummary expected = run_stage(whole, {});
+    StageConfig part = whole;
+    part.output = (folder_ / concat("part", low_rank)).string();
+    part.checkpoint_steps = 5;
+    part.checkpoints_kept = 9;
+    run_stage(part, {});
+    for (const auto& entry : checkpoint::checkpoints_in(fs::path(part.output) / "checkpoints"))
+      if (entry.step > 5) fs::remove_all(entry.path);
+    fs::remove_all(fs::path(part.output) / "bundle");
+    const TrainingSummary resumed = run_stage(part, kResumed);
+    EXPECT_EQ(read_file_bytes(resumed.bundle / "model.safetensors"),
+              read_file_bytes(expected.bundle / "model.safetensors"));
+    EXPECT_EQ(losses(part), losses(whole));
+  }
+}
+
+TEST_F(Cube3dFinetuning, TakesTheSameStepsOnTwoRanks) {
+  StageConfig alone = config("alone");
+  alone.tokens_per_step = 512;
+  run_on_thread_ranks(alone, 1);
+  StageConfig two = alone;
+  two.output = (folder_ / "two").string();
+  run_on_thread_ranks(two, 2);
+  const std::vector<double> got = losses(two), wanted = losses(alone);
+  ASSERT_EQ(got.size(), wanted.size());
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i] / wanted[i], 1, 1e-4) << i;
+}
+
+TEST_F(Cube3dFinetuning, KeysOfBundlesAreRefused) {
+  const auto refusal = [](const StageConfig& c) -> std::string {
+    try {
+      run_stage(c, {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      return error.what();
+    }
+    return "";
+  };
+  StageConfig c = config("refused");
+  c.mixture = {{"shape->text", 1}};
+  EXPECT_THAT(refusal(c), testing::HasSubstr("'shape->text' is none of Cube3D's"));
+  c = config("refused");
+  c.input_noise = 0.1;
+  EXPECT_THAT(refusal(c), testing::HasSubstr("input_noise"));
+  c = config("refused");
+  c.tokens_per_step = c.tokens_per_micro_batch = 64;
+  EXPECT_THAT(refusal(c), testing::HasSubstr("one document takes up to 87 tokens"));
+  // A checkpoint of it is none of a bundle's.
+  c = config("run");
+  c.steps = 1;
+  run_stage(c, {});
+  EXPECT_THROW(model::load_bundle(fs::path(c.output) / "checkpoints/step-00000001"), Error);
+}
+
+}  // namespace
+}  // namespace omni::training
