@@ -25,5 +25,6 @@ void add_import_command(CLI::App& app);
 void add_model_command(CLI::App& app);
 void add_sample_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
+void add_plot_command(CLI::App& app);
 
 }  // namespace omni::tools

@@ -128,6 +128,7 @@ std::unique_ptr<CLI::App> make_command_line() {
   add_model_command(*app);
   add_sample_command(*app);
   add_eval_command(*app);
+  add_plot_command(*app);
   add_help_command(*app);
   app->footer(exit_code_help());
   return app;

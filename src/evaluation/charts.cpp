@@ -13,7 +13,15 @@ namespace {
 
 constexpr double kPlotSide =
     1000;  // of a line chart's own frame, which is stretched to its place on the page
+// Of a line chart in a file of its own; on a page it is style.css that says so.
+constexpr const char* kPictureStyle =
+    "text{font:12px system-ui,sans-serif;fill:#5b6675}line{stroke:#e3e7ed;stroke-width:1;vector-effect:"
+    "non-scaling-stroke}polyline{fill:none;stroke-width:1.8;stroke-linecap:round;vector-effect:non-scaling-"
+    "stroke}";
 constexpr std::size_t kLinePoints = 300;
+constexpr double kLargestDrawn = 1e100;  // beyond it differences of values overflow
+
+bool is_drawn(double value) { return std::abs(value) <= kLargestDrawn; }
 
 std::string at(double value) { return with_decimals(value, 1); }
 
@@ -26,8 +34,10 @@ std::string line_between(double x1, double y1, double x2, double y2) {
 template <class Series>
 std::string legend(const std::vector<Series>& series) {
   std::string html = "<div class=\"legend\">";
-  for (const Series& each : series)
+  for (const Series& each : series) {
+    if (each.name.empty()) continue;
     html += "<span><i style=\"background:" + each.colour + "\"></i>" + escape_html(each.name) + "</span>";
+  }
   return html + "</div>\n";
 }
 
@@ -43,11 +53,15 @@ double nice_step(double span, int parts) {
 
 std::string tick_label(double value) {
   char text[48];
-  if (std::abs(value) >= 10000) {
-    std::snprintf(text, sizeof text, "%gk", value / 1000);
-  } else {
+  const double size = std::abs(value);
+  if (size >= 1e9)
+    std::snprintf(text, sizeof text, "%gG", value / 1e9);
+  else if (size >= 1e6)
+    std::snprintf(text, sizeof text, "%gM", value / 1e6);
+  else if (size >= 1e4)
+    std::snprintf(text, sizeof text, "%gk", value / 1e3);
+  else
     std::snprintf(text, sizeof text, "%.4g", value);
-  }
   return text;
 }
 
@@ -59,12 +73,18 @@ struct Frame {
   double y(double value) const { return kPlotSide * (1 - y_share(value)); }
 };
 
+// Two values apart from each other, as far as ticks between them need it: those of a constant are one.
+void widen(double low, double& high) {
+  const double least = 1e-9 * std::max(std::abs(low), std::abs(high));
+  if (high - low <= least) high = low + std::max(1.0, 1000 * least);
+}
+
 // What a chart shows of lines: the first few percent of training may lie far above the rest.
 Frame frame_of(const std::vector<LineSeries>& series) {
   std::vector<double> xs, ys;
   for (const LineSeries& line : series) {
     for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!std::isfinite(line.x[i]) || !std::isfinite(line.y[i])) continue;
+      if (!is_drawn(line.x[i]) || !is_drawn(line.y[i])) continue;
       xs.push_back(line.x[i]);
       ys.push_back(line.y[i]);
     }
@@ -73,8 +93,8 @@ Frame frame_of(const std::vector<LineSeries>& series) {
   std::sort(ys.begin(), ys.end());
   Frame frame{*std::min_element(xs.begin(), xs.end()), *std::max_element(xs.begin(), xs.end()), ys.front(),
               ys[static_cast<std::size_t>(0.985 * static_cast<double>(ys.size() - 1))]};
-  if (frame.x_high <= frame.x_low) frame.x_high = frame.x_low + 1;
-  if (frame.y_high <= frame.y_low) frame.y_high = frame.y_low + 1;
+  widen(frame.x_low, frame.x_high);
+  widen(frame.y_low, frame.y_high);
   const double margin = 0.06 * (frame.y_high - frame.y_low);
   frame.y_low -= margin;
   frame.y_high += margin;
@@ -83,18 +103,22 @@ Frame frame_of(const std::vector<LineSeries>& series) {
 
 std::string polyline(const LineSeries& line, const Frame& frame) {
   const std::size_t stride = std::max<std::size_t>(1, line.x.size() / kLinePoints);
+  const std::string faint =
+      line.opacity < 1 ? " stroke-opacity=\"" + with_decimals(line.opacity, 2) + "\"" : "";
   std::string points, svg;
+  std::size_t joined = 0;
   const auto flush = [&] {
-    if (!points.empty()) {
-      svg += "<polyline stroke=\"" + line.colour + "\" points=\"" + points + "\"/>";
-    }
+    if (joined == 1) points += points;  // a point alone: a dot, by the ends that the style gives lines
+    if (joined > 0)
+      svg += "<polyline stroke=\"" + line.colour + "\"" + faint + " points=\"" + points + "\"/>";
     points.clear();
+    joined = 0;
   };
   for (std::size_t begin = 0; begin < line.x.size(); begin += stride) {
     double x = 0, y = 0;
     int count = 0;
     for (std::size_t i = begin; i < std::min(line.x.size(), begin + stride); ++i) {
-      if (!std::isfinite(line.y[i]) || !std::isfinite(line.x[i])) continue;
+      if (!is_drawn(line.y[i]) || !is_drawn(line.x[i])) continue;
       x += line.x[i];
       y += line.y[i];
       ++count;
@@ -105,6 +129,7 @@ std::string polyline(const LineSeries& line, const Frame& frame) {
     }
     const double shown = std::clamp(y / count, frame.y_low, frame.y_high);
     points += at(frame.x(x / count)) + "," + at(frame.y(shown)) + " ";
+    ++joined;
   }
   flush();
   return svg;
@@ -153,25 +178,77 @@ std::string bar_chart(const std::vector<std::string>& groups, const std::vector<
   return html + "</div>\n";
 }
 
+namespace {
+
+// The grid and the lines of a chart, in its own frame.
+struct Plot {
+  std::string svg;
+  std::vector<double> xs, ys;              // ticks
+  std::vector<double> x_shares, y_shares;  // of the sides, from the left and from below
+};
+
+Plot plot_of(const std::vector<LineSeries>& series) {
+  const Frame frame = frame_of(series);
+  Plot plot{.svg = "",
+            .xs = ticks(frame.x_low, frame.x_high, 7),
+            .ys = ticks(frame.y_low, frame.y_high, 5),
+            .x_shares = {},
+            .y_shares = {}};
+  for (const double x : plot.xs) plot.x_shares.push_back(frame.x_share(x));
+  for (const double y : plot.ys) {
+    plot.y_shares.push_back(frame.y_share(y));
+    plot.svg += line_between(0, frame.y(y), kPlotSide, frame.y(y));
+  }
+  for (const LineSeries& line : series) plot.svg += polyline(line, frame);
+  return plot;
+}
+
+std::string text_at(double x, double y, const char* anchor, const std::string& text) {
+  return "<text x=\"" + at(x) + "\" y=\"" + at(y) + concat("\" text-anchor=\"", anchor, "\">") +
+         escape_html(text) + "</text>\n";
+}
+
+}  // namespace
+
 std::string line_chart(const std::vector<LineSeries>& series, const std::string& x_label,
                        const std::string& y_label) {
-  const Frame frame = frame_of(series);
-  const std::vector<double> xs = ticks(frame.x_low, frame.x_high, 7),
-                            ys = ticks(frame.y_low, frame.y_high, 5);
-  std::vector<double> x_shares, y_shares;
-  std::string svg = concat("<svg viewBox=\"0 0 ", kPlotSide, " ", kPlotSide,
-                           "\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"") +
-                    escape_html(y_label) + "\">";
-  for (const double x : xs) x_shares.push_back(frame.x_share(x));
-  for (const double y : ys) {
-    y_shares.push_back(frame.y_share(y));
-    svg += line_between(0, frame.y(y), kPlotSide, frame.y(y));
-  }
-  for (const LineSeries& line : series) svg += polyline(line, frame);
+  const Plot plot = plot_of(series);
   return legend(series) + "<p class=\"axis\">" + escape_html(y_label) + "</p>\n<div class=\"plot\">\n" +
-         tick_labels("ys", "bottom", ys, y_shares) + svg + "</svg>\n" +
-         tick_labels("xs", "left", xs, x_shares) + "</div>\n<p class=\"axis below\">" + escape_html(x_label) +
-         "</p>\n";
+         tick_labels("ys", "bottom", plot.ys, plot.y_shares) +
+         concat("<svg viewBox=\"0 0 ", kPlotSide, " ", kPlotSide,
+                "\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"") +
+         escape_html(y_label) + "\">" + plot.svg + "</svg>\n" +
+         tick_labels("xs", "left", plot.xs, plot.x_shares) + "</div>\n<p class=\"axis below\">" +
+         escape_html(x_label) + "</p>\n";
+}
+
+std::string line_picture(const std::vector<LineSeries>& series, const std::string& x_label,
+                         const std::string& y_label) {
+  constexpr double kWidth = 760, kLeft = 64, kRight = 24, kPlotHeight = 320, kLine = 18;
+  const Plot plot = plot_of(series);
+  double y = 24;
+  std::string body = text_at(kLeft, y, "start", y_label);
+  for (const LineSeries& each : series) {
+    if (each.name.empty()) continue;
+    y += kLine;
+    body += "<rect x=\"" + at(kLeft) + "\" y=\"" + at(y - 10) + "\" width=\"11\" height=\"11\" fill=\"" +
+            each.colour + "\"/>" + text_at(kLeft + kLine, y, "start", each.name);
+  }
+  const double top = y + kLine, bottom = top + kPlotHeight, width = kWidth - kLeft - kRight;
+  for (std::size_t i = 0; i < plot.ys.size(); ++i)
+    body += text_at(kLeft - 8, bottom - plot.y_shares[i] * kPlotHeight + 4, "end", tick_label(plot.ys[i]));
+  for (std::size_t i = 0; i < plot.xs.size(); ++i)
+    body += text_at(kLeft + plot.x_shares[i] * width, bottom + kLine, "middle", tick_label(plot.xs[i]));
+  body += text_at(kLeft + width / 2, bottom + 2 * kLine, "middle", x_label);
+  body += "<svg x=\"" + at(kLeft) + "\" y=\"" + at(top) + "\" width=\"" + at(width) + "\" height=\"" +
+          at(kPlotHeight) +
+          concat("\" viewBox=\"0 0 ", kPlotSide, " ", kPlotSide, "\" preserveAspectRatio=\"none\">") +
+          plot.svg + "</svg>\n";
+  const double height = bottom + 2.5 * kLine;
+  return concat("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", kWidth, "\" height=\"", height,
+                "\" viewBox=\"0 0 ", kWidth, " ", height, "\">\n<style>", kPictureStyle, "</style>\n",
+                "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n") +
+         body + "</svg>\n";
 }
 
 }  // namespace omni::evaluation

@@ -5,7 +5,8 @@
 
 namespace omni::evaluation {
 
-// Small charts of HTML and inline SVG, as wide as their place; their texts keep the page's size.
+// Small charts of HTML and inline SVG, as wide as their place; their texts keep the page's size. Values beyond
+// 1e100 are drawn as those that are no numbers.
 
 struct Bar {
   double value = 0, low = 0, high = 0;  // not-a-number: no bar
@@ -18,10 +19,14 @@ struct BarSeries {
 std::string bar_chart(const std::vector<std::string>& groups, const std::vector<BarSeries>& series);
 
 struct LineSeries {
-  std::string name, colour;
+  std::string name, colour;  // without a name: not in the legend
   std::vector<double> x, y;  // not-a-number leaves a gap
+  double opacity = 1;
 };
 std::string line_chart(const std::vector<LineSeries>& series, const std::string& x_label,
                        const std::string& y_label);
+// The same as an SVG file of its own.
+std::string line_picture(const std::vector<LineSeries>& series, const std::string& x_label,
+                         const std::string& y_label);
 
 }  // namespace omni::evaluation

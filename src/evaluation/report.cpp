@@ -7,6 +7,7 @@
 #include "html.h"
 #include "omni/core/error.h"
 #include "omni/core/progress.h"
+#include "omni/evaluation/run_curves.h"
 #include "report_tables.h"
 
 namespace omni::evaluation {
@@ -37,19 +38,23 @@ const char* colour_of_loss(const std::string& name) {
 
 std::string loss_panel(const fs::path& path) {
   try {
-    const LossCurve curve = read_loss_curve(path);
+    const RunCurves curves = read_run_curves(path);
     std::vector<LineSeries> series;
-    for (const auto& [name, losses] : curve.losses) {
-      const bool known = std::any_of(losses.begin(), losses.end(), [](double y) { return y == y; });
-      if (known) series.push_back({name, colour_of_loss(name), curve.steps, losses});
+    for (const char* name : {"loss", "loss_image", "loss_shape", "loss_text"}) {
+      const MetricCurve* curve = curves.find(name);
+      if (curve == nullptr) continue;
+      LineSeries line{.name = name, .colour = colour_of_loss(name), .x = {}, .y = curve->values};
+      for (const std::size_t point : curve->points) line.x.push_back(curves.steps[point]);
+      series.push_back(std::move(line));
     }
     if (series.empty()) return note(path.string() + " holds no losses.");
+    const MetricCurve *rates = curves.find("tokens_per_second"), *seconds = curves.find("seconds");
     char rate[64];
-    std::snprintf(rate, sizeof rate, ", %.0f tokens/s", curve.tokens_per_second);
-    const double seconds = curve.seconds.empty() ? 0 : curve.seconds.back();
-    return "<h3>" + escape_html(curve.stage.empty() ? path.string() : curve.stage) + " <small>" +
-           escape_html(concat(curve.steps.back(), " steps, ",
-                              format_duration(seconds == seconds ? seconds : 0), rate)) +
+    std::snprintf(rate, sizeof rate, ", %.0f tokens/s", rates == nullptr ? 0 : median(*rates));
+    const double spent = seconds == nullptr ? 0 : seconds->values.back();
+    return "<h3>" + escape_html(curves.stage.empty() ? path.string() : curves.stage) + " <small>" +
+           escape_html(
+               concat(curves.steps.back(), " steps, ", format_duration(spent == spent ? spent : 0), rate)) +
            "</small></h3>\n<div class=\"panel\">" + line_chart(series, "step", "loss (nats per token)") +
            "</div>\n";
   } catch (const Error& error) {

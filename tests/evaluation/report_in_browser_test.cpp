@@ -2,24 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "omni/core/files.h"
+#include "in_browser.h"
 #include "page_fixtures.h"
-#include "temporary_directory.h"
 
 namespace omni::evaluation {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Around the page, since Chromium's own window is never narrower than 500 pixels.
-std::string frame_around(int width) {
-  return "<!DOCTYPE html><iframe src=\"probed.html\" width=\"" + std::to_string(width) +
-         "\" height=\"900\" style=\"border:0\"></iframe>";
-}
 
 // What the page says of itself, on the console.
 constexpr const char* kProbe = R"js(
@@ -104,65 +93,15 @@ report.link = viewer.querySelector(".bottom a").getAttribute("href");
 done();
 )js";
 
-std::string find_browser() {
-  std::istringstream folders(std::getenv("PATH") != nullptr ? std::getenv("PATH") : "");
-  for (std::string folder; std::getline(folders, folder, ':');)
-    for (const char* name : {"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"})
-      if (fs::exists(fs::path(folder) / name)) return (fs::path(folder) / name).string();
-  return "";
-}
-
-struct Visit {
-  std::string console;    // errors, warnings and messages, with where they came from
-  nlohmann::json report;  // of a probe
-};
-
-class ReportInBrowserSlow : public ::testing::Test {
+class ReportInBrowserSlow : public testing::InBrowser {
  protected:
-  void SetUp() override {
-    if (browser_.empty())
-      GTEST_SKIP() << "no chromium, chromium-browser or google-chrome on PATH: the page is not looked at";
-  }
-
-  // A page with a script of the test's own at its end.
-  Visit visit(const std::string& page, int width, const std::string& script) {
-    std::string probed = page;
-    probed.insert(probed.rfind("</body>"), "<script>" + script + "</script>\n");
-    write_file_atomically(folder_ / "probed.html", std::string_view(probed));
-    write_file_atomically(folder_ / "frame.html", std::string_view(frame_around(width)));
-    const auto quoted = [this](const char* name) { return "'" + (folder_ / name).string() + "'"; };
-    const std::string command =
-        "timeout 120 '" + browser_ +
-        "' --headless --no-sandbox --disable-dev-shm-usage --hide-scrollbars --window-size=1400,1000 "
-        "--use-angle=swiftshader --enable-unsafe-swiftshader --enable-logging=stderr --user-data-dir=" +
-        quoted("profile") + " --screenshot=" + quoted("picture.png") + " file://" + quoted("frame.html") +
-        " 2>" + quoted("log") + " >/dev/null";
-    EXPECT_EQ(std::system(command.c_str()), 0) << read_file_text(folder_ / "log");
-    Visit visit;
-    std::istringstream lines(read_file_text(folder_ / "log"));
-    for (std::string line; std::getline(lines, line);) {
-      if (line.find("CONSOLE") == line.npos) continue;
-      const std::string begin = "\"probe: ";
-      const std::size_t probe = line.find(begin);
-      if (probe == line.npos) {
-        visit.console += line + "\n";
-        continue;
-      }
-      const std::string text = line.substr(probe + begin.size());
-      visit.report = nlohmann::json::parse(text.substr(0, text.rfind("\", source:")), nullptr, false);
-    }
-    return visit;
-  }
-
-  test::TemporaryDirectory folder_;
   testing::MadeUpSweep sweep_{folder_.path()};
-  const std::string browser_ = find_browser();
 };
 
 TEST_F(ReportInBrowserSlow, FitsItsWindowAndTurnsItsMeshes) {
   const std::string page = sweep_.page(folder_.path());
   for (const int width : {1280, 400}) {
-    const Visit visited = visit(page, width, std::string(kProbe) + kLookAround);
+    const testing::Visit visited = visit(page, width, std::string(kProbe) + kLookAround);
     EXPECT_EQ(visited.console, "") << "at " << width;
     const nlohmann::json& report = visited.report;
     ASSERT_TRUE(report.is_object()) << "the page's script did not come to its end at " << width;
@@ -189,7 +128,8 @@ TEST_F(ReportInBrowserSlow, FitsItsWindowAndTurnsItsMeshes) {
 }
 
 TEST_F(ReportInBrowserSlow, NamesTheFileWhereThereIsNoWebGl) {
-  const Visit visited = visit(sweep_.page(folder_.path()), 1280, std::string(kProbe) + kWithoutWebGl);
+  const testing::Visit visited =
+      visit(sweep_.page(folder_.path()), 1280, std::string(kProbe) + kWithoutWebGl);
   EXPECT_EQ(visited.console, "");
   ASSERT_TRUE(visited.report.is_object());
   EXPECT_EQ(visited.report["message"], true);

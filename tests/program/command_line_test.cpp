@@ -253,6 +253,7 @@ class CommandLineSlow : public CommandLine {
         {"model verify qwen3", split("--weights noise.glb --config noise.glb --expected noise.glb")},
         {"sample", split("--model absent --prompt x --out x.glb")},
         {"eval", {configs + "/eval/demo.yaml", "--dry-run"}},
+        {"plot", split("absent --out plot.html")},
         {"help", {}},
     };
   }
