@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
-#include "omni/optimizer/groups.h"
 
 namespace omni::optimizer {
 
@@ -20,13 +19,13 @@ void describe(ConfigVisitor& visitor, AdamWConfig& c) {
   visitor.flag("decay_embeddings", c.decay_embeddings);
 }
 
-AdamW::AdamW(nn::ParameterStore& parameters, const AdamWConfig& config)
-    : parameters_(&parameters), config_(config) {
+AdamW::AdamW(nn::ParameterStore& parameters, const AdamWConfig& config, GroupRules rules)
+    : parameters_(&parameters), config_(config), rules_(std::move(rules)) {
   ensure(parameters.sealed(), "an optimiser wants a store that was sealed for it");
   at::TensorOptions options(at::kFloat);
   for (nn::ParameterUnit& unit : parameters.units()) {
     for (nn::ParameterSection& section : unit.sections) {
-      if (section.group == static_cast<int>(Group::orthogonal)) continue;
+      if (group_of(section) == Group::orthogonal) continue;
       slots_.push_back({&section, at::zeros_like(section.masters), at::zeros_like(section.masters)});
       options = section.masters.options();
     }
@@ -58,20 +57,22 @@ void AdamW::step(double learning_rate, const GradientMeasure& measure) {
   const auto given = [](const Tensor& tensor) {
     return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
   };
-  for (const Group group : {Group::decayed, Group::plain}) {
+  std::map<int, std::vector<const Slot*>> by_group;
+  for (const Slot& slot : slots_) by_group[slot.section->group].push_back(&slot);
+  for (const auto& [group, slots] : by_group) {
     std::vector<Tensor> masters, gradients, first, second, maxima, steps;
-    for (const Slot& slot : slots_) {
-      if (slot.section->group != static_cast<int>(group)) continue;
-      masters.push_back(slot.section->masters);
-      gradients.push_back(slot.section->owned_gradients());
-      first.push_back(slot.first_moment);
-      second.push_back(slot.second_moment);
+    for (const Slot* slot : slots) {
+      masters.push_back(slot->section->masters);
+      gradients.push_back(slot->section->owned_gradients());
+      first.push_back(slot->first_moment);
+      second.push_back(slot->second_moment);
       steps.push_back(steps_);
     }
-    if (masters.empty()) continue;
-    at::_fused_adamw_(masters, gradients, first, second, maxima, steps, learning_rate, config_.beta1,
-                      config_.beta2, group == Group::decayed ? config_.weight_decay : 0.0, config_.epsilon,
-                      false, false, given(measure.divisor), given(measure.skipped));
+    const nn::ParameterSection& section = *slots.front()->section;
+    at::_fused_adamw_(masters, gradients, first, second, maxima, steps,
+                      learning_rate * learning_rate_factor(section, rules_), config_.beta1, config_.beta2,
+                      weight_decay(section, rules_, config_.weight_decay), config_.epsilon, false, false,
+                      given(measure.divisor), given(measure.skipped));
   }
   for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
 }
@@ -84,7 +85,8 @@ void AdamW::step_rows(double learning_rate, const GradientMeasure& measure) {
     target.copy_(measure.skipped.defined() ? at::where(measure.skipped > 0, target, changed) : changed);
   };
   for (const Slot& slot : slots_) {
-    const double decay = slot.section->group == static_cast<int>(Group::decayed) ? config_.weight_decay : 0;
+    const double decay = weight_decay(*slot.section, rules_, config_.weight_decay),
+                 rate = learning_rate * learning_rate_factor(*slot.section, rules_);
     for (const nn::OwnedPiece& piece : nn::owned_pieces(*slot.section)) {
       const nn::Parameter& parameter = parameters_->all()[piece.parameter];
       const auto found = rows_.find(parameter.name);
@@ -104,9 +106,8 @@ void AdamW::step_rows(double learning_rate, const GradientMeasure& measure) {
                    second = part(slot.second_moment);
       change(first, first * config_.beta1 + gradient * (1 - config_.beta1));
       change(second, second * config_.beta2 + gradient * gradient * (1 - config_.beta2));
-      change(master,
-             master * (1 - learning_rate * decay) -
-                 learning_rate * (first / correction1) / ((second / correction2).sqrt() + config_.epsilon));
+      change(master, master * (1 - rate * decay) -
+                         rate * (first / correction1) / ((second / correction2).sqrt() + config_.epsilon));
     }
     parameters_->masters_changed(*slot.section);
   }

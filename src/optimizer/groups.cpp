@@ -13,12 +13,15 @@ bool is_decayed(const nn::Parameter& parameter, const AdamWConfig& config) {
 }  // namespace
 
 void seal_for(nn::ParameterStore& parameters, const AdamWConfig& adamw, const MuonConfig& muon,
-              nn::ParameterSeal seal) {
+              nn::ParameterSeal seal, const GroupRules& rules) {
+  const std::vector<std::size_t> rule_of = rules_of_parameters(parameters, rules);
   seal.group = [&](const nn::Parameter& parameter) {
-    if (muon.enabled && is_hidden_matrix(parameter, parameters)) return static_cast<int>(Group::orthogonal);
-    return static_cast<int>(is_decayed(parameter, adamw) ? Group::decayed : Group::plain);
+    Group group = is_decayed(parameter, adamw) ? Group::decayed : Group::plain;
+    if (muon.enabled && is_hidden_matrix(parameter, parameters)) group = Group::orthogonal;
+    const auto place = static_cast<std::size_t>(&parameter - parameters.all().data());
+    return group_number(group, rule_of.at(place));
   };
-  seal.whole = [](int group) { return group == static_cast<int>(Group::orthogonal); };
+  seal.whole = [](int group) { return group_of({.group = group}) == Group::orthogonal; };
   parameters.seal(seal);
 }
 

@@ -7,7 +7,6 @@
 #include <map>
 
 #include "omni/core/error.h"
-#include "omni/optimizer/groups.h"
 
 namespace omni::optimizer {
 
@@ -38,12 +37,12 @@ Tensor orthogonalised(const Tensor& matrices, std::int64_t iterations) {
   return (tall ? x.transpose(1, 2) : x).to(at::kFloat);
 }
 
-Muon::Muon(nn::ParameterStore& parameters, const MuonConfig& config, double weight_decay)
-    : parameters_(&parameters), config_(config), weight_decay_(weight_decay) {
+Muon::Muon(nn::ParameterStore& parameters, const MuonConfig& config, double weight_decay, GroupRules rules)
+    : parameters_(&parameters), config_(config), weight_decay_(weight_decay), rules_(std::move(rules)) {
   ensure(parameters.sealed(), "an optimiser wants a store that was sealed for it");
   for (nn::ParameterUnit& unit : parameters.units())
     for (nn::ParameterSection& section : unit.sections)
-      if (section.group == static_cast<int>(Group::orthogonal))
+      if (group_of(section) == Group::orthogonal)
         slots_.push_back({&section, at::zeros_like(section.masters)});
 }
 
@@ -53,15 +52,17 @@ namespace {
 struct Matrix {
   Tensor master;     // [rows, columns]
   Tensor direction;  // the same
+  double learning_rate = 0, weight_decay = 0;
 };
 
-// The matrices of a parameter, which may be several.
-std::vector<Matrix> single_matrices(const nn::Parameter& parameter, const Tensor& direction) {
-  if (parameter.stacked_rows.empty()) return {{parameter.master, direction}};
-  const std::vector<Tensor> masters = parameter.master.split_with_sizes(parameter.stacked_rows),
-                            directions = direction.split_with_sizes(parameter.stacked_rows);
+// The matrices of a parameter, which may be several; `whole` is the parameter as if it were one.
+std::vector<Matrix> single_matrices(const nn::Parameter& parameter, const Matrix& whole) {
+  if (parameter.stacked_rows.empty()) return {whole};
+  const std::vector<Tensor> masters = whole.master.split_with_sizes(parameter.stacked_rows),
+                            directions = whole.direction.split_with_sizes(parameter.stacked_rows);
   std::vector<Matrix> matrices;
-  for (std::size_t i = 0; i < masters.size(); ++i) matrices.push_back({masters[i], directions[i]});
+  for (std::size_t i = 0; i < masters.size(); ++i)
+    matrices.push_back({masters[i], directions[i], whole.learning_rate, whole.weight_decay});
   return matrices;
 }
 
@@ -73,6 +74,8 @@ void Muon::step(double learning_rate, const GradientMeasure& measure) {
   std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Matrix>> by_shape;
   for (const Slot& slot : slots_) {
     if (slot.section->owned.count == 0) continue;
+    const double rate = learning_rate * learning_rate_factor(*slot.section, rules_),
+                 decay = weight_decay(*slot.section, rules_, weight_decay_);
     Tensor gradient = slot.section->owned_gradients();
     if (measure.divisor.defined()) gradient = gradient / measure.divisor;
     // Towards itself, it stays.
@@ -82,7 +85,7 @@ void Muon::step(double learning_rate, const GradientMeasure& measure) {
     for (const nn::OwnedPiece& piece : nn::owned_pieces(*slot.section)) {
       const nn::Parameter& parameter = parameters_->all()[piece.parameter];
       const Tensor own = direction.narrow(0, piece.first, piece.elements.count).view(parameter.value.sizes());
-      for (Matrix& matrix : single_matrices(parameter, own))
+      for (Matrix& matrix : single_matrices(parameter, {parameter.master, own, rate, decay}))
         by_shape[{matrix.master.size(0), matrix.master.size(1)}].push_back(std::move(matrix));
     }
   }
@@ -91,18 +94,17 @@ void Muon::step(double learning_rate, const GradientMeasure& measure) {
   const Tensor skipped = measure.skipped.defined()
                              ? measure.skipped
                              : at::zeros({}, by_shape.begin()->second.front().master.options());
-  const Tensor decay = at::where(skipped > 0, 1.0, 1 - learning_rate * weight_decay_), taken = 1 - skipped;
+  const Tensor taken = 1 - skipped;
   for (const auto& [shape, matrices] : by_shape) {
     std::vector<Tensor> directions;
     for (const Matrix& matrix : matrices) directions.push_back(matrix.direction);
     const Tensor updates = orthogonalised(at::stack(directions), config_.iterations);
     // An orthogonal matrix has entries of root mean square 1 / sqrt(longer side).
-    const double scale = learning_rate * config_.update_scale *
-                         std::sqrt(static_cast<double>(std::max(shape.first, shape.second)));
+    const double root = std::sqrt(static_cast<double>(std::max(shape.first, shape.second)));
     for (std::size_t i = 0; i < matrices.size(); ++i) {
-      const Tensor& master = matrices[i].master;
-      master.mul_(decay);
-      master.addcmul_(updates[static_cast<std::int64_t>(i)], taken, -scale);
+      const auto& [master, direction, rate, decay] = matrices[i];
+      master.mul_(at::where(skipped > 0, 1.0, 1 - rate * decay));
+      master.addcmul_(updates[static_cast<std::int64_t>(i)], taken, -(rate * config_.update_scale * root));
     }
   }
   for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);

@@ -1,48 +1,48 @@
+#include "omni/optimizer/parameter_average.h"
+
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
 #include "omni/core/error.h"
-#include "omni/optimizer/parameter_average.h"
 
 namespace omni::optimizer {
 
-ParameterAverage::ParameterAverage(const nn::ParameterStore& parameters, double decay) : decay_(decay) {
-  for (const nn::Parameter& parameter : parameters.all())
-    if (parameter.trainable) averages_.emplace_back(parameter.name, parameter.master.clone());
+void describe(ConfigVisitor& visitor, AverageConfig& c) {
+  visitor.number("decay", c.decay, {.minimum = 0, .maximum = 0.999999});
+  visitor.flag("samples", c.samples);
+  visitor.flag("bundle", c.bundle);
 }
 
-void ParameterAverage::update(const nn::ParameterStore& parameters) {
+ParameterAverage::ParameterAverage(nn::ParameterStore& parameters, double decay)
+    : parameters_(&parameters), decay_(decay) {
+  ensure(parameters.sealed(), "an average wants a store that was sealed for its optimiser");
+  for (nn::ParameterUnit& unit : parameters.units())
+    for (nn::ParameterSection& section : unit.sections)
+      slots_.push_back({&section, section.masters.detach().clone()});
+}
+
+void ParameterAverage::update(std::int64_t update) {
   const c10::NoGradGuard guard;
-  for (auto& [name, average] : averages_) {
-    const nn::Parameter* parameter = parameters.find(name);
-    ensure(parameter != nullptr, "averaged parameter '", name, "' is gone");
-    average.lerp_(parameter->master, 1 - decay_);
-  }
+  const auto count = static_cast<double>(update);
+  const double kept = std::min(decay_, (1 + count) / (10 + count));
+  for (const Slot& slot : slots_) slot.average.lerp_(slot.section->masters, 1 - kept);
 }
 
-void ParameterAverage::swap(nn::ParameterStore& parameters) {
+void ParameterAverage::exchange() {
   const c10::NoGradGuard guard;
-  for (auto& [name, average] : averages_) {
-    const at::Tensor master = parameters.find(name)->master;
-    const at::Tensor kept = master.clone();
-    master.copy_(average);
-    average.copy_(kept);
+  for (const Slot& slot : slots_) {
+    const at::Tensor masters = slot.section->masters.detach().clone();
+    slot.section->masters.copy_(slot.average);
+    slot.average.copy_(masters);
+    parameters_->masters_changed(*slot.section);
   }
-  parameters.masters_changed();
 }
 
-std::vector<std::pair<std::string, at::Tensor>> ParameterAverage::state() const {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& [name, average] : averages_) tensors.emplace_back(name + ".average", average);
-  return tensors;
-}
-
-void ParameterAverage::load_state(const SafetensorsFile& file) {
-  for (auto& [name, average] : averages_) {
-    const at::Tensor stored = nn::to_tensor(file.at(name + ".average"));
-    if (stored.sizes() != average.sizes())
-      fail(ErrorKind::input, file.name(), ": '", name, ".average' has another shape than the parameter");
-    average.copy_(stored);
-  }
+std::vector<SectionState> ParameterAverage::section_state() const {
+  std::vector<SectionState> states;
+  for (const Slot& slot : slots_) states.push_back({slot.section, kAverageKind, slot.average});
+  return states;
 }
 
 }  // namespace omni::optimizer

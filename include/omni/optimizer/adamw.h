@@ -8,6 +8,7 @@
 #include "omni/core/config.h"
 #include "omni/nn/parameters.h"
 #include "omni/optimizer/gradients.h"
+#include "omni/optimizer/group_rules.h"
 #include "omni/optimizer/state_piece.h"
 
 namespace omni::optimizer {
@@ -22,10 +23,10 @@ struct AdamWConfig {
 void describe(ConfigVisitor& visitor, AdamWConfig& config);
 
 // Optimises the groups `decayed` and `plain` of one sealed store, which must outlive it. Moments are fp32, flat
-// as the parameters are.
+// as the parameters are. `rules`: those that the store was sealed with.
 class AdamW {
  public:
-  AdamW(nn::ParameterStore& parameters, const AdamWConfig& config);
+  AdamW(nn::ParameterStore& parameters, const AdamWConfig& config, GroupRules rules = {});
 
   // One update from the gradients, which are used up. Where `measure` says so, on the device alone, they are
   // scaled first or the update does not happen.
@@ -57,6 +58,7 @@ class AdamW {
 
   nn::ParameterStore* parameters_;
   AdamWConfig config_;
+  GroupRules rules_;
   std::vector<Slot> slots_;
   std::map<std::string, Rows> rows_;
   at::Tensor steps_;  // [] fp32 on the device: updates that happened

@@ -8,6 +8,7 @@
 #include "omni/core/config.h"
 #include "omni/nn/parameters.h"
 #include "omni/optimizer/gradients.h"
+#include "omni/optimizer/group_rules.h"
 #include "omni/optimizer/state_piece.h"
 
 namespace omni::optimizer {
@@ -36,7 +37,8 @@ at::Tensor orthogonalised(const at::Tensor& matrices, std::int64_t iterations);
 // (nn::ParameterTraits::stacked_rows) are made orthogonal one by one.
 class Muon {
  public:
-  Muon(nn::ParameterStore& parameters, const MuonConfig& config, double weight_decay);
+  // `rules`: those that the store was sealed with.
+  Muon(nn::ParameterStore& parameters, const MuonConfig& config, double weight_decay, GroupRules rules = {});
 
   // One update from the gradients; see AdamW::step().
   void step(double learning_rate, const GradientMeasure& measure = {});
@@ -52,6 +54,7 @@ class Muon {
   nn::ParameterStore* parameters_;
   MuonConfig config_;
   double weight_decay_;
+  GroupRules rules_;
   std::vector<Slot> slots_;
 };
 

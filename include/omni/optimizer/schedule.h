@@ -7,12 +7,14 @@
 
 namespace omni::optimizer {
 
-// Linear warm-up from 0, then a cosine, a linear descent, or a constant.
+// Linear warm-up from 0, then a cosine, a linear descent, a constant, or a constant with a linear descent at the
+// end (warm-up, stable, decay: Hu et al. 2024, arXiv 2404.06395), whose stable part can be made longer at any time.
 struct ScheduleConfig {
   double peak_learning_rate = 1e-3;
-  std::string shape = "cosine";  // cosine, linear, constant
+  std::string shape = "cosine";  // cosine, linear, constant, warmup_stable_decay
   double warmup_share = 0.02;    // of the run
   double final_share = 0.1;      // of the peak, reached at the end
+  double decay_share = 0.2;      // warmup_stable_decay: of the run, in which it descends
 };
 void describe(ConfigVisitor& visitor, ScheduleConfig& config);
 
