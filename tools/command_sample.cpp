@@ -1,6 +1,8 @@
 #include <memory>
 
 #include "commands.h"
+#include "cube3d_sampler.h"
+#include "omni/core/error.h"
 #include "sample_arguments.h"
 #include "sample_memory.h"
 #include "sample_model.h"
@@ -10,7 +12,22 @@
 namespace omni::tools {
 namespace {
 
+void sample_cube3d(const SampleArguments& arguments) {
+  if (arguments.prompts.size() != 1)
+    fail(ErrorKind::usage, "sampling with a Cube3D: ", arguments.prompts.size(),
+         " prompts are given. Give one --prompt, or a file of --prompts");
+  Cube3dSampler sampler(arguments);
+  sampler.check(arguments.prompts.front());
+  SampleOutput output(arguments, sampler.task());
+  const SeededPrompt prompt{arguments.prompts.front(), arguments.seed};
+  sampler.sample({&prompt, 1}, sample_options(arguments, output.wants_meshes()),
+                 [&](const generation::GeneratedSample& sample) { output.write(sample); });
+  tell_peak_memory(/*on_gpu=*/false);
+  output.finish();
+}
+
 void run_sample(const SampleArguments& arguments) {
+  if (names_cube3d(arguments)) return sample_cube3d(arguments);
   const generation::GenerationRequest request = read_request(arguments);
   SampleOutput output(arguments, request.task);
   const model::Bundle bundle = load_model(arguments, request);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cube3d_sampler.h"
 #include "default_model.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -9,6 +10,7 @@
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/mesh_frame.h"
 #include "omni/image/object_picture.h"
+#include "omni/tokenizers/shape_codes_file.h"
 #include "options.h"
 #include "prompt_words.h"
 #include "result_file.h"
@@ -23,13 +25,27 @@ using sequence::Modality;
 constexpr double kTemperatureOfOne = 0, kTemperatureOfSeveral = 0.7;
 // Of a shape by way of a picture: IoU 0.730, 0.717 at 1 (256 prompts, paired difference 0.014, 0.001 to 0.027).
 constexpr const char* kGuidanceThroughAPicture = "text=2";
+// Of a Cube3D of which a filter is asked for: its reference's.
+constexpr double kTemperatureOfFilters = 1;
 
 void add_subject_options(CLI::App& command, SampleArguments& arguments) {
   const char* group = "What to make";
   command
       .add_option(
           "--model", arguments.model,
-          "the bundle: a folder with tokenizers and weights; absent: the tiny one that comes with omni")
+          "the bundle: a folder with tokenizers and weights; a Cube3D that was imported, or cube3d-v0.5 or "
+          "cube3d-v0.1 with --weights; absent: the tiny one that comes with omni")
+      ->group(group);
+  command
+      .add_option("--weights", arguments.weights,
+                  "the folder of a Cube3D's files as they were published, with CLIP ViT-L/14 in it")
+      ->group(group);
+  command
+      .add_option("--text", arguments.text_tower, "the folder of CLIP, where it is not in that of --weights")
+      ->group(group);
+  command
+      .add_option("--config", arguments.config,
+                  "the JSON configuration of a Cube3D of other sizes than the published ones")
       ->group(group);
   command
       .add_option(
@@ -42,6 +58,14 @@ void add_subject_options(CLI::App& command, SampleArguments& arguments) {
   command.add_option("--view", arguments.view, "azimuth,elevation of generated images, in degrees")
       ->group(group);
   command.add_flag("--no-colour", arguments.no_colour, "make shapes without colours")->group(group);
+  command
+      .add_option("--bbox", arguments.box,
+                  "x,y,z: the sides of the box that a Cube3D's shape fills, in any unit")
+      ->group(group);
+  command
+      .add_option("--first-codes", arguments.first_codes,
+                  "an .npy, .json or .yaml file of the geometry codes that every shape starts with")
+      ->group(group);
 }
 
 void add_condition_options(CLI::App& command, SampleArguments& arguments) {
@@ -91,8 +115,10 @@ void add_output_options(CLI::App& command, SampleArguments& arguments) {
                   "a .png that turns each sample's shape; _0, _1, ... with --count")
       ->group(group);
   command
-      .add_option("--codes", arguments.codes,
-                  "a .json file of the sampled codes; - is standard output, a line per sample")
+      .add_option(
+          "--codes", arguments.codes,
+          "a .json file of the sampled codes, or an .npy file of a shape's; - is standard output, a line "
+          "per sample")
       ->group(group);
 }
 
@@ -115,10 +141,12 @@ void add_sampling_options(CLI::App& command, SampleArguments& arguments) {
   command
       .add_option(
           "--guidance", arguments.guidance,
-          "one weight, or one per condition: text=3,image=1.5; 1, from a text by way of a picture to a shape 2")
+          "one weight, or one per condition: text=3,image=1.5; 1, from a text by way of a picture to a shape 2; "
+          "of a Cube3D its scale, 3")
       ->group(group);
   add_choice(command, "--guidance-schedule", arguments.guidance_schedule, {"constant", "linear"},
              "linear: weights fall to 1 over the tokens of a sample")
+      ->default_str("constant, of a Cube3D linear")
       ->group(group);
   add_number(command, "--best-of", arguments.best_of, {1, 1000},
              "draw so many for each sample and keep the most probable one")
@@ -154,6 +182,27 @@ void add_machine_options(CLI::App& command, SampleArguments& arguments) {
              "models")
       ->group(group);
   add_number(command, "--batch", arguments.batch, {1, 4096}, "sequences decoded side by side")->group(group);
+}
+
+void refuse(const CLI::App& command, std::initializer_list<const char*> options, std::string_view why) {
+  for (const char* option : options)
+    if (command.count(option) > 0) fail(ErrorKind::usage, option, " ", why, ". Leave it out");
+}
+
+void refuse_what_bundles_lack(const CLI::App& command) {
+  refuse(command, {"--weights", "--text", "--config"},
+         "names the files of a public model, for which --model is cube3d-v0.5 or cube3d-v0.1");
+  refuse(command, {"--bbox"}, "is read by a Cube3D alone");
+}
+
+void refuse_what_cube3d_lacks(const CLI::App& command) {
+  refuse(command, {"--image", "--image-view", "--as-it-is", "--mesh", "--instruction", "--task", "--view"},
+         "means nothing to a Cube3D, which leads from a text to a shape alone");
+  refuse(command, {"--no-colour"}, "means nothing to a Cube3D, whose shapes have no colours");
+  refuse(command, {"--detail"},
+         "means nothing to a Cube3D, which draws all codes of a shape; --resolution sets how fine a mesh is");
+  if (command.count("--bbox") == 0)
+    refuse(command, {"--snap-to-box"}, "means nothing to a Cube3D without a --bbox");
 }
 
 // What the output files say of it. Codes alone are those of a shape where one can come of what is given;
@@ -220,8 +269,6 @@ sequence::Task editing_task(const SampleArguments& arguments) {
        arguments.images.size(), " images and ", arguments.meshes.size(), " meshes to what is asked for.");
 }
 
-bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
-
 // From a text alone to a picture and on to a shape.
 bool leads_through_a_picture(const sequence::Task& task) {
   bool from_text = false;
@@ -279,13 +326,26 @@ Modality modality_of_output(const std::filesystem::path& path) {
        "\" is not known. Use .glb, .obj, .ply, .stl, .png, .jpg, .webp or .txt.");
 }
 
+bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
+
 void choose_what_is_not_given(const CLI::App& command, SampleArguments& arguments) {
-  if (command.count("--temperature") == 0)
+  const bool cube3d = names_cube3d(arguments);
+  cube3d ? refuse_what_cube3d_lacks(command) : refuse_what_bundles_lack(command);
+  if (command.count("--temperature") == 0) {
     arguments.sampling.temperature =
         arguments.count > 1 || arguments.best_of > 1 ? kTemperatureOfSeveral : kTemperatureOfOne;
+    if (cube3d && (command.count("--top-k") + command.count("--top-p") + command.count("--min-p") > 0))
+      arguments.sampling.temperature = kTemperatureOfFilters;
+  }
+  if (arguments.guidance_schedule.empty()) arguments.guidance_schedule = cube3d ? "linear" : "constant";
   if (!arguments.model.empty()) return;
   arguments.model = default_model();
   log_info("model: ", arguments.model);
+}
+
+std::vector<std::int32_t> read_first_codes(const SampleArguments& arguments) {
+  if (arguments.first_codes.empty()) return {};
+  return tokenizers::read_shape_codes(arguments.first_codes).geometry;
 }
 
 sequence::Task task_of(const SampleArguments& arguments) {
@@ -336,6 +396,7 @@ GenerationRequest request_without_prompts(const SampleArguments& arguments, sequ
   request.best_of = arguments.best_of;
   request.geometry_codes = arguments.detail;
   request.with_colour = !arguments.no_colour;
+  request.first_codes = read_first_codes(arguments);
   return request;
 }
 

@@ -13,9 +13,10 @@ namespace omni::tools {
 
 struct SampleArguments {
   std::string model, task;
+  std::string weights, text_tower, config;  // of a public model that is named by its version
   std::vector<std::string> prompts, images, meshes, image_views;
-  std::string prompts_file, instruction, view, guidance, guidance_schedule = "constant", out, format, preview,
-                                                         turntable, codes;
+  std::string prompts_file, instruction, view, box, first_codes, guidance, guidance_schedule;
+  std::string out, format, preview, turntable, codes;
   std::int64_t count = 1, best_of = 1, detail = 0, batch = 96;
   std::uint64_t seed = 0;
   kernels::SamplingSettings sampling;
@@ -26,12 +27,16 @@ struct SampleArguments {
   bool any = false;       // without a prompt, or with one that the model cannot know
 };
 void add_sample_options(CLI::App& command, SampleArguments& arguments);
-// Temperature and model where the command line, which has been read, does not name them.
+// Temperature, model and guidance's schedule where the command line, which has been read, does not name them.
 void choose_what_is_not_given(const CLI::App& command, SampleArguments& arguments);
 
 // What an ending holds: .txt text; .png, .jpg, .webp image; .glb, .obj, .ply, .stl shape. Throws Error(usage)
 // for others.
 sequence::Modality modality_of_output(const std::filesystem::path& path);
+
+// The codes that shapes are to start with. Throws Error(usage) for another ending, Error(io), Error(input).
+std::vector<std::int32_t> read_first_codes(const SampleArguments& arguments);
+bool is_blank(const std::string& text);
 
 // What the arguments ask for. Throws Error(usage).
 sequence::Task task_of(const SampleArguments& arguments);

@@ -19,9 +19,12 @@ constexpr const char* kLockName = "lock";
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 void check_same_run(const fs::path& path, const Json& run) {
-  const Json before = Json::parse(read_file_text(path), nullptr, false);
-  for (const auto& [key, value] : run.items()) {
-    const Json theirs = before.is_object() ? before.value(key, Json()) : Json();
+  const Json read = Json::parse(read_file_text(path), nullptr, false);
+  const Json before = read.is_object() ? read : Json::object();
+  Json all = before;
+  all.update(run);
+  for (const auto& [key, either] : all.items()) {
+    const Json theirs = before.value(key, Json()), value = run.value(key, Json());
     if (theirs == value) continue;
     fail(ErrorKind::usage, "sampling into ", path.parent_path(), ": it holds another run, whose ", key,
          " is ", dump(theirs), ", not ", dump(value),

@@ -37,14 +37,19 @@ void require_memory(const SampleArguments& arguments, const generation::Generati
   const bool guided = std::any_of(weights.begin(), weights.end(), [](double weight) { return weight != 1; });
   const std::int64_t rows = guided ? static_cast<std::int64_t>(weights.size()) + 1 : 1;
   const std::int64_t sequences = std::min(arguments.batch, rows * request.count * request.best_of);
-  const auto needed = [&](const std::string& name) {
-    return kProgram + static_cast<double>(model::decoding_memory(*shapes.transformer,
-                                                                 model::parse_decode_precision(name),
-                                                                 std::max(rows, sequences), capacity, true)
-                                              .total());
-  };
+  require_memory(arguments.model, precision, [&](const std::string& name) {
+    return static_cast<double>(model::decoding_memory(*shapes.transformer,
+                                                      model::parse_decode_precision(name),
+                                                      std::max(rows, sequences), capacity, true)
+                                   .total());
+  });
+}
+
+double require_memory(const std::string& model, const std::string& precision,
+                      const std::function<double(const std::string&)>& bytes) {
+  const auto needed = [&](const std::string& name) { return kProgram + bytes(name); };
   const auto free = static_cast<double>(available_memory_bytes());
-  if (needed(precision) <= free) return;
+  if (needed(precision) <= free) return free - kProgram;
   std::string fitting;
   for (const char* name : {"bf16", "int8"})
     if (needed(name) <= free)
@@ -52,7 +57,7 @@ void require_memory(const SampleArguments& arguments, const generation::Generati
   if (fitting.empty())
     fitting =
         concat(" int8 would take ", gigabytes(needed("int8")), ": close other programs, or lower --batch");
-  fail(ErrorKind::out_of_memory, "sampling with ", arguments.model, " in ", precision, " takes about ",
+  fail(ErrorKind::out_of_memory, "sampling with ", model, " in ", precision, " takes about ",
        gigabytes(needed(precision)), " of memory, and ", gigabytes(free), " are free.", fitting);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "omni/generation/request.h"
@@ -13,6 +14,10 @@ namespace omni::tools {
 // what would fit. Small models are not looked at.
 void require_memory(const SampleArguments& arguments, const generation::GenerationRequest& request,
                     const std::string& precision);
+
+// The same of any model, which takes so many bytes beside the program itself. -> the bytes that are free for it.
+double require_memory(const std::string& model, const std::string& precision,
+                      const std::function<double(const std::string& precision)>& bytes);
 
 // Says the most that was taken: of the process, with the pages of files that it maps, and of the GPU.
 void tell_peak_memory(bool on_gpu);

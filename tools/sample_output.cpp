@@ -75,8 +75,12 @@ SampleOutput::SampleOutput(const SampleArguments& arguments, const sequence::Tas
     if (turntable_.is_standard_output() || turntable_.path().extension() != ".png")
       reject(task, "a turntable goes to a .png file. Name one with --turntable.");
   }
-  if (codes_.wanted() && codes_.path().extension() != ".json") {
-    fail(ErrorKind::usage, "choosing the file of codes ", codes_.path(), ": it is not a .json file.");
+  if (codes_.wanted() && codes_.path().extension() == ".npy") {
+    if (!sequence::makes(task, Modality::shape))
+      reject(task, concat("it makes no shape, whose codes ", codes_.path(), " could hold. Use .json."));
+  } else if (codes_.wanted() && codes_.path().extension() != ".json") {
+    fail(ErrorKind::usage, "choosing the file of codes ", codes_.path(),
+         ": it is neither a .json nor an .npy file.");
   }
   if (out_.is_standard_output() && codes_.is_standard_output()) {
     reject(task, "--out and --codes cannot both go to standard output. Name a file for one of them.");
@@ -98,13 +102,20 @@ ResultFile SampleOutput::file_of(const ResultFile& file, const GeneratedSample& 
 }
 
 void SampleOutput::write(const GeneratedSample& sample) {
-  if (codes_.wanted()) file_of(codes_, sample).write(document_json(sample.document));
+  write_codes(sample);
   const ResultFile file = file_of(out_, sample);
   write_texts(sample, file);
   if (file.wanted() && modality_of_output(file.path()) == Modality::image && !sample.images.empty()) {
     file.write(image::encode_image(sample.images.back(), file.path()));
   }
   if (wants_meshes()) write_shape(sample, file);
+}
+
+void SampleOutput::write_codes(const GeneratedSample& sample) const {
+  if (!codes_.wanted()) return;
+  const ResultFile file = file_of(codes_, sample);
+  if (file.path().extension() == ".npy") return write_shape_codes(file.path(), sample.shapes.back().codes);
+  file.write(document_json(sample.document));
 }
 
 void SampleOutput::write_texts(const GeneratedSample& sample, const ResultFile& file) const {

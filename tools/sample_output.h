@@ -26,6 +26,7 @@ class SampleOutput {
   void finish() const;
 
  private:
+  void write_codes(const generation::GeneratedSample& sample) const;
   void write_texts(const generation::GeneratedSample& sample, const ResultFile& file) const;
   void write_shape(const generation::GeneratedSample& sample, const ResultFile& file);
   ResultFile file_of(const ResultFile& file, const generation::GeneratedSample& sample) const;

@@ -7,12 +7,9 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <span>
 
-#include "omni/checkpoint/manifest.h"
-#include "omni/core/content_hash.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/log.h"
@@ -21,6 +18,7 @@
 #include "omni/core/text_format.h"
 #include "omni/data/prompt_list.h"
 #include "omni/kernels/peak_memory.h"
+#include "prompt_sampler.h"
 #include "sample_folder.h"
 #include "sample_memory.h"
 #include "sample_model.h"
@@ -30,7 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using generation::GeneratedSample;
-using generation::GenerationRequest;
 using sequence::Modality;
 using Json = SampleFolder::Json;
 
@@ -62,74 +59,16 @@ struct Planned {
   std::uint64_t seed;
 };
 
-// Large weights are known by size and time alone: to read them would take longer than to start.
-std::string identity_of(const fs::path& model) {
-  constexpr std::uintmax_t kLargest = std::uintmax_t{256} << 20;
-  const fs::path weights = model / "model.safetensors", manifest = model / checkpoint::kManifestName;
-  if (!fs::exists(weights)) return fs::exists(manifest) ? hexadecimal(content_hash(manifest)) : "";
-  if (const std::uintmax_t size = fs::file_size(weights); size > kLargest)
-    return concat(size, " bytes of ", fs::last_write_time(weights).time_since_epoch().count());
-  return hexadecimal(content_hash(weights));
-}
-
-std::vector<std::string> contents_of(const std::vector<std::string>& files) {
-  std::vector<std::string> hashes;
-  for (const std::string& file : files) hashes.push_back(hexadecimal(content_hash(file)));
-  return hashes;
-}
-
-// Everything that a sample depends on but its prompt and seed.
-Json run_settings(const SampleArguments& arguments, const sequence::Task& task, const model::Bundle& bundle) {
-  const kernels::SamplingSettings& sampling = arguments.sampling;
-  const tokenizers::TokenFormat tokens = bundle.tokenizers.format();
-  return {{"format", "omni samples"},
-          {"model", fs::path(arguments.model).lexically_normal().string()},
-          {"weights", identity_of(arguments.model)},
-          {"vocabulary", hexadecimal(bundle.vocabulary().fingerprint())},
-          {"image_tokenizer", hexadecimal(tokens.image.tokenizer)},
-          {"shape_tokenizer", hexadecimal(tokens.shape.tokenizer)},
-          {"task", task.name},
-          {"images", contents_of(arguments.images)},
-          {"image_views", arguments.image_views},
-          {"as_it_is", arguments.as_it_is},
-          {"meshes", contents_of(arguments.meshes)},
-          {"seed", arguments.seed},
-          {"count", arguments.count},
-          {"best_of", arguments.best_of},
-          {"detail", arguments.detail},
-          {"view", arguments.view},
-          {"temperature", sampling.temperature},
-          {"top_k", sampling.top_k},
-          {"top_p", sampling.top_p},
-          {"min_p", sampling.min_p},
-          {"guidance", arguments.guidance},
-          {"guidance_schedule", arguments.guidance_schedule},
-          {"any", arguments.any},
-          {"device", arguments.device},
-          {"precision", precision_name(arguments)},
-          {"file_format", arguments.format},
-          {"resolution", arguments.mesh.resolution},
-          {"faces", arguments.mesh.faces},
-          {"colour", !arguments.no_colour},
-          {"smoothing", arguments.mesh.smooth_surface},
-          {"level_feet", arguments.mesh.level_feet},
-          {"floaters", arguments.mesh.keep_floaters},
-          {"snap_to_box", arguments.mesh.snap_to_box}};
-}
-
 class PromptRun {
  public:
   explicit PromptRun(const SampleArguments& arguments)
-      : arguments_(arguments),
-        list_(data::read_prompts(arguments.prompts_file)),
-        base_(request_without_prompts(arguments, task_of_prompts(arguments_))),
-        words_(model::load_bundle_words(arguments.model)),
-        bundle_(load_model(arguments_, largest_request())) {
+      : arguments_(arguments), list_(data::read_prompts(arguments.prompts_file)) {
+    if (arguments.out.empty() || arguments.out == "-")
+      fail(ErrorKind::usage, "sampling the prompts of ", arguments.prompts_file,
+           ": there is no folder for what they make. Name one with --out");
+    sampler_ = open_prompt_sampler(arguments_);
     choose_format();
-    GenerationRequest any = base_;
-    any.prompts = {"a"};
-    generation::check_request(any, bundle_);  // what is wrong with all of them, before the folder is made
-    folder_ = std::make_unique<SampleFolder>(arguments_.out, run_settings(arguments_, base_.task, bundle_));
+    folder_ = std::make_unique<SampleFolder>(arguments_.out, sampler_->settings());
     plan();
   }
 
@@ -163,33 +102,16 @@ class PromptRun {
   }
 
  private:
-  static sequence::Task task_of_prompts(const SampleArguments& arguments) {
-    if (arguments.out.empty() || arguments.out == "-")
-      fail(ErrorKind::usage, "sampling the prompts of ", arguments.prompts_file,
-           ": there is no folder for what they make. Name one with --out");
-    SampleArguments first = arguments;
-    first.prompts = {"a"};
-    first.out = concat("x.", arguments.format.empty() ? "glb" : arguments.format);
-    first.format.clear();
-    return task_of(first);
-  }
-
   // Of a prompt's file: of its mesh if there is one, else of its picture; texts stand in results.jsonl.
   void choose_format() {
-    const bool shape = sequence::makes(base_.task, Modality::shape),
-               picture = sequence::makes(base_.task, Modality::image);
+    const bool shape = sequence::makes(sampler_->task(), Modality::shape),
+               picture = sequence::makes(sampler_->task(), Modality::image);
     std::string& format = arguments_.format;
     if (format.empty()) format = shape ? "glb" : picture ? "png" : "txt";
     const Modality made = shape ? Modality::shape : picture ? Modality::image : Modality::text;
     if (modality_of_output("x." + format) != made)
       fail(ErrorKind::usage, "sampling the prompts of ", arguments_.prompts_file, ": the task ",
-           base_.task.name, " makes no .", format, " file. Choose another --format");
-  }
-
-  GenerationRequest largest_request() const {
-    GenerationRequest request = base_;
-    request.count = arguments_.count * static_cast<std::int64_t>(prompts_per_batch());
-    return request;
+           sampler_->task().name, " makes no .", format, " file. Choose another --format");
   }
 
   std::string title() const { return concat("Samples of ", arguments_.prompts_file); }
@@ -257,39 +179,35 @@ class PromptRun {
   }
 
   std::size_t prompts_per_batch() const {
-    const std::int64_t rows = static_cast<std::int64_t>(base_.guidance.weights_for(base_.task).size()) + 1;
-    return static_cast<std::size_t>(
-        std::max<std::int64_t>(1, arguments_.batch / (arguments_.count * arguments_.best_of * rows)));
+    return static_cast<std::size_t>(std::max<std::int64_t>(
+        1, sampler_->sequences_at_once() / (arguments_.count * sampler_->rows_per_sample())));
   }
 
   void sample(std::span<const Planned> batch) {
-    std::vector<GenerationRequest> requests;
+    std::vector<SeededPrompt> prompts;
     std::vector<const Planned*> asked;
     for (const Planned& planned : batch) {
-      GenerationRequest request = base_;
-      request.prompts = {planned.line->prompt};
-      request.seed = planned.seed;
       try {
-        check_prompts(request.prompts, words_, arguments_);
-        requests.push_back(std::move(request));
+        sampler_->check(planned.line->prompt);
+        prompts.push_back({planned.line->prompt, planned.seed});
         asked.push_back(&planned);
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::usage) throw;
         leave_out(planned, error.what());
       }
     }
-    if (!requests.empty()) make(requests, asked);
+    if (!prompts.empty()) make(prompts, asked);
   }
 
   // A prompt that the model refuses (one too long for it, say) costs itself.
-  void make(std::span<const GenerationRequest> requests, const std::vector<const Planned*>& asked) {
+  void make(std::span<const SeededPrompt> prompts, const std::vector<const Planned*>& asked) {
     generation::SampleOptions options =
-        sample_options(arguments_, sequence::makes(base_.task, Modality::shape));
+        sample_options(arguments_, sequence::makes(sampler_->task(), Modality::shape));
     options.on_progress = {};
     auto begun = std::chrono::steady_clock::now();
     bool writing = false;
     try {
-      generation::make_samples(bundle_, requests, options, [&](const GeneratedSample& sample) {
+      sampler_->sample(prompts, options, [&](const GeneratedSample& sample) {
         const auto now = std::chrono::steady_clock::now();
         writing = true;
         write(*asked[sample.request], sample, std::chrono::duration<double>(now - begun).count());
@@ -298,9 +216,9 @@ class PromptRun {
       });
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage || writing) throw;
-      if (requests.size() == 1) return leave_out(*asked.front(), error.what());
-      for (std::size_t i = 0; i < requests.size(); ++i)
-        if (!is_done(*asked[i])) make(requests.subspan(i, 1), {asked[i]});
+      if (prompts.size() == 1) return leave_out(*asked.front(), error.what());
+      for (std::size_t i = 0; i < prompts.size(); ++i)
+        if (!is_done(*asked[i])) make(prompts.subspan(i, 1), {asked[i]});
     }
   }
 
@@ -360,9 +278,7 @@ class PromptRun {
 
   SampleArguments arguments_;
   data::PromptList list_;
-  GenerationRequest base_;  // what all prompts share
-  std::optional<tokenizers::WordList> words_;
-  model::Bundle bundle_;
+  std::unique_ptr<PromptSampler> sampler_;
   std::unique_ptr<SampleFolder> folder_;
   std::vector<Planned> planned_;               // what is to be done
   std::map<std::string, std::int64_t> names_;  // of all results that this run is for, with their lines

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
-#include "omni/generation/guidance_schedule.h"
 
 namespace omni::generation {
 namespace {
@@ -13,7 +12,9 @@ sequence::TokenPlace place_of(sequence::Modality modality, std::size_t offset) {
   return {.modality = modality, .offset = static_cast<std::int32_t>(offset)};
 }
 
-void check(const Cube3dSampling& sampling, std::int64_t shape_codes) {
+}  // namespace
+
+void validate(const Cube3dSampling& sampling, std::int64_t shape_codes) {
   kernels::validate(sampling.sampling);
   if (sampling.codes < 1 || static_cast<std::int64_t>(sampling.first_codes.size()) > sampling.codes)
     fail(ErrorKind::usage, "sampling ", sampling.codes, " codes that start with ",
@@ -27,8 +28,6 @@ void check(const Cube3dSampling& sampling, std::int64_t shape_codes) {
            shape_codes);
 }
 
-}  // namespace
-
 Cube3dProgram::Cube3dProgram(const model::Cube3dGptConfig& config, const at::Tensor& condition,
                              const at::Tensor& unconditional, const Cube3dSampling& sampling,
                              std::uint64_t number)
@@ -36,7 +35,7 @@ Cube3dProgram::Cube3dProgram(const model::Cube3dGptConfig& config, const at::Ten
       sampling_(&sampling),
       number_(number),
       codes_(sampling.first_codes) {
-  check(sampling, shape_codes_);
+  validate(sampling, shape_codes_);
   if (sampling.guidance > 0) prompts_.push_back(unconditional);
   prompts_.push_back(condition);
   weigh();
@@ -44,7 +43,7 @@ Cube3dProgram::Cube3dProgram(const model::Cube3dGptConfig& config, const at::Ten
 
 void Cube3dProgram::weigh() {
   if (prompts_.size() == 1) return;
-  weights_ = {scheduled_weight(GuidanceSchedule::linear, 1 + sampling_->guidance,
+  weights_ = {scheduled_weight(sampling_->schedule, 1 + sampling_->guidance,
                                static_cast<std::int64_t>(codes_.size()), sampling_->codes)};
 }
 

@@ -1,5 +1,6 @@
 #include "omni/generation/make_samples.h"
 
+#include "best_draws.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/generation/decoding_threads.h"
@@ -96,30 +97,6 @@ class DocumentReader {
   std::optional<MeshOptions> mesh_;
 };
 
-// Of the draws of each sample, which come one after the other, the most probable one.
-class BestDraws {
- public:
-  explicit BestDraws(std::span<const GenerationRequest> requests) : requests_(requests) {}
-
-  // The samples whose last draw is among these.
-  std::vector<DecodedDocument> add(std::span<DecodedDocument> draws) {
-    std::vector<DecodedDocument> samples;
-    for (DecodedDocument& draw : draws) {
-      const auto draws_each = static_cast<std::uint64_t>(requests_[draw.request].best_of);
-      const std::uint64_t sample = draw.sample_number / draws_each, number = draw.sample_number % draws_each;
-      if (number == 0 || draw.log_probability > best_.log_probability) best_ = std::move(draw);
-      if (number + 1 < draws_each) continue;
-      best_.sample_number = sample;
-      samples.push_back(std::move(best_));
-    }
-    return samples;
-  }
-
- private:
-  std::span<const GenerationRequest> requests_;
-  DecodedDocument best_;  // so far, of the sample in hand
-};
-
 // Counts tokens and documents, so that the last report says that nothing is left to sample.
 class SamplingProgress {
  public:
@@ -159,7 +136,7 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
   const std::vector<DocumentRequest> documents = encode_requests(requests, bundle);
 
   const DocumentReader reader(bundle, documents, options);
-  BestDraws best(requests);
+  BestDraws<DecodedDocument> best([&](std::size_t request) { return requests[request].best_of; });
   SamplingProgress progress(documents, bundle, options);
   const DecodeOptions decode{.precision = options.precision,
                              .sequences_per_batch = options.sequences_per_batch,

@@ -96,6 +96,24 @@ void check_lengths(const GenerationRequest& request, const model::Bundle& bundle
        " geometry codes are not offered. Choose one of: ", offered, ".");
 }
 
+void check_first_codes(const GenerationRequest& request, const model::Bundle& bundle) {
+  if (request.first_codes.empty()) return;
+  if (!sequence::makes(request.task, Modality::shape))
+    fail(ErrorKind::usage, "preparing the task ", request.task.name,
+         ": codes are given that a shape starts with (--first-codes), but it makes none. Leave them out.");
+  const std::int64_t length =
+      request.geometry_codes > 0 ? request.geometry_codes : bundle.layout().geometry_lengths.back();
+  if (static_cast<std::int64_t>(request.first_codes.size()) > length)
+    fail(ErrorKind::usage, "preparing the task ", request.task.name, ": ", request.first_codes.size(),
+         " codes are given that a shape of ", length,
+         " starts with (--first-codes). Give no more than it has.");
+  const std::int32_t known = bundle.vocabulary().range(sequence::kRangeGeometry).size;
+  for (const std::int32_t code : request.first_codes)
+    if (code < 0 || code >= known)
+      fail(ErrorKind::usage, "preparing the task ", request.task.name, ": the first codes name ", code,
+           ", which is not one of the model's ", known, ". Give codes of its shape tokenizer.");
+}
+
 }  // namespace
 
 void check_request(const GenerationRequest& request, const model::Bundle& bundle) {
@@ -105,6 +123,7 @@ void check_request(const GenerationRequest& request, const model::Bundle& bundle
   check_modalities(request, bundle);
   check_views(request, bundle);
   check_lengths(request, bundle);
+  check_first_codes(request, bundle);
   model::check_task(bundle.transformer->config(), request.task);
   validate(request.guidance);
   (void)request.guidance.weights_for(request.task);

@@ -101,6 +101,19 @@ class EncodedConditions {
   std::size_t next_text_ = 0, next_image_ = 0, next_shape_ = 0;
 };
 
+// Of the slots in which they stand, in the vocabulary's numbering.
+std::vector<std::pair<std::int32_t, std::int32_t>> fixed_codes(const std::vector<std::int32_t>& codes,
+                                                               const model::Bundle& bundle) {
+  std::vector<std::pair<std::int32_t, std::int32_t>> fixed;
+  const sequence::SegmentParts parts(bundle.vocabulary(), bundle.layout());
+  for (const sequence::SegmentPart& part : parts.of(Modality::shape)) {
+    if (part.range != sequence::kRangeGeometry || part.kind != sequence::PartKind::codes) continue;
+    for (const std::int32_t code : codes)
+      fixed.emplace_back(part.first_slot + static_cast<std::int32_t>(fixed.size()), part.first_token + code);
+  }
+  return fixed;
+}
+
 SegmentRequest generated_segment(const sequence::TaskSegment& segment, const GenerationRequest& request,
                                  const model::Bundle& bundle) {
   SegmentRequest generated{.modality = segment.modality, .given = {}, .fixed_tokens = {}};
@@ -108,6 +121,7 @@ SegmentRequest generated_segment(const sequence::TaskSegment& segment, const Gen
     const std::vector<std::int64_t>& lengths = bundle.layout().geometry_lengths;
     generated.geometry_length = request.geometry_codes > 0 ? request.geometry_codes : lengths.back();
     generated.with_colour = request.with_colour;
+    generated.fixed_tokens = fixed_codes(request.first_codes, bundle);
   }
   if (segment.modality != Modality::image) return generated;
   const sequence::Vocabulary& vocabulary = bundle.vocabulary();

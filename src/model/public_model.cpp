@@ -205,22 +205,50 @@ ClipWithTokenizer open_clip_text(const PublicFiles& files) {
   return {tokenizer_of(files, config.text->vocabulary), std::make_unique<Clip>(config, weights)};
 }
 
-Cube3dModel load_cube3d(const fs::path& folder, const std::optional<kernels::DecodeFormat>& mapped) {
-  const Description d = require_family(folder, "cube3d");
-  const ClipConfig clip = require_family(folder / kText, "clip").clip;
-  if (!clip.text)
-    fail(ErrorKind::input, "reading '", (folder / kText).string(), "': this CLIP has no text tower");
-  require_text_width(*clip.text, d.cube3d, (folder / kText).string());
-  Cube3dModel model{load_clip(folder / kText),
-                    std::make_unique<Cube3dGpt>(d.cube3d, WeightSource(folder / kWeights), mapped), nullptr};
-  if (!fs::exists(folder / kShapeTokenizer)) return model;
-  model.shape = tokenizers::load_shape_tokenizer(folder / kShapeTokenizer);
-  require_codebook(model.shape->geometry_codebook(), d.cube3d, folder / kShapeTokenizer);
+Cube3dFiles imported_cube3d(const fs::path& folder) {
+  const fs::path shape = folder / kShapeTokenizer;
+  return {.weights = folder / kWeights,
+          .config = require_family(folder, "cube3d").cube3d,
+          .text = {.weights = folder / kText, .config = {}, .tokenizer = {}},
+          .shape_tokenizer = fs::exists(shape) ? shape : fs::path()};
+}
+
+std::int64_t codes_per_shape(const Cube3dFiles& files) {
+  if (files.shape_tokenizer.empty())
+    fail(ErrorKind::input, "the Cube3D '", files.weights.parent_path().string(),
+         "' has no shape tokenizer. Import it with --shape-tokenizer shape_tokenizer.safetensors");
+  // A stored tokenizer's tensors have the publisher's names.
+  const SafetensorsFile file(fs::is_directory(files.shape_tokenizer)
+                                 ? files.shape_tokenizer / "weights.safetensors"
+                                 : files.shape_tokenizer);
+  const TensorView& positions = file.at("decoder.positional_encodings");
+  if (positions.shape.size() != 2 || positions.shape[0] < 1)
+    fail(ErrorKind::input, "reading '", file.name(), "': decoder.positional_encodings has the shape ",
+         at::IntArrayRef(positions.shape), ", not [codes, width]. Give Cube3D's shape tokenizer");
+  return positions.shape[0];
+}
+
+ClipWithTokenizer open_cube3d_text(const Cube3dFiles& files) {
+  ClipWithTokenizer text = open_clip_text(files.text);
+  require_text_width(*text.network->config().text, files.config, files.text.weights.string());
+  return text;
+}
+
+Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped) {
+  Cube3dModel model{
+      {}, std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), mapped), nullptr};
+  if (files.shape_tokenizer.empty()) return model;
+  if (fs::is_directory(files.shape_tokenizer)) {
+    model.shape = tokenizers::load_shape_tokenizer(files.shape_tokenizer);
+  } else {
+    model.shape = tokenizers::import_cube3d_tokenizer(files.shape_tokenizer);
+  }
+  require_codebook(model.shape->geometry_codebook(), files.config, files.shape_tokenizer);
   model.gpt->set_codebook(model.shape->geometry_codebook());
   return model;
 }
 
-Cube3dParts open_cube3d(const fs::path& folder) {
+Cube3dParts open_cube3d_parts(const fs::path& folder) {
   const Description d = require_family(folder, "cube3d");
   Cube3dParts parts{d.cube3d, folder / kWeights, load_clip(folder / kText), {}};
   const auto require = [&](bool there, const char* what, const char* option) {
@@ -250,6 +278,14 @@ void save_trained_cube3d(const fs::path& start, const Transformer& trained, cons
   fs::create_hard_link(folder / kWeights, folder / kGptName, unlinked);
   if (unlinked) fs::copy_file(folder / kWeights, folder / kGptName);
   directory.commit();
+}
+
+Cube3dModel load_cube3d(const fs::path& folder, const std::optional<kernels::DecodeFormat>& mapped) {
+  const Cube3dFiles files = imported_cube3d(folder);
+  ClipWithTokenizer text = open_cube3d_text(files);
+  Cube3dModel model = open_cube3d(files, mapped);
+  model.text = std::move(text);
+  return model;
 }
 
 }  // namespace omni::model

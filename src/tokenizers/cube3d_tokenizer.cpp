@@ -162,7 +162,8 @@ VecsetShapeConfig cube3d_tokenizer_config(const SafetensorsFile& weights) {
 
 std::unique_ptr<VecsetShapeTokenizer> import_cube3d_tokenizer(const std::filesystem::path& weights) {
   const SafetensorsFile file(weights);
-  auto tokenizer = std::make_unique<VecsetShapeTokenizer>(cube3d_tokenizer_config(file));
+  auto tokenizer = std::make_unique<VecsetShapeTokenizer>(cube3d_tokenizer_config(file),
+                                                          nn::ParameterStart::to_load(file));
   tokenizer->network().load(file);
   tokenizer->network().parameters().set_trainable(false);
   return tokenizer;

@@ -36,7 +36,7 @@ bool Cube3dStage::starts_from(const StageConfig& config) {
 
 Cube3dStage::Cube3dStage(const StageConfig& config, bool estimated) : config_(config) {
   check(config);
-  model::Cube3dParts parts = model::open_cube3d(config.start_bundle);
+  model::Cube3dParts parts = model::open_cube3d_parts(config.start_bundle);
   sizes_ = parts.config;
   weights_ = parts.weights;
   codebook_ = parts.tokenizers.shape()->geometry_codebook().detach().clone();

@@ -1,6 +1,7 @@
 #include "omni/generation/make_samples.h"
 
 #include <ATen/record_function.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -55,6 +56,26 @@ class MakeSamples : public ::testing::Test {
   }
 };
 model::Bundle* MakeSamples::bundle_ = nullptr;
+
+// A draw is keyed by its place, so what follows given codes is what followed them before.
+TEST_F(MakeSamples, CompletesTheCodesThatAreGiven) {
+  GenerationRequest completing = request("text->shape");
+  const std::vector<std::int32_t> whole = samples_of({&completing, 1}).at(0).shapes.at(0).codes.geometry;
+  ASSERT_GT(whole.size(), 5u);
+  completing.first_codes = {whole.begin(), whole.begin() + 5};
+  EXPECT_EQ(samples_of({&completing, 1}).at(0).shapes.at(0).codes.geometry, whole);
+  const std::int32_t other = whole[0] == 0 ? 1 : 0;
+  completing.first_codes = {other};
+  EXPECT_EQ(samples_of({&completing, 1}).at(0).shapes.at(0).codes.geometry.at(0), other);
+  using ::testing::HasSubstr;
+  completing.first_codes.assign(whole.size() + 1, 0);
+  EXPECT_THAT(error_of(completing), HasSubstr("--first-codes"));
+  completing.first_codes = {-1};
+  EXPECT_THAT(error_of(completing), HasSubstr("name -1"));
+  GenerationRequest text = request("shape->text");
+  text.first_codes = {0};
+  EXPECT_THAT(error_of(text), HasSubstr("it makes none"));
+}
 
 TEST_F(MakeSamples, ServesEveryTask) {
   std::vector<GenerationRequest> requests;

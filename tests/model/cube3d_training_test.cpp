@@ -74,7 +74,7 @@ class Cube3dTraining : public testing::Test {
   }
 
   test::TemporaryDirectory folder_;
-  test::SmallCube3d small_{folder_.path()};
+  test::SmallCube3d small_{OMNI_TEST_FIXTURES, folder_.path()};
   Cube3dGptConfig config_ = Cube3dGptConfig::load(small_.gpt_config);
   at::Tensor codebook_ = at::randn({32, 8}, at::make_generator<at::CPUGeneratorImpl>(5));
   Cube3dDocuments documents_{config_, kTextRows, kCodes, features};

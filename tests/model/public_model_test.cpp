@@ -107,7 +107,7 @@ class Cube3dFolder : public testing::Test {
   PublicFiles text() const { return {.weights = clip_.weights(), .config = {}, .tokenizer = {}}; }
 
   const PublicCase clip_{"clip"};
-  const test::SmallCube3d small_{clip_ / ""};
+  const test::SmallCube3d small_{OMNI_TEST_FIXTURES, clip_ / ""};
 };
 
 TEST_F(Cube3dFolder, HoldsGptTextTowerAndShapeTokenizer) {

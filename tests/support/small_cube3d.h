@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -10,34 +11,68 @@
 
 namespace omni::test {
 
-// A Cube3D of small random weights whose parts fit together: the GPT of the fixtures reads narrower texts than the fixtures'
-// CLIP gives, so its projection of texts is another one here.
+// A whole Cube3D of the small reference cases in `fixtures` (tests/fixtures), whose parts are made to fit each other.
+
+// Replaced once; nothing where it is not there.
+inline std::string with_text(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t place = text.find(from);
+  return place == std::string::npos ? text : text.replace(place, from.size(), to);
+}
+
+// FOLDER/shape_gpt.safetensors and FOLDER/gpt.json: the small GPT, with a projection of texts as wide as the small CLIP.
+inline void write_small_cube3d_gpt(const std::filesystem::path& fixtures, const std::filesystem::path& folder,
+                                   bool box = true) {
+  const std::filesystem::path source = fixtures / "tiny/cube3d/gpt";
+  const SafetensorsFile gpt(source / "shape_gpt.safetensors");
+  std::vector<float> projection(static_cast<std::size_t>(32 * 32));
+  for (std::size_t i = 0; i < projection.size(); ++i)
+    projection[i] = 0.01f * static_cast<float>(i % 17) - 0.08f;
+  std::vector<NamedTensorView> tensors;
+  for (const auto& [name, view] : gpt.tensors())
+    if (box || !name.starts_with("bbox_proj."))
+      tensors.push_back({name, name == "text_proj.weight" ? tensor_view(projection, {32, 32}) : view});
+  write_safetensors(folder / "shape_gpt.safetensors", tensors);
+  const std::string config = with_text(read_file_text(source / "config.json"), "\"text_model_embed_dim\": 16",
+                                       "\"text_model_embed_dim\": 32");
+  write_file_atomically(
+      folder / "gpt.json",
+      std::string_view(box ? config : with_text(config, "\"use_bbox\": true", "\"use_bbox\": false")));
+}
+
+// That GPT in an existing folder, and the other parts of a Cube3D where they lie in `fixtures`.
 struct SmallCube3d {
-  // Writes the GPT and its configuration into an existing folder.
-  explicit SmallCube3d(const std::filesystem::path& folder)
-      : gpt(folder / "shape_gpt.safetensors"), gpt_config(folder / "gpt.json") {
-    constexpr std::size_t kWidth = 32;
-    const SafetensorsFile original(fixtures() / "tiny/cube3d/gpt/shape_gpt.safetensors");
-    std::vector<float> projection(kWidth * kWidth);
-    for (std::size_t i = 0; i < projection.size(); ++i)
-      projection[i] = 0.01f * static_cast<float>(i % 17) - 0.08f;
-    std::vector<NamedTensorView> tensors;
-    for (const auto& [name, view] : original.tensors())
-      tensors.push_back(
-          {name, name == "text_proj.weight" ? tensor_view(projection, {kWidth, kWidth}) : view});
-    write_safetensors(gpt, tensors);
-    std::string config = read_file_text(fixtures() / "tiny/cube3d/gpt/config.json");
-    const std::string from = "\"text_model_embed_dim\": 16";
-    write_file_atomically(gpt_config, std::string_view(config.replace(config.find(from), from.size(),
-                                                                      "\"text_model_embed_dim\": 32")));
+  SmallCube3d(const std::filesystem::path& fixtures, const std::filesystem::path& folder)
+      : gpt(folder / "shape_gpt.safetensors"),
+        gpt_config(folder / "gpt.json"),
+        clip(fixtures / "public/clip/model.safetensors"),
+        shape_tokenizer(fixtures / "tiny/cube3d/tokenizer/shape_tokenizer.safetensors") {
+    write_small_cube3d_gpt(fixtures, folder);
   }
-
-  static std::filesystem::path fixtures() { return OMNI_TEST_FIXTURES; }
-
-  std::filesystem::path gpt, gpt_config;
-  // As they are in the fixtures.
-  std::filesystem::path clip = fixtures() / "public/clip/model.safetensors";
-  std::filesystem::path shape_tokenizer = fixtures() / "tiny/cube3d/tokenizer/shape_tokenizer.safetensors";
+  std::filesystem::path gpt, gpt_config, clip, shape_tokenizer;
 };
+
+// The same with FOLDER/shape_tokenizer.safetensors, whose fields have a surface, and the text tower in FOLDER/clip, as
+// somebody would have fetched them.
+inline void write_small_cube3d(const std::filesystem::path& fixtures, const std::filesystem::path& folder,
+                               bool box = true) {
+  std::filesystem::create_directories(folder / "clip");
+  write_small_cube3d_gpt(fixtures, folder, box);
+  const SafetensorsFile tokenizer(fixtures / "tiny/cube3d/tokenizer/shape_tokenizer.safetensors");
+  const SafetensorsFile expected(fixtures / "tiny/cube3d/tokenizer/expected.safetensors");
+  // Half of the queries of the reference case are inside.
+  std::vector<float> logits = expected.at("logits").to_vector<float>(), bias;
+  std::nth_element(logits.begin(), logits.begin() + static_cast<std::ptrdiff_t>(logits.size() / 2),
+                   logits.end());
+  std::vector<NamedTensorView> tensors;
+  for (const auto& [name, view] : tokenizer.tensors()) {
+    tensors.push_back({name, view});
+    if (name != "occupancy_decoder.c_head.bias") continue;
+    bias = {view.to_vector<float>().at(0) - logits[logits.size() / 2]};
+    tensors.back().view = tensor_view(bias, {1});
+  }
+  write_safetensors(folder / "shape_tokenizer.safetensors", tensors);
+  for (const char* name : {"model.safetensors", "config.json", "tokenizer.json"})
+    std::filesystem::copy_file(fixtures / "public/clip" / name, folder / "clip" / name);
+}
 
 }  // namespace omni::test

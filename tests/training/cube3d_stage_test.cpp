@@ -29,7 +29,7 @@ class Cube3dFinetuning : public testing::Test {
     model::import_cube3d({.weights = small_.gpt, .config = small_.gpt_config, .tokenizer = {}},
                          {.weights = small_.clip, .config = {}, .tokenizer = {}}, small_.shape_tokenizer,
                          folder_ / "cube3d");
-    const model::Cube3dParts parts = model::open_cube3d(folder_ / "cube3d");
+    const model::Cube3dParts parts = model::open_cube3d_parts(folder_ / "cube3d");
     data::TokenShardInfo info;
     info.tokens = parts.tokenizers.format();
     std::vector<data::TokenObject> objects;
@@ -73,7 +73,7 @@ class Cube3dFinetuning : public testing::Test {
   }
 
   test::TemporaryDirectory folder_;
-  test::SmallCube3d small_{folder_.path()};
+  test::SmallCube3d small_{OMNI_TEST_FIXTURES, folder_.path()};
 };
 
 TEST_F(Cube3dFinetuning, LearnsOwnShapesAndLeavesAModelOfThePublishersLayout) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "omni/generation/guidance_schedule.h"
 #include "omni/generation/token_program.h"
 #include "omni/model/cube3d_gpt.h"
 
@@ -14,18 +15,25 @@ namespace omni::generation {
 // How shapes are drawn from a Cube3D GPT: always this many codes, without an end token.
 struct Cube3dSampling {
   std::int64_t codes = 1024;
-  // In the publication's scale, which falls linearly to 0 over the codes: scores are (1 + g) conditional - g
-  // unconditional logits. See GuidanceSchedule::linear.
+  // In the publication's scale, which falls linearly to 0 over the codes unless `schedule` says otherwise: scores are
+  // (1 + g) conditional - g unconditional logits. See GuidanceSchedule::linear.
   double guidance = 3.0;
+  GuidanceSchedule schedule = GuidanceSchedule::linear;
   kernels::SamplingSettings sampling = {.temperature = 0};
   std::uint64_t seed = 0;
   std::vector<std::int32_t> first_codes;  // that a shape starts with, given
 };
 
+// Sequences that a shape takes: with guidance, one more without the condition.
+inline std::int64_t rows_per_draw(const Cube3dSampling& sampling) { return sampling.guidance > 0 ? 2 : 1; }
+// Throws Error(usage) for settings and first codes out of range.
+void validate(const Cube3dSampling& sampling, std::int64_t shape_codes);
+
 // One shape.
 class Cube3dProgram final : public TokenProgram {
  public:
-  // Prompts as Cube3dGpt::condition() makes them, [S + 1, width]. `sampling` must outlive the program. Throws Error(usage) for settings and first codes out of range.
+  // Prompts as Cube3dGpt::condition() makes them, [S + 1, width]. `sampling` must outlive the program. Throws as
+  // validate().
   Cube3dProgram(const model::Cube3dGptConfig& config, const at::Tensor& condition,
                 const at::Tensor& unconditional, const Cube3dSampling& sampling, std::uint64_t number);
 

@@ -73,6 +73,7 @@ struct GenerationRequest {
   std::optional<View> view;
   std::int64_t geometry_codes = 0;  // the number of codes of generated shapes; 0: all
   bool with_colour = true;
+  std::vector<std::int32_t> first_codes;  // that generated shapes start with: they are completed
 
   kernels::SamplingSettings sampling;
   GuidanceSettings guidance;

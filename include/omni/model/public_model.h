@@ -57,6 +57,18 @@ ClipWithTokenizer load_clip(const std::filesystem::path& folder);
 // The text tower of a publisher's files, or of a folder that was imported.
 ClipWithTokenizer open_clip_text(const PublicFiles& files);
 
+// Where the parts of a Cube3D lie: in a folder that was imported, or as its publisher has them (see cube3d_files.h).
+struct Cube3dFiles {
+  std::filesystem::path weights;  // of the GPT; see WeightSource
+  Cube3dGptConfig config;
+  PublicFiles text;  // a publisher's CLIP, or one that was imported
+  std::filesystem::path
+      shape_tokenizer;  // the publisher's file, or a folder of ShapeTokenizer::save; empty: none
+};
+Cube3dFiles imported_cube3d(const std::filesystem::path& folder);
+// How many codes a shape of its tokenizer has, which is not read for it. Throws Error(input) where there is none.
+std::int64_t codes_per_shape(const Cube3dFiles& files);
+
 // Ready to sample: with a shape tokenizer, the rows of the shape codes are made of its codebook.
 struct Cube3dModel {
   ClipWithTokenizer text;
@@ -66,6 +78,9 @@ struct Cube3dModel {
 // `mapped`: as Cube3dGpt's, for sampling in that format.
 Cube3dModel load_cube3d(const std::filesystem::path& folder,
                         const std::optional<kernels::DecodeFormat>& mapped = {});
+// Its text tower, which is needed before all else, and the rest of it, whose `text` is left empty.
+ClipWithTokenizer open_cube3d_text(const Cube3dFiles& files);
+Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped = {});
 
 // Its parts but for the GPT's weights, to train those. Throws as load_cube3d(), and where there is no tokenizer of texts or
 // shapes.
@@ -75,7 +90,7 @@ struct Cube3dParts {
   ClipWithTokenizer text;
   tokenizers::TokenizerSet tokenizers;  // of texts and shapes
 };
-Cube3dParts open_cube3d(const std::filesystem::path& folder);
+Cube3dParts open_cube3d_parts(const std::filesystem::path& folder);
 
 // The folder `start` with the GPT that was trained from it (see export_cube3d()), whose weights are there under the
 // publisher's name as well, shape_gpt.safetensors. Appears whole or not at all.

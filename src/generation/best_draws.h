@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace omni::generation {
+
+// Of the draws of each sample, which come one after the other, the most probable one. A draw has the members
+// `request`, `sample_number` (of the draw; the sample's is left in it) and `log_probability`.
+template <class Draw>
+class BestDraws {
+ public:
+  // `draws_each`: how many there are of each sample of a request.
+  explicit BestDraws(std::function<std::int64_t(std::size_t request)> draws_each)
+      : draws_each_(std::move(draws_each)) {}
+
+  // The samples whose last draw is among these.
+  std::vector<Draw> add(std::span<Draw> draws) {
+    std::vector<Draw> samples;
+    for (Draw& draw : draws) {
+      const auto draws_each = static_cast<std::uint64_t>(draws_each_(draw.request));
+      const std::uint64_t sample = draw.sample_number / draws_each, number = draw.sample_number % draws_each;
+      if (number == 0 || draw.log_probability > best_.log_probability) best_ = std::move(draw);
+      if (number + 1 < draws_each) continue;
+      best_.sample_number = sample;
+      samples.push_back(std::move(best_));
+    }
+    return samples;
+  }
+
+ private:
+  std::function<std::int64_t(std::size_t)> draws_each_;
+  Draw best_;  // so far, of the sample in hand
+};
+
+}  // namespace omni::generation

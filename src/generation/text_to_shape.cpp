@@ -1,0 +1,215 @@
+#include "omni/generation/text_to_shape.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "best_draws.h"
+#include "omni/core/error.h"
+#include "omni/core/interrupt.h"
+#include "omni/core/log.h"
+#include "omni/generation/decoding_threads.h"
+#include "omni/kernels/thread_count.h"
+
+namespace omni::generation {
+namespace {
+
+constexpr float kLongestBoxSide = 1.925f;  // of boxes in the GPT's training
+constexpr int kResolution = 256;           // of the reference's meshes
+
+// [1, 3]; zeros stand for no box.
+at::Tensor box_tensor(const std::optional<geometry::Vec3>& box) {
+  at::Tensor sides = at::zeros({1, 3});
+  if (!box) return sides;
+  const float longest = std::max({box->x, box->y, box->z});
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    sides[0][static_cast<std::int64_t>(axis)] = (*box)[axis] / longest * kLongestBoxSide;
+  return sides;
+}
+
+std::optional<geometry::Vec3> box_shares(const std::optional<geometry::Vec3>& box) {
+  if (!box) return {};
+  return *box * (1 / std::max({box->x, box->y, box->z}));
+}
+
+// One way through the codes of a sample.
+struct Draw {
+  std::size_t request = 0;
+  std::uint64_t sample_number = 0;
+  double log_probability = 0;
+  std::vector<std::int32_t> codes;
+};
+
+// Draws that are decoded side by side.
+class DrawBatch {
+ public:
+  // Called with finished draws, in the order in which they were added.
+  using OnDraws = std::function<void(std::span<Draw>)>;
+
+  DrawBatch(const model::Transformer& transformer, std::int64_t sequences, ProgramOptions options,
+            OnDraws on_draws)
+      : transformer_(transformer),
+        sequences_(sequences),
+        options_(std::move(options)),
+        on_draws_(std::move(on_draws)) {}
+
+  void add(std::unique_ptr<Cube3dProgram> program, std::size_t request, std::uint64_t number) {
+    if (rows_ + program->row_count() > sequences_) decode();
+    rows_ += program->row_count();
+    programs_.push_back(std::move(program));
+    draws_.push_back({.request = request, .sample_number = number, .log_probability = 0, .codes = {}});
+  }
+
+  void decode() {
+    if (programs_.empty()) return;
+    const std::vector<double> log_probabilities = run_programs(transformer_, programs_, options_);
+    for (std::size_t i = 0; i < draws_.size(); ++i) {
+      draws_[i].log_probability = log_probabilities[i];
+      draws_[i].codes = static_cast<const Cube3dProgram&>(*programs_[i]).codes();
+    }
+    programs_.clear();
+    rows_ = 0;
+    std::vector<Draw> draws = std::exchange(draws_, {});
+    on_draws_(draws);
+  }
+
+ private:
+  const model::Transformer& transformer_;
+  std::int64_t sequences_;
+  ProgramOptions options_;
+  OnDraws on_draws_;
+  std::vector<std::unique_ptr<TokenProgram>> programs_;  // Cube3dPrograms
+  std::vector<Draw> draws_;
+  std::int64_t rows_ = 0;
+};
+
+GeneratedSample sample_of(Draw draw, const tokenizers::ShapeTokenizer& tokenizer,
+                          const TextToShapeRequest& request, const std::optional<MeshOptions>& mesh) {
+  const c10::InferenceMode no_gradients;
+  GeneratedSample sample;
+  sample.request = draw.request;
+  sample.sample_number = draw.sample_number;
+  sample.log_probability = draw.log_probability;
+  sequence::ShapePayload payload;
+  payload.geometry = draw.codes;
+  sample.document.segments.push_back({.payload = std::move(payload)});
+  GeneratedShape& shape = sample.shapes.emplace_back();
+  shape.codes.geometry = std::move(draw.codes);
+  shape.box_shares = box_shares(request.box);
+  shape.field = std::move(tokenizer.decode({&shape.codes, 1}).front());
+  if (!mesh) return sample;
+  shape.mesh = extract_mesh(*shape.field, *mesh, shape.box_shares);
+  stand_on_ground(*shape.mesh);
+  return sample;
+}
+
+void check_requests(std::span<const TextToShapeRequest> requests, const model::Cube3dModel& model) {
+  if (model.shape == nullptr)
+    fail(ErrorKind::usage,
+         "making shapes: this Cube3D has no shape tokenizer. Import it with shape_tokenizer.safetensors");
+  for (const TextToShapeRequest& request : requests) {
+    check_request(request, model.gpt->config());
+    if (request.sampling.codes != model.shape->geometry_code_count())
+      fail(ErrorKind::usage, "making shapes: ", request.sampling.codes, " codes are asked for; a shape has ",
+           model.shape->geometry_code_count());
+  }
+}
+
+// Of all draws together.
+struct Amount {
+  std::int64_t sequences = 0, tokens = 0;
+};
+
+Amount amount_of(std::span<const TextToShapeRequest> requests) {
+  Amount amount;
+  for (const TextToShapeRequest& request : requests) {
+    const std::int64_t draws = request.count * request.best_of;
+    amount.sequences += draws * rows_per_draw(request.sampling);
+    amount.tokens +=
+        draws * (request.sampling.codes - static_cast<std::int64_t>(request.sampling.first_codes.size()));
+  }
+  return amount;
+}
+
+}  // namespace
+
+TextFeatures text_features(const model::ClipWithTokenizer& text, const std::vector<std::string>& prompts) {
+  const c10::InferenceMode no_gradients;
+  if (text.tokenizer == nullptr)
+    fail(ErrorKind::input,
+         "reading prompts: the text tower has no tokenizer.json. Import it with --tokenizer");
+  const model::ClipTextConfig& config = *text.network->config().text;
+  for (const std::string& prompt : prompts) {
+    const std::size_t tokens = text.tokenizer->encode(prompt, /*with_special_tokens=*/true).size();
+    if (static_cast<std::int64_t>(tokens) > config.positions)
+      log_warning("the prompt \"", prompt.substr(0, 40), "...\" has ", tokens - 2,
+                  " tokens, of which the text tower reads ", config.positions - 2, ": the rest is cut off");
+  }
+  const auto features = [&](const std::vector<std::string>& texts) {
+    return text.network->text(clip_prompt_ids(*text.tokenizer, config, texts)).hidden;
+  };
+  // One by one: the last bits of a product depend on how many rows it has, and a sample is to depend on its prompt alone.
+  std::vector<at::Tensor> rows;
+  for (const std::string& prompt : prompts) rows.push_back(features({prompt}));
+  return {at::cat(rows, 0), features({""})};
+}
+
+void check_request(const TextToShapeRequest& request, const model::Cube3dGptConfig& config) {
+  if (request.box) {
+    if (!config.box)
+      fail(ErrorKind::usage, "shaping a box: this version of Cube3D, v0.1, knows none. Leave --bbox out");
+    for (std::size_t axis = 0; axis < 3; ++axis)
+      if (!((*request.box)[axis] > 0) || !std::isfinite((*request.box)[axis]))
+        fail(ErrorKind::usage, "shaping a box: its side along ", "xyz"[axis], " is ", (*request.box)[axis],
+             ". All sides of --bbox must be above 0");
+  }
+  if (request.count < 1 || request.best_of < 1)
+    fail(ErrorKind::usage, "making shapes: ", request.count, " samples, each the best of ", request.best_of,
+         ". Ask for one at least");
+  if (request.best_of > 1 && request.sampling.sampling.temperature == 0)
+    fail(ErrorKind::usage, "making shapes: the best of ", request.best_of,
+         " draws is asked for at temperature 0, where all are one. Choose a higher temperature");
+  validate(request.sampling, config.shape_codes);
+}
+
+void make_samples(const model::Cube3dModel& model, const TextFeatures& texts,
+                  std::span<const TextToShapeRequest> requests, const SampleOptions& options,
+                  const OnSample& on_sample) {
+  check_requests(requests, model);
+  ensure(texts.prompts.size(0) == static_cast<std::int64_t>(requests.size()), "one prompt for each request");
+  std::optional<MeshOptions> mesh = options.mesh;
+  if (mesh) validate(*mesh);
+  if (mesh && mesh->resolution == 0) mesh->resolution = kResolution;
+  const Amount amount = amount_of(requests);
+  const kernels::ThreadCount threads(
+      decoding_threads(model.gpt->transformer().parameters().element_count(),
+                       std::min(amount.sequences, options.sequences_per_batch)));
+  BestDraws<Draw> best([&](std::size_t request) { return requests[request].best_of; });
+  const auto finish = [&](std::span<Draw> draws) {
+    for (Draw& draw : best.add(draws)) {
+      throw_if_interrupted();
+      const TextToShapeRequest& request = requests[draw.request];
+      on_sample(sample_of(std::move(draw), *model.shape, request, mesh));
+    }
+  };
+  std::int64_t sampled = 0;
+  const auto count_tokens = [&](std::int64_t tokens) {
+    sampled += tokens;
+    if (options.on_progress) options.on_progress(sampled, amount.tokens);
+  };
+  DrawBatch batch(model.gpt->transformer(), options.sequences_per_batch,
+                  {.precision = options.precision, .on_tokens = count_tokens}, finish);
+  const at::Tensor unconditional = model.gpt->condition(texts.no_text, box_tensor({}))[0];
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const at::Tensor features = texts.prompts.narrow(0, static_cast<std::int64_t>(i), 1);
+    const at::Tensor condition = model.gpt->condition(features, box_tensor(requests[i].box))[0];
+    const auto draws = static_cast<std::uint64_t>(requests[i].count * requests[i].best_of);
+    for (std::uint64_t k = 0; k < draws; ++k)
+      batch.add(std::make_unique<Cube3dProgram>(model.gpt->config(), condition, unconditional,
+                                                requests[i].sampling, k),
+                i, k);
+  }
+  batch.decode();
+}
+
+}  // namespace omni::generation

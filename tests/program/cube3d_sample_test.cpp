@@ -1,0 +1,192 @@
+// `omni sample` with a Cube3D: the small one of the reference cases, as it was published and as it was imported.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "forked_run.h"
+#include "omni/core/error.h"
+#include "omni/core/npy.h"
+#include "small_cube3d.h"
+#include "temporary_directory.h"
+
+namespace omni::tools {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using Words = std::vector<std::string>;
+
+class Cube3dSample : public testing::Test {
+ protected:
+  void SetUp() override {
+    test::write_small_cube3d(OMNI_SOURCE_DIR "/tests/fixtures", folder_ / "published");
+    test::write_small_cube3d(OMNI_SOURCE_DIR "/tests/fixtures", folder_ / "old", /*box=*/false);
+  }
+
+  static Words published() {
+    return {"--model", "cube3d-v0.5", "--weights", "published", "--config", "published/gpt.json"};
+  }
+  static Words joined(Words words, const Words& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  Ending sample(const Words& model, const Words& more) const {
+    return run_forked(joined(joined({"sample"}, model), more), folder_.path());
+  }
+  void expect_refused(const Words& model, const Words& more, const std::string& words,
+                      ErrorKind kind = ErrorKind::usage) const {
+    const Ending ending = sample(model, joined(more, {"--out", "never.glb"}));
+    EXPECT_EQ(ending.code, exit_code(kind)) << ending.output;
+    EXPECT_THAT(ending.output, ContainsRegex(words));
+    EXPECT_FALSE(fs::exists(folder_ / "never.glb"));
+  }
+  std::string bytes(const std::string& name) const { return read_file_text(folder_ / name); }
+  void write_codes(const std::string& name, const std::vector<std::int32_t>& codes) const {
+    write_file_atomically(folder_ / name, std::span<const std::byte>(to_npy(codes)));
+  }
+  std::vector<std::int64_t> codes(const std::string& name) const {
+    return parse_npy(read_file_bytes(folder_ / name), name).values;
+  }
+
+  const test::TemporaryDirectory folder_;
+};
+
+const Words kPrompt = {"--prompt", "a small red chair", "--resolution", "24"};
+
+TEST_F(Cube3dSample, PublishedAndImportedFilesMakeTheSameMesh) {
+  const Ending first = sample(published(), joined(kPrompt, {"--bbox", "1,2,1.5", "--out", "a.glb", "--codes",
+                                                            "a.npy", "--preview", "a.png"}));
+  ASSERT_EQ(first.code, 0) << first.output;
+  EXPECT_THAT(first.output, HasSubstr("peak memory"));
+  EXPECT_TRUE(fs::exists(folder_ / "a.png"));
+  EXPECT_EQ(codes("a.npy").size(), 8u);
+  const Ending import = run_forked({"import", "cube3d", "published", "--config", "published/gpt.json",
+                                    "--text", "published/clip", "--out", "imported"},
+                                   folder_.path());
+  ASSERT_EQ(import.code, 0) << import.output;
+  const Ending second = sample({"--model", "imported"},
+                               joined(kPrompt, {"--bbox", "1,2,1.5", "--out", "b.glb", "--codes", "b.npy"}));
+  ASSERT_EQ(second.code, 0) << second.output;
+  EXPECT_EQ(bytes("a.glb"), bytes("b.glb"));
+  EXPECT_EQ(bytes("a.npy"), bytes("b.npy"));
+  // The codes make the same mesh by themselves.
+  const Ending decoded = run_forked({"tokenizer", "decode", "shape", "imported/shape_tokenizer", "a.npy",
+                                     "--resolution", "24", "--out", "c.glb"},
+                                    folder_.path());
+  ASSERT_EQ(decoded.code, 0) << decoded.output;
+  EXPECT_EQ(bytes("a.glb"), bytes("c.glb"));
+}
+
+TEST_F(Cube3dSample, SettingsReachTheDraw) {
+  const auto drawn = [&](const Words& more) {
+    const Ending ending = sample(published(), joined(joined(kPrompt, more), {"--codes", "x.npy"}));
+    EXPECT_EQ(ending.code, 0) << ending.output;
+    return codes("x.npy");
+  };
+  const auto plain = drawn({});
+  EXPECT_EQ(drawn({"--temperature", "0", "--guidance", "3", "--guidance-schedule", "linear"}), plain);
+  const std::vector<Words> others = {{"--guidance", "0"},
+                                     {"--guidance", "text=100"},
+                                     {"--guidance-schedule", "constant", "--guidance", "20"},
+                                     {"--top-p", "0.95", "--seed", "4"},
+                                     {"--precision", "bf16"},
+                                     {"--precision", "int8"}};
+  for (const Words& other : others) EXPECT_EQ(drawn(other).size(), 8u);
+  EXPECT_NE(drawn({"--top-p", "0.95", "--seed", "4"}), plain);
+  EXPECT_EQ(drawn({"--top-p", "0.95", "--seed", "4"}),
+            drawn({"--top-p", "0.95", "--seed", "4", "--temperature", "1"}));
+}
+
+TEST_F(Cube3dSample, OptionsThatMeanNothingAreRefusedByName) {
+  for (const Words& option :
+       {Words{"--image", "x.png"}, Words{"--mesh", "x.glb"}, Words{"--instruction", "paint it"},
+        Words{"--view", "0,0"}, Words{"--task", "text->shape"}, Words{"--detail", "4"}, Words{"--no-colour"},
+        Words{"--as-it-is"}, Words{"--snap-to-box"}})
+    expect_refused(published(), joined(kPrompt, option), option[0] + " means nothing to a Cube3D");
+  expect_refused({}, joined(kPrompt, {"--bbox", "1,1,1"}), "--bbox is read by a Cube3D alone");
+  expect_refused({}, joined(kPrompt, {"--weights", "published"}),
+                 "--weights names the files of a public model");
+  expect_refused({"--model", "cube3d-v0.5"}, kPrompt, "Name their folder with --weights");
+  expect_refused({"--model", "cube3d-v0.5", "--weights", "absent"}, kPrompt, "no such folder", ErrorKind::io);
+  expect_refused({"--model", "cube3d-v0.1", "--weights", "published"}, kPrompt, "it is Cube3D v0.5",
+                 ErrorKind::input);
+  const Words old = {"--model", "cube3d-v0.1", "--weights", "old", "--config", "old/gpt.json"};
+  expect_refused(old, joined(kPrompt, {"--bbox", "1,1,1"}), "v0.1, knows none. Leave --bbox out");
+  EXPECT_EQ(sample(old, joined(kPrompt, {"--out", "old.glb"})).code, 0);
+}
+
+TEST_F(Cube3dSample, NumbersOutOfRangeAreRefused) {
+  for (const char* box : {"0,1,1", "1,-1,1", "1,1,nan", "1,1", "1,1,1,1", "", "1,,1", "1e999,1,1"})
+    expect_refused(published(), joined(kPrompt, {"--bbox", box}), *box == '\0' ? "usage|--bbox" : "--bbox");
+  for (const char* guidance : {"-1", "101", "nan", "image=2", "text=1,text=2"})
+    expect_refused(published(), joined(kPrompt, {"--guidance", guidance}), "guidance");
+  expect_refused(published(), joined(kPrompt, {"--top-p", "0"}), "--top-p is 0");
+  expect_refused(published(), joined(kPrompt, {"--best-of", "2", "--temperature", "0"}), "temperature 0");
+  expect_refused(published(), joined(kPrompt, {"--device", "cuda"}), "--device is cuda");
+  expect_refused(published(), {"--prompt", " \t", "--resolution", "24"}, "prompt: it is empty");
+  expect_refused(published(), joined(kPrompt, {"--prompt", "another"}), "2 prompts are given");
+  EXPECT_EQ(
+      sample(published(), {"--prompt", "\x01\x02\x7f\n", "--resolution", "24", "--out", "control.glb"}).code,
+      0);
+  EXPECT_EQ(sample(published(), {"--prompt", "", "--any", "--resolution", "24", "--out", "none.glb"}).code,
+            0);
+}
+
+TEST_F(Cube3dSample, GivenCodesAreCompletedOrRefused) {
+  ASSERT_EQ(sample(published(), joined(kPrompt, {"--codes", "whole.npy"})).code, 0);
+  const std::vector<std::int64_t> whole = codes("whole.npy");
+  write_codes("start.npy", {whole.begin(), whole.begin() + 3});
+  ASSERT_EQ(sample(published(), joined(kPrompt, {"--first-codes", "start.npy", "--codes", "again.npy"})).code,
+            0);
+  EXPECT_EQ(codes("again.npy"), whole);
+  const std::int32_t other = static_cast<std::int32_t>((whole[0] + 1) % 32);
+  write_codes("other.npy", {other});
+  ASSERT_EQ(sample(published(), joined(kPrompt, {"--first-codes", "other.npy", "--codes", "again.npy"})).code,
+            0);
+  EXPECT_EQ(codes("again.npy").at(0), other);
+
+  write_codes("far.npy", {1, 32});
+  expect_refused(published(), joined(kPrompt, {"--first-codes", "far.npy"}),
+                 "code 32 is not one of the model's 32");
+  write_codes("long.npy", std::vector<std::int32_t>(9, 1));
+  expect_refused(published(), joined(kPrompt, {"--first-codes", "long.npy"}), "8 codes that start with 9");
+  std::ofstream(folder_ / "text.npy") << "no array";
+  expect_refused(published(), joined(kPrompt, {"--first-codes", "text.npy"}), "text.npy.*not a NumPy file",
+                 ErrorKind::input);
+  expect_refused(published(), joined(kPrompt, {"--first-codes", "absent.npy"}), "absent.npy", ErrorKind::io);
+  expect_refused(published(), joined(kPrompt, {"--first-codes", "start.png"}), "start.png.*ending");
+}
+
+TEST_F(Cube3dSample, AFileOfPromptsFillsAFolderThatGoesOn) {
+  std::ofstream(folder_ / "p.csv") << "prompt,name,seed\na red chair,chair,3\na mug,mug,\nragged\n,empty,\n";
+  const Words run = {"--prompts", "p.csv",   "--resolution", "24",    "--bbox",
+                     "1,2,1",     "--top-p", "0.9",          "--out", "run"};
+  const Ending first = sample(published(), run);
+  EXPECT_EQ(first.code, exit_code(ErrorKind::input)) << first.output;
+  EXPECT_THAT(first.output, HasSubstr("2 of 4 gave nothing"));
+  for (const char* name :
+       {"run.json", "results.jsonl", "index.html", "chair.glb", "chair.png", "chair.npy", "mug.glb"})
+    EXPECT_TRUE(fs::exists(folder_ / "run" / name)) << name;
+  const std::string mug = bytes("run/mug.glb");
+  const Ending alone = sample(published(), {"--prompt", "a red chair", "--seed", "3", "--resolution", "24",
+                                            "--bbox", "1,2,1", "--top-p", "0.9", "--out", "alone.glb"});
+  EXPECT_EQ(alone.code, 0) << alone.output;
+  EXPECT_EQ(bytes("alone.glb"), bytes("run/chair.glb"));
+  // As after a kill.
+  const std::string results = bytes("run/results.jsonl");
+  write_file_atomically(folder_ / "run/results.jsonl",
+                        std::string_view(results).substr(0, results.size() - 5));
+  EXPECT_EQ(sample(published(), run).code, exit_code(ErrorKind::input));
+  EXPECT_EQ(bytes("run/mug.glb"), mug);
+  for (const Words& other :
+       {Words{"--bbox", "1,2,2"}, Words{"--guidance", "2"}, Words{"--first-codes", "run/mug.npy"}}) {
+    const Ending ending = sample(published(), joined(run, other));
+    EXPECT_EQ(ending.code, exit_code(ErrorKind::usage)) << ending.output;
+    EXPECT_THAT(ending.output, HasSubstr("it holds another run"));
+  }
+}
+
+}  // namespace
+}  // namespace omni::tools
