@@ -58,7 +58,9 @@ model::DecodePrompt Cube3dProgram::take_prompt(std::int64_t row) {
   prompt.features = prompts_.at(static_cast<std::size_t>(row));
   prompt.feature_places.assign(static_cast<std::size_t>(prompt.features.size(0)),
                                place_of(sequence::Modality::text, 0));
-  for (std::size_t i = 0; i <= codes_.size(); ++i) prompt.tokens.push_back(token_after(i));
+  // The last code is never shown: nothing comes after it.
+  const std::size_t shown = std::min(codes_.size(), static_cast<std::size_t>(sampling_->codes) - 1);
+  for (std::size_t i = 0; i <= shown; ++i) prompt.tokens.push_back(token_after(i));
   return prompt;
 }
 

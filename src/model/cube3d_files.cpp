@@ -62,6 +62,8 @@ Cube3dFiles find_cube3d(const fs::path& folder, Cube3dVersion version, const fs:
                     .config = {},
                     .text = {.weights = text, .config = {}, .tokenizer = {}},
                     .shape_tokenizer = folder / kShapeTokenizerName};
+  if (!text.empty() && !fs::exists(text))
+    fail(ErrorKind::io, "reading the text tower in '", text.string(), "': there is no such file or folder");
   if (text.empty()) {
     files.text.weights = clip_in(folder);
   } else if (const std::string missing = fs::is_directory(text) ? missing_of_clip(text) : "";
