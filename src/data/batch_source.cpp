@@ -112,12 +112,14 @@ void note_objects(const TokenDataset& dataset, const std::vector<TaskState>& tas
   for (std::int64_t object = 0; object < dataset.size(); ++object) {
     const auto [shard, local] = dataset.at(object);
     const auto index = static_cast<std::size_t>(object);
-    for (std::int64_t view = 0; pictured[index] && view < shard->info().views_per_object; ++view) {
+    const tokenizers::TokenFormat& tokens = shard->info().tokens;
+    for (std::int64_t view = 0;
+         pictured[index] && tokens.image.present() && view < shard->info().views_per_object; ++view) {
       const auto [azimuth, elevation] = shard->view_bins(local, view);
       words.add_view({static_cast<std::int32_t>(geometry::azimuth_of_bin(azimuth)),
                       static_cast<std::int32_t>(geometry::elevation_of_bin(elevation))});
     }
-    if (shaped[index])
+    if (shaped[index] && tokens.shape.present())
       words.add_size(shard->class_name(local), sequence::size_of_bin(shard->size_bin(local)));
   }
 }
@@ -166,7 +168,8 @@ void BatchSource::State::add_task(const WeightedTask& weighted,
   for (const sequence::TaskSegment& segment : state.task.segments)
     ++needs[static_cast<std::size_t>(segment.modality)];
   const bool edit = sequence::is_editing_task(state.task);
-  const std::string key = edit ? state.task.name : concat(needs[0] > 0, needs[1], needs[2] > 0);
+  const bool by_name = edit || options.incomplete_objects;  // where it counts what carries loss
+  const std::string key = by_name ? state.task.name : concat(needs[0] > 0, needs[1], needs[2] > 0);
   auto& objects = known[key];
   if (!objects) objects = std::make_shared<std::vector<std::int64_t>>(eligible_objects(state.task));
   state.objects = objects;

@@ -38,23 +38,43 @@ bool DocumentBuilder::draws(TokenDataset::Place place, std::int64_t caption, boo
   return !brief || (is_condition && options_.brief_caption_share > 0);
 }
 
+std::vector<bool> DocumentBuilder::members(const sequence::Task& task, std::int64_t object) const {
+  const TokenDataset::Place place = dataset_.at(object);
+  const TokenShardInfo& info = place.shard->info();
+  bool any_text = false;
+  // Brief ones do not count: which objects a run shows does not depend on their share.
+  for (std::int64_t i = 0; i < place.shard->caption_count(place.object) && !any_text; ++i)
+    any_text = draws(place, i, false);
+  std::int64_t views = info.tokens.image.present() ? info.views_per_object : 0;
+  std::vector<bool> there;
+  for (const sequence::TaskSegment& segment : task.segments) {
+    if (segment.modality == Modality::text)
+      there.push_back(any_text);
+    else if (segment.modality == Modality::image)
+      there.push_back(views-- > 0);
+    else
+      there.push_back(info.tokens.shape.present());
+  }
+  return there;
+}
+
 bool DocumentBuilder::serves(const sequence::Task& task, std::string_view source, std::int64_t object) const {
   const TokenDataset::Place place = dataset_.at(object);
   const TokenShardInfo& info = place.shard->info();
   if (place.shard->split(place.object) != options_.split) return false;
-  if (image_segments(task, source) > (info.tokens.image.present() ? info.views_per_object : 0)) return false;
-  const bool edit = sequence::is_editing_task(task);
-  for (const sequence::TaskSegment& segment : task.segments) {
-    if (segment.source != source) continue;
-    if (segment.modality == Modality::shape && !info.tokens.shape.present()) return false;
-    if (segment.modality != Modality::text || edit) continue;
-    // Brief ones do not count: which objects a run shows does not depend on their share.
-    bool any_fits = false;
-    for (std::int64_t i = 0; i < place.shard->caption_count(place.object) && !any_fits; ++i)
-      any_fits = draws(place, i, false);
-    if (!any_fits) return false;
+  if (sequence::is_editing_task(task)) {  // whose text is no caption
+    if (image_segments(task, source) > (info.tokens.image.present() ? info.views_per_object : 0))
+      return false;
+    return std::none_of(task.segments.begin(), task.segments.end(), [&](const auto& segment) {
+      return segment.source == source && segment.modality == Modality::shape && !info.tokens.shape.present();
+    });
   }
-  return true;
+  const std::vector<bool> there = members(task, object);
+  const auto count = std::count(there.begin(), there.end(), true);
+  if (!options_.incomplete_objects) return count == std::ssize(there);
+  bool any_loss = false;
+  for (std::size_t i = 0; i < there.size(); ++i) any_loss = any_loss || (there[i] && task.segments[i].loss);
+  return any_loss && count >= std::min<std::ptrdiff_t>(2, std::ssize(there));
 }
 
 sequence::TextPayload DocumentBuilder::text(const Example& example, bool is_condition,
@@ -118,7 +138,8 @@ std::vector<std::int64_t> DocumentBuilder::draw_views(const sequence::Task& task
     const std::int64_t count = image_segments(task, source);
     if (count == 0) continue;
     const auto [shard, object] = dataset_.at(source == "before" ? example.before : example.object);
-    std::vector<std::int64_t> drawn = draw_distinct(shard->info().views_per_object, count, rng);
+    const std::int64_t stored = shard->info().views_per_object;
+    std::vector<std::int64_t> drawn = draw_distinct(stored, std::min(count, stored), rng);
     if (source == "target" && seen.first >= 0 && count == 1) {
       for (std::int64_t i = 0; i < shard->info().views_per_object; ++i) {
         if (shard->view_bins(object, i) == seen) drawn[0] = i;
@@ -128,7 +149,8 @@ std::vector<std::int64_t> DocumentBuilder::draw_views(const sequence::Task& task
     std::size_t next = 0;
     for (std::size_t i = 0; i < task.segments.size(); ++i) {
       const sequence::TaskSegment& segment = task.segments[i];
-      if (segment.modality == Modality::image && segment.source == source) views[i] = drawn[next++];
+      if (segment.modality == Modality::image && segment.source == source && next < drawn.size())
+        views[i] = drawn[next++];
     }
   }
   return views;
@@ -138,9 +160,15 @@ sequence::Document DocumentBuilder::build(const sequence::Task& task, const Exam
                                           CounterRng rng) const {
   const std::vector<bool> drops = sequence::draw_drops(task, rng);
   const std::vector<std::int64_t> views = draw_views(task, example, rng);
+  std::vector<bool> there(task.segments.size(), true);
+  if (options_.incomplete_objects && !sequence::is_editing_task(task)) there = members(task, example.object);
   sequence::Document document;
   for (std::size_t i = 0; i < task.segments.size(); ++i) {
     const sequence::TaskSegment& wanted = task.segments[i];
+    if (!there[i]) {
+      document.segments.push_back({.payload = sequence::empty_payload(wanted.modality), .dropped = true});
+      continue;
+    }
     const std::int64_t object = wanted.source == "before" ? example.before : example.object;
     sequence::Segment segment{.carries_loss = wanted.loss, .dropped = drops[i]};
     if (wanted.modality == Modality::text) {

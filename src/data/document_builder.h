@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "omni/core/random.h"
 #include "omni/data/batch_source.h"
@@ -30,6 +31,8 @@ class DocumentBuilder {
   sequence::Document build(const sequence::Task& task, const Example& example, CounterRng rng) const;
 
  private:
+  // Of each segment of a task that is no edit: whether the object has it.
+  std::vector<bool> members(const sequence::Task& task, std::int64_t object) const;
   sequence::TextPayload text(const Example& example, bool is_condition, CounterRng& rng) const;
   sequence::ShapePayload shape(std::int64_t object, CounterRng& rng) const;
   std::vector<std::int64_t> draw_views(const sequence::Task& task, const Example& example,

@@ -319,6 +319,75 @@ TEST_F(BatchSourceTest, RejectsWhatCannotBeServed) {
       ErrorKind::usage);
 }
 
+// Shards of pairs, as large public sets are: texts with pictures, pictures with shapes, texts with shapes.
+std::shared_ptr<const TokenDataset> pairs_dataset(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> folders;
+  const auto add = [&](const char* name, const TokenShardInfo& info) {
+    folders.push_back(folder / name);
+    std::filesystem::create_directories(folders.back());
+    std::vector<TokenObject> objects = random_objects(info, 20);
+    for (TokenObject& object : objects) {
+      object.id = name + object.id;
+      object.split = Split::train;
+    }
+    write_token_shard(folders.back() / "shard-00000.safetensors", info, objects);
+  };
+  TokenShardInfo bytes = small_info();
+  bytes.tokens.text.vocabulary = 256;
+  TokenShardInfo texts_pictures = bytes, pictures_shapes = bytes, texts_shapes = bytes;
+  texts_pictures.tokens.shape = {};
+  pictures_shapes.tokens.text = {};
+  texts_shapes.tokens.image = {};
+  texts_shapes.views_per_object = 0;
+  add("text-image", texts_pictures);
+  add("image-shape", pictures_shapes);
+  add("text-shape", texts_shapes);
+  return std::make_shared<const TokenDataset>(TokenDataset::open(folders));
+}
+
+TEST_F(BatchSourceTest, WhatAnIncompleteTripletLacksIsDropped) {
+  const test::TemporaryDirectory folder;
+  const auto pairs = pairs_dataset(folder.path());
+  const std::vector<BatchSource::WeightedTask> triplets = {{sequence::built_in_task("text->image->shape"), 1},
+                                                           {sequence::built_in_task("text->image"), 1}};
+  BatchOptions in_part = options();
+  EXPECT_THROW(BatchSource(pairs, triplets, small_layout(), small_vocabulary(), in_part), Error)
+      << "no object has all three";
+  in_part.incomplete_objects = true;
+  const BatchSource batches(pairs, triplets, small_layout(), small_vocabulary(), in_part);
+  ASSERT_EQ(batches.tasks()[0].examples, 60);
+  EXPECT_EQ(batches.tasks()[1].examples, 20) << "both members of a pair are wanted";
+  std::map<std::int64_t, int> kinds;  // of objects, by shard
+  for (std::int64_t n = 0; n < 400; ++n) {
+    const auto draw = batches.draw(n);
+    if (draw.task != 0) continue;
+    const std::int64_t shard = draw.object / 20;  // in the order in which they were opened
+    ++kinds[shard];
+    const sequence::Document document = batches.document(n);
+    ASSERT_EQ(document.segments.size(), 3u);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const sequence::Segment& segment = document.segments[i];
+      const bool lacks = (shard == 0 && i == 2) || (shard == 1 && i == 0) || (shard == 2 && i == 1);
+      EXPECT_EQ(segment.payload, lacks ? sequence::empty_payload(segment.modality()) : segment.payload);
+      if (lacks) EXPECT_TRUE(segment.dropped && !segment.carries_loss);
+      if (!lacks && i > 0) EXPECT_TRUE(segment.carries_loss && !segment.dropped);
+    }
+  }
+  for (const std::int64_t shard : {0, 1, 2}) EXPECT_GT(kinds[shard], 30);
+  // The sequences are whole: what follows a dropped picture is learnt, the picture is not.
+  const auto batch = batches.batch(0, 0);
+  EXPECT_GT(batch.length(), 0);
+  EXPECT_GT(*std::max_element(batch.loss_weights.begin(), batch.loss_weights.end()), 0);
+  (void)batches.words(tokenizers::TextTokenizer::from_merges({}));
+}
+
+TEST_F(BatchSourceTest, CompleteObjectsAreDrawnAlikeWhereIncompleteOnesMayBe) {
+  BatchOptions in_part = options();
+  in_part.incomplete_objects = true;
+  const BatchSource all = source(in_part, tasks()), whole = source(options(), tasks());
+  for (std::int64_t step = 0; step < 5; ++step) EXPECT_EQ(all.batch(step, 0), whole.batch(step, 0));
+}
+
 TEST_F(BatchSourceTest, TheRepeatCapActs) {
   BatchOptions capped = options();
   capped.repeat_cap = 2;

@@ -30,6 +30,9 @@ struct BatchOptions {
   std::int64_t total_steps = 0;     // of the run; 0: unknown, then the cap acts only when it is reached
 
   Split split = Split::train;
+  // Also draws objects that lack some of what a task shows, as long as they have something to be generated and two
+  // of its members (the one, where there is one): what they lack is dropped. Edits want both objects whole.
+  bool incomplete_objects = false;
   // Of texts, those that name every parameter, where an object has both kinds.
   double complete_caption_share = 0.5;
   // Of texts that are conditions, brief captions, where an object has any. Texts to be written are never
