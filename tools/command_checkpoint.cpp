@@ -13,6 +13,7 @@
 #include "omni/core/progress.h"
 #include "omni/core/text_format.h"
 #include "omni/model/bundle.h"
+#include "omni/model/checkpoint_averages.h"
 #include "options.h"
 
 namespace omni::tools {
@@ -24,6 +25,7 @@ struct CheckpointArguments {
   std::string input, output;
   int shards = 1;
   std::string precision = "fp32";
+  bool averages = false;
 };
 
 // Where the checkpoints of a run lie, by the run's output or by that folder itself; "" where there are none.
@@ -117,7 +119,9 @@ void convert(const CheckpointArguments& arguments) {
 // As the end of a run would leave it.
 void export_bundle(const CheckpointArguments& arguments) {
   require_replaceable(arguments.output, "bundle.yaml");
-  const model::Bundle bundle = model::load_bundle(chosen_checkpoint(arguments.input));
+  const fs::path path = chosen_checkpoint(arguments.input);
+  model::Bundle bundle = model::load_bundle(path);
+  if (arguments.averages) model::load_averages(checkpoint::CheckpointReader(path), bundle);
   bundle.transformer->fold_codebooks();
   model::save_bundle(bundle, arguments.output, arguments.precision == "bf16" ? at::kBFloat16 : at::kFloat);
   std::cout << "bundle: " << arguments.output << '\n';
@@ -152,6 +156,7 @@ void add_checkpoint_command(CLI::App& app) {
   command = add(*checkpoint, "export", "the bundle in it, as the end of a run leaves it", a, export_bundle);
   command->add_option("out", a->output, "the bundle's folder, for 'omni sample --model'")->required();
   add_choice(*command, "--precision", a->precision, {"fp32", "bf16"}, "of the weights in the file");
+  command->add_flag("--ema", a->averages, "with the average of the weights, of a run with ema.decay");
 }
 
 }  // namespace omni::tools

@@ -1,8 +1,10 @@
+#include <charconv>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
 #include "devices_option.h"
+#include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/core/progress.h"
 #include "omni/distributed/launch_environment.h"
@@ -14,10 +16,12 @@
 namespace omni::tools {
 namespace {
 
+constexpr std::int64_t kMostProfiled = 100;  // steps
+
 struct TrainArguments {
   std::string config, out;
   std::vector<std::string> overrides;
-  int devices = 1;
+  int devices = 1, ranks = 1;
   training::TrainerOptions options;
 };
 
@@ -25,6 +29,33 @@ struct TrainArguments {
 void leave_news_to_first_rank(const CLI::App& app) {
   if (distributed::read_launch_environment().rank != 0 && app.count("--log") == 0)
     set_log_level(LogLevel::warning);
+}
+
+// "steps=10..12", or "steps=10".
+training::StepRange parse_profile(const std::string& text) {
+  constexpr std::string_view kKey = "steps=";
+  constexpr const char* kWanted = "; it takes steps=FIRST..LAST, as in steps=10..12";
+  std::string_view rest = text;
+  if (!rest.starts_with(kKey)) fail(ErrorKind::usage, "--profile ", text, kWanted);
+  rest.remove_prefix(kKey.size());
+  const auto number = [&] {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+    if (error != std::errc() || value < 1) fail(ErrorKind::usage, "--profile ", text, kWanted);
+    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+    return value;
+  };
+  training::StepRange steps{.first = number(), .last = 0};
+  steps.last = steps.first;
+  if (rest.starts_with("..")) {
+    rest.remove_prefix(2);
+    steps.last = number();
+  }
+  if (!rest.empty()) fail(ErrorKind::usage, "--profile ", text, kWanted);
+  if (steps.last < steps.first || steps.last - steps.first >= kMostProfiled)
+    fail(ErrorKind::usage, "--profile ", text, ": between 1 and ", kMostProfiled,
+         " steps can be profiled, the first of them first");
+  return steps;
 }
 
 void add_stage(CLI::App& app, const training::Stage& stage) {
@@ -38,19 +69,33 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
   add_resume_option(*command, arguments->options.run);
   add_allow_change_option(*command, arguments->options.run);
   add_devices_option(*command, arguments->devices);
+  command
+      ->add_option_function<std::string>(
+          "--profile",
+          [arguments](const std::string& text) { arguments->options.profile = parse_profile(text); },
+          "write a timeline of these steps for Perfetto or chrome://tracing into the output, one file per rank")
+      ->type_name("steps=FIRST..LAST");
   CLI::Option* dry_run =
       command->add_flag("--dry-run", arguments->options.dry_run,
                         "print the resolved config, parameters, memory and FLOPs per step, then stop");
+  constexpr double kMostRanks = 1 << 20;
+  CLI::Option* ranks =
+      add_number(*command, "--ranks", arguments->ranks, {1, kMostRanks},
+                 "for --dry-run: those of all hosts together; those of --devices unless told")
+          ->needs(dry_run);
+  add_choice(*command, "--gpu", arguments->options.gpu, {"a100", "h100", "h200"},
+             "for --dry-run: estimate the time of a step on such GPUs, too")
+      ->needs(dry_run);
   constexpr double kLeast = 0.001, kMost = 1e6;
   add_number(*command, "--device-memory-gb", arguments->options.device_memory_gb, {kLeast, kMost},
              "of each rank's device, for --dry-run to say whether it fits; the GPU that is here unless told")
       ->needs(dry_run);
-  command->callback([name, arguments, &app] {
+  command->callback([name, arguments, ranks, &app] {
     std::vector<std::string> overrides = arguments->overrides;
     // As a YAML string whatever characters the path has.
     if (!arguments->out.empty()) overrides.push_back("output=" + nlohmann::json(arguments->out).dump());
     const training::StageConfig config = training::load_stage_config(arguments->config, name, overrides);
-    arguments->options.ranks = arguments->devices;
+    arguments->options.ranks = ranks->count() > 0 ? arguments->ranks : arguments->devices;
     if (!arguments->options.dry_run && ran_as_local_ranks(arguments->devices, config.device)) return;
     leave_news_to_first_rank(app);
     resume_where_launched_again(arguments->options.run);
@@ -62,6 +107,8 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
       std::cout << kWasFinished;
     else
       std::cout << ", loss " << summary.loss;
+    for (const training::EarlierLoss& task : summary.earlier_losses)
+      std::cout << "\nearlier task " << task.task << ": loss " << task.after << ", was " << task.before;
     std::cout << "\nbundle: " << summary.bundle.string() << '\n';
   });
 }

@@ -11,6 +11,7 @@
 #include "help.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/core/memory_error.h"
 #include "omni/core/text_format.h"
 #include "omni/core/utf8.h"
 #include "usage.h"
@@ -92,14 +93,10 @@ int run(CLI::App& app, int argument_count, const char* const* arguments) {
                                             error.code().message(), ". Check the path and its permissions")));
   } catch (const std::system_error& error) {  // no more threads, say
     return tell(Error(ErrorKind::io, concat("the system refuses: ", error.what())));
-  } catch (const std::bad_alloc&) {
-    return out_of_memory(app);
   } catch (const std::exception& error) {
-    // LibTorch appends a stack trace, and tells of memory by words alone.
-    const std::string message = error.what();
-    for (const char* words : {"can't allocate memory", "out of memory"})
-      if (message.find(words) != std::string::npos) return out_of_memory(app);
-    return tell(Error(ErrorKind::internal, "internal error: " + first_line(message)));
+    if (tells_of_memory(error)) return out_of_memory(app);
+    // LibTorch appends a stack trace.
+    return tell(Error(ErrorKind::internal, "internal error: " + first_line(error.what())));
   }
 }
 

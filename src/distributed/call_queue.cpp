@@ -1,5 +1,7 @@
 #include "call_queue.h"
 
+#include <ATen/record_function.h>
+
 namespace omni::distributed {
 
 class CallQueue::Job final : public Pending::Work {
@@ -65,6 +67,7 @@ void CallQueue::run() {
       lock.unlock();
       std::optional<CollectiveError> failure;
       try {
+        RECORD_USER_SCOPE("communication");
         job->work();
       } catch (const CollectiveError& error) {
         failure = error;

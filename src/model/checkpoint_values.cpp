@@ -5,16 +5,31 @@
 #include <string_view>
 
 #include "omni/core/error.h"
+#include "omni/model/checkpoint_averages.h"
 
 namespace omni::model {
 namespace {
 
 constexpr std::string_view kSuffix = checkpoint::kValueSuffix;
+constexpr const char* kAverageSuffix = ".average";
 
 double elements_of(const std::vector<std::int64_t>& shape) {
   double elements = 1;
   for (const std::int64_t side : shape) elements *= static_cast<double>(side);
   return elements;
+}
+
+// A tensor of the parameter's shape.
+void read_into(const checkpoint::CheckpointReader& checkpoint, const std::string& name,
+               const nn::Parameter& parameter) {
+  const std::vector<std::int64_t>& stored = checkpoint.tensors().at(name);
+  if (at::IntArrayRef(stored) != parameter.value.sizes())
+    fail(ErrorKind::input, "reading the checkpoint '", checkpoint.folder().string(), "': '", name,
+         "' has the shape ", at::IntArrayRef(stored), ", the network needs ", parameter.value.sizes(),
+         ". It belongs to another configuration");
+  const at::Tensor& master = parameter.master;
+  ensure(master.is_cpu() && master.is_contiguous(), "weights are read before they move");
+  checkpoint.read(name, 0, {master.mutable_data_ptr<float>(), static_cast<std::size_t>(master.numel())});
 }
 
 }  // namespace
@@ -37,19 +52,29 @@ void load_values(const checkpoint::CheckpointReader& checkpoint, nn::ParameterSt
   for (const nn::Parameter& parameter : parameters.all()) {
     const auto found = checkpoint.tensors().find(parameter.name + std::string(kSuffix));
     if (found == checkpoint.tensors().end()) refuse("the values of '", parameter.name, "' are missing");
-    if (at::IntArrayRef(found->second) != parameter.value.sizes())
-      refuse("'", parameter.name, "' has the shape ", at::IntArrayRef(found->second), ", the network needs ",
-             parameter.value.sizes());
-    const at::Tensor& master = parameter.master;
-    ensure(master.is_cpu() && master.is_contiguous(), "weights are read before they move");
-    checkpoint.read(found->first, 0,
-                    {master.mutable_data_ptr<float>(), static_cast<std::size_t>(master.numel())});
+    read_into(checkpoint, found->first, parameter);
   }
   parameters.masters_changed();
   for (const auto& [name, shape] : checkpoint.tensors())
     if (name.ends_with(kSuffix) &&
         !parameters.find(std::string_view(name).substr(0, name.size() - kSuffix.size())))
       refuse("the network has no '", name, "'");
+}
+
+void load_averages(const checkpoint::CheckpointReader& checkpoint, Bundle& bundle) {
+  nn::ParameterStore& parameters = bundle.transformer->parameters();
+  const c10::NoGradGuard no_grad;
+  bool any = false;
+  for (const nn::Parameter& parameter : parameters.all()) {
+    const std::string name = parameter.name + kAverageSuffix;
+    if (!checkpoint.tensors().contains(name)) continue;  // it was not trained
+    read_into(checkpoint, name, parameter);
+    any = true;
+  }
+  if (!any)
+    fail(ErrorKind::usage, "the checkpoint '", checkpoint.folder().string(),
+         "' holds no averages of the weights: its run had no ema.decay. Export its weights");
+  parameters.masters_changed();
 }
 
 }  // namespace omni::model

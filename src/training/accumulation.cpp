@@ -1,5 +1,7 @@
 #include "accumulation.h"
 
+#include <ATen/record_function.h>
+
 #include "omni/core/random.h"
 
 namespace omni::training {
@@ -16,9 +18,15 @@ StepSums accumulate_gradients(const model::Transformer& transformer,
   for (std::size_t i = 0; i < batches.size(); ++i) {
     const auto number = static_cast<std::uint64_t>(share.first + static_cast<std::int64_t>(i) * share.stride);
     options.dropout_seed = hash_combine(share.dropout_seed, number);
-    const model::TransformerLoss loss = transformer.loss(batches[i], options);
+    const model::TransformerLoss loss = [&] {
+      RECORD_USER_SCOPE("forward");
+      return transformer.loss(batches[i], options);
+    }();
     if (share.before_last && i + 1 == batches.size()) share.before_last();
-    loss.objective.sum().backward();
+    {
+      RECORD_USER_SCOPE("backward");
+      loss.objective.sum().backward();
+    }
     sums.counts.add(batches[i].counts());
     sums.add_losses(loss.sums);
   }

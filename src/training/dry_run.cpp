@@ -15,6 +15,7 @@
 #include "omni/optimizer/groups.h"
 #include "stage_data.h"
 #include "stage_start.h"
+#include "step_estimate.h"
 
 namespace omni::training {
 namespace {
@@ -87,24 +88,61 @@ void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config
     print_fit("all ranks on this machine", ranks * needed, static_cast<double>(memory_bytes()) / 1e9);
 }
 
+// Of a sealed store.
+StepWork step_work(const StageConfig& config, const nn::ParameterStore& parameters, int ranks, double flops) {
+  StepWork work{.flops = flops,
+                .recompute = config.recompute,
+                .micro_batches = config.batches_per_step(),
+                .ranks = ranks,
+                .sharded = config.sharding != "none" && ranks > 1,
+                .calls = 0};
+  for (const nn::ParameterUnit& unit : parameters.units()) {
+    for (const nn::ParameterSection& section : unit.sections) {
+      work.gradient_bytes += static_cast<double>(section.gradients.nbytes());
+      work.value_bytes += static_cast<double>(section.values.nbytes());
+      work.parameters += static_cast<double>(section.size());
+      ++work.calls;
+    }
+  }
+  return work;
+}
+
+void print_time(const StepWork& work, double tokens, std::int64_t steps, const Accelerator& gpu) {
+  const StepEstimate step = estimate_step(work, gpu);
+  constexpr double kMilliseconds = 1e3;
+  std::printf(
+      "# a step on %d %s: about %.1f ms, at %.0f %% of the peak in the passes (see docs/scaling.md)\n"
+      "#   forward and backward  %9.1f ms\n"
+      "#   gradients             %9.1f ms, of which %.1f ms are not hidden\n"
+      "#   weights               %9.1f ms\n#   optimizer             %9.1f ms\n",
+      work.ranks, gpu.name, kMilliseconds * step.total(), 100 * kAssumedUtilisation,
+      kMilliseconds * step.compute, kMilliseconds * step.reduction, kMilliseconds * step.unhidden,
+      kMilliseconds * step.gather, kMilliseconds * step.update);
+  std::printf("# %.0f tokens/s, %.1f %% of the peak; %lld steps: %.1f days\n", tokens / step.total(),
+              100 * work.flops / (step.total() * work.ranks * gpu.peak_flops), static_cast<long long>(steps),
+              static_cast<double>(steps) * step.total() / 86400);
+}
+
 }  // namespace
 
 MemoryParts expected_memory(const StageConfig& config, const model::Bundle& bundle, int ranks) {
   nn::ParameterStore& store = bundle.transformer->parameters();
   nn::ParameterSeal seal{.matrix_type = nn::precision_type(config.precision)};
   if (config.sharding != "none") seal.ranks = ranks;
-  optimizer::seal_for(store, config.adamw, config.muon, seal);
+  optimizer::seal_for(store, config.adamw, config.muon, seal, config.optimizer_groups);
   MemoryParts parts = memory_of(store);
   for (const nn::ParameterUnit& unit : store.units()) {
     for (const nn::ParameterSection& section : unit.sections) {
-      const bool muon = section.group == static_cast<int>(optimizer::Group::orthogonal);
-      parts.moments += (muon ? 1 : 2) * static_cast<double>(section.owned.count * sizeof(float));
+      const int moments = optimizer::group_of(section) == optimizer::Group::orthogonal ? 1 : 2;
+      const int averages = config.ema.decay > 0 ? 1 : 0;
+      parts.moments += (moments + averages) * static_cast<double>(section.owned.count * sizeof(float));
     }
   }
   return parts;
 }
 
-void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb) {
+void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
+  const int ranks = options.ranks;
   require_batch_for_each_rank(config, ranks);
   std::optional<Cube3dStage> cube3d;
   if (Cube3dStage::starts_from(config)) cube3d.emplace(config, /*estimated=*/true);
@@ -116,16 +154,17 @@ void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb
       std::find_if(config.shards.begin(), config.shards.end(),
                    [](const std::string& folder) { return !std::filesystem::exists(folder); });
   const bool has_shards = missing == config.shards.end();
-  const model::PrepareOptions options{.full_softmax = config.softmax == "full"};
-  double flops = 0, activation_bytes = 0;
+  const model::PrepareOptions prepare{.full_softmax = config.softmax == "full"};
+  double flops = 0, tokens = 0, activation_bytes = 0;
   if (cube3d && !has_shards)
     fail(ErrorKind::io, "there are no shards in '", *missing, "' yet. Make them with `omni data tokenize`");
   const DocumentForm form = cube3d ? cube3d->form() : DocumentForm::of(bundle);
   for (const sequence::PackedSequence& batch :
        has_shards ? StageData(config, bundle, form, 0, ranks).step(0) : longest_step(config, bundle)) {
-    flops += model::training_flops(transformer, batch, options).total();
+    flops += model::training_flops(transformer, batch, prepare).total();
     activation_bytes =
-        std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, options));
+        std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, prepare));
+    tokens += static_cast<double>(batch.length());
   }
   StageConfig shown = config;
   std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, shown); });
@@ -139,7 +178,13 @@ void print_dry_run(const StageConfig& config, int ranks, double device_memory_gb
   std::printf("\n# FLOPs per step: %.3g\n", flops);
   MemoryParts parts = expected_memory(config, bundle, ranks);
   parts.activations = activation_bytes;
+  double device_memory_gb = options.device_memory_gb;
+  if (device_memory_gb == 0 && !options.gpu.empty())
+    device_memory_gb = find_accelerator(options.gpu).memory_bytes / 1e9;
   print_memory(parts, ranks, config, device_memory_gb);
+  if (!options.gpu.empty())
+    print_time(step_work(config, transformer.parameters(), ranks, flops), tokens, config.steps,
+               find_accelerator(options.gpu));
 }
 
 }  // namespace omni::training

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/optimizer/parameter_average.h"
 #include "omni/optimizer/state_piece.h"
 
 namespace omni::training {
@@ -23,7 +24,10 @@ namespace fs = std::filesystem;
 void read_state(const checkpoint::CheckpointReader& checkpoint, const optimizer::StatePiece& piece) {
   const std::string name = concat(piece.parameter->name, ".", piece.kind);
   const auto found = checkpoint.tensors().find(name);
-  if (found == checkpoint.tensors().end()) refuse(checkpoint, name, "is missing");
+  if (found == checkpoint.tensors().end()) {
+    if (piece.kind == optimizer::kAverageKind) return;  // of a run that had none so far: it begins here
+    refuse(checkpoint, name, "is missing");
+  }
   const auto read = [&](std::int64_t first, std::span<float> target) {
     checkpoint.read(name, first, target);
   };

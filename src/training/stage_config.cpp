@@ -46,6 +46,8 @@ void describe_data(ConfigVisitor& v, StageConfig& c) {
   v.number("input_noise", c.input_noise, {0, 0.5});
   v.number("control_noise", c.control_noise, {0, 0.5});
   v.number("any_control_share", c.any_control_share, {0, 1});
+  v.added_later(!c.incomplete_objects,
+                [&](ConfigVisitor& later) { later.flag("incomplete_objects", c.incomplete_objects); });
 }
 
 void describe_steps(ConfigVisitor& v, StageConfig& c) {
@@ -55,7 +57,15 @@ void describe_steps(ConfigVisitor& v, StageConfig& c) {
   v.number("minutes", c.minutes, {.minimum = 0});
   v.section("adamw", [&](ConfigVisitor& s) { optimizer::describe(s, c.adamw); });
   v.section("muon", [&](ConfigVisitor& s) { optimizer::describe(s, c.muon); });
+  v.added_later(c.optimizer_groups.empty(), [&](ConfigVisitor& later) {
+    later.list(
+        "optimizer_groups", c.optimizer_groups.size(), [&](std::size_t n) { c.optimizer_groups.resize(n); },
+        [&](ConfigVisitor& item, std::size_t i) { optimizer::describe(item, c.optimizer_groups[i]); });
+  });
   v.section("schedule", [&](ConfigVisitor& s) { optimizer::describe(s, c.schedule); });
+  v.added_later(c.ema.decay == 0, [&](ConfigVisitor& later) {
+    later.section("ema", [&](ConfigVisitor& s) { optimizer::describe(s, c.ema); });
+  });
   v.number("clip_norm", c.clip_norm, {.minimum = 0});
   v.number("z_loss", c.z_loss, {.minimum = 0});
   v.choice("softmax", c.softmax, {"allowed", "full"});
@@ -92,6 +102,8 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.integer("validation_batches", c.validation_batches, {1, 1e6});
   v.choice("validation_split", c.validation_split, held_out_splits());
   v.flag("keep_best", c.keep_best);
+  v.added_later(c.earlier_tasks.empty(),
+                [&](ConfigVisitor& later) { later.texts("earlier_tasks", c.earlier_tasks); });
   v.integer("sample_steps", c.sample_steps, {.minimum = 0});
   v.integer("samples", c.samples, {1, 1000});
   v.texts("sample_prompts", c.sample_prompts);
@@ -137,6 +149,10 @@ void check(const StageConfig& c, const std::string& name) {
     refuse("'freeze' and 'view_rows_steps', which freezes all but the new rows, exclude each other");
   if (c.replay_share != StageConfig{}.replay_share && c.replay.empty())
     refuse("'replay_share' is set but 'replay' names no task");
+  if (c.schedule.shape == "warmup_stable_decay" && c.schedule.warmup_share + c.schedule.decay_share > 1)
+    refuse("'schedule.warmup_share' (", c.schedule.warmup_share, ") and 'schedule.decay_share' (",
+           c.schedule.decay_share, ") are together more than the whole run");
+  if (c.ema.decay == 0 && c.ema.bundle) refuse("'ema.bundle' needs 'ema.decay', such as 0.999");
   if (c.keep_best && c.validation_steps == 0)
     refuse("'keep_best' needs 'validation_steps', which says when to measure");
   if (!c.sample_prompts.empty() && c.sample_steps == 0)

@@ -1,5 +1,7 @@
 #include "stage_data.h"
 
+#include <ATen/record_function.h>
+
 #include <algorithm>
 
 #include "omni/core/error.h"
@@ -57,6 +59,7 @@ data::BatchOptions training_options(const StageConfig& config, const model::Bund
   options.input_noise = config.input_noise;
   options.control_noise = config.control_noise;
   options.any_control_share = config.any_control_share;
+  options.incomplete_objects = config.incomplete_objects;
   if (const tokenizers::TextTokenizer* text = bundle.tokenizers.text())
     options.encode_text = [text](std::string_view words) { return tokenizers::encode_caption(*text, words); };
   return options;
@@ -107,7 +110,12 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, con
   training.own_layout = form.own_layout;
   source_ =
       std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary, std::move(training));
-  if (config.validation_steps == 0) return;
+  if (config.validation_steps > 0) open_validation(config, bundle, form, tasks);
+  if (!config.earlier_tasks.empty()) open_earlier(config, bundle, form);
+}
+
+void StageData::open_validation(const StageConfig& config, const model::Bundle& bundle,
+                                const DocumentForm& form, const WeightedTasks& tasks) {
   data::BatchOptions options = plain_options(config, bundle, data::parse_split(config.validation_split));
   options.batches_per_step = config.validation_batches;
   options.own_layout = form.own_layout;
@@ -117,6 +125,31 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, con
   } catch (const Error& error) {
     fail(error.kind(), "validation: ", error.what(),
          " 'validation_split' names the objects that it takes; validation_steps: 0 goes without");
+  }
+}
+
+void StageData::open_earlier(const StageConfig& config, const model::Bundle& bundle,
+                             const DocumentForm& form) {
+  WeightedTasks tasks;
+  for (const std::string& name : config.earlier_tasks) {
+    tasks.emplace_back(sequence::find_task(name, bundle.tasks), 1);
+    model::check_task(bundle.transformer->config(), tasks.back().first);
+  }
+  const auto open = [&](data::Split split) {
+    data::BatchOptions options = plain_options(config, bundle, split);
+    options.mixture_unit = "documents";
+    options.batches_per_step = config.validation_batches;
+    options.own_layout = form.own_layout;
+    return std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary,
+                                               std::move(options));
+  };
+  try {
+    earlier_source_ = open(data::parse_split(config.validation_split));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::usage) throw;
+    log_info("losses of earlier tasks are those of training objects, for the shards have none of ",
+             config.validation_split, " for all of them");
+    earlier_source_ = open(data::Split::train);
   }
 }
 
@@ -137,9 +170,9 @@ std::vector<sequence::PackedSequence> StageData::step(std::int64_t number) const
   return batches;
 }
 
-sequence::PackedSequence StageData::validation_batch(std::int64_t number) const {
-  ensure(validation_source_ != nullptr, "validation without validation_steps");
-  return make_batch(*validation_source_, 0, number);
+sequence::PackedSequence StageData::measured_batch(const data::BatchSource& source,
+                                                   std::int64_t number) const {
+  return make_batch(source, 0, number);
 }
 
 std::vector<SampleDocument> StageData::sample_documents(const StageConfig& config,
@@ -175,13 +208,14 @@ std::vector<SampleDocument> StageData::sample_documents(const StageConfig& confi
   return documents;
 }
 
-model::PrepareOptions StageData::prepare_options() const {
-  return {.full_softmax = full_softmax_, .task_count = static_cast<std::int64_t>(source_->tasks().size())};
+model::PrepareOptions StageData::prepare_options(const data::BatchSource& source) const {
+  return {.full_softmax = full_softmax_, .task_count = static_cast<std::int64_t>(source.tasks().size())};
 }
 
 void StageData::start(std::int64_t first_step, const model::Transformer& transformer) {
   loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
-      [this, options = prepare_options(), &transformer](std::int64_t index) {
+      [this, options = prepare_options(*source_), &transformer](std::int64_t index) {
+        RECORD_USER_SCOPE("data");
         const std::int64_t step = index / own_per_step_, own = index % own_per_step_;
         model::PreparedBatch batch =
             transformer.prepare(make_batch(*source_, step, own * ranks_ + rank_), options);

@@ -54,22 +54,30 @@ class StageData {
   // This rank's micro-batches of the next step.
   std::vector<model::PreparedBatch> next_step();
   std::int64_t bytes_ahead() const { return bytes_ahead_; }  // of the micro-batches that wait for it
-  // The sequences of validation, which no step has: of held-out objects, without noise. 0 <= number <
-  // config.validation_batches; only where the config wants validation.
-  sequence::PackedSequence validation_batch(std::int64_t number) const;
+  // What losses are measured on: sequences without noise, always the same. 0 <= number < config.validation_batches.
+  sequence::PackedSequence measured_batch(const data::BatchSource& source, std::int64_t number) const;
+  // Of objects that no step has; null where the config wants no validation.
+  const data::BatchSource* validation_source() const { return validation_source_.get(); }
+  // Of the config's earlier tasks, of held-out objects where the shards have such, else of those that are trained
+  // on; null where it names none.
+  const data::BatchSource* earlier_source() const { return earlier_source_.get(); }
   // config.samples documents, of the tasks of the mixture in turn: of objects that no step shows, where the shards
   // have such of the validation's split, else of the training split. Without noise, shapes at full length. Always
   // the same.
   std::vector<SampleDocument> sample_documents(const StageConfig& config, const model::Bundle& bundle) const;
   const data::BatchSource& source() const { return *source_; }
-  model::PrepareOptions prepare_options() const;
+  model::PrepareOptions prepare_options(const data::BatchSource& source) const;
   std::uint64_t fingerprint() const { return fingerprint_; }  // of the shards' content
 
  private:
+  using WeightedTasks = std::vector<data::BatchSource::WeightedTask>;
   struct RangeWeight {
     sequence::TokenRange range;
     float factor;
   };
+  void open_validation(const StageConfig& config, const model::Bundle& bundle, const DocumentForm& form,
+                       const WeightedTasks& tasks);
+  void open_earlier(const StageConfig& config, const model::Bundle& bundle, const DocumentForm& form);
   sequence::PackedSequence make_batch(const data::BatchSource& source, std::int64_t step,
                                       std::int64_t number) const;
 
@@ -80,7 +88,7 @@ class StageData {
   std::int64_t steps_;
   std::uint64_t fingerprint_ = 0;
   std::shared_ptr<const data::TokenDataset> dataset_;
-  std::unique_ptr<data::BatchSource> source_, validation_source_;
+  std::unique_ptr<data::BatchSource> source_, validation_source_, earlier_source_;
   bool full_softmax_;
   std::atomic<std::int64_t> bytes_ahead_ = 0;
   std::unique_ptr<data::PrefetchLoader<model::PreparedBatch>> loader_;

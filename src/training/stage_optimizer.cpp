@@ -1,5 +1,8 @@
 #include "stage_optimizer.h"
 
+#include <ATen/record_function.h>
+
+#include "omni/core/error.h"
 #include "omni/optimizer/groups.h"
 #include "section_exchange.h"
 
@@ -8,13 +11,14 @@ namespace {
 
 nn::ParameterStore& sealed(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
                            const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
-                           const distributed::Collectives& collectives, bool sharded) {
+                           const distributed::Collectives& collectives, bool sharded,
+                           const optimizer::GroupRules& rules) {
   nn::ParameterSeal seal{.matrix_type = matrix_type};
   if (sharded) {
     seal.rank = collectives.rank();
     seal.ranks = collectives.size();
   }
-  optimizer::seal_for(parameters, adamw, muon, seal);
+  optimizer::seal_for(parameters, adamw, muon, seal, rules);
   return parameters;
 }
 
@@ -22,22 +26,31 @@ nn::ParameterStore& sealed(nn::ParameterStore& parameters, const optimizer::Adam
 
 StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
                                const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
-                               distributed::Collectives& collectives, bool sharded)
+                               distributed::Collectives& collectives, bool sharded,
+                               optimizer::GroupRules rules, double average_decay)
     : sharded_(sharded && collectives.size() > 1),
-      parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharded_)),
+      parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharded_, rules)),
       collectives_(&collectives),
-      adamw_(parameters, adamw) {
-  if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay);
+      adamw_(parameters, adamw, rules) {
+  if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay, std::move(rules));
+  if (average_decay > 0) average_.emplace(parameters, average_decay);
 }
 
 optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double clip_norm) {
+  RECORD_USER_SCOPE("optimizer");
   parameters_->zero_frozen_gradients();
   optimizer::SumOverRanks sum;
   if (sharded_) sum = [&](const at::Tensor& value) { collectives_->all_reduce(value).wait(); };
   const optimizer::GradientMeasure measure = optimizer::measure_gradients(*parameters_, clip_norm, sum);
   adamw_.step(learning_rate, measure);
   if (muon_ && !restricted_) muon_->step(learning_rate, measure);
-  if (!sharded_) return measure;
+  share_values();
+  return measure;
+}
+
+void StageOptimizer::share_values() {
+  if (!sharded_) return;
+  RECORD_USER_SCOPE("wait for communication");
   std::vector<distributed::Pending> calls;
   for (nn::ParameterUnit& unit : parameters_->units())
     for (nn::ParameterSection& section : unit.sections)
@@ -46,7 +59,16 @@ optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double cli
   for (distributed::Pending& call : calls) call.wait();
   for (nn::ParameterUnit& unit : parameters_->units())
     for (nn::ParameterSection& section : unit.sections) parameters_->values_changed(section);
-  return measure;
+}
+
+void StageOptimizer::update_average(std::int64_t step) {
+  if (average_) average_->update(step);
+}
+
+void StageOptimizer::exchange_average() {
+  ensure(average_.has_value(), "there is no average of the weights");
+  average_->exchange();
+  share_values();
 }
 
 void StageOptimizer::zero_gradients() { parameters_->zero_gradients(); }
@@ -60,6 +82,8 @@ std::vector<optimizer::SectionState> StageOptimizer::section_state() const {
   std::vector<optimizer::SectionState> states = adamw_.section_state();
   if (muon_)
     for (optimizer::SectionState& state : muon_->section_state()) states.push_back(std::move(state));
+  if (average_)
+    for (optimizer::SectionState& state : average_->section_state()) states.push_back(std::move(state));
   return states;
 }
 

@@ -9,22 +9,30 @@
 #include "omni/distributed/collectives.h"
 #include "omni/optimizer/adamw.h"
 #include "omni/optimizer/muon.h"
+#include "omni/optimizer/parameter_average.h"
 
 namespace omni::training {
 
-// The optimizers of a stage: AdamW, and Muon for the matrices of the blocks where the config asks for it.
+// The optimizers of a stage: AdamW, and Muon for the matrices of the blocks where the config asks for it; and the
+// average of the weights, if there is one.
 class StageOptimizer {
  public:
   // Seals the store, with what optimisers keep sharded over the ranks where `sharded` says so. Store and
   // collectives must outlive it.
   StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
                  const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
-                 distributed::Collectives& collectives, bool sharded);
+                 distributed::Collectives& collectives, bool sharded, optimizer::GroupRules rules = {},
+                 double average_decay = 0);
 
   // From the gradients, which must be reduced and are used up: scales them to clip_norm (0: no limit) and updates,
   // unless they are not finite. Returns what it did, on the device.
   optimizer::GradientMeasure step(double learning_rate, double clip_norm);
   void zero_gradients();
+  // To be called after the step of that number (from 1). Nothing where there is no average.
+  void update_average(std::int64_t step);
+  bool has_average() const { return average_.has_value(); }
+  // The average in the place of the weights, and these in its, on every rank; twice, and nothing has changed.
+  void exchange_average();
   // See AdamW::restrict_to_rows; meanwhile Muon's matrices stay as they are.
   void restrict_to_rows(std::map<std::string, optimizer::AdamW::Rows> rows);
 
@@ -37,11 +45,15 @@ class StageOptimizer {
   void unseal();
 
  private:
+  // Brings to every rank the values that others own, after their masters have changed.
+  void share_values();
+
   bool sharded_;
   nn::ParameterStore* parameters_;
   distributed::Collectives* collectives_;
   optimizer::AdamW adamw_;
   std::optional<optimizer::Muon> muon_;
+  std::optional<optimizer::ParameterAverage> average_;
   bool restricted_ = false;
 };
 

@@ -1,6 +1,9 @@
 #include "stage_run.h"
 
+#include <ATen/record_function.h>
+
 #include <cmath>
+#include <cstring>
 
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
@@ -26,6 +29,24 @@ constexpr int kSkippedStepsLimit = 10;
 constexpr const char* kSkippedInARow = "skipped_in_a_row";
 constexpr const char* kBestStep = "validation.best_step";
 constexpr const char* kBestLoss = "validation.best_loss";
+constexpr const char* kEarlierLoss = "earlier_loss ";  // and the task: before the first step
+
+std::string rank_advice(const StageConfig& config, int ranks) {
+  if (config.sharding == "none") return "set sharding: optimizer";
+  return concat("train on more ranks than ", ranks, ", which share what the optimizer keeps");
+}
+
+MemoryAdvice state_advice(const StageConfig& config, int ranks) {
+  return {
+      "the weights, gradients and optimizer, before the first step",
+      concat("Make the model smaller, or ", rank_advice(config, ranks), ". --dry-run says what each takes")};
+}
+
+MemoryAdvice update_advice(const StageConfig& config, int ranks, std::int64_t step) {
+  return {concat("the optimizer's update of step ", step),
+          concat("Lower tokens_per_micro_batch (", config.tokens_per_micro_batch, "), or ",
+                 rank_advice(config, ranks))};
+}
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -51,21 +72,27 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
       agreement_(collectives_, device) {
   data_ = std::make_unique<StageData>(config, bundle_, cube3d_ ? cube3d_->form() : DocumentForm::of(bundle_),
                                       collectives_.rank(), collectives_.size());
-  if (config.validation_steps > 0)
-    validation_.emplace(*data_, config.validation_batches, weights_.modalities);
+  if (data_->validation_source() != nullptr)
+    validation_.emplace(*data_, *data_->validation_source(), config.validation_batches, weights_.modalities);
+  if (data_->earlier_source() != nullptr)
+    earlier_.emplace(*data_, *data_->earlier_source(), config.validation_batches, weights_.modalities);
   state_.inputs = stage_inputs(config, data_->fingerprint());
   if (collectives_.rank() == 0) note_words();
   compare_ranks();
   peak_seconds_per_token_ = peak_seconds_per_token();
   model::Transformer& transformer = *bundle_.transformer;
   freeze_parameters(config, transformer.parameters());
-  transformer.to(device);
   transformer.set_activation_type(nn::precision_type(config.precision));
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
   transformer.set_recompute(config.recompute);
-  optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config.adamw, config.muon,
-                                                nn::precision_type(config.precision), collectives_,
-                                                config.sharding != "none");
+  within_memory(
+      config.output, [&] { return state_advice(config, collectives_.size()); },
+      [&] {
+        transformer.to(device);
+        optimizer_ = std::make_unique<StageOptimizer>(
+            transformer.parameters(), config.adamw, config.muon, nn::precision_type(config.precision),
+            collectives_, config.sharding != "none", config.optimizer_groups, config.ema.decay);
+      });
   reduction_ = std::make_unique<GradientReduction>(transformer.parameters(), collectives_);
   skipped_in_a_row_ = at::zeros({}, at::TensorOptions(at::kFloat).device(device));
   most_skipped_ = skipped_in_a_row_;
@@ -81,6 +108,13 @@ void StageRun::begin(const std::optional<checkpoint::CheckpointReader>& checkpoi
   if (collectives_.rank() == 0) begin_output(config_, state_.step);
   checkpoints_->begin(checkpoint ? &*checkpoint : nullptr);
   collectives_.barrier();
+}
+
+void StageRun::profile(StepRange steps) {
+  const int rank = collectives_.rank();
+  profile_.emplace(
+      steps, output_ / "profile" / concat("steps-", steps.first, "-", steps.last, "-rank-", rank, ".json"),
+      rank);
 }
 
 void StageRun::compare_ranks() {
@@ -104,6 +138,8 @@ void StageRun::restore(const checkpoint::CheckpointReader& checkpoint,
   skipped_in_a_row_.fill_(state_.numbers[kSkippedInARow]);
   if (const auto best = state_.numbers.find(kBestStep); best != state_.numbers.end())
     best_ = {std::llround(best->second), state_.numbers[kBestLoss]};
+  for (const auto& [name, number] : state_.numbers)
+    if (name.starts_with(kEarlierLoss)) earlier_before_[name.substr(std::strlen(kEarlierLoss))] = number;
   resumed_ = true;
   if (collectives_.rank() == 0)
     log_info("resuming from '", checkpoint.folder().string(), "' at step ", state_.step);
@@ -152,7 +188,10 @@ StageRun::Coming StageRun::coming(std::int64_t step) {
   const bool over = collectives_.size() == 1 ? next.header.progress >= 1 : step >= config_.steps;
   if (over) return next;
   const Clock::time_point asked = Clock::now();
-  next.batches = data_->next_step();
+  {
+    RECORD_USER_SCOPE("wait for data");
+    next.batches = data_->next_step();
+  }
   next.loader_seconds = seconds_since(asked);
   model::BatchCounts counts;
   for (const model::PreparedBatch& batch : next.batches) counts.add(batch.counts());
@@ -167,25 +206,41 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
                         .first = collectives_.rank(),
                         .stride = collectives_.size(),
                         .before_last = [this] { reduction_->begin_last_backward(); }};
+  const int ranks = collectives_.size();
   loader_seconds_ = now.loader_seconds;
   const Clock::time_point begun = Clock::now();
   StepSums sums;
-  {
-    const kernels::TensorMemory made(device_.type());
-    sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
-    activation_bytes_ = made.peak_bytes();
-  }
+  within_memory(
+      config_.output, [&] { return passes_advice(); },
+      [&] {
+        const kernels::TensorMemory made(device_.type());
+        sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
+        activation_bytes_ = made.peak_bytes();
+      });
   // A GPU has only been told what to do by now.
   compute_seconds_ = device_.is_cpu() ? seconds_since(begun) : 0;
-  reduction_->finish();
+  {
+    RECORD_USER_SCOPE("wait for communication");
+    reduction_->finish();
+  }
   learning_rate_ = optimizer::learning_rate_at(config_.schedule, agreed.progress);
-  const optimizer::GradientMeasure measure = optimizer_->step(learning_rate_, config_.clip_norm);
+  const auto update = [&] { return optimizer_->step(learning_rate_, config_.clip_norm); };
+  const optimizer::GradientMeasure measure = within_memory(
+      config_.output, [&] { return update_advice(config_, ranks, state_.step + 1); }, update);
   optimizer_->zero_gradients();
   gradient_norm_ = measure.norm;
   note_skipped(measure.skipped);
   ++state_.step;
+  optimizer_->update_average(state_.step);
   state_.tokens += agreed.tokens;
   return sums;
+}
+
+MemoryAdvice StageRun::passes_advice() const {
+  return {concat("the forward and backward passes of step ", state_.step + 1),
+          concat("Lower tokens_per_micro_batch (", config_.tokens_per_micro_batch, ")",
+                 config_.recompute ? "" : ", or set recompute: true",
+                 ". --dry-run says how much activations take")};
 }
 
 void StageRun::note_skipped(const at::Tensor& skipped) {
@@ -207,8 +262,10 @@ bool StageRun::checkpoint_due(const StepHeader& agreed) const {
 }
 
 void StageRun::save(const StepReport& report) {
+  RECORD_USER_SCOPE("checkpoint");
   state_.numbers = report.state();
   state_.numbers[kSkippedInARow] = skipped_in_a_row_.item<double>();
+  for (const auto& [task, loss] : earlier_before_) state_.numbers[kEarlierLoss + task] = loss;
   if (best_) {
     state_.numbers[kBestStep] = static_cast<double>(best_->step);
     state_.numbers[kBestLoss] = best_->loss;
@@ -223,14 +280,16 @@ bool StageRun::validation_due(bool over) const {
 }
 
 bool StageRun::validate(RunMetrics* metrics, StepReport& report) {
+  RECORD_USER_SCOPE("validation");
   const Clock::time_point begun = Clock::now();
-  ValidationLosses losses = validation_->measure(*bundle_.transformer, collectives_, device_);
+  const ValidationLosses losses = validation_->measure(*bundle_.transformer, collectives_, device_);
   const bool best = std::isfinite(losses.loss) && (!best_ || losses.loss < best_->loss);
   if (best) best_ = {state_.step, losses.loss};
   if (metrics != nullptr) {
-    losses.numbers.insert(losses.numbers.begin(),
-                          {{"step", static_cast<double>(state_.step)}, {"validation_loss", losses.loss}});
-    metrics->write(losses.numbers, {{"stage", config_.stage}});
+    ValidationLosses::Named numbers = losses.numbers("validation_");
+    numbers.insert(numbers.begin(),
+                   {{"step", static_cast<double>(state_.step)}, {"validation_loss", losses.loss}});
+    metrics->write(numbers, {{"stage", config_.stage}});
     std::string compared;
     if (best)
       compared = ", the lowest so far";
@@ -242,11 +301,37 @@ bool StageRun::validate(RunMetrics* metrics, StepReport& report) {
   return best;
 }
 
+void StageRun::measure_earlier_tasks() {
+  if (!earlier_ || state_.step > 0) return;
+  for (const auto& [task, loss] : earlier_->measure(*bundle_.transformer, collectives_, device_).tasks)
+    earlier_before_[task] = loss;
+}
+
+std::vector<EarlierLoss> StageRun::earlier_losses(RunMetrics* metrics) {
+  std::vector<EarlierLoss> losses;
+  if (!earlier_) return losses;
+  const ValidationLosses after = earlier_->measure(*bundle_.transformer, collectives_, device_);
+  for (const auto& [task, loss] : after.tasks) {
+    const auto before = earlier_before_.find(task);
+    losses.push_back({task, before == earlier_before_.end() ? std::nan("") : before->second, loss});
+  }
+  if (metrics != nullptr) {
+    ValidationLosses::Named numbers = {{"step", static_cast<double>(state_.step)}};
+    for (const EarlierLoss& loss : losses) numbers.emplace_back("earlier_loss " + loss.task, loss.after);
+    metrics->write(numbers, {{"stage", config_.stage}});
+  }
+  return losses;
+}
+
 void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
-  const bool due = samples_ && (over || state_.step % config_.sample_steps == 0);
-  if (!due || agreed.interrupted || agreed.stopped) return;
+  const bool due = config_.sample_steps > 0 && (over || state_.step % config_.sample_steps == 0);
+  const bool averaged = optimizer_->has_average() && config_.ema.samples;
+  if (!due || !(samples_ || averaged) || agreed.interrupted || agreed.stopped) return;
+  RECORD_USER_SCOPE("samples");
   const Clock::time_point begun = Clock::now();
-  samples_->make(state_.step);
+  if (averaged) optimizer_->exchange_average();
+  if (samples_) samples_->make(state_.step);
+  if (averaged) optimizer_->exchange_average();
   report.leave_out(seconds_since(begun));
 }
 
@@ -274,6 +359,7 @@ TrainingSummary StageRun::run() {
     if (metrics) metrics->write_events_to(output_, state_.step + 1);
     data_->start(state_.step, *bundle_.transformer);
   }
+  if (!was_finished) measure_earlier_tasks();
   start_ = Clock::now();
   // Several ranks send the header of a step while the one before it is computed. One alone waits for nobody
   // and says it last.
@@ -297,16 +383,28 @@ TrainingSummary StageRun::run() {
       const bool best = validation_due(over) && validate(metrics ? &*metrics : nullptr, report);
       sample(agreed, over, report);
       end_step(agreed, over, best, report);
+      if (profile_) profile_->end(state_.step);
     }
     if (over) break;
     if (state_.step == config_.view_rows_steps) restrict_rows();
+    if (profile_) profile_->begin(state_.step + 1);
     const Coming now = std::move(next);
     if (ahead) agreement_.send((next = coming(state_.step + 1)).header);
     sums = take_step(now, agreed);
     if (!ahead) agreement_.send((next = coming(state_.step)).header);
     memory_->note_step(activation_bytes_, now.bytes() + next.bytes() + data_->bytes_ahead());
   }
-  return {state_.step, state_.tokens, state_.seconds, report.latest_loss(), was_finished, finish()};
+  if (profile_) profile_->finish();
+  TrainingSummary summary{.steps = state_.step,
+                          .tokens = state_.tokens,
+                          .seconds = state_.seconds,
+                          .loss = report.latest_loss(),
+                          .was_finished = was_finished,
+                          .bundle = {},
+                          .earlier_losses = {}};
+  if (!was_finished) summary.earlier_losses = earlier_losses(metrics ? &*metrics : nullptr);
+  summary.bundle = finish();
+  return summary;
 }
 
 // A bundle from before there were word lists read captions that nobody counted: it stays without.
@@ -322,6 +420,7 @@ fs::path StageRun::finish() {
   data_->stop();
   reduction_.reset();
   memory_.reset();
+  if (optimizer_->has_average() && config_.ema.bundle) optimizer_->exchange_average();
   optimizer_->unseal();
   optimizer_.reset();
   bundle_.transformer->merge_adapters();

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "agreement.h"
 #include "cube3d_stage.h"
 #include "gradient_reduction.h"
+#include "memory_guard.h"
 #include "omni/distributed/ranks.h"
 #include "omni/model/bundle.h"
 #include "omni/training/trainer.h"
@@ -24,6 +26,7 @@
 #include "stage_optimizer.h"
 #include "stage_samples.h"
 #include "stage_validation.h"
+#include "step_profile.h"
 #include "step_report.h"
 
 namespace omni::training {
@@ -37,6 +40,8 @@ class StageRun {
            const std::vector<std::string>& allowed_changes, distributed::Ranks& ranks, at::Device device);
   // Makes the output ready for the run. The checkpoint's files may go afterwards.
   void begin(const std::optional<checkpoint::CheckpointReader>& checkpoint);
+  // Of the run to come; see StepProfile.
+  void profile(StepRange steps);
   TrainingSummary run();
 
  private:
@@ -65,11 +70,16 @@ class StageRun {
   StepSums take_step(const Coming& now, const StepHeader& agreed);
   void note_skipped(const at::Tensor& skipped);
   void refuse_endless_skipping() const;
+  // Of the next step's passes, where memory is used up in them.
+  MemoryAdvice passes_advice() const;
   bool checkpoint_due(const StepHeader& agreed) const;
   void save(const StepReport& report);
   bool validation_due(bool over) const;
   // Measures and writes the losses on held-out objects. Returns whether they are the lowest so far.
   bool validate(RunMetrics* metrics, StepReport& report);
+  // Before the first step, and at the end.
+  void measure_earlier_tasks();
+  std::vector<EarlierLoss> earlier_losses(RunMetrics* metrics);
   // Rank 0 makes samples where it is time.
   void sample(const StepHeader& agreed, bool over, StepReport& report);
   // Writes what is to be written after a step; ends the run where it was asked to stop.
@@ -89,10 +99,11 @@ class StageRun {
   std::unique_ptr<StageOptimizer> optimizer_;
   std::unique_ptr<GradientReduction> reduction_;
   std::unique_ptr<StageData> data_;
-  std::optional<StageValidation> validation_;
+  std::optional<StageValidation> validation_, earlier_;
   std::optional<StageSamples> samples_;  // on rank 0
   std::unique_ptr<StageCheckpoints> checkpoints_;
   std::unique_ptr<StageMemory> memory_;
+  std::optional<StepProfile> profile_;
   Agreement agreement_;
   checkpoint::RunState state_;
   double seconds_before_ = 0;
@@ -100,6 +111,7 @@ class StageRun {
   Clock::time_point last_checkpoint_ = start_;
   std::int64_t last_checkpoint_step_ = 0;
   std::optional<BestValidation> best_;
+  std::map<std::string, double> earlier_before_;  // task -> loss before the first step
   double learning_rate_ = 0;
   double loader_seconds_ = 0, compute_seconds_ = 0;  // of the last step
   std::int64_t activation_bytes_ = 0;                // likewise, see StageMemory

@@ -13,19 +13,22 @@
 namespace omni::training {
 
 struct ValidationLosses {
+  using Named = std::vector<std::pair<std::string, double>>;
   double loss = 0;  // over modalities, weighted as in training
-  // The loss of each modality and each task, named as in a step's metrics with "validation_" before them.
-  std::vector<std::pair<std::string, double>> numbers;
+  Named modalities, tasks;
+
+  // As in a step's metrics with a prefix, such as "validation_": <prefix>loss_shape, <prefix>loss text->shape.
+  Named numbers(const std::string& prefix) const;
 };
 
-// The losses of a stage on objects that it is not trained on. The sequences are always the same, so what changes
-// is the model.
+// The losses of a stage on what it is not trained on. The sequences are always the same, so what changes is the
+// model.
 class StageValidation {
  public:
-  // Of the first `batches` of the data's validation, which must outlive it.
-  StageValidation(const StageData& data, std::int64_t batches,
+  // Of the first `batches` of a source of the data, which must outlive it.
+  StageValidation(const StageData& data, const data::BatchSource& source, std::int64_t batches,
                   const std::array<double, sequence::kModalityCount>& modality_weights)
-      : data_(data), batches_(batches), modality_weights_(modality_weights) {}
+      : data_(data), source_(source), batches_(batches), modality_weights_(modality_weights) {}
 
   // Of the present weights, without dropout. Every rank measures its part of the sequences and gets the losses of
   // all.
@@ -34,6 +37,7 @@ class StageValidation {
 
  private:
   const StageData& data_;
+  const data::BatchSource& source_;
   std::int64_t batches_;
   std::array<double, sequence::kModalityCount> modality_weights_;
 };

@@ -51,21 +51,22 @@ distributed::RankTimes times_of(const StageConfig& config) {
   return times;
 }
 
-TrainingSummary run_on_rank(const StageConfig& config, const RunOptions& options, distributed::Ranks& ranks,
-                            at::Device device) {
+TrainingSummary run_on_rank(const StageConfig& config, const TrainerOptions& options,
+                            distributed::Ranks& ranks, at::Device device) {
   distributed::Collectives& collectives = ranks.collectives();
   std::optional<RunLock> lock;
   std::string chosen;
   if (collectives.rank() == 0) {
     require_writable(config.output);
     lock.emplace(fs::path(config.output) / "run.lock", concat("training into '", config.output, "'"));
-    if (const auto checkpoint = resumed_checkpoint(config, options.resume)) chosen = checkpoint->string();
+    if (const auto checkpoint = resumed_checkpoint(config, options.run.resume)) chosen = checkpoint->string();
   }
   chosen = text_of_first_rank(chosen, collectives, device);
   std::optional<checkpoint::CheckpointReader> checkpoint;
   if (!chosen.empty()) checkpoint.emplace(chosen);
   // What can go wrong with the tokenizers, the data or the checkpoint does so before anything is written.
-  StageRun run(config, checkpoint, options.allowed_changes, ranks, device);
+  StageRun run(config, checkpoint, options.run.allowed_changes, ranks, device);
+  if (options.profile) run.profile(*options.profile);
   run.begin(checkpoint);
   checkpoint.reset();  // its files may go
   return run.run();
@@ -75,7 +76,7 @@ TrainingSummary run_on_rank(const StageConfig& config, const RunOptions& options
 
 TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& options) {
   if (options.dry_run) {  // which computes nothing, so that it needs no GPU
-    print_dry_run(config, options.ranks, options.device_memory_gb);
+    print_dry_run(config, options);
     return {};
   }
   if (config.device == "cuda") kernels::require_gpu("training");
@@ -85,7 +86,7 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
   const at::Device device = device_of(config, launch);
   TrainingSummary summary;
   distributed::run_ranks(launch, device, times_of(config), [&](distributed::Ranks& ranks) {
-    summary = run_on_rank(config, options.run, ranks, device);
+    summary = run_on_rank(config, options, ranks, device);
   });
   return summary;
 }

@@ -110,6 +110,14 @@ TEST_F(CommandLine, MistakesAreNamedOnceWithWhatWouldBeRight) {
       {"mesh compare closed.obj closed.obj --seed -1", "--seed is -1; it must be at least 0"},
       {"data import meshes --out w --up w", "--up is 'w'; it must be one of y, z.*"},
       {"data import meshes --out w --label windin", "--label is 'windin'; .*Did you mean 'winding'\\?"},
+      {"pretrain x.yaml --profile 10..12", "--profile 10..12; it takes steps=FIRST..LAST, .*"},
+      {"pretrain x.yaml --profile steps=0..2", "--profile steps=0..2; it takes steps=FIRST..LAST, .*"},
+      {"pretrain x.yaml --profile steps=3..4x", "--profile steps=3..4x; it takes steps=FIRST..LAST, .*"},
+      {"pretrain x.yaml --profile steps=5..4", "--profile steps=5..4: between 1 and 100 steps .*"},
+      {"pretrain x.yaml --profile steps=1..101", "--profile steps=1..101: between 1 and 100 steps .*"},
+      {"plot absent --out a.html", "'absent' holds no run: there is no '.*absent/metrics.jsonl'. .*"},
+      {"plot absent --out a.svg", "--out a.svg: name a folder, .*"},
+      {"plot absent --out meshes", "cannot write the folder 'meshes': it holds other things, .*"},
       {"--log loud info system", "log level 'loud' is unknown. .*"},
   };
   for (const auto& [arguments, wanted] : cases) {
@@ -307,6 +315,18 @@ Words number_keys(const YAML::Node& node, const std::string& path) {
   else if (node.IsScalar() && YAML::convert<double>::decode(node, number))
     keys.push_back(path);
   return keys;
+}
+
+TEST_F(CommandLineSlow, TrainingOutOfMemoryNamesThePartAndTheKey) {
+  if (test::kSanitized) GTEST_SKIP() << "a sanitizer's own memory counts, too";
+  fs::create_directory_symlink(OMNI_SOURCE_DIR "/models", folder_ / "models");
+  const Ending ending = run({"pretrain", OMNI_SOURCE_DIR "/configs/tiny/pretrain.yaml", "--out", "run",
+                             "--set", "shards=[" OMNI_SOURCE_DIR "/tests/fixtures/golden/tokens]", "--set",
+                             "tokens_per_step=262144", "--set", "tokens_per_micro_batch=262144"},
+                            {.seconds = 300, .more_memory_bytes = std::size_t{1500} << 20});
+  EXPECT_EQ(ending.code, exit_code(ErrorKind::out_of_memory)) << ending.output;
+  EXPECT_THAT(ending.output, HasSubstr("out of memory in the forward and backward passes of step 1"));
+  EXPECT_THAT(ending.output, HasSubstr("Lower tokens_per_micro_batch (262144), or set recompute: true"));
 }
 
 TEST_F(CommandLineSlow, NoNumberInYamlEndsBeyondTheTable) {

@@ -53,6 +53,8 @@ struct Setting {
   bool sharded, muon;
   at::ScalarType type;
   bool restricted = false;
+  optimizer::GroupRules rules = {};
+  double average = 0;  // its decay: masters are then those of the average
 };
 
 struct Outcome {
@@ -71,6 +73,7 @@ void take_steps(Network& network, StageOptimizer& optimizer, distributed::Collec
     }
     reduction.finish();
     const optimizer::GradientMeasure measure = optimizer.step(0.01, 0.05);
+    optimizer.update_average(step + 1);
     optimizer.zero_gradients();
     if (collectives.rank() == 0) outcome.norms.push_back(measure.norm.item<double>());
   }
@@ -81,12 +84,13 @@ Outcome train(int ranks, const Setting& setting) {
   test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
     Network network;
     StageOptimizer optimizer(network.store, {}, {.enabled = setting.muon}, setting.type, collectives,
-                             setting.sharded);
+                             setting.sharded, setting.rules, setting.average);
     if (setting.restricted) optimizer.restrict_to_rows({{"embedding.weight", {3, 5}}});
     take_steps(network, optimizer, collectives, setting, outcome);
     if (collectives.rank() == 0)
       for (const optimizer::SectionState& state : optimizer.section_state())
         outcome.state_bytes += static_cast<std::int64_t>(state.values.nbytes());
+    if (setting.average > 0) optimizer.exchange_average();
     network.store.unseal([&](const nn::ParameterSection& section) {
       return gather_owned(section, section.masters, collectives);
     });
@@ -134,6 +138,28 @@ TEST_P(DistributedDataParallel, RestrictedRowsAreTheSameOnesWhereverTheyLie) {
   const Network untouched;
   EXPECT_TRUE(alone.masters[0].narrow(0, 0, 3).equal(untouched.table.narrow(0, 0, 3)));
   EXPECT_FALSE(alone.masters[0].narrow(0, 3, 5).equal(untouched.table.narrow(0, 3, 5)));
+}
+
+// Of one rank as of several: rates and decays by name, of AdamW's and of Muon's parameters, and the average.
+TEST_P(DistributedDataParallel, GroupsByNameAndTheAverageAreSharded) {
+  const optimizer::GroupRules rules = {{.pattern = "*.norm", .learning_rate_factor = 3, .weight_decay = 0.5},
+                                       {.pattern = "blocks.1.*", .learning_rate_factor = 0},
+                                       {.pattern = "embedding.*", .weight_decay = 1}};
+  const Setting alone{.sharded = false, .muon = false, .type = at::kFloat, .rules = rules, .average = 0.6};
+  Setting shared = alone;
+  shared.sharded = true;
+  const Outcome expected = train(1, alone);
+  expect_close(train(GetParam(), shared), expected, 1e-5);
+  Setting muon = alone, shared_muon = shared;
+  muon.muon = shared_muon.muon = true;
+  expect_close(train(GetParam(), shared_muon), train(GetParam(), muon), 1e-4);
+  // By a factor of 0 they stay, but for their norm, which an earlier rule takes.
+  const Network untouched;
+  const std::vector<nn::Parameter>& all = untouched.store.all();
+  for (std::size_t i = 0; i < all.size(); ++i)
+    EXPECT_EQ(expected.masters[i].equal(all[i].value),
+              all[i].name == "blocks.1.up" || all[i].name == "blocks.1.down" || !all[i].trainable)
+        << all[i].name;
 }
 
 TEST(DistributedSharding, DividesWhatTheOptimisersKeep) {

@@ -87,6 +87,18 @@ TEST_F(DryRunTest, SaysWhetherEachRanksDeviceHoldsIt) {
   EXPECT_THAT(printed(c, 4, 80), testing::ContainsRegex("of 80\\.000 GB: it fits"));
 }
 
+TEST_F(DryRunTest, EstimatesAStepOnGpusThatAreNotHere) {
+  StageConfig c = config("run");
+  c.tokens_per_step = 256;
+  testing::internal::CaptureStdout();
+  run_stage(c, {.dry_run = true, .ranks = 4, .gpu = "h100"});
+  const std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(text, testing::HasSubstr("of 80.000 GB: it fits"));
+  EXPECT_THAT(text, testing::ContainsRegex("# a step on 4 h100: about [0-9.]+ ms, at 40 % of the peak"));
+  EXPECT_THAT(text,
+              testing::ContainsRegex("# [0-9]+ tokens/s, [0-9.]+ % of the peak; 12 steps: [0-9.]+ days"));
+}
+
 using DryRunGpu = DryRunTest;
 
 TEST_F(DryRunGpu, SaysWhetherTheGpuThatIsHereHoldsIt) {

@@ -92,7 +92,8 @@ TEST_F(StageMemoryOfOneRank, FollowsFromTheParameters) {
   double activations = 0, batches = 0;
   for (const sequence::PackedSequence& batch : data.step(0)) {
     activations = std::max(activations, model::activation_bytes(*bundle.transformer, batch, false));
-    batches += static_cast<double>(bundle.transformer->prepare(batch, data.prepare_options()).bytes());
+    batches +=
+        static_cast<double>(bundle.transformer->prepare(batch, data.prepare_options(data.source())).bytes());
   }
   EXPECT_NEAR(bytes("activations") / activations, 1, 0.3);
   // This step's two, the next one's, and those that wait: four of them at most.

@@ -44,7 +44,7 @@ TEST_F(StageValidationTest, IsTheLossOfHeldOutSequences) {
   const StageData data(c, bundle);
   double sum = 0, count = 0;
   for (std::int64_t i = 0; i < c.validation_batches; ++i) {
-    const sequence::PackedSequence batch = data.validation_batch(i);
+    const sequence::PackedSequence batch = data.measured_batch(*data.validation_source(), i);
     const at::Tensor log_probabilities = at::log_softmax(bundle.transformer->logits(batch), 1);
     for (std::int64_t position = 0; position < batch.length(); ++position) {
       const auto at_position = static_cast<std::size_t>(position);
@@ -57,13 +57,15 @@ TEST_F(StageValidationTest, IsTheLossOfHeldOutSequences) {
   ASSERT_GT(count, 0);
   for (const int ranks : {1, 2, 4}) {
     test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
-      const ValidationLosses losses = StageValidation(data, c.validation_batches, {1, 1, 1})
-                                          .measure(*bundle.transformer, collectives, at::kCPU);
+      const ValidationLosses losses =
+          StageValidation(data, *data.validation_source(), c.validation_batches, {1, 1, 1})
+              .measure(*bundle.transformer, collectives, at::kCPU);
       EXPECT_NEAR(losses.loss, sum / count, 1e-5 * sum / count) << ranks;
-      ASSERT_EQ(losses.numbers.size(), 2u);
-      EXPECT_EQ(losses.numbers[0].first, "validation_loss_text");
-      EXPECT_EQ(losses.numbers[1].first, "validation_loss captions");
-      EXPECT_NEAR(losses.numbers[1].second, losses.loss, 1e-12);
+      const auto numbers = losses.numbers("validation_");
+      ASSERT_EQ(numbers.size(), 2u);
+      EXPECT_EQ(numbers[0].first, "validation_loss_text");
+      EXPECT_EQ(numbers[1].first, "validation_loss captions");
+      EXPECT_NEAR(numbers[1].second, losses.loss, 1e-12);
     });
   }
 }

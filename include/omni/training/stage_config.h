@@ -9,7 +9,9 @@
 #include "omni/core/config.h"
 #include "omni/model/transformer.h"
 #include "omni/optimizer/adamw.h"
+#include "omni/optimizer/group_rules.h"
 #include "omni/optimizer/muon.h"
+#include "omni/optimizer/parameter_average.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/sequence/task.h"
 #include "omni/tokenizers/tokenizer_set.h"
@@ -46,6 +48,8 @@ struct StageConfig {
   double input_noise = 0;          // mean share of generated codes that are shown wrong as input
   double control_noise = 0;        // the same for sizes, boxes and views
   double any_control_share = 0.1;  // of sizes, boxes and views, those replaced by <any>
+  bool incomplete_objects =
+      false;  // objects that lack some of what a task shows, too: see data::BatchOptions
 
   std::int64_t tokens_per_step = 8192;
   std::int64_t tokens_per_micro_batch = 8192;
@@ -55,8 +59,10 @@ struct StageConfig {
   double minutes = 0;
 
   optimizer::AdamWConfig adamw;
-  optimizer::MuonConfig muon;  // for the matrices of the blocks; the rest stays with AdamW
+  optimizer::MuonConfig muon;              // for the matrices of the blocks; the rest stays with AdamW
+  optimizer::GroupRules optimizer_groups;  // parameters that are optimised otherwise, by name
   optimizer::ScheduleConfig schedule;
+  optimizer::AverageConfig ema;  // of the weights
   double clip_norm = 1.0;
   double z_loss = 1e-4;
   std::string softmax = "allowed";  // the tokens that compete at a position: allowed by the grammar, or full
@@ -85,6 +91,9 @@ struct StageConfig {
   // Losses on held-out objects, every so many steps (0: never) and at the end, of so many micro-batches.
   std::int64_t validation_steps = 0, validation_batches = 4;
   std::string validation_split = "new_instance";  // see data::Split
+  // Tasks of earlier stages, of which the losses are told as they were before the first step and are at the end, on
+  // so many micro-batches, too.
+  std::vector<std::string> earlier_tasks;
   bool keep_best = false;  // a checkpoint of the lowest validation loss so far, beside the others
   // Samples of the present weights, every so many steps (0: never) and at the end: of so many held-out
   // objects, or for these texts instead.

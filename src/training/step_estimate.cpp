@@ -1,0 +1,60 @@
+#include "step_estimate.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "omni/core/error.h"
+
+namespace omni::training {
+namespace {
+
+// By their makers' data sheets; the network: one adapter of 400 Gbit/s (A100: 200) for each GPU.
+constexpr std::array<Accelerator, 3> kAccelerators = {{{"a100", 312e12, 80e9, 2.0e12, 8, 300e9, 25e9},
+                                                       {"h100", 989e12, 80e9, 3.35e12, 8, 450e9, 50e9},
+                                                       {"h200", 989e12, 141e9, 4.8e12, 8, 450e9, 50e9}}};
+
+// Of a ring in which each rank passes on all but its own part.
+double ring_seconds(double bytes, const StepWork& work, const Accelerator& accelerator) {
+  if (work.ranks == 1) return 0;
+  const double hops = work.ranks - 1;
+  const double speed = work.ranks <= accelerator.node_size ? accelerator.node_bytes_per_second
+                                                           : accelerator.network_bytes_per_second;
+  return hops / work.ranks * bytes / speed + work.calls * hops * kAssumedHopSeconds;
+}
+
+}  // namespace
+
+std::vector<std::string> accelerator_names() {
+  std::vector<std::string> names;
+  for (const Accelerator& accelerator : kAccelerators) names.emplace_back(accelerator.name);
+  return names;
+}
+
+const Accelerator& find_accelerator(std::string_view name) {
+  std::string names;
+  for (const Accelerator& accelerator : kAccelerators) {
+    if (accelerator.name == name) return accelerator;
+    names += (names.empty() ? "" : ", ") + std::string(accelerator.name);
+  }
+  fail(ErrorKind::usage, "there are no figures of the GPU '", name, "'. Those known are ", names);
+}
+
+StepEstimate estimate_step(const StepWork& work, const Accelerator& accelerator) {
+  StepEstimate step;
+  const auto batches = static_cast<double>(work.micro_batches);
+  // A forward pass is a third of a forward and a backward one.
+  const double batch_seconds = work.flops / batches * (work.recompute ? 4.0 / 3 : 1.0) /
+                               (kAssumedUtilisation * accelerator.peak_flops);
+  step.compute = std::ceil(batches / work.ranks) * batch_seconds;
+  // Gradients in parts to their owners; else to all: there and back.
+  step.reduction = (work.sharded ? 1 : 2) * ring_seconds(work.gradient_bytes, work, accelerator);
+  const double last_backward = batch_seconds * (work.recompute ? 3.0 / 4 : 2.0 / 3);
+  step.unhidden = std::max(0.0, step.reduction - last_backward);
+  if (work.sharded) step.gather = ring_seconds(work.value_bytes, work, accelerator);
+  step.update =
+      kUpdateBytes * work.parameters / (work.sharded ? work.ranks : 1) / accelerator.memory_bytes_per_second;
+  return step;
+}
+
+}  // namespace omni::training
