@@ -62,7 +62,7 @@ class MtlReader {
         break;
       }
       const auto value = parse_number<double>(word);
-      if (!value || !std::isfinite(*value)) {
+      if (!value || !std::isfinite(float(*value))) {
         notes_.add(kWithoutColours, here(concat(keyword, whole)));
         return;
       }

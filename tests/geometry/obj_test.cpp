@@ -168,6 +168,7 @@ TEST_F(Obj, MaterialsWithoutAColourAreWhite) {
   EXPECT_TRUE(near(colour_with("Kd 0 0 0"), {0, 0, 0}));
   EXPECT_TRUE(near(colour_with("Kd 0.5"), {0.5f, 0.5f, 0.5f})) << "one number stands for three";
   EXPECT_TRUE(near(colour_with("Kd nan 0 0"), kWhite));
+  EXPECT_TRUE(near(colour_with("Kd 1e90 0 0"), kWhite));  // beyond a float
   EXPECT_TRUE(warned("material colours"));
 }
 
