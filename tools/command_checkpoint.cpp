@@ -13,7 +13,6 @@
 #include "omni/core/progress.h"
 #include "omni/core/text_format.h"
 #include "omni/model/bundle.h"
-#include "omni/model/checkpoint_averages.h"
 #include "options.h"
 
 namespace omni::tools {
@@ -120,8 +119,7 @@ void convert(const CheckpointArguments& arguments) {
 void export_bundle(const CheckpointArguments& arguments) {
   require_replaceable(arguments.output, "bundle.yaml");
   const fs::path path = chosen_checkpoint(arguments.input);
-  model::Bundle bundle = model::load_bundle(path);
-  if (arguments.averages) model::load_averages(checkpoint::CheckpointReader(path), bundle);
+  model::Bundle bundle = arguments.averages ? model::load_averaged_bundle(path) : model::load_bundle(path);
   bundle.transformer->fold_codebooks();
   model::save_bundle(bundle, arguments.output, arguments.precision == "bf16" ? at::kBFloat16 : at::kFloat);
   std::cout << "bundle: " << arguments.output << '\n';

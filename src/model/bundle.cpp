@@ -258,6 +258,12 @@ SafetensorsFile open_weights(const std::filesystem::path& folder, const Frame& f
   return weights;
 }
 
+checkpoint::CheckpointReader open_sound(const std::filesystem::path& checkpoint) {
+  if (const std::vector<std::string> damage = checkpoint::damage_of(checkpoint); !damage.empty())
+    fail(ErrorKind::input, "reading the checkpoint ", checkpoint, ": ", damage.front());
+  return checkpoint::CheckpointReader(checkpoint);
+}
+
 }  // namespace
 
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, at::ScalarType matrix_type) {
@@ -278,9 +284,7 @@ void save_bundle_frame(const Bundle& bundle, const std::filesystem::path& folder
 
 Bundle load_bundle(const std::filesystem::path& folder) {
   if (checkpoint::is_checkpoint(folder)) {
-    if (const std::vector<std::string> damage = checkpoint::damage_of(folder); !damage.empty())
-      fail(ErrorKind::input, "reading the checkpoint ", folder, ": ", damage.front());
-    Bundle bundle = load_bundle(checkpoint::CheckpointReader(folder));
+    Bundle bundle = load_bundle(open_sound(folder));
     bundle.transformer->merge_adapters();
     return bundle;
   }
@@ -288,6 +292,14 @@ Bundle load_bundle(const std::filesystem::path& folder) {
   const SafetensorsFile weights = open_weights(folder, frame);
   Bundle bundle = with_transformer(std::move(frame), nn::ParameterStart::to_load(weights));
   bundle.transformer->parameters().load(weights);
+  return bundle;
+}
+
+Bundle load_averaged_bundle(const std::filesystem::path& checkpoint) {
+  const checkpoint::CheckpointReader reader = open_sound(checkpoint);
+  Bundle bundle = load_bundle(reader);
+  load_averages(reader, bundle.transformer->parameters());
+  bundle.transformer->merge_adapters();
   return bundle;
 }
 

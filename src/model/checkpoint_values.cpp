@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "omni/core/error.h"
-#include "omni/model/checkpoint_averages.h"
 
 namespace omni::model {
 namespace {
@@ -61,8 +60,7 @@ void load_values(const checkpoint::CheckpointReader& checkpoint, nn::ParameterSt
       refuse("the network has no '", name, "'");
 }
 
-void load_averages(const checkpoint::CheckpointReader& checkpoint, Bundle& bundle) {
-  nn::ParameterStore& parameters = bundle.transformer->parameters();
+void load_averages(const checkpoint::CheckpointReader& checkpoint, nn::ParameterStore& parameters) {
   const c10::NoGradGuard no_grad;
   bool any = false;
   for (const nn::Parameter& parameter : parameters.all()) {

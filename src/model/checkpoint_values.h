@@ -12,5 +12,8 @@ nn::ParameterStart start_of(const checkpoint::CheckpointReader& checkpoint);
 
 // Reads every parameter. Throws Error(input) where one is missing, has another shape or is one too many.
 void load_values(const checkpoint::CheckpointReader& checkpoint, nn::ParameterStore& parameters);
+// Then the averages of its run in the place of these. Parameters without one keep theirs: they were not trained. Throws
+// Error(usage) where none has one, Error(input) where one has another shape.
+void load_averages(const checkpoint::CheckpointReader& checkpoint, nn::ParameterStore& parameters);
 
 }  // namespace omni::model

@@ -71,6 +71,23 @@ TEST_F(AdaptersTraining, LearnAndAreMergedIntoAnOrdinaryBundle) {
   }
 }
 
+TEST_F(AdaptersTraining, AreMergedAsTheyWereOnAverage) {
+  StageConfig c = tuning("averaged");
+  c.steps = 8;
+  c.schedule.peak_learning_rate = 3e-2;
+  c.ema.decay = 0.7;
+  c.ema.bundle = true;
+  const auto expected = values(model::load_bundle(run_stage(c, {}).bundle));
+  const auto averaged = values(model::load_averaged_bundle(checkpoint(c, 8))),
+             last = values(model::load_bundle(checkpoint(c, 8)));
+  bool same = true;
+  for (const auto& [name, value] : averaged) {
+    EXPECT_TRUE(value.equal(expected.at(name))) << name;
+    same = same && value.equal(last.at(name));
+  }
+  EXPECT_FALSE(same);
+}
+
 TEST_F(AdaptersTraining, TakeMemoryForThemselvesAlone) {
   for (const char* precision : {"fp32", "bf16"}) {
     StageConfig c = tuning(concat("memory_", precision));

@@ -4,7 +4,6 @@
 #include "caption_world.h"
 #include "omni/checkpoint/reader.h"
 #include "omni/core/error.h"
-#include "omni/model/checkpoint_averages.h"
 #include "omni/training/trainer.h"
 #include "rank_runs.h"
 #include "stage_start.h"
@@ -62,10 +61,8 @@ TEST_F(Ema, IsTheFormulaOverTheWeightsOfEveryStep) {
   for (std::size_t i = 0; i < got.size(); ++i)
     EXPECT_TRUE(at::allclose(got[i].to(at::kDouble), expected[i], 1e-5, 1e-6)) << i;
   // What is exported from the last checkpoint is the same, and another one than its weights.
-  model::Bundle exported = model::load_bundle(checkpoint_of(c, 12));
-  EXPECT_FALSE(values(exported)[0].equal(got[0]));
-  model::load_averages(checkpoint::CheckpointReader(checkpoint_of(c, 12)), exported);
-  expect_equal(values(exported), got);
+  EXPECT_FALSE(values(model::load_bundle(checkpoint_of(c, 12)))[0].equal(got[0]));
+  expect_equal(values(model::load_averaged_bundle(checkpoint_of(c, 12))), got);
 }
 
 TEST_F(Ema, ResumesBitForBit) {
@@ -112,9 +109,8 @@ TEST_F(Ema, CanBeginInARunThatHadNone) {
   c.ema.decay = 0;
   c.steps = 6;
   run_stage(c, {});
-  model::Bundle bundle = model::load_bundle(checkpoint_of(c, 6));
   try {
-    model::load_averages(checkpoint::CheckpointReader(checkpoint_of(c, 6)), bundle);
+    (void)model::load_averaged_bundle(checkpoint_of(c, 6));
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);
@@ -124,7 +120,7 @@ TEST_F(Ema, CanBeginInARunThatHadNone) {
   c.ema.decay = 0.7;
   EXPECT_THROW(run_stage(c, {.run = {.resume = Resume::yes}}), Error);
   run_stage(c, {.run = {.resume = Resume::yes, .allowed_changes = {"ema"}}});
-  EXPECT_NO_THROW(model::load_averages(checkpoint::CheckpointReader(checkpoint_of(c, 12)), bundle));
+  EXPECT_NO_THROW((void)model::load_averaged_bundle(checkpoint_of(c, 12)));
 }
 
 }  // namespace

@@ -55,6 +55,9 @@ Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::De
                                 const std::optional<std::uint64_t>& smallest_mapped_file = {});
 // Of a checkpoint that is known to be sound, with the adapters that its run trains; load_bundle() of its folder merges them.
 Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint);
+// Of a checkpoint whose run averaged its weights (ema), these averages. Throws Error(usage) for another one, and as
+// load_bundle() of its folder.
+Bundle load_averaged_bundle(const std::filesystem::path& checkpoint);
 // The weights of a checkpoint alone, into a transformer of the same parameters. Throws Error(input).
 void load_weights(const checkpoint::CheckpointReader& checkpoint, Transformer& transformer);
 // The same without its weights: the transformer has shapes alone (ParameterStart::shapes) and takes no
