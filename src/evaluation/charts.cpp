@@ -79,20 +79,25 @@ void widen(double low, double& high) {
   if (high - low <= least) high = low + std::max(1.0, 1000 * least);
 }
 
-// What a chart shows of lines: the first few percent of training may lie far above the rest.
+// What a chart shows of lines: in long ones the first few percent may lie far above the rest, and are cut off there.
 Frame frame_of(const std::vector<LineSeries>& series) {
-  std::vector<double> xs, ys;
-  for (const LineSeries& line : series) {
-    for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!is_drawn(line.x[i]) || !is_drawn(line.y[i])) continue;
-      xs.push_back(line.x[i]);
-      ys.push_back(line.y[i]);
-    }
+  constexpr std::size_t kLong = 100;  // points
+  constexpr double kBeginning = 0.03;
+  std::vector<std::pair<double, double>> points;
+  for (const LineSeries& line : series)
+    for (std::size_t i = 0; i < line.x.size(); ++i)
+      if (is_drawn(line.x[i]) && is_drawn(line.y[i])) points.emplace_back(line.x[i], line.y[i]);
+  if (points.empty()) return {0, 1, 0, 1};
+  const auto [first, last] = std::minmax_element(points.begin(), points.end());
+  Frame frame{first->first, last->first, points.front().second, points.front().second};
+  const double begun =
+      points.size() < kLong ? frame.x_low : frame.x_low + kBeginning * (frame.x_high - frame.x_low);
+  double highest = -std::numeric_limits<double>::infinity();
+  for (const auto& [x, y] : points) {
+    frame.y_low = std::min(frame.y_low, y);
+    if (x >= begun) highest = std::max(highest, y);
   }
-  if (xs.empty()) return {0, 1, 0, 1};
-  std::sort(ys.begin(), ys.end());
-  Frame frame{*std::min_element(xs.begin(), xs.end()), *std::max_element(xs.begin(), xs.end()), ys.front(),
-              ys[static_cast<std::size_t>(0.985 * static_cast<double>(ys.size() - 1))]};
+  frame.y_high = highest;
   widen(frame.x_low, frame.x_high);
   widen(frame.y_low, frame.y_high);
   const double margin = 0.06 * (frame.y_high - frame.y_low);

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <set>
+#include <sstream>
 
 #include "plotted_runs.h"
 #include "xml_check.h"
@@ -103,6 +104,17 @@ TEST(RunPlot, NotANumberLeavesAGapAndALonePointADot) {
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(count(lines[0], ","), 2u) << "the same point twice: " << lines[0];
   EXPECT_EQ(count(lines[1], ","), 2u);
+}
+
+TEST(RunPlot, ShortRisingCurvesReachTheirEnds) {
+  const std::string lines =
+      "{\"step\":1,\"loss\":1}\n{\"step\":2,\"loss\":2}\n{\"step\":3,\"loss\":3}\n{\"step\":4,\"loss\":10}\n";
+  std::istringstream points(lines_in(run_plot_page({run_of("a", lines)}, {})).at(0));
+  std::vector<double> heights;
+  for (double x = 0, y = 0; points >> x && points.ignore(1) && points >> y;) heights.push_back(y);
+  ASSERT_EQ(heights.size(), 4u);
+  EXPECT_NEAR((heights[0] - heights[3]) / (heights[0] - heights[1]), 9, 0.1)
+      << "10 is nine times as far up as 2";
 }
 
 TEST(RunPlot, SmoothingKeepsTheValuesBehind) {
