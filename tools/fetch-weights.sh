@@ -37,20 +37,28 @@ for word in "$repository" "$revision" "${files[@]}"; do is_path "$word" || usage
 command -v curl >/dev/null || fail "curl is not there. Install it"
 mkdir -p "$out" || fail "cannot make the folder $out"
 
+# What of redirects the last one says, and what the first one: the hub itself.
 header() { sed -nE "s/^$1: *(W\/)?\"?([^\"]*[^\" ])\"? *$/\2/Ip" <<<"$2" | tail -n 1; }
+first_header() { sed -nE "s/^$1: *(W\/)?\"?([^\"]*[^\" ])\"? *$/\2/Ip" <<<"$2" | head -n 1; }
+get() {
+  local secure=()
+  [[ $hub != https:* ]] || secure=(--proto-redir '=https')
+  curl --silent --show-error --location --max-redirs 5 "${secure[@]}" --connect-timeout 30 --speed-limit 1 --speed-time 60 \
+    --header 'Accept-Encoding: identity' "$@"
+}
 
 # Sets $size and $sum as the hub states them; $sum is empty where it states none.
 ask() {
   local url=$1 answer
-  answer=$(curl --silent --show-error --head --location --max-redirs 5 --retry 2 --header 'Accept-Encoding: identity' \
-    --write-out 'status: %{http_code}\n' "$url" 2>&1 | tr -d '\r') || fail "cannot reach $url: $(tail -n 1 <<<"$answer")"
+  answer=$(get --head --max-time 120 --retry 2 --write-out 'status: %{http_code}\n' "$url" 2>&1 | tr -d '\r') || fail "cannot reach $url: $(tail -n 1 <<<"$answer")"
   local status
   status=$(header status "$answer")
   [ "$status" = 200 ] || fail "$url answers $status, not 200. Check repository, revision and file"
-  size=$(header x-linked-size "$answer") sum=$(header x-linked-etag "$answer")
+  size=$(first_header x-linked-size "$answer") sum=$(first_header x-linked-etag "$answer")
   [ -n "$size" ] || size=$(header content-length "$answer")
   [ -n "$sum" ] || sum=$(header etag "$answer")
   [[ $size =~ ^[0-9]+$ ]] || fail "$url: the hub does not state its size"
+  sum=${sum,,}
   [[ $sum =~ ^([0-9a-f]{64}|[0-9a-f]{40})$ ]] || sum=
 }
 
@@ -62,17 +70,17 @@ is_right() { [ "$(size_of "$1")" = "$size" ] && { [ -z "$sum" ] || [ "$(sum_of "
 
 # Goes on with PART until it has as many bytes as it should. 33: the server does no ranges; 36: the part does not fit it.
 download() {
-  local url=$1 part=$2 code attempt
+  local url=$1 part=$2 code attempt status
   for attempt in $(seq "$attempts"); do
     [ "$(size_of "$part")" -gt "$size" ] && rm -f "$part"
     if [ -e "$part" ] && [ "$(size_of "$part")" = "$size" ]; then return 0; fi
     code=0
-    curl --fail --location --max-redirs 5 --silent --show-error --speed-limit 1 --speed-time 60 --header 'Accept-Encoding: identity' \
-      --continue-at - --output "$part" "$url" || code=$?
+    status=$(get --fail --continue-at - --output "$part" --write-out '%{http_code}' "$url") || code=$?
     [ "$code" != 0 ] || [ -e "$part" ] || : >"$part"  # an empty file
     case $code in
       0) [ "$(size_of "$part")" -ge "$size" ] || continue ;;
-      22) fail "$url cannot be fetched" ;;
+      22) [[ $status != 4* || $status = 408 || $status = 429 ]] || fail "$url answers $status"
+        sleep "$((attempt < 5 ? attempt : 5))" ;;
       23) fail "cannot write $part. Check the disk" ;;
       33 | 36) rm -f "$part" ;;
       *) sleep "$((attempt < 5 ? attempt : 5))" ;;
@@ -86,7 +94,11 @@ fetch() {
   local part="$place.part"
   mkdir -p "$(dirname "$place")" || fail "cannot make the folder of $place"
   ask "$url"
-  if [ -e "$place" ] && is_right "$place"; then echo "$place: there already"; return; fi
+  if [ -e "$place" ] && is_right "$place"; then
+    if [ -n "$sum" ]; then echo "$place: there already"; else echo "$place: there already, as long as it should be; the hub states no checksum"; fi
+    return
+  fi
+  [ -n "$sum" ] || rm -f "$part"  # of which state of the file it is, nothing would tell
   resumed=$(size_of "$part")
   download "$url" "$part" || fail "$url broke off after $(size_of "$part") of $size bytes. The same command goes on from there"
   if ! is_right "$part" && [ "$resumed" -gt 0 ]; then  # begun of another state of the file

@@ -13,7 +13,7 @@ cd "$work"
 files=hub/own/small/resolve/main
 mkdir -p $files/text
 head -c 300000 /dev/urandom >$files/large.safetensors
-for name in breaks always_breaks norange wrong nosum renamed short; do head -c 200000 /dev/urandom >$files/$name.safetensors; done
+for name in breaks always_breaks norange wrong nosum renamed short busy upper; do head -c 200000 /dev/urandom >$files/$name.safetensors; done
 echo '{"width": 3}' >$files/config.json
 : >$files/empty.txt
 head -c 1000 /dev/urandom >$files/text/model-1.safetensors
@@ -65,8 +65,15 @@ absent got/wrong.safetensors
 absent got/wrong.safetensors.part
 expect 1 'broke off after 199000 of 200000 bytes|not what the hub states' "$hub" own/small short.safetensors --out got --attempts 2
 absent got/short.safetensors
+# Where nothing tells what a part is of, it is not gone on from.
+head -c 120000 /dev/urandom >got/nosum.safetensors.part
 expect 0 'states no checksum' "$hub" own/small nosum.safetensors --out got
 same nosum.safetensors
+expect 0 'there already, as long as it should be' "$hub" own/small nosum.safetensors --out got
+expect 0 'checksum right' "$hub" own/small busy.safetensors --out got
+same busy.safetensors
+expect 0 'checksum right' "$hub" own/small upper.safetensors --out got
+same upper.safetensors
 expect 0 'checksum right' "$hub" own/small renamed.safetensors --out got
 same renamed.safetensors
 expect 1 'absent.safetensors answers 404' "$hub" own/small absent.safetensors --out got

@@ -29,11 +29,16 @@ class Hub(http.server.BaseHTTPRequestHandler):
             digest = hashlib.sha256(data).hexdigest()
             if name == 'wrong.safetensors':
                 digest = hashlib.sha256(b'other').hexdigest()
+            if name == 'upper.safetensors':
+                digest = digest.upper()
             self.send_header('ETag', '"a-mark-of-the-server"')
             if name != 'nosum.safetensors':
                 self.send_header('X-Linked-ETag', '"%s"' % digest)
             self.send_header('Content-Length', str(len(data)))
             return self.end_headers()
+        if body and name == 'busy.safetensors' and name not in broken:
+            broken.add(name)
+            return self.send_error(503)
         first = 0
         asked = self.headers.get('Range')
         if asked and name != 'norange.safetensors':
