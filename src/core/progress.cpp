@@ -30,7 +30,8 @@ std::size_t columns_of(std::string_view text) {
 }  // namespace
 
 std::string format_duration(double seconds) {
-  const auto total = static_cast<std::int64_t>(std::llround(std::max(0.0, seconds)));
+  constexpr double kLongest = 3.6e12;  // a billion hours: files may say anything
+  const auto total = static_cast<std::int64_t>(std::llround(std::max(0.0, std::min(seconds, kLongest))));
   char text[64];
   if (total < 60)
     std::snprintf(text, sizeof text, "%lld s", static_cast<long long>(total));

@@ -13,6 +13,7 @@ TEST(FormatDuration, UsesTheLargestTwoUnits) {
   EXPECT_EQ(format_duration(59.4), "59 s");
   EXPECT_EQ(format_duration(185), "3 min 05 s");
   EXPECT_EQ(format_duration(7800), "2 h 10 min");
+  EXPECT_EQ(format_duration(1e300), "1000000000 h 00 min");
 }
 
 TEST(Progress, WritesPlainLinesWhereThereIsNoTerminal) {
