@@ -72,7 +72,8 @@ void Transformer::add_adapters(const nn::LowRankConfig& config, nn::ParameterSta
     if (!chosen[i]) continue;
     const nn::Parameter& weight = *store.find(names[i] + ".weight");
     const nn::ParameterScope scope(store, names[i], weight.unit);
-    layers[i].layer->adapter = nn::LowRankAdapter(scope, layers[i].layer->weight.weight(), config);
+    layers[i].layer->adapter =
+        nn::LowRankAdapter(scope, layers[i].layer->weight.weight(), weight.stacked_rows, config);
   }
   store.freeze([](const nn::Parameter& parameter) { return !nn::LowRankAdapter::owns(parameter); });
   network_->adapters = config;

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <utility>
 
 #include "omni/core/error.h"
 #include "omni/kernels/cast_linear.h"
@@ -27,10 +28,11 @@ std::string to_text(const LowRankConfig& config) {
 }
 
 LowRankAdapter::LowRankAdapter(const ParameterScope& scope, const at::Tensor& weight,
-                               const LowRankConfig& config)
+                               std::vector<std::int64_t> stacked_rows, const LowRankConfig& config)
     : a_(scope.add(kA, {config.rank, weight.size(1)},
                    Init::normal(1 / std::sqrt(static_cast<double>(weight.size(1)))))),
-      b_(scope.add(kB, {weight.size(0), config.rank}, Init::zeros())),
+      b_(scope.add(kB, {weight.size(0), config.rank}, Init::zeros(),
+                   {.stacked_rows = std::move(stacked_rows)})),
       scale_(config.alpha / static_cast<double>(config.rank)) {}
 
 at::Tensor LowRankAdapter::operator()(const at::Tensor& x,

@@ -126,6 +126,21 @@ TEST_P(Adapters, AloneHaveGradients) {
   }
 }
 
+// By which Muon updates the matrices one by one.
+TEST_P(Adapters, StackTheRowsThatTheirWeightsStack) {
+  const auto model = make();
+  model->add_adapters({.rank = 2}, 3);
+  std::int64_t stacked = 0;
+  for (const nn::Parameter& b : model->parameters().all()) {
+    if (!b.name.ends_with("lora_b")) continue;
+    const std::string layer = b.name.substr(0, b.name.size() - std::string("lora_b").size());
+    EXPECT_EQ(b.stacked_rows, model->parameters().find(layer + "weight")->stacked_rows) << layer;
+    EXPECT_TRUE(model->parameters().find(layer + "lora_a")->stacked_rows.empty()) << layer;
+    stacked += !b.stacked_rows.empty();
+  }
+  EXPECT_GE(stacked, 2);
+}
+
 TEST_P(Adapters, DecodeAsTheyCompute) {
   const auto model = make();
   model->add_adapters({.rank = 4}, 3);

@@ -27,8 +27,10 @@ std::string to_text(const LowRankConfig& config);  // in one line
 class LowRankAdapter {
  public:
   LowRankAdapter() = default;
-  // Parameters <scope>.lora_a [rank, in] and <scope>.lora_b [out, rank].
-  LowRankAdapter(const ParameterScope& scope, const at::Tensor& weight, const LowRankConfig& config);
+  // Parameters <scope>.lora_a [rank, in] and <scope>.lora_b [out, rank], of the rows that the weight stacks (see
+  // ParameterTraits).
+  LowRankAdapter(const ParameterScope& scope, const at::Tensor& weight,
+                 std::vector<std::int64_t> stacked_rows, const LowRankConfig& config);
 
   bool defined() const { return a_.defined(); }
   std::int64_t elements() const { return defined() ? a_.weight().numel() + b_.weight().numel() : 0; }
