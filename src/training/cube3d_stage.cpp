@@ -13,11 +13,14 @@ constexpr const char* kTask = "text->shape";
 
 void check(const StageConfig& config) {
   const auto refuse = [](const auto&... what) { fail(ErrorKind::usage, "fine-tuning Cube3D: ", what...); };
+  const auto require_own = [&](const std::string& task) {
+    if (task != kTask)
+      refuse("the task '", task, "' is none of Cube3D's, which makes shapes of texts. The mixture is '",
+             kTask, ": 1'");
+  };
   for (const auto* tasks : {&config.mixture, &config.replay})
-    for (const auto& [name, weight] : *tasks)
-      if (name != kTask)
-        refuse("the task '", name, "' is none of Cube3D's, which makes shapes of texts. The mixture is '",
-               kTask, ": 1'");
+    for (const auto& [name, weight] : *tasks) require_own(name);
+  for (const std::string& name : config.earlier_tasks) require_own(name);
   if (config.text_capacity != 0)
     refuse("'text_capacity' is for bundles; captions are cut off where the text tower reads no further");
   if (config.input_noise != 0 || config.control_noise != 0)

@@ -192,6 +192,9 @@ TEST_F(Cube3dFinetuning, KeysOfBundlesAreRefused) {
   c.mixture = {{"shape->text", 1}};
   EXPECT_THAT(refusal(c), testing::HasSubstr("'shape->text' is none of Cube3D's"));
   c = config("refused");
+  c.earlier_tasks = {"image->shape"};
+  EXPECT_THAT(refusal(c), testing::HasSubstr("'image->shape' is none of Cube3D's"));
+  c = config("refused");
   c.input_noise = 0.1;
   EXPECT_THAT(refusal(c), testing::HasSubstr("input_noise"));
   c = config("refused");
