@@ -1,7 +1,10 @@
 #include "cube3d_stage.h"
 
+#include <algorithm>
+
 #include "omni/core/error.h"
 #include "omni/core/weight_source.h"
+#include "omni/model/public_layout.h"
 #include "omni/model/public_model.h"
 
 namespace omni::training {
@@ -30,11 +33,23 @@ void check(const StageConfig& config) {
   if (config.view_rows_steps != 0) refuse("'view_rows_steps' is for bundles");
 }
 
+// A model with inputs of features: no bundle has any.
+bool is_public_models(const checkpoint::CheckpointReader& checkpoint) {
+  return std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(),
+                     [](const auto& tensor) { return tensor.first.starts_with("feature_projection."); });
+}
+
 }  // namespace
 
-bool Cube3dStage::starts_from(const StageConfig& config) {
-  return config.stage == "finetune" && fs::exists(fs::path(config.start_bundle) / "public.yaml") &&
-         model::public_family(config.start_bundle) == model::PublicFamily::cube3d;
+bool Cube3dStage::starts_from(const StageConfig& config, const checkpoint::CheckpointReader* checkpoint) {
+  if (config.stage != "finetune") return false;
+  if (fs::exists(fs::path(config.start_bundle) / "public.yaml"))
+    return model::public_family(config.start_bundle) == model::PublicFamily::cube3d;
+  if (checkpoint != nullptr && is_public_models(*checkpoint))
+    fail(ErrorKind::io, "fine-tuning Cube3D: start_bundle '", config.start_bundle,
+         "' is needed to go on and is not there. Its text tower and tokenizers are not in the checkpoint ",
+         checkpoint->folder(), ". Bring the folder back, or set start_bundle to where it is");
+  return false;
 }
 
 Cube3dStage::Cube3dStage(const StageConfig& config, bool estimated) : config_(config) {
@@ -42,6 +57,8 @@ Cube3dStage::Cube3dStage(const StageConfig& config, bool estimated) : config_(co
   model::Cube3dParts parts = model::open_cube3d_parts(config.start_bundle);
   sizes_ = parts.config;
   weights_ = parts.weights;
+  // Bounds what is allocated, also where the values come from a checkpoint.
+  model::require_layout(WeightSource(weights_), model::public_layout(sizes_));
   codebook_ = parts.tokenizers.shape()->geometry_codebook().detach().clone();
   // The text's tokens are read by its tower alone: any number of them.
   constexpr std::int64_t kAnyLength = 4096;

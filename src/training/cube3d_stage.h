@@ -15,8 +15,10 @@ namespace omni::training {
 // A stage that goes on from an imported Cube3D in place of a bundle.
 class Cube3dStage {
  public:
-  // Whether config.start_bundle is one.
-  static bool starts_from(const StageConfig& config);
+  // Whether config.start_bundle is one. Throws Error(io) where there is none and the checkpoint, of the run that goes on, is
+  // of such a stage.
+  static bool starts_from(const StageConfig& config,
+                          const checkpoint::CheckpointReader* checkpoint = nullptr);
 
   // Throws Error(usage) for keys that have no meaning here, Error(io) and Error(input) for the folder.
   // `estimated`: zeros stand for the features of texts, and nothing is written.

@@ -63,7 +63,9 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
       device_(device),
       output_(config.output),
       budget_{config.steps, config.minutes},
-      cube3d_(Cube3dStage::starts_from(config) ? std::make_unique<Cube3dStage>(config) : nullptr),
+      cube3d_(Cube3dStage::starts_from(config, checkpoint ? &*checkpoint : nullptr)
+                  ? std::make_unique<Cube3dStage>(config)
+                  : nullptr),
       bundle_(cube3d_      ? cube3d_->start(checkpoint ? &*checkpoint : nullptr)
               : checkpoint ? model::load_bundle(*checkpoint)
                            : start_bundle(config)),

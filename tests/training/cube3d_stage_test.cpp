@@ -145,6 +145,38 @@ TEST_F(Cube3dFinetuning, ComputesTheFeaturesOfEachCaptionOnce) {
     EXPECT_EQ(fs::last_write_time(path) == time, path != kept.begin()->first) << path;
 }
 
+TEST_F(Cube3dFinetuning, GoesOnWithItsStartFolderAlone) {
+  StageConfig c = config("run");
+  c.steps = 1;
+  run_stage(c, {});
+  c.steps = 2;
+  const auto refusal = [&](ErrorKind kind) -> std::string {
+    try {
+      run_stage(c, kResumed);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.what();
+      return error.what();
+    }
+    return "";
+  };
+  // Sizes that the weights do not have are refused before memory is taken for them.
+  const fs::path description = folder_ / "cube3d/public.yaml";
+  const std::string sizes = read_file_text(description);
+  const std::size_t layers = sizes.find("dual_layers: ");
+  ASSERT_NE(layers, std::string::npos);
+  std::string forged = sizes;
+  forged.replace(layers, forged.find('\n', layers) - layers, "dual_layers: 1000");
+  write_file_atomically(description, std::string_view(forged));
+  EXPECT_THAT(refusal(ErrorKind::input), testing::HasSubstr("transformer.dual_blocks."));
+  write_file_atomically(description, std::string_view(sizes));
+
+  fs::rename(folder_ / "cube3d", folder_ / "away");
+  EXPECT_THAT(refusal(ErrorKind::io), testing::HasSubstr("start_bundle '" + c.start_bundle +
+                                                         "' is needed to go on and is not there"));
+  fs::rename(folder_ / "away", folder_ / "cube3d");
+  EXPECT_EQ(refusal(ErrorKind::io), "");
+}
+
 TEST_F(Cube3dFinetuning, GoesOnBitForBit) {
   for (const bool low_rank : {false, true}) {
     StageConfig whole = config(concat("whole", low_rank));
