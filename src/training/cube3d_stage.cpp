@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "omni/core/content_hash.h"
 #include "omni/core/error.h"
+#include "omni/core/text_format.h"
 #include "omni/core/weight_source.h"
 #include "omni/model/public_layout.h"
 #include "omni/model/public_model.h"
@@ -67,7 +69,9 @@ Cube3dStage::Cube3dStage(const StageConfig& config, bool estimated) : config_(co
       {.text = form_.tokens.text.vocabulary, .geometry = form_.tokens.shape.geometry_vocabulary});
   form_.layout.text_capacity = kAnyLength;
   form_.layout.geometry_lengths = {form_.tokens.shape.geometry_codes()};
-  text_.emplace(std::move(parts.text), fs::path(config.output) / "text_features");
+  fs::path kept = fs::path(config.output) / "text_features";
+  if (!estimated) kept /= hexadecimal(content_hash(fs::path(config.start_bundle) / "text"));
+  text_.emplace(std::move(parts.text), std::move(kept));
   documents_.emplace(
       sizes_, text_->rows(), form_.layout.geometry_capacity(),
       [this, estimated](const std::vector<std::int32_t>& tokens) {

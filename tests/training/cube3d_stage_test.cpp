@@ -72,6 +72,12 @@ class Cube3dFinetuning : public testing::Test {
     return all;
   }
 
+  // As if there had been none, but for the features of its texts.
+  static void forget_run(const StageConfig& c) {
+    for (const char* name : {"bundle", "checkpoints", "metrics.jsonl"})
+      fs::remove_all(fs::path(c.output) / name);
+  }
+
   test::TemporaryDirectory folder_;
   test::SmallCube3d small_{OMNI_TEST_FIXTURES, folder_.path()};
 };
@@ -130,19 +136,53 @@ TEST_F(Cube3dFinetuning, ComputesTheFeaturesOfEachCaptionOnce) {
   c.steps = 60;  // in which each caption is shown, and dropped
   run_stage(c, {});
   std::map<fs::path, fs::file_time_type> kept;
-  for (const auto& entry : fs::directory_iterator(fs::path(c.output) / "text_features"))
-    kept[entry.path()] = fs::last_write_time(entry.path());
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(c.output) / "text_features"))
+    if (entry.is_regular_file()) kept[entry.path()] = fs::last_write_time(entry.path());
   EXPECT_EQ(kept.size(), captions().size() + 1);  // that of no caption
   // One that was damaged is computed again; the run is the same.
   write_file_atomically(kept.begin()->first, std::string_view("damaged"));
   const std::vector<double> first = losses(c);
-  fs::remove_all(fs::path(c.output) / "bundle");
-  fs::remove_all(fs::path(c.output) / "checkpoints");
-  fs::remove(fs::path(c.output) / "metrics.jsonl");
+  forget_run(c);
   run_stage(c, {});
   EXPECT_EQ(losses(c), first);
   for (const auto& [path, time] : kept)
     EXPECT_EQ(fs::last_write_time(path) == time, path != kept.begin()->first) << path;
+}
+
+TEST_F(Cube3dFinetuning, FeaturesOfAnotherTextTowerAreNotTaken) {
+  StageConfig c = config("run");
+  c.steps = 2;
+  run_stage(c, {});
+  const std::vector<double> first = losses(c);
+  forget_run(c);
+
+  // The same folder with a text tower of other weights.
+  const SafetensorsFile clip(small_.clip);
+  std::map<std::string, std::vector<float>> halved;
+  std::vector<NamedTensorView> tensors;
+  for (const auto& [name, view] : clip.tensors()) {
+    if (!name.ends_with("token_embedding.weight")) {
+      tensors.push_back({name, view});
+      continue;
+    }
+    std::vector<float>& values = halved[name] = view.to_vector<float>();
+    for (float& value : values) value *= -0.5f;
+    tensors.push_back({name, tensor_view(values, view.shape)});
+  }
+  ASSERT_EQ(halved.size(), 1u);
+  fs::create_directories(folder_ / "other");
+  write_safetensors(folder_ / "other/model.safetensors", tensors);
+  for (const char* name : {"config.json", "tokenizer.json"})
+    fs::copy_file(small_.clip.parent_path() / name, folder_ / "other" / name);
+  model::import_cube3d({.weights = small_.gpt, .config = small_.gpt_config, .tokenizer = {}},
+                       {.weights = folder_ / "other/model.safetensors", .config = {}, .tokenizer = {}},
+                       small_.shape_tokenizer, folder_ / "cube3d");
+  run_stage(c, {});
+  StageConfig fresh = c;
+  fresh.output = (folder_ / "fresh").string();
+  run_stage(fresh, {});
+  EXPECT_EQ(losses(c), losses(fresh));
+  EXPECT_NE(losses(c), first);
 }
 
 TEST_F(Cube3dFinetuning, GoesOnWithItsStartFolderAlone) {
