@@ -31,14 +31,27 @@ std::vector<BlockLoad> block_loads(const Transformer::Network& network,
 // Of a product of a row and a weight: the backward pass makes two more, for the row and, where it is trained, for the weight.
 constexpr double kForward = 2, kForwardAndBackward = 3 * kForward;
 
-double product_flops(const Tensor& weight) {
-  return (weight.requires_grad() ? kForwardAndBackward : 2 * kForward) * static_cast<double>(weight.numel());
+// Of products, by the passes.
+struct PassFlops {
+  double forward = 0, both = 0;
+  PassFlops& operator+=(const PassFlops& other) {
+    forward += other.forward;
+    both += other.both;
+    return *this;
+  }
+};
+
+// Of so many products of two numbers.
+PassFlops product_flops(double products, bool trained) {
+  return {kForward * products, (trained ? kForwardAndBackward : 2 * kForward) * products};
 }
 
-double row_flops(const nn::CastLinear& layer) {
-  if (!layer.defined()) return 0;
-  const double adapter = kForwardAndBackward * static_cast<double>(layer.adapter.elements());
-  return product_flops(layer.weight.weight()) + adapter;
+PassFlops layer_flops(const nn::CastLinear& layer, std::int64_t rows) {
+  if (!layer.defined()) return {};
+  const Tensor weight = layer.weight.weight();
+  PassFlops flops = product_flops(static_cast<double>(rows * weight.numel()), weight.requires_grad());
+  flops += product_flops(static_cast<double>(rows * layer.adapter.elements()), true);
+  return flops;
 }
 
 // Tokens that compete, summed over the positions where loss counts.
@@ -54,15 +67,15 @@ double competing_tokens(const Transformer::Network& network, const sequence::Pac
 }
 
 // Of the share of codebooks in embedded rows and in logits.
-double codebook_flops(const Transformer::Network& network, const sequence::PackedSequence& sequence,
-                      const PrepareOptions& options) {
-  double flops = 0;
+PassFlops codebook_flops(const Transformer::Network& network, const sequence::PackedSequence& sequence,
+                         const PrepareOptions& options) {
+  PassFlops flops;
   for (const auto& code : network.code_ranges) {
     const auto dimension = static_cast<double>(code.codebook.size(1)),
                width = static_cast<double>(network.config.width);
     for (std::int64_t i = 0; i < sequence.length(); ++i) {
       // Codebooks are not trained: there is no product for their gradient.
-      if (code.range.contains(sequence.tokens[i])) flops += 4 * width * dimension;
+      if (code.range.contains(sequence.tokens[i])) flops += product_flops(width * dimension, false);
       if (sequence.loss_weights[i] <= 0 || network.head.defined()) continue;
       std::int64_t classes = options.full_softmax ? code.range.size : 0;
       const sequence::AllowedTokens& allowed = sequence.allowed_sets[sequence.allowed[i]];
@@ -70,7 +83,9 @@ double codebook_flops(const Transformer::Network& network, const sequence::Packe
         classes += std::max(
             0, std::min(allowed.runs[r].first + allowed.runs[r].size, code.range.first + code.range.size) -
                    std::max(allowed.runs[r].first, code.range.first));
-      if (classes > 0) flops += dimension * (6 * width + 4 * static_cast<double>(classes));
+      if (classes == 0) continue;
+      flops += product_flops(dimension * width, true);
+      flops += product_flops(dimension * static_cast<double>(classes), false);
     }
   }
   return flops;
@@ -110,24 +125,24 @@ RowBytes row_bytes(const TransformerConfig& config, double element, bool joined,
 TrainingFlops training_flops(const Transformer& transformer, const sequence::PackedSequence& sequence,
                              const PrepareOptions& options) {
   const Transformer::Network& network = transformer.network();
-  TrainingFlops flops;
+  PassFlops blocks, attention;
   for (const BlockLoad& load : block_loads(network, sequence)) {
     for (std::size_t s = 0; s < load.rows.size(); ++s) {
       const nn::StreamLayers& layers = load.block->streams[s];
-      flops.blocks +=
-          static_cast<double>(load.rows[s]) * (row_flops(layers.qkv) + row_flops(layers.attention_out) +
-                                               row_flops(layers.gate_up) + row_flops(layers.down));
+      for (const nn::CastLinear* layer : {&layers.qkv, &layers.attention_out, &layers.gate_up, &layers.down})
+        blocks += layer_flops(*layer, load.rows[s]);
     }
-    // Two products: queries with keys, probabilities with values.
-    flops.attention +=
-        2 * kForwardAndBackward * static_cast<double>(load.pairs * network.config.query_width());
+    // Queries with keys, probabilities with values: the backward pass is of both factors.
+    attention += product_flops(2 * static_cast<double>(load.pairs * network.config.query_width()), true);
   }
   const auto width = static_cast<double>(network.config.width);
-  const bool trained = network.output_rows.weight().requires_grad();
-  flops.vocabulary =
-      (trained ? kForwardAndBackward : 2 * kForward) * width * competing_tokens(network, sequence, options);
-  flops.vocabulary += codebook_flops(network, sequence, options);
-  return flops;
+  PassFlops vocabulary = product_flops(width * competing_tokens(network, sequence, options),
+                                       network.output_rows.weight().requires_grad());
+  vocabulary += codebook_flops(network, sequence, options);
+  return {.blocks = blocks.both,
+          .attention = attention.both,
+          .vocabulary = vocabulary.both,
+          .forward = blocks.forward + attention.forward + vocabulary.forward};
 }
 
 double activation_bytes(const Transformer& transformer, const sequence::PackedSequence& sequence,

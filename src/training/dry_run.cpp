@@ -89,8 +89,10 @@ void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config
 }
 
 // Of a sealed store.
-StepWork step_work(const StageConfig& config, const nn::ParameterStore& parameters, int ranks, double flops) {
+StepWork step_work(const StageConfig& config, const nn::ParameterStore& parameters, int ranks, double flops,
+                   double forward_flops) {
   StepWork work{.flops = flops,
+                .forward_flops = forward_flops,
                 .recompute = config.recompute,
                 .micro_batches = config.batches_per_step(),
                 .ranks = ranks,
@@ -155,13 +157,15 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
                    [](const std::string& folder) { return !std::filesystem::exists(folder); });
   const bool has_shards = missing == config.shards.end();
   const model::PrepareOptions prepare{.full_softmax = config.softmax == "full"};
-  double flops = 0, tokens = 0, activation_bytes = 0;
+  double flops = 0, forward_flops = 0, tokens = 0, activation_bytes = 0;
   if (cube3d && !has_shards)
     fail(ErrorKind::io, "there are no shards in '", *missing, "' yet. Make them with `omni data tokenize`");
   const DocumentForm form = cube3d ? cube3d->form() : DocumentForm::of(bundle);
   for (const sequence::PackedSequence& batch :
        has_shards ? StageData(config, bundle, form, 0, ranks).step(0) : longest_step(config, bundle)) {
-    flops += model::training_flops(transformer, batch, prepare).total();
+    const model::TrainingFlops own = model::training_flops(transformer, batch, prepare);
+    flops += own.total();
+    forward_flops += own.forward;
     activation_bytes =
         std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, prepare));
     tokens += static_cast<double>(batch.length());
@@ -183,7 +187,7 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
     device_memory_gb = find_accelerator(options.gpu).memory_bytes / 1e9;
   print_memory(parts, ranks, config, device_memory_gb);
   if (!options.gpu.empty())
-    print_time(step_work(config, transformer.parameters(), ranks, flops), tokens, config.steps,
+    print_time(step_work(config, transformer.parameters(), ranks, flops, forward_flops), tokens, config.steps,
                find_accelerator(options.gpu));
 }
 

@@ -43,14 +43,15 @@ const Accelerator& find_accelerator(std::string_view name) {
 StepEstimate estimate_step(const StepWork& work, const Accelerator& accelerator) {
   StepEstimate step;
   const auto batches = static_cast<double>(work.micro_batches);
-  // A forward pass is a third of a forward and a backward one.
-  const double batch_seconds = work.flops / batches * (work.recompute ? 4.0 / 3 : 1.0) /
-                               (kAssumedUtilisation * accelerator.peak_flops);
+  const auto seconds = [&](double flops) {
+    return flops / batches / (kAssumedUtilisation * accelerator.peak_flops);
+  };
+  const double forward_seconds = seconds(work.forward_flops),
+               batch_seconds = seconds(work.flops) + (work.recompute ? forward_seconds : 0);
   step.compute = std::ceil(batches / work.ranks) * batch_seconds;
   // Gradients in parts to their owners; else to all: there and back.
   step.reduction = (work.sharded ? 1 : 2) * ring_seconds(work.gradient_bytes, work, accelerator);
-  const double last_backward = batch_seconds * (work.recompute ? 3.0 / 4 : 2.0 / 3);
-  step.unhidden = std::max(0.0, step.reduction - last_backward);
+  step.unhidden = std::max(0.0, step.reduction - (batch_seconds - forward_seconds));
   if (work.sharded) step.gather = ring_seconds(work.value_bytes, work, accelerator);
   step.update =
       kUpdateBytes * work.parameters / (work.sharded ? work.ranks : 1) / accelerator.memory_bytes_per_second;

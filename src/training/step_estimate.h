@@ -23,7 +23,8 @@ std::vector<std::string> accelerator_names();
 const Accelerator& find_accelerator(std::string_view name);  // throws Error(usage) that names all
 
 struct StepWork {
-  double flops = 0;  // of the model, in all micro-batches of a step, forwards and backwards
+  double flops = 0;          // of the model, in all micro-batches of a step, forwards and backwards
+  double forward_flops = 0;  // of them, forwards: a third, or up to a half where weights are frozen
   bool recompute = false;
   std::int64_t micro_batches = 1;
   int ranks = 1;

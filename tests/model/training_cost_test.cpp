@@ -108,7 +108,9 @@ INSTANTIATE_TEST_SUITE_P(Configs, TrainingCost,
 TEST_P(TrainingCost, FlopsAreThoseOfTheProducts) {
   const TrainingFlops flops = training_flops(transformer_, sequence_);
   const ProductCount count;
-  transformer_.loss(batch_).objective.sum().backward();
+  const at::Tensor objective = transformer_.loss(batch_).objective.sum();
+  EXPECT_EQ(flops.forward - flops.attention / 3, count.flops());
+  objective.backward();
   EXPECT_EQ(flops.blocks + flops.vocabulary, count.flops());
 
   // Attention pair by pair.

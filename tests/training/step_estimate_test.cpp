@@ -23,12 +23,31 @@ TEST(StepEstimate, OneGpuComputesAndUpdates) {
   EXPECT_NEAR(step.update, 0.03, 1e-9);
   EXPECT_EQ(step.unhidden + step.gather, 0);
   const StepEstimate again =
-      estimate_step({.flops = 8e14, .recompute = true, .micro_batches = 4, .parameters = 1e9}, kRound);
-  EXPECT_NEAR(again.compute, step.compute * 4 / 3, 1e-9);
+      estimate_step({.flops = 9e14, .forward_flops = 3e14, .recompute = true, .micro_batches = 4}, kRound);
+  EXPECT_NEAR(again.compute, 12e14 / 4e14, 1e-9);
+}
+
+// Where weights are frozen, a backward pass is no more than a forward one.
+TEST(StepEstimate, APassThatIsRecomputedCountsForWhatItIs) {
+  StepWork work{.flops = 8e14,
+                .forward_flops = 4e14,
+                .recompute = true,
+                .micro_batches = 2,
+                .ranks = 2,
+                .gradient_bytes = 1e12};
+  StepEstimate step = estimate_step(work, kRound);
+  EXPECT_NEAR(step.compute, 1.5, 1e-9) << "a batch: 2e14 forwards, again, and backwards, at 4e14 a second";
+  const double reduction = 0.5 * 1e12 / 1e11 + kAssumedHopSeconds;
+  EXPECT_NEAR(step.unhidden, reduction - 1.0, 1e-9) << "what is recomputed hides gradients, too";
+  work.recompute = false;
+  step = estimate_step(work, kRound);
+  EXPECT_NEAR(step.compute, 1.0, 1e-9);
+  EXPECT_NEAR(step.unhidden, reduction - 0.5, 1e-9);
 }
 
 TEST(StepEstimate, WhatOutlastsTheLastBackwardPassCounts) {
   StepWork work{.flops = 8e14,
+                .forward_flops = 8e14 / 3,
                 .micro_batches = 6,
                 .ranks = 4,
                 .gradient_bytes = 4e9,

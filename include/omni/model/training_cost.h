@@ -13,6 +13,7 @@ struct TrainingFlops {
   double blocks = 0;      // linear layers of the blocks, each row through the weights of its own stream
   double attention = 0;   // scores and sums over the keys that each row sees
   double vocabulary = 0;  // logits of the allowed tokens where loss counts, rows made of codebooks
+  double forward = 0;     // of all these together, the forward pass's
   double total() const { return blocks + attention + vocabulary; }
 };
 TrainingFlops training_flops(const Transformer& transformer, const sequence::PackedSequence& sequence,
