@@ -25,9 +25,10 @@ AdamW::AdamW(nn::ParameterStore& parameters, const AdamWConfig& config, GroupRul
   at::TensorOptions options(at::kFloat);
   for (nn::ParameterUnit& unit : parameters.units()) {
     for (nn::ParameterSection& section : unit.sections) {
+      // Also where all is Muon's: whether a step is skipped is told on that device.
+      options = section.masters.options();
       if (group_of(section) == Group::orthogonal) continue;
       slots_.push_back({&section, at::zeros_like(section.masters), at::zeros_like(section.masters)});
-      options = section.masters.options();
     }
   }
   steps_ = at::zeros({}, options);

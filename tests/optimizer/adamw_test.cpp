@@ -55,6 +55,19 @@ TEST(AdamW, FollowsThePapersRule) {
   EXPECT_NEAR(table.flatten()[3].item<double>(), c.value, 1e-5);
 }
 
+// The device "meta" stands for a GPU: a count that is kept elsewhere cannot take what a step's measure says.
+TEST(AdamW, CountsStepsWhereTheParametersAreThoughAllOfThemAreMuons) {
+  nn::ParameterStore store(nn::ParameterStart::shapes());
+  nn::ParameterScope(store, "single_blocks.0")
+      .unit(nn::ParameterUnit::Kind::block)
+      .add("down.weight", {4, 6}, nn::Init::normal(1));
+  seal_for(store, {}, {.enabled = true});
+  AdamW optimizer(store, {});
+  GradientMeasure measure;
+  measure.skipped = at::zeros({}, at::TensorOptions(at::kFloat).device(at::kMeta));
+  EXPECT_NO_THROW(optimizer.step(0.1, measure));
+}
+
 // Copies of weights in the type of the activations are renewed by the version counter.
 TEST(AdamW, AStepMarksEveryParameterAsChanged) {
   nn::ParameterStore store(1);

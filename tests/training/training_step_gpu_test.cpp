@@ -42,13 +42,14 @@ class TrainingStepGpu : public testing::Test {
     std::vector<double> losses;
     std::vector<at::Tensor> weights;  // on the processor, after the steps
   };
-  // Descends on one batch, with Muon for the matrices or with AdamW alone.
-  Run run(at::Device device, at::ScalarType type, bool muon) const {
+  // Descends on one batch, with Muon for the matrices or with AdamW alone; with adapters: of all layers, and nothing else.
+  Run run(at::Device device, at::ScalarType type, bool muon, bool adapters = false) const {
     model::TransformerConfig config;
     config.width = 128;
     config.single_blocks = 2;
     config.heads = 2;
     model::Transformer transformer(config, vocabulary_, layout_, 7);
+    if (adapters) transformer.add_adapters({.rank = 4}, 3);
     transformer.to(device);
     transformer.set_activation_type(type);
     const auto alone = distributed::make_lone_collectives();
@@ -84,6 +85,15 @@ TEST_F(TrainingStepGpu, FiveStepsEndWhereTheProcessorsDo) {
     for (std::size_t i = 0; i < expected.weights.size(); ++i)
       EXPECT_LT(test::relative_error(computed.weights[i], expected.weights[i]), 5e-2) << i;
   }
+}
+
+// Then AdamW has nothing to optimise.
+TEST_F(TrainingStepGpu, AdaptersAloneTakeStepsWithMuon) {
+  const Run expected = run(at::kCPU, at::kFloat, true, true),
+            computed = run(test::device(), at::kFloat, true, true);
+  for (std::size_t i = 0; i < expected.losses.size(); ++i)
+    EXPECT_NEAR(computed.losses[i] / expected.losses[i], 1, 1e-2) << "step " << i;
+  EXPECT_LT(computed.losses.back(), computed.losses.front());
 }
 
 TEST_F(TrainingStepGpu, HalfPrecisionLearnsAsFast) {
