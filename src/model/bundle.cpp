@@ -195,9 +195,10 @@ Frame load_frame(const std::filesystem::path& folder) {
   BundleDescription d = read_description(folder);
   if (!d.transformer.features.empty())
     fail(
-        ErrorKind::input, "the checkpoint ", folder,
-        " is of a public model's fine-tuning, which goes on with --resume. The model to sample from is the folder "
-        "'bundle' that it leaves at its end");
+        ErrorKind::input, "cannot read ", folder,
+        ": its model takes features as inputs, and a bundle says nothing of where they come from. A checkpoint of "
+        "a public model's fine-tuning goes on with --resume where its 'start_bundle' is; the model to sample from "
+        "is the folder 'bundle' that the run leaves at its end");
   tokenizers::TokenizerPaths paths = tokenizers::TokenizerPaths::inside(folder);
   if (!d.text_tokenizer) paths.text.clear();
   if (!d.image_tokenizer) paths.image.clear();

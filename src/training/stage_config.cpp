@@ -134,6 +134,8 @@ void check(const StageConfig& c, const std::string& name) {
     if (!c.start_bundle.empty())
       refuse("'start_bundle' is for the stages continue and finetune; pretrain starts from 'tokenizers'");
     if (c.tokenizers.text.empty()) refuse("'tokenizers.text' is missing");
+    if (!c.model.features.empty())
+      refuse("'model.features' is for public models, which are fine-tuned and not pre-trained. Leave it out");
   } else if (c.start_bundle.empty()) {
     refuse("'start_bundle' is missing. Name the bundle of the stage before, such as out/pretrain/bundle");
   } else if (describes_a_model(c)) {

@@ -526,6 +526,9 @@ TEST(StageConfigFile, NamesTheMistake) {
       testing::HasSubstr("stage.yaml:4:3: unknown key 'mixture.text->shap'. Did you mean 'text->shape'?"));
   EXPECT_THAT(error_of(good + "range_loss_weights: {colours: 2}\n", "pretrain"),
               testing::HasSubstr("'colour'"));
+  EXPECT_THAT(
+      error_of(good + "model: {features: [{name: text, width: 8}]}\ntokenizers: {text: t}\n", "pretrain"),
+      testing::HasSubstr("'model.features'"));
   EXPECT_THAT(error_of(good + "model: {width: 63, heads: 2}\ntokenizers: {text: t}\n", "pretrain"),
               testing::HasSubstr("stage.yaml: transformer config: width 63"));
   const std::string later = good + "start_bundle: b\n";
