@@ -17,19 +17,21 @@ namespace {
 constexpr float kLongestBoxSide = 1.925f;  // of boxes in the GPT's training
 constexpr int kResolution = 256;           // of the reference's meshes
 
+// Divided side by side: the reciprocal of a tiny one is no float.
+std::optional<geometry::Vec3> box_shares(const std::optional<geometry::Vec3>& box) {
+  if (!box) return {};
+  const float longest = std::max({box->x, box->y, box->z});
+  return geometry::Vec3{box->x / longest, box->y / longest, box->z / longest};
+}
+
 // [1, 3]; zeros stand for no box.
 at::Tensor box_tensor(const std::optional<geometry::Vec3>& box) {
   at::Tensor sides = at::zeros({1, 3});
-  if (!box) return sides;
-  const float longest = std::max({box->x, box->y, box->z});
+  const std::optional<geometry::Vec3> shares = box_shares(box);
+  if (!shares) return sides;
   for (std::size_t axis = 0; axis < 3; ++axis)
-    sides[0][static_cast<std::int64_t>(axis)] = (*box)[axis] / longest * kLongestBoxSide;
+    sides[0][static_cast<std::int64_t>(axis)] = (*shares)[axis] * kLongestBoxSide;
   return sides;
-}
-
-std::optional<geometry::Vec3> box_shares(const std::optional<geometry::Vec3>& box) {
-  if (!box) return {};
-  return *box * (1 / std::max({box->x, box->y, box->z}));
 }
 
 // One way through the codes of a sample.

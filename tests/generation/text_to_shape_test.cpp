@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "omni/core/error.h"
 #include "omni/model/cube3d_files.h"
 #include "small_cube3d.h"
@@ -91,6 +93,18 @@ TEST_F(TextToShape, DrawsTheReferencesGreedyCodes) {
       boxed.box = *boxed.box * 100;  // in another unit
       EXPECT_EQ(codes(prompt, boxed), reference_codes(prompt, sides, guidance)) << prompt;
     }
+}
+
+TEST_F(TextToShape, ABoxInAnyUnitIsTheSameBox) {
+  for (const int power : {-140, -1, 120}) {
+    TextToShapeRequest boxed = request();
+    boxed.box = geometry::Vec3{std::ldexp(1.0f, power), std::ldexp(2.0f, power), std::ldexp(1.5f, power)};
+    const GeneratedSample sample = std::move(samples({"a chair"}, {boxed}).at(0));
+    const geometry::Vec3 shares = sample.shapes.at(0).box_shares.value();
+    EXPECT_EQ(shares.x, 0.5f) << power;
+    EXPECT_EQ(shares.y, 1.0f) << power;
+    EXPECT_EQ(shares.z, 0.75f) << power;
+  }
 }
 
 TEST_F(TextToShape, TheMeshIsTheTokenizersOfTheCodes) {
