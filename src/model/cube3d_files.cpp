@@ -1,6 +1,8 @@
 #include "omni/model/cube3d_files.h"
 
 #include <algorithm>
+#include <string>
+#include <system_error>
 #include <vector>
 
 #include "omni/core/error.h"
@@ -13,35 +15,66 @@ namespace fs = std::filesystem;
 constexpr const char *kGptName = "shape_gpt.safetensors",
                      *kShapeTokenizerName = "shape_tokenizer.safetensors";
 
-bool has(const fs::path& folder, const char* name) { return fs::is_regular_file(folder / name); }
+// What cannot be looked at is not there.
+bool has(const fs::path& folder, const char* name) {
+  std::error_code unreadable;
+  return fs::is_regular_file(folder / name, unreadable);
+}
+bool is_folder(const fs::path& path) {
+  std::error_code unreadable;
+  return fs::is_directory(path, unreadable);
+}
 
-// What a CLIP's folder lacks; empty: nothing.
-std::string missing_of_clip(const fs::path& folder) {
-  std::string missing;
-  const auto add = [&](const char* name) { missing += concat(missing.empty() ? "" : ", ", name); };
+// Where a CLIP may lie, and which of its files are missing there.
+struct ClipPlace {
+  fs::path folder;
+  std::vector<std::string> missing;
+
+  std::string missing_names() const {
+    std::string names;
+    for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + name;
+    return names;
+  }
+};
+
+ClipPlace clip_place(const fs::path& folder) {
+  ClipPlace place{folder, {}};
   if (!has(folder, "model.safetensors") && !has(folder, "model.safetensors.index.json"))
-    add("model.safetensors");
-  if (!has(folder, "config.json") && !has(folder, "public.yaml")) add("config.json");
-  if (!has(folder, "tokenizer.json")) add("tokenizer.json");
-  return missing;
+    place.missing.emplace_back("model.safetensors");
+  if (!has(folder, "config.json") && !has(folder, "public.yaml")) place.missing.emplace_back("config.json");
+  if (!has(folder, "tokenizer.json")) place.missing.emplace_back("tokenizer.json");
+  return place;
+}
+
+// The folder and those in it.
+std::vector<fs::path> folders_near(const fs::path& folder) {
+  std::vector<fs::path> folders = {folder};
+  std::error_code failure;
+  for (fs::directory_iterator entry(folder, failure), end; !failure && entry != end; entry.increment(failure))
+    if (is_folder(entry->path())) folders.push_back(entry->path());
+  if (failure)
+    fail(ErrorKind::io, "reading a Cube3D in '", folder.string(),
+         "': the folder cannot be listed: ", failure.message(), ". Make it readable");
+  std::sort(folders.begin() + 1, folders.end());
+  return folders;
 }
 
 fs::path clip_in(const fs::path& folder) {
-  std::vector<fs::path> places = {folder}, found;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.is_directory()) places.push_back(entry.path());
-  std::copy_if(places.begin(), places.end(), std::back_inserter(found),
-               [](const fs::path& place) { return missing_of_clip(place).empty(); });
-  if (found.empty())
+  std::vector<ClipPlace> places;
+  for (const fs::path& near : folders_near(folder)) places.push_back(clip_place(near));
+  std::stable_sort(places.begin(), places.end(), [](const ClipPlace& a, const ClipPlace& b) {
+    return a.missing.size() < b.missing.size();
+  });
+  const ClipPlace& best = places.front();
+  if (!best.missing.empty())
     fail(ErrorKind::io, "reading a Cube3D in '", folder.string(),
-         "': its text tower, CLIP ViT-L/14, is neither there nor in a folder there (",
-         missing_of_clip(folder), " are missing). Fetch it, or name its folder with --text");
-  if (found.size() > 1) {
-    std::sort(found.begin(), found.end());
-    fail(ErrorKind::usage, "reading a Cube3D in '", folder.string(), "': '", found[0].string(), "' and '",
-         found[1].string(), "' could both be its text tower. Name one with --text");
-  }
-  return found.front();
+         "': its text tower, CLIP ViT-L/14, is neither there nor in a folder there: '", best.folder.string(),
+         "', which comes nearest, lacks ", best.missing_names(),
+         ". Fetch what is missing, or name the tower's folder with --text");
+  if (places.size() > 1 && places[1].missing.empty())
+    fail(ErrorKind::usage, "reading a Cube3D in '", folder.string(), "': '", best.folder.string(), "' and '",
+         places[1].folder.string(), "' could both be its text tower. Name one with --text");
+  return best.folder;
 }
 
 void require_file(const fs::path& folder, const char* name) {
@@ -55,21 +88,22 @@ void require_file(const fs::path& folder, const char* name) {
 
 Cube3dFiles find_cube3d(const fs::path& folder, Cube3dVersion version, const fs::path& text,
                         const fs::path& config) {
-  if (!fs::is_directory(folder))
+  if (!is_folder(folder))
     fail(ErrorKind::io, "reading a Cube3D in '", folder.string(), "': there is no such folder");
   for (const char* name : {kGptName, kShapeTokenizerName}) require_file(folder, name);
   Cube3dFiles files{.weights = folder / kGptName,
                     .config = {},
                     .text = {.weights = text, .config = {}, .tokenizer = {}},
                     .shape_tokenizer = folder / kShapeTokenizerName};
-  if (!text.empty() && !fs::exists(text))
+  std::error_code unreadable;
+  if (!text.empty() && !fs::exists(text, unreadable))
     fail(ErrorKind::io, "reading the text tower in '", text.string(), "': there is no such file or folder");
   if (text.empty()) {
     files.text.weights = clip_in(folder);
-  } else if (const std::string missing = fs::is_directory(text) ? missing_of_clip(text) : "";
-             !missing.empty()) {
-    fail(ErrorKind::io, "reading the text tower in '", text.string(), "': ", missing,
-         " missing. Name the folder of CLIP ViT-L/14");
+  } else if (is_folder(text)) {
+    if (const ClipPlace place = clip_place(text); !place.missing.empty())
+      fail(ErrorKind::io, "reading the text tower in '", text.string(), "': ", place.missing_names(),
+           " missing. Name the folder of CLIP ViT-L/14");
   }
   const bool has_box = WeightSource(files.weights).contains("bbox_proj.weight");
   if (has_box != (version == Cube3dVersion::v0_5))

@@ -57,7 +57,9 @@ TEST_F(Cube3dFilesTest, WhatIsMissingIsNamed) {
   }
   expect_refused(ErrorKind::io, "other.: there is no such", folder_ / "other");
   fs::remove(folder_ / "clip" / "tokenizer.json");
-  expect_refused(ErrorKind::io, "its text tower, CLIP ViT-L/14, is neither there nor in a folder there");
+  expect_refused(ErrorKind::io,
+                 "its text tower, CLIP ViT-L/14, is neither there nor in a folder there.*clip., "
+                 "which comes nearest, lacks tokenizer.json. Fetch");
   expect_refused(ErrorKind::io, "tokenizer.json missing", folder_ / "clip");
   EXPECT_THROW(find_cube3d(folder_ / "absent", Cube3dVersion::v0_5), Error);
 }
@@ -71,6 +73,15 @@ TEST_F(Cube3dFilesTest, TheTextTowerLiesAnywhereNear) {
   for (const char* name : {"model.safetensors", "config.json", "tokenizer.json"})
     fs::rename(folder_ / "clip" / name, folder_ / name);
   EXPECT_EQ(find().text.weights, folder_.path());
+}
+
+TEST_F(Cube3dFilesTest, AFolderThatCannotBeReadIsPassedOver) {
+  fs::create_symlink("round", folder_ / "round");
+  EXPECT_EQ(find().text.weights, folder_ / "clip");
+  fs::create_directory(folder_ / "closed");
+  fs::permissions(folder_ / "closed", fs::perms::none);
+  EXPECT_EQ(find().text.weights, folder_ / "clip");
+  fs::permissions(folder_ / "closed", fs::perms::owner_all);
 }
 
 TEST_F(Cube3dFilesTest, TheOtherVersionIsRefused) {
