@@ -12,14 +12,19 @@
 namespace omni::tools {
 namespace {
 
-void sample_cube3d(const SampleArguments& arguments) {
+std::string the_prompt(const SampleArguments& arguments) {
+  if (arguments.prompts.empty() && arguments.any) return "";
   if (arguments.prompts.size() != 1)
     fail(ErrorKind::usage, "sampling with a Cube3D: ", arguments.prompts.size(),
-         " prompts are given. Give one --prompt, or a file of --prompts");
+         " prompts are given. Give one --prompt, a file of --prompts, or --any to draw without one");
+  return arguments.prompts.front();
+}
+
+void sample_cube3d(const SampleArguments& arguments) {
+  const SeededPrompt prompt{the_prompt(arguments), arguments.seed};
   Cube3dSampler sampler(arguments);
-  sampler.check(arguments.prompts.front());
+  sampler.check(prompt.text);
   SampleOutput output(arguments, sampler.task());
-  const SeededPrompt prompt{arguments.prompts.front(), arguments.seed};
   sampler.sample({&prompt, 1}, sample_options(arguments, output.wants_meshes()),
                  [&](const generation::GeneratedSample& sample) { output.write(sample); });
   tell_peak_memory(/*on_gpu=*/false);

@@ -5,6 +5,7 @@
 #include "omni/core/error.h"
 #include "omni/core/number.h"
 #include "omni/core/safetensors.h"
+#include "omni/core/weight_source.h"
 #include "omni/model/cube3d_files.h"
 #include "omni/model/decoding_memory.h"
 #include "sample_memory.h"
@@ -27,13 +28,12 @@ std::optional<model::Cube3dVersion> version_of(const std::string& name) {
 bool is_imported(const std::string& folder) { return fs::exists(fs::path(folder) / "public.yaml"); }
 
 model::Cube3dFiles files_of(const SampleArguments& arguments) {
-  const auto version = version_of(arguments.model);
-  if (!version || (arguments.weights.empty() && is_imported(arguments.model)))
-    return model::imported_cube3d(arguments.model);
+  if (names_imported_cube3d(arguments)) return model::imported_cube3d(arguments.model);
   if (arguments.weights.empty())
     fail(ErrorKind::usage, "choosing a model: ", arguments.model,
          " is read from the files that were published. Name their folder with --weights");
-  return model::find_cube3d(arguments.weights, *version, arguments.text_tower, arguments.config);
+  return model::find_cube3d(arguments.weights, *version_of(arguments.model), arguments.text_tower,
+                            arguments.config);
 }
 
 geometry::Vec3 parse_box(const std::string& text) {
@@ -51,9 +51,11 @@ geometry::Vec3 parse_box(const std::string& text) {
   return box;
 }
 
-// The publication's scale.
+// The publication's scale, whose range is not that of a bundle's weights: check_request() tells of it.
 double parse_scale(const std::string& text) {
   if (text.empty()) return generation::Cube3dSampling().guidance;
+  double scale = 0;
+  if (read_number(text.starts_with("text=") ? text.substr(5) : text, {}, scale).empty()) return scale;
   const generation::GuidanceSettings settings = generation::parse_guidance(text);
   return settings.weights_for(sequence::built_in_task("text->shape")).at(0);
 }
@@ -72,12 +74,38 @@ generation::TextToShapeRequest request_of(const SampleArguments& arguments, cons
   return request;
 }
 
-// Of a folder or the file itself.
-fs::path file_in(const fs::path& path, const char* name) {
-  return fs::is_directory(path) ? path / name : path;
-}
+fs::path folder_of(const fs::path& path) { return fs::is_directory(path) ? path : path.parent_path(); }
 fs::path tokenizer_file(const model::Cube3dFiles& files) {
-  return file_in(files.shape_tokenizer, "weights.safetensors");
+  const fs::path& path = files.shape_tokenizer;
+  return fs::is_directory(path) ? path / "weights.safetensors" : path;
+}
+
+// Of all shards.
+std::string identity_of_all(const fs::path& weights) {
+  const WeightSource source(weights);
+  std::string identity;
+  for (const fs::path& file : source.files())
+    identity += concat(identity.empty() ? "" : ", ", identity_of(file));
+  return identity;
+}
+
+// The description beside a part's weights, whichever files of these names there are.
+void add_contents(PromptSampler::Json& settings, const char* part, const fs::path& folder,
+                  std::initializer_list<const char*> names) {
+  for (const char* name : names)
+    if (fs::exists(folder / name)) settings[concat(part, " ", name)] = content_of(folder / name);
+}
+
+// A file of prompts is sampled batch by batch, each of which asks the text tower first.
+bool keeps_text_tower(const SampleArguments& arguments) { return !arguments.prompts_file.empty(); }
+
+// As it is read, in fp32; the tower of pictures beside it is not.
+double text_tower_bytes(const model::Cube3dFiles& files) {
+  const WeightSource source(files.text.weights);
+  double elements = 0;
+  for (const auto& [name, view] : source.tensors())
+    if (!name.starts_with("vision_model.")) elements += static_cast<double>(view.element_count());
+  return sizeof(float) * elements;
 }
 
 // So many sequences as fit, of at most as many as are asked for.
@@ -87,7 +115,8 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
                                   {}, nn::ParameterStart::shapes());
   constexpr std::int64_t kLongestPrompt = 78;
   const std::int64_t capacity = kLongestPrompt + request.sampling.codes;
-  const double others = kMeshing + static_cast<double>(fs::file_size(tokenizer_file(files)));
+  const double others = kMeshing + static_cast<double>(fs::file_size(tokenizer_file(files))) +
+                        (keeps_text_tower(arguments) ? text_tower_bytes(files) : 0);
   const auto needed = [&](const std::string& precision, std::int64_t sequences) {
     return others +
            static_cast<double>(model::decoding_memory(shapes, model::parse_decode_precision(precision),
@@ -113,6 +142,10 @@ bool names_cube3d(const SampleArguments& arguments) {
        "' is a public model that makes no shapes. Name a bundle or a Cube3D");
 }
 
+bool names_imported_cube3d(const SampleArguments& arguments) {
+  return !version_of(arguments.model) || (arguments.weights.empty() && is_imported(arguments.model));
+}
+
 Cube3dSampler::Cube3dSampler(const SampleArguments& arguments)
     : arguments_(arguments),
       task_(sequence::built_in_task("text->shape")),
@@ -126,8 +159,15 @@ Cube3dSampler::Cube3dSampler(const SampleArguments& arguments)
 PromptSampler::Json Cube3dSampler::settings() const {
   Json settings = shared_settings(arguments_);
   settings["weights"] = identity_of(files_.weights);
-  settings["text_tower"] = identity_of(file_in(files_.text.weights, "model.safetensors"));
+  if (names_imported_cube3d(arguments_))
+    add_contents(settings, "weights", folder_of(files_.weights), {"public.yaml"});
+  if (!arguments_.config.empty()) settings["config"] = content_of(arguments_.config);
+  settings["text_tower"] = identity_of_all(files_.text.weights);
+  add_contents(settings, "text_tower", folder_of(files_.text.weights),
+               {"public.yaml", "config.json", "tokenizer.json", "model.safetensors.index.json"});
   settings["shape_tokenizer"] = identity_of(tokenizer_file(files_));
+  if (fs::is_directory(files_.shape_tokenizer))
+    add_contents(settings, "shape_tokenizer", files_.shape_tokenizer, {"config.yaml"});
   settings["task"] = task_.name;
   settings["bbox"] = arguments_.box;
   return settings;
@@ -152,7 +192,9 @@ void Cube3dSampler::sample(std::span<const SeededPrompt> prompts, const generati
     requests.push_back(request_);
     requests.back().sampling.seed = prompt.seed;
   }
-  const generation::TextFeatures features = generation::text_features(model::open_cube3d_text(files_), texts);
+  if (!text_) text_ = model::open_cube3d_text(files_);
+  const generation::TextFeatures features = generation::text_features(*text_, texts);
+  if (!keeps_text_tower(arguments_)) text_.reset();
   if (!model_) {
     model_ = model::open_cube3d(files_, options.precision.weights);
     if (options.precision.weights != kernels::DecodeFormat::fp32) model_->shape->compute_in(at::kBFloat16);

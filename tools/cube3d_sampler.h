@@ -10,14 +10,16 @@ namespace omni::tools {
 
 // `omni sample` with a public Cube3D.
 
-// Whether the arguments name one: by its version, or a folder that was imported. Throws Error(input) for a folder of
-// another public model.
+// Whether the arguments name one: by its version, or a folder that was imported. Throws Error(usage) for a folder of
+// another public model, Error(input) for a damaged one.
 bool names_cube3d(const SampleArguments& arguments);
+// Of those: whether it is such a folder, in which all of its files lie.
+bool names_imported_cube3d(const SampleArguments& arguments);
 
 class Cube3dSampler final : public PromptSampler {
  public:
   // Looks for the files and checks what is asked for and the memory for it; weights are read when samples are drawn, the
-  // text tower's first, which goes before the rest comes.
+  // text tower's first. With a single prompt it goes before the rest comes; with a file of them it stays.
   explicit Cube3dSampler(const SampleArguments& arguments);
 
   const sequence::Task& task() const override { return task_; }
@@ -34,7 +36,8 @@ class Cube3dSampler final : public PromptSampler {
   model::Cube3dFiles files_;
   generation::TextToShapeRequest request_;  // but for the seed
   std::int64_t sequences_ = 0;
-  std::optional<model::Cube3dModel> model_;  // once it is needed
+  std::optional<model::ClipWithTokenizer> text_;  // while it is needed
+  std::optional<model::Cube3dModel> model_;       // once it is needed
 };
 
 }  // namespace omni::tools

@@ -189,13 +189,24 @@ void refuse(const CLI::App& command, std::initializer_list<const char*> options,
     if (command.count(option) > 0) fail(ErrorKind::usage, option, " ", why, ". Leave it out");
 }
 
+// A mistake in a script, which leaving the option out would be no answer to.
+void refuse_empty(const CLI::App& command, std::initializer_list<const char*> options) {
+  for (const char* option : options)
+    if (command.count(option) > 0 && command.get_option(option)->as<std::string>().empty())
+      fail(ErrorKind::usage, option, " is given without a value. Give it one, or leave it out");
+}
+
 void refuse_what_bundles_lack(const CLI::App& command) {
   refuse(command, {"--weights", "--text", "--config"},
          "names the files of a public model, for which --model is cube3d-v0.5 or cube3d-v0.1");
   refuse(command, {"--bbox"}, "is read by a Cube3D alone");
 }
 
-void refuse_what_cube3d_lacks(const CLI::App& command) {
+void refuse_what_cube3d_lacks(const CLI::App& command, bool imported) {
+  if (imported)
+    refuse(
+        command, {"--weights", "--text", "--config"},
+        "names a file of a Cube3D as it was published; the folder of --model was imported with all of its own");
   refuse(command, {"--image", "--image-view", "--as-it-is", "--mesh", "--instruction", "--task", "--view"},
          "means nothing to a Cube3D, which leads from a text to a shape alone");
   refuse(command, {"--no-colour"}, "means nothing to a Cube3D, whose shapes have no colours");
@@ -330,7 +341,9 @@ bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n"
 
 void choose_what_is_not_given(const CLI::App& command, SampleArguments& arguments) {
   const bool cube3d = names_cube3d(arguments);
-  cube3d ? refuse_what_cube3d_lacks(command) : refuse_what_bundles_lack(command);
+  refuse_empty(command, {"--weights", "--text", "--config", "--bbox", "--guidance", "--first-codes"});
+  cube3d ? refuse_what_cube3d_lacks(command, names_imported_cube3d(arguments))
+         : refuse_what_bundles_lack(command);
   if (command.count("--temperature") == 0) {
     arguments.sampling.temperature =
         arguments.count > 1 || arguments.best_of > 1 ? kTemperatureOfSeveral : kTemperatureOfOne;

@@ -51,6 +51,12 @@ void check_out(const ResultFile& out, const sequence::Task& task) {
 
 }  // namespace
 
+float longest_side_m(const generation::GeneratedShape& shape) {
+  if (shape.longest_side_m) return *shape.longest_side_m;
+  const geometry::Bounds bounds = shape.mesh->mesh.bounds();
+  return bounds.extent()[bounds.longest_axis()];
+}
+
 SampleOutput::SampleOutput(const SampleArguments& arguments, const sequence::Task& task)
     : out_(arguments.out, arguments.format, "glb"),
       preview_(arguments.preview, "", ""),
@@ -136,7 +142,6 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
   }
   ensure(shape.mesh->health.healthy(), "the mesh of sample ", sample.sample_number,
          " is not closed and manifold");
-  const float longest_side_m = shape.longest_side_m.value_or(geometry::kNormalisedLongestSide);
   if (preview_.wanted()) {
     for (image::Image& picture : generation::labelled_around(mesh, kPreviewPixels)) {
       pictures_.push_back(std::move(picture));
@@ -150,7 +155,7 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
   }
   file.write(generation::encode_file(*shape.mesh, file.path()));
   log_info(file.is_standard_output() ? "standard output" : file.path().string(), ": ", mesh.triangles.size(),
-           " triangles, ", longest_side_m, " m");
+           " triangles, ", longest_side_m(shape), " m");
 }
 
 void SampleOutput::finish() const {

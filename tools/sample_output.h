@@ -9,6 +9,9 @@
 
 namespace omni::tools {
 
+// The longest side of a shape's mesh: as its model says, else of the mesh as it is.
+float longest_side_m(const generation::GeneratedShape& shape);
+
 // Where `omni sample` puts what it made: files by extension, numbered where there are several.
 // Writes samples as they come: what is finished stays after Ctrl-C, and memory grows with their number for
 // the preview alone.

@@ -22,6 +22,7 @@
 #include "sample_folder.h"
 #include "sample_memory.h"
 #include "sample_model.h"
+#include "sample_output.h"
 
 namespace omni::tools {
 namespace {
@@ -273,7 +274,7 @@ class PromptRun {
     line["triangles"] = health.triangles;
     line["closed"] = health.closed();
     line["manifold"] = health.manifold();
-    line["longest_side_m"] = shape.longest_side_m.value_or(geometry::kNormalisedLongestSide);
+    line["longest_side_m"] = longest_side_m(shape);
   }
 
   SampleArguments arguments_;

@@ -21,7 +21,8 @@ void validate(const Cube3dSampling& sampling, std::int64_t shape_codes) {
          sampling.first_codes.size(),
          " given ones: ask for one code at least, and for no fewer than are given");
   if (!(sampling.guidance >= 0 && sampling.guidance <= 100))
-    fail(ErrorKind::usage, "setting guidance: the scale ", sampling.guidance, " is not between 0 and 100");
+    fail(ErrorKind::usage, "setting guidance: the scale ", sampling.guidance,
+         " is not between 0 and 100. 0 is none, 3 is the published one");
   for (const std::int32_t code : sampling.first_codes)
     if (code < 0 || code >= shape_codes)
       fail(ErrorKind::usage, "completing a shape: its code ", code, " is not one of the model's ",

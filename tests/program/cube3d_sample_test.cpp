@@ -2,11 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
+#include "cube3d_sampler.h"
 #include "forked_run.h"
 #include "omni/core/error.h"
 #include "omni/core/npy.h"
+#include "omni/geometry/mesh_files.h"
+#include "sample_model.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
 
@@ -43,6 +48,13 @@ class Cube3dSample : public testing::Test {
     EXPECT_FALSE(fs::exists(folder_ / "never.glb"));
   }
   std::string bytes(const std::string& name) const { return read_file_text(folder_ / name); }
+  // Of results.jsonl.
+  nlohmann::json result_of(const std::string& run, const std::string& name) const {
+    std::ifstream lines(folder_ / run / "results.jsonl");
+    for (std::string line; std::getline(lines, line);)
+      if (nlohmann::json result = nlohmann::json::parse(line); result.at("name") == name) return result;
+    return nlohmann::json::object();
+  }
   void write_codes(const std::string& name, const std::vector<std::int32_t>& codes) const {
     write_file_atomically(folder_ / name, std::span<const std::byte>(to_npy(codes)));
   }
@@ -117,11 +129,35 @@ TEST_F(Cube3dSample, OptionsThatMeanNothingAreRefusedByName) {
   EXPECT_EQ(sample(old, joined(kPrompt, {"--out", "old.glb"})).code, 0);
 }
 
+TEST_F(Cube3dSample, AnImportedFolderTakesNoOtherFiles) {
+  const Ending import = run_forked({"import", "cube3d", "published", "--config", "published/gpt.json",
+                                    "--text", "published/clip", "--out", "cube3d-v0.5"},
+                                   folder_.path());
+  ASSERT_EQ(import.code, 0) << import.output;
+  fs::create_directory_symlink("cube3d-v0.5", folder_ / "imported");
+  const Words imported = {"--model", "imported"}, named_as_a_version = {"--model", "cube3d-v0.5"};
+  for (const char* option : {"--weights", "--text", "--config"})
+    expect_refused(imported, joined(kPrompt, {option, "published"}),
+                   option + std::string(" names a file of"));
+  for (const char* option : {"--text", "--config"})
+    expect_refused(named_as_a_version, joined(kPrompt, {option, "published"}), option);
+  EXPECT_EQ(sample(published(), joined(kPrompt, {"--out", "published.glb"})).code, 0);
+}
+
+TEST_F(Cube3dSample, EmptyValuesAreRefused) {
+  for (const char* option : {"--bbox", "--guidance", "--first-codes", "--text"})
+    expect_refused(published(), joined(kPrompt, {option, ""}), option + std::string(" is given without"));
+  expect_refused({}, joined(kPrompt, {"--guidance", ""}), "--guidance is given without");
+}
+
 TEST_F(Cube3dSample, NumbersOutOfRangeAreRefused) {
   for (const char* box : {"0,1,1", "1,-1,1", "1,1,nan", "1,1", "1,1,1,1", "1,,1", "1e999,1,1"})
     expect_refused(published(), joined(kPrompt, {"--bbox", box}), "bbox");
   for (const char* guidance : {"-1", "101", "nan", "image=2", "text=1,text=2"})
     expect_refused(published(), joined(kPrompt, {"--guidance", guidance}), "guidance");
+  for (const char* guidance : {"101", "text=101"})
+    expect_refused(published(), joined(kPrompt, {"--guidance", guidance}),
+                   "scale 101 is not between 0 and 100. 0 is none, 3 is the published one");
   expect_refused(published(), joined(kPrompt, {"--top-p", "0"}), "--top-p is 0");
   expect_refused(published(), joined(kPrompt, {"--best-of", "2", "--temperature", "0"}), "temperature 0");
   expect_refused(published(), joined(kPrompt, {"--device", "cuda"}), "--device is cuda");
@@ -132,6 +168,9 @@ TEST_F(Cube3dSample, NumbersOutOfRangeAreRefused) {
       0);
   EXPECT_EQ(sample(published(), {"--prompt", "", "--any", "--resolution", "24", "--out", "none.glb"}).code,
             0);
+  EXPECT_EQ(sample(published(), {"--any", "--resolution", "24", "--out", "any.glb"}).code, 0);
+  EXPECT_EQ(bytes("any.glb"), bytes("none.glb"));
+  expect_refused(published(), {"--resolution", "24"}, "0 prompts are given.*--any");
 }
 
 TEST_F(Cube3dSample, GivenCodesAreCompletedOrRefused) {
@@ -174,6 +213,12 @@ TEST_F(Cube3dSample, AFileOfPromptsFillsAFolderThatGoesOn) {
                                             "--bbox", "1,2,1", "--top-p", "0.9", "--out", "alone.glb"});
   EXPECT_EQ(alone.code, 0) << alone.output;
   EXPECT_EQ(bytes("alone.glb"), bytes("run/chair.glb"));
+  // The size that is told is the mesh's own: the model names none.
+  const geometry::Vec3 extent = geometry::read_mesh(folder_ / "alone.glb").bounds().extent();
+  const float longest = std::max({extent.x, extent.y, extent.z});
+  EXPECT_LT(longest, 1.9f);
+  EXPECT_THAT(alone.output, HasSubstr(concat("triangles, ", longest, " m")));
+  EXPECT_EQ(result_of("run", "chair").at("longest_side_m").get<float>(), longest);
   // As after a kill.
   const std::string results = bytes("run/results.jsonl");
   write_file_atomically(folder_ / "run/results.jsonl",
@@ -186,6 +231,87 @@ TEST_F(Cube3dSample, AFileOfPromptsFillsAFolderThatGoesOn) {
     EXPECT_EQ(ending.code, exit_code(ErrorKind::usage)) << ending.output;
     EXPECT_THAT(ending.output, HasSubstr("it holds another run"));
   }
+}
+
+// Each file that a sample depends on, put back after it was changed.
+TEST_F(Cube3dSample, AFolderOfPromptsIsOfOneModel) {
+  std::ofstream(folder_ / "p.txt") << "a red chair\n";
+  const Words prompts = {"--prompts", "p.txt", "--resolution", "8"};
+  const auto expect_another_run = [&](const Words& model, const std::string& run, const std::string& changed,
+                                      const std::string& from, const std::string& to) {
+    const std::string before = bytes(changed), after = test::with_text(before, from, to);
+    ASSERT_NE(before, after) << changed;
+    write_file_atomically(folder_ / changed, std::string_view(after));
+    const Ending ending = sample(model, joined(prompts, {"--out", run}));
+    EXPECT_EQ(ending.code, exit_code(ErrorKind::usage)) << changed << ": " << ending.output;
+    EXPECT_THAT(ending.output, HasSubstr("it holds another run")) << changed;
+    write_file_atomically(folder_ / changed, std::string_view(before));
+    EXPECT_EQ(sample(model, joined(prompts, {"--out", run})).code, 0) << changed;
+  };
+  ASSERT_EQ(sample(published(), joined(prompts, {"--out", "run"})).code, 0);
+  expect_another_run(published(), "run", "published/gpt.json", "\"rope_theta\": 10000",
+                     "\"rope_theta\": 20000");
+  expect_another_run(published(), "run", "published/clip/config.json", "{", "{ ");
+  expect_another_run(published(), "run", "published/clip/tokenizer.json", "{", "{ ");
+
+  ASSERT_EQ(run_forked({"import", "cube3d", "published", "--config", "published/gpt.json", "--text",
+                        "published/clip", "--out", "imported"},
+                       folder_.path())
+                .code,
+            0);
+  const Words imported = {"--model", "imported"};
+  ASSERT_EQ(sample(imported, joined(prompts, {"--out", "run2"})).code, 0);
+  for (const char* description : {"imported/public.yaml", "imported/text/public.yaml"})
+    expect_another_run(imported, "run2", description, "format_version", "# changed\nformat_version");
+
+  // A text tower in shards.
+  fs::rename(folder_ / "published/clip/model.safetensors", folder_ / "published/clip/shard.safetensors");
+  nlohmann::json index;
+  const SafetensorsFile shard(folder_ / "published/clip/shard.safetensors");
+  for (const auto& [name, view] : shard.tensors()) index["weight_map"][name] = "shard.safetensors";
+  std::ofstream(folder_ / "published/clip/model.safetensors.index.json") << index;
+  ASSERT_EQ(sample(published(), joined(prompts, {"--out", "run3"})).code, 0);
+  expect_another_run(published(), "run3", "published/clip/model.safetensors.index.json", "{", "{ ");
+  expect_another_run(published(), "run3", "published/clip/shard.safetensors", "\"F32\"", "\"I32\"");
+}
+
+TEST_F(Cube3dSample, TheTextTowerIsReadOnceForAFileOfPrompts) {
+  SampleArguments arguments;
+  arguments.model = "cube3d-v0.5";
+  arguments.weights = (folder_ / "published").string();
+  arguments.config = (folder_ / "published/gpt.json").string();
+  arguments.prompts_file = "p.txt";
+  arguments.guidance_schedule = "linear";
+  Cube3dSampler sampler(arguments);
+  std::vector<std::int32_t> last;
+  const auto draw = [&] {
+    const SeededPrompt prompt{"a red chair", 0};
+    sampler.sample(
+        {&prompt, 1}, sample_options(arguments, /*with_meshes=*/false),
+        [&](const generation::GeneratedSample& sample) { last = sample.shapes.at(0).codes.geometry; });
+    return last;
+  };
+  const std::vector<std::int32_t> first = draw();
+  fs::remove_all(folder_ / "published/clip");
+  EXPECT_EQ(draw(), first);
+}
+
+// A file without blocks on the disk, of more than any machine's memory.
+TEST_F(Cube3dSample, TheTextTowerCountsWhereItStays) {
+  std::ofstream(folder_ / "p.txt") << "a red chair\n";
+  constexpr std::uint64_t kElements = std::uint64_t{1} << 40;
+  const std::string header = concat(R"({"text_model.large":{"dtype":"F32","shape":[)", kElements,
+                                    R"(],"data_offsets":[0,)", 4 * kElements, "]}}");
+  const fs::path weights = folder_ / "published/clip/model.safetensors";
+  std::ofstream file(weights, std::ios::binary | std::ios::trunc);
+  const std::uint64_t length = header.size();
+  file.write(reinterpret_cast<const char*>(&length), sizeof length);
+  file << header;
+  file.close();
+  fs::resize_file(weights, sizeof length + length + 4 * kElements);
+  const Ending ending = sample(published(), {"--prompts", "p.txt", "--out", "run"});
+  EXPECT_EQ(ending.code, exit_code(ErrorKind::out_of_memory)) << ending.output;
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
 }
 
 }  // namespace
