@@ -1,4 +1,5 @@
 #include <charconv>
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -107,8 +108,10 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
       std::cout << kWasFinished;
     else
       std::cout << ", loss " << summary.loss;
-    for (const training::EarlierLoss& task : summary.earlier_losses)
-      std::cout << "\nearlier task " << task.task << ": loss " << task.after << ", was " << task.before;
+    for (const training::EarlierLoss& task : summary.earlier_losses) {
+      std::cout << "\nearlier task " << task.task << ": loss " << task.after;
+      if (std::isfinite(task.before)) std::cout << ", was " << task.before;
+    }
     std::cout << "\nbundle: " << summary.bundle.string() << '\n';
   });
 }

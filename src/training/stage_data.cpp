@@ -65,11 +65,12 @@ data::BatchOptions training_options(const StageConfig& config, const model::Bund
   return options;
 }
 
-// Objects of that split as they are.
+// Whole objects of that split as they are.
 data::BatchOptions plain_options(const StageConfig& config, const model::Bundle& bundle, data::Split split) {
   data::BatchOptions options = training_options(config, bundle);
   options.split = split;
   options.repeat_cap = options.input_noise = options.control_noise = options.any_control_share = 0;
+  options.incomplete_objects = false;
   return options;
 }
 
@@ -147,9 +148,9 @@ void StageData::open_earlier(const StageConfig& config, const model::Bundle& bun
     earlier_source_ = open(data::parse_split(config.validation_split));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::usage) throw;
+    earlier_source_ = open(data::Split::train);  // where anything else is wrong, it is so here, too
     log_info("losses of earlier tasks are those of training objects, for the shards have none of ",
              config.validation_split, " for all of them");
-    earlier_source_ = open(data::Split::train);
   }
 }
 
@@ -180,9 +181,13 @@ std::vector<SampleDocument> StageData::sample_documents(const StageConfig& confi
   sequence::SequenceLayout layout = bundle.layout();
   if (!layout.geometry_lengths.empty()) layout.geometry_lengths = {layout.geometry_capacity()};
   const auto count = static_cast<std::size_t>(config.samples);
-  const std::size_t task_count = std::min(count, source_->tasks().size());
-  std::vector<SampleDocument> documents(count);
-  for (std::size_t t = 0; t < task_count; ++t) {
+  struct TaskDocuments {
+    sequence::Task task;
+    data::Split split;
+    std::unique_ptr<data::BatchSource> source;
+  };
+  std::vector<TaskDocuments> tasks;
+  for (std::size_t t = 0; t < source_->tasks().size() && tasks.size() < count; ++t) {
     sequence::Task task = sequence::find_task(source_->tasks()[t].name, bundle.tasks);
     for (sequence::TaskSegment& segment : task.segments) segment.drop_rate = 0;
     task.joint_drop_rate = 0;
@@ -190,20 +195,31 @@ std::vector<SampleDocument> StageData::sample_documents(const StageConfig& confi
       return std::make_unique<data::BatchSource>(dataset_, WeightedTasks{{task, 1}}, layout,
                                                  bundle.vocabulary(), plain_options(config, bundle, split));
     };
+    const auto open_if_there = [&](data::Split split) -> std::unique_ptr<data::BatchSource> {
+      try {
+        return open(split);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::usage) throw;
+        if (split == data::Split::train && !config.incomplete_objects) throw;
+        return nullptr;
+      }
+    };
     data::Split split = data::parse_split(config.validation_split);
-    std::unique_ptr<data::BatchSource> source;
-    try {
-      source = open(split);
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::usage) throw;
+    std::unique_ptr<data::BatchSource> source = open_if_there(split);
+    if (!source) {
+      source = open_if_there(split = data::Split::train);
       log_info("samples of ", task.name,
-               " start from objects of the training split, for the shards have none of ",
+               source ? " start from objects of the training split, for the shards have none of "
+                      : " are not made, for no object has all of it; none of ",
                config.validation_split);
-      split = data::Split::train;
-      source = open(split);
     }
-    for (std::size_t i = t; i < count; i += task_count)
-      documents[i] = {task, source->document(static_cast<std::int64_t>(i / task_count)), split};
+    if (source) tasks.push_back({std::move(task), split, std::move(source)});
+  }
+  std::vector<SampleDocument> documents;
+  for (std::size_t i = 0; i < count && !tasks.empty(); ++i) {
+    const TaskDocuments& own = tasks[i % tasks.size()];
+    documents.push_back(
+        {own.task, own.source->document(static_cast<std::int64_t>(i / tasks.size())), own.split});
   }
   return documents;
 }

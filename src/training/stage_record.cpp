@@ -31,7 +31,6 @@ const ChangeRules& stage_rules() {
                "timeouts",
                "validation_steps",
                "keep_best",
-               "earlier_tasks",
                "sample_steps",
                "samples",
                "sample_prompts"},

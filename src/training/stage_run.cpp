@@ -339,6 +339,10 @@ void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
 
 void StageRun::end_step(const StepHeader& agreed, bool over, bool best, const StepReport& report) {
   if (agreed.interrupted || agreed.stopped) {
+    if (profile_) {  // of the steps so far
+      profile_->end(state_.step);
+      profile_->finish();
+    }
     if (state_.step > last_checkpoint_step_) save(report);
     checkpoints_->finish();
     fail(agreed.interrupted ? ErrorKind::interrupted : ErrorKind::stopped, "stopped after step ", state_.step,
@@ -404,6 +408,8 @@ TrainingSummary StageRun::run() {
                           .was_finished = was_finished,
                           .bundle = {},
                           .earlier_losses = {}};
+  // What is left is what is measured.
+  if (optimizer_->has_average() && config_.ema.bundle) optimizer_->exchange_average();
   if (!was_finished) summary.earlier_losses = earlier_losses(metrics ? &*metrics : nullptr);
   summary.bundle = finish();
   return summary;
@@ -422,7 +428,6 @@ fs::path StageRun::finish() {
   data_->stop();
   reduction_.reset();
   memory_.reset();
-  if (optimizer_->has_average() && config_.ema.bundle) optimizer_->exchange_average();
   optimizer_->unseal();
   optimizer_.reset();
   bundle_.transformer->merge_adapters();

@@ -104,6 +104,19 @@ TEST_F(Ema, SamplesAreMadeWithItAndLeaveTheWeights) {
   expect_equal(weights(run_on_thread_ranks(last, 2).bundle), weights(expected.bundle));
 }
 
+TEST_F(Ema, LossesOfEarlierTasksAreThoseOfTheBundleThatIsLeft) {
+  StageConfig weights_left = averaged("weights"), average_left = averaged("average");
+  average_left.ema.bundle = true;
+  for (StageConfig* c : {&weights_left, &average_left}) c->earlier_tasks = {"captions"};
+  const TrainingSummary first = run_stage(weights_left, {}), second = run_stage(average_left, {});
+  ASSERT_EQ(first.earlier_losses.size(), 1u);
+  ASSERT_EQ(second.earlier_losses.size(), 1u);
+  EXPECT_EQ(first.earlier_losses[0].before, second.earlier_losses[0].before);
+  EXPECT_NE(first.earlier_losses[0].after, second.earlier_losses[0].after);
+  // An average lags behind where losses fall.
+  EXPECT_GT(second.earlier_losses[0].after, first.earlier_losses[0].after);
+}
+
 TEST_F(Ema, CanBeginInARunThatHadNone) {
   StageConfig c = averaged("run");
   c.ema.decay = 0;

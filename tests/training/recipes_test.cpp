@@ -33,7 +33,8 @@ class RecipesSlow : public testing::TestWithParam<std::string> {
         "tokens_per_micro_batch=1024",
         "device=cpu",
         "log_steps=1",
-        "sample_steps=0",
+        "sample_steps=3",
+        "samples=4",
         "checkpoint_keep_every=0",
         "validation_batches=16",
         "view_rows_steps=" + std::string(stage == "continue" ? "1" : "0")};
