@@ -106,22 +106,11 @@ void check_place(const fs::path& out) {
   }
   require_replaceable(out, kPage);
   if (!fs::is_directory(out)) return;
+  // A page alone may have the name of a folder's, and a run lie beside it.
   for (const fs::directory_entry& entry : fs::directory_iterator(out))
     if (entry.path().filename() != kPage && entry.path().extension() != ".svg")
       fail(ErrorKind::usage, "--out ", out.string(), ": the folder would be replaced, and it holds '",
            entry.path().filename().string(), "', which no plot has left. Name another");
-}
-
-// A folder of results is replaced as a whole, a page likewise: nothing of a run may be in their place.
-void check_apart(const fs::path& out, const std::vector<NamedRun>& runs) {
-  const fs::path place = fs::weakly_canonical(out);
-  for (const NamedRun& run : runs) {
-    const fs::path metrics = fs::weakly_canonical(run.metrics);
-    const auto [left, rest] = std::mismatch(place.begin(), place.end(), metrics.begin(), metrics.end());
-    if (left == place.end())
-      fail(ErrorKind::usage, "--out ", out.string(), ": the run ", run.name,
-           " lies there, which would be replaced. Name another place");
-  }
 }
 
 // Returns where the page is.
@@ -142,11 +131,10 @@ fs::path write_plot(const std::vector<evaluation::PlottedRun>& runs, const evalu
 }
 
 void plot(const PlotArguments& arguments) {
+  check_place(arguments.out);
   std::vector<NamedRun> named;
   for (const std::string& given : arguments.runs) named.push_back(parse_run(given));
   name_runs(named);
-  check_apart(arguments.out, named);
-  check_place(arguments.out);
   const evaluation::PlotOptions options{.axis = axis_of(arguments.axis), .smoothing = arguments.smoothing};
   std::vector<evaluation::PlottedRun> runs;
   for (const NamedRun& run : named) {

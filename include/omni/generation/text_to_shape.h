@@ -40,7 +40,7 @@ struct TextToShapeRequest {
 void check_request(const TextToShapeRequest& request, const model::Cube3dGptConfig& config);
 
 // Samples of requests[i] for texts.prompts[i], each handed to `on_sample` when it is ready and not kept. Its document is
-// the shape alone; its mesh has the proportions that were decoded, stands on Y = 0 and is about 1.92 long. A sample
+// the shape alone; its mesh has the proportions that were decoded, stands on Y = 0 and is at most about 1.92 long. A sample
 // depends on its request, its number and the model alone, up to rounding. Throws as check_request(), Error(usage) for a
 // model without a shape tokenizer, and Error(interrupted) after Ctrl-C.
 void make_samples(const model::Cube3dModel& model, const TextFeatures& texts,
