@@ -38,6 +38,7 @@ unwritten_memory() {
   build/msan/tests/shim/test_shim
   build/msan/tests/kernels/shim/test_kernels_shim
   build/msan/tests/kernels/shim/test_decode_shim
+  build/msan/tests/kernels/shim/test_training_shim
 }
 
 fuzz() {

@@ -1,5 +1,6 @@
 #include "omni/kernels/add_norm.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -137,6 +138,8 @@ std::pair<Tensor, Tensor> add_norm(const Tensor& residual, const Tensor& delta, 
         AddNormFunction::apply(rows, delta.contiguous(), if_defined(weight), centred, options.epsilon, bf16);
     return {out[0], out[1]};
   }
+  if (at::GradMode::is_enabled())
+    if (const auto done = cuda_differentiable_add_norm(residual, delta, weight, options)) return *done;
   if (const auto done = cuda_add_norm(residual, delta, weight, options)) return *done;
   const Tensor sum = delta.defined() ? residual + delta.to(at::kFloat) : residual;
   return {sum, plain_norm(sum, weight, options)};

@@ -7,6 +7,8 @@
 
 #include "cpu/cross_entropy_kernels.h"
 #include "cpu/row_chunks.h"
+#include "cuda/cuda_cross_entropy.h"
+#include "cuda/cuda_launch.h"
 #include "gradients.h"
 #include "omni/core/error.h"
 
@@ -27,6 +29,7 @@ std::int64_t logit_chunk(std::int64_t rows, std::int64_t columns, std::int64_t e
 struct CrossEntropyPlaces {
   Tensor targets, weights, losses, log_sums, correct;
   double z_loss = 0;
+  bool fused = false;  // by the kernel of the GPU's plug-in
 };
 
 // The same through tensor operations.
@@ -44,6 +47,11 @@ void differentiate_plainly(const Tensor& logits, const CrossEntropyPlaces& place
 
 // Logits [n, classes] of the rows from `first` on -> their gradients, in place.
 void differentiate_logits(const Tensor& logits, const CrossEntropyPlaces& places, std::int64_t first) {
+  if (places.fused) {
+    const auto own = [&](const Tensor& all) { return all.narrow(0, first, logits.size(0)); };
+    return cuda_cross_entropy({logits, own(places.targets), own(places.weights), own(places.losses),
+                               own(places.log_sums), own(places.correct), places.z_loss});
+  }
   if (!has_row_kernel(logits)) return differentiate_plainly(logits, places, first);
   CrossEntropyCall call;
   call.bf16 = logits.scalar_type() == at::kBFloat16;
@@ -196,7 +204,7 @@ std::vector<std::int64_t> class_columns(std::span<const ClassRun> runs) {
 
 RowCrossEntropy row_cross_entropy(const Tensor& hidden, const ClassTable& table,
                                   std::span<const ClassRun> runs, const Tensor& targets,
-                                  const Tensor& weights, double z_loss) {
+                                  const Tensor& weights, double z_loss, KernelPath path) {
   ensure(!table.table.requires_grad() || table.table.is_leaf(),
          "cross-entropy: a table that is trained must be a leaf");
   const std::int64_t count = hidden.size(0);
@@ -204,9 +212,11 @@ RowCrossEntropy row_cross_entropy(const Tensor& hidden, const ClassTable& table,
   classes->table = table;
   classes->runs.assign(runs.begin(), runs.end());
   classes->columns = class_columns(runs);
+  const bool fused = takes_fused_kernel(hidden, path, "cross_entropy");
   // Without a kernel they are held in fp32 as well.
-  classes->chunk = logit_chunk(count, classes->columns.back(),
-                               has_row_kernel(hidden) ? hidden.element_size() : c10::elementSize(at::kFloat));
+  classes->chunk =
+      logit_chunk(count, classes->columns.back(),
+                  fused || has_row_kernel(hidden) ? hidden.element_size() : c10::elementSize(at::kFloat));
   std::vector<Tensor> inputs = {hidden, table.table};
   for (const ClassCodebook& own : table.codebooks) {
     classes->codebooks.push_back(own.codebook.to(hidden.scalar_type()));
@@ -216,7 +226,8 @@ RowCrossEntropy row_cross_entropy(const Tensor& hidden, const ClassTable& table,
   const auto of_rows = [&](at::ScalarType type) {
     return at::empty({count}, hidden.options().dtype(type).requires_grad(false));
   };
-  classes->places = {targets, weights, of_rows(at::kFloat), of_rows(at::kFloat), of_rows(at::kByte), z_loss};
+  classes->places = {targets, weights, of_rows(at::kFloat), of_rows(at::kFloat), of_rows(at::kByte),
+                     z_loss,  fused};
   const variable_list out = CrossEntropyFunction::apply(at::TensorList(inputs), classes);
   return {out[0], out[1], out[2].to(at::kBool)};
 }

@@ -80,9 +80,9 @@ bool is_fused(const Tensor& x, const CastMatrix& gate_up, const CastMatrix& down
 
 }  // namespace
 
-Tensor gated_mlp(const Tensor& x, const CastMatrix& gate_up, const CastMatrix& down) {
+Tensor gated_mlp(const Tensor& x, const CastMatrix& gate_up, const CastMatrix& down, KernelPath path) {
   if (!is_fused(x, gate_up, down)) {
-    const Tensor hidden = swiglu(cast_linear(x, gate_up.weight, gate_up.cast, {}));
+    const Tensor hidden = swiglu(cast_linear(x, gate_up.weight, gate_up.cast, {}), path);
     return cast_linear(hidden, down.weight, down.cast, {});
   }
   return GatedMlpFunction::apply(x, gate_up.weight, gate_up.cast, down.weight, down.cast);

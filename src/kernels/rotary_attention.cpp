@@ -2,6 +2,8 @@
 
 #include "attention_path.h"
 #include "cpu/cpu_rotary_attention.h"
+#include "cuda/cuda_head_rotation.h"
+#include "cuda/cuda_launch.h"
 #include "omni/core/error.h"
 #include "projected_heads.h"
 
@@ -42,6 +44,10 @@ Tensor rotary_attention(const Tensor& qkv, const RotaryAttention& options, const
   const AttentionPath chosen = choose_attention_path(rows.query, rows.key, rows.value, spans, path);
   if (chosen == AttentionPath::kernel && qkv.device().is_cpu())
     return cpu_rotary_attention(qkv, o, work_of(spans));
+  if (takes_fused_kernel(qkv, o.rotation_path, "rotation")) {
+    const ProjectedHeads turned = cuda_norm_and_rotate(qkv, o);
+    return packed_attention(turned.query, turned.key, turned.value, spans, chosen).flatten(1);
+  }
   const Tensor query = norm_and_rotate(rows.query, o, o.query_norm);
   const Tensor key = norm_and_rotate(rows.key, o, o.key_norm);
   return packed_attention(query, key, rows.value, spans, chosen).flatten(1);

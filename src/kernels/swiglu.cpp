@@ -5,6 +5,8 @@
 
 #include "cpu/row_chunks.h"
 #include "cpu/swiglu_kernels.h"
+#include "cuda/cuda_launch.h"
+#include "cuda/cuda_swiglu.h"
 
 namespace omni::kernels {
 namespace {
@@ -45,8 +47,9 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
 
 }  // namespace
 
-Tensor swiglu(const Tensor& gate_up) {
+Tensor swiglu(const Tensor& gate_up, KernelPath path) {
   if (has_row_kernel(gate_up) && gate_up.dim() == 2) return SwigluFunction::apply(gate_up.contiguous());
+  if (gate_up.dim() == 2 && takes_fused_kernel(gate_up, path, "swiglu")) return cuda_swiglu(gate_up);
   const auto halves = gate_up.chunk(2, -1);
   return at::silu(halves[0]) * halves[1];
 }

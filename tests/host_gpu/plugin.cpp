@@ -26,6 +26,18 @@ OMNI_FORWARD(omni_cuda_attention_backward, OmniCudaAttentionBackward)
 OMNI_FORWARD(omni_cuda_token_sampling, OmniCudaTokenSampling)
 OMNI_FORWARD(omni_cuda_cache_write, OmniCudaCacheWrite)
 OMNI_FORWARD(omni_cuda_decode_attention, OmniCudaDecodeAttention)
+// Of training alone.
+OMNI_FORWARD(omni_cuda_swiglu, OmniCudaSwiglu)
+OMNI_FORWARD(omni_cuda_swiglu_backward, OmniCudaSwiglu)
+OMNI_FORWARD(omni_cuda_adamw, OmniCudaAdamW)
+OMNI_FORWARD(omni_cuda_norm_gradient, OmniCudaNormGradient)
+OMNI_FORWARD(omni_cuda_head_rotation, OmniCudaHeadRotation)
+OMNI_FORWARD(omni_cuda_head_rotation_gradient, OmniCudaHeadRotationGradient)
+OMNI_FORWARD(omni_cuda_cross_entropy, OmniCudaCrossEntropy)
+OMNI_FORWARD(omni_cuda_gather, OmniCudaGather)
+OMNI_FORWARD(omni_cuda_code_shares, OmniCudaCodeShares)
+OMNI_FORWARD(omni_cuda_add_rows, OmniCudaAddRows)
+OMNI_FORWARD(omni_cuda_code_gradient, OmniCudaCodeGradient)
 
 extern "C" std::int32_t omni_cuda_interface() { return kOmniCudaInterface; }
 extern "C" std::int32_t omni_cuda_device_count() { return 1; }

@@ -4,10 +4,12 @@
 
 #include <utility>
 
+#include "omni/kernels/fused_kernels.h"
+
 namespace omni::kernels {
 
 // Adding and norming in one pass over memory, forwards and backwards; differentiable. On the CPU a kernel,
-// elsewhere the same formula through tensor operations. Rows are cut into fixed chunks, so results do not
+// elsewhere the same formula through tensor operations or, with KernelPath::fused, a kernel, too. Rows are cut into fixed chunks, so results do not
 // depend on the number of threads.
 
 enum class NormKind { root_mean_square, layer };
@@ -15,6 +17,7 @@ struct NormOptions {
   NormKind kind = NormKind::root_mean_square;
   double epsilon = 1e-6;
   at::ScalarType output_type = at::kFloat;
+  KernelPath path = KernelPath::library;  // on a GPU, where gradients are wanted
 };
 
 // sum = residual + delta and norm(sum) * weight. residual [N, width] fp32; delta [N, width] in output_type,

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "omni/kernels/fused_kernels.h"
+
 namespace omni::kernels {
 
 // Rows of a table that classes start from: those of codes are table row + codebook row projection^T.
@@ -42,6 +44,7 @@ struct RowCrossEntropy {
 // none.
 RowCrossEntropy row_cross_entropy(const at::Tensor& hidden, const ClassTable& classes,
                                   std::span<const ClassRun> runs, const at::Tensor& targets,
-                                  const at::Tensor& weights, double z_loss);
+                                  const at::Tensor& weights, double z_loss,
+                                  KernelPath path = KernelPath::library);
 
 }  // namespace omni::kernels

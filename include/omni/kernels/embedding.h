@@ -4,6 +4,8 @@
 
 #include <span>
 
+#include "omni/kernels/fused_kernels.h"
+
 namespace omni::kernels {
 
 // Rows of a table that start from a codebook: those of codes are table row + codebook row projection^T.
@@ -18,6 +20,6 @@ struct EmbeddedCodes {
 // -> [n, width] fp32. A table that is trained must be a leaf: its gradient is added to its .grad, which is
 // made where there is none, and no gradient of the table's size is formed on the way.
 at::Tensor embed(const at::Tensor& table, const at::Tensor& indices,
-                 std::span<const EmbeddedCodes> codes = {});
+                 std::span<const EmbeddedCodes> codes = {}, KernelPath path = KernelPath::library);
 
 }  // namespace omni::kernels

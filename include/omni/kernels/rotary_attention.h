@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "omni/kernels/fused_kernels.h"
 #include "omni/kernels/packed_attention.h"
 
 namespace omni::kernels {
@@ -22,6 +23,8 @@ struct RotaryAttention {
   at::Tensor query_norm, key_norm;
   at::Tensor row_group;
   double norm_epsilon = 1e-5;
+  // Of norm and rotation on a GPU.
+  KernelPath rotation_path = KernelPath::library;
 };
 
 // Attention over spans (see packed_attention.h) from the projected rows: qkv

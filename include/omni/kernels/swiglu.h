@@ -2,10 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include "omni/kernels/fused_kernels.h"
+
 namespace omni::kernels {
 
 // silu(gate) * up for gate_up [N, 2 * width], gate first (Shazeer 2020, arXiv 2002.05202). -> [N, width]
-// One pass over memory in either direction, differentiable; the same on any number of threads.
-at::Tensor swiglu(const at::Tensor& gate_up);
+// One pass over memory in either direction (on a GPU with KernelPath::fused alone), differentiable; the same on
+// any number of threads.
+at::Tensor swiglu(const at::Tensor& gate_up, KernelPath path = KernelPath::library);
 
 }  // namespace omni::kernels

@@ -43,7 +43,8 @@ bool find_kernels(void* library, CudaPlugin& plugin) {
          find(library, "omni_cuda_cache_write", plugin.cache_write) &&
          find(library, "omni_cuda_decode_attention", plugin.decode_attention) &&
          find(library, "omni_cuda_decode_attention_supports", plugin.decode_attention_supports) &&
-         find(library, "omni_cuda_decode_attention_workspace", plugin.decode_attention_workspace);
+         find(library, "omni_cuda_decode_attention_workspace", plugin.decode_attention_workspace) &&
+         find_training_kernels(library, plugin.training);
 }
 
 CudaPlugin load() {

@@ -2,6 +2,7 @@
 
 #include "omni/kernels/cuda_plugin.h"
 #include "plugin_interface.h"
+#include "training_kernels.h"
 
 namespace omni::kernels {
 
@@ -18,6 +19,7 @@ struct CudaPlugin {
   OmniCudaDecodeAttentionFunction decode_attention = nullptr;
   OmniCudaDecodeAttentionSupportsFunction decode_attention_supports = nullptr;
   OmniCudaDecodeAttentionWorkspaceFunction decode_attention_workspace = nullptr;
+  CudaTrainingKernels training;
 };
 const CudaPlugin& cuda_plugin();
 

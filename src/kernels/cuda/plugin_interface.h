@@ -6,13 +6,14 @@
 #include "decode_attention_interface.h"
 #include "packed_attention_interface.h"
 #include "token_sampling_interface.h"
+#include "training_kernels_interface.h"
 #include "types.h"
 
 // The C interface between the library and libomni_cuda.so, the plug-in that holds its GPU kernels. Launchers
 // take raw device pointers and a cudaStream_t, return a cudaError_t as int, and do not wait.
 extern "C" {
 
-constexpr std::int32_t kOmniCudaInterface = 4;  // raised whenever a signature changes
+constexpr std::int32_t kOmniCudaInterface = 5;  // raised whenever a signature changes
 
 // sum = residual + delta, output = norm(sum) * weight; see omni/kernels/add_norm.h. delta, sum
 // and weight may be null (sum must be null where delta is).

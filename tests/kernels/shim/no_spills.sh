@@ -1,7 +1,7 @@
 #!/bin/sh
 # no_spills.sh <folder of the plug-in's objects> <architecture>...: reads what ptxas said when the plug-in was built and
-# fails where a kernel of attention at head sizes 64 or 128 is missing for an architecture, or where any kernel spills
-# registers.
+# fails where a kernel of attention at head sizes 64 or 128 or one of a training step is missing for an architecture, or
+# where any kernel spills registers.
 folder=$1
 shift
 reports=$(find "$folder" -name '*.report')
@@ -33,6 +33,18 @@ cat $reports | awk -v wanted="$*" '
           }
           if (!found) { print "no report of " name[n] " at head size " size " for sm_" list[a]; failed = 1 }
         }
+    # As they are mangled: the length before the name.
+    steps = split("14swiglu_forward 15swiglu_backward 5adamw 13norm_gradient 13head_rotation 22head_rotation_gradient " \
+                  "13cross_entropy 6gather 11add_windows 13add_continued 11code_shares 13code_gradient 11column_sums", step, " ")
+    for (a = 1; a <= architectures; ++a)
+      for (n = 1; n <= steps; ++n) {
+        found = 0
+        for (key in seen) {
+          split(key, part, SUBSEP)
+          if (part[2] == "sm_" list[a] && index(part[1], step[n] "I")) found = 1
+        }
+        if (!found) { print "no report of the kernel " step[n] " for sm_" list[a]; failed = 1 }
+      }
     if (count == 0) { print "the reports hold no kernel"; failed = 1 }
     exit failed
   }'

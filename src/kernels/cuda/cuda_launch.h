@@ -1,0 +1,42 @@
+#pragma once
+
+#include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include "omni/core/error.h"
+#include "omni/kernels/fused_kernels.h"
+#include "plugin_functions.h"
+
+namespace omni::kernels {
+
+// Calls a launcher of the plug-in on the device and the current stream of `place`; `what` names the kernel.
+template <class Function, class Arguments>
+void launch_cuda(const at::Tensor& place, const char* what, Function function, const Arguments& arguments) {
+  const c10::DeviceGuard device(place.device());
+  const c10::impl::VirtualGuardImpl guard(place.device().type());
+  const std::int32_t status =
+      function(&arguments, guard.getStreamNativeHandle(guard.getStream(place.device())));
+  ensure(status != kOmniCudaUnsupported, "the GPU has no kernel of ", what, " for these shapes or types");
+  ensure(status == 0, "the GPU kernel of ", what, " failed with CUDA error ", status);
+}
+
+inline OmniCudaType cuda_type(const at::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 ? kOmniCudaBfloat16 : kOmniCudaFloat;
+}
+
+// Whether the fused kernel named `what` is to run for rows like `x`: it was asked for, and they are on a GPU.
+// Throws Error(usage) where it cannot.
+inline bool takes_fused_kernel(const at::Tensor& x, KernelPath path, const char* what) {
+  if (path == KernelPath::library || !x.is_cuda()) return false;
+  if (!cuda_plugin().status.loaded)
+    fail(ErrorKind::usage, "the fused kernel ", what,
+         " is in the CUDA plug-in, which is not there: ", cuda_plugin().status.detail,
+         ". Leave it out of fused_kernels");
+  if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16)
+    fail(ErrorKind::usage, "the fused kernel ", what, " takes fp32 and bf16, not ",
+         c10::toString(x.scalar_type()), ". Leave it out of fused_kernels");
+  return true;
+}
+
+}  // namespace omni::kernels

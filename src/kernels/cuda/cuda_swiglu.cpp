@@ -1,0 +1,49 @@
+#include "cuda_swiglu.h"
+
+#include <ATen/record_function.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "cuda_launch.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+OmniCudaSwiglu arguments_of(const Tensor& gate_up, const Tensor& output) {
+  OmniCudaSwiglu a{};
+  a.gate_up = gate_up.const_data_ptr();
+  a.output = output.mutable_data_ptr();
+  a.rows = gate_up.size(0);
+  a.width = gate_up.size(1) / 2;
+  a.type = cuda_type(gate_up);
+  return a;
+}
+
+class CudaSwigluFunction : public torch::autograd::Function<CudaSwigluFunction> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
+    RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
+    const Tensor output = at::empty({gate_up.size(0), gate_up.size(1) / 2}, gate_up.options());
+    launch_cuda(gate_up, "SwiGLU", cuda_plugin().training.swiglu, arguments_of(gate_up, output));
+    context->save_for_backward({gate_up});
+    return output;
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    RECORD_FUNCTION("omni::swiglu_backward", std::vector<c10::IValue>());
+    const Tensor gate_up = context->get_saved_variables()[0], incoming = gradients[0].contiguous();
+    const Tensor result = at::empty_like(gate_up);
+    OmniCudaSwiglu a = arguments_of(gate_up, result);
+    a.output_gradient = incoming.const_data_ptr();
+    launch_cuda(gate_up, "SwiGLU's gradient", cuda_plugin().training.swiglu_backward, a);
+    return {result};
+  }
+};
+
+}  // namespace
+
+Tensor cuda_swiglu(const Tensor& gate_up) { return CudaSwigluFunction::apply(gate_up.contiguous()); }
+
+}  // namespace omni::kernels
