@@ -54,6 +54,8 @@ at::ScalarType Transformer::activation_type() const { return network_->type; }
 
 void Transformer::set_attention_path(kernels::AttentionPath path) { network_->attention_path = path; }
 
+void Transformer::set_fused_kernels(const kernels::FusedKernels& fused) { network_->fused = fused; }
+
 void Transformer::to(at::Device device) { network_->parameters.to(device); }
 
 void Transformer::set_recompute(bool recompute) {
@@ -107,6 +109,7 @@ void Transformer::fold_codebooks() {
   folded->embedding.copy_(network_->token_rows());
   folded->type = network_->type;
   folded->attention_path = network_->attention_path;
+  folded->fused = network_->fused;
   network_ = std::move(folded);
 }
 

@@ -35,9 +35,9 @@ GroupLosses group_losses(const Transformer::Network& net, const Tensor& hidden,
   std::int64_t first = 0;
   for (const LossGroup& group : arrays.groups) {
     const auto own = [&](const Tensor& all) { return all.narrow(0, first, group.rows); };
-    const kernels::RowCrossEntropy one =
-        kernels::row_cross_entropy(own(rows), classes, group.runs, own(targets),
-                                   own(weights) * options.modality_weights[group.modality], options.z_loss);
+    const kernels::RowCrossEntropy one = kernels::row_cross_entropy(
+        own(rows), classes, group.runs, own(targets), own(weights) * options.modality_weights[group.modality],
+        options.z_loss, net.fused.path(kernels::FusedKernel::cross_entropy));
     result.objectives.push_back(one.objective);
     losses.push_back(one.losses);
     correct.push_back(one.correct);

@@ -123,9 +123,11 @@ Tensor Transformer::Network::token_rows() const {
 Tensor Transformer::Network::head_rows(const Tensor& rows) const { return head.defined() ? head : rows; }
 
 Tensor Transformer::Network::embed(const Tensor& table, const EmbeddedTokens& rows) const {
-  Tensor embedded = kernels::embed(table, rows.tokens, rows.codes);
+  const kernels::KernelPath path = fused.path(kernels::FusedKernel::embedding);
+  Tensor embedded = kernels::embed(table, rows.tokens, rows.codes, path);
   if (slots.defined() && rows.slots.defined())
-    embedded = embedded + kernels::embed(slots, rows.slots) + kernels::embed(next_slots, rows.next_slots);
+    embedded = embedded + kernels::embed(slots, rows.slots, {}, path) +
+               kernels::embed(next_slots, rows.next_slots, {}, path);
   for (std::size_t i = 0; i < rows.features.size(); ++i) {
     const auto& [positions, values] = rows.features[i];
     if (positions.size(0) == 0) continue;
@@ -204,7 +206,7 @@ std::vector<nn::StreamRows> Transformer::Network::run_block(std::size_t number,
                                                             const RowPass& pass) const {
   const bool dual = number < dual_blocks.size();
   const nn::DecoderBlock& block = dual ? dual_blocks[number] : single_blocks[number - dual_blocks.size()];
-  nn::BlockPass block_pass{.type = type, .decoding = pass.decoding, .dropout = {}};
+  nn::BlockPass block_pass{.type = type, .decoding = pass.decoding, .dropout = {}, .fused = fused};
   if (pass.dropout_seed) block_pass.dropout = {config.dropout, hash_combine(*pass.dropout_seed, number)};
   // It may run again in the backward pass, when the caller's plan is gone.
   const auto body = [this, number, dual, &block, plan, attend = pass.attend,
@@ -229,8 +231,9 @@ Tensor Transformer::Network::run(const Tensor& embedded, const RowPlan& given, c
   const bool any = rows[0].residual.size(0) > 0;
   for (std::size_t i = 0; any && i < single_blocks.size(); ++i)
     rows = run_block(dual_blocks.size() + i, rows, plan, pass);
-  return kernels::add_norm(rows[0].residual, rows[0].delta, final_norm,
-                           {config.norm_kind(), config.norm_epsilon, type})
+  return kernels::add_norm(
+             rows[0].residual, rows[0].delta, final_norm,
+             {config.norm_kind(), config.norm_epsilon, type, fused.path(kernels::FusedKernel::norm)})
       .second;
 }
 

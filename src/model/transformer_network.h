@@ -8,6 +8,7 @@
 
 #include "omni/kernels/cross_entropy.h"
 #include "omni/kernels/embedding.h"
+#include "omni/kernels/fused_kernels.h"
 #include "omni/model/transformer.h"
 #include "omni/nn/block_executor.h"
 #include "omni/nn/decoder_block.h"
@@ -62,6 +63,7 @@ struct Transformer::Network {
   nn::LowRankConfig adapters;
   at::ScalarType type = at::kFloat;
   kernels::AttentionPath attention_path = kernels::AttentionPath::automatic;
+  kernels::FusedKernels fused;
   std::unique_ptr<nn::BlockExecutor> executor = nn::make_plain_executor();
 
   Network(const TransformerConfig& config, const sequence::Vocabulary& vocabulary,

@@ -72,30 +72,35 @@ StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shap
 }
 
 Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, const BlockPass& pass) const {
-  const auto [residual, normed] = kernels::add_norm(rows.residual, rows.delta, attention_norm,
-                                                    {shape.norm_kind(), shape.norm_epsilon, pass.type});
+  const auto [residual, normed] = kernels::add_norm(
+      rows.residual, rows.delta, attention_norm,
+      {shape.norm_kind(), shape.norm_epsilon, pass.type, pass.fused.path(kernels::FusedKernel::norm)});
   rows = {residual, Tensor()};
   Tensor projected = qkv(normed, pass.decoding);
   if (keys_only) projected = at::constant_pad_nd(projected, {shape.query_width(), 0});
   return projected;
 }
 
-Tensor StreamLayers::mlp(const Tensor& x, Decoding decoding) const {
+Tensor StreamLayers::mlp(const Tensor& x, const BlockPass& pass) const {
+  const Decoding& decoding = pass.decoding;
+  const kernels::KernelPath path = pass.fused.path(kernels::FusedKernel::swiglu);
   const bool fused =
       !decoding && !gate_up.bias.defined() && !gate_up.adapter.defined() && !down.adapter.defined();
-  if (!fused) return down(kernels::swiglu(gate_up(x, decoding)), decoding);
+  if (!fused) return down(kernels::swiglu(gate_up(x, decoding), path), decoding);
   const auto of = [&](const CastLinear& layer) {
     return kernels::CastMatrix{layer.weight.weight(), layer.weight.as(x.scalar_type())};
   };
-  return kernels::gated_mlp(x, of(gate_up), of(down));
+  return kernels::gated_mlp(x, of(gate_up), of(down), path);
 }
 
 void StreamLayers::finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape,
                           const BlockPass& pass) const {
   const Tensor delta = dropped(attention_out(attended, pass.decoding), pass.dropout, DropoutPlace::attention);
-  const auto [residual, normed] = kernels::add_norm(
-      rows.residual, delta, mlp_norm, {shape.norm_kind(), shape.norm_epsilon, delta.scalar_type()});
-  rows = {residual, dropped(mlp(normed, pass.decoding), pass.dropout, DropoutPlace::mlp)};
+  const auto [residual, normed] =
+      kernels::add_norm(rows.residual, delta, mlp_norm,
+                        {shape.norm_kind(), shape.norm_epsilon, delta.scalar_type(),
+                         pass.fused.path(kernels::FusedKernel::norm)});
+  rows = {residual, dropped(mlp(normed, pass), pass.dropout, DropoutPlace::mlp)};
 }
 
 DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,
@@ -106,7 +111,7 @@ DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shap
 }
 
 kernels::RotaryAttention DecoderBlock::attention(const DecoderShape& shape, const StreamOrder& order,
-                                                 const AttentionPlan& plan) const {
+                                                 const AttentionPlan& plan, const BlockPass& pass) const {
   std::vector<Tensor> query_norms, key_norms;
   for (const StreamLayers& stream : streams) {
     // The kernels want a row per stream, though the queries of one that gives keys only are zero.
@@ -124,6 +129,7 @@ kernels::RotaryAttention DecoderBlock::attention(const DecoderShape& shape, cons
   attention.query_norm = stacked(query_norms);
   attention.key_norm = stacked(key_norms);
   attention.norm_epsilon = shape.query_key_norm_epsilon;
+  attention.rotation_path = pass.fused.path(kernels::FusedKernel::rotation);
   if (streams.size() > 1) attention.row_group = order.row_group;
   return attention;
 }
@@ -138,7 +144,7 @@ std::vector<StreamRows> DecoderBlock::run(std::vector<StreamRows> rows, const De
   const bool joined = streams.size() > 1;
   const Tensor attended =
       attend(joined ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0],
-             attention(shape, order, plan));
+             attention(shape, order, plan, pass));
   std::vector<StreamRows> outputs;
   for (std::size_t s = 0; s < streams.size(); ++s) {
     if (streams[s].keys_only) continue;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
+#include "omni/kernels/cuda_adamw.h"
 
 namespace omni::optimizer {
 
@@ -55,6 +56,7 @@ void AdamW::step(double learning_rate, const GradientMeasure& measure) {
   else
     steps_.add_(1);
   if (!rows_.empty()) return step_rows(learning_rate, measure);
+  if (path_ == kernels::KernelPath::fused && steps_.is_cuda()) return step_fused(learning_rate, measure);
   const auto given = [](const Tensor& tensor) {
     return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
   };
@@ -76,6 +78,28 @@ void AdamW::step(double learning_rate, const GradientMeasure& measure) {
                       given(measure.divisor), given(measure.skipped));
   }
   for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
+}
+
+void AdamW::step_fused(double learning_rate, const GradientMeasure& measure) {
+  for (const Slot& slot : slots_) {
+    nn::ParameterSection& section = *slot.section;
+    const bool rounded = section.values.scalar_type() == at::kBFloat16;
+    kernels::cuda_adamw(
+        {.masters = section.masters,
+         .gradients = section.owned_gradients(),
+         .first_moment = slot.first_moment,
+         .second_moment = slot.second_moment,
+         .values = rounded ? section.values.narrow(0, section.owned.first, section.owned.count) : Tensor(),
+         .steps = steps_,
+         .divisor = measure.divisor,
+         .skipped = measure.skipped,
+         .learning_rate = learning_rate * learning_rate_factor(section, rules_),
+         .beta1 = config_.beta1,
+         .beta2 = config_.beta2,
+         .weight_decay = weight_decay(section, rules_, config_.weight_decay),
+         .epsilon = config_.epsilon});
+    parameters_->values_changed(section);
+  }
 }
 
 void AdamW::step_rows(double learning_rate, const GradientMeasure& measure) {

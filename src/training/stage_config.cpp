@@ -4,6 +4,7 @@
 
 #include "omni/core/error.h"
 #include "omni/data/object_source.h"
+#include "omni/kernels/fused_kernels.h"
 #include "omni/sequence/segment_parts.h"
 #include "omni/training/stage.h"
 
@@ -90,6 +91,9 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.choice("device", c.device, {"cpu", "cuda"});
   v.choice("attention", c.attention, {"auto", "kernel", "library", "reference", "automatic"});
   if (c.attention == "automatic") c.attention = "auto";  // as runs wrote it before
+  v.added_later(c.fused_kernels.empty(), [&](ConfigVisitor& later) {
+    later.texts("fused_kernels", c.fused_kernels, kernels::FusedKernels::names());
+  });
   v.flag("deterministic", c.deterministic);
   v.choice("sharding", c.sharding, {"auto", "none", "optimizer"});
   v.flag("recompute", c.recompute);
@@ -143,6 +147,8 @@ void check(const StageConfig& c, const std::string& name) {
   } else if (!c.tokenizers.empty()) {
     refuse("'tokenizers' is for pretrain; this stage takes the tokenizers of 'start_bundle'");
   }
+  if (!c.fused_kernels.empty() && c.device != "cuda")
+    refuse("'fused_kernels' are for device: cuda; the processor has its own. Leave it out");
   if (c.lora.rank > 0 && c.stage != "finetune")
     refuse("'lora' is for finetune; the stages before it train new rows of the vocabulary");
   if (c.lora.rank == 0 && !(c.lora == nn::LowRankConfig{}))

@@ -33,6 +33,8 @@ class StageOptimizer {
   bool has_average() const { return average_.has_value(); }
   // The average in the place of the weights, and these in its, on every rank; twice, and nothing has changed.
   void exchange_average();
+  // Of AdamW's updates; see AdamW::set_kernel_path.
+  void set_kernel_path(kernels::KernelPath path) { adamw_.set_kernel_path(path); }
   // See AdamW::restrict_to_rows; meanwhile Muon's matrices stay as they are.
   void restrict_to_rows(std::map<std::string, optimizer::AdamW::Rows> rows);
 

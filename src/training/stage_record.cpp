@@ -20,6 +20,7 @@ const ChangeRules& stage_rules() {
                "device",
                "deterministic",
                "attention",
+               "fused_kernels",
                "sharding",
                "recompute",
                "checkpoint_minutes",

@@ -86,6 +86,8 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   freeze_parameters(config, transformer.parameters());
   transformer.set_activation_type(nn::precision_type(config.precision));
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
+  const kernels::FusedKernels fused(config.fused_kernels);
+  transformer.set_fused_kernels(fused);
   transformer.set_recompute(config.recompute);
   within_memory(
       config.output, [&] { return state_advice(config, collectives_.size()); },
@@ -95,6 +97,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
             transformer.parameters(), config.adamw, config.muon, nn::precision_type(config.precision),
             collectives_, config.sharding != "none", config.optimizer_groups, config.ema.decay);
       });
+  optimizer_->set_kernel_path(fused.path(kernels::FusedKernel::adamw));
   reduction_ = std::make_unique<GradientReduction>(transformer.parameters(), collectives_);
   skipped_in_a_row_ = at::zeros({}, at::TensorOptions(at::kFloat).device(device));
   most_skipped_ = skipped_in_a_row_;

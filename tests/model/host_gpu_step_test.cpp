@@ -33,9 +33,11 @@ TEST_P(HostGpuStep, CopiesOnceAndWaitsForNothing) {
       {random_document(1, !config.drops_text()), random_document(2, !config.drops_text())}, vocabulary);
   const Count uploads = count_of("omni_host_gpu_uploads"), reads = count_of("omni_host_gpu_reads");
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
-    for (const bool recompute : {false, true}) {
+    for (const auto [recompute, fused] :
+         {std::pair(false, false), {true, false}, {false, true}, {true, true}}) {
       model.set_activation_type(type);
       model.set_recompute(recompute);
+      model.set_fused_kernels(fused ? kernels::FusedKernels({"all"}) : kernels::FusedKernels());
       std::int64_t copied = uploads(), read = reads();
       const PreparedBatch batch = model.prepare(sequence, {.task_count = 1});
       EXPECT_EQ(uploads(), copied) << "preparing is no work for the device";

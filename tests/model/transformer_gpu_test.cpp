@@ -112,6 +112,17 @@ TEST_P(TransformerGpu, LossAndGradientsInHalfPrecisionAreNear) {
   expect_near(differentiate(*there_), expected, 0.1);
 }
 
+// The kernels that take the place of LibTorch's calls where they are asked for.
+TEST_P(TransformerGpu, LossAndGradientsByFusedKernelsAreTheProcessors) {
+  const Result expected = differentiate(*here_);
+  there_->set_fused_kernels(kernels::FusedKernels({"all"}));
+  expect_near(differentiate(*there_), expected, 1e-4);
+  there_->set_recompute(true);
+  expect_near(differentiate(*there_), expected, 1e-4);
+  there_->set_activation_type(at::kBFloat16);
+  expect_near(differentiate(*there_), expected, 0.1);
+}
+
 // Steps of plain descent: copies of the weights in the type of the activations follow the weights.
 TEST_P(TransformerGpu, ChangedWeightsAreSeen) {
   there_->set_activation_type(at::kBFloat16);

@@ -531,6 +531,11 @@ TEST(StageConfigFile, NamesTheMistake) {
       testing::HasSubstr("'model.features'"));
   EXPECT_THAT(error_of(good + "model: {width: 63, heads: 2}\ntokenizers: {text: t}\n", "pretrain"),
               testing::HasSubstr("stage.yaml: transformer config: width 63"));
+  EXPECT_THAT(
+      error_of(good + "tokenizers: {text: t}\ndevice: cuda\nfused_kernels: [norm, swiglue]\n", "pretrain"),
+      testing::AllOf(testing::HasSubstr("'fused_kernels"), testing::HasSubstr("swiglu")));
+  EXPECT_THAT(error_of(good + "tokenizers: {text: t}\nfused_kernels: [norm]\n", "pretrain"),
+              testing::HasSubstr("'fused_kernels' are for device: cuda"));
   const std::string later = good + "start_bundle: b\n";
   EXPECT_THAT(error_of(later + "model: {width: 32}\n", "continue"),
               testing::HasSubstr("'model' is for pretrain"));

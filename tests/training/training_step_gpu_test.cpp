@@ -43,7 +43,8 @@ class TrainingStepGpu : public testing::Test {
     std::vector<at::Tensor> weights;  // on the processor, after the steps
   };
   // Descends on one batch, with Muon for the matrices or with AdamW alone; with adapters: of all layers, and nothing else.
-  Run run(at::Device device, at::ScalarType type, bool muon, bool adapters = false) const {
+  Run run(at::Device device, at::ScalarType type, bool muon, bool adapters = false,
+          const kernels::FusedKernels& fused = {}) const {
     model::TransformerConfig config;
     config.width = 128;
     config.single_blocks = 2;
@@ -52,8 +53,10 @@ class TrainingStepGpu : public testing::Test {
     if (adapters) transformer.add_adapters({.rank = 4}, 3);
     transformer.to(device);
     transformer.set_activation_type(type);
+    transformer.set_fused_kernels(fused);
     const auto alone = distributed::make_lone_collectives();
     StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon}, type, *alone, false);
+    optimizer.set_kernel_path(fused.path(kernels::FusedKernel::adamw));
     Run run;
     for (int step = 0; step < 5; ++step) {
       const at::Tensor objective =
@@ -102,16 +105,37 @@ TEST_F(TrainingStepGpu, HalfPrecisionLearnsAsFast) {
     EXPECT_NEAR(computed.losses[i] / expected.losses[i], 1, 2e-2) << "step " << i;
 }
 
+// Each by itself and all together take the library's steps.
+TEST_F(TrainingStepGpu, FusedKernelsEndWhereTheLibraryDoes) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const Run library = run(test::device(), type, false);
+    for (const std::string& name : kernels::FusedKernels::names()) {
+      const Run fused = run(test::device(), type, false, false, kernels::FusedKernels({name}));
+      for (std::size_t i = 0; i < library.losses.size(); ++i)
+        EXPECT_NEAR(fused.losses[i] / library.losses[i], 1, type == at::kFloat ? 1e-4 : 2e-2)
+            << name << ", step " << i;
+      for (std::size_t i = 0; type == at::kFloat && i < library.weights.size(); ++i)
+        EXPECT_LT(test::relative_error(fused.weights[i], library.weights[i]), 5e-2) << name << ", " << i;
+    }
+  }
+}
+
 TEST_F(TrainingStepGpu, DeterministicStepsGiveTheSameBits) {
   const bool before = at::globalContext().deterministicAlgorithms();
   compute_deterministically();
   EXPECT_NE(std::getenv("CUBLAS_WORKSPACE_CONFIG"), nullptr) << "LibTorch refuses matmuls on a GPU";
   const Run first = run(test::device(), at::kBFloat16, false),
             again = run(test::device(), at::kBFloat16, false);
+  const kernels::FusedKernels all({"all"});
+  const Run fused = run(test::device(), at::kBFloat16, false, false, all),
+            fused_again = run(test::device(), at::kBFloat16, false, false, all);
   at::globalContext().setDeterministicAlgorithms(before, false);
   EXPECT_EQ(first.losses, again.losses);
-  for (std::size_t i = 0; i < first.weights.size(); ++i)
+  EXPECT_EQ(fused.losses, fused_again.losses);
+  for (std::size_t i = 0; i < first.weights.size(); ++i) {
     EXPECT_TRUE(at::equal(first.weights[i], again.weights[i])) << i;
+    EXPECT_TRUE(at::equal(fused.weights[i], fused_again.weights[i])) << i;
+  }
 }
 
 }  // namespace

@@ -118,6 +118,8 @@ class Transformer {
   at::ScalarType activation_type() const;
   // How training computes attention; see kernels::AttentionPath.
   void set_attention_path(kernels::AttentionPath path);
+  // Which operations of training run as one kernel each on a GPU; at first none.
+  void set_fused_kernels(const kernels::FusedKernels& fused);
   void to(at::Device device);
   // Runs each block again in the backward pass instead of keeping its activations.
   void set_recompute(bool recompute);

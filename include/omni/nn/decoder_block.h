@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "omni/kernels/fused_kernels.h"
 #include "omni/kernels/rotary_attention.h"
 #include "omni/nn/cast_weights.h"
 #include "omni/nn/decoder_shape.h"
@@ -30,6 +31,7 @@ struct BlockPass {
   at::ScalarType type = at::kFloat;  // of the activations
   Decoding decoding;
   Dropout dropout;
+  kernels::FusedKernels fused;  // of norm, rotation and SwiGLU
 };
 
 // A linear layer whose weight is cast to the type of its input once per change.
@@ -73,7 +75,7 @@ struct StreamLayers {
               const BlockPass& pass) const;
 
  private:
-  Tensor mlp(const Tensor& x, Decoding decoding) const;
+  Tensor mlp(const Tensor& x, const BlockPass& pass) const;
 };
 
 // Where the rows of each stream lie in document order. With one stream `rows` and `joint_order` stay
@@ -114,7 +116,7 @@ struct DecoderBlock {
  private:
   // Shares storage with the weights.
   kernels::RotaryAttention attention(const DecoderShape& shape, const StreamOrder& order,
-                                     const AttentionPlan& plan) const;
+                                     const AttentionPlan& plan, const BlockPass& pass) const;
 };
 
 }  // namespace omni::nn

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "omni/core/config.h"
+#include "omni/kernels/fused_kernels.h"
 #include "omni/nn/parameters.h"
 #include "omni/optimizer/gradients.h"
 #include "omni/optimizer/group_rules.h"
@@ -28,6 +29,8 @@ class AdamW {
  public:
   AdamW(nn::ParameterStore& parameters, const AdamWConfig& config, GroupRules rules = {});
 
+  // On a GPU; at first the library's. Updates of some rows alone are the library's whatever is said.
+  void set_kernel_path(kernels::KernelPath path) { path_ = path; }
   // One update from the gradients, which are used up. Where `measure` says so, on the device alone, they are
   // scaled first or the update does not happen.
   void step(double learning_rate, const GradientMeasure& measure = {});
@@ -54,11 +57,13 @@ class AdamW {
     nn::ParameterSection* section;
     at::Tensor first_moment, second_moment;
   };
+  void step_fused(double learning_rate, const GradientMeasure& measure);
   void step_rows(double learning_rate, const GradientMeasure& measure);
 
   nn::ParameterStore* parameters_;
   AdamWConfig config_;
   GroupRules rules_;
+  kernels::KernelPath path_ = kernels::KernelPath::library;
   std::vector<Slot> slots_;
   std::map<std::string, Rows> rows_;
   at::Tensor steps_;  // [] fp32 on the device: updates that happened

@@ -73,10 +73,11 @@ struct StageConfig {
   double view_row_noise = 0.1;       // continue: noise of the new view rows, times the <any> row's magnitude
   std::int64_t view_rows_steps = 0;  // continue: steps in which the new rows alone are trained
 
-  std::string precision = "bf16";  // fp32, bf16
-  std::string device = "cpu";      // cpu, cuda
-  bool deterministic = false;      // cuda: deterministic algorithms only
-  std::string attention = "auto";  // see kernels::AttentionPath
+  std::string precision = "bf16";          // fp32, bf16
+  std::string device = "cpu";              // cpu, cuda
+  bool deterministic = false;              // cuda: deterministic algorithms only
+  std::string attention = "auto";          // see kernels::AttentionPath
+  std::vector<std::string> fused_kernels;  // cuda: in place of the library's; see kernels::FusedKernels
   // What optimisers keep on several ranks: all of it on each (none), or each its share (optimizer); auto: the
   // latter.
   std::string sharding = "auto";
