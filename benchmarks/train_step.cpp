@@ -1,8 +1,9 @@
 // Tokens per second of training a transformer, and where the time of a step goes. peers/train_step.py does
 // the same in PyTorch; tools/bench.sh and tools/gpu-report.sh run both.
 //   train_step [--shape tiny|100m|200m|1b] [--tokens N] [--steps N] [--precision bf16|fp32] [--recompute]
-//              [--library] [--peak TFLOPS] [--write FOLDER | --check FOLDER]
+//              [--fused NAME,...] [--library] [--peak TFLOPS] [--write FOLDER | --check FOLDER]
 //     --tokens   in a step (default: the shape's)
+//     --fused    on a GPU, by these kernels in place of the library's calls: see kernels::FusedKernels
 //     --library  also with LibTorch's attention, document by document, and the largest costs
 //     --peak     the device's most operations per second, for the share of them that training uses (MFU)
 //     --write    writes the documents of a step for peers/train_step.py to train on, and stops
@@ -33,7 +34,9 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "documents.h"
 #include "kernels/timing.h"
@@ -55,6 +58,7 @@ struct Options {
   std::int64_t tokens = 0, steps = 10;
   bool bf16 = true, recompute = false, library = false;
   double peak_tflops = 0;
+  std::string fused = "none";  // names of kernels, with commas between them
   std::filesystem::path write, check;
 };
 
@@ -77,6 +81,8 @@ Options read_options(int count, char** arguments) {
       options.bf16 = value == "bf16";
     else if (name == "--write" || name == "--check")
       (name == "--write" ? options.write : options.check) = value;
+    else if (name == "--fused")
+      options.fused = value;
     else if (name == "--peak")
       options.peak_tflops = std::atof(value.c_str());
     else {
@@ -86,6 +92,14 @@ Options read_options(int count, char** arguments) {
   }
   if (options.tokens <= 0) options.tokens = options.shape.step_tokens;
   return options;
+}
+
+kernels::FusedKernels fused_kernels(const Options& options) {
+  if (options.fused == "none") return {};
+  std::vector<std::string> names;
+  std::istringstream words(options.fused);
+  for (std::string name; std::getline(words, name, ',');) names.push_back(name);
+  return kernels::FusedKernels(names);
 }
 
 // Processor time where the machine is shared (OMNI_BENCHMARK_CPU_TIME set, one thread), else the clock.
@@ -110,8 +124,11 @@ class Trainer {
     transformer_.to(benchmark::device());
     transformer_.set_activation_type(options.bf16 ? at::kBFloat16 : at::kFloat);
     transformer_.set_recompute(options.recompute);
+    const kernels::FusedKernels fused = fused_kernels(options);
+    transformer_.set_fused_kernels(fused);
     optimizer::seal_for(transformer_.parameters(), {}, {}, {.matrix_type = transformer_.activation_type()});
     optimizer_ = std::make_unique<optimizer::AdamW>(transformer_.parameters(), optimizer::AdamWConfig{});
+    optimizer_->set_kernel_path(fused.path(kernels::FusedKernel::adamw));
   }
   model::Transformer& transformer() { return transformer_; }
 
@@ -202,7 +219,7 @@ void measure(Trainer& trainer, const Options& options) {
   const double tflops = 1e-12 * rate.tokens_per_s * trainer.flops_per_token();
   benchmark::Line line("train_step");
   line.add("shape", std::string(options.shape.name))
-      .add("program", std::string("omni"))
+      .add("program", options.fused == "none" ? "omni" : "omni+" + options.fused)
       .add("precision", std::string(options.bf16 ? "bf16" : "fp32"))
       .add("recompute", std::string(options.recompute ? "yes" : "no"))
       .add("parameters_million",

@@ -193,15 +193,17 @@ part_training() {
   peak=$(peak_tflops)
   [ -n "$peak" ] || leave_out MFU "no data sheet's figure is known for this device"
   if [ "$device" = cuda ]; then
-    runs=("--shape 100m" "--shape 1b --steps 5" "--shape 1b --steps 5 --recompute")
+    runs=("--shape 100m" "--shape 100m --fused all" "--shape 1b --steps 5" "--shape 1b --steps 5 --fused all"
+      "--shape 1b --steps 5 --recompute")
   else
-    runs=("--shape tiny --tokens 1024 --steps 1" "--shape tiny --tokens 1024 --steps 1 --recompute")
+    runs=("--shape tiny --tokens 1024 --steps 1" "--shape tiny --tokens 1024 --steps 1 --fused all"
+      "--shape tiny --tokens 1024 --steps 1 --recompute")
   fi
   for run in "${runs[@]}"; do
     step 75 "train_step $run" "$launch" benchmarks/train_step $run ${peak:+--peak "$peak"}
   done
   for run in "${runs[@]}"; do
-    [[ $run != *--recompute ]] || continue
+    [[ $run != *--recompute && $run != *--fused* ]] || continue
     [ -z "$python" ] || step 20 "train_step $run --write" "$launch" benchmarks/train_step $run --write "$here"
     for compile in "" " --compile"; do
       if [ -z "$python" ]; then
