@@ -51,7 +51,7 @@ bool vectors_cover(std::int64_t elements, const Addresses*... addresses) {
 }
 
 // Threads number their pieces of work with 32 bits.
-constexpr std::int64_t kMaximumPieces = std::int64_t{1} << 31;
+constexpr std::int64_t kMaximumPieces = (std::int64_t{1} << 31) - 1;
 // Blocks for so many pieces of work, of which each takes `each`.
 inline dim3 grid_over(std::int64_t pieces, std::int64_t each) {
   return dim3(static_cast<unsigned>((pieces + each - 1) / each));
