@@ -7,7 +7,7 @@
 // The gradient of the norm of OmniCudaAddNorm, C interface of libomni_cuda.so.
 extern "C" {
 
-constexpr std::int64_t kOmniCudaNormGradientRows = 32;     // that one block goes through
+constexpr std::int64_t kOmniCudaNormGradientRows = 16;     // that one block goes through
 constexpr std::int64_t kOmniCudaNormGradientWidth = 8192;  // the widest rows
 
 // gradient = that of sum through the norm, plus sum_gradient. Rows are [rows, width]; null where nothing else is
