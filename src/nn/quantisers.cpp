@@ -47,7 +47,7 @@ std::unique_ptr<Quantiser> make_quantiser(const ParameterScope& scope, const Qua
 }
 
 Tensor Quantiser::lookup(const Tensor& indices) const {
-  const Tensor rows = at::embedding(codebook(), indices.to(at::kLong).flatten());
+  const Tensor rows = at::embedding(codebook().to(indices.device()), indices.to(at::kLong).flatten());
   std::vector<std::int64_t> shape = indices.sizes().vec();
   shape.push_back(dimensions());
   return rows.view(shape);
@@ -65,6 +65,14 @@ Quantised Quantiser::quantise(const Tensor& prepared) const {
 void Quantiser::start(const Tensor&, CounterRng&) {}
 void Quantiser::learn(const Tensor&, const Tensor&, CounterRng&) {}
 void Quantiser::restore_learning(const std::map<std::string, Tensor>&) {}
+
+void Quantiser::share(SharedVectors shared) { shared_ = std::move(shared); }
+Tensor Quantiser::summed(const Tensor& own) const {
+  if (shared_.sum) shared_.sum(own);
+  return own;
+}
+Tensor Quantiser::gathered(const Tensor& own) const { return shared_.gather ? shared_.gather(own) : own; }
+
 Tensor Quantiser::loss(const Tensor& prepared, const Tensor& codes) const {
   return at::mse_loss(prepared, codes.detach());
 }
@@ -86,13 +94,18 @@ Tensor nearest_rows(const Tensor& rows, const Tensor& codes) {
     const Tensor part = rows.narrow(0, begin, std::min(chunk, rows.size(0) - begin));
     parts.push_back(at::addmm(offset, part, transposed, 1, -1).argmin(1));
   }
-  if (parts.empty()) return at::empty({0}, at::TensorOptions().dtype(at::kLong));
+  if (parts.empty()) return at::empty({0}, rows.options().dtype(at::kLong));
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
 namespace {
 
 constexpr double kRevivedShare = 0.25;  // of the fair share: a short life unless vectors come to the code
+
+// Uses of each code of a step if all were used alike. counts [vocabulary], int64.
+double fair_share_of(const Tensor& counts) {
+  return static_cast<double>(counts.sum().item<std::int64_t>()) / static_cast<double>(counts.size(0));
+}
 
 Tensor seed_clusters(const Tensor& rows, std::int64_t clusters, CounterRng& rng) {
   const std::int64_t count = rows.size(0);
@@ -192,14 +205,17 @@ Tensor FiniteScalarQuantiser::codebook() const {
 }
 
 Tensor FiniteScalarQuantiser::prepare(const Tensor& z) const {
-  return (at::tanh(z.to(at::kFloat) + shift_) * bound_ - offset_) / half_levels_;
+  const at::Device device = z.device();
+  return (at::tanh(z.to(at::kFloat) + shift_.to(device)) * bound_.to(device) - offset_.to(device)) /
+         half_levels_.to(device);
 }
 
 Tensor FiniteScalarQuantiser::nearest(const Tensor& prepared) const {
-  const Tensor largest = at::tensor(levels_, at::kLong) - 1;
-  Tensor digits = (prepared.to(at::kFloat) * half_levels_ + half_levels_).round().to(at::kLong);
+  const at::Device device = prepared.device();
+  const Tensor largest = (at::tensor(levels_, at::kLong) - 1).to(device), half = half_levels_.to(device);
+  Tensor digits = (prepared.to(at::kFloat) * half + half).round().to(at::kLong);
   digits = at::minimum(digits.clamp_min(0), largest);
-  return (digits * basis_).sum(-1);
+  return (digits * basis_.to(device)).sum(-1);
 }
 
 Tensor FiniteScalarQuantiser::loss(const Tensor& prepared, const Tensor&) const {
@@ -251,21 +267,23 @@ void VectorQuantiser::learn(const Tensor& prepared, const Tensor& indices, Count
   c10::NoGradGuard no_grad;
   const Tensor rows = prepared.detach().to(at::kFloat).reshape({-1, dimensions()});
   const Tensor flat = indices.flatten();
-  const Tensor counts = at::bincount(flat, {}, vocabulary()).to(at::kFloat);
-  const Tensor sums = at::zeros_like(codebook_).index_add_(0, flat, rows);
-  const double fair_share = static_cast<double>(rows.size(0)) / static_cast<double>(vocabulary());
+  const Tensor counts = summed(at::bincount(flat, {}, vocabulary()));
+  const Tensor sums = summed(at::zeros_like(codebook_).index_add_(0, flat, rows));
+  const double fair_share = fair_share_of(counts);
   if (!counts_.defined()) {
-    counts_ = at::full({vocabulary()}, fair_share);
+    counts_ = at::full({vocabulary()}, fair_share, codebook_.options());
     sums_ = codebook_ * fair_share;
   }
-  counts_.mul_(config_.decay).add_(counts, 1 - config_.decay);
+  counts_.mul_(config_.decay).add_(counts.to(at::kFloat), 1 - config_.decay);
   sums_.mul_(config_.decay).add_(sums, 1 - config_.decay);
   const Tensor dead = counts_.lt(config_.revival_share * fair_share).nonzero().flatten();
-  const FarRows far(rows, codebook_.index_select(0, flat));
-  for (std::int64_t i = 0; i < dead.size(0); ++i) {
-    const auto code = dead[i].item<std::int64_t>();
-    counts_[code] = fair_share * kRevivedShare;
-    sums_[code].copy_(far.draw(rng) * (fair_share * kRevivedShare));
+  if (dead.size(0) > 0) {
+    const FarRows far(gathered(rows), gathered(codebook_.index_select(0, flat)));
+    for (std::int64_t i = 0; i < dead.size(0); ++i) {
+      const auto code = dead[i].item<std::int64_t>();
+      counts_[code] = fair_share * kRevivedShare;
+      sums_[code].copy_(far.draw(rng) * (fair_share * kRevivedShare));
+    }
   }
   codebook_.copy_(config_.unit_length ? nn::unit_length(sums_, -1)
                                       : sums_ / counts_.clamp_min(1e-6).unsqueeze(1));
@@ -277,8 +295,8 @@ std::vector<std::pair<std::string, Tensor>> VectorQuantiser::learning_state() co
 }
 
 void VectorQuantiser::restore_learning(const std::map<std::string, Tensor>& state) {
-  counts_ = restored(state, "counts", {vocabulary()});
-  sums_ = restored(state, "sums", {vocabulary(), dimensions()});
+  counts_ = restored(state, "counts", {vocabulary()}).to(codebook_.device());
+  sums_ = restored(state, "sums", {vocabulary(), dimensions()}).to(codebook_.device());
 }
 
 SphericalQuantiser::SphericalQuantiser(const ParameterScope& scope, const QuantiserConfig& config)
@@ -322,12 +340,13 @@ void SphericalQuantiser::start(const Tensor& prepared, CounterRng& rng) {
 void SphericalQuantiser::learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) {
   c10::NoGradGuard no_grad;
   const Tensor rows = prepared.detach().reshape({-1, dimensions()});
-  const double fair_share = static_cast<double>(rows.size(0)) / static_cast<double>(vocabulary());
-  if (!counts_.defined()) counts_ = at::full({vocabulary()}, fair_share);
-  counts_.mul_(config_.decay)
-      .add_(at::bincount(indices.flatten(), {}, vocabulary()).to(at::kFloat), 1 - config_.decay);
+  const Tensor counts = summed(at::bincount(indices.flatten(), {}, vocabulary()));
+  const double fair_share = fair_share_of(counts);
+  if (!counts_.defined()) counts_ = at::full({vocabulary()}, fair_share, weight_.options());
+  counts_.mul_(config_.decay).add_(counts.to(at::kFloat), 1 - config_.decay);
   const Tensor dead = counts_.lt(config_.revival_share * fair_share).nonzero().flatten();
-  const FarRows far(rows, lookup(indices.flatten()));
+  if (dead.size(0) == 0) return;
+  const FarRows far(gathered(rows), gathered(lookup(indices.flatten())));
   for (std::int64_t i = 0; i < dead.size(0); ++i) {
     const auto code = dead[i].item<std::int64_t>();
     place(code, far.draw(rng));
@@ -341,7 +360,7 @@ std::vector<std::pair<std::string, Tensor>> SphericalQuantiser::learning_state()
 }
 
 void SphericalQuantiser::restore_learning(const std::map<std::string, Tensor>& state) {
-  counts_ = restored(state, "counts", {vocabulary()});
+  counts_ = restored(state, "counts", {vocabulary()}).to(weight_.device());
 }
 
 }  // namespace omni::nn

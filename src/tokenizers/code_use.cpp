@@ -18,9 +18,25 @@ void CodeUse::add(std::span<const std::int32_t> codes) {
 }
 
 void CodeUse::add(const at::Tensor& codes) {
-  const at::Tensor flat = codes.contiguous();
+  const at::Tensor flat = codes.cpu().contiguous();
   const std::int64_t* values = flat.const_data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < flat.numel(); ++i) ++counts_[values[i]];
+}
+
+at::Tensor CodeUse::counts(std::int64_t vocabulary) const {
+  at::Tensor all = at::zeros({vocabulary}, at::kLong);
+  auto* values = all.mutable_data_ptr<std::int64_t>();
+  for (const auto& [code, count] : counts_) values[code] = count;
+  return all;
+}
+
+CodeUse CodeUse::of_counts(const at::Tensor& counts) {
+  const at::Tensor own = counts.cpu().contiguous();
+  const std::int64_t* values = own.const_data_ptr<std::int64_t>();
+  CodeUse use;
+  for (std::int64_t code = 0; code < own.numel(); ++code)
+    if (values[code] > 0) use.counts_[code] = values[code];
+  return use;
 }
 
 double CodeUse::perplexity() const {

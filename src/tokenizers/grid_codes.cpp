@@ -89,8 +89,9 @@ Tensor GridCodes::merged(std::size_t level, const Tensor& before, const Tensor& 
   return h + at::embedding(length_rows_, levels - 1).view({-1, 1, 1, 1, h.size(-1)}).to(h.scalar_type());
 }
 
-Tensor GridCodes::walk(const Tensor& h, const Tensor& levels, const Choose& choose) const {
+Tensor GridCodes::walk(const Tensor& h, const Tensor& all_levels, const Choose& choose) const {
   const std::vector<Tensor> features = encoder_features(h);
+  const Tensor levels = all_levels.to(h.device());
   Tensor context;
   for (std::size_t i = 0; i < levels_.size(); ++i) {
     Tensor seen = norm_(features[i]);

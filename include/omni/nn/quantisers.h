@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,6 +34,13 @@ struct Quantised {
   Tensor loss;     // scalar: commitment (and codebook) loss, zero for fsq
 };
 
+// How several processes learn one codebook, each from its own vectors. Every process makes the same calls. Empty: one
+// has all vectors.
+struct SharedVectors {
+  std::function<void(const Tensor& own)> sum;       // over the processes, in place, of int64 or fp32
+  std::function<Tensor(const Tensor& own)> gather;  // [n, ...] of each, end to end in their order
+};
+
 // Continuous vectors [..., dimensions] to codes and back. All arithmetic in fp32.
 class Quantiser {
  public:
@@ -50,16 +58,23 @@ class Quantiser {
 
   // Training only. start() sets the codes from a sample [n, dimensions] of prepared vectors (k-means with
   // k-means++ seeding; nothing to do for fsq). learn() is called after a step with that step's prepared
-  // vectors and indices.
+  // vectors and indices: those of this process where share() was called, which get what all of them would give,
+  // up to the order of the sums, and equal codebooks everywhere where `rng` is.
   virtual void start(const Tensor& prepared, CounterRng& rng);
   virtual void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng);
   // What learn() keeps beside the parameters, for checkpoints; empty before its first call. Restoring throws
   // Error(input) where it is another quantiser's.
   virtual std::vector<std::pair<std::string, Tensor>> learning_state() const { return {}; }
   virtual void restore_learning(const std::map<std::string, Tensor>& state);
+  void share(SharedVectors shared);
 
  protected:
   virtual Tensor loss(const Tensor& prepared, const Tensor& codes) const;
+  Tensor summed(const Tensor& own) const;  // `own` itself
+  Tensor gathered(const Tensor& own) const;
+
+ private:
+  SharedVectors shared_;
 };
 
 // Parameters, if any, are registered under `scope`.

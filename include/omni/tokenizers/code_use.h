@@ -12,8 +12,11 @@ namespace omni::tokenizers {
 class CodeUse {
  public:
   void add(std::span<const std::int32_t> codes);
-  void add(const at::Tensor& codes);  // int64, any shape
+  void add(const at::Tensor& codes);  // int64, any shape and device
   void clear() { counts_.clear(); }
+  // [vocabulary], int64: of each code; and the use that has these counts.
+  at::Tensor counts(std::int64_t vocabulary) const;
+  static CodeUse of_counts(const at::Tensor& counts);
 
   double perplexity() const;  // 2^entropy; see omni::perplexity
   std::int64_t used() const { return static_cast<std::int64_t>(counts_.size()); }  // different codes
