@@ -19,7 +19,7 @@ model::Bundle load_model(const SampleArguments& arguments, const generation::Gen
     return model::load_bundle_for_decoding(arguments.model,
                                            model::parse_decode_precision(precision_name(arguments)).weights);
   }
-  kernels::require_gpu("sampling");
+  kernels::require_capable_gpu("sampling", 0);
   model::Bundle bundle = model::load_bundle(arguments.model);
   bundle.transformer->to(at::kCUDA);
   bundle.transformer->set_activation_type(arguments.precision == "fp32" ? at::kFloat : at::kBFloat16);

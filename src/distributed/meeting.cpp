@@ -100,9 +100,10 @@ void compare_fingerprints(Store& store, const Peers& peers, int number, const st
     for (int rank = 0; rank < peers.size(); ++rank)
       ranks_of[i < all[rank].size() ? all[rank][i].dump() : ""].push_back(rank);
     if (ranks_of.size() == 1) continue;
-    throw CommonError(ErrorKind::usage, concat("the ranks differ in '", (*longest)[i][0].get<std::string>(),
-                                               "': ", describe(ranks_of, peers),
-                                               ". Start every rank with the same program, config and files"));
+    throw CommonError(
+        ErrorKind::usage,
+        concat("the ranks differ in '", (*longest)[i][0].get<std::string>(), "': ", describe(ranks_of, peers),
+               ". Start every rank with the same program, config and files, on the same kind of device"));
   }
 }
 

@@ -2,6 +2,11 @@
 // pointers.
 #include "plugin_interface.h"
 
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "device_interface.h"
 #include "device_memory.h"
 
 namespace {
@@ -41,3 +46,15 @@ OMNI_FORWARD(omni_cuda_code_gradient, OmniCudaCodeGradient)
 
 extern "C" std::int32_t omni_cuda_interface() { return kOmniCudaInterface; }
 extern "C" std::int32_t omni_cuda_device_count() { return 1; }
+
+// Of a kind that OMNI_HOST_GPU_KIND says: "75 Tesla T4".
+extern "C" std::int32_t omni_cuda_device(OmniCudaDevice* told) {
+  const char* kind = std::getenv("OMNI_HOST_GPU_KIND");
+  const std::string_view text = kind != nullptr ? kind : "90 the host";
+  told->major = text[0] - '0';
+  told->minor = text[1] - '0';
+  const std::string_view name = text.substr(3);
+  std::memcpy(told->name, name.data(), name.size());
+  told->name[name.size()] = '\0';
+  return 0;
+}

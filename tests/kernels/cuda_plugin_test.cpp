@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "omni/core/error.h"
 
 namespace omni::kernels {
@@ -24,6 +26,27 @@ TEST(CudaPlugin, WorkThatNeedsAGpuIsRefusedWithTheReason) {
     EXPECT_NE(std::string(error.what()).find("knitting on the device cuda: " + gpu_refusal()),
               std::string::npos);
   }
+}
+
+// The host is a GPU of whatever kind is wanted; see tests/host_gpu.
+TEST(CudaPluginHostGpu, OlderGpusAreRefusedByName) {
+  if (!gpu_refusal().empty() || describe_gpu(0).name != "the host") GTEST_SKIP() << "the host plays no GPU";
+  EXPECT_EQ(describe_gpu(0).text(), "the host (sm_90)");
+  EXPECT_NO_THROW(require_capable_gpu("knitting", 0));
+  ::setenv("OMNI_HOST_GPU_KIND", "80 NVIDIA A100-SXM4-80GB", 1);
+  EXPECT_NO_THROW(require_capable_gpu("knitting", 0));
+  ::setenv("OMNI_HOST_GPU_KIND", "75 Tesla T4", 1);
+  try {
+    require_capable_gpu("knitting", 0);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_NE(std::string(error.what())
+                  .find("knitting on GPU 0, Tesla T4 (sm_75): omni's kernels need a GPU of sm_80"),
+              std::string::npos)
+        << error.what();
+  }
+  ::unsetenv("OMNI_HOST_GPU_KIND");
 }
 
 }  // namespace

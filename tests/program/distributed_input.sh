@@ -21,8 +21,25 @@ refused 2 '--devices 4096: this host has .* at most' pretrain stage.yaml --devic
 refused 2 'on the device cuda: .*(no GPU|plug-in)|--devices 4096: this host shows [0-9]+ GPU' pretrain stage.yaml \
   --devices 4096 --set device=cuda
 if [ -n "${HOST_GPU-}" ]; then
+  kinds=('90 NVIDIA H100' '80 NVIDIA A100')
   export LD_PRELOAD=$HOST_GPU OMNI_CUDA_PLUGIN=$HOST_GPU_PLUGIN
   refused 2 '--devices 8: this host shows 1 GPU. Give at most that' pretrain stage.yaml --devices 8 --set device=cuda
+  export OMNI_HOST_GPU_KIND='75 Tesla T4'
+  refused 2 'training on GPU 0, Tesla T4 \(sm_75\): .* need a GPU of sm_80' pretrain stage.yaml --set device=cuda
+  unset OMNI_HOST_GPU_KIND
+  # One GPU on each of two hosts, of two kinds.
+  port=$(free_port) ranks=()
+  for rank in 0 1; do
+    OMNI_HOST_GPU_KIND=${kinds[rank]} OMNI_NCCL=$NCCL_DOUBLE RANK=$rank WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 \
+      MASTER_ADDR=127.0.0.1 MASTER_PORT=$port "$omni" pretrain stage.yaml --out never --set device=cuda >never.$rank.log 2>&1 &
+    ranks+=($!)
+  done
+  for rank in 0 1; do
+    expect_end "${ranks[rank]}" 2 "rank $rank"
+    expect_one_error "never.$rank.log" \
+      "differ in 'kind of GPU': rank 0 .* has NVIDIA H100 \(sm_90\), rank 1 .* has NVIDIA A100 \(sm_80\)"
+  done
+  absent never
   unset LD_PRELOAD OMNI_CUDA_PLUGIN
 fi
 refused 4 "checkpoints of .* take .* its disk has" pretrain stage.yaml --devices 4 --set checkpoint_steps=1 \

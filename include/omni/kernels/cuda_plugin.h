@@ -21,4 +21,15 @@ const std::string& gpu_refusal();
 // was to run there, such as "sampling".
 void require_gpu(std::string_view work);
 
+// A GPU that the plug-in sees, by its number.
+struct GpuDescription {
+  std::string name;          // "NVIDIA H100 80GB HBM3"
+  int major = 0, minor = 0;  // compute capability
+
+  std::string text() const;  // "NVIDIA H100 80GB HBM3 (sm_90)"
+};
+GpuDescription describe_gpu(int device);
+// Also throws Error(usage) with the GPU's name where the kernels are for newer ones (sm_80 and on).
+void require_capable_gpu(std::string_view work, int device);
+
 }  // namespace omni::kernels

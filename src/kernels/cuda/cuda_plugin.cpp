@@ -12,6 +12,8 @@
 namespace omni::kernels {
 namespace {
 
+constexpr int kOldestGpu = 8;  // its compute capability's first number
+
 std::vector<std::string> candidates() {
   if (const char* chosen = std::getenv("OMNI_CUDA_PLUGIN")) return {chosen};
   std::error_code error;
@@ -33,7 +35,8 @@ bool find(void* library, const char* name, Function& function) {
 }
 
 bool find_kernels(void* library, CudaPlugin& plugin) {
-  return find(library, "omni_cuda_add_norm", plugin.add_norm) &&
+  return find(library, "omni_cuda_device", plugin.device) &&
+         find(library, "omni_cuda_add_norm", plugin.add_norm) &&
          find(library, "omni_cuda_attention_forward", plugin.attention_forward) &&
          find(library, "omni_cuda_attention_backward", plugin.attention_backward) &&
          find(library, "omni_cuda_attention_supports", plugin.attention_supports) &&
@@ -102,6 +105,23 @@ void require_gpu(std::string_view work) {
   if (gpu_refusal().empty()) return;
   fail(ErrorKind::usage, work, " on the device cuda: ", gpu_refusal(),
        ". Choose the device cpu, or see `omni info system`");
+}
+
+std::string GpuDescription::text() const { return concat(name, " (sm_", major, minor, ")"); }
+
+GpuDescription describe_gpu(int device) {
+  OmniCudaDevice told{.device = device, .name = {}, .major = 0, .minor = 0};
+  const std::int32_t error = cuda_plugin().device != nullptr ? cuda_plugin().device(&told) : -1;
+  ensure(error == 0, "the GPU ", device, " cannot be asked for its kind (CUDA error ", error, ")");
+  return {told.name, told.major, told.minor};
+}
+
+void require_capable_gpu(std::string_view work, int device) {
+  require_gpu(work);
+  const GpuDescription gpu = describe_gpu(device);
+  if (gpu.major >= kOldestGpu) return;
+  fail(ErrorKind::usage, work, " on GPU ", device, ", ", gpu.text(), ": omni's kernels need a GPU of sm_",
+       kOldestGpu, "0 (A100) or newer. Name another in CUDA_VISIBLE_DEVICES, or choose the device cpu");
 }
 
 }  // namespace omni::kernels

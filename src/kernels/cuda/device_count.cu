@@ -2,6 +2,10 @@
 
 #include <cuda_runtime.h>
 
+#include <cstring>
+
+#include "device_interface.h"
+
 extern "C" std::int32_t omni_cuda_interface() { return kOmniCudaInterface; }
 
 extern "C" std::int32_t omni_cuda_device_count() {
@@ -11,4 +15,14 @@ extern "C" std::int32_t omni_cuda_device_count() {
     return 0;
   }
   return count;
+}
+
+extern "C" std::int32_t omni_cuda_device(OmniCudaDevice* told) {
+  cudaDeviceProp properties;
+  if (const cudaError_t error = cudaGetDeviceProperties(&properties, told->device)) return error;
+  std::strncpy(told->name, properties.name, sizeof told->name - 1);
+  told->name[sizeof told->name - 1] = '\0';
+  told->major = properties.major;
+  told->minor = properties.minor;
+  return cudaSuccess;
 }

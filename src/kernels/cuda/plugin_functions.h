@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device_interface.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "plugin_interface.h"
 #include "training_kernels.h"
@@ -8,6 +9,7 @@ namespace omni::kernels {
 
 struct CudaPlugin {
   CudaPluginStatus status;
+  OmniCudaDeviceFunction device = nullptr;
   OmniCudaAddNormFunction add_norm = nullptr;
   OmniCudaAttentionFunction attention_forward = nullptr;
   OmniCudaAttentionBackwardFunction attention_backward = nullptr;
