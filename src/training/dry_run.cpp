@@ -6,10 +6,9 @@
 #include <optional>
 
 #include "cube3d_stage.h"
+#include "memory_fit.h"
 #include "omni/core/error.h"
 #include "omni/core/system_info.h"
-#include "omni/kernels/cuda_plugin.h"
-#include "omni/kernels/peak_memory.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/optimizer/groups.h"
@@ -19,51 +18,6 @@
 
 namespace omni::training {
 namespace {
-
-using sequence::Modality;
-
-sequence::Segment longest_segment(const sequence::TaskSegment& wanted,
-                                  const sequence::SequenceLayout& layout) {
-  const auto codes = [](std::int64_t count) {
-    return std::vector<std::int32_t>(static_cast<std::size_t>(count), 0);
-  };
-  sequence::Segment segment{.payload = sequence::TextPayload{codes(layout.text_capacity)}};
-  if (wanted.modality == Modality::image)
-    segment.payload =
-        sequence::ImagePayload{.azimuth = {}, .elevation = {}, .codes = codes(layout.image_codes())};
-  if (wanted.modality == Modality::shape) {
-    sequence::ShapePayload shape;
-    shape.geometry = codes(layout.geometry_capacity());
-    shape.colour = codes(layout.colour_codes);
-    segment.payload = std::move(shape);
-  }
-  segment.carries_loss = wanted.loss;
-  return segment;
-}
-
-// The tasks in turn, until a step is full.
-std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, const model::Bundle& bundle) {
-  std::vector<sequence::Document> documents;
-  for (const auto* tasks : {&config.mixture, &config.replay}) {
-    for (const auto& [name, weight] : *tasks) {
-      if (weight <= 0) continue;
-      sequence::Document document;
-      for (const sequence::TaskSegment& segment : sequence::find_task(name, bundle.tasks).segments)
-        document.segments.push_back(longest_segment(segment, bundle.layout()));
-      documents.push_back(std::move(document));
-    }
-  }
-  sequence::PackedSequence batch;
-  for (std::size_t i = 0; batch.length() < config.tokens_per_micro_batch; ++i)
-    sequence::append_document(batch, documents[i % documents.size()], bundle.vocabulary(), bundle.layout());
-  return std::vector(static_cast<std::size_t>(config.batches_per_step()), batch);
-}
-
-// Of each rank's device; 0 where nobody knows.
-double device_gigabytes(const StageConfig& config, double said) {
-  if (said > 0 || config.device == "cpu" || !kernels::gpu_refusal().empty()) return said;
-  return kernels::device_gigabytes({at::kCUDA, 0});
-}
 
 double trained_elements(const nn::ParameterStore& parameters) {
   double count = 0;
@@ -78,7 +32,11 @@ void print_fit(const std::string& who, double needed, double there) {
 }
 
 void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config, double device_memory_gb) {
-  const double needed = parts.sum() / 1e9, there = device_gigabytes(config, device_memory_gb);
+  const bool told = device_memory_gb > 0;
+  const double needed = parts.sum() / 1e9, there = told ? device_memory_gb
+                                                   : config.device == "cuda"
+                                                       ? memory_for_rank(config, ranks) / 1e9
+                                                       : 0;
   std::printf("# memory of %s: about %.3f GB\n%s",
               ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), needed,
               memory_table(parts, "#   ").c_str());
@@ -86,6 +44,17 @@ void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config
     print_fit("each rank on its device", needed, there);
   else if (config.device == "cpu")
     print_fit("all ranks on this machine", ranks * needed, static_cast<double>(memory_bytes()) / 1e9);
+  const double for_each = there > 0 ? 1e9 * there : memory_for_rank(config, ranks);
+  if (for_each == 0 || 1e9 * needed <= for_each || Cube3dStage::starts_from(config)) return;
+  // More ranks on this host would not have more memory.
+  const int most_ranks = there > 0 ? 1 << 12 : ranks;
+  const auto change = smallest_fitting_change(
+      config, ranks, most_ranks, for_each,
+      [](const StageConfig& changed, int count) { return estimated_memory(changed, count).sum(); });
+  if (change)
+    std::printf("# the smallest change that fits: %s (%.3f GB)\n", change->what.c_str(), change->bytes / 1e9);
+  else
+    std::printf("# no other setting makes it fit: make the model smaller\n");
 }
 
 // Of a sealed store.

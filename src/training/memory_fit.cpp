@@ -1,0 +1,161 @@
+#include "memory_fit.h"
+
+#include <algorithm>
+
+#include "cube3d_stage.h"
+#include "dry_run.h"
+#include "omni/core/error.h"
+#include "omni/core/log.h"
+#include "omni/core/system_info.h"
+#include "omni/core/text_format.h"
+#include "omni/kernels/cuda_plugin.h"
+#include "omni/kernels/peak_memory.h"
+#include "omni/model/training_cost.h"
+#include "omni/nn/precision.h"
+#include "stage_start.h"
+
+namespace omni::training {
+namespace {
+
+using sequence::Modality;
+
+sequence::Segment longest_segment(const sequence::TaskSegment& wanted,
+                                  const sequence::SequenceLayout& layout) {
+  const auto codes = [](std::int64_t count) {
+    return std::vector<std::int32_t>(static_cast<std::size_t>(count), 0);
+  };
+  sequence::Segment segment{.payload = sequence::TextPayload{codes(layout.text_capacity)}};
+  if (wanted.modality == Modality::image)
+    segment.payload =
+        sequence::ImagePayload{.azimuth = {}, .elevation = {}, .codes = codes(layout.image_codes())};
+  if (wanted.modality == Modality::shape) {
+    sequence::ShapePayload shape;
+    shape.geometry = codes(layout.geometry_capacity());
+    shape.colour = codes(layout.colour_codes);
+    segment.payload = std::move(shape);
+  }
+  segment.carries_loss = wanted.loss;
+  return segment;
+}
+
+std::string gigabytes(double bytes) { return concat(with_decimals(bytes / 1e9, 3), " GB"); }
+
+// A config on its way to one that fits, and the options that lead there.
+struct Change {
+  StageConfig config;
+  int ranks;
+  std::string what;
+
+  Change with(const std::string& option) const {
+    Change next = *this;
+    next.what += (what.empty() ? "" : " ") + option;
+    return next;
+  }
+};
+
+// Micro-batches of half the size, as often as a step can still be made of them.
+std::vector<Change> halvings(const Change& from) {
+  std::vector<Change> all = {from};
+  std::int64_t tokens = from.config.tokens_per_micro_batch;
+  while (tokens % 2 == 0) {
+    tokens /= 2;
+    Change next = from.with(concat("--set tokens_per_micro_batch=", tokens));
+    next.config.tokens_per_micro_batch = tokens;
+    all.push_back(std::move(next));
+  }
+  return all;
+}
+
+std::vector<Change> on_these_ranks(const Change& start) {
+  std::vector<Change> all = halvings(start);
+  if (!start.config.recompute) {
+    Change recomputed = start.with("--set recompute=true");
+    recomputed.config.recompute = true;
+    for (Change& change : halvings(recomputed)) all.push_back(std::move(change));
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, const model::Bundle& bundle) {
+  std::vector<sequence::Document> documents;
+  for (const auto* tasks : {&config.mixture, &config.replay}) {
+    for (const auto& [name, weight] : *tasks) {
+      if (weight <= 0) continue;
+      sequence::Document document;
+      for (const sequence::TaskSegment& segment : sequence::find_task(name, bundle.tasks).segments)
+        document.segments.push_back(longest_segment(segment, bundle.layout()));
+      documents.push_back(std::move(document));
+    }
+  }
+  if (documents.empty()) return {};
+  sequence::PackedSequence batch;
+  for (std::size_t i = 0; batch.length() < config.tokens_per_micro_batch; ++i)
+    sequence::append_document(batch, documents[i % documents.size()], bundle.vocabulary(), bundle.layout());
+  return std::vector(static_cast<std::size_t>(config.batches_per_step()), batch);
+}
+
+MemoryParts estimated_memory(const StageConfig& config, int ranks) {
+  const model::Bundle bundle = estimated_bundle(config);
+  model::Transformer& transformer = *bundle.transformer;
+  freeze_parameters(config, transformer.parameters());
+  transformer.set_activation_type(nn::precision_type(config.precision));
+  const std::vector<sequence::PackedSequence> step = longest_step(config, bundle);  // of equal micro-batches
+  double activations = 0;
+  if (!step.empty())
+    activations = model::activation_bytes(transformer, step.front(), config.recompute,
+                                          {.full_softmax = config.softmax == "full"});
+  MemoryParts parts = expected_memory(config, bundle, ranks);
+  parts.activations = activations;
+  return parts;
+}
+
+std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, int ranks, int most_ranks,
+                                                     double there, const NeededMemory& needed) {
+  Change start{config, ranks, ""};
+  for (bool first = true; start.ranks <= std::max(ranks, most_ranks); first = false) {
+    if (start.ranks > 1 && start.config.sharding == "none") {
+      start = start.with("--set sharding=optimizer");
+      start.config.sharding = "optimizer";
+    }
+    for (const Change& change : on_these_ranks(start)) {
+      if ((first && change.what.empty()) || change.config.batches_per_step() < change.ranks) continue;
+      const double bytes = needed(change.config, change.ranks);
+      if (bytes <= there) return FittingChange{change.what, bytes};
+    }
+    start = Change{config, 2 * start.ranks, ""}.with(concat(2 * start.ranks, " ranks"));
+  }
+  return std::nullopt;
+}
+
+double memory_for_rank(const StageConfig& config, int local_ranks) {
+  if (config.device == "cpu") return static_cast<double>(memory_bytes()) / local_ranks;
+  return kernels::gpu_refusal().empty() ? 1e9 * kernels::device_gigabytes({at::kCUDA, 0}) : 0;
+}
+
+void require_memory(const StageConfig& config, int ranks, int local_ranks, bool tells) {
+  if (Cube3dStage::starts_from(config)) return;
+  const double there = memory_for_rank(config, local_ranks);
+  if (there == 0) return;
+  MemoryParts parts = estimated_memory(config, ranks);
+  const double needed = parts.sum();
+  if (needed <= there) return;
+  const double kept = needed - parts.activations;
+  // More ranks on this host would not have more memory.
+  const int most_ranks = config.device == "cpu" ? ranks : 1 << 12;
+  const auto change = smallest_fitting_change(
+      config, ranks, most_ranks, there,
+      [](const StageConfig& changed, int count) { return estimated_memory(changed, count).sum(); });
+  const std::string advice =
+      change ? concat("The smallest change that fits: ", change->what, " (", gigabytes(change->bytes), ")")
+             : "No other setting makes it fit: make the model smaller";
+  if (kept > there)
+    fail(ErrorKind::out_of_memory, "training '", config.output, "': each rank keeps about ", gigabytes(kept),
+         " from step to step and has ", gigabytes(there), ". ", advice);
+  if (tells)
+    log_warning("each rank needs about ", gigabytes(needed), " at the peak of a step, ",
+                gigabytes(parts.activations), " of it activations, and has ", gigabytes(there), ". ", advice);
+}
+
+}  // namespace omni::training

@@ -1,0 +1,92 @@
+// What is said of a recipe for more memory than there is.
+#include "memory_fit.h"
+
+#include <gmock/gmock.h>
+
+#include "caption_world.h"
+#include "dry_run.h"
+#include "omni/core/error.h"
+#include "omni/core/system_info.h"
+#include "omni/training/trainer.h"
+
+namespace omni::training {
+namespace {
+
+using testing::HasSubstr;
+
+// Weights and gradients of 4 bytes, moments of 8 that sharding divides; activations of 1 a token, half of that recomputed.
+double toy(const StageConfig& c, int ranks) {
+  const double moments = c.sharding == "none" ? 8 : 8.0 / ranks;
+  return 4 + moments + (c.recompute ? 0.5 : 1.0) * static_cast<double>(c.tokens_per_micro_batch);
+}
+
+StageConfig toy_config() {
+  StageConfig c;
+  c.tokens_per_step = 64;
+  c.tokens_per_micro_batch = 16;
+  c.sharding = "none";
+  return c;
+}
+
+TEST(SmallestFittingChange, IsTheFirstThatIsEnough) {
+  const auto change = [](int ranks, int most, double there) {
+    const auto found = smallest_fitting_change(toy_config(), ranks, most, there, toy);
+    return found ? concat(found->what, " = ", found->bytes) : std::string("none");
+  };
+  // 28 bytes on one rank.
+  EXPECT_EQ(change(1, 1, 27), "--set tokens_per_micro_batch=8 = 20");
+  EXPECT_EQ(change(1, 1, 17), "--set tokens_per_micro_batch=4 = 16");
+  EXPECT_EQ(change(1, 1, 13), "--set tokens_per_micro_batch=1 = 13");
+  EXPECT_EQ(change(1, 1, 12.5), "--set recompute=true --set tokens_per_micro_batch=1 = 12.5");
+  EXPECT_EQ(change(1, 1, 12), "none");
+  EXPECT_EQ(change(2, 2, 27), "--set sharding=optimizer = 24");
+  EXPECT_EQ(change(1, 64, 12), "2 ranks --set sharding=optimizer --set tokens_per_micro_batch=4 = 12");
+  EXPECT_EQ(change(1, 64, 4), "none");
+}
+
+// There must be a micro-batch for each rank.
+TEST(SmallestFittingChange, TakesNoMoreRanksThanAStepHasMicroBatches) {
+  StageConfig c = toy_config();
+  c.tokens_per_step = 16;  // one of 16 tokens, two of 8, up to sixteen of 1
+  const auto found = smallest_fitting_change(c, 1, 64, 6, toy);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->what, "8 ranks --set sharding=optimizer --set tokens_per_micro_batch=1");
+}
+
+class MemoryFit : public CaptionWorld {};
+
+// More weights than any machine holds: nothing is allocated, and the run says so before anything is written.
+TEST_F(MemoryFit, ARunThatCannotFitIsRefusedBeforeItBegins) {
+  StageConfig c = config("run");
+  c.model.width = 1 << 15;
+  c.model.single_blocks = 128;
+  ASSERT_GT(estimated_memory(c, 1).sum(), static_cast<double>(memory_bytes()));
+  try {
+    run_stage(c, {});
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::out_of_memory);
+    EXPECT_THAT(error.what(), HasSubstr(concat("training '", c.output, "': each rank keeps about ")));
+    EXPECT_THAT(error.what(), HasSubstr("make the model smaller"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(c.output) / "config.yaml"));
+}
+
+// The change that a dry run names fits when it is made.
+TEST_F(MemoryFit, ADryRunNamesTheSmallestChangeThatFits) {
+  StageConfig c = config("run");
+  c.tokens_per_step = 4096;
+  c.tokens_per_micro_batch = 2048;
+  const double whole = estimated_memory(c, 1).sum();
+  StageConfig half = c;
+  half.tokens_per_micro_batch = 1024;
+  const double enough = estimated_memory(half, 1).sum();
+  ASSERT_LT(enough, whole);
+  testing::internal::CaptureStdout();
+  run_stage(c, {.dry_run = true, .device_memory_gb = 1.0001 * enough / 1e9});
+  EXPECT_THAT(testing::internal::GetCapturedStdout(),
+              HasSubstr("# the smallest change that fits: --set tokens_per_micro_batch=1024 ("));
+}
+
+}  // namespace
+}  // namespace omni::training
