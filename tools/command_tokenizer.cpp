@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "commands.h"
+#include "devices_option.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/progress.h"
@@ -62,7 +63,7 @@ void train_text(TokenizerArguments arguments) {
             << " bytes a token\nsaved: " << arguments.out << '\n';
 }
 
-void train_image(TokenizerArguments arguments) {
+void train_image(TokenizerArguments arguments, const CLI::App& command) {
   training::ImageTokenizerTrainingConfig config;
   training::TokenizerDataConfig data;
   const auto description = [&](ConfigVisitor& visitor) {
@@ -74,14 +75,17 @@ void train_image(TokenizerArguments arguments) {
     std::cout << tokenizer_config_yaml(arguments, description);
     return;
   }
+  if (ran_as_tokenizer_ranks(command, arguments, config.ranks.device)) return;
   std::int64_t count = 0;
   const auto images = [&] {
     const auto size = config.network.image_size;
-    const std::vector<image::Image> all = training::training_images(data, static_cast<int>(size));
+    const std::vector<image::Image> all =
+        training::training_images(data, static_cast<int>(size), /*tells=*/is_first_rank());
     count = static_cast<std::int64_t>(all.size());
     return training::stack_images(all, size);
   };
   const auto summary = training::train_image_tokenizer(config, images, arguments.out, arguments.run);
+  if (!is_first_rank()) return;
   write_file_atomically(fs::path(arguments.out) / "training.yaml",
                         std::string_view(tokenizer_config_yaml(arguments, description)));
   std::cout << "image tokenizer: " << summary.steps << " steps over " << count << " images in "
@@ -179,8 +183,8 @@ void add_tokenizer_command(CLI::App& app) {
   CLI::App* image = train->add_subcommand("image", "convolutional VQ autoencoder");
   const auto image_arguments = std::make_shared<TokenizerArguments>();
   add_tokenizer_arguments(*image, *image_arguments, "folder to write");
-  add_allow_change_option(*image, image_arguments->run);
-  image->callback([image_arguments] { train_image(*image_arguments); });
+  add_network_arguments(*image, *image_arguments);
+  image->callback([image_arguments, image] { train_image(*image_arguments, *image); });
 
   add_eval(*tokenizer);
   add_import(*tokenizer);

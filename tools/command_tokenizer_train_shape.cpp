@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "devices_option.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/progress.h"
@@ -36,6 +37,7 @@ void train_shape(TrainArguments arguments, const CLI::App& command) {
     std::cout << tokenizer_config_yaml(arguments, description);
     return;
   }
+  if (ran_as_tokenizer_ranks(command, arguments, config.ranks.device)) return;
   spec.split = data::Split::train;
   const auto train = data::open_source(spec);
   spec.split = data::Split::new_instance;
@@ -46,6 +48,7 @@ void train_shape(TrainArguments arguments, const CLI::App& command) {
          "import`");
   const auto summary =
       training::train_shape_tokenizer(config, *train, *held_out, arguments.out, arguments.run);
+  if (!is_first_rank()) return;
   write_file_atomically(std::filesystem::path(arguments.out) / "training.yaml",
                         std::string_view(tokenizer_config_yaml(arguments, description)));
   std::cout << "shape tokenizer: " << summary.steps << " steps in " << format_duration(summary.seconds)
@@ -61,7 +64,7 @@ void add_train(CLI::App& train) {
   add_tokenizer_arguments(*shape, *arguments, "folder to write");
   add_number(*shape, "--seed", arguments->seed, kSeeds, "overrides the config's seed")->default_str("");
   add_source_options(*shape, arguments->source);
-  add_allow_change_option(*shape, arguments->run);
+  add_network_arguments(*shape, *arguments);
   shape->callback([arguments, shape] { train_shape(*arguments, *shape); });
 }
 

@@ -6,9 +6,7 @@
 #include "commands.h"
 #include "devices_option.h"
 #include "omni/core/error.h"
-#include "omni/core/log.h"
 #include "omni/core/progress.h"
-#include "omni/distributed/launch_environment.h"
 #include "omni/training/stage.h"
 #include "omni/training/trainer.h"
 #include "options.h"
@@ -25,12 +23,6 @@ struct TrainArguments {
   int devices = 1, ranks = 1;
   training::TrainerOptions options;
 };
-
-// What is no warning is the same on every rank.
-void leave_news_to_first_rank(const CLI::App& app) {
-  if (distributed::read_launch_environment().rank != 0 && app.count("--log") == 0)
-    set_log_level(LogLevel::warning);
-}
 
 // "steps=10..12", or "steps=10".
 training::StepRange parse_profile(const std::string& text) {
@@ -91,17 +83,17 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
   add_number(*command, "--device-memory-gb", arguments->options.device_memory_gb, {kLeast, kMost},
              "of each rank's device, for --dry-run to say whether it fits; the GPU that is here unless told")
       ->needs(dry_run);
-  command->callback([name, arguments, ranks, &app] {
+  command->callback([name, arguments, ranks, command] {
     std::vector<std::string> overrides = arguments->overrides;
     // As a YAML string whatever characters the path has.
     if (!arguments->out.empty()) overrides.push_back("output=" + nlohmann::json(arguments->out).dump());
     const training::StageConfig config = training::load_stage_config(arguments->config, name, overrides);
     arguments->options.ranks = ranks->count() > 0 ? arguments->ranks : arguments->devices;
     if (!arguments->options.dry_run && ran_as_local_ranks(arguments->devices, config.device)) return;
-    leave_news_to_first_rank(app);
+    leave_news_to_first_rank(*command);
     resume_where_launched_again(arguments->options.run);
     const training::TrainingSummary summary = training::run_stage(config, arguments->options);
-    if (arguments->options.dry_run || distributed::read_launch_environment().rank != 0) return;
+    if (arguments->options.dry_run || !is_first_rank()) return;
     std::cout << name << ": " << summary.steps << " steps, " << summary.tokens << " tokens in "
               << format_duration(summary.seconds);
     if (summary.was_finished)

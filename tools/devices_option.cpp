@@ -1,6 +1,7 @@
 #include "devices_option.h"
 
 #include "omni/core/error.h"
+#include "omni/core/log.h"
 #include "omni/core/parallel.h"
 #include "omni/distributed/launch_environment.h"
 #include "omni/distributed/local_launcher.h"
@@ -44,6 +45,14 @@ bool ran_as_local_ranks(int devices, const std::string& device) {
   const int code = distributed::launch_local_ranks({.ranks = devices});
   if (code != 0) throw CLI::RuntimeError(code);
   return true;
+}
+
+bool is_first_rank() { return distributed::read_launch_environment().rank == 0; }
+
+void leave_news_to_first_rank(const CLI::App& command) {
+  const CLI::App* program = &command;
+  while (program->get_parent() != nullptr) program = program->get_parent();
+  if (!is_first_rank() && program->count("--log") == 0) set_log_level(LogLevel::warning);
 }
 
 }  // namespace omni::tools

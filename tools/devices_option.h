@@ -15,4 +15,10 @@ void add_devices_option(CLI::App& command, int& devices);
 // can take and where another launcher has started this process.
 bool ran_as_local_ranks(int devices, const std::string& device);
 
+bool is_first_rank();  // of those that any launcher has started, this process among them
+
+// Of a command that all ranks run: what is no warning is the same on each, and is told by the first, unless --log
+// asks for more.
+void leave_news_to_first_rank(const CLI::App& command);
+
 }  // namespace omni::tools

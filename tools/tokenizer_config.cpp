@@ -1,5 +1,6 @@
 #include "tokenizer_config.h"
 
+#include "devices_option.h"
 #include "omni/core/error.h"
 #include "options.h"
 #include "run_options.h"
@@ -12,6 +13,19 @@ void add_tokenizer_arguments(CLI::App& command, TokenizerArguments& arguments, c
   add_overrides(command, arguments.overrides, "steps=2000");
   add_resume_option(command, arguments.run);
   command.add_flag("--dry-run", arguments.dry_run, "print the resolved config and stop");
+}
+
+void add_network_arguments(CLI::App& command, TokenizerArguments& arguments) {
+  add_allow_change_option(command, arguments.run);
+  add_devices_option(command, arguments.devices);
+}
+
+bool ran_as_tokenizer_ranks(const CLI::App& command, TokenizerArguments& arguments,
+                            const std::string& device) {
+  if (ran_as_local_ranks(arguments.devices, device)) return true;
+  leave_news_to_first_rank(command);
+  resume_where_launched_again(arguments.run);
+  return false;
 }
 
 void read_tokenizer_config(TokenizerArguments& arguments,

@@ -15,6 +15,8 @@
 #include "omni/nn/quantisers.h"
 #include "omni/tokenizers/code_use.h"
 #include "omni/tokenizers/image_network.h"
+#include "rank_start.h"
+#include "tokenizer_rank.h"
 #include "tokenizer_run.h"
 
 namespace omni::training {
@@ -69,8 +71,12 @@ nn::QuantiserConfig learning_config(const ImageTokenizerTrainingConfig& config) 
 
 class ImageLearner : public TokenizerLearner {
  public:
-  ImageLearner(const ImageTokenizerTrainingConfig& config, Tensor images)
+  // `share` must outlive it.
+  ImageLearner(const ImageTokenizerTrainingConfig& config, Tensor images, const BatchShare& share,
+               at::Device device)
       : config_(config),
+        share_(share),
+        device_(device),
         images_(std::move(images)),
         tokenizer_(config.network, static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()),
@@ -93,7 +99,8 @@ class ImageLearner : public TokenizerLearner {
     const std::int64_t wanted = rows_per_code * network_.config.codebook_size;
     std::vector<Tensor> rows;
     for (std::int64_t count = 0; count < wanted; count += rows.back().size(0)) {
-      rows.push_back(rows_of(ImageNetwork::normalise(network_.encode(next_pixels().to(dtype_)))));
+      rows.push_back(
+          share_.gather(rows_of(ImageNetwork::normalise(network_.encode(next_pixels().to(dtype_))))));
     }
     codebook_.start(at::cat(rows), rng_);
   }
@@ -113,8 +120,8 @@ class ImageLearner : public TokenizerLearner {
     loss = loss.defined() ? loss + squared_error : squared_error;
     if (config_.absolute_error_weight > 0)
       loss = loss + config_.absolute_error_weight * at::l1_loss(decoded, pixels);
-    squared_error_ += squared_error.item<double>();
-    loss_ += loss.item<double>();
+    squared_error_ += share_.weight() * squared_error.item<double>();
+    loss_ += share_.weight() * loss.item<double>();
     ++summed_;
     return loss;
   }
@@ -125,11 +132,14 @@ class ImageLearner : public TokenizerLearner {
   }
 
   Figures take_figures(std::int64_t steps_done) override {
-    const double psnr = psnr_db(squared_error_ / double(summed_));
+    std::vector<double> sums = {squared_error_, loss_};
+    share_.sum(sums, device_);
+    share_.sum(use_, network_.config.codebook_size, device_);
+    const double psnr = psnr_db(sums[0] / double(summed_));
     Figures figures;
     figures.numbers = {
         {"images", double(steps_done * config_.batch_size)},
-        {"loss", loss_ / double(summed_)},
+        {"loss", sums[1] / double(summed_)},
         {"psnr_db", psnr},
         {"code_perplexity", use_.perplexity()},
         {"codes_used", double(use_.used()) / double(network_.config.codebook_size)},
@@ -161,10 +171,11 @@ class ImageLearner : public TokenizerLearner {
     return 10 * std::log10(4.0 / std::max(squared_error, 1e-12));
   }
 
-  Tensor next_pixels() {
-    const Tensor bytes = images_.index_select(0, order_.next());
-    return bytes.to(at::kFloat).mul_(2.0 / 255.0).sub_(1.0);
+  Tensor pixels_of(const Tensor& indices) const {
+    const Tensor bytes = images_.index_select(0, indices);
+    return bytes.to(device_).to(at::kFloat).mul_(2.0 / 255.0).sub_(1.0);
   }
+  Tensor next_pixels() { return pixels_of(share_.own(order_.next())); }  // of this rank's images
 
   static Tensor rows_of(const Tensor& vectors) {
     return vectors.detach().permute({0, 2, 3, 1}).reshape({-1, vectors.size(1)});
@@ -180,39 +191,44 @@ class ImageLearner : public TokenizerLearner {
       if (parameter.value.dim() == 4 && !is_last)
         parameter.value.mul_(std::sqrt(3.0));  // from PyTorch's 1/3 variance
     }
-    const Tensor pixels = next_pixels();
-    const Tensor rows = rows_of(network_.encode(pixels));
+    const Tensor batch = order_.next();
+    const Tensor rows = share_.gather(rows_of(network_.encode(pixels_of(share_.own(batch)))));
     const Tensor mean = rows.mean(0), standard_deviation = rows.std(0).clamp_min(1e-6);
     network_.parameters.find("quant_conv.weight")->value.div_(standard_deviation.view({-1, 1, 1, 1}));
     network_.parameters.find("quant_conv.bias")->value.sub_(mean).div_(standard_deviation);
-    network_.parameters.find("decoder.conv_out.bias")->value.copy_(pixels.mean({0, 2, 3}));
+    network_.parameters.find("decoder.conv_out.bias")->value.copy_(pixels_of(batch).mean({0, 2, 3}));
   }
 
   // Codes in place of vectors, with gradients passed straight through, but for the samples that bypass.
   Tensor quantise(const Tensor& vectors, const Tensor& codes) {
-    Tensor bypass = at::zeros({vectors.size(0), 1, 1, 1});
+    const Tensor bypass = at::zeros({share_.batch(), 1, 1, 1});
     for (std::int64_t i = 0; i < bypass.size(0); ++i) {
       if (rng_.chance(config_.bypass_share)) bypass[i] = 1;
     }
-    return vectors + (codes - vectors).detach() * (1 - bypass);
+    return vectors + (codes - vectors).detach() * (1 - share_.own(bypass).to(device_));
   }
 
   ImageTokenizerTrainingConfig config_;
-  Tensor images_;
+  const BatchShare& share_;
+  at::Device device_;
+  Tensor images_;  // all, on the processor
   ImageTokenizer tokenizer_;
   ImageNetwork& network_;
   at::ScalarType dtype_;
   nn::VectorQuantiser codebook_;
   BatchOrder order_;
   CounterRng rng_;
-  Tensor vectors_, indices_;             // of the last step; indices once codes are quantised
-  double squared_error_ = 0, loss_ = 0;  // summed since the last figures, over this many steps
+  Tensor vectors_, indices_;  // of the last step; indices once codes are quantised
+  // Summed since the last figures, over this many steps: this rank's parts of the batches' means.
+  double squared_error_ = 0, loss_ = 0;
   std::int64_t summed_ = 0;
   tokenizers::CodeUse use_;
 };
 
 ChangeRules change_rules() {
-  return {.free = {"steps", "minutes", "checkpoint_minutes", "log_steps", "weight_precision"}, .fixed = {}};
+  return {.free = {"steps", "minutes", "checkpoint_minutes", "log_steps", "weight_precision", "device",
+                   "timeouts"},
+          .fixed = {}};
 }
 
 std::uint64_t fingerprint(const Tensor& images) {
@@ -241,6 +257,7 @@ void describe(ConfigVisitor& visitor, ImageTokenizerTrainingConfig& config) {
   visitor.section("adamw", [&](ConfigVisitor& section) { describe(section, config.adamw); });
   visitor.section("schedule", [&](ConfigVisitor& section) { describe(section, config.schedule); });
   visitor.choice("weight_precision", config.weight_precision, {"fp32", "fp16"});
+  describe(visitor, config.ranks);
 }
 
 Tensor stack_images(std::span<const image::Image> images, std::int64_t size) {
@@ -257,7 +274,20 @@ TokenizerTrainingSummary train_image_tokenizer(const ImageTokenizerTrainingConfi
                                                const std::filesystem::path& output,
                                                const RunOptions& options) {
   check(config.network);
-  TokenizerRun run("image tokenizer", output, options);
+  TokenizerTrainingSummary summary;
+  run_on_ranks(config.ranks, [&](distributed::Ranks& ranks, at::Device device) {
+    summary = train_image_tokenizer_on_rank(config, make_images, output, options, ranks, device);
+  });
+  return summary;
+}
+
+TokenizerTrainingSummary train_image_tokenizer_on_rank(const ImageTokenizerTrainingConfig& config,
+                                                       const std::function<Tensor()>& make_images,
+                                                       const std::filesystem::path& output,
+                                                       const RunOptions& options, distributed::Ranks& ranks,
+                                                       at::Device device) {
+  TokenizerRun run("image tokenizer", output, options, ranks, device);
+  const BatchShare share("batch_size", config.batch_size, ranks.collectives());
   const Tensor images = make_images();
   ensure(
       images.dim() == 4 && images.scalar_type() == at::kByte && images.size(2) == config.network.image_size,
@@ -267,8 +297,8 @@ TokenizerTrainingSummary train_image_tokenizer(const ImageTokenizerTrainingConfi
   }
   TokenizerRunSettings settings = run_settings(config, change_rules());
   settings.record.inputs = {{"data", hexadecimal(fingerprint(images))}};
-  ImageLearner learner(config, images);
-  return run.train(settings, learner);
+  ImageLearner learner(config, images, share, device);
+  return run.train(settings, share, learner);
 }
 
 ImageTokenizerQuality evaluate_image_tokenizer(const ImageTokenizer& tokenizer,

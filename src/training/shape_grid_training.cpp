@@ -8,21 +8,25 @@ namespace omni::training {
 
 using at::Tensor;
 
-Tensor bypassed_samples(std::int64_t batch, double share, CounterRng& rng) {
-  Tensor bypass = at::zeros({batch}, at::kBool);
+Tensor bypassed_samples(const BatchShare& share, double bypass_share, CounterRng& rng) {
+  Tensor bypass = at::zeros({share.batch()}, at::kBool);
   auto* bypassed = bypass.mutable_data_ptr<bool>();
-  for (std::int64_t i = 0; i < batch; ++i) bypassed[i] = rng.chance(share);
-  return bypass;
+  for (std::int64_t i = 0; i < share.batch(); ++i) bypassed[i] = rng.chance(bypass_share);
+  return share.own(bypass);
 }
 
-Tensor mix_code_values(const Tensor& continuous, const Tensor& quantised, const Tensor& bypass,
-                       double noise_share, CounterRng& rng) {
-  const auto batch = continuous.size(0), codes = continuous.size(1);
-  Tensor replaced = at::zeros({batch, codes, 1}, at::kBool);
-  auto* wrong = replaced.mutable_data_ptr<bool>();
-  for (std::int64_t i = 0; i < batch * codes; ++i) wrong[i] = noise_share > 0 && rng.chance(noise_share);
-  const Tensor others = quantised.detach().roll({1}, {0});
-  return at::where(bypass.view({-1, 1, 1}), continuous, at::where(replaced, others, quantised));
+Tensor mix_code_values(const BatchShare& share, const Tensor& continuous, const Tensor& quantised,
+                       const Tensor& bypass, double noise_share, CounterRng& rng) {
+  Tensor values = quantised;
+  if (noise_share > 0) {
+    const auto codes = continuous.size(1);
+    Tensor replaced = at::zeros({share.batch(), codes, 1}, at::kBool);
+    auto* wrong = replaced.mutable_data_ptr<bool>();
+    for (std::int64_t i = 0; i < share.batch() * codes; ++i) wrong[i] = rng.chance(noise_share);
+    const Tensor others = share.own(share.gather(quantised.detach()).roll({1}, {0}));
+    values = at::where(share.own(replaced).to(quantised.device()), others, quantised);
+  }
+  return at::where(bypass.to(values.device()).view({-1, 1, 1}), continuous, values);
 }
 
 Tensor field_loss(const ShapeTokenizerTrainingConfig& config, const Tensor& values, const ShapeBatch& batch) {
@@ -31,20 +35,25 @@ Tensor field_loss(const ShapeTokenizerTrainingConfig& config, const Tensor& valu
   return (at::tanh(values) - target).abs().mean();
 }
 
-double point_iou(const Tensor& logits, const Tensor& inside) {
+ShapeMeasure measured_mean(const BatchShare& share, std::string name, double value) {
+  return {std::move(name), share.weight() * value, share.weight()};
+}
+
+ShapeMeasure point_iou(const Tensor& logits, const Tensor& inside) {
   c10::NoGradGuard no_grad;
   const Tensor predicted = logits.gt(0), truth = inside.gt(0.5);
-  const double both = predicted.logical_and(truth).sum().item<double>();
-  const double either = predicted.logical_or(truth).sum().item<double>();
-  return either > 0 ? both / either : 1.0;
+  return {"point_iou", predicted.logical_and(truth).sum().item<double>(),
+          predicted.logical_or(truth).sum().item<double>()};
 }
 
 namespace {
 
 class GridTraining : public ShapeLayoutTraining {
  public:
-  GridTraining(const ShapeTokenizerTrainingConfig& config, const tokenizers::GridShapeTokenizer* start)
+  GridTraining(const ShapeTokenizerTrainingConfig& config, const BatchShare& share,
+               const tokenizers::GridShapeTokenizer* start)
       : config_(config),
+        share_(share),
         tokenizer_(sizes_of(config.grid, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()),
         dtype_(nn::precision_type(config.precision)) {
@@ -71,11 +80,11 @@ class GridTraining : public ShapeLayoutTraining {
     std::vector<Tensor> vectors, colours;
     for (const auto& batch : batches) {
       const Tensor h = network_.encode(batch.occupancy.to(dtype_));
-      vectors.push_back(h);
+      vectors.push_back(share_.gather(h));
       if (!network_.has_colour()) continue;
       const Tensor all = network_.codes().all_levels(h.size(0));
       const auto features = network_.decode(network_.codes().continuous(h, all).features).features;
-      colours.push_back(pooled(batch, network_.slot_logits(features)).reshape({-1, 3}));
+      colours.push_back(share_.gather(pooled(batch, network_.slot_logits(features)).reshape({-1, 3})));
     }
     if (config_.start.empty()) network_.codes().start(at::cat(vectors), rng);
     if (network_.has_colour()) network_.palette().start(at::cat(colours), rng);
@@ -99,8 +108,8 @@ class GridTraining : public ShapeLayoutTraining {
   // The field's losses; returns what colour sees.
   Features geometry(const ShapeBatch& batch, bool quantise, CounterRng& rng, ShapeLosses& losses) {
     const Tensor h = network_.encode(batch.occupancy.to(dtype_));
-    const Tensor levels = draw_levels(h.size(0), rng);
-    const auto coded = quantise ? network_.codes().quantise(h, levels, mixed_values(h.size(0), rng))
+    const Tensor levels = draw_levels(rng);
+    const auto coded = quantise ? network_.codes().quantise(h, levels, mixed_values(rng))
                                 : network_.codes().continuous(h, levels);
     losses.indices = coded.indices;
     geometry_ = {coded.vectors, coded.indices};
@@ -109,11 +118,10 @@ class GridTraining : public ShapeLayoutTraining {
     const Tensor field = field_loss(config_, at_points, batch);
     const Tensor cells = at::binary_cross_entropy_with_logits(downsampled(decoded.logits), batch.occupancy);
     losses.total = losses.total + coded.loss + field + config_.grid_loss_weight * cells;
-    losses.measured = {
-        {"field_loss", field.item<double>()},
-        {"cell_loss", cells.item<double>()},
-        {"point_iou", point_iou(at_points.narrow(1, config_.near_points, config_.volume_points),
-                                batch.inside.narrow(1, config_.near_points, config_.volume_points))}};
+    losses.measured = {measured_mean(share_, "field_loss", field.item<double>()),
+                       measured_mean(share_, "cell_loss", cells.item<double>()),
+                       point_iou(at_points.narrow(1, config_.near_points, config_.volume_points),
+                                 batch.inside.narrow(1, config_.near_points, config_.volume_points))};
     return decoded.features;
   }
 
@@ -121,29 +129,29 @@ class GridTraining : public ShapeLayoutTraining {
   Features frozen_geometry(const ShapeBatch& batch, bool quantise, CounterRng& rng, ShapeLosses& losses) {
     const c10::NoGradGuard no_grad;
     const Tensor h = network_.encode(batch.occupancy.to(dtype_));
-    const auto coded = network_.codes().quantise(h, draw_levels(h.size(0), rng));
+    const auto coded = network_.codes().quantise(h, draw_levels(rng));
     if (quantise) losses.indices = coded.indices;
     return network_.decode(coded.features).features;
   }
 
-  // How many levels count, for each sample: all for the share that the config says; all but the finest for
-  // half of the others, and so on.
-  Tensor draw_levels(std::int64_t batch, CounterRng& rng) const {
-    Tensor levels = network_.codes().all_levels(batch);
+  // How many levels count, for each of this rank's samples: all for the share that the config says; all but the
+  // finest for half of the others, and so on.
+  Tensor draw_levels(CounterRng& rng) const {
+    Tensor levels = network_.codes().all_levels(share_.batch());
     auto* counts = levels.mutable_data_ptr<std::int64_t>();
-    for (std::int64_t i = 0; i < batch; ++i) {
+    for (std::int64_t i = 0; i < share_.batch(); ++i) {
       if (counts[i] == 1 || rng.chance(config_.full_length_share)) continue;
       do --counts[i];
       while (counts[i] > 1 && rng.chance(0.5));
     }
-    return levels;
+    return share_.own(levels);
   }
 
   // The same samples bypass the codes of every level.
-  tokenizers::GridCodes::Mix mixed_values(std::int64_t batch, CounterRng& rng) const {
-    const Tensor bypass = bypassed_samples(batch, config_.bypass_share, rng);
+  tokenizers::GridCodes::Mix mixed_values(CounterRng& rng) const {
+    const Tensor bypass = bypassed_samples(share_, config_.bypass_share, rng);
     return [this, bypass, &rng](const Tensor& continuous, const Tensor& quantised) {
-      return mix_code_values(continuous, quantised, bypass, config_.code_noise, rng);
+      return mix_code_values(share_, continuous, quantised, bypass, config_.code_noise, rng);
     };
   }
 
@@ -179,10 +187,11 @@ class GridTraining : public ShapeLayoutTraining {
     const Tensor error =
         ((at::bmm(weights, colours) - batch.colours).abs().mean(-1) * part_weights(batch.colours)).mean();
     losses.total = losses.total + error;
-    losses.measured.emplace_back("colour_error", error.item<double>());
+    losses.measured.push_back(measured_mean(share_, "colour_error", error.item<double>()));
   }
 
   ShapeTokenizerTrainingConfig config_;
+  const BatchShare& share_;
   tokenizers::GridShapeTokenizer tokenizer_;
   tokenizers::GridShapeNetwork& network_;
   at::ScalarType dtype_;
@@ -191,9 +200,10 @@ class GridTraining : public ShapeLayoutTraining {
 
 }  // namespace
 
-std::unique_ptr<ShapeLayoutTraining> make_grid_training(const ShapeTokenizerTrainingConfig& config) {
+std::unique_ptr<ShapeLayoutTraining> make_grid_training(const ShapeTokenizerTrainingConfig& config,
+                                                        const BatchShare& share) {
   const auto start = load_start<tokenizers::GridShapeTokenizer>(config.start, "grid");
-  return std::make_unique<GridTraining>(config, start.get());
+  return std::make_unique<GridTraining>(config, share, start.get());
 }
 
 }  // namespace omni::training

@@ -131,9 +131,17 @@ PreparedShape prepare_shape(const data::ObjectRecord& record, const ShapeSampleR
   return shape;
 }
 
+ShapeBatch on_device(ShapeBatch batch, at::Device device) {
+  for (Tensor* tensor : {&batch.occupancy, &batch.surface, &batch.surface_colours, &batch.points,
+                         &batch.inside, &batch.distances, &batch.colour_points, &batch.colours,
+                         &batch.cell_points, &batch.cell_colours, &batch.present})
+    if (tensor->defined()) *tensor = tensor->to(device);
+  return batch;
+}
+
 ShapeSampleStream::ShapeSampleStream(const data::ObjectSource& source, ShapeSampleRecipe recipe,
-                                     std::int64_t objects, std::int64_t batch, std::uint64_t seed)
-    : source_(source), recipe_(recipe), batch_(batch), seed_(seed) {
+                                     std::int64_t objects, const BatchShare& share, std::uint64_t seed)
+    : source_(source), recipe_(recipe), share_(share), seed_(seed) {
   if (source.size() <= 0)
     fail(ErrorKind::input, "training a shape tokenizer: the data set is empty. Give another");
   order_.resize(static_cast<std::size_t>(source.size()));
@@ -174,17 +182,21 @@ const PreparedShape& ShapeSampleStream::wait_for(std::int64_t position) {
 }
 
 ShapeBatch ShapeSampleStream::next(std::int64_t step) {
+  const std::int64_t batch = share_.batch();
   // Half a batch of new objects arrives per step.
   const auto known =
-      std::min<std::int64_t>(static_cast<std::int64_t>(order_.size()), 4 * batch_ + step * batch_ / 2);
+      std::min<std::int64_t>(static_cast<std::int64_t>(order_.size()), 4 * batch + step * batch / 2);
   CounterRng rng(seed_, hash_combine(hash_string("batch"), static_cast<std::uint64_t>(step)));
   wait_for(known - 1);
   std::vector<const PreparedShape*> shapes;
-  for (std::int64_t i = 0; i < batch_; ++i)
+  for (std::int64_t i = 0; i < batch; ++i)
     shapes.push_back(&wait_for(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(known)))));
-  ShapeBatch batch = assemble(shapes);
-  if (recipe_.turns) turn_shapes(batch, random_turns(batch_, rng));
-  return batch;
+  const std::int64_t first = share_.first(), end = first + share_.count();
+  ShapeBatch own = assemble({shapes.begin() + first, shapes.begin() + end});
+  if (!recipe_.turns) return own;
+  const std::vector<ShapeTurn> turns = random_turns(batch, rng);
+  turn_shapes(own, {turns.begin() + first, turns.begin() + end});
+  return own;
 }
 
 ShapeBatch ShapeSampleStream::assemble(const std::vector<const PreparedShape*>& shapes) const {

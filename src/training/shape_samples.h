@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "batch_share.h"
 #include "omni/core/random.h"
 #include "omni/data/object_source.h"
 #include "omni/nn/parameters.h"
@@ -53,13 +54,15 @@ struct ShapeBatch {
   at::Tensor cell_points, cell_colours, present;  // [B, S, 3], [B, S, 3], [B, S]
 };
 
+ShapeBatch on_device(ShapeBatch batch, at::Device device);
+
 // Objects in an order drawn from the seed, prepared again with other draws where the source has fewer. Step s
-// draws `batch` of the objects that have arrived by then, by a fixed timetable, and waits for the background
-// thread if it is late: a batch depends on (seed, step) alone.
+// draws a batch of the objects that have arrived by then, by a fixed timetable, and waits for the background
+// thread if it is late: a batch depends on (seed, step) alone. What is given is this rank's share of it.
 class ShapeSampleStream {
  public:
   ShapeSampleStream(const data::ObjectSource& source, ShapeSampleRecipe recipe, std::int64_t objects,
-                    std::int64_t batch, std::uint64_t seed);
+                    const BatchShare& share, std::uint64_t seed);
   ~ShapeSampleStream();
   ShapeBatch next(std::int64_t step);
 
@@ -70,7 +73,7 @@ class ShapeSampleStream {
 
   const data::ObjectSource& source_;
   ShapeSampleRecipe recipe_;
-  std::int64_t batch_;
+  const BatchShare share_;
   std::uint64_t seed_;
   std::vector<std::int64_t> order_;
   std::vector<std::unique_ptr<PreparedShape>> prepared_;

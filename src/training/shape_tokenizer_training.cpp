@@ -7,7 +7,9 @@
 #include "omni/core/text_format.h"
 #include "omni/tokenizers/code_use.h"
 #include "omni/tokenizers/stored_tokenizer.h"
+#include "rank_start.h"
 #include "shape_layout_training.h"
+#include "tokenizer_rank.h"
 #include "tokenizer_run.h"
 
 namespace omni::training {
@@ -46,6 +48,7 @@ void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config) {
   visitor.number("checkpoint_minutes", config.checkpoint_minutes, {.minimum = 0.01});
   visitor.integer("log_steps", config.log_steps, {.minimum = 1});
   visitor.integer("evaluation_objects", config.evaluation_objects, {.minimum = 1, .maximum = 100000});
+  describe(visitor, config.ranks);
 }
 
 void validate(const ShapeTokenizerTrainingConfig& config) {
@@ -82,11 +85,16 @@ ShapeSampleRecipe recipe_for(const ShapeTokenizerTrainingConfig& config,
 
 class ShapeLearner : public TokenizerLearner {
  public:
-  ShapeLearner(const ShapeTokenizerTrainingConfig& config, const data::ObjectSource& train)
+  // `share` must outlive it. Its network comes to the device when the run begins.
+  ShapeLearner(const ShapeTokenizerTrainingConfig& config, const data::ObjectSource& train,
+               const BatchShare& share, at::Device device)
       : seed_(static_cast<std::uint64_t>(config.seed)),
         log_steps_(config.log_steps),
-        training_(config.layout == "grid" ? make_grid_training(config) : make_vecset_training(config)),
-        stream_(train, recipe_for(config, training_->tokenizer()), config.objects, config.batch, seed_) {}
+        share_(share),
+        device_(device),
+        training_(config.layout == "grid" ? make_grid_training(config, share)
+                                          : make_vecset_training(config, share)),
+        stream_(train, recipe_for(config, training_->tokenizer()), config.objects, share, seed_) {}
 
   nn::ParameterStore& parameters() override { return training_->parameters(); }
   std::vector<std::pair<std::string, nn::Quantiser*>> quantisers() override {
@@ -100,12 +108,12 @@ class ShapeLearner : public TokenizerLearner {
 
   void start_quantisers() override {
     std::vector<ShapeBatch> batches;
-    for (int i = 0; i < kStartBatches; ++i) batches.push_back(stream_.next(step_ + i));
+    for (int i = 0; i < kStartBatches; ++i) batches.push_back(on_device(stream_.next(step_ + i), device_));
     training_->start_quantisers(batches, rng_);
   }
 
   Tensor loss(bool quantise) override {
-    losses_ = training_->forward(stream_.next(step_), quantise, rng_);
+    losses_ = training_->forward(on_device(stream_.next(step_), device_), quantise, rng_);
     return losses_.total;
   }
 
@@ -115,11 +123,15 @@ class ShapeLearner : public TokenizerLearner {
   }
 
   Figures take_figures(std::int64_t steps_done) override {
-    const auto loss = losses_.total.item<double>();
-    Figures figures{.numbers = {{"loss", loss}}, .note = concat("loss ", std::round(loss * 1e4) / 1e4)};
-    for (const auto& [name, value] : losses_.measured) {
-      figures.numbers.emplace_back(name, value);
-      if (name == "point_iou") figures.note += concat(", IoU ", std::round(value * 1e3) / 1e3);
+    std::vector<ShapeMeasure> measures = {measured_mean(share_, "loss", losses_.total.item<double>())};
+    measures.insert(measures.end(), losses_.measured.begin(), losses_.measured.end());
+    sum_over_ranks(measures);
+    const double loss = measures.front().value();
+    Figures figures{.numbers = {}, .note = concat("loss ", std::round(loss * 1e4) / 1e4)};
+    for (const ShapeMeasure& measure : measures) {
+      figures.numbers.emplace_back(measure.name, measure.value());
+      if (measure.name == "point_iou")
+        figures.note += concat(", IoU ", std::round(measure.value() * 1e3) / 1e3);
     }
     if (losses_.indices.defined()) add_code_use(steps_done, figures);
     return figures;
@@ -128,14 +140,25 @@ class ShapeLearner : public TokenizerLearner {
   void save(const std::filesystem::path& folder) const override { training_->tokenizer().save(folder); }
 
  private:
+  void sum_over_ranks(std::vector<ShapeMeasure>& measures) const {
+    std::vector<double> numbers;
+    for (const ShapeMeasure& measure : measures) numbers.insert(numbers.end(), {measure.part, measure.whole});
+    share_.sum(numbers, device_);
+    for (std::size_t i = 0; i < measures.size(); ++i) {
+      measures[i].part = numbers[2 * i];
+      measures[i].whole = numbers[2 * i + 1];
+    }
+  }
+
   void add_code_use(std::int64_t steps_done, Figures& figures) {
     const std::int64_t vocabulary = training_->tokenizer().geometry_vocabulary();
+    share_.sum(use_, vocabulary, device_);
     const double used = static_cast<double>(use_.used()) / static_cast<double>(vocabulary);
     const double perplexity = use_.perplexity();
     figures.numbers.emplace_back("code_perplexity", perplexity);
     figures.numbers.emplace_back("codes_used", used);
     figures.note += concat(", ", std::round(perplexity), " codes");
-    if (use_.collapsed(vocabulary) && steps_done - last_warning_ > 10 * log_steps_) {
+    if (share_.first() == 0 && use_.collapsed(vocabulary) && steps_done - last_warning_ > 10 * log_steps_) {
       last_warning_ = steps_done;
       log_warning("the codebook has collapsed: ", std::round(used * 1000) / 10,
                   " % of the codes are in use at step ", steps_done,
@@ -146,6 +169,8 @@ class ShapeLearner : public TokenizerLearner {
 
   std::uint64_t seed_;
   std::int64_t log_steps_;
+  const BatchShare& share_;
+  at::Device device_;
   std::unique_ptr<ShapeLayoutTraining> training_;
   ShapeSampleStream stream_;
   std::int64_t step_ = 0;
@@ -156,7 +181,9 @@ class ShapeLearner : public TokenizerLearner {
 };
 
 ChangeRules change_rules() {
-  return {.free = {"steps", "minutes", "checkpoint_minutes", "log_steps", "evaluation_objects"}, .fixed = {}};
+  return {.free = {"steps", "minutes", "checkpoint_minutes", "log_steps", "evaluation_objects", "device",
+                   "timeouts"},
+          .fixed = {}};
 }
 
 RunInputs inputs_of(const ShapeTokenizerTrainingConfig& config, const data::ObjectSource& train) {
@@ -167,28 +194,40 @@ RunInputs inputs_of(const ShapeTokenizerTrainingConfig& config, const data::Obje
 
 }  // namespace
 
+TokenizerTrainingSummary train_shape_tokenizer_on_rank(const ShapeTokenizerTrainingConfig& config,
+                                                       const data::ObjectSource& train,
+                                                       const std::filesystem::path& output,
+                                                       const RunOptions& options, distributed::Ranks& ranks,
+                                                       at::Device device) {
+  TokenizerRun run("shape tokenizer", output, options, ranks, device);
+  const BatchShare share("batch", config.batch, ranks.collectives());
+  TokenizerRunSettings settings = run_settings(config, change_rules());
+  settings.record.inputs = inputs_of(config, train);
+  ShapeLearner learner(config, train, share, device);
+  return run.train(settings, share, learner);
+}
+
 ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,
                                                     const data::ObjectSource& train,
                                                     const data::ObjectSource& held_out,
                                                     const std::filesystem::path& output,
                                                     const RunOptions& options) {
   validate(config);
-  TokenizerRun run("shape tokenizer", output, options);
-  TokenizerRunSettings settings = run_settings(config, change_rules());
-  settings.record.inputs = inputs_of(config, train);
   ShapeTokenizerTrainingSummary summary;
-  {
-    ShapeLearner learner(config, train);
-    static_cast<TokenizerTrainingSummary&>(summary) = run.train(settings, learner);
-  }
-  if (summary.was_finished) return summary;
+  bool first = false;
+  run_on_ranks(config.ranks, [&](distributed::Ranks& ranks, at::Device device) {
+    first = ranks.collectives().rank() == 0;
+    static_cast<TokenizerTrainingSummary&>(summary) =
+        train_shape_tokenizer_on_rank(config, train, output, options, ranks, device);
+  });
+  if (!first || summary.was_finished) return summary;
   if (held_out.size() == 0) {
     log_warning(
         "the data set holds no objects back, so nothing is measured. omni tokenizer eval shape does it on "
         "others");
     return summary;
   }
-  const auto saved = tokenizers::load_shape_tokenizer(run.folder());
+  const auto saved = tokenizers::load_shape_tokenizer(output);
   summary.report = evaluate_shape_tokenizer(*saved, held_out, config.evaluation_objects,
                                             hash_combine(static_cast<std::uint64_t>(config.seed), 7));
   return summary;

@@ -12,8 +12,10 @@ namespace {
 
 class VecsetTraining : public ShapeLayoutTraining {
  public:
-  VecsetTraining(const ShapeTokenizerTrainingConfig& config, const tokenizers::VecsetShapeTokenizer* start)
+  VecsetTraining(const ShapeTokenizerTrainingConfig& config, const BatchShare& share,
+                 const tokenizers::VecsetShapeTokenizer* start)
       : config_(config),
+        share_(share),
         tokenizer_(sizes_of(config.vecset, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()) {
     if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
@@ -49,8 +51,9 @@ class VecsetTraining : public ShapeLayoutTraining {
     std::vector<Tensor> codes, colours;
     for (const auto& batch : batches) {
       const Tensor z = network_.prepared(network_.encode(batch.surface).latents);
-      codes.push_back(z.flatten(0, 1));
-      if (network_.has_colour()) colours.push_back(colour_vectors(batch, network_.decode(z)).flatten(0, 1));
+      codes.push_back(share_.gather(z.flatten(0, 1)));
+      if (network_.has_colour())
+        colours.push_back(share_.gather(colour_vectors(batch, network_.decode(z)).flatten(0, 1)));
     }
     if (config_.start.empty()) network_.quantiser().start(at::cat(codes), rng);
     if (network_.has_colour()) network_.colour().quantiser().start(at::cat(colours), rng);
@@ -76,8 +79,8 @@ class VecsetTraining : public ShapeLayoutTraining {
     Tensor values = z;
     if (quantise) {
       const auto coded = network_.quantiser().quantise(z);
-      const Tensor bypass = bypassed_samples(z.size(0), config_.bypass_share, rng);
-      values = mix_code_values(z, coded.values, bypass, config_.code_noise, rng);
+      const Tensor bypass = bypassed_samples(share_, config_.bypass_share, rng);
+      values = mix_code_values(share_, z, coded.values, bypass, config_.code_noise, rng);
       losses.total = losses.total + coded.loss;
       losses.indices = coded.indices;
       geometry_ = {z.detach(), coded.indices};
@@ -86,10 +89,9 @@ class VecsetTraining : public ShapeLayoutTraining {
     const Tensor logits = network_.field(latents, batch.points);
     const Tensor field = field_loss(config_, logits, batch);
     losses.total = losses.total + field;
-    losses.measured = {
-        {"field_loss", field.item<double>()},
-        {"point_iou", point_iou(logits.narrow(1, config_.near_points, config_.volume_points),
-                                batch.inside.narrow(1, config_.near_points, config_.volume_points))}};
+    losses.measured = {measured_mean(share_, "field_loss", field.item<double>()),
+                       point_iou(logits.narrow(1, config_.near_points, config_.volume_points),
+                                 batch.inside.narrow(1, config_.near_points, config_.volume_points))};
     return latents;
   }
 
@@ -109,7 +111,7 @@ class VecsetTraining : public ShapeLayoutTraining {
     const Tensor error =
         (network_.colour().colours(context, batch.colour_points) - batch.colours).abs().mean();
     losses.total = losses.total + error;
-    losses.measured.emplace_back("colour_error", error.item<double>());
+    losses.measured.push_back(measured_mean(share_, "colour_error", error.item<double>()));
   }
 
   std::int64_t draw_length(CounterRng& rng) const {
@@ -119,6 +121,7 @@ class VecsetTraining : public ShapeLayoutTraining {
   }
 
   ShapeTokenizerTrainingConfig config_;
+  const BatchShare& share_;
   tokenizers::VecsetShapeTokenizer tokenizer_;
   tokenizers::VecsetShapeNetwork& network_;
   std::pair<Tensor, Tensor> geometry_, colours_;  // vectors and codes of the last quantised step
@@ -126,9 +129,10 @@ class VecsetTraining : public ShapeLayoutTraining {
 
 }  // namespace
 
-std::unique_ptr<ShapeLayoutTraining> make_vecset_training(const ShapeTokenizerTrainingConfig& config) {
+std::unique_ptr<ShapeLayoutTraining> make_vecset_training(const ShapeTokenizerTrainingConfig& config,
+                                                          const BatchShare& share) {
   const auto start = load_start<tokenizers::VecsetShapeTokenizer>(config.start, "vecset");
-  return std::make_unique<VecsetTraining>(config, start.get());
+  return std::make_unique<VecsetTraining>(config, share, start.get());
 }
 
 }  // namespace omni::training

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <sstream>
 
 #include "omni/core/error.h"
@@ -37,12 +38,13 @@ geometry::Camera camera_of_bin(int bin) {
   return camera;
 }
 
-std::vector<image::Image> render_objects(const TokenizerDataConfig& config, int size) {
+std::vector<image::Image> render_objects(const TokenizerDataConfig& config, int size, bool tells) {
   const std::unique_ptr<data::ObjectSource> source = data::open_source(config.source);
   const std::int64_t views = config.views_per_object;
   const std::uint64_t seed = hash_combine(source->fingerprint(), hash_string("tokenizer views"));
   std::vector<image::Image> images(static_cast<std::size_t>(source->size() * views));
-  Progress progress("rendering", source->size(), "objects");
+  std::optional<Progress> progress;
+  if (tells) progress.emplace("rendering", source->size(), "objects");
   geometry::RenderOptions options;
   options.width = options.height = size;
   parallel_for(source->size(), 16, [&](std::int64_t begin, std::int64_t end) {
@@ -56,7 +58,7 @@ std::vector<image::Image> render_objects(const TokenizerDataConfig& config, int 
             renderer.render(camera_of_bin(bins[static_cast<std::size_t>(v)]), options);
       }
     }
-    progress.advance(end - begin);
+    if (progress) progress->advance(end - begin);
   });
   return images;
 }
@@ -80,7 +82,7 @@ void describe(ConfigVisitor& visitor, TokenizerDataConfig& config) {
   visitor.text("folder", config.folder);
 }
 
-std::vector<image::Image> read_pictures(const std::string& folder, int size) {
+std::vector<image::Image> read_pictures(const std::string& folder, int size, bool tells) {
   const std::vector<fs::path> files = files_below(folder);
   std::vector<image::Image> pictures(files.size());
   std::vector<std::string> problems(files.size());
@@ -96,7 +98,7 @@ std::vector<image::Image> read_pictures(const std::string& folder, int size) {
     }
   });
   for (const std::string& problem : problems) {
-    if (!problem.empty()) log_warning("skipped: ", problem);
+    if (tells && !problem.empty()) log_warning("skipped: ", problem);
   }
   std::erase_if(pictures, [](const image::Image& picture) { return picture.pixels.empty(); });
   if (pictures.empty())
@@ -104,8 +106,9 @@ std::vector<image::Image> read_pictures(const std::string& folder, int size) {
   return pictures;
 }
 
-std::vector<image::Image> training_images(const TokenizerDataConfig& config, int size) {
-  return takes_files(config) ? read_pictures(config.folder, size) : render_objects(config, size);
+std::vector<image::Image> training_images(const TokenizerDataConfig& config, int size, bool tells) {
+  return takes_files(config) ? read_pictures(config.folder, size, tells)
+                             : render_objects(config, size, tells);
 }
 
 std::vector<std::string> training_texts(const TokenizerDataConfig& config) {

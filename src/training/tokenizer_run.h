@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "batch_share.h"
 #include "omni/core/run_lock.h"
+#include "omni/distributed/ranks.h"
 #include "omni/optimizer/adamw.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/training/run_options.h"
@@ -17,7 +19,7 @@
 
 namespace omni::training {
 
-// The training of a tokenizer, whichever it is: lock, resume, clock, Ctrl-C, metrics, checkpoints, progress.
+// The training of a tokenizer, whichever it is: lock, resume, clock, Ctrl-C, metrics, checkpoints, progress, ranks.
 
 struct TokenizerRunSettings {
   RunBudget budget;
@@ -59,27 +61,34 @@ TokenizerRunSettings run_settings(const Config& config, ChangeRules rules) {
 
 // While the run lasts, <output>.metrics.jsonl, <output>.checkpoint.safetensors and <output>.lock lie beside
 // where the folder will appear. At the run's end it appears whole with the metrics in it, and the checkpoint
-// stays, so that the run can go on with more steps.
+// stays, so that the run can go on with more steps. Every rank has one; the first alone locks and writes.
 class TokenizerRun {
  public:
   // `title` names the tokenizer: "shape tokenizer". Takes the lock; throws Error(usage) as goes_on() and
-  // RunLock do, and where something else has the output's name.
-  TokenizerRun(std::string title, const std::filesystem::path& output, RunOptions options);
+  // RunLock do, and where something else has the output's name. `ranks` must outlive it.
+  TokenizerRun(std::string title, const std::filesystem::path& output, RunOptions options,
+               distributed::Ranks& ranks, at::Device device);
 
   const std::filesystem::path& folder() const { return folder_; }
-  // Trains until the budget is used up and writes the folder. Throws Error(interrupted) after Ctrl-C, with a
-  // checkpoint written; Error(usage) where a resumed run is another one.
-  TokenizerTrainingSummary train(const TokenizerRunSettings& settings, TokenizerLearner& learner);
+  // Trains on the device until the budget is used up and writes the folder. `share`: of the learner's batches.
+  // Throws Error(interrupted) after Ctrl-C, with a checkpoint written; Error(usage) where a resumed run is another
+  // one, and where ranks differ in config or inputs.
+  TokenizerTrainingSummary train(const TokenizerRunSettings& settings, const BatchShare& share,
+                                 TokenizerLearner& learner);
 
  private:
   std::filesystem::path beside(const char* ending) const;
+  bool is_first() const { return ranks_.collectives().rank() == 0; }
+  void compare_ranks(const TokenizerRunSettings& settings) const;
   void check_record(const TokenizerRunSettings& settings) const;
   void begin_metrics(std::int64_t steps_done) const;
 
   std::string title_;
   std::filesystem::path folder_;
   RunOptions options_;
-  RunLock lock_;
+  distributed::Ranks& ranks_;
+  at::Device device_;
+  std::optional<RunLock> lock_;  // on the first rank
   bool resumes_ = false;
 };
 

@@ -1,16 +1,16 @@
 #include "omni/training/trainer.h"
 
-#include <algorithm>
 #include <optional>
 
 #include "deterministic.h"
 #include "dry_run.h"
+#include "memory_fit.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/run_lock.h"
+#include "omni/distributed/launch_environment.h"
 #include "omni/distributed/ranks.h"
-#include "omni/kernels/cpu_memory.h"
-#include "omni/kernels/cuda_plugin.h"
+#include "rank_start.h"
 #include "run_output.h"
 #include "stage_run.h"
 
@@ -18,38 +18,6 @@ namespace omni::training {
 namespace {
 
 namespace fs = std::filesystem;
-
-at::Device device_of(const StageConfig& config, const distributed::LaunchEnvironment& launch) {
-  if (config.device == "cpu") return at::kCPU;
-  const int index = distributed::device_index(launch, kernels::cuda_plugin_status().devices);
-  return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
-}
-
-// Rank 0's text on every rank.
-std::string text_of_first_rank(const std::string& text, distributed::Collectives& collectives,
-                               at::Device device) {
-  const at::Tensor length = at::full({1}, static_cast<std::int64_t>(text.size()), at::kLong).to(device);
-  collectives.broadcast(length, 0).wait();
-  at::Tensor letters = at::zeros({length.item<std::int64_t>()}, at::kByte);
-  if (collectives.rank() == 0) std::copy(text.begin(), text.end(), letters.mutable_data_ptr<std::uint8_t>());
-  if (letters.numel() == 0) return {};
-  letters = letters.to(device);
-  collectives.broadcast(letters, 0).wait();
-  letters = letters.cpu();
-  const auto* first = letters.const_data_ptr<std::uint8_t>();
-  return {first, first + letters.numel()};
-}
-
-distributed::RankTimes times_of(const StageConfig& config) {
-  const auto milliseconds = [](double seconds) {
-    return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * seconds));
-  };
-  distributed::RankTimes times{.start = milliseconds(60 * config.start_minutes),
-                               .call = milliseconds(60 * config.call_minutes),
-                               .silence = milliseconds(config.silence_seconds)};
-  times.heartbeat = std::min(times.heartbeat, times.silence / 4);  // one late heartbeat is no silence
-  return times;
-}
 
 TrainingSummary run_on_rank(const StageConfig& config, const TrainerOptions& options,
                             distributed::Ranks& ranks, at::Device device) {
@@ -62,6 +30,9 @@ TrainingSummary run_on_rank(const StageConfig& config, const TrainerOptions& opt
     if (const auto checkpoint = resumed_checkpoint(config, options.run.resume)) chosen = checkpoint->string();
   }
   chosen = text_of_first_rank(chosen, collectives, device);
+  if (chosen.empty())  // what goes on has had enough, and may be without what it started from
+    require_memory(config, collectives.size(), distributed::read_launch_environment().local_size,
+                   /*tells=*/collectives.rank() == 0);
   std::optional<checkpoint::CheckpointReader> checkpoint;
   if (!chosen.empty()) checkpoint.emplace(chosen);
   // What can go wrong with the tokenizers, the data or the checkpoint does so before anything is written.
@@ -79,15 +50,12 @@ TrainingSummary run_stage(const StageConfig& config, const TrainerOptions& optio
     print_dry_run(config, options);
     return {};
   }
-  if (config.device == "cuda") kernels::require_gpu("training");
   if (config.deterministic) compute_deterministically();
-  kernels::keep_freed_memory();
-  const distributed::LaunchEnvironment launch = distributed::read_launch_environment();
-  const at::Device device = device_of(config, launch);
   TrainingSummary summary;
-  distributed::run_ranks(launch, device, times_of(config), [&](distributed::Ranks& ranks) {
-    summary = run_on_rank(config, options, ranks, device);
-  });
+  run_on_ranks({config.device, config.start_minutes, config.call_minutes, config.silence_seconds},
+               [&](distributed::Ranks& ranks, at::Device device) {
+                 summary = run_on_rank(config, options, ranks, device);
+               });
   return summary;
 }
 

@@ -18,10 +18,15 @@ ShapeSampleRecipe recipe() {
   return recipe;
 }
 
+BatchShare alone(std::int64_t batch) {
+  static const std::unique_ptr<distributed::Collectives> collectives = distributed::make_lone_collectives();
+  return {"batch", batch, *collectives};
+}
+
 // Three objects in eight preparations: each batch draws of all eight, which differ in their points.
 TEST(ShapeSampleStream, AFewObjectsArePreparedAgainWithOtherPoints) {
   const testing_support::RandomUnions source(1, 3);
-  ShapeSampleStream stream(source, recipe(), 8, 16, 1);
+  ShapeSampleStream stream(source, recipe(), 8, alone(16), 1);
   std::set<float> points, grids;
   for (std::int64_t step = 0; step < 4; ++step) {
     const ShapeBatch batch = stream.next(step);
@@ -43,7 +48,7 @@ TEST(ShapeSampleStream, TheOrderOfObjectsStaysWhatItIs) {
   }
   std::vector<std::size_t> first;  // of the order that each seed gives
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
-    ShapeSampleStream stream(source, recipe(), 1, 1, seed);
+    ShapeSampleStream stream(source, recipe(), 1, alone(1), seed);
     const at::Tensor grid = stream.next(0).occupancy.flatten();
     for (std::size_t i = 0; i < grids.size(); ++i)
       if (at::equal(grids[i], grid)) first.push_back(i);
@@ -65,7 +70,7 @@ TEST(ShapeSampleStream, TurnsShowAnObjectFromEightSides) {
   const testing_support::RandomUnions source(1, 1);
   ShapeSampleRecipe turned = recipe();
   turned.turns = true;
-  ShapeSampleStream stream(source, turned, 1, 64, 1);
+  ShapeSampleStream stream(source, turned, 1, alone(64), 1);
   const ShapeBatch batch = stream.next(0);
   std::set<float> grids;
   for (std::int64_t i = 0; i < 64; ++i)

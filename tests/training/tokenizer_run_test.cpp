@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "temporary_directory.h"
+#include "thread_ranks.h"
 
 namespace omni::training {
 namespace {
@@ -87,8 +88,9 @@ class TokenizerRunTest : public testing::Test {
  protected:
   TokenizerTrainingSummary train(const ToyConfig& config, const std::string& name, ToyLearner& learner,
                                  RunOptions options = {}) {
-    TokenizerRun run("toy tokenizer", folder_ / name, std::move(options));
-    return run.train(run_settings(config, {.free = {"steps"}, .fixed = {}}), learner);
+    TokenizerRun run("toy tokenizer", folder_ / name, std::move(options), ranks_, at::kCPU);
+    const BatchShare share("batch", 3, *collectives_);
+    return run.train(run_settings(config, {.free = {"steps"}, .fixed = {}}), share, learner);
   }
   TokenizerTrainingSummary train(const ToyConfig& config, const std::string& name, RunOptions options = {}) {
     ToyLearner learner;
@@ -112,6 +114,9 @@ class TokenizerRunTest : public testing::Test {
   const RunOptions resumed_{.resume = Resume::yes, .allowed_changes = {}};
   const RunOptions automatic_{.resume = Resume::automatic, .allowed_changes = {}};
   const test::TemporaryDirectory folder_;
+  const std::unique_ptr<distributed::Collectives> collectives_ = distributed::make_lone_collectives();
+  test::ThreadTexts texts_;
+  test::ThreadRanks ranks_{*collectives_, texts_};
 };
 
 // Whichever step a run is killed at, it goes on from its last checkpoint to the same end.
@@ -173,7 +178,7 @@ TEST_F(TokenizerRunTest, WhicheverOfStepsAndMinutesComesFirst) {
 }
 
 TEST_F(TokenizerRunTest, OneProcessTrainsIntoAnOutput) {
-  const TokenizerRun first("toy tokenizer", folder_ / "run", {});
+  const TokenizerRun first("toy tokenizer", folder_ / "run", {}, ranks_, at::kCPU);
   EXPECT_THAT(error_of([&] { train({}, "run"); }), testing::HasSubstr("in use by process"));
   EXPECT_EQ(train({}, "other").steps, 10);
 }

@@ -14,6 +14,7 @@
 #include "omni/optimizer/adamw.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/tokenizers/image_tokenizer.h"
+#include "omni/training/rank_settings.h"
 #include "omni/training/run_options.h"
 #include "omni/training/tokenizer_summary.h"
 
@@ -27,7 +28,7 @@ struct ImageTokenizerTrainingConfig {
   std::int64_t seed = 1;
   std::int64_t steps = 4000;
   double minutes = 0;  // above 0: the run ends after that long if not by its steps; schedules follow both
-  std::int64_t batch_size = 32;
+  std::int64_t batch_size = 32;  // of all ranks together
   // Of the run, at its start, without quantising; k-means then places the codes.
   double continuous_share = 0.15;
   double bypass_share = 0.1;  // of each later batch: decoded from unquantised vectors
@@ -43,6 +44,7 @@ struct ImageTokenizerTrainingConfig {
   optimizer::AdamWConfig adamw;
   optimizer::ScheduleConfig schedule;
   std::string weight_precision = "fp32";  // of the saved file: fp32, fp16
+  RankSettings ranks;
 };
 void describe(ConfigVisitor& visitor, ImageTokenizerTrainingConfig& config);
 
@@ -53,7 +55,7 @@ at::Tensor stack_images(std::span<const image::Image> images, std::int64_t size)
 // PSNR and use of the codes. `images` is called once the run may start and gives uint8 [N, 3, image_size,
 // image_size]; batches are drawn from shuffled passes over them. The result is a function of config and
 // images (for one thread count and processor type), however often the run was stopped and resumed. What lies
-// beside `output` meanwhile, and what is thrown: as for train_shape_tokenizer().
+// beside `output` meanwhile, what several ranks do, and what is thrown: as for train_shape_tokenizer().
 TokenizerTrainingSummary train_image_tokenizer(const ImageTokenizerTrainingConfig& config,
                                                const std::function<at::Tensor()>& images,
                                                const std::filesystem::path& output,

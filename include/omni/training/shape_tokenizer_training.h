@@ -13,12 +13,13 @@
 #include "omni/optimizer/schedule.h"
 #include "omni/tokenizers/shape_grid.h"
 #include "omni/tokenizers/shape_vecset.h"
+#include "omni/training/rank_settings.h"
 #include "omni/training/run_options.h"
 #include "omni/training/tokenizer_summary.h"
 
 namespace omni::training {
 
-// Training of a shape tokenizer, either layout. Each step sees `batch` objects: their grid or surface points
+// Training of a shape tokenizer, either layout. Each step sees `batch` objects, on all ranks together: their grid or surface points
 // go in, the field is compared with the closed form at points near the surface and in the whole frame.
 struct ShapeTokenizerTrainingConfig {
   std::string layout = "grid";  // grid, vecset
@@ -61,6 +62,7 @@ struct ShapeTokenizerTrainingConfig {
   double checkpoint_minutes = 10;
   std::int64_t log_steps = 20;
   std::int64_t evaluation_objects = 128;  // held out; a few of them are also measured during the run
+  RankSettings ranks;
 };
 void describe(ConfigVisitor& visitor, ShapeTokenizerTrainingConfig& config);
 void validate(const ShapeTokenizerTrainingConfig& config);  // throws Error(usage)
@@ -97,6 +99,11 @@ struct ShapeTokenizerTrainingSummary : TokenizerTrainingSummary {
 // which a resumed run goes on. The checkpoint stays at the end, so that the run can go on with more steps.
 // Throws Error(usage) as goes_on() does, where another process trains into `output`, and where a resumed run
 // is another one by its config or objects.
+//
+// Where a launcher has started several ranks, all call it with the same arguments. Each takes its part of every
+// batch; gradients, the codes' moving averages and the revivals of unused codes are those of the whole batch, equal on
+// all ranks, and the run is that of one rank up to the order of its sums. The first rank alone writes, measures and
+// has a report. A checkpoint may be resumed on another number of ranks.
 ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,
                                                     const data::ObjectSource& train,
                                                     const data::ObjectSource& held_out,
