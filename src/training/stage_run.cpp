@@ -29,7 +29,15 @@ constexpr int kSkippedStepsLimit = 10;
 constexpr const char* kSkippedInARow = "skipped_in_a_row";
 constexpr const char* kBestStep = "validation.best_step";
 constexpr const char* kBestLoss = "validation.best_loss";
-constexpr const char* kEarlierLoss = "earlier_loss ";  // and the task: before the first step
+constexpr const char* kEarlierLoss = "earlier_loss ";   // and the task: before the first step
+constexpr const char* kEarlierTasks = "earlier_tasks";  // what these were measured of
+
+// Of all tasks that are measured together, in one mixture of held-out objects. Exact as a double.
+double earlier_fingerprint(const StageConfig& config) {
+  std::string text = concat(config.validation_batches, " ", config.validation_split);
+  for (const std::string& task : config.earlier_tasks) text += "\n" + task;
+  return static_cast<double>(hash_string(text) >> 32);
+}
 
 std::string rank_advice(const StageConfig& config, int ranks) {
   if (config.sharding == "none") return "set sharding: optimizer";
@@ -143,8 +151,11 @@ void StageRun::restore(const checkpoint::CheckpointReader& checkpoint,
   skipped_in_a_row_.fill_(state_.numbers[kSkippedInARow]);
   if (const auto best = state_.numbers.find(kBestStep); best != state_.numbers.end())
     best_ = {std::llround(best->second), state_.numbers[kBestLoss]};
+  const auto measured = state_.numbers.find(kEarlierTasks);
+  const bool the_same = measured == state_.numbers.end() || measured->second == earlier_fingerprint(config_);
   for (const auto& [name, number] : state_.numbers)
-    if (name.starts_with(kEarlierLoss)) earlier_before_[name.substr(std::strlen(kEarlierLoss))] = number;
+    if (the_same && name.starts_with(kEarlierLoss))
+      earlier_before_[name.substr(std::strlen(kEarlierLoss))] = number;
   resumed_ = true;
   if (collectives_.rank() == 0)
     log_info("resuming from '", checkpoint.folder().string(), "' at step ", state_.step);
@@ -271,6 +282,7 @@ void StageRun::save(const StepReport& report) {
   state_.numbers = report.state();
   state_.numbers[kSkippedInARow] = skipped_in_a_row_.item<double>();
   for (const auto& [task, loss] : earlier_before_) state_.numbers[kEarlierLoss + task] = loss;
+  if (earlier_) state_.numbers[kEarlierTasks] = earlier_fingerprint(config_);
   if (best_) {
     state_.numbers[kBestStep] = static_cast<double>(best_->step);
     state_.numbers[kBestLoss] = best_->loss;

@@ -86,6 +86,15 @@ absent run
 # Ctrl-C after some steps: a checkpoint, exit code 130, and the same command with --resume ends the run.
 stop_after INT 130 2 run/metrics.jsonl training.log pretrain stage.yaml --set steps=1000000 --set log_steps=1
 check 'nothing half-written is left' [ -z "$(find run -name '*.tmp')" ]
+# A profile is of the steps up to there.
+stop_after INT 130 4 profiled/metrics.jsonl profiled.log pretrain stage.yaml --out profiled --profile steps=2..101 \
+  --set model.width=512 --set steps=1000000 --set log_steps=1
+profile=profiled/profile/steps-2-101-rank-0.json
+present $profile
+taken=$(grep -oE 'stopped after step [0-9]+' profiled.log | grep -oE '[0-9]+')
+profiled=$(grep -o '"cat":"step"' $profile | wc -l)
+check "it was stopped inside the profile, at $taken" [ "$taken" -lt 101 ]
+check "$profiled steps of $((taken - 1)) are in it" [ "$profiled" = $((taken - 1)) ]
 # Samples of the first step, and Ctrl-C while there are many to make.
 expect 2 "'sample_prompts' needs 'sample_steps'" pretrain stage.yaml --set 'sample_prompts=[a red chair]'
 expect 0 '3 steps' pretrain stage.yaml --set output=shown --set sample_steps=2 --set 'sample_prompts=[a red chair]'

@@ -12,6 +12,7 @@
 #include "omni/core/safetensors.h"
 #include "random_unions.h"
 #include "temporary_directory.h"
+#include "test_device.h"
 #include "thread_ranks.h"
 #include "tokenizer_rank.h"
 #include "tokenizer_run.h"
@@ -187,18 +188,18 @@ class TokenizerRanks : public testing::Test {
   }
 
   TokenizerTrainingSummary train(const ImageTokenizerTrainingConfig& c, const std::string& name, int ranks,
-                                 Resume resume = Resume::no) const {
+                                 Resume resume = Resume::no, at::Device device = at::kCPU) const {
     return on_ranks(ranks, [&](distributed::Ranks& own) {
       return train_image_tokenizer_on_rank(
           c, [this] { return images_; }, folder_ / name, {.resume = resume, .allowed_changes = {}}, own,
-          at::kCPU);
+          device);
     });
   }
   TokenizerTrainingSummary train(const ShapeTokenizerTrainingConfig& c, const std::string& name, int ranks,
-                                 Resume resume = Resume::no) const {
+                                 Resume resume = Resume::no, at::Device device = at::kCPU) const {
     return on_ranks(ranks, [&](distributed::Ranks& own) {
       return train_shape_tokenizer_on_rank(c, objects_, folder_ / name,
-                                           {.resume = resume, .allowed_changes = {}}, own, at::kCPU);
+                                           {.resume = resume, .allowed_changes = {}}, own, device);
     });
   }
 
@@ -289,6 +290,31 @@ TEST_F(TokenizerRanks, MoreThanSamplesAreRefused) {
     }
   }
   EXPECT_FALSE(fs::exists(folder_.path() / "run"));
+}
+
+// On the GPU as on the processor, from where it also goes on.
+class TokenizerTrainingGpu : public TokenizerRanks {
+ protected:
+  void SetUp() override {
+    if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
+  }
+};
+
+TEST_F(TokenizerTrainingGpu, TakesTheStepsOfTheProcessor) {
+  const auto compared = [&](auto config, const std::string& name) {
+    train(config, name, 1);
+    train(config, name + "-gpu", 1, Resume::no, test::device());
+    expect_the_same_run(name + "-gpu", name);
+    config.continuous_share = 0;
+    train(config, name + "-whole", 1);
+    auto part = config;
+    part.steps = 4;
+    train(part, name + "-part", 1);
+    train(config, name + "-part", 1, Resume::yes, test::device());
+    expect_the_same_run(name + "-part", name + "-whole");
+  };
+  compared(image_config(), "image");
+  for (const char* layout : {"grid", "vecset"}) compared(shape_config(layout), layout);
 }
 
 // The first rank alone locks, writes and fails for what lies there.
