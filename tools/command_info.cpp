@@ -119,8 +119,13 @@ void print_bundle(const std::string& folder) {
   const std::map<std::string, std::string> notes = model::load_bundle_notes(folder);
   if (const auto adapted = notes.find("lora"); adapted != notes.end())
     std::cout << "fine-tuned by low-rank adapters: " << adapted->second << '\n';
+  if (const auto source = notes.find("grown from"); source != notes.end())
+    std::cout << "grown from: " << source->second << '\n';
   const std::optional<tokenizers::WordList> words = model::load_bundle_words(folder);
-  if (words) {
+  if (const auto stage = notes.find("stage"); stage != notes.end() && stage->second == "init") {
+    std::cout
+        << "stage: init; nothing of this program's tasks is trained yet. `omni pretrain` goes on from it\n";
+  } else if (words) {
     std::cout << "classes (with their objects): " << joined(words->classes()) << '\n'
               << "words (with their captions): " << joined(words->words()) << '\n';
     print_what_it_saw(*words);

@@ -1,9 +1,12 @@
 // omni info model: what a model of a configuration takes, without one being made.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "commands.h"
+#include "omni/model/bundle.h"
 #include "omni/model/model_sizes.h"
+#include "omni/sequence/segment_parts.h"
 
 namespace omni::tools {
 namespace {
@@ -56,8 +59,21 @@ void print_flops(const std::string& name, const model::ModelSizes::Flops& flops)
               flops.attention / kMillion, flops.head / kMillion, flops.total() / kMillion);
 }
 
-void print_model(const std::string& file) {
-  const model::ModelSizes sizes = model::model_sizes(model::ModelDescription::load(file));
+// Of a bundle a document of each of its modalities is the context.
+model::ModelSizes sizes_of_bundle(const std::string& folder) {
+  const model::Bundle shapes = model::load_bundle_shapes(folder);
+  std::vector<sequence::Modality> modalities = {sequence::Modality::text};
+  if (shapes.tokenizers.image() != nullptr) modalities.push_back(sequence::Modality::image);
+  if (shapes.tokenizers.shape() != nullptr) modalities.push_back(sequence::Modality::shape);
+  return model::model_sizes(
+      *shapes.transformer,
+      sequence::SegmentParts(shapes.vocabulary(), shapes.layout()).document_capacity(modalities));
+}
+
+void print_model(const std::string& path) {
+  const model::ModelSizes sizes = std::filesystem::is_directory(path)
+                                      ? sizes_of_bundle(path)
+                                      : model::model_sizes(model::ModelDescription::load(path));
   print_layout(sizes);
   print_parts(sizes);
   print_memory(sizes);
@@ -73,7 +89,7 @@ void add_info_model_command(CLI::App& info) {
   CLI::App* command = info.add_subcommand(
       "model", "layout, parameters, memory and FLOPs of a model, such as those in configs/model");
   const auto file = std::make_shared<std::string>();
-  command->add_option("config", *file, "a YAML file that describes a model")->required();
+  command->add_option("config", *file, "a YAML file that describes a model, or a bundle")->required();
   command->callback([file] { print_model(*file); });
 }
 

@@ -22,6 +22,7 @@ void add_tokenizer_cube3d_commands(CLI::App& tokenizer);  // after `import`
 void add_train_commands(CLI::App& app);                   // pretrain, continue, finetune
 void add_checkpoint_command(CLI::App& app);
 void add_import_command(CLI::App& app);
+void add_init_command(CLI::App& app);
 void add_model_command(CLI::App& app);
 void add_sample_command(CLI::App& app);
 void add_eval_command(CLI::App& app);

@@ -19,12 +19,6 @@ namespace fs = std::filesystem;
 // Of features, meshes and the field at the points of a mesh, in bytes.
 constexpr double kMeshing = 0.5e9;
 
-std::optional<model::Cube3dVersion> version_of(const std::string& name) {
-  if (name == "cube3d-v0.5") return model::Cube3dVersion::v0_5;
-  if (name == "cube3d-v0.1") return model::Cube3dVersion::v0_1;
-  return {};
-}
-
 bool is_imported(const std::string& folder) { return fs::exists(fs::path(folder) / "public.yaml"); }
 
 model::Cube3dFiles files_of(const SampleArguments& arguments) {
@@ -32,7 +26,7 @@ model::Cube3dFiles files_of(const SampleArguments& arguments) {
   if (arguments.weights.empty())
     fail(ErrorKind::usage, "choosing a model: ", arguments.model,
          " is read from the files that were published. Name their folder with --weights");
-  return model::find_cube3d(arguments.weights, *version_of(arguments.model), arguments.text_tower,
+  return model::find_cube3d(arguments.weights, *model::parse_cube3d_version(arguments.model), arguments.text_tower,
                             arguments.config);
 }
 
@@ -135,7 +129,7 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
 }  // namespace
 
 bool names_cube3d(const SampleArguments& arguments) {
-  if (version_of(arguments.model)) return true;
+  if (model::parse_cube3d_version(arguments.model)) return true;
   if (arguments.model.empty() || !is_imported(arguments.model)) return false;
   if (model::public_family(arguments.model) == model::PublicFamily::cube3d) return true;
   fail(ErrorKind::usage, "choosing a model: '", arguments.model,
@@ -143,7 +137,7 @@ bool names_cube3d(const SampleArguments& arguments) {
 }
 
 bool names_imported_cube3d(const SampleArguments& arguments) {
-  return !version_of(arguments.model) || (arguments.weights.empty() && is_imported(arguments.model));
+  return !model::parse_cube3d_version(arguments.model) || (arguments.weights.empty() && is_imported(arguments.model));
 }
 
 Cube3dSampler::Cube3dSampler(const SampleArguments& arguments)

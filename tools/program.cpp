@@ -122,6 +122,7 @@ std::unique_ptr<CLI::App> make_command_line() {
   add_train_commands(*app);
   add_checkpoint_command(*app);
   add_import_command(*app);
+  add_init_command(*app);
   add_model_command(*app);
   add_sample_command(*app);
   add_eval_command(*app);

@@ -193,10 +193,10 @@ struct Frame {
 
 Frame load_frame(const std::filesystem::path& folder) {
   BundleDescription d = read_description(folder);
-  if (!d.transformer.features.empty())
+  if (!d.transformer.features.empty() && !d.text_tokenizer)  // one that was grown reads tokens of texts, too
     fail(
         ErrorKind::input, "cannot read ", folder,
-        ": its model takes features as inputs, and a bundle says nothing of where they come from. A checkpoint of "
+        ": its model takes features as inputs, and has no tokenizer of texts. A checkpoint of "
         "a public model's fine-tuning goes on with --resume where its 'start_bundle' is; the model to sample from "
         "is the folder 'bundle' that the run leaves at its end");
   tokenizers::TokenizerPaths paths = tokenizers::TokenizerPaths::inside(folder);

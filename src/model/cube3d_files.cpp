@@ -86,6 +86,12 @@ void require_file(const fs::path& folder, const char* name) {
 
 }  // namespace
 
+std::optional<Cube3dVersion> parse_cube3d_version(std::string_view name) {
+  if (name == "cube3d-v0.5") return Cube3dVersion::v0_5;
+  if (name == "cube3d-v0.1") return Cube3dVersion::v0_1;
+  return {};
+}
+
 Cube3dFiles find_cube3d(const fs::path& folder, Cube3dVersion version, const fs::path& text,
                         const fs::path& config) {
   if (!is_folder(folder))

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "cube3d_inputs.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/sequence/vocabulary.h"
@@ -18,7 +19,13 @@ constexpr const char *kTextName = "text", *kBoxName = "box";
 constexpr const char *kCodeProjection = "codebook_projection.geometry", *kCodebook = "codebook.geometry",
                      *kTokenRows = "embedding.weight", *kTokenTensor = "transformer.wte.weight";
 
-TransformerConfig trainable_config(const Cube3dGptConfig& config) {
+std::string feature_parameter(const char* input, const char* part) {
+  return concat("feature_projection.", input, ".", part);
+}
+
+}  // namespace
+
+TransformerConfig config_with_inputs(const Cube3dGptConfig& config) {
   TransformerConfig t = transformer_config(config);
   t.codebook_embedding = true;
   t.features = {{kTextName, config.text_width}};
@@ -26,17 +33,7 @@ TransformerConfig trainable_config(const Cube3dGptConfig& config) {
   return t;
 }
 
-Tensor with_ones(const Tensor& codebook) {
-  return at::cat({codebook.to(at::kFloat), at::ones({codebook.size(0), 1}, at::kFloat)}, 1);
-}
-
-std::string feature_parameter(const char* input, const char* part) {
-  return concat("feature_projection.", input, ".", part);
-}
-
-// What the public layout gives, in the parameters of a network that is trained. The projection of codes has a store of its
-// own: its weight and its bias are columns of one parameter here.
-PublicLayout trainable_layout(const Cube3dGptConfig& config) {
+PublicLayout layout_with_inputs(const Cube3dGptConfig& config) {
   std::map<std::string, std::string> renamed;
   for (const char* part : {"weight", "bias"}) {
     renamed[concat("text_proj.", part)] = feature_parameter(kTextName, part);
@@ -53,6 +50,12 @@ PublicLayout trainable_layout(const Cube3dGptConfig& config) {
     layout.add(std::move(tensor));
   }
   return layout;
+}
+
+namespace {
+
+Tensor with_ones(const Tensor& codebook) {
+  return at::cat({codebook.to(at::kFloat), at::ones({codebook.size(0), 1}, at::kFloat)}, 1);
 }
 
 // Of a parameter whose first rows no tensor gives: queries and keys without a bias.
@@ -90,10 +93,11 @@ std::unique_ptr<Transformer> trainable_cube3d(const Cube3dGptConfig& config, nn:
                                               const at::Tensor& codebook) {
   ensure(codebook.size(0) == config.shape_codes && codebook.size(1) == config.code_dimension,
          "the codebook has another shape");
+  // The projection's weight and its bias are columns of one parameter here.
   const std::vector<RangeCodebook> codebooks = {{std::string(sequence::kRangeGeometry), with_ones(codebook)}};
-  auto transformer = std::make_unique<Transformer>(trainable_config(config), vocabulary(config),
+  auto transformer = std::make_unique<Transformer>(config_with_inputs(config), vocabulary(config),
                                                    sequence::SequenceLayout{}, std::move(start), codebooks);
-  freeze_what_is_not_trained(trainable_layout(config), transformer->parameters());
+  freeze_what_is_not_trained(layout_with_inputs(config), transformer->parameters());
   return transformer;
 }
 
@@ -107,7 +111,7 @@ std::unique_ptr<Transformer> trainable_cube3d(const Cube3dGptConfig& config, con
   projection.add("shape_proj.weight", {config.width, config.code_dimension}, nn::Init::zeros());
   projection.add("shape_proj.bias", {config.width}, nn::Init::zeros());
   nn::ParameterStore* const stores[] = {&parameters, &projection};
-  read_weights(weights, trainable_layout(config), stores);
+  read_weights(weights, layout_with_inputs(config), stores);
   parameters.find(kCodebook)->master.copy_(with_ones(codebook));
   parameters.find(kCodeProjection)
       ->master.copy_(at::cat({projection.find("shape_proj.weight")->value,
@@ -131,7 +135,7 @@ void export_cube3d(const Cube3dGptConfig& config, const Transformer& trained, co
   rows.narrow(0, sequence::kSpecialCount, config.shape_codes)
       .copy_(at::linear(codebook.contiguous(), weight, bias));
 
-  PublicLayout layout = trainable_layout(config);
+  PublicLayout layout = layout_with_inputs(config);
   std::map<std::string, const PublicTensor*> by_name;
   for (const PublicTensor& tensor : layout.tensors()) by_name[tensor.name] = &tensor;
   const PublicLayout whole = public_layout(config);

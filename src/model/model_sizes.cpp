@@ -152,6 +152,26 @@ std::int64_t ModelSizes::tensors() const {
   return sum;
 }
 
+namespace {
+
+void add_figures(ModelSizes& sizes, const std::vector<Entry>& entries) {
+  sizes.parts = parts_of(entries);
+  sizes.generated = flops_of(sizes, entries, /*text=*/false);
+  sizes.text = sizes.transformer.streams == 2 ? flops_of(sizes, entries, /*text=*/true) : sizes.generated;
+  for (const auto& [name, bytes] :
+       std::vector<std::pair<std::string, double>>{{"fp32", 4}, {"bf16", 2}, {"int8", 1}})
+    sizes.sampling.push_back(sampling_in(name, bytes, sizes, entries));
+  sizes.training = {training_in("fp32", false, entries), training_in("bf16", true, entries)};
+}
+
+}  // namespace
+
+ModelSizes model_sizes(const Transformer& shapes, std::int64_t context) {
+  ModelSizes sizes{.transformer = shapes.config(), .vocabulary = shapes.vocabulary(), .context = context};
+  add_figures(sizes, entries_of(shapes));
+  return sizes;
+}
+
 ModelSizes model_sizes(const ModelDescription& d) {
   ModelSizes sizes;
   sizes.context = d.context;
@@ -172,13 +192,7 @@ ModelSizes model_sizes(const ModelDescription& d) {
         entries_of(Transformer(d.transformer, sizes.vocabulary, d.layout, nn::ParameterStart::shapes()));
   }
   validate(sizes.transformer);
-  sizes.parts = parts_of(entries);
-  sizes.generated = flops_of(sizes, entries, /*text=*/false);
-  sizes.text = sizes.transformer.streams == 2 ? flops_of(sizes, entries, /*text=*/true) : sizes.generated;
-  for (const auto& [name, bytes] :
-       std::vector<std::pair<std::string, double>>{{"fp32", 4}, {"bf16", 2}, {"int8", 1}})
-    sizes.sampling.push_back(sampling_in(name, bytes, sizes, entries));
-  sizes.training = {training_in("fp32", false, entries), training_in("bf16", true, entries)};
+  add_figures(sizes, entries);
   return sizes;
 }
 

@@ -124,6 +124,13 @@ void read_weights(const WeightSource& source, const PublicLayout& layout,
   const c10::NoGradGuard guard;
   require_layout(source, layout);
   clear_what_is_left_out(layout, stores);
+  overwrite_weights(source, layout, stores);
+}
+
+void overwrite_weights(const WeightSource& source, const PublicLayout& layout,
+                       std::span<nn::ParameterStore* const> stores) {
+  const c10::NoGradGuard guard;
+  require_layout(source, layout);
   for (const PublicTensor& wanted : layout.tensors()) {
     throw_if_interrupted();
     const Tensor tensor = checked_tensor(source, wanted);

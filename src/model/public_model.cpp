@@ -234,17 +234,20 @@ ClipWithTokenizer open_cube3d_text(const Cube3dFiles& files) {
   return text;
 }
 
+std::unique_ptr<tokenizers::ShapeTokenizer> open_shape_tokenizer(const Cube3dFiles& files) {
+  if (files.shape_tokenizer.empty()) return nullptr;
+  auto shape = fs::is_directory(files.shape_tokenizer)
+                   ? tokenizers::load_shape_tokenizer(files.shape_tokenizer)
+                   : tokenizers::import_cube3d_tokenizer(files.shape_tokenizer);
+  require_codebook(shape->geometry_codebook(), files.config, files.shape_tokenizer);
+  return shape;
+}
+
 Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped) {
-  Cube3dModel model{
-      {}, std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), mapped), nullptr};
-  if (files.shape_tokenizer.empty()) return model;
-  if (fs::is_directory(files.shape_tokenizer)) {
-    model.shape = tokenizers::load_shape_tokenizer(files.shape_tokenizer);
-  } else {
-    model.shape = tokenizers::import_cube3d_tokenizer(files.shape_tokenizer);
-  }
-  require_codebook(model.shape->geometry_codebook(), files.config, files.shape_tokenizer);
-  model.gpt->set_codebook(model.shape->geometry_codebook());
+  Cube3dModel model{{},
+                    std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), mapped),
+                    open_shape_tokenizer(files)};
+  if (model.shape) model.gpt->set_codebook(model.shape->geometry_codebook());
   return model;
 }
 

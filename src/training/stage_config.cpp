@@ -135,20 +135,19 @@ void check(const StageConfig& c, const std::string& name) {
     refuse("'mixture' gives every task the weight 0");
   }
   if (find_stage(c.stage).starts_fresh) {
-    if (!c.start_bundle.empty())
-      refuse("'start_bundle' is for the stages continue and finetune; pretrain starts from 'tokenizers'");
-    if (c.tokenizers.text.empty()) refuse("'tokenizers.text' is missing");
-    if (!c.model.features.empty())
+    if (c.start_bundle.empty() && c.tokenizers.text.empty()) refuse("'tokenizers.text' is missing");
+    if (c.start_bundle.empty() && !c.model.features.empty())
       refuse("'model.features' is for public models, which are fine-tuned and not pre-trained. Leave it out");
   } else if (c.start_bundle.empty()) {
     refuse("'start_bundle' is missing. Name the bundle of the stage before, such as out/pretrain/bundle");
-  } else if (describes_a_model(c)) {
-    refuse("'model' is for pretrain; this stage takes the model of 'start_bundle'");
-  } else if (!c.tokenizers.empty()) {
-    refuse("'tokenizers' is for pretrain; this stage takes the tokenizers of 'start_bundle'");
   }
   if (!c.fused_kernels.empty() && c.device != "cuda")
     refuse("'fused_kernels' are for device: cuda; the processor has its own. Leave it out");
+  if (!c.start_bundle.empty() && describes_a_model(c))
+    refuse("'model' is for pretraining from fresh weights; this run takes the model of 'start_bundle'");
+  if (!c.start_bundle.empty() && !c.tokenizers.empty())
+    refuse(
+        "'tokenizers' is for pretraining from fresh weights; this run takes the tokenizers of 'start_bundle'");
   if (c.lora.rank > 0 && c.stage != "finetune")
     refuse("'lora' is for finetune; the stages before it train new rows of the vocabulary");
   if (c.lora.rank == 0 && !(c.lora == nn::LowRankConfig{}))

@@ -30,7 +30,8 @@ model::Bundle fresh_bundle(const StageConfig& config, bool views, nn::ParameterS
                             views, std::move(start));
 }
 
-// From what a stage may start, by its place among stages(): the stage before, and itself. Views that were never
+// From what a stage may start, by its place among stages(): the stage before, and itself. Before the first there is
+// `omni init`. Views that were never
 // trained, or a mixture that forgets what came later, cost a run that fails nowhere.
 void refuse_another_stages(const StageConfig& config, const model::Bundle& bundle) {
   const auto made_by = bundle.notes.find("stage");
@@ -38,7 +39,7 @@ void refuse_another_stages(const StageConfig& config, const model::Bundle& bundl
   const std::span<const Stage> all = stages();
   const auto own =
       std::find_if(all.begin(), all.end(), [&](const Stage& stage) { return stage.name == config.stage; });
-  const std::string before((own - 1)->name);
+  const std::string before(own == all.begin() ? "init" : (own - 1)->name);
   if (made_by->second != before)
     fail(ErrorKind::usage, "starting from ", config.start_bundle, ": it was made by 'omni ", made_by->second,
          "', and 'omni ", config.stage, "' starts from a bundle of 'omni ", before, "'. Name that one");
@@ -67,8 +68,8 @@ model::Bundle earlier_bundle(const StageConfig& config, bool views, bool shapes_
 model::Bundle bundle_of(const StageConfig& config, nn::ParameterStart start) {
   const Stage& stage = find_stage(config.stage);
   const bool shapes_alone = start.kind == nn::ParameterStart::Kind::shapes;
-  model::Bundle bundle = stage.starts_fresh ? fresh_bundle(config, stage.views, std::move(start))
-                                            : earlier_bundle(config, stage.views, shapes_alone);
+  model::Bundle bundle = config.start_bundle.empty() ? fresh_bundle(config, stage.views, std::move(start))
+                                                     : earlier_bundle(config, stage.views, shapes_alone);
   bundle.notes["stage"] = config.stage;
   if (config.lora.rank > 0) {
     bundle.transformer->add_adapters(

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string_view>
 
 #include "omni/model/public_model.h"
 
@@ -8,6 +10,8 @@ namespace omni::model {
 
 // The versions of Cube3D that were published.
 enum class Cube3dVersion { v0_1, v0_5 };
+// Of "cube3d-v0.1" and "cube3d-v0.5"; nothing for any other name.
+std::optional<Cube3dVersion> parse_cube3d_version(std::string_view name);
 
 // The parts of a Cube3D in a folder as its publisher has them: shape_gpt.safetensors and shape_tokenizer.safetensors, and a
 // CLIP ViT-L/14 (weights, config.json, tokenizer.json) there, in one of its folders, or in `text`. `config`: the

@@ -63,5 +63,7 @@ struct ModelSizes {
 };
 // Throws Error(usage) for sizes that cannot work together.
 ModelSizes model_sizes(const ModelDescription& description);
+// Of a model whose parameters may have shapes alone.
+ModelSizes model_sizes(const Transformer& shapes, std::int64_t context);
 
 }  // namespace omni::model

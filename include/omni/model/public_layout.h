@@ -60,6 +60,10 @@ void require_layout(const WeightSource& source, const PublicLayout& layout);
 void read_weights(const WeightSource& source, const PublicLayout& layout,
                   std::span<nn::ParameterStore* const> stores);
 
+// The same, but rows that no tensor gives stay as they are.
+void overwrite_weights(const WeightSource& source, const PublicLayout& layout,
+                       std::span<nn::ParameterStore* const> stores);
+
 // One parameter of that shape, as read_weights would fill it. The layout was required before; throws for an element that
 // is not finite.
 at::Tensor read_parameter(const WeightSource& source, const PublicLayout& layout,

@@ -80,6 +80,8 @@ Cube3dModel load_cube3d(const std::filesystem::path& folder,
                         const std::optional<kernels::DecodeFormat>& mapped = {});
 // Its text tower, which is needed before all else, and the rest of it, whose `text` is left empty.
 ClipWithTokenizer open_cube3d_text(const Cube3dFiles& files);
+// Null where there is none.
+std::unique_ptr<tokenizers::ShapeTokenizer> open_shape_tokenizer(const Cube3dFiles& files);
 Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped = {});
 
 // Its parts but for the GPT's weights, to train those. Throws as load_cube3d(), and where there is no tokenizer of texts or

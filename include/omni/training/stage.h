@@ -9,7 +9,7 @@ namespace omni::training {
 struct Stage {
   std::string_view name;  // of its subcommand, and the key 'stage' of its files
   std::string_view help;
-  bool starts_fresh;  // from tokenizers and random weights; else from the bundle of an earlier stage
+  bool starts_fresh;  // from random weights or what `omni init` grew; else from an earlier stage
   bool views;         // whether the vocabulary has the tokens of views
 };
 

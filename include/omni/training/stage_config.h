@@ -25,7 +25,7 @@ struct StageConfig {
   std::string output;              // folder of metrics, checkpoints and the final bundle
   std::int64_t seed = 1;
 
-  // What the stage starts from: the bundle of an earlier stage, or tokenizers and a fresh model (pretrain).
+  // What the stage starts from: the bundle of an earlier stage; pretrain: of `omni init`, or tokenizers and a fresh model.
   std::string start_bundle;
   omni::tokenizers::TokenizerPaths tokenizers;
   std::int64_t text_capacity = 0;  // longest text in tokens; 0: 48, or what the start bundle has
