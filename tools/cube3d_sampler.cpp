@@ -26,8 +26,8 @@ model::Cube3dFiles files_of(const SampleArguments& arguments) {
   if (arguments.weights.empty())
     fail(ErrorKind::usage, "choosing a model: ", arguments.model,
          " is read from the files that were published. Name their folder with --weights");
-  return model::find_cube3d(arguments.weights, *model::parse_cube3d_version(arguments.model), arguments.text_tower,
-                            arguments.config);
+  return model::find_cube3d(arguments.weights, *model::parse_cube3d_version(arguments.model),
+                            arguments.text_tower, arguments.config);
 }
 
 geometry::Vec3 parse_box(const std::string& text) {
@@ -109,10 +109,10 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
                                   {}, nn::ParameterStart::shapes());
   constexpr std::int64_t kLongestPrompt = 78;
   const std::int64_t capacity = kLongestPrompt + request.sampling.codes;
-  const double others = kMeshing + static_cast<double>(fs::file_size(tokenizer_file(files))) +
-                        (keeps_text_tower(arguments) ? text_tower_bytes(files) : 0);
+  const double others = kMeshing + (keeps_text_tower(arguments) ? text_tower_bytes(files) : 0);
+  const auto tokenizer_bytes = static_cast<double>(fs::file_size(tokenizer_file(files)));
   const auto needed = [&](const std::string& precision, std::int64_t sequences) {
-    return others +
+    return others + tokenizer_bytes * (precision == "fp32" ? 1 : 0.5) +
            static_cast<double>(model::decoding_memory(shapes, model::parse_decode_precision(precision),
                                                       sequences, capacity, /*mapped=*/true)
                                    .total());
@@ -137,7 +137,8 @@ bool names_cube3d(const SampleArguments& arguments) {
 }
 
 bool names_imported_cube3d(const SampleArguments& arguments) {
-  return !model::parse_cube3d_version(arguments.model) || (arguments.weights.empty() && is_imported(arguments.model));
+  return !model::parse_cube3d_version(arguments.model) ||
+         (arguments.weights.empty() && is_imported(arguments.model));
 }
 
 Cube3dSampler::Cube3dSampler(const SampleArguments& arguments)

@@ -178,6 +178,9 @@ std::vector<std::unique_ptr<DecodedShape>> VecsetShapeTokenizer::decode(
 }
 
 StoredTokenizer VecsetShapeTokenizer::stored() const {
+  for (const nn::Parameter& parameter : network_->parameters().all())
+    ensure(parameter.value.scalar_type() == at::kFloat,
+           "weights that compute_in() rounded are not for saving");
   VecsetShapeConfig config = network_->config();
   return stored_shape(
       "vecset", [&](ConfigVisitor& v) { describe(v, config); }, network_->parameters(), false);

@@ -1,5 +1,7 @@
 #include "omni/tokenizers/vecset_block.h"
 
+#include <c10/core/InferenceMode.h>
+
 #include "omni/kernels/set_attention.h"
 
 namespace omni::tokenizers {
@@ -58,8 +60,10 @@ Tensor VecsetBlock::operator()(const Tensor& h, const Tensor& data, bool causal)
 }
 
 void convert_frozen_weights(nn::Linear& layer, at::ScalarType type) {
+  const c10::InferenceMode ordinary_tensors(false);
+  // In the place of the values that they had, also for whoever else holds the tensor: nothing keeps both.
   const auto convert = [type](Tensor& tensor) {
-    if (tensor.defined() && !tensor.requires_grad()) tensor = tensor.to(type);
+    if (tensor.defined() && !tensor.requires_grad()) tensor.set_data(tensor.to(type));
   };
   convert(layer.weight);
   convert(layer.bias);

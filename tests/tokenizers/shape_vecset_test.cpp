@@ -251,10 +251,31 @@ TEST(VecsetPrecision, Bf16StaysNearFp32) {
   const Tensor queries = at::rand({1, 100, 3}) * 2 - 1;
   EXPECT_LT(relative_error(exact.network().field(decoded, queries), fast.network().field(decoded, queries)),
             0.05);
-  // The parameters themselves stay as they are.
-  EXPECT_EQ(fast.network().parameters().find("encoder.feat_in.in_layer.weight")->value.scalar_type(),
-            at::kFloat);
   EXPECT_THROW(fast.compute_in(at::kHalf), Error);
+}
+
+// Matrices are held once, in the type in which they compute: nearly all of the weights.
+TEST(VecsetPrecision, FrozenWeightsAreHeldInOneTypeAlone) {
+  VecsetShapeTokenizer trained(small_config(), 3), frozen(small_config(), 3);
+  frozen.network().parameters().set_trainable(false);
+  const auto bytes_of = [](const VecsetShapeTokenizer& tokenizer) {
+    std::size_t bytes = 0;
+    for (const nn::Parameter& parameter : tokenizer.network().parameters().all())
+      bytes += parameter.value.nbytes();
+    return static_cast<double>(bytes);
+  };
+  const double before = bytes_of(frozen);
+  for (VecsetShapeTokenizer* tokenizer : {&trained, &frozen}) tokenizer->compute_in(at::kBFloat16);
+  EXPECT_EQ(bytes_of(trained), before);
+  EXPECT_LT(bytes_of(frozen), 0.56 * before);
+  for (const char* name : {"encoder.feat_in.in_layer.weight", "decoder.blocks.0.attn.c_qk.weight",
+                           "occupancy_decoder.attn_out.mlp.up_proj.bias"}) {
+    const Tensor rounded = frozen.network().parameters().find(name)->value;
+    EXPECT_EQ(rounded.scalar_type(), at::kBFloat16) << name;
+    EXPECT_TRUE(rounded.equal(trained.network().parameters().find(name)->value.to(at::kBFloat16))) << name;
+  }
+  EXPECT_THROW(frozen.stored(), Error);
+  EXPECT_NO_THROW(trained.stored());
 }
 
 TEST(VecsetQueries, FarthestPointsDoNotDependOnTheOrderOfThePoints) {

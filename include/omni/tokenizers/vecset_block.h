@@ -20,8 +20,8 @@ class VecsetBlock {
   bool cross() const { return cross_; }
 
   // Matmuls and attention run in `type` from here on, fp32 (the default) or bf16; norms, the sums along the
-  // blocks and the results stay in fp32. Weights that need no gradient are converted now and no longer follow
-  // the parameters; others are converted at every call.
+  // blocks and the results stay in fp32. Weights that need no gradient are converted now, the parameters
+  // themselves, so that no second copy takes memory; others are converted at every call.
   void compute_in(at::ScalarType type);
 
  private:
