@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "omni/core/error.h"
+#include "omni/model/panel_check.h"
 #include "omni/model/verify_public.h"
 
 namespace omni::tools {
@@ -35,11 +36,34 @@ void print(const model::SequenceAgreement& tokens) {
               static_cast<long long>(first.expected), static_cast<long long>(first.found));
 }
 
-void judge(const model::Agreement& agreement) {
+void conclude(bool holds) {
+  std::printf("%s\n", holds ? "PASS" : "FAIL");
+  if (!holds) throw CLI::RuntimeError(kExitNo);
+}
+
+// Whether all packed files of these weights are sound.
+bool print_panels(const std::vector<model::PanelCheck>& checks) {
+  bool sound = true;
+  for (const model::PanelCheck& check : checks) {
+    std::printf("packed weights %s: %s\n", check.file.c_str(),
+                check.damage.empty() ? "as they were written"
+                                     : (check.damage + ". Remove the file: sampling makes it anew").c_str());
+    sound = sound && check.damage.empty();
+  }
+  return sound;
+}
+
+void judge(const model::Agreement& agreement, const std::string& weights) {
   for (const auto& values : agreement.values) print(values);
   for (const auto& tokens : agreement.sequences) print(tokens);
-  std::printf("%s\n", agreement.holds() ? "PASS" : "FAIL");
-  if (!agreement.holds()) throw CLI::RuntimeError(kExitNo);
+  const bool sound = print_panels(model::check_panels(weights));
+  conclude(agreement.holds() && sound);
+}
+
+void judge_panels(const std::string& weights) {
+  const std::vector<model::PanelCheck> checks = model::check_panels(weights);
+  if (checks.empty()) std::printf("there are no packed weights of '%s'\n", weights.c_str());
+  conclude(print_panels(checks));
 }
 
 CLI::App* add_family(CLI::App* verify, const std::string& name, const std::string& help,
@@ -65,7 +89,7 @@ void add_model_command(CLI::App& app) {
   model->require_subcommand(1);
   CLI::App* verify = model->add_subcommand(
       "verify",
-      "compare with a reference's outputs: exits 0 if values are within 1e-4 and tokens equal, else 1");
+      "compare with a reference's outputs, and packed weights with their hashes: exits 0 if values are within 1e-4 and tokens equal, else 1");
   verify->require_subcommand(1);
 
   const auto cube3d_arguments = std::make_shared<VerifyArguments>();
@@ -80,18 +104,28 @@ void add_model_command(CLI::App& app) {
       "of the file's prompts, are compared, too");
   cube3d->callback([a = cube3d_arguments] {
     judge(model::verify_cube3d(a->given(),
-                               {a->reference_cache, {.weights = a->text, .config = {}, .tokenizer = {}}}));
+                               {a->reference_cache, {.weights = a->text, .config = {}, .tokenizer = {}}}),
+          a->weights);
   });
 
   const auto clip_arguments = std::make_shared<VerifyArguments>();
   CLI::App* clip = add_family(verify, "clip", "hidden states and features of CLIP's towers", clip_arguments);
   add_tokenizer(clip, clip_arguments);
-  clip->callback([a = clip_arguments] { judge(model::verify_clip(a->given(), a->tokenizer)); });
+  clip->callback([a = clip_arguments] { judge(model::verify_clip(a->given(), a->tokenizer), a->weights); });
 
   const auto qwen3_arguments = std::make_shared<VerifyArguments>();
   CLI::App* qwen3 = add_family(verify, "qwen3", "logits and greedy tokens of a Qwen3", qwen3_arguments);
   add_tokenizer(qwen3, qwen3_arguments);
-  qwen3->callback([a = qwen3_arguments] { judge(model::verify_qwen3(a->given(), a->tokenizer)); });
+  qwen3->callback(
+      [a = qwen3_arguments] { judge(model::verify_qwen3(a->given(), a->tokenizer), a->weights); });
+
+  CLI::App* panels = verify->add_subcommand("panels", "every byte of the files of packed weights");
+  const auto packed = std::make_shared<std::string>();
+  panels
+      ->add_option("--weights", *packed,
+                   "whose: a safetensors file, an index, a folder with one, or a bundle")
+      ->required();
+  panels->callback([packed] { judge_panels(*packed); });
 }
 
 }  // namespace omni::tools

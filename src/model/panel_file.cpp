@@ -10,19 +10,18 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <sstream>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
-#include "omni/core/hash.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 #include "omni/core/random.h"
 #include "omni/core/safetensors.h"
 #include "omni/kernels/decode_linear.h"
+#include "panel_hashes.h"
 #include "transformer_network.h"
 
 namespace omni::model {
@@ -33,7 +32,7 @@ using kernels::DecodeFormat;
 using kernels::DecodePanels;
 
 // Raised when the layout of panels changes: files of another layout are made anew.
-constexpr int kLayout = 1;
+constexpr int kLayout = 2;
 constexpr std::size_t kAlignment = 64;  // of the first tensor, and so of all panels, in bytes
 
 std::string format_name(DecodeFormat format) {
@@ -50,45 +49,13 @@ std::optional<fs::path> cache_folder() {
   return {};
 }
 
-// The header of a safetensors file, or of what claims to be one.
-std::string header_of(const fs::path& file, std::uint64_t size) {
-  constexpr std::uint64_t kLongest = 100'000'000;
-  std::ifstream stream(file, std::ios::binary);
-  std::uint64_t length = 0;
-  stream.read(reinterpret_cast<char*>(&length), sizeof length);
-  std::string header(static_cast<std::size_t>(std::min({length, size, kLongest})), '\0');
-  stream.read(header.data(), static_cast<std::streamsize>(header.size()));
-  if (!stream) fail(ErrorKind::input, "reading '", file.string(), "': it is no whole safetensors file");
-  return header;
-}
-
-// Of pieces spread evenly over the file: two fine-tunes of a model can have equal sizes, headers and times.
-std::uint64_t hash_of_pieces(const fs::path& file, std::uint64_t size) {
-  constexpr std::uint64_t kPieces = 64, kPieceBytes = 4096;
-  std::ifstream stream(file, std::ios::binary);
-  std::string piece(static_cast<std::size_t>(std::min(size, kPieceBytes)), '\0');
-  StreamHash hash;
-  for (std::uint64_t i = 0; i < kPieces; ++i) {
-    stream.seekg(static_cast<std::streamoff>((size - piece.size()) * i / (kPieces - 1)));
-    stream.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    hash.add(piece);
-  }
-  if (!stream) fail(ErrorKind::io, "cannot read '", file.string(), "'. Check the disk");
-  return hash.value();
-}
-
 // Tells one state of weights files from another without reading them whole.
 std::string stamp_of(const std::vector<fs::path>& files, const TransformerConfig& config) {
   TransformerConfig described = config;
   const std::string shape = config_to_yaml([&](ConfigVisitor& v) { describe(v, described); });
   std::ostringstream stamp;
   stamp << std::hex << hash_string(shape) << ' ' << kLayout;
-  for (const fs::path& file : files) {
-    const std::uint64_t size = fs::file_size(file);
-    stamp << ' ' << size << ' ' << fs::last_write_time(file).time_since_epoch().count() << ' '
-          << hash_string(header_of(file, size)) << ' ' << hash_of_pieces(file, size);
-  }
-  return stamp.str();
+  return stamp.str() + stamp_of_files(files);
 }
 
 // A matrix that decoding multiplies with, under its parameter's name.
@@ -188,6 +155,7 @@ std::string head_of(const std::vector<Entry>& entries, const std::string& stamp)
   std::vector<TensorDescription> tensors;
   for (const Entry& entry : entries)
     tensors.push_back({entry.name, nn::dtype_of(entry.like.scalar_type()), entry.like.sizes().vec()});
+  tensors.push_back(PanelHashes::description(entries.size()));
   return safetensors_head(tensors, {{"stamp", stamp}}, kAlignment);
 }
 
@@ -220,14 +188,19 @@ void write_panels(const fs::path& path, const std::vector<Entry>& entries, const
   remove_abandoned(path);
   AtomicFile file(path);
   log_info("packing the weights for decoding, once: ", path.string());
-  file.write(head_of(entries, stamp));
+  const std::string head = head_of(entries, stamp);
+  file.write(head);
+  PanelHashes hashes;
+  hashes.add(std::string_view(head).substr(sizeof(std::uint64_t)));
   for (const Entry& entry : entries) {
     throw_if_interrupted();
     const Tensor values = entry.values().contiguous();
     ensure(values.sizes() == entry.like.sizes() && values.scalar_type() == entry.like.scalar_type(),
            "the weight '", entry.name, "' is ", values.sizes(), ", the model has ", entry.like.sizes());
     file.write({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
+    hashes.add({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
   }
+  file.write(hashes.bytes());
   file.commit();
 }
 

@@ -12,8 +12,10 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
+#include "omni/core/safetensors.h"
 #include "omni/kernels/decode_attention.h"
 #include "omni/model/decoding_memory.h"
+#include "omni/model/panel_check.h"
 #include "small_world.h"
 #include "temporary_directory.h"
 
@@ -124,6 +126,40 @@ TEST_P(PanelFile, ADamagedOneIsMadeAnew) {
     EXPECT_EQ(logits(*map()), expected) << left << " bytes of " << bytes.size();
     EXPECT_EQ(fs::file_size(panels()), bytes.size());
   }
+}
+
+TEST_P(PanelFile, AFlippedByteIsFoundWhereverItIs) {
+  EXPECT_TRUE(check_panels(folder).empty());
+  (void)map();
+  const auto damage = [&] {
+    const std::vector<PanelCheck> checks = check_panels(folder);
+    EXPECT_EQ(checks.size(), 1u);
+    EXPECT_EQ(checks.at(0).file, panels());
+    return checks.at(0).damage;
+  };
+  EXPECT_EQ(damage(), "");
+  const std::vector<std::byte> made = read_file_bytes(panels());
+  const auto flipped_at = [&](std::size_t place) {
+    std::vector<std::byte> bytes = made;
+    bytes[place] ^= std::byte{1};
+    write_file_atomically(panels(), std::span<const std::byte>(bytes));
+    return damage();
+  };
+  const SafetensorsFile file(std::span(made), "panels");
+  for (const auto& [name, view] : file.tensors()) {
+    if (name == "hashes" || view.bytes.empty()) continue;
+    for (const std::size_t place : {std::size_t{0}, view.bytes.size() / 2, view.bytes.size() - 1})
+      EXPECT_EQ(flipped_at(static_cast<std::size_t>(view.bytes.data() - made.data()) + place),
+                "the tensor '" + name + "' is not as it was written");
+  }
+  for (std::size_t place = 0; place < made.size(); place += 1 + made.size() / 97)
+    EXPECT_NE(flipped_at(place), "") << place;
+  for (const std::size_t place : {std::size_t{3}, std::size_t{20}, made.size() - 1})
+    EXPECT_NE(flipped_at(place), "") << place;
+  write_file_atomically(panels(), std::span<const std::byte>(made));
+  EXPECT_EQ(damage(), "");
+  save(9);
+  EXPECT_EQ(damage(), "it is of another state of the weights");
 }
 
 TEST_P(PanelFile, LiesInTheCacheFolderWhereTheWeightsCannotBeWrittenBeside) {
