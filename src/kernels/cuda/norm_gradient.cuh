@@ -34,7 +34,8 @@ __device__ __forceinline__ void block_sums(float (&x)[kCount], float* shared) {
 // weight, x gets r (g - x r^2 mean(g x)), less the mean of g where the norm is centred. A thread has kSlots columns of
 // every row, so that its share of the weight's gradient stays in registers.
 template <class T, int kSlots>
-__global__ void __launch_bounds__(kNormGradientThreads) norm_gradient(OmniCudaNormGradient a) {
+__global__ void __launch_bounds__(kNormGradientThreads, kSlots <= 16 ? 2 : 1)
+    norm_gradient(OmniCudaNormGradient a) {
   OMNI_SHARED(float, shared);
   const float width = static_cast<float>(a.width);
   float weight[kSlots], weight_sums[kSlots];
