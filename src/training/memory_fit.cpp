@@ -1,6 +1,7 @@
 #include "memory_fit.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "cube3d_stage.h"
 #include "dry_run.h"
@@ -76,6 +77,20 @@ std::vector<Change> on_these_ranks(const Change& start) {
   return all;
 }
 
+model::Bundle bundle_for_estimates(const StageConfig& config) {
+  model::Bundle bundle = estimated_bundle(config);
+  freeze_parameters(config, bundle.transformer->parameters());
+  bundle.transformer->set_activation_type(nn::precision_type(config.precision));
+  return bundle;
+}
+
+double activations_of(const StageConfig& config, const model::Bundle& bundle) {
+  const std::vector<sequence::PackedSequence> step = longest_step(config, bundle);  // of equal micro-batches
+  if (step.empty()) return 0;
+  return model::activation_bytes(*bundle.transformer, step.front(), config.recompute,
+                                 {.full_softmax = config.softmax == "full"});
+}
+
 }  // namespace
 
 std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, const model::Bundle& bundle) {
@@ -97,18 +112,19 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
 }
 
 MemoryParts estimated_memory(const StageConfig& config, int ranks) {
-  const model::Bundle bundle = estimated_bundle(config);
-  model::Transformer& transformer = *bundle.transformer;
-  freeze_parameters(config, transformer.parameters());
-  transformer.set_activation_type(nn::precision_type(config.precision));
-  const std::vector<sequence::PackedSequence> step = longest_step(config, bundle);  // of equal micro-batches
-  double activations = 0;
-  if (!step.empty())
-    activations = model::activation_bytes(transformer, step.front(), config.recompute,
-                                          {.full_softmax = config.softmax == "full"});
+  const model::Bundle bundle = bundle_for_estimates(config);
+  const double activations = activations_of(config, bundle);
   MemoryParts parts = expected_memory(config, bundle, ranks);
   parts.activations = activations;
   return parts;
+}
+
+NeededMemory estimated_needs(const StageConfig& config) {
+  const auto bundle = std::make_shared<const model::Bundle>(bundle_for_estimates(config));
+  return {
+      .kept = [](const StageConfig& changed,
+                 int ranks) { return expected_memory(changed, bundle_for_estimates(changed), ranks).sum(); },
+      .activations = [bundle](const StageConfig& changed) { return activations_of(changed, *bundle); }};
 }
 
 std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, int ranks, int most_ranks,
@@ -119,9 +135,10 @@ std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, 
       start = start.with("--set sharding=optimizer");
       start.config.sharding = "optimizer";
     }
-    for (const Change& change : on_these_ranks(start)) {
+    const double kept = needed.kept(start.config, start.ranks);
+    for (const Change& change : kept <= there ? on_these_ranks(start) : std::vector<Change>()) {
       if ((first && change.what.empty()) || change.config.batches_per_step() < change.ranks) continue;
-      const double bytes = needed(change.config, change.ranks);
+      const double bytes = kept + needed.activations(change.config);
       if (bytes <= there) return FittingChange{change.what, bytes};
     }
     start = Change{config, 2 * start.ranks, ""}.with(concat(2 * start.ranks, " ranks"));
@@ -144,9 +161,7 @@ void require_memory(const StageConfig& config, int ranks, int local_ranks, bool 
   const double kept = needed - parts.activations;
   // More ranks on this host would not have more memory.
   const int most_ranks = config.device == "cpu" ? ranks : 1 << 12;
-  const auto change = smallest_fitting_change(
-      config, ranks, most_ranks, there,
-      [](const StageConfig& changed, int count) { return estimated_memory(changed, count).sum(); });
+  const auto change = smallest_fitting_change(config, ranks, most_ranks, there, estimated_needs(config));
   const std::string advice =
       change ? concat("The smallest change that fits: ", change->what, " (", gigabytes(change->bytes), ")")
              : "No other setting makes it fit: make the model smaller";

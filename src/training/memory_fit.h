@@ -22,8 +22,13 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
 // Cube3D's.
 MemoryParts estimated_memory(const StageConfig& config, int ranks);
 
-// Bytes that a rank needs with such a config on so many ranks.
-using NeededMemory = std::function<double(const StageConfig& config, int ranks)>;
+// Bytes that a rank needs.
+struct NeededMemory {
+  std::function<double(const StageConfig& config, int ranks)> kept;  // from step to step
+  std::function<double(const StageConfig& config)> activations;      // beside these in a step
+};
+// Those of estimated_memory(), for a config and for others with other values of the keys that are changed.
+NeededMemory estimated_needs(const StageConfig& config);
 
 struct FittingChange {
   std::string what;  // "--set recompute=true", "2 ranks --set sharding=optimizer"

@@ -30,9 +30,10 @@ TrainingSummary run_on_rank(const StageConfig& config, const TrainerOptions& opt
     if (const auto checkpoint = resumed_checkpoint(config, options.run.resume)) chosen = checkpoint->string();
   }
   chosen = text_of_first_rank(chosen, collectives, device);
-  if (chosen.empty())  // what goes on has had enough, and may be without what it started from
-    require_memory(config, collectives.size(), distributed::read_launch_environment().local_size,
-                   /*tells=*/collectives.rank() == 0);
+  const distributed::LaunchEnvironment launch = distributed::read_launch_environment();
+  // One rank looks for its host. What goes on has had enough, and may be without what it started from.
+  if (chosen.empty() && launch.local_rank == 0)
+    require_memory(config, collectives.size(), launch.local_size, /*tells=*/collectives.rank() == 0);
   std::optional<checkpoint::CheckpointReader> checkpoint;
   if (!chosen.empty()) checkpoint.emplace(chosen);
   // What can go wrong with the tokenizers, the data or the checkpoint does so before anything is written.

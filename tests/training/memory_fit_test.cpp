@@ -15,10 +15,12 @@ namespace {
 using testing::HasSubstr;
 
 // Weights and gradients of 4 bytes, moments of 8 that sharding divides; activations of 1 a token, half of that recomputed.
-double toy(const StageConfig& c, int ranks) {
-  const double moments = c.sharding == "none" ? 8 : 8.0 / ranks;
-  return 4 + moments + (c.recompute ? 0.5 : 1.0) * static_cast<double>(c.tokens_per_micro_batch);
-}
+const NeededMemory toy = {
+    .kept = [](const StageConfig& c, int ranks) { return 4 + (c.sharding == "none" ? 8 : 8.0 / ranks); },
+    .activations =
+        [](const StageConfig& c) {
+          return (c.recompute ? 0.5 : 1.0) * static_cast<double>(c.tokens_per_micro_batch);
+        }};
 
 StageConfig toy_config() {
   StageConfig c;
