@@ -183,10 +183,11 @@ TEST_F(Cube3dGrowthTest, ComesBackFromItsFolderReadAndMapped) {
       place.offset = packed.offsets[i];
       tokens.push_back({packed.tokens[i], place, {}});
     }
-    session.append(std::vector{tokens});
+    session.append(std::vector<std::vector<DecodeToken>>{tokens});
     sequence::AllowedTokens allowed;
     allowed.add(first_code(*one.transformer), kGptCodes);
-    const std::vector<float> values = session.logits(std::vector<std::int64_t>{0}, std::vector{allowed})[0];
+    const std::vector<float> values =
+        session.logits(std::vector<std::int64_t>{0}, std::vector<sequence::AllowedTokens>{allowed})[0];
     return at::tensor(values);
   };
   const Bundle mapped = load_bundle_for_decoding(folder_ / "grown", kernels::DecodeFormat::fp32, 1);

@@ -259,6 +259,8 @@ class CommandLineSlow : public CommandLine {
         {"model verify cube3d", split("--weights noise.glb --config noise.glb --expected noise.glb")},
         {"model verify clip", split("--weights noise.glb --config noise.glb --expected noise.glb")},
         {"model verify qwen3", split("--weights noise.glb --config noise.glb --expected noise.glb")},
+        {"model verify panels", split("--weights noise.glb")},
+        {"init", split("--from absent --image absent --out model")},
         {"sample", split("--model absent --prompt x --out x.glb")},
         {"eval", {configs + "/eval/demo.yaml", "--dry-run"}},
         {"plot", split("absent --out plot.html")},
