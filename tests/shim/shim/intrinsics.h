@@ -42,6 +42,13 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
   return static_cast<unsigned long long>(static_cast<Wide>(a) * b >> 64);
 }
 
+// Four signed bytes times four, added to `total`.
+inline int __dp4a(int a, int b, int total) {
+  for (int byte = 0; byte < 4; ++byte)
+    total += static_cast<signed char>(a >> 8 * byte) * static_cast<signed char>(b >> 8 * byte);
+  return total;
+}
+
 inline float __expf(float x) { return std::exp(x); }
 inline float __logf(float x) { return std::log(x); }
 inline float __log2f(float x) { return std::log2(x); }
