@@ -31,6 +31,7 @@ OMNI_FORWARD(omni_cuda_attention_backward, OmniCudaAttentionBackward)
 OMNI_FORWARD(omni_cuda_token_sampling, OmniCudaTokenSampling)
 OMNI_FORWARD(omni_cuda_cache_write, OmniCudaCacheWrite)
 OMNI_FORWARD(omni_cuda_decode_attention, OmniCudaDecodeAttention)
+OMNI_FORWARD(omni_cuda_decode_launch, OmniCudaDecodePlan)
 // Of training alone.
 OMNI_FORWARD(omni_cuda_swiglu, OmniCudaSwiglu)
 OMNI_FORWARD(omni_cuda_swiglu_backward, OmniCudaSwiglu)

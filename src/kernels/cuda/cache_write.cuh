@@ -44,6 +44,26 @@ __device__ inline float largest_code<Fp8>() {
   return 448.0f;
 }
 
+// A warp writes one head as bytes and the scale that makes its largest magnitude the largest code.
+template <class T, class E>
+__device__ void write_bytes(const T* source, int head_size, E* target, float* scale) {
+  const int lane = threadIdx.x % kWarp;
+  float largest = 0;
+  bool broken = false;
+  for (int d = lane; d < head_size; d += kWarp) {
+    const float x = to_float(source[d]);
+    largest = fmaxf(largest, fabsf(x));
+    broken = broken || !(fabsf(x) < INFINITY);
+  }
+  largest = group_max<5>(largest);
+  // A number that has no code makes the whole head NaN, so that it is not hidden.
+  broken = __any_sync(kAllLanes, broken);
+  const float inverse = largest > 0 && !broken ? largest_code<E>() / largest : 0.0f;
+  for (int d = lane; d < head_size; d += kWarp)
+    target[d] = encode(broken ? 0.0f : to_float(source[d]) * inverse, E{});
+  if (lane == 0) *scale = broken ? NAN : largest / largest_code<E>();
+}
+
 // One warp writes one head of one row, its key or its value.
 template <class T, class E>
 __global__ void __launch_bounds__(kWriteWarps* kWarp) write_cache(const OmniCudaCacheWrite a) {
@@ -62,21 +82,7 @@ __global__ void __launch_bounds__(kWriteWarps* kWarp) write_cache(const OmniCuda
   if constexpr (!kIsByte<E>) {
     for (int d = lane; d < a.head_size; d += kWarp) target[d] = source[d];
   } else {
-    float largest = 0;
-    bool broken = false;
-    for (int d = lane; d < a.head_size; d += kWarp) {
-      const float x = to_float(source[d]);
-      largest = fmaxf(largest, fabsf(x));
-      broken = broken || !(fabsf(x) < INFINITY);
-    }
-    largest = group_max<5>(largest);
-    // A number that has no code makes the whole head NaN, so that it is not hidden.
-    broken = __any_sync(kAllLanes, broken);
-    const float inverse = largest > 0 && !broken ? largest_code<E>() / largest : 0.0f;
-    for (int d = lane; d < a.head_size; d += kWarp)
-      target[d] = encode(broken ? 0.0f : to_float(source[d]) * inverse, E{});
-    if (lane == 0)
-      (is_value ? a.value_scales : a.key_scales)[token] = broken ? NAN : largest / largest_code<E>();
+    write_bytes(source, a.head_size, target, (is_value ? a.value_scales : a.key_scales) + token);
   }
 }
 

@@ -47,6 +47,10 @@ bool find_kernels(void* library, CudaPlugin& plugin) {
          find(library, "omni_cuda_decode_attention", plugin.decode_attention) &&
          find(library, "omni_cuda_decode_attention_supports", plugin.decode_attention_supports) &&
          find(library, "omni_cuda_decode_attention_workspace", plugin.decode_attention_workspace) &&
+         find(library, "omni_cuda_decode_launch", plugin.decode_launch) &&
+         find(library, "omni_cuda_decode_capture", plugin.decode_capture) &&
+         find(library, "omni_cuda_decode_graph_launch", plugin.decode_graph_launch) &&
+         find(library, "omni_cuda_decode_destroy", plugin.decode_destroy) &&
          find_training_kernels(library, plugin.training);
 }
 

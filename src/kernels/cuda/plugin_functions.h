@@ -21,6 +21,10 @@ struct CudaPlugin {
   OmniCudaDecodeAttentionFunction decode_attention = nullptr;
   OmniCudaDecodeAttentionSupportsFunction decode_attention_supports = nullptr;
   OmniCudaDecodeAttentionWorkspaceFunction decode_attention_workspace = nullptr;
+  OmniCudaDecodeLaunchFunction decode_launch = nullptr;
+  OmniCudaDecodeCaptureFunction decode_capture = nullptr;
+  OmniCudaDecodeGraphLaunchFunction decode_graph_launch = nullptr;
+  OmniCudaDecodeDestroyFunction decode_destroy = nullptr;
   CudaTrainingKernels training;
 };
 const CudaPlugin& cuda_plugin();

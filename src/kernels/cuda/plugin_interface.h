@@ -4,6 +4,7 @@
 
 #include "cache_write_interface.h"
 #include "decode_attention_interface.h"
+#include "decode_plan_interface.h"
 #include "packed_attention_interface.h"
 #include "token_sampling_interface.h"
 #include "training_kernels_interface.h"

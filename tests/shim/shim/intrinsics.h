@@ -133,4 +133,5 @@ inline T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_ident
 
 inline void __threadfence() {}
 inline void __threadfence_block() {}
+inline void __threadfence_system() {}
 inline void __trap() { __builtin_trap(); }

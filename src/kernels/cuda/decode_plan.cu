@@ -1,0 +1,179 @@
+#include <cmath>
+
+#include "decode_plan_interface.h"
+#include "device.h"
+#include "plugin_interface.h"
+
+namespace omni::cuda {
+namespace {
+
+// The launches of one step in their order; after the first error there are no more.
+class DecodeStep {
+ public:
+  DecodeStep(const OmniCudaDecodePlan& plan, void* stream) : plan_(plan), stream_(stream) {}
+
+  int run() {
+    keep(omni_cuda_decode_begin(&plan_.begin, stream_));
+    if (plan_.embed.token_rows) keep(omni_cuda_decode_embed(&plan_.embed, stream_));
+    for (int i = 0; i < plan_.layer_count; ++i) pass(plan_.layers[i]);
+    norm(plan_.final_norm);
+    if (plan_.head.weight)
+      product(plan_.head, plan_.memory.normed, plan_.memory.logits, kOmniCudaFloat, plan_.runs);
+    if (plan_.sampling.batch > 0) {
+      keep(omni_cuda_token_sampling(&plan_.sampling, stream_));
+      keep(omni_cuda_decode_publish(&plan_.publish, stream_));
+    }
+    return error_;
+  }
+
+ private:
+  void keep(int error) {
+    if (error_ == kSuccess) error_ = error;
+  }
+
+  void pass(const OmniCudaDecodeLayer& layer) {
+    const OmniCudaDecodeMemory& m = plan_.memory;
+    norm(layer.attention_norm);
+    product(layer.qkv, m.normed, m.qkv);
+    attend(layer);
+    product(layer.attention_out, m.attended, m.delta);
+    has_delta_ = true;
+    norm(layer.mlp_norm);
+    product(layer.gate_up, m.normed, m.gate_up);
+    if (error_ != kSuccess) return;
+    const OmniCudaDecodeSwiglu swiglu{m.gate_up, m.hidden, plan_.inner, plan_.rows};
+    keep(omni_cuda_decode_swiglu(&swiglu, stream_));
+    product(layer.down, m.hidden, m.delta);
+  }
+
+  // normed = norm of the residual, to which the last layer's output is added on the way.
+  void norm(const float* weight) {
+    if (error_ != kSuccess) return;
+    const OmniCudaDecodeMemory& m = plan_.memory;
+    OmniCudaAddNorm a{};
+    a.residual = m.residual[residual_];
+    a.weight = weight;
+    a.output = m.normed;
+    if (has_delta_) {
+      a.delta = m.delta;
+      a.sum = m.residual[1 - residual_];
+      residual_ = 1 - residual_;
+      has_delta_ = false;
+    }
+    a.rows = plan_.rows;
+    a.width = plan_.width;
+    a.epsilon = plan_.norm_epsilon;
+    a.centred = plan_.centred;
+    a.type = kOmniCudaBfloat16;
+    keep(omni_cuda_add_norm(&a, stream_));
+  }
+
+  void product(const OmniCudaDecodeMatrix& matrix, const void* x, void* y,
+               OmniCudaType type = kOmniCudaBfloat16, const std::int32_t* runs = nullptr) {
+    if (error_ != kSuccess) return;
+    const OmniCudaDecodeMemory& m = plan_.memory;
+    const OmniCudaDecodeFixedRows fixed{x, m.upper, m.lower, m.row_scales, matrix.inputs, plan_.rows};
+    if (matrix.format == kOmniCudaDecodeInt8) keep(omni_cuda_decode_fixed_rows(&fixed, stream_));
+    const OmniCudaDecodeProduct a{matrix, x, fixed, runs, y, plan_.rows, type};
+    keep(omni_cuda_decode_product(&a, stream_));
+  }
+
+  void attend(const OmniCudaDecodeLayer& layer) {
+    if (error_ != kSuccess) return;
+    const OmniCudaDecodeMemory& m = plan_.memory;
+    const OmniCudaDecodeHeads heads{m.qkv,
+                                    m.query,
+                                    layer.keys,
+                                    layer.values,
+                                    layer.key_scales,
+                                    layer.value_scales,
+                                    layer.query_norm,
+                                    layer.key_norm,
+                                    plan_.cosine,
+                                    plan_.sine,
+                                    layer.rows,
+                                    plan_.room,
+                                    plan_.rows,
+                                    plan_.heads,
+                                    plan_.key_value_heads,
+                                    plan_.head_size,
+                                    plan_.interleaved,
+                                    plan_.head_norm_epsilon,
+                                    plan_.cache_type};
+    keep(omni_cuda_decode_heads(&heads, stream_));
+    OmniCudaDecodeAttention a{};
+    a.query = m.query;
+    a.output = m.attended;
+    a.keys = layer.keys;
+    a.values = layer.values;
+    a.key_scales = layer.key_scales;
+    a.value_scales = layer.value_scales;
+    a.rows = layer.rows;
+    a.query_stride = std::int64_t{plan_.heads} * plan_.head_size;
+    a.room = plan_.room;
+    a.row_count = plan_.rows;
+    a.heads = plan_.heads;
+    a.key_value_heads = plan_.key_value_heads;
+    a.head_size = plan_.head_size;
+    a.keys_per_split = plan_.keys_per_split;
+    a.maximum_splits = plan_.maximum_splits;
+    a.type = kOmniCudaBfloat16;
+    a.cache_type = plan_.cache_type;
+    a.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(plan_.head_size)));
+    a.workspace = m.attention;
+    keep(omni_cuda_decode_attention(&a, stream_));
+  }
+
+  const OmniCudaDecodePlan& plan_;
+  void* stream_;
+  int error_ = kSuccess, residual_ = 0;
+  bool has_delta_ = false;
+};
+
+}  // namespace
+}  // namespace omni::cuda
+
+extern "C" {
+
+std::int32_t omni_cuda_decode_launch(const OmniCudaDecodePlan* plan, void* stream) {
+  return omni::cuda::DecodeStep(*plan, stream).run();
+}
+
+#ifdef OMNI_HOST_SHIM
+
+std::int32_t omni_cuda_decode_capture(const OmniCudaDecodePlan*, void*, void**) {
+  return kOmniCudaUnsupported;
+}
+std::int32_t omni_cuda_decode_graph_launch(void*, void*) { return kOmniCudaUnsupported; }
+std::int32_t omni_cuda_decode_destroy(void*) { return kOmniCudaUnsupported; }
+
+#else
+
+// Thread-local: what other threads do meanwhile (an allocation, say) neither joins the graph nor breaks it.
+std::int32_t omni_cuda_decode_capture(const OmniCudaDecodePlan* plan, void* stream, void** graph) {
+  using namespace omni::cuda;
+  const auto on = static_cast<cudaStream_t>(stream);
+  if (const int error = take_error(cudaStreamBeginCapture(on, cudaStreamCaptureModeThreadLocal)))
+    return error;
+  const int launched = DecodeStep(*plan, stream).run();
+  cudaGraph_t captured = nullptr;
+  const int ended = take_error(cudaStreamEndCapture(on, &captured));
+  int error = launched != kSuccess ? launched : ended;
+  cudaGraphExec_t executable = nullptr;
+  if (error == kSuccess) error = take_error(cudaGraphInstantiate(&executable, captured, 0));
+  if (captured) take_error(cudaGraphDestroy(captured));
+  if (error == kSuccess) *graph = executable;
+  return error;
+}
+
+std::int32_t omni_cuda_decode_graph_launch(void* graph, void* stream) {
+  using namespace omni::cuda;
+  return take_error(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), static_cast<cudaStream_t>(stream)));
+}
+
+std::int32_t omni_cuda_decode_destroy(void* graph) {
+  return omni::cuda::take_error(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
+}
+
+#endif
+}
