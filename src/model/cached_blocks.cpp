@@ -79,6 +79,30 @@ Tensor CachedBlocks::attend_to_first_rows(std::size_t block,
   return at::stack(values);
 }
 
+std::optional<CachedBlocks::StepPlaces> CachedBlocks::step_places(std::span<const std::int32_t> sequences,
+                                                                  std::int64_t heads_per_key) const {
+  std::vector<std::int32_t> all, generated;
+  for (const std::int32_t s : sequences) {
+    ensure(lengths_.at(s) < capacity_, "sequence ", s, " has no room for another token: capacity ",
+           capacity_);
+    all.push_back(static_cast<std::int32_t>(lengths_[s]));
+    generated.push_back(static_cast<std::int32_t>(generated_lengths_[s]));
+  }
+  const auto places = kernels::cuda_step_places(caches_.front(), sequences, all, heads_per_key);
+  if (!places) return std::nullopt;
+  if (!holds_generated_rows(caches_.size() - 1)) return StepPlaces{*places, *places};
+  const auto own = kernels::cuda_step_places(caches_.back(), sequences, generated, heads_per_key);
+  if (!own) return std::nullopt;
+  return StepPlaces{*places, *own};
+}
+
+void CachedBlocks::count_step(std::span<const std::int32_t> sequences) {
+  for (const std::int32_t s : sequences) {
+    ++lengths_.at(s);
+    ++generated_lengths_.at(s);
+  }
+}
+
 void CachedBlocks::copy_sequence(std::int64_t from, std::int64_t to) {
   for (std::size_t i = 0; i < caches_.size(); ++i) {
     const auto& lengths = holds_generated_rows(i) ? generated_lengths_ : lengths_;

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "omni/kernels/cuda_decode_step.h"
 #include "omni/kernels/decode_attention.h"
 #include "omni/model/decode_precision.h"
 #include "transformer_network.h"
@@ -31,11 +32,23 @@ class CachedBlocks {
   // reference does with its cache on, by a causal mask whose one row it aligns with the first key.
   void see_first_generated_row_alone() { first_row_alone_ = true; }
   std::int64_t length(std::int64_t sequence) const { return lengths_.at(sequence); }
+
+  // For steps that another writes to the caches on a GPU (see device_step.h). Where the next row of each of
+  // `sequences`, of the generated stream, stands in the caches of all rows and in those of that stream alone;
+  // nothing where the GPU's kernels cannot read the caches. Throws Error(internal) beyond the capacity.
+  struct StepPlaces {
+    std::vector<kernels::CudaDecodePlace> all, generated;
+  };
+  std::optional<StepPlaces> step_places(std::span<const std::int32_t> sequences,
+                                        std::int64_t heads_per_key) const;
+  void count_step(std::span<const std::int32_t> sequences);  // after such a row of each was written
+  const kernels::KeyValueCache& cache(std::size_t block) const { return caches_.at(block); }
+  bool holds_generated_rows(std::size_t block) const;  // and no others
+
   void copy_sequence(std::int64_t from, std::int64_t to);
   void clear_sequence(std::int64_t sequence);
 
  private:
-  bool holds_generated_rows(std::size_t block) const;  // and no others
   Tensor attend_to_first_rows(std::size_t block, const std::vector<std::int32_t>& sequences) const;
 
   const Transformer::Network* network_;

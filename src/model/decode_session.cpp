@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "cached_blocks.h"
+#include "device_step.h"
 #include "omni/core/error.h"
 #include "omni/kernels/decode_linear.h"
 #include "transformer_network.h"
@@ -27,6 +28,7 @@ struct DecodeSession::State {
   const kernels::DecodeWeight* head = nullptr;
   Tensor last;                         // [sequences, width] fp32: output of each sequence's last token
   std::vector<std::uint8_t> has_last;  // false where that token gives no output
+  std::unique_ptr<DeviceStep> device_step;
 
   State(const Transformer& model, std::int64_t count, std::int64_t capacity, const DecodePrecision& precision)
       : network(&model.network()),
@@ -34,7 +36,8 @@ struct DecodeSession::State {
         token_rows(network->token_rows()),
         head_rows(network->head_rows(token_rows)),
         last(at::zeros({count, network->config.width})),
-        has_last(count, 0) {
+        has_last(count, 0),
+        device_step(DeviceStep::make(*network, blocks, token_rows, precision)) {
     if (!network->embedding.device().is_cpu()) return;
     if (network->head.defined() || network->code_ranges.empty()) {
       head = &network->output_rows.for_decoding(precision.weights);
@@ -43,6 +46,8 @@ struct DecodeSession::State {
       head = &own_head;
     }
   }
+
+  CachedBlocks::Outputs pass(const Appended& appended);
 
   // hidden [n, width] fp32 on the CPU -> logits of the allowed tokens [n, allowed.count()].
   Tensor logits(const Tensor& hidden, const sequence::AllowedTokens& allowed) const {
@@ -68,6 +73,7 @@ DecodeSession::~DecodeSession() = default;
 std::int64_t DecodeSession::sequence_count() const {
   return static_cast<std::int64_t>(state_->has_last.size());
 }
+bool DecodeSession::steps_on_device() const { return state_->device_step != nullptr; }
 std::int64_t DecodeSession::length(std::int64_t sequence) const { return state_->blocks.length(sequence); }
 
 namespace {
@@ -171,12 +177,25 @@ void DecodeSession::append(std::span<const std::vector<DecodeToken>> tokens) {
   append(std::move(appended));
 }
 
+CachedBlocks::Outputs DecodeSession::State::pass(const Appended& appended) {
+  if (device_step && appended.features.empty()) {
+    const auto hidden =
+        device_step->append(appended.rows, {appended.ids, appended.slots, appended.next_slots});
+    if (hidden) {
+      CachedBlocks::Outputs out{*hidden, std::vector<std::int64_t>(appended.ids.size())};
+      std::iota(out.row_of.begin(), out.row_of.end(), 0);
+      return out;
+    }
+  }
+  return blocks.append(appended.embedded(*network, token_rows), appended.rows);
+}
+
 void DecodeSession::append(Appended appended) {
   const Transformer::Network& net = *state_->network;
   NewRows& rows = appended.rows;
   if (rows.sequences.empty()) return;
   rows.last_seen = last_seen_rows(net.config, rows, appended.places);
-  const CachedBlocks::Outputs out = state_->blocks.append(appended.embedded(net, state_->token_rows), rows);
+  const CachedBlocks::Outputs out = state_->pass(appended);
   std::vector<std::int64_t> sources, targets;
   for (std::size_t i = 0; i < rows.sequences.size(); ++i) {
     const std::int32_t s = rows.sequences[i];

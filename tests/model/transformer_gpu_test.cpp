@@ -21,7 +21,8 @@ struct Case {
 // Head sizes with and without a kernel, one and two streams, and what else changes the way through the
 // network.
 std::vector<Case> cases() {
-  TransformerConfig kernel = small_config(), grouped, bidirectional, streams = two_stream_config("all");
+  TransformerConfig kernel = small_config(), grouped, bidirectional, streams = two_stream_config("all"),
+                    dropping = two_stream_config("generated");
   kernel.width = 128;
   kernel.heads = 2;
   grouped = bidirectional = kernel;
@@ -31,11 +32,15 @@ std::vector<Case> cases() {
   grouped.tied_embeddings = false;
   bidirectional.bidirectional = {"text"};
   bidirectional.rope_split = {32, 16, 16};
-  streams.width = 128;
-  streams.heads = 2;
-  return {{"HeadsOf16", small_config()}, {"HeadsOf64", kernel},
-          {"GroupedQueries", grouped},   {"BidirectionalText", bidirectional},
-          {"TwoStreams", streams},       {"TwoStreamsGeneratedAlone", two_stream_config("generated")}};
+  streams.width = dropping.width = 128;
+  streams.heads = dropping.heads = 2;
+  return {{"HeadsOf16", small_config()},
+          {"HeadsOf64", kernel},
+          {"GroupedQueries", grouped},
+          {"BidirectionalText", bidirectional},
+          {"TwoStreams", streams},
+          {"TwoStreamsGeneratedAlone", two_stream_config("generated")},
+          {"GeneratedAloneHeadsOf64", dropping}};
 }
 
 class TransformerGpu : public testing::TestWithParam<Case> {
@@ -146,6 +151,8 @@ TEST_P(TransformerGpu, CachedDecodingIsNearTheProcessorsFullPass) {
     SCOPED_TRACE(precision);
     there_->set_activation_type(precision == "fp32" ? at::kFloat : at::kBFloat16);
     DecodeSession session(*there_, 2, 64, parse_decode_precision(precision));
+    const bool has_kernels = GetParam().config.attention_head_size() == 64 && !test::rehearsing();
+    EXPECT_EQ(session.steps_on_device(), has_kernels && precision != "fp32");
     session.append(std::vector<std::vector<DecodeToken>>{{tokens.begin(), tokens.begin() + prompt}, {}});
     session.copy_sequence(0, 1);
     double squares = 0, total = 0;

@@ -1,0 +1,140 @@
+#include "device_step.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+#include "omni/core/log.h"
+#include "omni/kernels/cuda_plugin.h"
+#include "omni/nn/rotary.h"
+
+namespace omni::model {
+namespace {
+
+using kernels::CudaDecodeMatrix;
+
+void say_once(const std::string& refusal) {
+  static std::once_flag said;
+  std::call_once(said, [&] { log_debug("steps on a GPU run layer by layer, because ", refusal); });
+}
+
+bool has_adapters(const nn::StreamLayers& layers) {
+  for (const nn::CastLinear* layer : {&layers.qkv, &layers.attention_out, &layers.gate_up, &layers.down})
+    if (layer->adapter.defined()) return true;
+  return false;
+}
+
+kernels::CudaDecodeLayer layer_of(const nn::StreamLayers& layers, kernels::DecodeFormat format) {
+  const auto matrix = [&](const nn::CastLinear& linear) {
+    return kernels::cuda_decode_matrix(linear.weight.weight(), linear.weight.as(at::kBFloat16), linear.bias,
+                                       format);
+  };
+  kernels::CudaDecodeLayer layer;
+  const auto plain = [](const Tensor& weight) { return weight.defined() ? weight.detach() : Tensor(); };
+  layer.attention_norm = plain(layers.attention_norm);
+  layer.mlp_norm = plain(layers.mlp_norm);
+  layer.query_norm = plain(layers.query_norm);
+  layer.key_norm = plain(layers.key_norm);
+  layer.qkv = matrix(layers.qkv);
+  layer.attention_out = matrix(layers.attention_out);
+  layer.gate_up = matrix(layers.gate_up);
+  layer.down = matrix(layers.down);
+  return layer;
+}
+
+std::string precision_refusal(const Transformer::Network& network, const DecodePrecision& precision) {
+  if (network.type != at::kBFloat16) return "activations are not in bf16";
+  if (precision.weights == kernels::DecodeFormat::fp32) return "weights are wanted in fp32";
+  if (precision.cache == kernels::CacheType::fp32) return "the cache is in fp32";
+  for (const nn::DecoderBlock& block : network.dual_blocks)
+    if (has_adapters(block.streams.back())) return "there are adapters";
+  for (const nn::DecoderBlock& block : network.single_blocks)
+    if (has_adapters(block.streams.back())) return "there are adapters";
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network, CachedBlocks& blocks,
+                                             const Tensor& token_rows, const DecodePrecision& precision) {
+  if (!network.embedding.is_cuda()) return nullptr;
+  std::string refusal = precision_refusal(network, precision);
+  kernels::CudaDecodeNetwork plan;
+  if (refusal.empty()) {
+    const TransformerConfig& config = network.config;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(config.block_count()); ++i) {
+      const bool dual = i < network.dual_blocks.size();
+      const nn::DecoderBlock& block =
+          dual ? network.dual_blocks[i] : network.single_blocks[i - network.dual_blocks.size()];
+      plan.layers.push_back(layer_of(block.streams.back(), precision.weights));
+      plan.layers.back().cache = &blocks.cache(i);
+      plan.layers.back().second_place = blocks.holds_generated_rows(i);
+    }
+    plan.token_rows = token_rows.detach().contiguous();
+    if (network.slots.defined()) {
+      plan.slot_rows = network.slots.detach();
+      plan.next_slot_rows = network.next_slots.detach();
+    }
+    if (network.final_norm.defined()) plan.final_norm = network.final_norm.detach();
+    plan.heads = config.heads;
+    plan.key_value_heads = config.stored_heads();
+    plan.head_size = config.attention_head_size();
+    plan.inner = config.mlp_width();
+    plan.interleaved = config.rope == "interleaved";
+    plan.centred = config.norm_kind() == kernels::NormKind::layer;
+    plan.norm_epsilon = config.norm_epsilon;
+    plan.head_norm_epsilon = config.query_key_norm_epsilon;
+    refusal = kernels::CudaDecodeStep::refusal(plan);
+  }
+  if (!refusal.empty()) {
+    say_once(refusal);
+    return nullptr;
+  }
+  return std::unique_ptr<DeviceStep>(new DeviceStep(network, blocks, std::move(plan)));
+}
+
+DeviceStep::DeviceStep(const Transformer::Network& network, CachedBlocks& blocks,
+                       kernels::CudaDecodeNetwork layers)
+    : network_(&network), blocks_(&blocks), step_(std::move(layers)) {
+  std::vector<std::int64_t> dimensions = network.config.rope_split;
+  if (dimensions.empty()) dimensions = {network.config.attention_head_size()};
+  for (const std::int64_t axis : dimensions)
+    frequencies_.push_back(nn::rotary_frequencies(axis, network.config.rope_theta));
+}
+
+bool DeviceStep::takes(const NewRows& rows) const {
+  const std::size_t count = rows.sequences.size();
+  if (count == 0 || count > static_cast<std::size_t>(kernels::CudaDecodeStep::kMostRows)) return false;
+  for (std::size_t i = 1; i < count; ++i)
+    if (rows.sequences[i] == rows.sequences[i - 1]) return false;
+  const bool two_streams = network_->config.streams == 2;
+  return !two_streams || std::all_of(rows.streams.begin(), rows.streams.end(), [](auto s) { return s == 1; });
+}
+
+std::optional<Tensor> DeviceStep::append(const NewRows& rows, const Embedded& embedded) {
+  if (!takes(rows)) return std::nullopt;
+  const std::int64_t heads_per_key = network_->config.heads / network_->config.stored_heads();
+  const auto places = blocks_->step_places(rows.sequences, heads_per_key);
+  if (!places) return std::nullopt;
+  std::vector<kernels::CudaDecodeStepRow> step(rows.sequences.size());
+  for (std::size_t i = 0; i < step.size(); ++i) {
+    kernels::CudaDecodeStepRow& row = step[i];
+    row.token = static_cast<std::int32_t>(embedded.tokens[i]);
+    row.slot = static_cast<std::int32_t>(embedded.slots[i]);
+    row.next_slot = static_cast<std::int32_t>(embedded.next_slots[i]);
+    row.first = places->all[i];
+    row.second = places->generated[i];
+    const std::int32_t coordinates[] = {rows.offsets[i], rows.rows[i], rows.columns[i]};
+    for (std::size_t axis = 0; axis < frequencies_.size(); ++axis)
+      for (const double frequency : frequencies_[axis]) {
+        const double angle = coordinates[axis] * frequency;
+        row.cosine.push_back(static_cast<float>(std::cos(angle)));
+        row.sine.push_back(static_cast<float>(std::sin(angle)));
+      }
+  }
+  const Tensor hidden = step_.run(step);
+  blocks_->count_step(rows.sequences);
+  return hidden;
+}
+
+}  // namespace omni::model
