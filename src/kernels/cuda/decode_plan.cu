@@ -36,14 +36,19 @@ class DecodeStep {
     norm(layer.attention_norm);
     product(layer.qkv, m.normed, m.qkv);
     attend(layer);
-    product(layer.attention_out, m.attended, m.delta);
-    has_delta_ = true;
+    add(layer.attention_out, m.attended);
     norm(layer.mlp_norm);
     product(layer.gate_up, m.normed, m.gate_up);
     if (error_ != kSuccess) return;
     const OmniCudaDecodeSwiglu swiglu{m.gate_up, m.hidden, plan_.inner, plan_.rows};
     keep(omni_cuda_decode_swiglu(&swiglu, stream_));
-    product(layer.down, m.hidden, m.delta);
+    add(layer.down, m.hidden);
+  }
+
+  // To the residual, by the norm that comes next.
+  void add(const OmniCudaDecodeMatrix& matrix, const void* x) {
+    product(matrix, x, plan_.memory.delta);
+    has_delta_ = true;
   }
 
   // normed = norm of the residual, to which the last layer's output is added on the way.
