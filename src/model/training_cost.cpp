@@ -104,7 +104,8 @@ struct RowBytes {
   double inside;    // gradients in the MLP, the widest place; one stream after the other
 };
 
-RowBytes row_bytes(const TransformerConfig& config, double element, bool joined, bool keys_only) {
+RowBytes row_bytes(const TransformerConfig& config, double element, bool joined, bool keys_only,
+                   const nn::Recomputation& recomputation) {
   const double wide = 4 * static_cast<double>(config.width),
                narrow = element * static_cast<double>(config.width),
                queries = element * static_cast<double>(config.query_width()),
@@ -112,10 +113,11 @@ RowBytes row_bytes(const TransformerConfig& config, double element, bool joined,
                hidden = element * static_cast<double>(config.mlp_width());
   // Attention keeps its input, its output and a sum per head.
   const double attention = projected + queries + 4 * static_cast<double>(config.heads);
-  RowBytes bytes{wide + narrow, wide + narrow + attention, wide + 2 * narrow, 0};
+  const double normed = recomputation.norms ? 0 : narrow, activated = recomputation.swiglu ? 0 : hidden;
+  RowBytes bytes{wide + narrow, wide + normed + attention, wide + 2 * narrow, 0};
   if (keys_only) return bytes;
   // Streams that attend together take their own rows of the attention's output.
-  bytes.kept += (joined ? queries : 0) + wide + narrow + 3 * hidden;
+  bytes.kept += (joined ? queries : 0) + wide + normed + 2 * hidden + activated;
   bytes.inside = 2 * hidden;
   return bytes;
 }
@@ -146,16 +148,19 @@ TrainingFlops training_flops(const Transformer& transformer, const sequence::Pac
 }
 
 double activation_bytes(const Transformer& transformer, const sequence::PackedSequence& sequence,
-                        bool recompute, const PrepareOptions& options) {
+                        const nn::Recomputation& recomputation, const PrepareOptions& options) {
   const Transformer::Network& network = transformer.network();
   const auto element = static_cast<double>(c10::elementSize(network.type));
   double kept = 0, most = 0;  // by the blocks so far; when the backward pass is in one of them
+  std::size_t number = 0;
   for (const BlockLoad& load : block_loads(network, sequence)) {
+    const bool recompute = recomputation.takes_whole(++number);
+    const nn::Recomputation parts = recompute ? nn::Recomputation() : recomputation;
     double inputs = 0, own = 0, arriving = 0, inside = 0;
     for (std::size_t s = 0; s < load.rows.size(); ++s) {
       const auto rows = static_cast<double>(load.rows[s]);
       const RowBytes bytes =
-          row_bytes(network.config, element, load.rows.size() > 1, load.block->streams[s].keys_only);
+          row_bytes(network.config, element, load.rows.size() > 1, load.block->streams[s].keys_only, parts);
       inputs += rows * bytes.input;
       own += rows * bytes.kept;
       arriving += rows * bytes.arriving;

@@ -58,8 +58,13 @@ void Transformer::set_fused_kernels(const kernels::FusedKernels& fused) { networ
 
 void Transformer::to(at::Device device) { network_->parameters.to(device); }
 
-void Transformer::set_recompute(bool recompute) {
-  network_->executor = recompute ? nn::make_recompute_executor() : nn::make_plain_executor();
+void Transformer::set_recompute(const nn::Recomputation& recomputation) {
+  network_->recomputation = recomputation;
+  set_executor(nn::make_recompute_executor(recomputation));
+}
+
+void Transformer::set_executor(std::unique_ptr<nn::BlockExecutor> executor) {
+  network_->executor = std::move(executor);
 }
 
 void Transformer::add_adapters(const nn::LowRankConfig& config, nn::ParameterStart start) {

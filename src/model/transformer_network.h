@@ -64,6 +64,7 @@ struct Transformer::Network {
   at::ScalarType type = at::kFloat;
   kernels::AttentionPath attention_path = kernels::AttentionPath::automatic;
   kernels::FusedKernels fused;
+  nn::Recomputation recomputation;
   std::unique_ptr<nn::BlockExecutor> executor = nn::make_plain_executor();
 
   Network(const TransformerConfig& config, const sequence::Vocabulary& vocabulary,

@@ -25,6 +25,21 @@ class PlainExecutor : public BlockExecutor {
 struct HeldBlock : torch::CustomClassHolder {
   BlockFunction block;
   std::vector<bool> defined;
+  std::size_t unit = 0;
+  BlockVisitor* visitor = nullptr;
+
+  void enter(BlockVisitor::Pass pass) const {
+    if (visitor != nullptr) visitor->enter(unit, pass);
+  }
+  void leave(BlockVisitor::Pass pass) const {
+    if (visitor != nullptr) visitor->leave(unit, pass);
+  }
+  std::vector<Tensor> run_forward(const std::vector<Tensor>& all) const {
+    enter(BlockVisitor::Pass::forward);
+    std::vector<Tensor> outputs = block(all);
+    leave(BlockVisitor::Pass::forward);
+    return outputs;
+  }
 
   std::vector<Tensor> inputs(const std::vector<Tensor>& given) const {
     std::vector<Tensor> all;
@@ -41,7 +56,7 @@ class RecomputeFunction : public torch::autograd::Function<RecomputeFunction> {
     context->save_for_backward(inputs.vec());
     context->saved_data["block"] = c10::IValue::make_capsule(held);
     context->set_materialize_grads(false);
-    return held->block(held->inputs(inputs.vec()));
+    return held->run_forward(held->inputs(inputs.vec()));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -53,6 +68,19 @@ class RecomputeFunction : public torch::autograd::Function<RecomputeFunction> {
       if (context->needs_input_grad(inputs.size())) input.set_requires_grad(true);
       inputs.push_back(input);
     }
+    held.enter(BlockVisitor::Pass::backward);
+    recompute_and_differentiate(held, inputs, gradients);
+    held.leave(BlockVisitor::Pass::backward);
+    variable_list result;
+    for (const Tensor& input : inputs) result.push_back(input.grad());
+    result.emplace_back();
+    return result;
+  }
+
+ private:
+  // Adds to the gradients of the inputs and of the block's parameters. The graph is gone afterwards.
+  static void recompute_and_differentiate(const HeldBlock& held, const variable_list& inputs,
+                                          const variable_list& gradients) {
     variable_list roots, root_gradients;
     {
       const at::AutoGradMode recording(true);
@@ -64,19 +92,22 @@ class RecomputeFunction : public torch::autograd::Function<RecomputeFunction> {
       }
     }
     if (!roots.empty()) torch::autograd::backward(roots, root_gradients);
-    variable_list result;
-    for (const Tensor& input : inputs) result.push_back(input.grad());
-    result.emplace_back();
-    return result;
   }
 };
 
 class RecomputeExecutor : public BlockExecutor {
  public:
-  std::vector<Tensor> run(std::size_t /*unit*/, const BlockFunction& block,
+  RecomputeExecutor(const Recomputation& recomputation, BlockVisitor* visitor)
+      : recomputation_(recomputation), visitor_(visitor) {}
+
+  std::vector<Tensor> run(std::size_t unit, const BlockFunction& block,
                           const std::vector<Tensor>& inputs) const override {
+    if (!recomputation_.takes_whole(unit)) return block(inputs);
     auto held = c10::make_intrusive<HeldBlock>();
     held->block = block;
+    held->unit = unit;
+    held->visitor = visitor_;
+    if (!at::GradMode::is_enabled()) return held->run_forward(inputs);
     std::vector<Tensor> given;
     for (const Tensor& input : inputs) {
       held->defined.push_back(input.defined());
@@ -85,11 +116,18 @@ class RecomputeExecutor : public BlockExecutor {
     given.push_back(at::empty({0}).requires_grad_());
     return RecomputeFunction::apply(at::TensorList(given), held);
   }
+
+ private:
+  Recomputation recomputation_;
+  BlockVisitor* visitor_;
 };
 
 }  // namespace
 
 std::unique_ptr<BlockExecutor> make_plain_executor() { return std::make_unique<PlainExecutor>(); }
-std::unique_ptr<BlockExecutor> make_recompute_executor() { return std::make_unique<RecomputeExecutor>(); }
+std::unique_ptr<BlockExecutor> make_recompute_executor(const Recomputation& recomputation,
+                                                       BlockVisitor* visitor) {
+  return std::make_unique<RecomputeExecutor>(recomputation, visitor);
+}
 
 }  // namespace omni::nn

@@ -10,6 +10,7 @@
 #include "omni/kernels/gated_mlp.h"
 #include "omni/kernels/keyed_dropout.h"
 #include "omni/kernels/swiglu.h"
+#include "recomputed_rows.h"
 
 namespace omni::nn {
 namespace {
@@ -17,6 +18,25 @@ namespace {
 Tensor stacked(const std::vector<Tensor>& weights) {
   if (!weights[0].defined()) return {};
   return weights.size() == 1 ? weights[0].unsqueeze(0) : at::stack(weights);
+}
+
+kernels::NormOptions norm_options(const DecoderShape& shape, const BlockPass& pass) {
+  return {shape.norm_kind(), shape.norm_epsilon, pass.type, pass.fused.path(kernels::FusedKernel::norm)};
+}
+
+// What norms are to a layer that makes its rows again.
+MakeRows norm_of(const DecoderShape& shape, const BlockPass& pass) {
+  return [options = norm_options(shape, pass)](const Tensor& rows, const Tensor& scale) {
+    return kernels::add_norm(rows, {}, scale, options).second;
+  };
+}
+
+bool recomputes_norm_before(const CastLinear& layer, const BlockPass& pass) {
+  return pass.recomputation.norms && !pass.decoding && !layer.adapter.defined();
+}
+
+Tensor added(const StreamRows& rows) {
+  return rows.delta.defined() ? rows.residual + rows.delta : rows.residual;
 }
 
 // The two places of a stream that are dropped from.
@@ -72,11 +92,16 @@ StreamLayers::StreamLayers(const ParameterScope& scope, const DecoderShape& shap
 }
 
 Tensor StreamLayers::project(StreamRows& rows, const DecoderShape& shape, const BlockPass& pass) const {
-  const auto [residual, normed] = kernels::add_norm(
-      rows.residual, rows.delta, attention_norm,
-      {shape.norm_kind(), shape.norm_epsilon, pass.type, pass.fused.path(kernels::FusedKernel::norm)});
-  rows = {residual, Tensor()};
-  Tensor projected = qkv(normed, pass.decoding);
+  Tensor projected;
+  if (recomputes_norm_before(qkv, pass)) {
+    rows = {added(rows), Tensor()};
+    projected = linear_of_made_rows(rows.residual, attention_norm, norm_of(shape, pass), qkv, pass.type);
+  } else {
+    const auto [residual, normed] =
+        kernels::add_norm(rows.residual, rows.delta, attention_norm, norm_options(shape, pass));
+    rows = {residual, Tensor()};
+    projected = qkv(normed, pass.decoding);
+  }
   if (keys_only) projected = at::constant_pad_nd(projected, {shape.query_width(), 0});
   return projected;
 }
@@ -93,14 +118,32 @@ Tensor StreamLayers::mlp(const Tensor& x, const BlockPass& pass) const {
   return kernels::gated_mlp(x, of(gate_up), of(down), path);
 }
 
+Tensor StreamLayers::recomputing_mlp(const Tensor& rows, bool normed, const DecoderShape& shape,
+                                     const BlockPass& pass) const {
+  const Tensor gates =
+      normed ? gate_up(rows) : linear_of_made_rows(rows, mlp_norm, norm_of(shape, pass), gate_up, pass.type);
+  const kernels::KernelPath path = pass.fused.path(kernels::FusedKernel::swiglu);
+  if (!pass.recomputation.swiglu || down.adapter.defined()) return down(kernels::swiglu(gates, path));
+  const auto make = [path](const Tensor& source, const Tensor&) { return kernels::swiglu(source, path); };
+  return linear_of_made_rows(gates, {}, make, down, pass.type);
+}
+
 void StreamLayers::finish(StreamRows& rows, const Tensor& attended, const DecoderShape& shape,
                           const BlockPass& pass) const {
   const Tensor delta = dropped(attention_out(attended, pass.decoding), pass.dropout, DropoutPlace::attention);
-  const auto [residual, normed] =
-      kernels::add_norm(rows.residual, delta, mlp_norm,
-                        {shape.norm_kind(), shape.norm_epsilon, delta.scalar_type(),
-                         pass.fused.path(kernels::FusedKernel::norm)});
-  rows = {residual, dropped(mlp(normed, pass), pass.dropout, DropoutPlace::mlp)};
+  const bool recomputes = pass.recomputation.takes_parts() && !pass.decoding;
+  Tensor made;
+  if (recomputes_norm_before(gate_up, pass)) {
+    rows = {added({rows.residual, delta}), Tensor()};
+    made = recomputing_mlp(rows.residual, /*normed=*/false, shape, pass);
+  } else {
+    kernels::NormOptions options = norm_options(shape, pass);
+    options.output_type = delta.scalar_type();
+    const auto [residual, normed] = kernels::add_norm(rows.residual, delta, mlp_norm, options);
+    rows = {residual, Tensor()};
+    made = recomputes ? recomputing_mlp(normed, /*normed=*/true, shape, pass) : mlp(normed, pass);
+  }
+  rows.delta = dropped(made, pass.dropout, DropoutPlace::mlp);
 }
 
 DecoderBlock::DecoderBlock(const ParameterScope& scope, const DecoderShape& shape, std::int64_t block_count,

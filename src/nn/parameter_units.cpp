@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "omni/core/error.h"
@@ -86,12 +87,13 @@ void divide(PlannedSection& planned, const ParameterSeal& seal) {
   section.owned = section.shards.at(static_cast<std::size_t>(seal.rank));
 }
 
-void allocate(PlannedSection& planned, const at::TensorOptions& options) {
+void allocate(PlannedSection& planned, const at::TensorOptions& options, bool fully) {
   ParameterSection& section = planned.section;
+  const auto fp32 = options.dtype(at::kFloat);
   section.values = at::zeros({planned.size}, options.dtype(planned.type));
-  section.masters = planned.type == at::kFloat
-                        ? section.values.narrow(0, section.owned.first, section.owned.count)
-                        : at::zeros({section.owned.count}, options.dtype(at::kFloat));
+  if (fully) section.reduced = at::zeros({section.owned.count}, fp32);
+  section.masters =
+      section.has_own_masters() ? at::zeros({section.owned.count}, fp32) : section.owned_part(section.values);
 }
 
 bool owns_all_of(const ParameterSection& section, const ParameterSection::Member& member) {
@@ -107,7 +109,7 @@ void move_in(Parameter& parameter, const ParameterSection& section, const Parame
   parameter.value.set_data(value);
   // A gradient in the leaf's own type would be rounded before it is added.
   if (value.scalar_type() != at::kFloat) parameter.value.set_grad_dtype(at::kFloat);
-  parameter.value.mutable_grad() = part(section.gradients, member, shape);
+  if (section.gradients.defined()) parameter.value.mutable_grad() = part(section.gradients, member, shape);
   parameter.master = at::Tensor();
   if (owns_all_of(section, member))
     parameter.master =
@@ -122,9 +124,14 @@ void round_frozen(Parameter& parameter, at::ScalarType type) {
 
 // From a parameter's values [its shape], once the section has them, too.
 void set_masters(const ParameterSection& section, const OwnedPiece& piece, const at::Tensor& values) {
-  if (section.values.scalar_type() == at::kFloat) return;  // which are their own masters
+  if (!section.has_own_masters()) return;
   section.masters.narrow(0, piece.first, piece.elements.count)
       .copy_(values.reshape({-1}).narrow(0, piece.elements.first, piece.elements.count));
+}
+
+// A tensor of that shape in which every element is the same NaN: whoever reads what was released sees it.
+at::Tensor released(at::IntArrayRef shape, const at::TensorOptions& options) {
+  return at::full({}, std::numeric_limits<float>::quiet_NaN(), options).expand(shape);
 }
 
 }  // namespace
@@ -150,32 +157,89 @@ void ParameterStore::seal(const ParameterSeal& seal) {
     if (parameters_[i].trainable) members[parameters_[i].unit].push_back(i);
   for (Parameter& parameter : parameters_)
     round_frozen(parameter, leaf_type(parameter, units_[parameter.unit], seal));
-  for (std::size_t u = 0; u < units_.size(); ++u) {
-    ParameterUnit& unit = units_[u];
-    if (members[u].empty()) continue;
-    std::vector<PlannedSection> planned = plan_sections(parameters_, members[u], unit, seal);
-    std::int64_t total = 0;
-    for (PlannedSection& own : planned) {
-      divide(own, seal);
-      total += own.size;
-    }
-    const auto options = parameters_[members[u].front()].value.options().requires_grad(false);
-    unit.gradients = at::zeros({total}, options.dtype(at::kFloat));
-    std::int64_t next = 0;
-    for (PlannedSection& own : planned) {
-      ParameterSection& section = own.section;
-      allocate(own, options);
-      section.gradients = unit.gradients.narrow(0, next, own.size);
-      // Before the leaves are rounded.
-      for (const OwnedPiece& piece : owned_pieces(section))
-        set_masters(section, piece, parameters_[piece.parameter].value.detach());
-      for (const ParameterSection::Member& member : section.members)
-        move_in(parameters_[member.parameter], section, member);
-      next += own.size;
-      unit.sections.push_back(std::move(section));
+  for (std::size_t u = 0; u < units_.size(); ++u)
+    if (!members[u].empty()) seal_unit(u, members[u], seal);
+  sealed_ = true;
+}
+
+void ParameterStore::seal_unit(std::size_t number, const std::vector<std::size_t>& members,
+                               const ParameterSeal& seal) {
+  ParameterUnit& unit = units_[number];
+  const bool fully = seal.fully && seal.ranks > 1 && unit.kind == ParameterUnit::Kind::block;
+  std::vector<PlannedSection> planned = plan_sections(parameters_, members, unit, seal);
+  std::int64_t total = 0;
+  for (PlannedSection& own : planned) {
+    ensure(!fully || !seal.whole || !seal.whole(own.section.group),
+           "parameters that are owned whole cannot be sharded fully");
+    divide(own, seal);
+    total += own.size;
+  }
+  const auto options = parameters_[members.front()].value.options().requires_grad(false);
+  if (!fully) unit.gradients = at::zeros({total}, options.dtype(at::kFloat));
+  std::int64_t next = 0;
+  for (PlannedSection& own : planned) {
+    ParameterSection& section = own.section;
+    allocate(own, options, fully);
+    if (!fully) section.gradients = unit.gradients.narrow(0, next, own.size);
+    // Before the leaves are rounded.
+    for (const OwnedPiece& piece : owned_pieces(section))
+      set_masters(section, piece, parameters_[piece.parameter].value.detach());
+    for (const ParameterSection::Member& member : section.members)
+      move_in(parameters_[member.parameter], section, member);
+    next += own.size;
+    unit.sections.push_back(std::move(section));
+  }
+  if (fully) release_values(number);
+}
+
+void ParameterStore::hold_values(std::size_t unit) {
+  const c10::NoGradGuard no_grad;
+  for (ParameterSection& section : units_[unit].sections) {
+    // The gaps are the owners' to bring, too.
+    section.values = at::empty({section.size()}, section.values.options());
+    section.owned_part(section.values).copy_(section.masters);
+    for (const ParameterSection::Member& member : section.members) {
+      Tensor& leaf = parameters_[member.parameter].value;
+      leaf.set_data(part(section.values, member, leaf.sizes()));
     }
   }
-  sealed_ = true;
+}
+
+void ParameterStore::release_values(std::size_t unit) {
+  const c10::NoGradGuard no_grad;
+  for (ParameterSection& section : units_[unit].sections) {
+    for (const ParameterSection::Member& member : section.members) {
+      Tensor& leaf = parameters_[member.parameter].value;
+      leaf.set_data(released(leaf.sizes(), section.values.options()));
+    }
+    section.values = released({section.size()}, section.values.options());
+  }
+}
+
+void ParameterStore::hold_gradients(std::size_t number) {
+  const c10::NoGradGuard no_grad;
+  ParameterUnit& unit = units_[number];
+  std::int64_t total = 0, next = 0;
+  for (const ParameterSection& section : unit.sections) total += section.size();
+  unit.gradients = at::zeros({total}, unit.sections.front().masters.options());
+  for (ParameterSection& section : unit.sections) {
+    section.gradients = unit.gradients.narrow(0, next, section.size());
+    next += section.size();
+    for (const ParameterSection::Member& member : section.members) {
+      Tensor& leaf = parameters_[member.parameter].value;
+      leaf.mutable_grad() = part(section.gradients, member, leaf.sizes());
+    }
+  }
+}
+
+void ParameterStore::release_gradients(std::size_t number) {
+  ParameterUnit& unit = units_[number];
+  for (ParameterSection& section : unit.sections) {
+    for (const ParameterSection::Member& member : section.members)
+      parameters_[member.parameter].value.mutable_grad() = Tensor();
+    section.gradients = Tensor();
+  }
+  unit.gradients = Tensor();
 }
 
 void ParameterStore::unseal(const Gather& gather) {
@@ -207,17 +271,18 @@ void ParameterStore::unseal(const Gather& gather) {
 
 void ParameterStore::set(Parameter& parameter, const at::Tensor& values) {
   const c10::NoGradGuard no_grad;
-  parameter.value.copy_(values);
+  ParameterUnit& unit = units_[parameter.unit];
+  if (!parameter.trainable || !unit.is_fully_sharded()) parameter.value.copy_(values);
   if (!parameter.trainable) parameter.master.copy_(values);
-  for (ParameterSection& section : units_[parameter.unit].sections)
+  for (ParameterSection& section : unit.sections)
     for (const OwnedPiece& piece : owned_pieces(section))
       if (&parameters_[piece.parameter] == &parameter) set_masters(section, piece, values);
 }
 
 void ParameterStore::masters_changed(ParameterSection& section) {
   const c10::NoGradGuard no_grad;
-  if (section.values.scalar_type() != at::kFloat)
-    section.values.narrow(0, section.owned.first, section.owned.count).copy_(section.masters);
+  if (section.has_own_masters() && !section.is_fully_sharded())
+    section.owned_part(section.values).copy_(section.masters);
   values_changed(section);
 }
 
@@ -233,14 +298,29 @@ void ParameterStore::values_changed(ParameterSection& section) {
 
 void ParameterStore::zero_frozen_gradients() {
   const c10::NoGradGuard no_grad;
-  for (const Parameter& parameter : parameters_)
-    if (parameter.trainable && parameter.frozen_rows.count > 0 && parameter.value.grad().defined())
-      parameter.value.grad().narrow(0, parameter.frozen_rows.first, parameter.frozen_rows.count).zero_();
+  if (!sealed_)
+    for (const Parameter& parameter : parameters_)
+      if (parameter.trainable && parameter.value.grad().defined())
+        parameter.value.grad().narrow(0, parameter.frozen_rows.first, parameter.frozen_rows.count).zero_();
+  for (const ParameterUnit& unit : units_)
+    for (const ParameterSection& section : unit.sections)
+      for (const OwnedPiece& piece : owned_pieces(section)) {
+        const ElementRange& frozen = parameters_[piece.parameter].frozen_rows;
+        const std::int64_t begin = piece.elements.first, end = begin + piece.elements.count,
+                           first = std::clamp(frozen.first, begin, end),
+                           last = std::clamp(frozen.first + frozen.count, begin, end);
+        if (first < last)
+          section.owned_gradients().narrow(0, piece.first + first - begin, last - first).zero_();
+      }
 }
 
 void ParameterStore::zero_gradients() {
-  for (ParameterUnit& unit : units_)
+  const c10::NoGradGuard no_grad;
+  for (ParameterUnit& unit : units_) {
     if (unit.gradients.defined()) unit.gradients.zero_();
+    for (ParameterSection& section : unit.sections)
+      if (section.reduced.defined()) section.reduced.zero_();
+  }
   if (sealed_) return;
   for (Parameter& parameter : parameters_) parameter.value.mutable_grad() = Tensor();
 }

@@ -27,7 +27,7 @@ GradientMeasure measure_gradients(const nn::ParameterStore& parameters, double m
   const c10::NoGradGuard guard;
   std::vector<at::Tensor> norms;
   for (const nn::ParameterUnit& unit : parameters.units())
-    if (unit.gradients.defined()) add_norms(unit, norms);
+    if (!unit.sections.empty()) add_norms(unit, norms);
   if (norms.empty()) return {at::zeros({}, at::kFloat), {}, {}};
   const at::Tensor squares = at::stack(norms).to(at::kDouble).square().sum();
   if (sum) sum(squares);

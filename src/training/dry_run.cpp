@@ -58,19 +58,26 @@ void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config
 // Of a sealed store.
 StepWork step_work(const StageConfig& config, const nn::ParameterStore& parameters, int ranks, double flops,
                    double forward_flops) {
+  const auto blocks = std::count_if(
+      parameters.units().begin(), parameters.units().end(),
+      [](const nn::ParameterUnit& unit) { return unit.kind == nn::ParameterUnit::Kind::block; });
   StepWork work{.flops = flops,
                 .forward_flops = forward_flops,
-                .recompute = config.recompute,
+                .recomputed_share = recomputation_of(config, ranks).share_of_blocks(blocks),
                 .micro_batches = config.batches_per_step(),
                 .ranks = ranks,
-                .sharded = config.sharding != "none" && ranks > 1,
-                .calls = 0};
+                .sharding = sharding_of(config, ranks),
+                .calls = 0,
+                .blocks = {}};
   for (const nn::ParameterUnit& unit : parameters.units()) {
+    const bool full = unit.is_fully_sharded();
+    work.blocks.count += full ? 1 : 0;
     for (const nn::ParameterSection& section : unit.sections) {
-      work.gradient_bytes += static_cast<double>(section.gradients.nbytes());
-      work.value_bytes += static_cast<double>(section.values.nbytes());
-      work.parameters += static_cast<double>(section.size());
-      ++work.calls;
+      const auto size = static_cast<double>(section.size());
+      (full ? work.blocks.gradient_bytes : work.gradient_bytes) += size * sizeof(float);
+      (full ? work.blocks.value_bytes : work.value_bytes) += static_cast<double>(section.values.nbytes());
+      ++(full ? work.blocks.calls : work.calls);
+      work.parameters += size;
     }
   }
   return work;
@@ -81,12 +88,15 @@ void print_time(const StepWork& work, double tokens, std::int64_t steps, const A
   constexpr double kMilliseconds = 1e3;
   std::printf(
       "# a step on %d %s: about %.1f ms, at %.0f %% of the peak in the passes (see docs/scaling.md)\n"
-      "#   forward and backward  %9.1f ms\n"
-      "#   gradients             %9.1f ms, of which %.1f ms are not hidden\n"
-      "#   weights               %9.1f ms\n#   optimizer             %9.1f ms\n",
+      "#   forward and backward  %9.1f ms\n",
       work.ranks, gpu.name, kMilliseconds * step.total(), 100 * kAssumedUtilisation,
-      kMilliseconds * step.compute, kMilliseconds * step.reduction, kMilliseconds * step.unhidden,
-      kMilliseconds * step.gather, kMilliseconds * step.update);
+      kMilliseconds * step.compute);
+  if (step.gathering > 0) std::printf("#   blocks' weights       %9.1f ms\n", kMilliseconds * step.gathering);
+  std::printf(
+      "#   gradients             %9.1f ms, of which%s %.1f ms are not hidden\n"
+      "#   weights               %9.1f ms\n#   optimizer             %9.1f ms\n",
+      kMilliseconds * step.reduction, step.gathering > 0 ? " and of the blocks' weights" : "",
+      kMilliseconds * step.unhidden, kMilliseconds * step.gather, kMilliseconds * step.update);
   std::printf("# %.0f tokens/s, %.1f %% of the peak; %lld steps: %.1f days\n", tokens / step.total(),
               100 * work.flops / (step.total() * work.ranks * gpu.peak_flops), static_cast<long long>(steps),
               static_cast<double>(steps) * step.total() / 86400);
@@ -97,9 +107,12 @@ void print_time(const StepWork& work, double tokens, std::int64_t steps, const A
 MemoryParts expected_memory(const StageConfig& config, const model::Bundle& bundle, int ranks) {
   nn::ParameterStore& store = bundle.transformer->parameters();
   nn::ParameterSeal seal{.matrix_type = nn::precision_type(config.precision)};
-  if (config.sharding != "none") seal.ranks = ranks;
+  const Sharding sharding = sharding_of(config, ranks);
+  if (sharding != Sharding::none) seal.ranks = ranks;
+  seal.fully = sharding == Sharding::full;
   optimizer::seal_for(store, config.adamw, config.muon, seal, config.optimizer_groups);
   MemoryParts parts = memory_of(store);
+  parts.gathered = gathered_bytes(store);
   for (const nn::ParameterUnit& unit : store.units()) {
     for (const nn::ParameterSection& section : unit.sections) {
       const int moments = optimizer::group_of(section) == optimizer::Group::orthogonal ? 1 : 2;
@@ -134,7 +147,8 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
     flops += own.total();
     forward_flops += own.forward;
     activation_bytes =
-        std::max(activation_bytes, model::activation_bytes(transformer, batch, config.recompute, prepare));
+        std::max(activation_bytes,
+                 model::activation_bytes(transformer, batch, recomputation_of(config, ranks), prepare));
     tokens += static_cast<double>(batch.length());
   }
   StageConfig shown = config;

@@ -22,7 +22,9 @@ GradientReduction::GradientReduction(nn::ParameterStore& parameters, distributed
       collectives_(&collectives),
       leaves_(parameters.units().size()),
       unsent_(leaves_.size()) {
-  if (collectives.size() == 1) return;
+  for (const nn::ParameterUnit& unit : parameters.units()) listens_ = listens_ && !unit.is_fully_sharded();
+  listens_ = listens_ && collectives.size() > 1;
+  if (!listens_) return;
   for (const nn::Parameter& parameter : parameters.all()) {
     if (!parameter.trainable) continue;
     ++leaves_[parameter.unit];
@@ -32,14 +34,14 @@ GradientReduction::GradientReduction(nn::ParameterStore& parameters, distributed
 }
 
 GradientReduction::~GradientReduction() {
-  if (collectives_->size() == 1) return;
+  if (!listens_) return;
   for (const nn::Parameter& parameter : parameters_->all())
     if (parameter.trainable) torch::autograd::impl::set_post_acc_grad_hooks(parameter.value, nullptr);
 }
 
 void GradientReduction::begin_last_backward() {
   missing_ = leaves_;
-  listening_ = collectives_->size() > 1;
+  listening_ = listens_;
 }
 
 // The root stays for finish(): its tables gather gradients from both ends of the network.
@@ -51,7 +53,7 @@ void GradientReduction::arrived(std::size_t unit) {
 
 void GradientReduction::send_next() {
   const nn::ParameterUnit& unit = parameters_->units()[--unsent_];
-  if (!unit.gradients.defined()) return;
+  if (!unit.gradients.defined() || unit.is_fully_sharded()) return;
   for (distributed::Pending& call : reduce_gradients(unit, *collectives_)) calls_.push_back(std::move(call));
 }
 

@@ -13,7 +13,8 @@ namespace omni::training {
 
 // In the last backward pass of a step a unit's gradients are on their way as soon as the last of them is there,
 // beside the rest of the pass. Units go in a fixed order, from the last to the root, so that every rank makes
-// the same calls whatever its micro-batches touched; what no gradient reached counts as zero.
+// the same calls whatever its micro-batches touched; what no gradient reached counts as zero. Units that are fully
+// sharded are not its own, and beside them it sends nothing before finish(): theirs are the calls until then.
 class GradientReduction {
  public:
   // Of a sealed store; both must outlive it.
@@ -36,7 +37,8 @@ class GradientReduction {
   distributed::Collectives* collectives_;
   std::vector<std::size_t> leaves_;   // of each unit
   std::vector<std::size_t> missing_;  // of them, in this pass
-  std::size_t unsent_ = 0;            // units below this number are still to be sent
+  bool listens_ = true;
+  std::size_t unsent_ = 0;  // units below this number are still to be sent
   bool listening_ = false;
   std::vector<distributed::Pending> calls_;
 };

@@ -1,18 +1,19 @@
 #include "memory_parts.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace omni::training {
 
 std::vector<std::pair<std::string, double>> MemoryParts::by_name() const {
-  return {{"weights", weights},
-          {"gradients", gradients},
-          {"fp32 of bf16 weights", masters},
-          {"optimizer", moments},
-          {"activations", activations},
-          {"checkpoint copy", checkpoint_copy},
-          {"batches", batches},
-          {"other", other}};
+  std::vector<std::pair<std::string, double>> parts = {{"weights", weights},
+                                                       {"gradients", gradients},
+                                                       {"fp32 of bf16 weights", masters},
+                                                       {"optimizer", moments},
+                                                       {"activations", activations}};
+  if (gathered > 0) parts.emplace_back("gathered blocks", gathered);
+  parts.insert(parts.end(), {{"checkpoint copy", checkpoint_copy}, {"batches", batches}, {"other", other}});
+  return parts;
 }
 
 double MemoryParts::sum() const {
@@ -31,13 +32,35 @@ MemoryParts memory_of(const nn::ParameterStore& parameters) {
   }
   for (const nn::ParameterUnit& unit : parameters.units()) {
     for (const nn::ParameterSection& section : unit.sections) {
+      if (section.is_fully_sharded()) {
+        add(section.values.scalar_type() == at::kFloat ? parts.weights : parts.masters, section.masters);
+        add(parts.gradients, section.reduced);
+        continue;
+      }
       add(parts.weights, section.values);
       add(parts.gradients, section.gradients);
-      // fp32 values are their own masters.
-      if (section.values.scalar_type() != at::kFloat) add(parts.masters, section.masters);
+      if (section.has_own_masters()) add(parts.masters, section.masters);
     }
   }
   return parts;
+}
+
+double gathered_bytes(const nn::ParameterStore& parameters) {
+  std::vector<double> values, gradients;  // of the blocks, in order
+  for (const nn::ParameterUnit& unit : parameters.units()) {
+    if (!unit.is_fully_sharded()) continue;
+    values.push_back(0);
+    gradients.push_back(0);
+    for (const nn::ParameterSection& section : unit.sections) {
+      values.back() += static_cast<double>(section.values.nbytes());
+      gradients.back() += static_cast<double>(section.size()) * sizeof(float);
+    }
+  }
+  double most = 0;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    most = std::max(most, values[i] + (i > 0 ? values[i - 1] : 0) + gradients[i] +
+                              (i + 1 < values.size() ? gradients[i + 1] : 0));
+  return most;
 }
 
 std::string memory_table(const MemoryParts& parts, const std::string& start) {

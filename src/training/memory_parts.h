@@ -18,13 +18,14 @@ struct MemoryParts {
   double moments = 0;  // of the optimisers
   // What it makes and frees again, at most.
   double activations = 0;
+  double gathered = 0;  // of fully sharded blocks: values and gradients, while they are whole
   // Not of the device's memory where that is a GPU.
   double checkpoint_copy = 0;  // of the state that is being written
   double batches = 0;          // prepared ones, of this step and ahead of it
   double other = 0;            // the process takes beside all these
 
   double sum() const;
-  // In this order, with the names that tables and metrics have.
+  // In this order, with the names that tables and metrics have; what is gathered only where something is.
   std::vector<std::pair<std::string, double>> by_name() const;
 };
 
@@ -36,6 +37,10 @@ struct MeasuredMemory {
 
 // Weights, gradients and masters of a sealed store, as far as this rank has them.
 MemoryParts memory_of(const nn::ParameterStore& parameters);
+
+// The most that values and gradients of fully sharded blocks take while they are whole: in the backward pass there are
+// the values of a block and of the next one, and the gradients of that block and of the one before.
+double gathered_bytes(const nn::ParameterStore& parameters);
 
 // A line "<start>part  0.123 GB" for each part that takes something.
 std::string memory_table(const MemoryParts& parts, const std::string& start);

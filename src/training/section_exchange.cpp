@@ -20,7 +20,7 @@ std::vector<Pending> gather(const nn::ParameterSection& section, const at::Tenso
                             Collectives& collectives) {
   std::vector<Pending> calls;
   if (has_equal_shards(section)) {
-    calls.push_back(collectives.all_gather(whole.narrow(0, section.owned.first, section.owned.count), whole));
+    calls.push_back(collectives.all_gather(section.owned_part(whole), whole));
     return calls;
   }
   for (std::size_t owner = 0; owner < section.shards.size(); ++owner) {
@@ -42,7 +42,7 @@ std::vector<Pending> reduce_gradients(const nn::ParameterUnit& unit, Collectives
   }
   for (const nn::ParameterSection& section : unit.sections) {
     if (has_equal_shards(section))
-      calls.push_back(collectives.reduce_scatter(section.gradients, section.owned_gradients()));
+      calls.push_back(collectives.reduce_scatter(section.gradients, section.owned_part(section.gradients)));
     else
       calls.push_back(collectives.all_reduce(section.gradients));
   }
@@ -56,7 +56,7 @@ std::vector<Pending> gather_values(const nn::ParameterSection& section, Collecti
 at::Tensor gather_owned(const nn::ParameterSection& section, const at::Tensor& owned,
                         Collectives& collectives) {
   at::Tensor whole = at::zeros({section.size()}, owned.options());
-  whole.narrow(0, section.owned.first, section.owned.count).copy_(owned);
+  section.owned_part(whole).copy_(owned);
   for (Pending& call : gather(section, whole, collectives)) call.wait();
   return whole;
 }

@@ -11,6 +11,8 @@
 namespace omni::training {
 namespace {
 
+constexpr const char *kSwigluPart = "swiglu", *kNormsPart = "norms";
+
 void describe_start(ConfigVisitor& v, StageConfig& c) {
   v.text("start_bundle", c.start_bundle);
   v.section("tokenizers", [&](ConfigVisitor& s) { tokenizers::describe(s, c.tokenizers); });
@@ -95,8 +97,13 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
     later.texts("fused_kernels", c.fused_kernels, kernels::FusedKernels::names());
   });
   v.flag("deterministic", c.deterministic);
-  v.choice("sharding", c.sharding, {"auto", "none", "optimizer"});
+  v.choice("sharding", c.sharding, {"auto", "none", "optimizer", "full"});
   v.flag("recompute", c.recompute);
+  v.added_later(c.recompute_every == 1, [&](ConfigVisitor& later) {
+    later.integer("recompute_every", c.recompute_every, {1, 1000});
+  });
+  v.added_later(c.recompute_parts.empty(),
+                [&](ConfigVisitor& later) { later.texts("recompute_parts", c.recompute_parts); });
   v.number("checkpoint_minutes", c.checkpoint_minutes, {.minimum = 0.01});
   v.integer("checkpoint_steps", c.checkpoint_steps, {.minimum = 0});
   v.integer("checkpoints_kept", c.checkpoints_kept, {1, 1e6});
@@ -126,8 +133,30 @@ bool describes_a_model(const StageConfig& config) {
   return text(config.model) != text({});
 }
 
+// What ranks share, and what the backward pass makes again.
+void check_memory_keys(const StageConfig& c, const std::string& name) {
+  const auto refuse = [&](const auto&... what) { fail(ErrorKind::usage, name, ": ", what...); };
+  for (const std::string& part : c.recompute_parts)
+    if (part != kSwigluPart && part != kNormsPart)
+      refuse("'recompute_parts' has '", part, "'. There are ", kSwigluPart, " and ", kNormsPart);
+  if (c.recompute_every > 1 && !c.recompute)
+    refuse("'recompute_every' needs 'recompute: true', which it restricts to some of the blocks");
+  if (!c.recompute_parts.empty() && c.recompute && c.recompute_every == 1)
+    refuse("'recompute: true' makes whole blocks again, so 'recompute_parts' has nothing left. Leave it out");
+  if (c.sharding != "full") return;
+  if (c.muon.enabled)
+    refuse(
+        "'sharding: full' divides matrices among the ranks, and 'muon', which makes them orthogonal, wants each "
+        "whole. Set sharding: optimizer, or muon.enabled: false");
+  if (c.recompute_every > 1 || !c.recompute_parts.empty())
+    refuse(
+        "'sharding: full' makes every block again in the backward pass, so 'recompute_every' and "
+        "'recompute_parts' have nothing left. Leave them out, or set sharding: optimizer");
+}
+
 void check(const StageConfig& c, const std::string& name) {
   const auto refuse = [&](const auto&... what) { fail(ErrorKind::usage, name, ": ", what...); };
+  check_memory_keys(c, name);
   if (c.output.empty()) refuse("'output' is missing. Name the folder for checkpoints and metrics");
   if (c.shards.empty()) refuse("'shards' is missing. Name the folders that 'omni data tokenize' wrote");
   if (c.mixture.empty()) refuse("'mixture' is missing. Name at least one task, such as 'text->shape: 1'");
@@ -182,6 +211,20 @@ void describe(ConfigVisitor& v, StageConfig& c) {
   describe_data(v, c);
   describe_steps(v, c);
   describe_running(v, c);
+}
+
+Sharding sharding_of(const StageConfig& config, int ranks) {
+  if (ranks == 1 || config.sharding == "none") return Sharding::none;
+  return config.sharding == "full" ? Sharding::full : Sharding::optimizer;
+}
+
+nn::Recomputation recomputation_of(const StageConfig& config, int ranks) {
+  if (sharding_of(config, ranks) == Sharding::full) return true;
+  const auto has = [&](const char* part) {
+    return std::find(config.recompute_parts.begin(), config.recompute_parts.end(), part) !=
+           config.recompute_parts.end();
+  };
+  return {config.recompute ? config.recompute_every : 0, has(kSwigluPart), has(kNormsPart)};
 }
 
 StageConfig load_stage_config(const std::filesystem::path& path, const std::string& stage,

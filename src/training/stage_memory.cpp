@@ -7,8 +7,10 @@
 
 namespace omni::training {
 
-void StageMemory::note_step(std::int64_t activation_bytes, std::int64_t batch_bytes) {
-  activation_bytes_ = std::max(activation_bytes_, activation_bytes);
+void StageMemory::note_step(std::int64_t activation_bytes, std::int64_t gathered_bytes,
+                            std::int64_t batch_bytes) {
+  activation_bytes_ = std::max(activation_bytes_, activation_bytes - gathered_bytes);
+  gathered_bytes_ = std::max(gathered_bytes_, gathered_bytes);
   batch_bytes_ = std::max(batch_bytes_, batch_bytes);
 }
 
@@ -18,6 +20,7 @@ MeasuredMemory StageMemory::measure() const {
   for (const optimizer::SectionState& state : optimizer_.section_state())
     parts.moments += static_cast<double>(state.values.nbytes());
   parts.activations = static_cast<double>(activation_bytes_);
+  parts.gathered = static_cast<double>(gathered_bytes_);
   const double on_device = parts.sum();
   parts.checkpoint_copy = static_cast<double>(checkpoints_.copy_bytes());
   parts.batches = static_cast<double>(batch_bytes_);

@@ -17,7 +17,8 @@ class StageMemory {
       : parameters_(parameters), optimizer_(optimizer), checkpoints_(checkpoints), device_(device) {}
 
   // What a step's passes made and freed again at most, and what its batches and those ahead take.
-  void note_step(std::int64_t activation_bytes, std::int64_t batch_bytes);
+  // `gathered_bytes`: of what the passes made, see MemoryParts.
+  void note_step(std::int64_t activation_bytes, std::int64_t gathered_bytes, std::int64_t batch_bytes);
   // The most so far of what comes and goes. The total is the most that the device or, where that is the CPU, the
   // process has taken. `other` is below zero where memory was reserved and never touched.
   MeasuredMemory measure() const;
@@ -29,7 +30,7 @@ class StageMemory {
   const StageOptimizer& optimizer_;
   const StageCheckpoints& checkpoints_;
   at::Device device_;
-  std::int64_t activation_bytes_ = 0, batch_bytes_ = 0;
+  std::int64_t activation_bytes_ = 0, gathered_bytes_ = 0, batch_bytes_ = 0;
   double told_bytes_ = 0;
 };
 

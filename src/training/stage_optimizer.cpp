@@ -11,12 +11,13 @@ namespace {
 
 nn::ParameterStore& sealed(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
                            const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
-                           const distributed::Collectives& collectives, bool sharded,
+                           const distributed::Collectives& collectives, Sharding sharding,
                            const optimizer::GroupRules& rules) {
   nn::ParameterSeal seal{.matrix_type = matrix_type};
-  if (sharded) {
+  if (sharding != Sharding::none) {
     seal.rank = collectives.rank();
     seal.ranks = collectives.size();
+    seal.fully = sharding == Sharding::full;
   }
   optimizer::seal_for(parameters, adamw, muon, seal, rules);
   return parameters;
@@ -26,10 +27,10 @@ nn::ParameterStore& sealed(nn::ParameterStore& parameters, const optimizer::Adam
 
 StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
                                const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
-                               distributed::Collectives& collectives, bool sharded,
+                               distributed::Collectives& collectives, Sharding sharding,
                                optimizer::GroupRules rules, double average_decay)
-    : sharded_(sharded && collectives.size() > 1),
-      parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharded_, rules)),
+    : sharded_(sharding != Sharding::none && collectives.size() > 1),
+      parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharding, rules)),
       collectives_(&collectives),
       adamw_(parameters, adamw, rules) {
   if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay, std::move(rules));
@@ -54,8 +55,9 @@ void StageOptimizer::share_values() {
   std::vector<distributed::Pending> calls;
   for (nn::ParameterUnit& unit : parameters_->units())
     for (nn::ParameterSection& section : unit.sections)
-      for (distributed::Pending& call : gather_values(section, *collectives_))
-        calls.push_back(std::move(call));
+      if (!section.is_fully_sharded())
+        for (distributed::Pending& call : gather_values(section, *collectives_))
+          calls.push_back(std::move(call));
   for (distributed::Pending& call : calls) call.wait();
   for (nn::ParameterUnit& unit : parameters_->units())
     for (nn::ParameterSection& section : unit.sections) parameters_->values_changed(section);

@@ -10,6 +10,7 @@
 #include "omni/optimizer/adamw.h"
 #include "omni/optimizer/muon.h"
 #include "omni/optimizer/parameter_average.h"
+#include "omni/training/stage_config.h"
 
 namespace omni::training {
 
@@ -17,11 +18,10 @@ namespace omni::training {
 // average of the weights, if there is one.
 class StageOptimizer {
  public:
-  // Seals the store, with what optimisers keep sharded over the ranks where `sharded` says so. Store and
-  // collectives must outlive it.
+  // Seals the store, sharded over the ranks as `sharding` says. Store and collectives must outlive it.
   StageOptimizer(nn::ParameterStore& parameters, const optimizer::AdamWConfig& adamw,
                  const optimizer::MuonConfig& muon, at::ScalarType matrix_type,
-                 distributed::Collectives& collectives, bool sharded, optimizer::GroupRules rules = {},
+                 distributed::Collectives& collectives, Sharding sharding, optimizer::GroupRules rules = {},
                  double average_decay = 0);
 
   // From the gradients, which must be reduced and are used up: scales them to clip_norm (0: no limit) and updates,
@@ -47,7 +47,8 @@ class StageOptimizer {
   void unseal();
 
  private:
-  // Brings to every rank the values that others own, after their masters have changed.
+  // Brings to every rank the values that others own, after their masters have changed; not those that are
+  // gathered when they are wanted.
   void share_values();
 
   bool sharded_;

@@ -23,6 +23,8 @@ const ChangeRules& stage_rules() {
                "fused_kernels",
                "sharding",
                "recompute",
+               "recompute_every",
+               "recompute_parts",
                "checkpoint_minutes",
                "checkpoint_steps",
                "checkpoints_kept",

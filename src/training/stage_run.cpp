@@ -41,6 +41,7 @@ double earlier_fingerprint(const StageConfig& config) {
 
 std::string rank_advice(const StageConfig& config, int ranks) {
   if (config.sharding == "none") return "set sharding: optimizer";
+  if (sharding_of(config, ranks) == Sharding::optimizer && !config.muon.enabled) return "set sharding: full";
   return concat("train on more ranks than ", ranks, ", which share what the optimizer keeps");
 }
 
@@ -96,15 +97,9 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
   const kernels::FusedKernels fused(config.fused_kernels);
   transformer.set_fused_kernels(fused);
-  transformer.set_recompute(config.recompute);
+  transformer.set_recompute(recomputation_of(config, collectives_.size()));
   within_memory(
-      config.output, [&] { return state_advice(config, collectives_.size()); },
-      [&] {
-        transformer.to(device);
-        optimizer_ = std::make_unique<StageOptimizer>(
-            transformer.parameters(), config.adamw, config.muon, nn::precision_type(config.precision),
-            collectives_, config.sharding != "none", config.optimizer_groups, config.ema.decay);
-      });
+      config.output, [&] { return state_advice(config, collectives_.size()); }, [&] { seal_parameters(); });
   optimizer_->set_kernel_path(fused.path(kernels::FusedKernel::adamw));
   reduction_ = std::make_unique<GradientReduction>(transformer.parameters(), collectives_);
   skipped_in_a_row_ = at::zeros({}, at::TensorOptions(at::kFloat).device(device));
@@ -115,6 +110,18 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
     samples_.emplace(config, *data_, bundle_, collectives_.size() > 1);
   checkpoints_ = std::make_unique<StageCheckpoints>(config, bundle_, *optimizer_, ranks);
   memory_ = std::make_unique<StageMemory>(transformer.parameters(), *optimizer_, *checkpoints_, device);
+}
+
+void StageRun::seal_parameters() {
+  model::Transformer& transformer = *bundle_.transformer;
+  transformer.to(device_);
+  const Sharding sharding = sharding_of(config_, collectives_.size());
+  optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config_.adamw, config_.muon,
+                                                nn::precision_type(config_.precision), collectives_, sharding,
+                                                config_.optimizer_groups, config_.ema.decay);
+  if (sharding != Sharding::full) return;
+  sharding_ = std::make_unique<FullSharding>(transformer.parameters(), collectives_);
+  transformer.set_executor(sharding_->executor());
 }
 
 void StageRun::begin(const std::optional<checkpoint::CheckpointReader>& checkpoint) {
@@ -216,23 +223,27 @@ StageRun::Coming StageRun::coming(std::int64_t step) {
   return next;
 }
 
-StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
+StepSums StageRun::take_passes(const Coming& now, const StepHeader& agreed) {
   const StepShare share{.step_weights = agreed.loss_weights,
                         .dropout_seed = dropout_seed(),
                         .first = collectives_.rank(),
                         .stride = collectives_.size(),
                         .before_last = [this] { reduction_->begin_last_backward(); }};
+  const kernels::TensorMemory made(device_.type());
+  const std::int64_t ranks = collectives_.size(), most = (config_.batches_per_step() + ranks - 1) / ranks;
+  if (sharding_) sharding_->begin(most, FullSharding::Passes::forward_and_backward);
+  const StepSums sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
+  if (sharding_) sharding_->finish();
+  activation_bytes_ = made.peak_bytes();
+  return sums;
+}
+
+StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
   const int ranks = collectives_.size();
   loader_seconds_ = now.loader_seconds;
   const Clock::time_point begun = Clock::now();
-  StepSums sums;
-  within_memory(
-      config_.output, [&] { return passes_advice(); },
-      [&] {
-        const kernels::TensorMemory made(device_.type());
-        sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
-        activation_bytes_ = made.peak_bytes();
-      });
+  const StepSums sums = within_memory(
+      config_.output, [&] { return passes_advice(); }, [&] { return take_passes(now, agreed); });
   // A GPU has only been told what to do by now.
   compute_seconds_ = device_.is_cpu() ? seconds_since(begun) : 0;
   {
@@ -255,7 +266,7 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
 MemoryAdvice StageRun::passes_advice() const {
   return {concat("the forward and backward passes of step ", state_.step + 1),
           concat("Lower tokens_per_micro_batch (", config_.tokens_per_micro_batch, ")",
-                 config_.recompute ? "" : ", or set recompute: true",
+                 config_.recompute || sharding_ ? "" : ", or set recompute: true",
                  ". --dry-run says how much activations take")};
 }
 
@@ -299,7 +310,8 @@ bool StageRun::validation_due(bool over) const {
 bool StageRun::validate(RunMetrics* metrics, StepReport& report) {
   RECORD_USER_SCOPE("validation");
   const Clock::time_point begun = Clock::now();
-  const ValidationLosses losses = validation_->measure(*bundle_.transformer, collectives_, device_);
+  const ValidationLosses losses =
+      validation_->measure(*bundle_.transformer, collectives_, device_, sharding_.get());
   const bool best = std::isfinite(losses.loss) && (!best_ || losses.loss < best_->loss);
   if (best) best_ = {state_.step, losses.loss};
   if (metrics != nullptr) {
@@ -320,14 +332,16 @@ bool StageRun::validate(RunMetrics* metrics, StepReport& report) {
 
 void StageRun::measure_earlier_tasks() {
   if (!earlier_ || state_.step > 0) return;
-  for (const auto& [task, loss] : earlier_->measure(*bundle_.transformer, collectives_, device_).tasks)
+  for (const auto& [task, loss] :
+       earlier_->measure(*bundle_.transformer, collectives_, device_, sharding_.get()).tasks)
     earlier_before_[task] = loss;
 }
 
 std::vector<EarlierLoss> StageRun::earlier_losses(RunMetrics* metrics) {
   std::vector<EarlierLoss> losses;
   if (!earlier_) return losses;
-  const ValidationLosses after = earlier_->measure(*bundle_.transformer, collectives_, device_);
+  const ValidationLosses after =
+      earlier_->measure(*bundle_.transformer, collectives_, device_, sharding_.get());
   for (const auto& [task, loss] : after.tasks) {
     const auto before = earlier_before_.find(task);
     losses.push_back({task, before == earlier_before_.end() ? std::nan("") : before->second, loss});
@@ -343,11 +357,13 @@ std::vector<EarlierLoss> StageRun::earlier_losses(RunMetrics* metrics) {
 void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
   const bool due = config_.sample_steps > 0 && (over || state_.step % config_.sample_steps == 0);
   const bool averaged = optimizer_->has_average() && config_.ema.samples;
-  if (!due || !(samples_ || averaged) || agreed.interrupted || agreed.stopped) return;
+  if (!due || !(samples_ || averaged || sharding_) || agreed.interrupted || agreed.stopped) return;
   RECORD_USER_SCOPE("samples");
   const Clock::time_point begun = Clock::now();
   if (averaged) optimizer_->exchange_average();
+  if (sharding_) sharding_->gather_all(/*keep=*/samples_.has_value());
   if (samples_) samples_->make(state_.step);
+  if (sharding_) sharding_->release_all();
   if (averaged) optimizer_->exchange_average();
   report.leave_out(seconds_since(begun));
 }
@@ -413,7 +429,8 @@ TrainingSummary StageRun::run() {
     if (ahead) agreement_.send((next = coming(state_.step + 1)).header);
     sums = take_step(now, agreed);
     if (!ahead) agreement_.send((next = coming(state_.step)).header);
-    memory_->note_step(activation_bytes_, now.bytes() + next.bytes() + data_->bytes_ahead());
+    memory_->note_step(activation_bytes_, sharding_ ? sharding_->peak_bytes() : 0,
+                       now.bytes() + next.bytes() + data_->bytes_ahead());
   }
   if (profile_) profile_->finish();
   TrainingSummary summary{.steps = state_.step,
@@ -443,6 +460,8 @@ fs::path StageRun::finish() {
   data_->stop();
   reduction_.reset();
   memory_.reset();
+  if (sharding_) bundle_.transformer->set_executor(nn::make_plain_executor());
+  sharding_.reset();
   optimizer_->unseal();
   optimizer_.reset();
   bundle_.transformer->merge_adapters();

@@ -14,6 +14,7 @@
 #include "accumulation.h"
 #include "agreement.h"
 #include "cube3d_stage.h"
+#include "full_sharding.h"
 #include "gradient_reduction.h"
 #include "memory_guard.h"
 #include "omni/distributed/ranks.h"
@@ -62,12 +63,14 @@ class StageRun {
   void restore(const checkpoint::CheckpointReader& checkpoint,
                const std::vector<std::string>& allowed_changes);
   void compare_ranks();
+  void seal_parameters();
   void restrict_rows();
   double seconds_now() const;
   double peak_seconds_per_token() const;
   std::uint64_t dropout_seed() const;  // of the next step
   Coming coming(std::int64_t step);
   StepSums take_step(const Coming& now, const StepHeader& agreed);
+  StepSums take_passes(const Coming& now, const StepHeader& agreed);
   void note_skipped(const at::Tensor& skipped);
   void refuse_endless_skipping() const;
   // Of the next step's passes, where memory is used up in them.
@@ -97,6 +100,7 @@ class StageRun {
   model::Bundle bundle_;
   LossWeights weights_;
   std::unique_ptr<StageOptimizer> optimizer_;
+  std::unique_ptr<FullSharding> sharding_;  // null where the blocks are whole
   std::unique_ptr<GradientReduction> reduction_;
   std::unique_ptr<StageData> data_;
   std::optional<StageValidation> validation_, earlier_;

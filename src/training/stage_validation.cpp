@@ -8,16 +8,20 @@
 namespace omni::training {
 
 ValidationLosses StageValidation::measure(const model::Transformer& transformer,
-                                          distributed::Collectives& collectives, at::Device device) const {
+                                          distributed::Collectives& collectives, at::Device device,
+                                          FullSharding* sharding) const {
   const c10::NoGradGuard no_grad;
   const auto& tasks = source_.tasks();
   StepSums own;
+  const std::int64_t most = (batches_ + collectives.size() - 1) / collectives.size();  // on a rank
+  if (sharding != nullptr) sharding->begin(most, FullSharding::Passes::forward);
   for (std::int64_t i = collectives.rank(); i < batches_; i += collectives.size()) {
     const model::PreparedBatch batch =
         transformer.prepare(data_.measured_batch(source_, i), data_.prepare_options(source_));
     own.counts.add(batch.counts());
     own.add_losses(transformer.loss(batch, {.training = false}).sums);
   }
+  if (sharding != nullptr) sharding->finish();
   const at::Tensor row = own.row(tasks.size()).to(device);
   collectives.all_reduce(row).wait();
   const MeanLosses means = mean_losses(StepSums::from_row(row.cpu(), tasks.size()), modality_weights_);

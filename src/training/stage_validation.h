@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "full_sharding.h"
 #include "omni/distributed/collectives.h"
 #include "omni/model/transformer.h"
 #include "stage_data.h"
@@ -31,9 +32,9 @@ class StageValidation {
       : data_(data), source_(source), batches_(batches), modality_weights_(modality_weights) {}
 
   // Of the present weights, without dropout. Every rank measures its part of the sequences and gets the losses of
-  // all.
+  // all. `sharding`: of a transformer that is fully sharded.
   ValidationLosses measure(const model::Transformer& transformer, distributed::Collectives& collectives,
-                           at::Device device) const;
+                           at::Device device, FullSharding* sharding = nullptr) const;
 
  private:
   const StageData& data_;

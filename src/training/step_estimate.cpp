@@ -15,12 +15,31 @@ constexpr std::array<Accelerator, 3> kAccelerators = {{{"a100", 312e12, 80e9, 2.
                                                        {"h200", 989e12, 141e9, 4.8e12, 8, 450e9, 50e9}}};
 
 // Of a ring in which each rank passes on all but its own part.
-double ring_seconds(double bytes, const StepWork& work, const Accelerator& accelerator) {
+double ring_seconds(double bytes, int calls, const StepWork& work, const Accelerator& accelerator) {
   if (work.ranks == 1) return 0;
   const double hops = work.ranks - 1;
   const double speed = work.ranks <= accelerator.node_size ? accelerator.node_bytes_per_second
                                                            : accelerator.network_bytes_per_second;
-  return hops / work.ranks * bytes / speed + work.calls * hops * kAssumedHopSeconds;
+  return hops / work.ranks * bytes / speed + calls * hops * kAssumedHopSeconds;
+}
+
+// Adds what the blocks take in the passes of each micro-batch. Beside a block the next one is gathered, and in the backward
+// pass the gradients of the one before are reduced: what takes longer than the block counts, and so do the first block's
+// values and the last one's gradients, beside which nothing is computed.
+void add_blocks(const StepWork& work, const Accelerator& accelerator, double forward_seconds,
+                double backward_seconds, StepEstimate& step) {
+  const StepWork::Blocks& blocks = work.blocks;
+  if (blocks.count == 0 || work.ranks == 1) return;
+  const double gather = ring_seconds(blocks.value_bytes, blocks.calls, work, accelerator),
+               reduce = ring_seconds(blocks.gradient_bytes, blocks.calls, work, accelerator);
+  const double batches = std::ceil(static_cast<double>(work.micro_batches) / work.ranks);
+  // The last block stays from the forward to the backward pass, the first one from there to the next micro-batch.
+  const double kept = (2 * batches - 1) / blocks.count;
+  step.gathering += (2 * batches - kept) * gather;
+  step.reduction += batches * reduce;
+  step.unhidden +=
+      gather / blocks.count + reduce / blocks.count +
+      batches * (std::max(0.0, gather - forward_seconds) + std::max(0.0, gather + reduce - backward_seconds));
 }
 
 }  // namespace
@@ -47,14 +66,19 @@ StepEstimate estimate_step(const StepWork& work, const Accelerator& accelerator)
     return flops / batches / (kAssumedUtilisation * accelerator.peak_flops);
   };
   const double forward_seconds = seconds(work.forward_flops),
-               batch_seconds = seconds(work.flops) + (work.recompute ? forward_seconds : 0);
+               batch_seconds = seconds(work.flops) + work.recomputed_share * forward_seconds;
+  const bool sharded = work.sharding != Sharding::none;
   step.compute = std::ceil(batches / work.ranks) * batch_seconds;
   // Gradients in parts to their owners; else to all: there and back.
-  step.reduction = (work.sharded ? 1 : 2) * ring_seconds(work.gradient_bytes, work, accelerator);
-  step.unhidden = std::max(0.0, step.reduction - (batch_seconds - forward_seconds));
-  if (work.sharded) step.gather = ring_seconds(work.value_bytes, work, accelerator);
+  step.reduction = (sharded ? 1 : 2) * ring_seconds(work.gradient_bytes, work.calls, work, accelerator);
+  // Beside blocks that are fully sharded the root's do not go.
+  step.unhidden = work.sharding == Sharding::full
+                      ? step.reduction
+                      : std::max(0.0, step.reduction - (batch_seconds - forward_seconds));
+  add_blocks(work, accelerator, forward_seconds, batch_seconds - forward_seconds, step);
+  if (sharded) step.gather = ring_seconds(work.value_bytes, work.calls, work, accelerator);
   step.update =
-      kUpdateBytes * work.parameters / (work.sharded ? work.ranks : 1) / accelerator.memory_bytes_per_second;
+      kUpdateBytes * work.parameters / (sharded ? work.ranks : 1) / accelerator.memory_bytes_per_second;
   return step;
 }
 

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "omni/training/stage_config.h"
+
 namespace omni::training {
 
 // How long a step would take on GPUs of a kind: a model of it, not a measurement. docs/scaling.md says what it
@@ -25,21 +27,30 @@ const Accelerator& find_accelerator(std::string_view name);  // throws Error(usa
 struct StepWork {
   double flops = 0;          // of the model, in all micro-batches of a step, forwards and backwards
   double forward_flops = 0;  // of them, forwards: a third, or up to a half where weights are frozen
-  bool recompute = false;
+  double recomputed_share =
+      0;  // of the blocks, and about of the forward pass, that the backward pass makes again
   std::int64_t micro_batches = 1;
   int ranks = 1;
-  bool sharded = true;        // what optimisers keep
-  double gradient_bytes = 0;  // that are summed over the ranks
-  double value_bytes = 0;     // that owners give to all
+  Sharding sharding = Sharding::optimizer;
+  double gradient_bytes = 0;  // that are summed over the ranks, once
+  double value_bytes = 0;     // that owners give to all, once
   double parameters = 0;
   int calls = 1;  // of each kind in a step, one after the other
+  // Of blocks that are fully sharded, which are not in the bytes and calls above: exchanged for each micro-batch.
+  struct Blocks {
+    int count = 0;
+    double gradient_bytes = 0, value_bytes = 0;  // of all
+    int calls = 0;                               // of each kind, for all
+  };
+  Blocks blocks;
 };
 
 // In seconds.
 struct StepEstimate {
   double compute = 0;    // of the rank with the most micro-batches
   double reduction = 0;  // of gradients
-  double unhidden = 0;   // part of it that outlasts the last backward pass
+  double gathering = 0;  // of the values of fully sharded blocks
+  double unhidden = 0;   // part of both that no pass goes beside
   double gather = 0;     // of values
   double update = 0;     // by the optimiser
   double total() const { return compute + unhidden + gather + update; }

@@ -171,18 +171,28 @@ TEST_P(EveryTransformer, RecomputingGivesTheSameGradients) {
   const bool text_loss = model.config().single_over == "all";
   const sequence::PackedSequence sequence =
       packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
+  const auto objective_of = [&](const nn::Recomputation& recomputation) {
+    model.parameters().zero_gradients();
+    model.set_recompute(recomputation);
+    const at::Tensor objective = model.loss(model.prepare(sequence)).objective;
+    objective.sum().backward();
+    return objective.detach();
+  };
   std::vector<at::Tensor> kept;
-  model.loss(model.prepare(sequence)).objective.sum().backward();
+  const at::Tensor expected = objective_of(false);
   for (const auto& p : model.parameters().all())
     kept.push_back(p.value.grad().defined() ? p.value.grad().clone() : at::Tensor());
-  model.parameters().zero_gradients();
-  model.set_recompute(true);
-  model.loss(model.prepare(sequence)).objective.sum().backward();
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    const nn::Parameter& p = model.parameters().all()[i];
-    if (!p.trainable) continue;
-    ASSERT_TRUE(p.value.grad().defined()) << p.name;
-    EXPECT_TRUE(at::allclose(p.value.grad(), kept[i], 1e-4, 1e-5)) << p.name;
+  const nn::Recomputation kinds[] = {
+      true, {2, false, false}, {0, true, false}, {0, false, true}, {2, true, true}};
+  for (const nn::Recomputation& kind : kinds) {
+    const std::string name = concat(kind.every, kind.swiglu, kind.norms, ' ');
+    EXPECT_TRUE(at::allclose(objective_of(kind), expected, 1e-6, 1e-6)) << name;
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      const nn::Parameter& p = model.parameters().all()[i];
+      if (!p.trainable) continue;
+      ASSERT_TRUE(p.value.grad().defined()) << name << p.name;
+      EXPECT_TRUE(at::allclose(p.value.grad(), kept[i], 1e-4, 1e-5)) << name << p.name;
+    }
   }
 }
 

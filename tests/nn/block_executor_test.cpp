@@ -3,6 +3,7 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include "omni/core/error.h"
 #include "omni/kernels/cast_linear.h"
 #include "omni/nn/cast_weights.h"
 
@@ -53,6 +54,36 @@ TEST(BlockExecutor, ParametersGetTheirGradientsWhereNoInputWantsOne) {
                    recomputed = gradient(*make_recompute_executor());
   ASSERT_TRUE(recomputed.defined());
   EXPECT_TRUE(recomputed.allclose(expected));
+}
+
+// Of three blocks every second one runs again, and its visitor knows.
+TEST(BlockExecutor, RecomputesEverySoManyBlocks) {
+  struct Visits : BlockVisitor {
+    std::vector<std::string> seen;
+    void enter(std::size_t unit, Pass pass) override { note("enter", unit, pass); }
+    void leave(std::size_t unit, Pass pass) override { note("leave", unit, pass); }
+    void note(const char* what, std::size_t unit, Pass pass) {
+      seen.push_back(omni::concat(what, ' ', unit, pass == Pass::forward ? " forward" : " backward"));
+    }
+  };
+  at::manual_seed(3);
+  const at::Tensor weight = at::randn({5, 5}).requires_grad_(), x = at::randn({3, 5});
+  Visits visits;
+  const auto executor = make_recompute_executor({2, false, false}, &visits);
+  std::vector<int> calls(4);
+  at::Tensor rows = x;
+  for (std::size_t unit = 1; unit <= 3; ++unit) {
+    const BlockFunction block = [&, unit](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+      ++calls[unit];
+      return {at::mm(in[0], weight).tanh()};
+    };
+    rows = executor->run(unit, block, {rows})[0];
+  }
+  EXPECT_EQ(visits.seen, (std::vector<std::string>{"enter 2 forward", "leave 2 forward"}));
+  rows.sum().backward();
+  EXPECT_EQ(calls, (std::vector<int>{0, 1, 2, 1}));
+  EXPECT_EQ(visits.seen, (std::vector<std::string>{"enter 2 forward", "leave 2 forward", "enter 2 backward",
+                                                   "leave 2 backward"}));
 }
 
 TEST(CastWeight, IsCastAgainOnlyAfterAChange) {

@@ -134,6 +134,72 @@ TEST(ParameterUnits, CopiesOfLeavesFollowTheMasters) {
   EXPECT_FALSE(cast.as(at::kBFloat16).equal(before));
 }
 
+// Two ranks' halves of a block make what it was, and what is released is seen where it is read.
+TEST(ParameterUnits, FullyShardedBlocksAreThereWhileTheyAreHeld) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    Net loose, nets[2];
+    for (int rank = 0; rank < 2; ++rank)
+      nets[rank].store.seal({.matrix_type = type, .rank = rank, .ranks = 2, .fully = true});
+    for (Net& net : nets) {
+      EXPECT_FALSE(net.store.units()[0].is_fully_sharded());
+      EXPECT_TRUE(net.store.units()[1].is_fully_sharded());
+      EXPECT_TRUE(net.table.equal(loose.table));
+      EXPECT_EQ(net.up.sizes(), loose.up.sizes());
+      EXPECT_TRUE(net.up.isnan().all().item<bool>());
+      EXPECT_EQ(net.up.storage().nbytes(), net.up.element_size());
+      EXPECT_FALSE(net.up.grad().defined());
+      net.store.hold_values(1);
+    }
+    const c10::NoGradGuard no_grad;
+    for (std::size_t s = 0; s < nets[0].store.units()[1].sections.size(); ++s) {
+      ParameterSection *own = &nets[0].store.units()[1].sections[s],
+                       *other = &nets[1].store.units()[1].sections[s];
+      own->values.narrow(0, other->owned.first, other->owned.count).copy_(other->masters);
+    }
+    EXPECT_TRUE(nets[0].up.equal(loose.up.to(type)));
+    EXPECT_TRUE(nets[0].down.equal(loose.down.to(type)));
+    EXPECT_TRUE(nets[0].norm.equal(loose.norm));
+    nets[0].store.hold_gradients(1);
+    EXPECT_TRUE(nets[0].up.grad().is_alias_of(nets[0].store.units()[1].gradients));
+    EXPECT_EQ(nets[0].up.grad().abs().max().item<float>(), 0);
+    nets[0].store.release_gradients(1);
+    nets[0].store.release_values(1);
+    EXPECT_TRUE(nets[0].down.isnan().all().item<bool>());
+    EXPECT_FALSE(nets[0].down.grad().defined());
+    nets[0].store.unseal([&](const ParameterSection& section) {
+      Tensor whole = at::zeros({section.size()});
+      for (const Net& net : nets)
+        for (const ParameterUnit& unit : net.store.units())
+          for (const ParameterSection& part : unit.sections)
+            if (part.members.front().parameter == section.members.front().parameter)
+              part.owned_part(whole).copy_(part.masters);
+      return whole;
+    });
+    EXPECT_TRUE(nets[0].up.equal(loose.up));
+    EXPECT_TRUE(nets[0].table.equal(loose.table));
+  }
+}
+
+TEST(ParameterUnits, RowsThatAreFrozenHaveNoGradientWhereverTheyLie) {
+  for (const bool fully : {false, true}) {
+    double left = 0;
+    for (int rank = 0; rank < 3; ++rank) {
+      Net net;
+      net.store.freeze_rows("blocks.0.norm", {2, 3});
+      net.store.seal({.rank = rank, .ranks = 3, .fully = fully});
+      for (ParameterUnit& unit : net.store.units())
+        for (ParameterSection& section : unit.sections) section.owned_gradients().fill_(1);
+      net.store.zero_frozen_gradients();
+      for (ParameterUnit& unit : net.store.units())
+        for (ParameterSection& section : unit.sections)
+          for (const OwnedPiece& piece : owned_pieces(section))
+            left +=
+                section.owned_gradients().narrow(0, piece.first, piece.elements.count).sum().item<double>();
+    }
+    EXPECT_EQ(left, static_cast<double>(Net().store.element_count() - Net().codebook.numel() - 3)) << fully;
+  }
+}
+
 TEST(ParameterUnits, ASealedStoreTakesNothingMore) {
   Net net;
   net.store.seal({});

@@ -158,7 +158,7 @@ TEST_F(AdaptersTraining, TakeTheSameStepsOnTwoRanks) {
       all.push_back(line.at("loss"));
     return all;
   };
-  for (const char* sharding : {"none", "optimizer"}) {
+  for (const char* sharding : {"none", "optimizer", "full"}) {
     StageConfig c = alone;
     c.output = (folder_ / sharding).string();
     c.sharding = sharding;

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "full_sharding.h"
 #include "gradient_reduction.h"
 #include "omni/kernels/cast_linear.h"
 #include "omni/nn/cast_weights.h"
@@ -22,6 +23,7 @@ struct Network {
     at::Tensor up, norm, down;
   };
   std::vector<Block> blocks;
+  std::unique_ptr<nn::BlockExecutor> executor = nn::make_plain_executor();
 
   Network() {
     const nn::ParameterScope root(store);
@@ -39,18 +41,24 @@ struct Network {
     at::Tensor x = at::embedding(table, tokens);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       if (i == 1 && micro_batch % 2 == 1) continue;
-      const Block& block = blocks[i];
-      const nn::CastWeight up(block.up), down(block.down);
-      const at::Tensor hidden =
-          kernels::cast_linear(x.to(type), block.up, up.as(type), {}).to(at::kFloat) * block.norm;
-      x = x + kernels::cast_linear(at::tanh(hidden).to(type), block.down, down.as(type), {}).to(at::kFloat);
+      const auto body = [&block = blocks[i], type](const std::vector<at::Tensor>& in) {
+        return std::vector<at::Tensor>{apply(block, in[0], type)};
+      };
+      x = executor->run(1 + i, body, {x})[0];
     }
     return (x - 0.1 * micro_batch).square().mean();
+  }
+  static at::Tensor apply(const Block& block, const at::Tensor& x, at::ScalarType type) {
+    const nn::CastWeight up(block.up), down(block.down);
+    const at::Tensor hidden =
+        kernels::cast_linear(x.to(type), block.up, up.as(type), {}).to(at::kFloat) * block.norm;
+    return x + kernels::cast_linear(at::tanh(hidden).to(type), block.down, down.as(type), {}).to(at::kFloat);
   }
 };
 
 struct Setting {
-  bool sharded, muon;
+  Sharding sharding;
+  bool muon;
   at::ScalarType type;
   bool restricted = false;
   optimizer::GroupRules rules = {};
@@ -66,17 +74,23 @@ struct Outcome {
 void take_steps(Network& network, StageOptimizer& optimizer, distributed::Collectives& collectives,
                 const Setting& setting, Outcome& outcome) {
   GradientReduction reduction(network.store, collectives);
+  FullSharding sharding(network.store, collectives);
+  if (setting.sharding == Sharding::full) network.executor = sharding.executor();
+  const int most = (kMicroBatches + collectives.size() - 1) / collectives.size();
   for (int step = 0; step < kSteps; ++step) {
+    sharding.begin(most, FullSharding::Passes::forward_and_backward);
     for (int i = collectives.rank(); i < kMicroBatches; i += collectives.size()) {
       if (i + collectives.size() >= kMicroBatches) reduction.begin_last_backward();
       network.loss(step, i, setting.type).backward();
     }
+    sharding.finish();
     reduction.finish();
     const optimizer::GradientMeasure measure = optimizer.step(0.01, 0.05);
     optimizer.update_average(step + 1);
     optimizer.zero_gradients();
     if (collectives.rank() == 0) outcome.norms.push_back(measure.norm.item<double>());
   }
+  network.executor = nn::make_plain_executor();
 }
 
 Outcome train(int ranks, const Setting& setting) {
@@ -84,7 +98,7 @@ Outcome train(int ranks, const Setting& setting) {
   test::run_thread_ranks(ranks, [&](distributed::Collectives& collectives) {
     Network network;
     StageOptimizer optimizer(network.store, {}, {.enabled = setting.muon}, setting.type, collectives,
-                             setting.sharded, setting.rules, setting.average);
+                             setting.sharding, setting.rules, setting.average);
     if (setting.restricted) optimizer.restrict_to_rows({{"embedding.weight", {3, 5}}});
     take_steps(network, optimizer, collectives, setting, outcome);
     if (collectives.rank() == 0)
@@ -120,21 +134,22 @@ INSTANTIATE_TEST_SUITE_P(Ranks, DistributedDataParallel, testing::Values(2, 3, 4
 
 TEST_P(DistributedDataParallel, EndsWhereOneRankDoes) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
-    for (const bool sharded : {false, true})
-      expect_close(train(GetParam(), {sharded, false, type}), train(1, {false, false, type}),
+    for (const Sharding sharding : {Sharding::none, Sharding::optimizer, Sharding::full})
+      expect_close(train(GetParam(), {sharding, false, type}), train(1, {Sharding::none, false, type}),
                    type == at::kFloat ? 1e-5 : 2e-3);
 }
 
 // Newton-Schulz makes much of directions in which there is nothing but rounding: only runs with the same sums, to
 // the bit, can be compared.
 TEST_P(DistributedDataParallel, MatricesOfMuonMayBeAnothersToUpdate) {
-  expect_close(train(GetParam(), {true, true, at::kFloat}), train(GetParam(), {false, true, at::kFloat}),
-               1e-4);
+  expect_close(train(GetParam(), {Sharding::optimizer, true, at::kFloat}),
+               train(GetParam(), {Sharding::none, true, at::kFloat}), 1e-4);
 }
 
 TEST_P(DistributedDataParallel, RestrictedRowsAreTheSameOnesWhereverTheyLie) {
-  const Outcome alone = train(1, {false, true, at::kFloat, true});
-  expect_close(train(GetParam(), {true, true, at::kFloat, true}), alone, 1e-5);
+  const Outcome alone = train(1, {Sharding::none, true, at::kFloat, true});
+  expect_close(train(GetParam(), {Sharding::optimizer, true, at::kFloat, true}), alone, 1e-5);
+  expect_close(train(GetParam(), {Sharding::full, false, at::kFloat, true}), alone, 1e-5);
   const Network untouched;
   EXPECT_TRUE(alone.masters[0].narrow(0, 0, 3).equal(untouched.table.narrow(0, 0, 3)));
   EXPECT_FALSE(alone.masters[0].narrow(0, 3, 5).equal(untouched.table.narrow(0, 3, 5)));
@@ -145,11 +160,14 @@ TEST_P(DistributedDataParallel, GroupsByNameAndTheAverageAreSharded) {
   const optimizer::GroupRules rules = {{.pattern = "*.norm", .learning_rate_factor = 3, .weight_decay = 0.5},
                                        {.pattern = "blocks.1.*", .learning_rate_factor = 0},
                                        {.pattern = "embedding.*", .weight_decay = 1}};
-  const Setting alone{.sharded = false, .muon = false, .type = at::kFloat, .rules = rules, .average = 0.6};
-  Setting shared = alone;
-  shared.sharded = true;
+  const Setting alone{
+      .sharding = Sharding::none, .muon = false, .type = at::kFloat, .rules = rules, .average = 0.6};
+  Setting shared = alone, full = alone;
+  shared.sharding = Sharding::optimizer;
+  full.sharding = Sharding::full;
   const Outcome expected = train(1, alone);
   expect_close(train(GetParam(), shared), expected, 1e-5);
+  expect_close(train(GetParam(), full), expected, 1e-5);
   Setting muon = alone, shared_muon = shared;
   muon.muon = shared_muon.muon = true;
   expect_close(train(GetParam(), shared_muon), train(GetParam(), muon), 1e-4);
@@ -162,9 +180,23 @@ TEST_P(DistributedDataParallel, GroupsByNameAndTheAverageAreSharded) {
         << all[i].name;
 }
 
+// Where each rank has one micro-batch at most, full sharding adds up what the others do, in the same order. Of
+// several it sums each over the ranks before the next.
+TEST(DistributedSharding, FullShardingGivesTheSameBits) {
+  for (const int ranks : {4, 7}) {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      const Outcome optimizer = train(ranks, {Sharding::optimizer, false, type}),
+                    full = train(ranks, {Sharding::full, false, type});
+      EXPECT_EQ(full.norms, optimizer.norms);
+      for (std::size_t i = 0; i < full.masters.size(); ++i)
+        EXPECT_TRUE(full.masters[i].equal(optimizer.masters[i])) << i;
+    }
+  }
+}
+
 TEST(DistributedSharding, DividesWhatTheOptimisersKeep) {
-  const Outcome plain = train(4, {false, false, at::kBFloat16}),
-                sharded = train(4, {true, false, at::kBFloat16});
+  const Outcome plain = train(4, {Sharding::none, false, at::kBFloat16}),
+                sharded = train(4, {Sharding::optimizer, false, at::kBFloat16});
   EXPECT_GT(plain.state_bytes, 0);
   EXPECT_LT(static_cast<double>(sharded.state_bytes), 0.4 * static_cast<double>(plain.state_bytes));
 }

@@ -17,6 +17,7 @@ class DistributedTrainer : public CaptionWorld {
     StageConfig c = config(name);
     c.tokens_per_step = 256;
     c.steps = 20;
+    c.model.single_blocks = 3;
     return c;
   }
 
@@ -40,7 +41,7 @@ class DistributedTrainer : public CaptionWorld {
 TEST_F(DistributedTrainer, TakesTheSameStepsOnAnyNumberOfRanks) {
   const StageConfig alone = run_config("alone");
   run_on_thread_ranks(alone, 1);
-  for (const char* sharding : {"none", "optimizer"}) {
+  for (const char* sharding : {"none", "optimizer", "full"}) {
     for (const int ranks : {2, 3, 4}) {
       StageConfig c = run_config(concat(sharding, ranks));
       c.sharding = sharding;
@@ -51,13 +52,65 @@ TEST_F(DistributedTrainer, TakesTheSameStepsOnAnyNumberOfRanks) {
   }
 }
 
+// A micro-batch on each rank: the gradients are sums of the same parts in the same order.
+TEST_F(DistributedTrainer, FullShardingTakesTheSameStepsToTheBit) {
+  for (const char* precision : {"fp32", "bf16"}) {
+    StageConfig shared = run_config(concat("shared ", precision));
+    shared.precision = precision;
+    shared.recompute = true;
+    shared.ema.decay = 0.9;
+    shared.ema.bundle = true;
+    StageConfig full = shared;
+    full.output = (folder_ / concat("full ", precision)).string();
+    full.sharding = "full";
+    full.recompute = false;  // implied
+    const auto expected = weights(run_on_thread_ranks(shared, 4).bundle),
+               got = weights(run_on_thread_ranks(full, 4).bundle);
+    EXPECT_EQ(numbers(full, "loss"), numbers(shared, "loss"));
+    EXPECT_EQ(numbers(full, "gradient_norm"), numbers(shared, "gradient_norm"));
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(got[i], expected[i])) << i;
+  }
+}
+
+// Held-out sequences of which one rank has more than the other, and samples that rank 0 makes alone.
+TEST_F(DistributedTrainer, FullShardingIsValidatedAndSampledFrom) {
+  write_shard("shards", tokenizers::TextTokenizer::load(folder_ / "text.json").fingerprint(),
+              {"a red ball", "a blue cube"}, {"a tall green tower", "two small cups"});
+  StageConfig shared = run_config("shared");
+  shared.steps = 6;
+  shared.validation_steps = 3;
+  shared.validation_batches = 3;
+  shared.sample_steps = 3;
+  shared.samples = 2;
+  StageConfig full = shared;
+  full.output = (folder_ / "full").string();
+  full.sharding = "full";
+  run_on_thread_ranks(shared, 2);
+  run_on_thread_ranks(full, 2);
+  const auto validated = [](const StageConfig& c) {
+    std::vector<double> losses;
+    for (const auto& line : test::metric_lines(std::filesystem::path(c.output) / "metrics.jsonl"))
+      if (line.contains("validation_loss")) losses.push_back(line.at("validation_loss"));
+    return losses;
+  };
+  const std::vector<double> got = validated(full), expected = validated(shared);
+  ASSERT_EQ(got.size(), 2u);
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i] / expected[i], 1, 1e-4) << i;
+  for (const char* step : {"step-00000003", "step-00000006"})
+    EXPECT_EQ(read_file_bytes(std::filesystem::path(full.output) / "samples" / step / "01.txt"),
+              read_file_bytes(std::filesystem::path(shared.output) / "samples" / step / "01.txt"));
+}
+
 TEST_F(DistributedTrainer, ResumesBitForBitOnTheSameRanks) {
-  for (const bool muon : {false, true}) {
-    StageConfig whole = run_config(concat("whole", muon));
+  const std::pair<const char*, bool> kinds[] = {{"optimizer", false}, {"optimizer", true}, {"full", false}};
+  for (const auto& [sharding, muon] : kinds) {
+    StageConfig whole = run_config(concat("whole", sharding, muon));
+    whole.sharding = sharding;
     whole.muon.enabled = muon;
     const TrainingSummary expected = run_on_thread_ranks(whole, 4);
     StageConfig part = whole;
-    part.output = (folder_ / concat("part", muon)).string();
+    part.output = (folder_ / concat("part", sharding, muon)).string();
     part.checkpoint_steps = 7;
     part.checkpoints_kept = 9;
     run_on_thread_ranks(part, 4);
@@ -81,6 +134,22 @@ TEST_F(DistributedTrainer, ResumesOnAnotherNumberOfRanks) {
   forget_after(part, 8);
   run_on_thread_ranks(part, 2);
   expect_the_same_run(part, whole);
+}
+
+TEST_F(DistributedTrainer, ResumesWithAnotherSharding) {
+  const StageConfig whole = run_config("whole");
+  run_on_thread_ranks(whole, 1);
+  for (const auto& [before, after] : {std::pair{"full", "optimizer"}, {"none", "full"}}) {
+    StageConfig part = run_config(concat(before, after));
+    part.sharding = before;
+    part.checkpoint_steps = 8;
+    part.checkpoints_kept = 9;
+    run_on_thread_ranks(part, 3);
+    forget_after(part, 8);
+    part.sharding = after;
+    run_on_thread_ranks(part, 4);
+    expect_the_same_run(part, whole);
+  }
 }
 
 TEST_F(DistributedTrainer, MoreRanksThanMicroBatchesAreRefused) {

@@ -99,6 +99,38 @@ TEST_F(DryRunTest, EstimatesAStepOnGpusThatAreNotHere) {
               testing::ContainsRegex("# [0-9]+ tokens/s, [0-9.]+ % of the peak; 12 steps: [0-9.]+ days"));
 }
 
+// Of the blocks each rank keeps its share; what is gathered is told by itself.
+TEST_F(DryRunTest, TellsOfFullSharding) {
+  StageConfig c = config("run");
+  c.tokens_per_step = 256;
+  c.model.single_blocks = 12;
+  const auto bytes = [&](const char* sharding) {
+    c.sharding = sharding;
+    return expected_memory(c, estimated_bundle(c), 4);
+  };
+  const MemoryParts shared = bytes("optimizer"), full = bytes("full");
+  EXPECT_EQ(full.moments, shared.moments);
+  EXPECT_EQ(shared.gathered, 0);
+  const model::Bundle bundle = start_bundle(c);
+  double block = 0, blocks = 0;
+  for (const nn::Parameter& parameter : bundle.transformer->parameters().all()) {
+    if (!parameter.name.starts_with("single_blocks.")) continue;
+    blocks += static_cast<double>(parameter.value.nbytes());
+    if (parameter.name.starts_with("single_blocks.0."))
+      block += static_cast<double>(parameter.value.nbytes());
+  }
+  // But for gaps.
+  EXPECT_NEAR((shared.weights - full.weights) / (0.75 * blocks), 1, 0.1);
+  EXPECT_NEAR((shared.gradients - full.gradients) / (0.75 * blocks), 1, 0.1);
+  EXPECT_NEAR(full.gathered / (4 * block), 1, 0.1);
+  testing::internal::CaptureStdout();
+  run_stage(c, {.dry_run = true, .ranks = 4, .gpu = "h100"});
+  const std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(text, testing::HasSubstr("#   gathered blocks"));
+  EXPECT_THAT(text,
+              testing::ContainsRegex("#   blocks' weights +[0-9.]+ ms\n#   gradients .* and of the blocks"));
+}
+
 using DryRunGpu = DryRunTest;
 
 TEST_F(DryRunGpu, SaysWhetherTheGpuThatIsHereHoldsIt) {

@@ -19,8 +19,8 @@ class StageCheckpointsTest : public CaptionWorld {
     Stage(const StageConfig& config, distributed::Collectives& collectives)
         : bundle(start_bundle(config)), optimizer(seal(config, collectives)) {}
     StageOptimizer seal(const StageConfig& config, distributed::Collectives& collectives) const {
-      return {bundle.transformer->parameters(), config.adamw, config.muon, at::kBFloat16, collectives,
-              config.sharding != "none"};
+      return {bundle.transformer->parameters(),       config.adamw, config.muon, at::kBFloat16, collectives,
+              sharding_of(config, collectives.size())};
     }
     // As if it had learnt something: each element is a number of its own.
     void learn() {
@@ -60,9 +60,9 @@ class StageCheckpointsTest : public CaptionWorld {
 // Whatever the ranks keep (bf16 matrices have fp32 masters), any number of ranks reads what any other wrote.
 TEST_F(StageCheckpointsTest, ShareOfEachRankMakesOneCheckpoint) {
   std::int64_t step = 0;
-  for (const char* sharding : {"none", "optimizer"}) {
+  for (const char* sharding : {"none", "optimizer", "full"}) {
     StageConfig c = config("run");
-    c.muon.enabled = true;
+    c.muon.enabled = std::string(sharding) != "full";
     c.sharding = sharding;
     save(c, 3, ++step);
     const checkpoint::CheckpointReader reader = saved(c, step);

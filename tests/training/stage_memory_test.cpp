@@ -18,19 +18,23 @@ struct Case {
   std::string precision;
   bool muon;
   int ranks;
+  const char* sharding = "auto";
 };
 
 class StageMemoryTest : public CaptionWorld, public testing::WithParamInterface<Case> {};
 INSTANTIATE_TEST_SUITE_P(Runs, StageMemoryTest,
                          testing::Values(Case{"fp32", "fp32", false, 1}, Case{"bf16_muon", "bf16", true, 1},
                                          Case{"fp32_sharded", "fp32", false, 2},
-                                         Case{"bf16_sharded", "bf16", false, 2}),
+                                         Case{"bf16_sharded", "bf16", false, 2},
+                                         Case{"fp32_full", "fp32", false, 2, "full"},
+                                         Case{"bf16_full", "bf16", false, 2, "full"}),
                          [](const auto& info) { return info.param.name; });
 
 TEST_P(StageMemoryTest, IsToldByPart) {
   StageConfig c = config("run");
   c.precision = GetParam().precision;
   c.muon.enabled = GetParam().muon;
+  c.sharding = GetParam().sharding;
   c.steps = 4;
   c.checkpoint_steps = 2;
   testing::internal::CaptureStderr();
@@ -49,6 +53,7 @@ TEST_P(StageMemoryTest, IsToldByPart) {
     EXPECT_NEAR(bytes("gradients"), expected.gradients, 1);
     EXPECT_NEAR(bytes("fp32 of bf16 weights"), expected.masters, 1);
     EXPECT_NEAR(bytes("optimizer"), expected.moments, 1);
+    if (expected.gathered > 0) EXPECT_NEAR(bytes("gathered blocks"), expected.gathered, 1);
     double sum = 0;
     for (const auto& [name, value] : line.items())
       if (name.starts_with("memory_gb ")) sum += value.get<double>();

@@ -20,8 +20,8 @@ TrainingFlops training_flops(const Transformer& transformer, const sequence::Pac
                              const PrepareOptions& options = {});
 
 // About the most memory, in bytes, that such a pass holds at once beside weights and their gradients, with
-// the transformer's activation type; `recompute` as in Transformer::set_recompute.
+// the transformer's activation type; `recomputation` as in Transformer::set_recompute.
 double activation_bytes(const Transformer& transformer, const sequence::PackedSequence& sequence,
-                        bool recompute, const PrepareOptions& options = {});
+                        const nn::Recomputation& recomputation, const PrepareOptions& options = {});
 
 }  // namespace omni::model

@@ -12,6 +12,7 @@
 #include "omni/core/config.h"
 #include "omni/kernels/packed_attention.h"
 #include "omni/model/prepared_batch.h"
+#include "omni/nn/block_executor.h"
 #include "omni/nn/decoder_shape.h"
 #include "omni/nn/low_rank.h"
 #include "omni/nn/parameters.h"
@@ -121,8 +122,10 @@ class Transformer {
   // Which operations of training run as one kernel each on a GPU; at first none.
   void set_fused_kernels(const kernels::FusedKernels& fused);
   void to(at::Device device);
-  // Runs each block again in the backward pass instead of keeping its activations.
-  void set_recompute(bool recompute);
+  // What of the blocks is made again in the backward pass instead of being kept.
+  void set_recompute(const nn::Recomputation& recomputation);
+  // How its blocks are called from now on, if not as set_recompute() says.
+  void set_executor(std::unique_ptr<nn::BlockExecutor> executor);
 
   // What the loss of a packed sequence needs, which may be empty or without losses: it has zero gradients then.
   // May be called by any thread but while the model is moved or folded.

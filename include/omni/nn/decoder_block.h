@@ -12,6 +12,7 @@
 #include "omni/nn/decoder_shape.h"
 #include "omni/nn/low_rank.h"
 #include "omni/nn/parameters.h"
+#include "omni/nn/recomputation.h"
 
 namespace omni::nn {
 
@@ -32,6 +33,7 @@ struct BlockPass {
   Decoding decoding;
   Dropout dropout;
   kernels::FusedKernels fused;  // of norm, rotation and SwiGLU
+  Recomputation recomputation;  // of parts, in training
 };
 
 // A linear layer whose weight is cast to the type of its input once per change.
@@ -76,6 +78,9 @@ struct StreamLayers {
 
  private:
   Tensor mlp(const Tensor& x, const BlockPass& pass) const;
+  // Of rows that are normed on the way, or not.
+  Tensor recomputing_mlp(const Tensor& rows, bool normed, const DecoderShape& shape,
+                         const BlockPass& pass) const;
 };
 
 // Where the rows of each stream lie in document order. With one stream `rows` and `joint_order` stay

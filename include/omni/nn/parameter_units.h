@@ -21,6 +21,8 @@ struct ElementRange {
 //
 // What optimisers work on may be sharded (Rajbhandari et al. 2020, arXiv 1910.02054, stage 1): each rank then
 // owns a range of the elements, keeps their masters alone, and the values of the others come from their owners.
+// Of a section that is sharded fully (stage 3) it keeps nothing else: values and gradients are there only from
+// ParameterStore::hold_values() and hold_gradients() on, until they are released.
 struct ParameterSection {
   struct Member {
     std::size_t parameter;      // index into ParameterStore::all()
@@ -30,13 +32,21 @@ struct ParameterSection {
   std::vector<Member> members;
   std::vector<ElementRange> shards;  // of each rank; a single one of everything where nothing is sharded
   ElementRange owned;                // this rank's
-  at::Tensor values;                 // [size] in the type of the leaves, which are views of it
-  at::Tensor masters;                // [owned] fp32; that range of `values` where those are fp32
-  at::Tensor gradients;              // [size] fp32, part of the unit's
+  // [size] in the type of the leaves, which are views of it. Released, all are one NaN that takes no memory.
+  at::Tensor values;
+  at::Tensor masters;    // [owned] fp32; that range of `values` where those are fp32 and stay
+  at::Tensor gradients;  // [size] fp32, part of the unit's; undefined while released
+  // [owned] fp32: what was reduced to this rank so far. Defined where the section is fully sharded.
+  at::Tensor reduced;
 
   std::int64_t size() const { return values.numel(); }
   bool is_sharded() const { return shards.size() > 1; }
-  at::Tensor owned_gradients() const { return gradients.narrow(0, owned.first, owned.count); }
+  bool is_fully_sharded() const { return reduced.defined(); }
+  bool has_own_masters() const { return is_fully_sharded() || values.scalar_type() != at::kFloat; }
+  at::Tensor owned_gradients() const { return is_fully_sharded() ? reduced : owned_part(gradients); }
+  at::Tensor owned_part(const at::Tensor& whole) const {
+    return whole.narrow(0, owned.first, owned.count);
+  }
 };
 
 // The part of a parameter that this rank owns, all of it where nothing is sharded.
@@ -57,6 +67,8 @@ struct ParameterUnit {
 
   // All sections of a store are, or none.
   bool is_sharded() const { return !sections.empty() && sections.front().is_sharded(); }
+  // All of a unit.
+  bool is_fully_sharded() const { return !sections.empty() && sections.front().is_fully_sharded(); }
 };
 
 }  // namespace omni::nn

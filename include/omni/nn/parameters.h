@@ -85,6 +85,8 @@ struct ParameterSeal {
   // Parameters of such a group are owned whole. Empty: any may be cut.
   std::function<bool(int group)> whole;
   int rank = 0, ranks = 1;  // among which ownership is divided
+  // Of blocks, each rank keeps what it owns alone. Groups that are owned whole cannot be.
+  bool fully = false;
 };
 
 // Owns the named tensors of one network, in the order in which its layers were built, in units: the root and
@@ -114,11 +116,18 @@ class ParameterStore {
   std::vector<ParameterUnit>& units() { return units_; }
   const std::vector<ParameterUnit>& units() const { return units_; }
   // To be called when masters were written to: brings the owned values of another type up to date and raises
-  // the versions of the leaves, by which copies of them go.
+  // the versions of the leaves, by which copies of them go. Fully sharded values stay as they were until they are
+  // held again.
   void masters_changed();
   void masters_changed(ParameterSection& section);
   // To be called when values that this rank does not own were written to.
   void values_changed(ParameterSection& section);
+  // Of a fully sharded unit: memory for its values, where those that this rank owns are as its masters and the
+  // others for the caller to bring; and for its gradients, which are zero. What is released is lost.
+  void hold_values(std::size_t unit);
+  void release_values(std::size_t unit);
+  void hold_gradients(std::size_t unit);
+  void release_gradients(std::size_t unit);
   // Gives the masters [size] of a sharded section from their owners.
   using Gather = std::function<Tensor(const ParameterSection&)>;
   // Back to parameters by themselves in fp32, without gradients. `gather` is needed where a section is sharded.
@@ -154,6 +163,7 @@ class ParameterStore {
  private:
   // Writes a parameter's values, and its masters as far as this rank owns them.
   void set(Parameter& parameter, const Tensor& values);
+  void seal_unit(std::size_t unit, const std::vector<std::size_t>& members, const ParameterSeal& seal);
 
   ParameterStart start_;
   double elements_ = 0;

@@ -8,6 +8,7 @@
 
 #include "omni/core/config.h"
 #include "omni/model/transformer.h"
+#include "omni/nn/recomputation.h"
 #include "omni/optimizer/adamw.h"
 #include "omni/optimizer/group_rules.h"
 #include "omni/optimizer/muon.h"
@@ -17,6 +18,13 @@
 #include "omni/tokenizers/tokenizer_set.h"
 
 namespace omni::training {
+
+// What ranks share out among themselves, each keeping a part.
+enum class Sharding {
+  none,       // nothing: each has all
+  optimizer,  // what optimisers keep, and the fp32 of weights in another type
+  full,       // that, and the weights and gradients of the blocks
+};
 
 // One stage of training, as its YAML file describes it. Stages differ in what they start from and in their
 // tasks, not in their code.
@@ -78,10 +86,11 @@ struct StageConfig {
   bool deterministic = false;              // cuda: deterministic algorithms only
   std::string attention = "auto";          // see kernels::AttentionPath
   std::vector<std::string> fused_kernels;  // cuda: in place of the library's; see kernels::FusedKernels
-  // What optimisers keep on several ranks: all of it on each (none), or each its share (optimizer); auto: the
-  // latter.
+  // On several ranks: none, optimizer or full, see Sharding; auto: optimizer. Full implies recompute.
   std::string sharding = "auto";
   bool recompute = false;  // run blocks again in the backward pass instead of keeping their activations
+  std::int64_t recompute_every = 1;          // with recompute: of the blocks every so many-th alone
+  std::vector<std::string> recompute_parts;  // swiglu, norms: of blocks that are not run again
 
   double checkpoint_minutes = 10;
   std::int64_t checkpoint_steps = 0;       // 0: by time alone
@@ -106,6 +115,8 @@ struct StageConfig {
   double peak_tflops = 0;  // of a device, in 10^12 operations/s: metrics then tell the MFU; 0: not known
 };
 void describe(ConfigVisitor& visitor, StageConfig& config);
+Sharding sharding_of(const StageConfig& config, int ranks);  // of one alone: none
+nn::Recomputation recomputation_of(const StageConfig& config, int ranks);
 
 // Reads and checks a stage's file; `stage` is the subcommand it is for. Relative paths stay relative to the
 // working folder. Throws Error(usage) with file, line and key, Error(io).
