@@ -219,7 +219,8 @@ void measure(Trainer& trainer, const Options& options) {
   const double tflops = 1e-12 * rate.tokens_per_s * trainer.flops_per_token();
   benchmark::Line line("train_step");
   line.add("shape", std::string(options.shape.name))
-      .add("program", options.fused == "none" ? "omni" : "omni+" + options.fused)
+      .add("program",
+           options.fused == "none" || !benchmark::device().is_cuda() ? "omni" : "omni+" + options.fused)
       .add("precision", std::string(options.bf16 ? "bf16" : "fp32"))
       .add("recompute", std::string(options.recompute ? "yes" : "no"))
       .add("parameters_million",

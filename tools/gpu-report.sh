@@ -250,9 +250,9 @@ limit_of() {
     kernels) echo 60 ;;
     model) echo 70 ;;
     program) echo 30 ;;
-    training) echo 230 ;;
+    training) echo 300 ;;
     decoding) echo 60 ;;
-    kernel-benchmarks) echo 80 ;;
+    kernel-benchmarks) echo 120 ;;
   esac
 }
 

@@ -206,7 +206,8 @@ std::vector<nn::StreamRows> Transformer::Network::run_block(std::size_t number,
                                                             const RowPass& pass) const {
   const bool dual = number < dual_blocks.size();
   const nn::DecoderBlock& block = dual ? dual_blocks[number] : single_blocks[number - dual_blocks.size()];
-  nn::BlockPass block_pass{.type = type, .decoding = pass.decoding, .dropout = {}, .fused = fused, .recomputation = {}};
+  nn::BlockPass block_pass{
+      .type = type, .decoding = pass.decoding, .dropout = {}, .fused = fused, .recomputation = {}};
   // What runs again as a whole keeps its parts until then.
   if (!recomputation.takes_whole(1 + number)) block_pass.recomputation = recomputation;
   if (pass.dropout_seed) block_pass.dropout = {config.dropout, hash_combine(*pass.dropout_seed, number)};

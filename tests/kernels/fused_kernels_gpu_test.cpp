@@ -119,6 +119,40 @@ TEST_P(FusedKernelsGpu, RotationBeforeAttention) {
   }
 }
 
+TEST_P(FusedKernelsGpu, RotationWithoutNorms) {
+  constexpr std::int64_t kRows = 24;
+  RotaryAttention rotation{.heads = 4, .key_value_heads = 2, .head_size = 64};
+  const Tensor angles = at::rand({kRows, 32}) * 6;
+  rotation.cosine = angles.cos(), rotation.sine = angles.sin();
+  RotaryAttention fused = rotation;
+  fused.rotation_path = KernelPath::fused;
+  for (Tensor* x : {&fused.cosine, &fused.sine}) *x = on_device(*x);
+  const std::vector<std::int64_t> documents = {0, 9, kRows};
+  expect_same(
+      {at::randn({kRows, 8 * 64}).to(GetParam())},
+      [&](const Tensors& x) { return Tensors{rotary_attention(x[0], fused, documents)}; },
+      [&](const Tensors& x) { return Tensors{rotary_attention(x[0], rotation, documents)}; });
+}
+
+TEST_P(FusedKernelsGpu, FrozenNormsGetNoGradient) {
+  constexpr std::int64_t kRows = 24;
+  RotaryAttention rotation{.heads = 4, .key_value_heads = 2, .head_size = 64};
+  rotation.rotation_path = KernelPath::fused;
+  rotation.query_norm = on_device(at::rand({1, 64}));
+  rotation.key_norm = on_device(at::rand({1, 64})).requires_grad_();
+  const Tensor angles = on_device(at::rand({kRows, 32}));
+  rotation.cosine = angles.cos(), rotation.sine = angles.sin();
+  const Tensor weight = on_device(at::rand({4 * 64}));
+  const Tensor qkv = on_device(at::randn({kRows, 8 * 64}).to(GetParam())).requires_grad_();
+  const Tensor attended = rotary_attention(qkv, rotation, std::vector<std::int64_t>{0, kRows});
+  const NormOptions options{NormKind::root_mean_square, 1e-5, GetParam(), KernelPath::fused};
+  add_norm(attended.to(at::kFloat), {}, weight, options).second.sum().backward();
+  EXPECT_TRUE(qkv.grad().defined());
+  EXPECT_TRUE(rotation.key_norm.grad().defined());
+  EXPECT_FALSE(rotation.query_norm.grad().defined());
+  EXPECT_FALSE(weight.grad().defined());
+}
+
 TEST_P(FusedKernelsGpu, CrossEntropyOverRanges) {
   constexpr std::int64_t kRows = 30, kWidth = 16;
   const std::vector<ClassRun> runs = {{3, 9}, {20, 30, 0, 2}};

@@ -90,6 +90,8 @@ __global__ void __launch_bounds__(kCrossEntropyThreads) cross_entropy(OmniCudaCr
     a.losses[row] = log_sum - target_logit;
     a.correct[row] = all.at == target ? 1 : 0;
   }
+  // The target's logit is read before its gradient takes its place, whichever lane writes that.
+  __syncwarp();
   const float scale = weight * (1.0f + 2.0f * a.z_loss * log_sum);
   for (int first = thread * kCount; first < columns; first += kThreads * kCount) {
     float own[kCount];

@@ -65,7 +65,7 @@ NormGradients backward_of(AutogradContext* context, const Tensor& output_gradien
   result.sum = at::empty_like(sum);
   if (with_delta && options.output_type != at::kFloat) result.delta = at::empty_like(incoming);
   Tensor partial;
-  if (weight.defined()) {
+  if (weight.defined() && context->needs_input_grad(with_delta ? 2 : 1)) {
     result.weight = at::empty_like(weight);
     const std::int64_t chunks = (sum.size(0) + kOmniCudaNormGradientRows - 1) / kOmniCudaNormGradientRows;
     partial = at::empty({chunks, sum.size(1)}, sum.options());
@@ -77,8 +77,8 @@ NormGradients backward_of(AutogradContext* context, const Tensor& output_gradien
   a.weight = numbers_or_null(weight);
   a.gradient = result.sum.mutable_data_ptr<float>();
   a.delta_gradient = result.delta.defined() ? result.delta.mutable_data_ptr() : nullptr;
-  a.weight_gradient = weight.defined() ? result.weight.mutable_data_ptr<float>() : nullptr;
-  a.partial = weight.defined() ? partial.mutable_data_ptr<float>() : nullptr;
+  a.weight_gradient = result.weight.defined() ? result.weight.mutable_data_ptr<float>() : nullptr;
+  a.partial = result.weight.defined() ? partial.mutable_data_ptr<float>() : nullptr;
   a.rows = sum.size(0);
   a.width = sum.size(1);
   a.epsilon = static_cast<float>(options.epsilon);

@@ -79,8 +79,12 @@ class CudaRotationFunction : public torch::autograd::Function<CudaRotationFuncti
     b.value_gradient = gradients[2].const_data_ptr();
     const Tensor result = at::empty_like(qkv);
     b.qkv_gradient = result.mutable_data_ptr();
+    // What is not defined has no edge, so that the edges after it move up.
+    const bool query_norm_wanted = query_norm.defined() && context->needs_input_grad(1);
+    const bool key_norm_wanted =
+        key_norm.defined() && context->needs_input_grad(query_norm.defined() ? 2 : 1);
     Tensor norms, partial;
-    if (context->needs_input_grad(1) || context->needs_input_grad(2)) {
+    if (query_norm_wanted || key_norm_wanted) {
       const auto options = qkv.options().dtype(at::kFloat);
       const std::int64_t groups = b.forward.groups,
                          blocks = (qkv.size(0) + kOmniCudaRotationRows - 1) / kOmniCudaRotationRows;
@@ -90,10 +94,7 @@ class CudaRotationFunction : public torch::autograd::Function<CudaRotationFuncti
       b.partial = partial.mutable_data_ptr<float>();
     }
     launch_cuda(qkv, "the rotation's gradient", cuda_plugin().training.head_rotation_gradient, b);
-    const auto norm = [&](std::size_t input) {
-      return context->needs_input_grad(input) ? norms[static_cast<std::int64_t>(input) - 1] : Tensor();
-    };
-    return {result, norm(1), norm(2), Tensor()};
+    return {result, query_norm_wanted ? norms[0] : Tensor(), key_norm_wanted ? norms[1] : Tensor(), Tensor()};
   }
 };
 
