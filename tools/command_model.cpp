@@ -1,4 +1,5 @@
 // omni model verify: public models beside the outputs of their reference implementations.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -41,16 +42,25 @@ void conclude(bool holds) {
   if (!holds) throw CLI::RuntimeError(kExitNo);
 }
 
-// Whether all packed files of these weights are sound.
-bool print_panels(const std::vector<model::PanelCheck>& checks) {
-  bool sound = true;
-  for (const model::PanelCheck& check : checks) {
-    std::printf("packed weights %s: %s\n", check.file.c_str(),
-                check.damage.empty() ? "as they were written"
-                                     : (check.damage + ". Remove the file: sampling makes it anew").c_str());
-    sound = sound && check.damage.empty();
+std::string describe(const model::PanelCheck& check) {
+  switch (check.state) {
+    case model::PanelState::sound:
+      return "as they were written";
+    case model::PanelState::outdated:
+      return check.reason + "; sampling makes it anew";
+    case model::PanelState::damaged:
+      break;
   }
-  return sound;
+  return check.reason + ". Remove the file: sampling makes it anew";
+}
+
+// Whether none of the packed files of these weights is damaged.
+bool print_panels(const std::vector<model::PanelCheck>& checks) {
+  for (const model::PanelCheck& check : checks)
+    std::printf("packed weights %s: %s\n", check.file.c_str(), describe(check).c_str());
+  return std::none_of(checks.begin(), checks.end(), [](const model::PanelCheck& check) {
+    return check.state == model::PanelState::damaged;
+  });
 }
 
 void judge(const model::Agreement& agreement, const std::string& weights) {

@@ -74,9 +74,7 @@ std::vector<std::pair<std::string, TensorView>> tensors_in_order(const Safetenso
   return tensors;
 }
 
-std::string damage_of(const fs::path& path, const std::string& stamp) {
-  const SafetensorsFile file(path);
-  if (!file.contains(PanelHashes::kName)) return "an earlier version of this program made it, without hashes";
+std::string damage_of(const fs::path& path, const SafetensorsFile& file) {
   auto tensors = tensors_in_order(file);
   const std::vector<std::int64_t> written = file.at(PanelHashes::kName).to_vector<std::int64_t>();
   std::erase_if(tensors, [](const auto& tensor) { return tensor.first == PanelHashes::kName; });
@@ -91,10 +89,19 @@ std::string damage_of(const fs::path& path, const std::string& stamp) {
     if (!is(i + 1, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}))
       return concat("the tensor '", tensors[i].first, "' is not as it was written");
   }
+  return "";
+}
+
+PanelCheck check(const fs::path& path, const std::string& stamp) {
+  const SafetensorsFile file(path);
+  // What sampling would not read, but make anew.
+  if (!file.contains(PanelHashes::kName)) return {path, PanelState::outdated, "an earlier version made it"};
+  if (std::string damage = damage_of(path, file); !damage.empty())
+    return {path, PanelState::damaged, std::move(damage)};
   const auto made_of = file.metadata().find("stamp");
   if (made_of == file.metadata().end() || !made_of->second.ends_with(stamp))
-    return "it is of another state of the weights";
-  return "";
+    return {path, PanelState::outdated, "it is of another state of the weights"};
+  return {path, PanelState::sound, {}};
 }
 
 }  // namespace
@@ -108,12 +115,11 @@ std::vector<PanelCheck> check_panels(const fs::path& weights) {
     for (const fs::path& place : panel_file_places(files.front(), format)) {
       std::error_code unreachable;
       if (!fs::is_regular_file(place, unreachable)) continue;
-      checks.push_back({place, {}});
       try {
-        checks.back().damage = damage_of(place, stamp);
+        checks.push_back(check(place, stamp));
       } catch (const Error& error) {
         if (error.kind() == ErrorKind::interrupted || error.kind() == ErrorKind::stopped) throw;
-        checks.back().damage = error.what();
+        checks.push_back({place, PanelState::damaged, error.what()});
       }
     }
   return checks;

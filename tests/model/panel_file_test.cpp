@@ -131,11 +131,13 @@ TEST_P(PanelFile, ADamagedOneIsMadeAnew) {
 TEST_P(PanelFile, AFlippedByteIsFoundWhereverItIs) {
   EXPECT_TRUE(check_panels(folder).empty());
   (void)map();
+  PanelState state{};
   const auto damage = [&] {
     const std::vector<PanelCheck> checks = check_panels(folder);
     EXPECT_EQ(checks.size(), 1u);
     EXPECT_EQ(checks.at(0).file, panels());
-    return checks.at(0).damage;
+    state = checks.at(0).state;
+    return checks.at(0).reason;
   };
   EXPECT_EQ(damage(), "");
   const std::vector<std::byte> made = read_file_bytes(panels());
@@ -148,9 +150,11 @@ TEST_P(PanelFile, AFlippedByteIsFoundWhereverItIs) {
   const SafetensorsFile file(std::span<const std::byte>{made}, "panels");
   for (const auto& [name, view] : file.tensors()) {
     if (name == "hashes" || view.bytes.empty()) continue;
-    for (const std::size_t place : {std::size_t{0}, view.bytes.size() / 2, view.bytes.size() - 1})
+    for (const std::size_t place : {std::size_t{0}, view.bytes.size() / 2, view.bytes.size() - 1}) {
       EXPECT_EQ(flipped_at(static_cast<std::size_t>(view.bytes.data() - made.data()) + place),
                 "the tensor '" + name + "' is not as it was written");
+      EXPECT_EQ(state, PanelState::damaged);
+    }
   }
   for (std::size_t place = 0; place < made.size(); place += 1 + made.size() / 97)
     EXPECT_NE(flipped_at(place), "") << place;
@@ -158,8 +162,10 @@ TEST_P(PanelFile, AFlippedByteIsFoundWhereverItIs) {
     EXPECT_NE(flipped_at(place), "") << place;
   write_file_atomically(panels(), std::span<const std::byte>(made));
   EXPECT_EQ(damage(), "");
+  EXPECT_EQ(state, PanelState::sound);
   save(9);
   EXPECT_EQ(damage(), "it is of another state of the weights");
+  EXPECT_EQ(state, PanelState::outdated);
 }
 
 TEST_P(PanelFile, LiesInTheCacheFolderWhereTheWeightsCannotBeWrittenBeside) {
