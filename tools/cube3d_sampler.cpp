@@ -111,11 +111,15 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
   const std::int64_t capacity = kLongestPrompt + request.sampling.codes;
   const double others = kMeshing + (keeps_text_tower(arguments) ? text_tower_bytes(files) : 0);
   const auto tokenizer_bytes = static_cast<double>(fs::file_size(tokenizer_file(files)));
+  // The tokenizer is read in fp32; embeddings, norms and codebook stay so where its matrices become bf16.
+  constexpr double kShareInBf16 = 0.56;
   const auto needed = [&](const std::string& precision, std::int64_t sequences) {
-    return others + tokenizer_bytes * (precision == "fp32" ? 1 : 0.5) +
-           static_cast<double>(model::decoding_memory(shapes, model::parse_decode_precision(precision),
-                                                      sequences, capacity, /*mapped=*/true)
-                                   .total());
+    const auto decoding = static_cast<double>(
+        model::decoding_memory(shapes, model::parse_decode_precision(precision), sequences, capacity,
+                               /*mapped=*/true)
+            .total());
+    if (precision == "fp32") return others + tokenizer_bytes + decoding;
+    return others + std::max(tokenizer_bytes, kShareInBf16 * tokenizer_bytes + decoding);
   };
   const std::string precision = precision_name(arguments);
   const std::int64_t least = rows_per_draw(request.sampling);

@@ -19,10 +19,11 @@ class VecsetTraining : public ShapeLayoutTraining {
         tokenizer_(sizes_of(config.vecset, start), static_cast<std::uint64_t>(config.seed)),
         network_(tokenizer_.network()) {
     if (start != nullptr) copy_parameters(start->network().parameters(), network_.parameters());
+    // Before anything is frozen: what is saved at the end stays in fp32.
+    network_.compute_in(nn::precision_type(config.precision));
     if (config.freeze_geometry)
       network_.parameters().freeze(
           [](const nn::Parameter& p) { return !p.name.starts_with(kColourParameters); });
-    network_.compute_in(nn::precision_type(config.precision));
   }
 
   tokenizers::ShapeTokenizer& tokenizer() override { return tokenizer_; }

@@ -207,6 +207,7 @@ TEST_F(ShapeTokenizerTraining, ColourIsTrainedOnTopOfFrozenGeometry) {
     config.grid.colour = {.slots = 3, .palette = 8, .context_blocks = 1, .channels = 8};
     config.vecset.colour.codes = 3;
     config.vecset.colour.quantiser.codebook_size = 8;
+    config.precision = "bf16";  // the frozen weights are computed in it, and saved as they were
     train(config, "coloured");
     const SafetensorsFile before(folder_ / "geometry" / "weights.safetensors");
     const SafetensorsFile after(folder_ / "coloured" / "weights.safetensors");
