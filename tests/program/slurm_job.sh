@@ -23,8 +23,9 @@ same_run() {
 three=(--set steps=3 --set log_steps=1 --set checkpoint_steps=0 --set precision=fp32 --set muon.enabled=false)
 
 expect 0 '^pretrain: 3 steps' pretrain stage.yaml --out alone "${three[@]}"
-job $((10000 + RANDOM)) pretrain stage.yaml --out job "${three[@]}" >job.log 2>&1
-check "the job ends well: $(cat job.log)" [ $? = 0 ]
+code=0
+job $((10000 + RANDOM)) pretrain stage.yaml --out job "${three[@]}" >job.log 2>&1 || code=$?
+check "the job ends well: $(cat job.log)" [ $code = 0 ]
 check "one rank tells of it: $(cat job.log)" [ "$(grep -c '^pretrain: 3 steps' job.log)" = 1 ]
 check "it is the run of one rank: $(paste <(numbers job) <(numbers alone))" same_run job alone
 check 'two ranks have written its checkpoint' test -s job/checkpoints/step-00000003/shard-00001-of-00002.safetensors
@@ -39,11 +40,13 @@ kill -USR1 "$(cat srun.pid)"
 expect_end "$run" 75 'the job'
 check "it asks to be queued again: $(cat scontrol.log)" [ "$(cat scontrol.log)" = "requeue $id" ]
 check "it says where it stopped: $(cat long.log)" has_text 'stopped after step [0-9]+; a checkpoint is in' long.log
-job $id pretrain stage.yaml --out long --set steps=60 >again.log 2>&1
-check "the next attempt ends well: $(cat again.log)" [ $? = 0 ]
+code=0
+job $id pretrain stage.yaml --out long --set steps=60 >again.log 2>&1 || code=$?
+check "the next attempt ends well: $(cat again.log)" [ $code = 0 ]
 check "it goes on: $(cat again.log)" has_text "resuming from 'long/checkpoints/step-0" again.log
-"$omni" pretrain stage.yaml --out whole --devices 2 >whole.log 2>&1
-check "the undisturbed run ends well: $(cat whole.log)" [ $? = 0 ]
+code=0
+"$omni" pretrain stage.yaml --out whole --devices 2 >whole.log 2>&1 || code=$?
+check "the undisturbed run ends well: $(cat whole.log)" [ $code = 0 ]
 expect_same_result whole long
 
 # A node that dies takes the job with it, which is not queued again.
