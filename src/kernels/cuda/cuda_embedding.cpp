@@ -44,8 +44,9 @@ void cuda_add_code_shares(const Tensor& rows, const EmbeddedCodes& codes) {
 }
 
 void cuda_add_rows(const Tensor& gradient, const Tensor& indices, const Tensor& rows) {
+  Tensor sorted = at::empty_like(indices), order = at::empty_like(indices);
   // Equal ones stay in their order.
-  const auto [sorted, order] = at::sort(indices, /*stable=*/std::optional<bool>(true));
+  at::sort_out(sorted, order, indices, /*stable=*/true, /*dim=*/0, /*descending=*/false);
   const std::int64_t count = indices.size(0), width = rows.size(1);
   const Tensor partial =
       at::empty({(count + kOmniCudaRowWindow - 1) / kOmniCudaRowWindow, width}, rows.options());
