@@ -15,12 +15,12 @@ esac
 tools/setup.sh --no-build
 cmake --preset release >/dev/null
 cmake --build --preset release --target benchmark_train_step benchmark_decode_batch \
-  benchmark_decode_token benchmark_cube3d_gpt benchmark_geometry benchmark_cube3d_tokenizer benchmark_checkpoint_save omni_program
+  benchmark_decode_token benchmark_cube3d_gpt benchmark_qwen3 benchmark_geometry benchmark_cube3d_tokenizer benchmark_checkpoint_save omni_program
 python=.deps/peers/bin/python
-if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree' 2>/dev/null; then
+if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree, transformers' 2>/dev/null; then
   echo "bench: making the Python environment .deps/peers"
   python3 -m venv .deps/peers
-  "$python" -m pip install --quiet "torch==2.11.0" numpy trimesh scikit-image scipy rtree
+  "$python" -m pip install --quiet "torch==2.11.0" numpy trimesh scikit-image scipy rtree "transformers==5.24.0"
 fi
 
 results=$(mktemp)
@@ -85,6 +85,24 @@ cube3d_gpt() {
   done
   rm -f "$ours" "$peer"
 }
+qwen3() {
+  local work ours peer piece as
+  work=$(mktemp -d -p "${TMPDIR:-/var/tmp}") ours=$(mktemp) peer=$(mktemp)
+  trap "rm -rf '$work'" EXIT  # gigabytes of weights, of the subshell that runs this
+  build/release/benchmarks/qwen3 "$work" | tee "$ours"
+  rm -rf "$work"
+  "$python" benchmarks/peers/qwen3.py | tee "$peer"
+  # transformers has no int8 products of its own: bf16 is its best.
+  for piece in fp32 bf16 int8; do
+    as=$piece
+    [ "$piece" != int8 ] || as=bf16
+    awk -v piece="$piece" -v as="$as" -v ours="$(value "$ours" qwen3 ms precision=$piece)" \
+      -v peer="$(value "$peer" qwen3 ms precision=$as)" -v prompt="$(value "$ours" qwen3 prefill_s precision=$piece)" \
+      -v peers_prompt="$(value "$peer" qwen3 prefill_s precision=$as)" \
+      'BEGIN {printf "Qwen3-0.6B in %s: %.1f ms a token, transformers in %s %.1f ms (%.1f times); prompt %.2f s, transformers %.2f s (%.2f times)\n", piece, ours, as, peer, peer / ours, prompt, peers_prompt, peers_prompt / prompt}'
+  done
+  rm -f "$ours" "$peer"
+}
 geometry() {
   local work ours peer
   work=$(mktemp -d) ours=$(mktemp) peer=$(mktemp)
@@ -122,7 +140,7 @@ several_ranks() {
   benchmarks/several_ranks.sh "$PWD/build/release/omni" "$PWD/models/tiny" "$PWD/tests/fixtures/golden/tokens"
 }
 checkpoint_save() { build/release/benchmarks/checkpoint_save --shape 100m; }
-for benchmark in train_step several_ranks checkpoint_save decode_token cube3d_gpt geometry cube3d_tokenizer; do
+for benchmark in train_step several_ranks checkpoint_save decode_token cube3d_gpt qwen3 geometry cube3d_tokenizer; do
   "$benchmark" | tee "$results"
   [ "$save" = 0 ] || save "$benchmark" "$results"
 done

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // What cannot be looked at is not there.
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
   std::error_code unreadable;
   return fs::exists(path, unreadable);
 }
@@ -34,7 +34,7 @@ model::Cube3dFiles files_of(const InitArguments& arguments) {
   if (!arguments.weights.empty())
     fail(ErrorKind::usage, "--weights is for --from cube3d-v0.5 or cube3d-v0.1; '", arguments.from,
          "' is read as a folder of 'omni import cube3d'. Leave --weights out");
-  if (version && !exists(fs::path(arguments.from) / "public.yaml"))
+  if (version && !is_there(fs::path(arguments.from) / "public.yaml"))
     fail(ErrorKind::usage, "growing a model: ", arguments.from,
          " is read from the files that were published. Name their folder with --weights");
   if (!arguments.text.empty() || !arguments.config.empty())
@@ -49,7 +49,7 @@ std::unique_ptr<tokenizers::ImageTokenizer> image_tokenizer_of(const InitArgumen
   if (!published && !arguments.image_weights.empty())
     fail(ErrorKind::usage, "--image-weights is for --image llamagen-vq16 or llamagen-vq8; '", arguments.image,
          "' is read as the folder of an image tokenizer. Leave --image-weights out");
-  if (!published || (arguments.image_weights.empty() && exists(fs::path(arguments.image) / "config.yaml")))
+  if (!published || (arguments.image_weights.empty() && is_there(fs::path(arguments.image) / "config.yaml")))
     return tokenizers::ImageTokenizer::load(arguments.image);
   if (arguments.image_weights.empty())
     fail(ErrorKind::usage, "growing a model: ", arguments.image,
@@ -63,7 +63,7 @@ std::unique_ptr<tokenizers::ImageTokenizer> image_tokenizer_of(const InitArgumen
 }
 
 void init(const InitArguments& arguments) {
-  if (exists(arguments.out))
+  if (is_there(arguments.out))
     fail(ErrorKind::usage, "growing a model: '", arguments.out,
          "' exists. Name a new folder with --out, or remove that one");
   const model::Bundle bundle =

@@ -6,6 +6,7 @@
 #include "omni/core/number.h"
 #include "omni/core/safetensors.h"
 #include "omni/core/weight_source.h"
+#include "omni/kernels/freed_memory.h"
 #include "omni/model/cube3d_files.h"
 #include "omni/model/decoding_memory.h"
 #include "sample_memory.h"
@@ -197,6 +198,7 @@ void Cube3dSampler::sample(std::span<const SeededPrompt> prompts, const generati
   if (!model_) {
     model_ = model::open_cube3d(files_, options.precision.weights);
     if (options.precision.weights != kernels::DecodeFormat::fp32) model_->shape->compute_in(at::kBFloat16);
+    kernels::return_freed_memory();  // of the text tower, and of weights in fp32
   }
   generation::SampleOptions own = options;
   own.sequences_per_batch = sequences_;

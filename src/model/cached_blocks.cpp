@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "omni/core/error.h"
+#include "omni/kernels/packed_products.h"
 
 namespace omni::model {
 
@@ -12,6 +13,32 @@ namespace {
 struct Places {
   std::vector<std::int32_t> sequences, positions, last_seen;
 };
+
+// Sequences of `many` rows or more by themselves, shorter ones together while they are fewer.
+std::vector<kernels::RowRange> parts_of(const std::vector<std::int32_t>& sequences, std::int64_t many) {
+  std::vector<kernels::RowRange> parts;
+  const auto count = static_cast<std::int64_t>(sequences.size());
+  for (std::int64_t first = 0, last; first < count; first = last) {
+    for (last = first + 1; last < count && sequences[last] == sequences[first];) ++last;
+    if (!parts.empty() && last - parts.back().first < many)
+      parts.back().last = last;
+    else
+      parts.push_back({first, last});
+  }
+  return parts;
+}
+
+NewRows part_of(const NewRows& rows, const kernels::RowRange& part) {
+  const auto cut = [&](const auto& values) {
+    auto own = values;
+    if (!values.empty()) own.assign(values.begin() + part.first, values.begin() + part.last);
+    return own;
+  };
+  NewRows own{cut(rows.sequences), cut(rows.offsets), cut(rows.rows),
+              cut(rows.columns),   cut(rows.streams), cut(rows.last_seen)};
+  for (std::size_t& row : own.last_seen) row -= static_cast<std::size_t>(part.first);
+  return own;
+}
 
 }  // namespace
 
@@ -33,6 +60,24 @@ bool CachedBlocks::holds_generated_rows(std::size_t block) const {
 }
 
 CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows& rows) {
+  if (!network_->embedding.device().is_cpu()) return append_together(embedded, rows);
+  const std::vector<kernels::RowRange> parts = parts_of(rows.sequences, kernels::rows_for_products(weights_));
+  if (parts.size() <= 1) return append_together(embedded, rows);
+  Outputs all;
+  std::vector<Tensor> hidden;
+  std::int64_t outputs = 0;
+  for (const kernels::RowRange& part : parts) {
+    const Outputs own =
+        append_together(embedded.narrow(0, part.first, part.last - part.first), part_of(rows, part));
+    for (const std::int64_t row : own.row_of) all.row_of.push_back(row < 0 ? row : row + outputs);
+    hidden.push_back(own.hidden);
+    outputs += own.hidden.size(0);
+  }
+  all.hidden = at::cat(hidden, 0);
+  return all;
+}
+
+CachedBlocks::Outputs CachedBlocks::append_together(const Tensor& embedded, const NewRows& rows) {
   const c10::NoGradGuard guard;
   const auto count = static_cast<std::int64_t>(rows.sequences.size());
   Places all, generated;

@@ -27,7 +27,9 @@ class CachedBlocks {
     Tensor hidden;                     // [outputs, width] in the activation type
     std::vector<std::int64_t> row_of;  // of each new row; -1 where it has no output
   };
-  Outputs append(const Tensor& embedded, const NewRows& rows);  // embedded [N, width] fp32
+  // embedded [N, width] fp32. A sequence with many new rows passes through the layers by itself, so that what it gets does
+  // not depend on what is sampled beside it.
+  Outputs append(const Tensor& embedded, const NewRows& rows);
   // From now on the blocks over the generated stream alone attend to its first row and to no other: what Cube3D's
   // reference does with its cache on, by a causal mask whose one row it aligns with the first key.
   void see_first_generated_row_alone() { first_row_alone_ = true; }
@@ -49,6 +51,7 @@ class CachedBlocks {
   void clear_sequence(std::int64_t sequence);
 
  private:
+  Outputs append_together(const Tensor& embedded, const NewRows& rows);
   Tensor attend_to_first_rows(std::size_t block, const std::vector<std::int32_t>& sequences) const;
 
   const Transformer::Network* network_;

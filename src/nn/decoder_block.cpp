@@ -9,6 +9,7 @@
 #include "omni/kernels/cast_linear.h"
 #include "omni/kernels/gated_mlp.h"
 #include "omni/kernels/keyed_dropout.h"
+#include "omni/kernels/packed_products.h"
 #include "omni/kernels/swiglu.h"
 #include "recomputed_rows.h"
 
@@ -57,9 +58,19 @@ CastLinear::CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_
   if (with_bias) bias = scope.add("bias", {out}, Init::zeros());
 }
 
+namespace {
+
+// Many rows are those of one sequence: see CachedBlocks::append().
+Tensor decoded(const Tensor& x, const kernels::DecodeWeight& weight, const Tensor& bias) {
+  return x.size(0) < kernels::rows_for_products(weight.format()) ? kernels::decode_linear(x, weight, bias)
+                                                                 : kernels::packed_products(x, weight, bias);
+}
+
+}  // namespace
+
 Tensor CastLinear::operator()(const Tensor& x, Decoding decoding) const {
   const Tensor rows = decoding && x.device().is_cpu()
-                          ? kernels::decode_linear(x, weight.for_decoding(*decoding), bias)
+                          ? decoded(x, weight.for_decoding(*decoding), bias)
                           : kernels::cast_linear(x, weight.weight(), weight.as(x.scalar_type()), bias);
   return adapter.defined() ? rows + adapter(x, decoding) : rows;
 }
