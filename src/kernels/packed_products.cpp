@@ -18,8 +18,8 @@ constexpr std::int64_t kLane = 32;  // outputs that lie side by side in a panel
 Tensor bf16_matrix(const DecodeWeight& weight) {
   if (weight.format() != DecodeFormat::bf16) return weight.unpacked().to(at::kBFloat16);
   const Tensor words = weight.panels().panels.view(at::kInt);  // [blocks, steps, 32]
-  return words.transpose(1, 2)
-      .contiguous()
+  return at::empty({words.size(0), kLane, words.size(1)}, at::kInt)
+      .copy_(words.transpose(1, 2))
       .view({words.size(0) * kLane, words.size(1)})
       .view(at::kBFloat16)
       .narrow(0, 0, weight.outputs())
