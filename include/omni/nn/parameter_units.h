@@ -44,9 +44,7 @@ struct ParameterSection {
   bool is_fully_sharded() const { return reduced.defined(); }
   bool has_own_masters() const { return is_fully_sharded() || values.scalar_type() != at::kFloat; }
   at::Tensor owned_gradients() const { return is_fully_sharded() ? reduced : owned_part(gradients); }
-  at::Tensor owned_part(const at::Tensor& whole) const {
-    return whole.narrow(0, owned.first, owned.count);
-  }
+  at::Tensor owned_part(const at::Tensor& whole) const { return whole.narrow(0, owned.first, owned.count); }
 };
 
 // The part of a parameter that this rank owns, all of it where nothing is sharded.

@@ -14,7 +14,8 @@ struct Recomputation {
   bool swiglu = false, norms = false;
 
   Recomputation() = default;
-  Recomputation(bool blocks) : every(blocks ? 1 : 0) {}  // NOLINT: whether all blocks are is what most ask for
+  Recomputation(bool blocks)
+      : every(blocks ? 1 : 0) {}  // NOLINT: whether all blocks are is what most ask for
   Recomputation(std::int64_t every, bool swiglu, bool norms) : every(every), swiglu(swiglu), norms(norms) {}
 
   bool takes_whole(std::size_t number) const {
