@@ -59,7 +59,8 @@ std::optional<std::vector<CudaDecodePlace>> cuda_step_places(const KeyValueCache
                                                              std::int64_t heads_per_key);
 
 // One token of each of a few rows through all blocks in bf16, by the plug-in's kernels alone. Its memory is
-// allocated once; a step uploads what changes and waits for nothing.
+// allocated once; what changes is uploaded in one copy. From the second step of as many rows on
+// its launches are one graph, where the plug-in makes one.
 class CudaDecodeStep {
  public:
   static constexpr std::int64_t kMostRows = 8;
@@ -67,13 +68,15 @@ class CudaDecodeStep {
   // Why the GPU's kernels cannot run the network; empty where they can.
   static std::string refusal(const CudaDecodeNetwork& network);
 
-  explicit CudaDecodeStep(CudaDecodeNetwork network);
+  enum class Launches { graph, plain };
+  explicit CudaDecodeStep(CudaDecodeNetwork network, Launches launches = Launches::graph);
   ~CudaDecodeStep();
   CudaDecodeStep(const CudaDecodeStep&) = delete;
   CudaDecodeStep& operator=(const CudaDecodeStep&) = delete;
 
   // 1 to kMostRows rows -> [rows, width] bf16, normed; good until the next step.
   at::Tensor run(std::span<const CudaDecodeStepRow> rows);
+  bool ran_graph() const;  // the last step
 
  private:
   struct State;

@@ -9,6 +9,7 @@
 
 #include "cuda_cached_attention.h"
 #include "omni/core/error.h"
+#include "omni/core/log.h"
 #include "plugin_functions.h"
 
 namespace omni::kernels {
@@ -93,6 +94,41 @@ bool has_product(const CudaDecodeMatrix& m) {
   return m.weight.is_contiguous() && m.weight.size(1) % (m.scales.defined() ? 16 : 8) == 0;
 }
 
+// A captured step. Its memory is the plan's, which must stay as long.
+class StepGraph {
+ public:
+  StepGraph() = default;
+  ~StepGraph() { clear(); }
+  StepGraph(const StepGraph&) = delete;
+  StepGraph& operator=(const StepGraph&) = delete;
+
+  bool defined() const { return graph_ != nullptr; }
+  // On a stream that nobody else uses. Stays undefined, and is not tried again, where the plug-in makes none.
+  void capture(const OmniCudaDecodePlan& plan, const at::Device& device) {
+    if (refused_) return;
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    const c10::Stream stream = guard.getStreamFromGlobalPool(device);
+    const int error = cuda_plugin().decode_capture(&plan, guard.getStreamNativeHandle(stream), &graph_);
+    device_ = device;
+    refused_ = error != 0;
+    if (error > 0)
+      log_debug("a decoding step is launched kernel by kernel: its capture gave CUDA error ", error);
+  }
+  int launch(void* stream) const { return cuda_plugin().decode_graph_launch(graph_, stream); }
+  void clear() {
+    if (!graph_) return;
+    const c10::impl::VirtualGuardImpl guard(device_.type());
+    guard.synchronizeStream(guard.getStream(device_));  // on which it may be running
+    cuda_plugin().decode_destroy(graph_);
+    graph_ = nullptr;
+  }
+
+ private:
+  void* graph_ = nullptr;
+  at::Device device_ = at::kCPU;
+  bool refused_ = false;
+};
+
 }  // namespace
 
 CudaDecodeMatrix cuda_decode_matrix(const Tensor& weight, const Tensor& bf16, const Tensor& bias,
@@ -133,8 +169,11 @@ struct CudaDecodeStep::State {
   std::vector<Tensor> owned;  // what the plan points to
   Tensor table, current, normed;
   std::int64_t rows = 0;  // that the plan is made for
+  bool graphs, launched = false, ran_graph = false;
+  StepGraph graph;  // after the memory: it goes first
 
-  explicit State(CudaDecodeNetwork given) : network(std::move(given)), device(network.token_rows.device()) {
+  State(CudaDecodeNetwork given, bool graphs)
+      : network(std::move(given)), device(network.token_rows.device()), graphs(graphs) {
     describe_network();
     allocate();
   }
@@ -214,6 +253,8 @@ struct CudaDecodeStep::State {
   void set_rows(std::int64_t count) {
     if (rows == count) return;
     rows = count;
+    graph.clear();
+    launched = false;
     const StepEntry entry(count, network.head_size);
     std::int32_t* words = plan.begin.current;
     plan.begin.words = entry.words();
@@ -234,6 +275,16 @@ struct CudaDecodeStep::State {
     Tensor host = at::zeros({kCounterWords + entry.words()}, at::kInt);
     entry.write(step, host.mutable_data_ptr<std::int32_t>() + kCounterWords);
     table.narrow(0, 0, host.size(0)).copy_(host);
+  }
+
+  // The first launch of a plan is plain: it sets the kernels' attributes.
+  int launch() {
+    if (graphs && launched && !graph.defined()) graph.capture(plan, device);
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    void* stream = guard.getStreamNativeHandle(guard.getStream(device));
+    launched = true;
+    ran_graph = graph.defined();
+    return ran_graph ? graph.launch(stream) : cuda_plugin().decode_launch(&plan, stream);
   }
 
   static constexpr std::int64_t kCounterWords = 4;
@@ -257,14 +308,16 @@ std::string CudaDecodeStep::refusal(const CudaDecodeNetwork& n) {
   return {};
 }
 
-CudaDecodeStep::CudaDecodeStep(CudaDecodeNetwork network) {
+CudaDecodeStep::CudaDecodeStep(CudaDecodeNetwork network, Launches launches) {
   const std::string why = refusal(network);
   ensure(why.empty(), "decoding step: ", why);
   const c10::DeviceGuard on(network.token_rows.device());
-  state_ = std::make_unique<State>(std::move(network));
+  state_ = std::make_unique<State>(std::move(network), launches == Launches::graph);
 }
 
 CudaDecodeStep::~CudaDecodeStep() = default;
+
+bool CudaDecodeStep::ran_graph() const { return state_->ran_graph; }
 
 Tensor CudaDecodeStep::run(std::span<const CudaDecodeStepRow> rows) {
   const auto count = static_cast<std::int64_t>(rows.size());
@@ -273,9 +326,7 @@ Tensor CudaDecodeStep::run(std::span<const CudaDecodeStepRow> rows) {
   const c10::DeviceGuard on(state.device);
   state.set_rows(count);
   state.upload(rows);
-  const c10::impl::VirtualGuardImpl guard(state.device.type());
-  const int error =
-      cuda_plugin().decode_launch(&state.plan, guard.getStreamNativeHandle(guard.getStream(state.device)));
+  const int error = state.launch();
   ensure(error == 0, "decoding step: the GPU refused it: error ", error);
   return state.normed.narrow(0, 0, count);
 }

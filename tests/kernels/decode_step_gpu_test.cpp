@@ -1,0 +1,98 @@
+// A decoding step of one block on a GPU: its graph against plain launches, bit by bit, and its int8 weights
+// against the processor's.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "omni/kernels/cuda_decode_step.h"
+#include "omni/kernels/cuda_plugin.h"
+#include "omni/kernels/decode_linear.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+
+class DecodeStepGpu : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!gpu_refusal().empty()) GTEST_SKIP() << gpu_refusal();
+  }
+  // The GPU that the host plays has no graphs.
+  static bool has_graphs() { return ::dlsym(RTLD_DEFAULT, "omni_host_gpu_reads") == nullptr; }
+};
+
+CudaDecodeMatrix random_matrix(std::int64_t outputs, std::int64_t inputs, DecodeFormat format) {
+  const Tensor weight = (at::randn({outputs, inputs}) / std::sqrt(static_cast<double>(inputs))).to(at::kCUDA);
+  return cuda_decode_matrix(weight, weight.to(at::kBFloat16), {}, format);
+}
+
+CudaDecodeNetwork network(const KeyValueCache& cache, DecodeFormat format) {
+  at::manual_seed(5);
+  CudaDecodeNetwork network;
+  CudaDecodeLayer layer;
+  layer.qkv = random_matrix(4 * 64, 128, format);
+  layer.attention_out = random_matrix(128, 128, format);
+  layer.gate_up = random_matrix(2 * 96, 128, format);
+  layer.down = random_matrix(128, 96, format);
+  layer.cache = &cache;
+  network.layers = {layer};
+  network.token_rows = at::randn({50, 128}).to(at::kCUDA);
+  network.heads = 2;
+  network.key_value_heads = 1;
+  network.head_size = 64;
+  network.inner = 96;
+  network.norm_epsilon = network.head_norm_epsilon = 1e-5;
+  return network;
+}
+
+std::vector<CudaDecodeStepRow> rows_of_step(std::int32_t step, std::int32_t count) {
+  std::vector<CudaDecodeStepRow> rows;
+  for (std::int32_t r = 0; r < count; ++r) {
+    CudaDecodeStepRow row;
+    row.token = (7 * step + r) % 50;
+    row.first = row.second = {r, step, r, 1, 0, r};
+    for (int i = 0; i < 32; ++i) {
+      row.cosine.push_back(std::cos(0.1f * static_cast<float>(step * i)));
+      row.sine.push_back(std::sin(0.1f * static_cast<float>(step * i)));
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+TEST_F(DecodeStepGpu, AGraphGivesWhatPlainLaunchesGive) {
+  for (const DecodeFormat format : {DecodeFormat::bf16, DecodeFormat::int8}) {
+    const CacheType kept = format == DecodeFormat::int8 ? CacheType::int8 : CacheType::bf16;
+    const KeyValueCache one(3, 1, 64, 64, kept, at::Device(at::kCUDA, 0)),
+        other(3, 1, 64, 64, kept, at::Device(at::kCUDA, 0));
+    CudaDecodeStep graph(network(one, format)),
+        plain(network(other, format), CudaDecodeStep::Launches::plain);
+    std::int32_t before = 0;
+    for (std::int32_t step = 0; step < 9; ++step) {
+      const std::int32_t count = step < 5 ? 3 : 2;  // one row ends: another plan
+      const auto rows = rows_of_step(step, count);
+      const Tensor expected = plain.run(rows).cpu(), computed = graph.run(rows).cpu();
+      ASSERT_TRUE(at::equal(computed, expected)) << step;
+      ASSERT_TRUE(computed.isfinite().all().item<bool>());
+      EXPECT_EQ(graph.ran_graph(), has_graphs() && count == before) << step;
+      EXPECT_FALSE(plain.ran_graph());
+      before = count;
+    }
+  }
+}
+
+TEST_F(DecodeStepGpu, BytesOfAWeightAreTheProcessors) {
+  at::manual_seed(6);
+  const Tensor weight = at::randn({37, 64});
+  const DecodeWeight here(weight, DecodeFormat::int8);
+  const Tensor there_on = weight.to(at::kCUDA);
+  const CudaDecodeMatrix there = cuda_decode_matrix(there_on, {}, {}, DecodeFormat::int8);
+  EXPECT_TRUE(
+      at::equal(there.weight.cpu().to(at::kFloat) * there.scales.cpu().unsqueeze(1), here.unpacked()));
+  EXPECT_TRUE(at::equal(there.sums.cpu(), here.panels().sums.narrow(0, 0, 37)));
+}
+
+}  // namespace
+}  // namespace omni::kernels
