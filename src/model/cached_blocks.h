@@ -34,6 +34,7 @@ class CachedBlocks {
   // reference does with its cache on, by a causal mask whose one row it aligns with the first key.
   void see_first_generated_row_alone() { first_row_alone_ = true; }
   std::int64_t length(std::int64_t sequence) const { return lengths_.at(sequence); }
+  std::int64_t sequence_count() const { return static_cast<std::int64_t>(lengths_.size()); }
 
   // For steps that another writes to the caches on a GPU (see device_step.h). Where the next row of each of
   // `sequences`, of the generated stream, stands in the caches of all rows and in those of that stream alone;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/nn/rotary.h"
@@ -58,7 +59,9 @@ std::string precision_refusal(const Transformer::Network& network, const DecodeP
 std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network, CachedBlocks& blocks,
                                              const Tensor& token_rows, const DecodePrecision& precision) {
   if (!network.embedding.is_cuda()) return nullptr;
-  std::string refusal = precision_refusal(network, precision);
+  std::string refusal = blocks.sequence_count() > kernels::CudaDecodeStep::kMostRows
+                            ? concat("there are more than ", kernels::CudaDecodeStep::kMostRows, " sequences")
+                            : precision_refusal(network, precision);
   kernels::CudaDecodeNetwork plan;
   if (refusal.empty()) {
     const TransformerConfig& config = network.config;

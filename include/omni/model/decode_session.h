@@ -41,8 +41,9 @@ class DecodeSession {
 
   std::int64_t sequence_count() const;
   std::int64_t length(std::int64_t sequence) const;
-  // Whether a token of each of up to eight sequences passes through the model as one plan of the GPU's kernels:
-  // a model on a GPU with activations in bf16, weights and cache in bf16 or int8, heads that have a kernel.
+  // Whether a token of each sequence passes through the model as one plan of the GPU's kernels: at most eight
+  // sequences of a model on a GPU with activations in bf16, weights and cache in bf16 or int8, no adapters, and
+  // heads that have a kernel.
   bool steps_on_device() const;
 
   // Starts sequences, which must be empty, with prompts[i]; an empty prompt leaves sequence i as it is.

@@ -167,7 +167,7 @@ struct CudaDecodeStep::State {
   std::vector<OmniCudaDecodeLayer> layers;
   OmniCudaDecodePlan plan{};
   std::vector<Tensor> owned;  // what the plan points to
-  Tensor table, current, normed;
+  Tensor table, current, normed, attention_workspace;
   std::int64_t rows = 0;  // that the plan is made for
   bool graphs, launched = false, ran_graph = false;
   StepGraph graph;  // after the memory: it goes first
@@ -237,9 +237,9 @@ struct CudaDecodeStep::State {
       m.row_scales = static_cast<float*>(buffer(1, at::kFloat));
     }
     const OmniCudaDecodeAttention attention = attention_of(n, *n.layers.front().cache);
-    owned.push_back(at::zeros({cuda_plugin().decode_attention_workspace(&attention)},
-                              at::TensorOptions(at::kByte).device(device)));
-    m.attention = owned.back().mutable_data_ptr();
+    attention_workspace = at::zeros({cuda_plugin().decode_attention_workspace(&attention)},
+                                    at::TensorOptions(at::kByte).device(device));
+    m.attention = attention_workspace.mutable_data_ptr();
     const std::int64_t words = StepEntry(kMostRows, n.head_size).words();
     const auto integers = at::TensorOptions(at::kInt).device(device);
     table = at::zeros({kCounterWords + words}, integers);
@@ -255,6 +255,7 @@ struct CudaDecodeStep::State {
     rows = count;
     graph.clear();
     launched = false;
+    attention_workspace.zero_();  // its counters lie where other numbers of rows keep sums
     const StepEntry entry(count, network.head_size);
     std::int32_t* words = plan.begin.current;
     plan.begin.words = entry.words();
