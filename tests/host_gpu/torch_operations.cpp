@@ -110,7 +110,10 @@ void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const std::vector<IValue> given(taken.begin(), taken.end());
   if (waits(op)) ++reads;
   torch::jit::drop(stack, given.size());
-  for (const IValue& value : given) stack->push_back(argument_for_host(value, op));
+  // Kept until the results are taken: of two outputs LibTorch gives references into the arguments that it drops.
+  std::vector<IValue> on_host;
+  for (const IValue& value : given) on_host.push_back(argument_for_host(value, op));
+  stack->insert(stack->end(), on_host.begin(), on_host.end());
   op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
   const std::size_t count = schema.returns().size(), first = stack->size() - count;
   for (std::size_t i = 0; i < count; ++i) {
