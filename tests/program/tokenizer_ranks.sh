@@ -50,14 +50,14 @@ for kind in image shape; do
   expect 0 "^$kind tokenizer: [12]0 steps" tokenizer train $kind $kind.yaml --out $kind-alone
   code=0
   "$omni" tokenizer train $kind $kind.yaml --out $kind-ranks --devices 2 >log 2>&1 || code=$?
-  check "two ranks end well: $(cat log)" [ $code = 0 ]
+  check "two ranks end well: $(cat log)" [ "$code" = 0 ]
   check "the first rank alone tells of it: $(cat log)" [ "$(grep -c "^$kind tokenizer: " log)" = 1 ]
   check "no other rank says anything: $(cat log)" [ "$(grep -c '^\[rank' log)" = 0 ]
   check "they take the steps of one: $(paste <(numbers $kind-ranks) <(numbers $kind-alone))" \
     same_run $kind-ranks $kind-alone
   present $kind-ranks/training.yaml
   present $kind-ranks.checkpoint.safetensors
-  absent $kind-ranks.lock.tmp
+  check 'nothing unfinished is left' [ -z "$(find . -name '*.tmp')" ]
   expect 2 'one for each. Raise batch' tokenizer train $kind $kind.yaml --out many --devices 2 --set steps=2 \
     --set "$([ $kind = image ] && echo batch_size || echo batch)=1"
   absent many
@@ -72,7 +72,7 @@ kill -TERM "$run"
 check 'it ends' wait_until has_ended "$run"
 code=0
 wait "$run" || code=$?
-check "it ends with 75: $(cat log)" [ $code = 75 ]
+check "it ends with 75: $(cat log)" [ "$code" = 75 ]
 check "it says where it stopped: $(cat log)" grep -qE 'stopped after step [0-9]+; a checkpoint is in' log
 lines=$(wc -l <run.metrics.jsonl)
 "$omni" tokenizer train image image.yaml --out run --devices 3 --resume "${long[@]}" >log 2>&1 &
@@ -85,7 +85,7 @@ done
 check 'the run ends' wait_until has_ended "$run"
 code=0
 wait "$run" || code=$?
-check "it fails, not with $code: $(cat log)" [ $code = 137 ]
+check "it fails, not with $code: $(cat log)" [ "$code" = 137 ]
 check "one error names the rank: $(cat log)" [ "$(grep -cE '^omni: .*rank 1 on .* (is gone|signal 9)' log)" = 1 ]
 absent run
 expect 0 'image tokenizer: [0-9]+ steps' tokenizer train image image.yaml --out run --resume --set minutes=0.01 \
