@@ -13,12 +13,15 @@
 #include "omni/kernels/peak_memory.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
+#include "omni/sequence/segment_parts.h"
 #include "stage_start.h"
 
 namespace omni::training {
 namespace {
 
 using sequence::Modality;
+
+constexpr std::int64_t kFewestTokens = 64;  // that a config takes for a micro-batch
 
 sequence::Segment longest_segment(const sequence::TaskSegment& wanted,
                                   const sequence::SequenceLayout& layout) {
@@ -54,11 +57,11 @@ struct Change {
   }
 };
 
-// Micro-batches of half the size, as often as a step can still be made of them.
-std::vector<Change> halvings(const Change& from) {
+// Micro-batches of half the size, as often as a step can still be made of them, of `fewest` tokens or more.
+std::vector<Change> halvings(const Change& from, std::int64_t fewest) {
   std::vector<Change> all = {from};
   std::int64_t tokens = from.config.tokens_per_micro_batch;
-  while (tokens % 2 == 0) {
+  while (tokens % 2 == 0 && tokens / 2 >= fewest) {
     tokens /= 2;
     Change next = from.with(concat("--set tokens_per_micro_batch=", tokens));
     next.config.tokens_per_micro_batch = tokens;
@@ -67,12 +70,12 @@ std::vector<Change> halvings(const Change& from) {
   return all;
 }
 
-std::vector<Change> on_these_ranks(const Change& start) {
-  std::vector<Change> all = halvings(start);
+std::vector<Change> on_these_ranks(const Change& start, std::int64_t fewest_tokens) {
+  std::vector<Change> all = halvings(start, fewest_tokens);
   if (!start.config.recompute) {
     Change recomputed = start.with("--set recompute=true");
     recomputed.config.recompute = true;
-    for (Change& change : halvings(recomputed)) all.push_back(std::move(change));
+    for (Change& change : halvings(recomputed, fewest_tokens)) all.push_back(std::move(change));
   }
   return all;
 }
@@ -84,16 +87,8 @@ model::Bundle bundle_for_estimates(const StageConfig& config) {
   return bundle;
 }
 
-double activations_of(const StageConfig& config, const model::Bundle& bundle) {
-  const std::vector<sequence::PackedSequence> step = longest_step(config, bundle);  // of equal micro-batches
-  if (step.empty()) return 0;
-  return model::activation_bytes(*bundle.transformer, step.front(), config.recompute,
-                                 {.full_softmax = config.softmax == "full"});
-}
-
-}  // namespace
-
-std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, const model::Bundle& bundle) {
+// One of documents at full length, the tasks in turn; the last one may go beyond its size. Empty without tasks.
+sequence::PackedSequence longest_micro_batch(const StageConfig& config, const model::Bundle& bundle) {
   std::vector<sequence::Document> documents;
   for (const auto* tasks : {&config.mixture, &config.replay}) {
     for (const auto& [name, weight] : *tasks) {
@@ -104,10 +99,42 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
       documents.push_back(std::move(document));
     }
   }
-  if (documents.empty()) return {};
   sequence::PackedSequence batch;
+  if (documents.empty()) return batch;
   for (std::size_t i = 0; batch.length() < config.tokens_per_micro_batch; ++i)
     sequence::append_document(batch, documents[i % documents.size()], bundle.vocabulary(), bundle.layout());
+  return batch;
+}
+
+double activations_of(const StageConfig& config, const model::Bundle& bundle) {
+  const sequence::PackedSequence batch = longest_micro_batch(config, bundle);
+  if (batch.length() == 0) return 0;
+  return model::activation_bytes(*bundle.transformer, batch, config.recompute,
+                                 {.full_softmax = config.softmax == "full"});
+}
+
+// A micro-batch holds the longest document of each task whole.
+std::int64_t fewest_tokens_of(const StageConfig& config, const model::Bundle& bundle) {
+  std::vector<std::string> names = config.earlier_tasks;
+  for (const auto* tasks : {&config.mixture, &config.replay})
+    for (const auto& [name, weight] : *tasks)
+      if (weight > 0) names.push_back(name);
+  const sequence::SegmentParts parts(bundle.vocabulary(), bundle.layout());
+  std::int64_t fewest = kFewestTokens;
+  for (const std::string& name : names) {
+    std::vector<Modality> modalities;
+    for (const sequence::TaskSegment& segment : sequence::find_task(name, bundle.tasks).segments)
+      modalities.push_back(segment.modality);
+    fewest = std::max(fewest, parts.document_capacity(modalities));
+  }
+  return fewest;
+}
+
+}  // namespace
+
+std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, const model::Bundle& bundle) {
+  const sequence::PackedSequence batch = longest_micro_batch(config, bundle);
+  if (batch.length() == 0) return {};
   return std::vector(static_cast<std::size_t>(config.batches_per_step()), batch);
 }
 
@@ -124,7 +151,8 @@ NeededMemory estimated_needs(const StageConfig& config) {
   return {
       .kept = [](const StageConfig& changed,
                  int ranks) { return expected_memory(changed, bundle_for_estimates(changed), ranks).sum(); },
-      .activations = [bundle](const StageConfig& changed) { return activations_of(changed, *bundle); }};
+      .activations = [bundle](const StageConfig& changed) { return activations_of(changed, *bundle); },
+      .fewest_tokens = fewest_tokens_of(config, *bundle)};
 }
 
 std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, int ranks, int most_ranks,
@@ -136,7 +164,9 @@ std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, 
       start.config.sharding = "optimizer";
     }
     const double kept = needed.kept(start.config, start.ranks);
-    for (const Change& change : kept <= there ? on_these_ranks(start) : std::vector<Change>()) {
+    std::vector<Change> candidates;
+    if (kept <= there) candidates = on_these_ranks(start, needed.fewest_tokens);
+    for (const Change& change : candidates) {
       if ((first && change.what.empty()) || change.config.batches_per_step() < change.ranks) continue;
       const double bytes = kept + needed.activations(change.config);
       if (bytes <= there) return FittingChange{change.what, bytes};

@@ -14,13 +14,15 @@ namespace {
 
 using testing::HasSubstr;
 
-// Weights and gradients of 4 bytes, moments of 8 that sharding divides; activations of 1 a token, half of that recomputed.
+// Weights and gradients of 4 bytes, moments of 8 that sharding divides; activations of 1 a token, half of that
+// recomputed; documents of two tokens.
 const NeededMemory toy = {
     .kept = [](const StageConfig& c, int ranks) { return 4 + (c.sharding == "none" ? 8 : 8.0 / ranks); },
     .activations =
         [](const StageConfig& c) {
           return (c.recompute ? 0.5 : 1.0) * static_cast<double>(c.tokens_per_micro_batch);
-        }};
+        },
+    .fewest_tokens = 2};
 
 StageConfig toy_config() {
   StageConfig c;
@@ -38,9 +40,9 @@ TEST(SmallestFittingChange, IsTheFirstThatIsEnough) {
   // 28 bytes on one rank.
   EXPECT_EQ(change(1, 1, 27), "--set tokens_per_micro_batch=8 = 20");
   EXPECT_EQ(change(1, 1, 17), "--set tokens_per_micro_batch=4 = 16");
-  EXPECT_EQ(change(1, 1, 13), "--set tokens_per_micro_batch=1 = 13");
-  EXPECT_EQ(change(1, 1, 12.5), "--set recompute=true --set tokens_per_micro_batch=1 = 12.5");
-  EXPECT_EQ(change(1, 1, 12), "none");
+  EXPECT_EQ(change(1, 1, 14), "--set tokens_per_micro_batch=2 = 14");
+  EXPECT_EQ(change(1, 1, 13), "--set recompute=true --set tokens_per_micro_batch=2 = 13");
+  EXPECT_EQ(change(1, 1, 12.5), "none");
   EXPECT_EQ(change(2, 2, 27), "--set sharding=optimizer = 24");
   EXPECT_EQ(change(1, 64, 12), "2 ranks --set sharding=optimizer --set tokens_per_micro_batch=4 = 12");
   EXPECT_EQ(change(1, 64, 4), "none");
@@ -49,10 +51,11 @@ TEST(SmallestFittingChange, IsTheFirstThatIsEnough) {
 // There must be a micro-batch for each rank.
 TEST(SmallestFittingChange, TakesNoMoreRanksThanAStepHasMicroBatches) {
   StageConfig c = toy_config();
-  c.tokens_per_step = 16;  // one of 16 tokens, two of 8, up to sixteen of 1
+  c.tokens_per_step = 16;  // one of 16 tokens, two of 8, up to eight of 2
   const auto found = smallest_fitting_change(c, 1, 64, 6, toy);
   ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(found->what, "8 ranks --set sharding=optimizer --set tokens_per_micro_batch=1");
+  EXPECT_EQ(found->what,
+            "8 ranks --set sharding=optimizer --set recompute=true --set tokens_per_micro_batch=2");
 }
 
 class MemoryFit : public CaptionWorld {};
@@ -72,6 +75,39 @@ TEST_F(MemoryFit, ARunThatCannotFitIsRefusedBeforeItBegins) {
     EXPECT_THAT(error.what(), HasSubstr("make the model smaller"));
   }
   EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(c.output) / "config.yaml"));
+}
+
+// A data set refuses a smaller micro-batch than the longest document, and takes one of just that size.
+TEST_F(MemoryFit, MicroBatchesAreNoSmallerThanTheLongestDocument) {
+  StageConfig c = config("run");
+  c.text_capacity = 100;
+  const std::int64_t fewest = estimated_needs(c).fewest_tokens;
+  EXPECT_GT(fewest, 100);
+  const auto dry_run_with = [&](std::int64_t tokens) {
+    c.tokens_per_micro_batch = c.tokens_per_step = tokens;
+    testing::internal::CaptureStdout();
+    std::string refusal;
+    try {
+      run_stage(c, {.dry_run = true});
+    } catch (const Error& error) {
+      refusal = error.what();
+    }
+    testing::internal::GetCapturedStdout();
+    return refusal;
+  };
+  EXPECT_EQ(dry_run_with(fewest), "");
+  EXPECT_THAT(dry_run_with(fewest - 1), HasSubstr(concat("one document takes up to ", fewest, " tokens")));
+  c.text_capacity = 4;  // shorter than what a config takes
+  EXPECT_EQ(estimated_needs(c).fewest_tokens, 64);
+}
+
+// More micro-batches than memory could hold: one is looked at, for they are equal.
+TEST_F(MemoryFit, TheEstimateIsThatOfOneMicroBatch) {
+  StageConfig c = config("run");
+  const double one = estimated_memory(c, 1).activations;
+  EXPECT_GT(one, 0);
+  c.tokens_per_step = std::int64_t{1} << 40;
+  EXPECT_EQ(estimated_memory(c, 1).activations, one);
 }
 
 // The change that a dry run names fits when it is made.
