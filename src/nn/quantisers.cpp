@@ -72,6 +72,21 @@ Tensor Quantiser::summed(const Tensor& own) const {
   return own;
 }
 Tensor Quantiser::gathered(const Tensor& own) const { return shared_.gather ? shared_.gather(own) : own; }
+void Quantiser::take_from_first(const Tensor& own) const {
+  if (shared_.from_first) shared_.from_first(own.detach());
+}
+void Quantiser::take_from_first(CounterRng& rng, at::Device device) const {
+  if (!shared_.from_first) return;
+  const Tensor position = at::full({1}, static_cast<std::int64_t>(rng.position()), at::kLong).to(device);
+  shared_.from_first(position);
+  rng.move_to(static_cast<std::uint64_t>(position.item<std::int64_t>()));
+}
+Tensor Quantiser::chosen_by_first(const Tensor& chosen) const {
+  if (!shared_.from_first) return chosen.nonzero().flatten();
+  const Tensor numbers = chosen.to(at::kLong);
+  shared_.from_first(numbers);
+  return numbers.nonzero().flatten();
+}
 
 Tensor Quantiser::loss(const Tensor& prepared, const Tensor& codes) const {
   return at::mse_loss(prepared, codes.detach());
@@ -261,6 +276,8 @@ void VectorQuantiser::start(const Tensor& prepared, CounterRng& rng) {
   codebook_.copy_(k_means(prepared.reshape({-1, dimensions()}), vocabulary(), 10, rng));
   if (config_.unit_length) codebook_.copy_(codebook());
   counts_ = at::Tensor();
+  take_from_first(codebook_);
+  take_from_first(rng, codebook_.device());
 }
 
 void VectorQuantiser::learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) {
@@ -276,7 +293,7 @@ void VectorQuantiser::learn(const Tensor& prepared, const Tensor& indices, Count
   }
   counts_.mul_(config_.decay).add_(counts.to(at::kFloat), 1 - config_.decay);
   sums_.mul_(config_.decay).add_(sums, 1 - config_.decay);
-  const Tensor dead = counts_.lt(config_.revival_share * fair_share).nonzero().flatten();
+  const Tensor dead = chosen_by_first(counts_.lt(config_.revival_share * fair_share));
   if (dead.size(0) > 0) {
     const FarRows far(gathered(rows), gathered(codebook_.index_select(0, flat)));
     for (std::int64_t i = 0; i < dead.size(0); ++i) {
@@ -287,6 +304,8 @@ void VectorQuantiser::learn(const Tensor& prepared, const Tensor& indices, Count
   }
   codebook_.copy_(config_.unit_length ? nn::unit_length(sums_, -1)
                                       : sums_ / counts_.clamp_min(1e-6).unsqueeze(1));
+  for (const Tensor& learnt : {counts_, sums_, codebook_}) take_from_first(learnt);
+  if (dead.size(0) > 0) take_from_first(rng, codebook_.device());
 }
 
 std::vector<std::pair<std::string, Tensor>> VectorQuantiser::learning_state() const {
@@ -335,6 +354,8 @@ void SphericalQuantiser::start(const Tensor& prepared, CounterRng& rng) {
   c10::NoGradGuard no_grad;
   const Tensor centres = k_means(prepared.reshape({-1, dimensions()}), vocabulary(), 10, rng);
   for (std::int64_t k = 0; k < vocabulary(); ++k) place(k, centres[k]);
+  take_from_first(weight_);
+  take_from_first(rng, weight_.device());
 }
 
 void SphericalQuantiser::learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng) {
@@ -344,14 +365,18 @@ void SphericalQuantiser::learn(const Tensor& prepared, const Tensor& indices, Co
   const double fair_share = fair_share_of(counts);
   if (!counts_.defined()) counts_ = at::full({vocabulary()}, fair_share, weight_.options());
   counts_.mul_(config_.decay).add_(counts.to(at::kFloat), 1 - config_.decay);
-  const Tensor dead = counts_.lt(config_.revival_share * fair_share).nonzero().flatten();
-  if (dead.size(0) == 0) return;
-  const FarRows far(gathered(rows), gathered(lookup(indices.flatten())));
-  for (std::int64_t i = 0; i < dead.size(0); ++i) {
-    const auto code = dead[i].item<std::int64_t>();
-    place(code, far.draw(rng));
-    counts_[code] = fair_share * kRevivedShare;
+  const Tensor dead = chosen_by_first(counts_.lt(config_.revival_share * fair_share));
+  if (dead.size(0) > 0) {
+    const FarRows far(gathered(rows), gathered(lookup(indices.flatten())));
+    for (std::int64_t i = 0; i < dead.size(0); ++i) {
+      const auto code = dead[i].item<std::int64_t>();
+      place(code, far.draw(rng));
+      counts_[code] = fair_share * kRevivedShare;
+    }
+    take_from_first(weight_);
+    take_from_first(rng, weight_.device());
   }
+  take_from_first(counts_);
 }
 
 std::vector<std::pair<std::string, Tensor>> SphericalQuantiser::learning_state() const {

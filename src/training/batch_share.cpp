@@ -59,7 +59,8 @@ void BatchShare::sum(tokenizers::CodeUse& use, std::int64_t vocabulary, at::Devi
 nn::SharedVectors BatchShare::vectors() const {
   if (collectives_->size() == 1) return {};
   return {.sum = [this](const Tensor& own) { sum(own); },
-          .gather = [this](const Tensor& own) { return gather(own); }};
+          .gather = [this](const Tensor& own) { return gather(own); },
+          .from_first = [this](const Tensor& own) { collectives_->broadcast(own, 0).wait(); }};
 }
 
 }  // namespace omni::training

@@ -78,8 +78,15 @@ struct Learnt {
   std::uint64_t drawn = 0;
 };
 
-// After steps in which half of the codes die and are moved.
-Learnt learn(const std::string& kind, const BatchShare& share) {
+// As if the processor of a rank rounded in its own way: it counts other uses of the codes.
+void miscount(const nn::Quantiser& quantiser, std::int64_t by) {
+  for (const auto& [name, state] : quantiser.learning_state())
+    if (name == "counts") state.mul_(static_cast<double>(1 + 3 * by));
+}
+
+// After steps in which half of the codes die and are moved. If `drifting`, ranks other than the first start with
+// another sequence of draws, and miscount on the way.
+Learnt learn(const std::string& kind, const BatchShare& share, bool drifting = false) {
   nn::ParameterStore store(3);
   const auto quantiser = nn::make_quantiser(
       nn::ParameterScope(store),
@@ -87,10 +94,12 @@ Learnt learn(const std::string& kind, const BatchShare& share) {
   quantiser->share(share.vectors());
   CounterRng rng(5);
   const c10::NoGradGuard no_grad;
+  for (std::int64_t i = 0; drifting && i < share.first(); ++i) rng.next_u32();
   quantiser->start(integers(40, 1), rng);
   for (std::uint64_t step = 0; step < 12; ++step) {
     const Tensor rows = share.own(integers(10 * 6, 10 + step).view({10, 6, 4})).reshape({-1, 4});
     const Tensor prepared = quantiser->prepare(rows);
+    if (drifting && step == 6) miscount(*quantiser, share.first());
     quantiser->learn(prepared, quantiser->nearest(prepared), rng);
   }
   return {quantiser->codebook().clone(), quantiser->learning_state(), rng.position()};
@@ -112,6 +121,21 @@ TEST(SharedQuantiser, LearnsOnEveryRankWhatOneLearnsFromAllVectors) {
         EXPECT_EQ(own.drawn, alone.drawn);
       });
     }
+  }
+}
+
+TEST(SharedQuantiser, LearnsWhatTheFirstRankDoesWhereOthersDrift) {
+  for (const char* kind : {"vq", "spherical"}) {
+    const auto lone = distributed::make_lone_collectives();
+    const Learnt alone = learn(kind, BatchShare("batch", 10, *lone));
+    test::run_thread_ranks(3, [&](distributed::Collectives& collectives) {
+      const Learnt own = learn(kind, BatchShare("batch", 10, collectives), /*drifting=*/true);
+      EXPECT_TRUE(own.codebook.equal(alone.codebook)) << kind;
+      ASSERT_EQ(own.state.size(), alone.state.size());
+      for (std::size_t i = 0; i < own.state.size(); ++i)
+        EXPECT_TRUE(own.state[i].second.equal(alone.state[i].second)) << kind << own.state[i].first;
+      EXPECT_EQ(own.drawn, alone.drawn);
+    });
   }
 }
 

@@ -39,6 +39,8 @@ struct Quantised {
 struct SharedVectors {
   std::function<void(const Tensor& own)> sum;       // over the processes, in place, of int64 or fp32
   std::function<Tensor(const Tensor& own)> gather;  // [n, ...] of each, end to end in their order
+  // The first one's values in place of the others', of int64 or fp32: what all must have to the bit.
+  std::function<void(const Tensor& own)> from_first;
 };
 
 // Continuous vectors [..., dimensions] to codes and back. All arithmetic in fp32.
@@ -59,7 +61,9 @@ class Quantiser {
   // Training only. start() sets the codes from a sample [n, dimensions] of prepared vectors (k-means with
   // k-means++ seeding; nothing to do for fsq). learn() is called after a step with that step's prepared
   // vectors and indices: those of this process where share() was called, which get what all of them would give,
-  // up to the order of the sums, and equal codebooks everywhere where `rng` is.
+  // up to the order of the sums. Then codes, learning state and the position of `rng` are the first process's
+  // everywhere, for processors that round in other ways, and sums of a GPU, may draw other vectors and revive other
+  // codes.
   virtual void start(const Tensor& prepared, CounterRng& rng);
   virtual void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng);
   // What learn() keeps beside the parameters, for checkpoints; empty before its first call. Restoring throws
@@ -72,6 +76,11 @@ class Quantiser {
   virtual Tensor loss(const Tensor& prepared, const Tensor& codes) const;
   Tensor summed(const Tensor& own) const;  // `own` itself
   Tensor gathered(const Tensor& own) const;
+  // Those of the first process: written over `own`; the generator, which goes on from there; of the codes in
+  // `chosen` [vocabulary], bool, the indices, int64.
+  void take_from_first(const Tensor& own) const;
+  void take_from_first(CounterRng& rng, at::Device device) const;
+  Tensor chosen_by_first(const Tensor& chosen) const;
 
  private:
   SharedVectors shared_;
