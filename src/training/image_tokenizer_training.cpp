@@ -7,7 +7,9 @@
 #include <limits>
 #include <numeric>
 
+#include "agreement.h"
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 #include "omni/core/random.h"
 #include "omni/core/shuffle.h"
 #include "omni/core/text_format.h"
@@ -231,6 +233,27 @@ ChangeRules change_rules() {
           .fixed = {}};
 }
 
+// A signal breaks it off on some ranks and finds others done with it: all end in the same way.
+Tensor made_on_all_ranks(const std::function<Tensor()>& make_images, distributed::Collectives& collectives,
+                         at::Device device) {
+  if (collectives.size() == 1) return make_images();
+  Tensor images;
+  StepHeader header;
+  try {
+    images = make_images();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    (stop_kind() == ErrorKind::interrupted ? header.interrupted : header.stopped) = true;
+  }
+  Agreement agreement(collectives, device);
+  agreement.send(header);
+  const StepHeader agreed = agreement.receive();
+  if (agreed.interrupted || agreed.stopped)
+    fail(agreed.interrupted ? ErrorKind::interrupted : ErrorKind::stopped,
+         "stopped while the pictures were made, before the first step");
+  return images;
+}
+
 std::uint64_t fingerprint(const Tensor& images) {
   const Tensor bytes = images.contiguous();
   return hash_string({static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes()});
@@ -288,7 +311,7 @@ TokenizerTrainingSummary train_image_tokenizer_on_rank(const ImageTokenizerTrain
                                                        at::Device device) {
   TokenizerRun run("image tokenizer", output, options, ranks, device);
   const BatchShare share("batch_size", config.batch_size, ranks.collectives());
-  const Tensor images = make_images();
+  const Tensor images = made_on_all_ranks(make_images, ranks.collectives(), device);
   ensure(
       images.dim() == 4 && images.scalar_type() == at::kByte && images.size(2) == config.network.image_size,
       "training images must be uint8 [N, 3, image_size, image_size]");

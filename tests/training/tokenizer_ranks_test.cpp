@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <array>
+#include <mutex>
 
 #include "batch_share.h"
 #include "metric_lines.h"
@@ -429,6 +430,27 @@ TEST_F(TokenizerRanks, HaveEqualWeightsAndStatisticsAtEveryEnd) {
   for (const int rank : {1, 2})
     for (std::size_t i = 0; i < all[0].size(); ++i)
       EXPECT_TRUE(all[static_cast<std::size_t>(rank)][i].equal(all[0][i])) << rank << " " << i;
+}
+
+TEST_F(TokenizerRanks, EndTogetherWhereASignalBreaksOffThePicturesOfOne) {
+  std::mutex mutex;
+  int stopped = 0;
+  const auto work = [&](distributed::Ranks& own) {
+    const auto images = [&] {
+      if (own.collectives().rank() == 1) fail(ErrorKind::interrupted, "interrupted");
+      return images_;
+    };
+    try {
+      return train_image_tokenizer_on_rank(image_config(), images, folder_ / "run", {}, own, at::kCPU);
+    } catch (const Error& error) {
+      const std::lock_guard lock(mutex);
+      if (error.kind() == ErrorKind::stopped || error.kind() == ErrorKind::interrupted) ++stopped;
+      throw;
+    }
+  };
+  EXPECT_THROW(on_ranks(3, work), Error);
+  EXPECT_EQ(stopped, 3);
+  EXPECT_FALSE(fs::exists(folder_.path() / "run"));
 }
 
 TEST_F(TokenizerRanks, EndWithTheOneThatFails) {

@@ -39,7 +39,7 @@ struct Quantised {
 struct SharedVectors {
   std::function<void(const Tensor& own)> sum;       // over the processes, in place, of int64 or fp32
   std::function<Tensor(const Tensor& own)> gather;  // [n, ...] of each, end to end in their order
-  // The first one's values in place of the others', of int64 or fp32: what all must have to the bit.
+  // The first one's values in place of the others', of any type: what all must have to the bit.
   std::function<void(const Tensor& own)> from_first;
 };
 
