@@ -12,7 +12,7 @@ export PATH=$here/slurm:$PATH OMNI=$omni STEP_NODES=2
 job() {
   local id=$1
   shift
-  SLURM_JOB_ID=$id SLURM_JOB_NODELIST=elsewhere SLURM_NTASKS=99 bash "$script" "$@"
+  SLURM_JOB_ID=$id SLURM_JOB_NODELIST=elsewhere SLURM_NTASKS=99 SLURM_CPUS_PER_TASK=12 bash "$script" "$@"
 }
 numbers() { grep -oE '"(step|tokens|loss)":[^,}]*' "$1/metrics.jsonl"; }
 # Equal steps and tokens, losses within 1e-4.
@@ -29,6 +29,7 @@ check "the job ends well: $(cat job.log)" [ $code = 0 ]
 check "one rank tells of it: $(cat job.log)" [ "$(grep -c '^pretrain: 3 steps' job.log)" = 1 ]
 check "it is the run of one rank: $(paste <(numbers job) <(numbers alone))" same_run job alone
 check 'two ranks have written its checkpoint' test -s job/checkpoints/step-00000003/shard-00001-of-00002.safetensors
+check "each rank gets its cores, not $(cat task.cores)" [ "$(cat task.cores)" = 12 ]
 absent scontrol.log
 
 # The signal before its time is over, to the step as --signal=USR1@300 sends it.
