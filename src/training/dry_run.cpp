@@ -32,11 +32,9 @@ void print_fit(const std::string& who, double needed, double there) {
 }
 
 void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config, double device_memory_gb) {
-  const bool told = device_memory_gb > 0;
-  const double needed = parts.sum() / 1e9, there = told ? device_memory_gb
-                                                   : config.device == "cuda"
-                                                       ? memory_for_rank(config, ranks) / 1e9
-                                                       : 0;
+  const double needed = parts.sum() / 1e9;
+  double there = std::max(device_memory_gb, 0.0);  // of each rank's device; 0 where nobody knows
+  if (there == 0 && config.device == "cuda") there = memory_for_rank(config, ranks) / 1e9;
   std::printf("# memory of %s: about %.3f GB\n%s",
               ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), needed,
               memory_table(parts, "#   ").c_str());

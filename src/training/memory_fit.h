@@ -13,11 +13,11 @@
 
 namespace omni::training {
 
-// Whether the memory that is there is enough for a stage, before anything of it is made; and what to change where
-// it is not.
+// Whether the memory that is there is enough for a stage, before anything of it is made; and what to change
+// where it is not.
 
-// The micro-batches of a step of documents at full length, the tasks in turn: as many documents as give each its size
-// or just more.
+// The micro-batches of a step of documents at full length, the tasks in turn: as many documents as give each
+// its size or just more.
 std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, const model::Bundle& bundle);
 
 // What each of the ranks of a stage would need with documents at full length. Of stages from a bundle, not of
@@ -37,18 +37,19 @@ struct FittingChange {
   std::string what;  // "--set recompute=true", "2 ranks --set sharding=optimizer"
   double bytes = 0;  // that a rank needs with it
 };
-// Of the changes that leave what is learnt as it is, the one that costs least and with which a rank needs no more
-// than `there` bytes: sharding what the optimizer keeps, smaller micro-batches (half, a quarter, ... down to
-// `fewest_tokens`), recomputing activations, and both; where none of these is enough, twice the ranks and so on, up
-// to `most_ranks`. Nothing where that is not enough.
+// Of the changes that leave what is learnt as it is, the one that costs least and with which a rank needs no
+// more than `there` bytes: sharding what the optimizer keeps, smaller micro-batches (half, a quarter, ...
+// down to `fewest_tokens`), recomputing activations, and both; where none of these is enough, twice the ranks
+// and so on, up to `most_ranks`. Nothing where that is not enough.
 std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, int ranks, int most_ranks,
                                                      double there, const NeededMemory& needed);
 
 // Of the device of each of the ranks, `local_ranks` of them on this host, in bytes; 0 where nobody knows.
 double memory_for_rank(const StageConfig& config, int local_ranks);
 
-// Before a run begins: throws Error(out_of_memory) where what a rank keeps from step to step is more than its device
-// has, and warns where a step's activations make it more, with the change that is enough. Cube3D's stages pass.
+// Before a run begins: throws Error(out_of_memory) where what a rank keeps from step to step is more than its
+// device has, and warns where a step's activations make it more, with the change that is enough. Cube3D's
+// stages pass.
 void require_memory(const StageConfig& config, int ranks, int local_ranks, bool tells);
 
 }  // namespace omni::training

@@ -30,9 +30,9 @@ model::Bundle fresh_bundle(const StageConfig& config, bool views, nn::ParameterS
                             views, std::move(start));
 }
 
-// From what a stage may start, by its place among stages(): the stage before, and itself. Before the first there is
-// `omni init`. Views that were never
-// trained, or a mixture that forgets what came later, cost a run that fails nowhere.
+// From what a stage may start, by its place among stages(): the stage before, and itself. Before the first
+// there is `omni init`. Views that were never trained, or a mixture that forgets what came later, cost a run
+// that fails nowhere.
 void refuse_another_stages(const StageConfig& config, const model::Bundle& bundle) {
   const auto made_by = bundle.notes.find("stage");
   if (made_by == bundle.notes.end() || made_by->second == config.stage) return;

@@ -50,7 +50,7 @@ code=0
 check "the undisturbed run ends well: $(cat whole.log)" [ $code = 0 ]
 expect_same_result whole long
 
-# A node that dies takes the job with it, which is not queued again.
+# A rank that dies takes the job with it, which is not queued again.
 job $((30000 + RANDOM)) pretrain stage.yaml --out lost --set steps=100000 >lost.log 2>&1 &
 run=$!
 check "the job is under way: $(cat lost.log)" wait_until has_lines lost/metrics.jsonl 1

@@ -85,8 +85,8 @@ void miscount(const nn::Quantiser& quantiser, std::int64_t by) {
     if (name == "counts") state.mul_(static_cast<double>(1 + 3 * by));
 }
 
-// After steps in which half of the codes die and are moved. If `drifting`, ranks other than the first start with
-// another sequence of draws, and miscount on the way.
+// After steps in which half of the codes die and are moved. If `drifting`, ranks other than the first start
+// with another sequence of draws, and miscount on the way.
 Learnt learn(const std::string& kind, const BatchShare& share, bool drifting = false) {
   nn::ParameterStore store(3);
   const auto quantiser = nn::make_quantiser(

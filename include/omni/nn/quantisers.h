@@ -60,10 +60,10 @@ class Quantiser {
 
   // Training only. start() sets the codes from a sample [n, dimensions] of prepared vectors (k-means with
   // k-means++ seeding; nothing to do for fsq). learn() is called after a step with that step's prepared
-  // vectors and indices: those of this process where share() was called, which get what all of them would give,
-  // up to the order of the sums. Then codes, learning state and the position of `rng` are the first process's
-  // everywhere, for processors that round in other ways, and sums of a GPU, may draw other vectors and revive other
-  // codes.
+  // vectors and indices: those of this process where share() was called, which get what all of them would
+  // give, up to the order of the sums. Then codes, learning state and the position of `rng` are the first
+  // process's everywhere, for processors that round in other ways, and sums of a GPU, may draw other vectors
+  // and revive other codes.
   virtual void start(const Tensor& prepared, CounterRng& rng);
   virtual void learn(const Tensor& prepared, const Tensor& indices, CounterRng& rng);
   // What learn() keeps beside the parameters, for checkpoints; empty before its first call. Restoring throws

@@ -19,8 +19,9 @@
 
 namespace omni::training {
 
-// Training of a shape tokenizer, either layout. Each step sees `batch` objects, on all ranks together: their grid or surface points
-// go in, the field is compared with the closed form at points near the surface and in the whole frame.
+// Training of a shape tokenizer, either layout. Each step sees `batch` objects, on all ranks together: their
+// grid or surface points go in, the field is compared with the closed form at points near the surface and in
+// the whole frame.
 struct ShapeTokenizerTrainingConfig {
   std::string layout = "grid";  // grid, vecset
   tokenizers::GridShapeConfig grid;
@@ -100,10 +101,10 @@ struct ShapeTokenizerTrainingSummary : TokenizerTrainingSummary {
 // Throws Error(usage) as goes_on() does, where another process trains into `output`, and where a resumed run
 // is another one by its config or objects.
 //
-// Where a launcher has started several ranks, all call it with the same arguments. Each takes its part of every
-// batch; gradients, the codes' moving averages and the revivals of unused codes are those of the whole batch, equal on
-// all ranks, and the run is that of one rank up to the order of its sums. The first rank alone writes, measures and
-// has a report. A checkpoint may be resumed on another number of ranks.
+// Where a launcher has started several ranks, all call it with the same arguments. Each takes its part of
+// every batch; gradients, the codes' moving averages and the revivals of unused codes are those of the whole
+// batch, equal on all ranks, and the run is that of one rank up to the order of its sums. The first rank
+// alone writes, measures and has a report. A checkpoint may be resumed on another number of ranks.
 ShapeTokenizerTrainingSummary train_shape_tokenizer(const ShapeTokenizerTrainingConfig& config,
                                                     const data::ObjectSource& train,
                                                     const data::ObjectSource& held_out,
