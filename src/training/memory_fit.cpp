@@ -80,6 +80,25 @@ std::vector<Change> on_these_ranks(const Change& start, std::int64_t fewest_toke
   return all;
 }
 
+// What the ranks share out, from what costs least.
+std::vector<Change> shardings(const Change& start) {
+  const StageConfig& config = start.config;
+  std::vector<Change> all = {start};
+  if (start.ranks == 1) return all;
+  if (config.sharding == "none") {
+    all.front() = start.with("--set sharding=optimizer");
+    all.front().config.sharding = "optimizer";
+  }
+  const bool goes_with_full =
+      !config.muon.enabled && config.recompute_every == 1 && config.recompute_parts.empty();
+  if (config.sharding == "full" || !goes_with_full) return all;
+  Change full = start.with("--set sharding=full");
+  full.config.sharding = "full";
+  full.config.recompute = true;  // which it implies
+  all.push_back(std::move(full));
+  return all;
+}
+
 model::Bundle bundle_for_estimates(const StageConfig& config) {
   model::Bundle bundle = estimated_bundle(config);
   freeze_parameters(config, bundle.transformer->parameters());
@@ -106,10 +125,10 @@ sequence::PackedSequence longest_micro_batch(const StageConfig& config, const mo
   return batch;
 }
 
-double activations_of(const StageConfig& config, const model::Bundle& bundle) {
+double activations_of(const StageConfig& config, const model::Bundle& bundle, int ranks) {
   const sequence::PackedSequence batch = longest_micro_batch(config, bundle);
   if (batch.length() == 0) return 0;
-  return model::activation_bytes(*bundle.transformer, batch, config.recompute,
+  return model::activation_bytes(*bundle.transformer, batch, recomputation_of(config, ranks),
                                  {.full_softmax = config.softmax == "full"});
 }
 
@@ -140,7 +159,7 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
 
 MemoryParts estimated_memory(const StageConfig& config, int ranks) {
   const model::Bundle bundle = bundle_for_estimates(config);
-  const double activations = activations_of(config, bundle);
+  const double activations = activations_of(config, bundle, ranks);
   MemoryParts parts = expected_memory(config, bundle, ranks);
   parts.activations = activations;
   return parts;
@@ -151,7 +170,7 @@ NeededMemory estimated_needs(const StageConfig& config) {
   return {
       .kept = [](const StageConfig& changed,
                  int ranks) { return expected_memory(changed, bundle_for_estimates(changed), ranks).sum(); },
-      .activations = [bundle](const StageConfig& changed) { return activations_of(changed, *bundle); },
+      .activations = [bundle](const StageConfig& changed) { return activations_of(changed, *bundle, 1); },
       .fewest_tokens = fewest_tokens_of(config, *bundle)};
 }
 
@@ -159,17 +178,14 @@ std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, 
                                                      double there, const NeededMemory& needed) {
   Change start{config, ranks, ""};
   for (bool first = true; start.ranks <= std::max(ranks, most_ranks); first = false) {
-    if (start.ranks > 1 && start.config.sharding == "none") {
-      start = start.with("--set sharding=optimizer");
-      start.config.sharding = "optimizer";
-    }
-    const double kept = needed.kept(start.config, start.ranks);
-    std::vector<Change> candidates;
-    if (kept <= there) candidates = on_these_ranks(start, needed.fewest_tokens);
-    for (const Change& change : candidates) {
-      if ((first && change.what.empty()) || change.config.batches_per_step() < change.ranks) continue;
-      const double bytes = kept + needed.activations(change.config);
-      if (bytes <= there) return FittingChange{change.what, bytes};
+    for (const Change& sharded : shardings(start)) {
+      const double kept = needed.kept(sharded.config, sharded.ranks);
+      if (kept > there) continue;
+      for (const Change& change : on_these_ranks(sharded, needed.fewest_tokens)) {
+        if ((first && change.what.empty()) || change.config.batches_per_step() < change.ranks) continue;
+        const double bytes = kept + needed.activations(change.config);
+        if (bytes <= there) return FittingChange{change.what, bytes};
+      }
     }
     start = Change{config, 2 * start.ranks, ""}.with(concat(2 * start.ranks, " ranks"));
   }

@@ -14,10 +14,13 @@ namespace {
 
 using testing::HasSubstr;
 
-// Weights and gradients of 4 bytes, moments of 8 that sharding divides; activations of 1 a token, half of that
+// Weights and gradients of 4 bytes, which full sharding divides, moments of 8 that any does; activations of 1 a token, half of that
 // recomputed; documents of two tokens.
 const NeededMemory toy = {
-    .kept = [](const StageConfig& c, int ranks) { return 4 + (c.sharding == "none" ? 8 : 8.0 / ranks); },
+    .kept =
+        [](const StageConfig& c, int ranks) {
+          return (c.sharding == "full" ? 4.0 / ranks : 4.0) + (c.sharding == "none" ? 8.0 : 8.0 / ranks);
+        },
     .activations =
         [](const StageConfig& c) {
           return (c.recompute ? 0.5 : 1.0) * static_cast<double>(c.tokens_per_micro_batch);
@@ -45,7 +48,11 @@ TEST(SmallestFittingChange, IsTheFirstThatIsEnough) {
   EXPECT_EQ(change(1, 1, 12.5), "none");
   EXPECT_EQ(change(2, 2, 27), "--set sharding=optimizer = 24");
   EXPECT_EQ(change(1, 64, 12), "2 ranks --set sharding=optimizer --set tokens_per_micro_batch=4 = 12");
-  EXPECT_EQ(change(1, 64, 4), "none");
+  EXPECT_EQ(change(2, 2, 8.5), "--set sharding=full --set tokens_per_micro_batch=4 = 8");
+  EXPECT_EQ(change(1, 2, 4), "none");
+  StageConfig muon = toy_config();
+  muon.muon.enabled = true;
+  EXPECT_FALSE(smallest_fitting_change(muon, 2, 2, 8.5, toy).has_value());
 }
 
 // There must be a micro-batch for each rank.
@@ -54,8 +61,7 @@ TEST(SmallestFittingChange, TakesNoMoreRanksThanAStepHasMicroBatches) {
   c.tokens_per_step = 16;  // one of 16 tokens, two of 8, up to eight of 2
   const auto found = smallest_fitting_change(c, 1, 64, 6, toy);
   ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(found->what,
-            "8 ranks --set sharding=optimizer --set recompute=true --set tokens_per_micro_batch=2");
+  EXPECT_EQ(found->what, "4 ranks --set sharding=full --set tokens_per_micro_batch=4");
 }
 
 class MemoryFit : public CaptionWorld {};
