@@ -36,10 +36,9 @@ kernels::CudaDecodeMatrix random_matrix(std::int64_t outputs, std::int64_t input
 }
 
 kernels::CudaDecodeNetwork network_of(const Shape& s, DecodeFormat format,
-                                      const std::vector<kernels::KeyValueCache>& caches,
-                                      const at::Device& device) {
+                                      std::vector<kernels::KeyValueCache>& caches, const at::Device& device) {
   kernels::CudaDecodeNetwork network;
-  for (const kernels::KeyValueCache& cache : caches) {
+  for (kernels::KeyValueCache& cache : caches) {
     kernels::CudaDecodeLayer layer;
     layer.qkv = random_matrix(3 * s.heads * s.head_size, s.width, format, device);
     layer.attention_out = random_matrix(s.width, s.heads * s.head_size, format, device);

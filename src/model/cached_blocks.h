@@ -45,7 +45,7 @@ class CachedBlocks {
   std::optional<StepPlaces> step_places(std::span<const std::int32_t> sequences,
                                         std::int64_t heads_per_key) const;
   void count_step(std::span<const std::int32_t> sequences);  // after such a row of each was written
-  const kernels::KeyValueCache& cache(std::size_t block) const { return caches_.at(block); }
+  kernels::KeyValueCache& cache(std::size_t block) { return caches_.at(block); }
   bool holds_generated_rows(std::size_t block) const;  // and no others
 
   void copy_sequence(std::int64_t from, std::int64_t to);

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "omni/core/error.h"
 #include "omni/kernels/cuda_decode_step.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/kernels/decode_linear.h"
@@ -28,7 +29,7 @@ CudaDecodeMatrix random_matrix(std::int64_t outputs, std::int64_t inputs, Decode
   return cuda_decode_matrix(weight, weight.to(at::kBFloat16), {}, format);
 }
 
-CudaDecodeNetwork network(const KeyValueCache& cache, DecodeFormat format) {
+CudaDecodeNetwork network(KeyValueCache& cache, DecodeFormat format) {
   at::manual_seed(5);
   CudaDecodeNetwork network;
   CudaDecodeLayer layer;
@@ -65,7 +66,7 @@ std::vector<CudaDecodeStepRow> rows_of_step(std::int32_t step, std::int32_t coun
 TEST_F(DecodeStepGpu, AGraphGivesWhatPlainLaunchesGive) {
   for (const DecodeFormat format : {DecodeFormat::bf16, DecodeFormat::int8}) {
     const CacheType kept = format == DecodeFormat::int8 ? CacheType::int8 : CacheType::bf16;
-    const KeyValueCache one(3, 1, 64, 64, kept, at::Device(at::kCUDA, 0)),
+    KeyValueCache one(3, 1, 64, 64, kept, at::Device(at::kCUDA, 0)),
         other(3, 1, 64, 64, kept, at::Device(at::kCUDA, 0));
     CudaDecodeStep graph(network(one, format)),
         plain(network(other, format), CudaDecodeStep::Launches::plain);
@@ -81,6 +82,58 @@ TEST_F(DecodeStepGpu, AGraphGivesWhatPlainLaunchesGive) {
       before = count;
     }
   }
+}
+
+TEST_F(DecodeStepGpu, RowsThatPointElsewhereAreRefused) {
+  KeyValueCache cache(3, 1, 64, 64, CacheType::bf16, at::Device(at::kCUDA, 0));
+  CudaDecodeNetwork slotted = network(cache, DecodeFormat::bf16);
+  slotted.slot_rows = slotted.next_slot_rows = at::randn({4, 128}).to(at::kCUDA);
+  CudaDecodeStep step(slotted);
+  const Tensor expected = step.run(rows_of_step(0, 2)).cpu();
+  const auto refused = [&](const auto& change) {
+    std::vector<CudaDecodeStepRow> rows = rows_of_step(0, 2);
+    change(rows);
+    try {
+      step.run(rows);
+    } catch (const Error& error) {
+      return error.kind() == ErrorKind::internal;
+    }
+    return false;
+  };
+  EXPECT_TRUE(refused([](auto& rows) { rows.clear(); }));
+  EXPECT_TRUE(refused([](auto& rows) { rows.resize(9, rows[0]); }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].token = -1; }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].token = 50; }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].slot = 4; }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].next_slot = -1; }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].cosine.pop_back(); }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].first.sequence = 3; }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].first.position = 64; }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].first.holder = 3; }));
+  EXPECT_TRUE(refused([](auto& rows) { rows[1].first.group_first = 2; }));
+  EXPECT_TRUE(at::equal(step.run(rows_of_step(0, 2)).cpu(), expected));
+}
+
+TEST_F(DecodeStepGpu, ANetworkThatDoesNotFitItselfIsRefused) {
+  KeyValueCache cache(3, 1, 64, 64, CacheType::bf16, at::Device(at::kCUDA, 0)),
+      shorter(3, 1, 32, 64, CacheType::bf16, at::Device(at::kCUDA, 0));
+  EXPECT_EQ(CudaDecodeStep::refusal(network(cache, DecodeFormat::bf16)), "");
+  const auto refused = [&](const auto& change) {
+    CudaDecodeNetwork changed = network(cache, DecodeFormat::bf16);
+    changed.layers.push_back(changed.layers[0]);
+    change(changed, changed.layers[1]);
+    EXPECT_THROW(CudaDecodeStep{changed}, Error);
+    return !CudaDecodeStep::refusal(changed).empty();
+  };
+  EXPECT_TRUE(refused(
+      [](auto& /*all*/, auto& layer) { layer.qkv = random_matrix(3 * 64, 128, DecodeFormat::bf16); }));
+  EXPECT_TRUE(refused(
+      [](auto& /*all*/, auto& layer) { layer.gate_up = random_matrix(96, 128, DecodeFormat::bf16); }));
+  EXPECT_TRUE(
+      refused([](auto& /*all*/, auto& layer) { layer.down = random_matrix(128, 96, DecodeFormat::int8); }));
+  EXPECT_TRUE(refused([](auto& all, auto& /*layer*/) { all.inner = 64; }));
+  EXPECT_TRUE(refused([](auto& all, auto& /*layer*/) { all.key_value_heads = 2; }));
+  EXPECT_TRUE(refused([&](auto& /*all*/, auto& layer) { layer.cache = &shorter; }));
 }
 
 TEST_F(DecodeStepGpu, BytesOfAWeightAreTheProcessors) {

@@ -26,7 +26,10 @@ struct CudaDecodePlace {
   // keys_per_split. A row alone: group_first is its own number, group_rows 1, shared 0.
   std::int32_t group_first = 0, group_rows = 1, shared = 0, holder = 0;
 };
-// -> [rows, 6] int32 on the device. Throws Error(internal) for a group that breaks these rules.
+// Throws Error(internal) for a group that breaks these rules.
+void check_cuda_decode_places(std::span<const CudaDecodePlace> places, std::int64_t heads_per_key,
+                              std::int64_t keys_per_split);
+// -> [rows, 6] int32 on the device, checked.
 at::Tensor cuda_decode_rows(std::span<const CudaDecodePlace> places, std::int64_t heads_per_key,
                             std::int64_t keys_per_split, const at::Device& device);
 

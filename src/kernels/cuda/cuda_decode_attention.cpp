@@ -64,10 +64,8 @@ OmniCudaDecodeAttention arguments_of(const CudaDecodeAttention& call) {
 
 }  // namespace
 
-Tensor cuda_decode_rows(std::span<const CudaDecodePlace> places, std::int64_t heads_per_key,
-                        std::int64_t keys_per_split, const at::Device& device) {
-  static_assert(sizeof(CudaDecodePlace) == 6 * sizeof(std::int32_t) &&
-                sizeof(OmniCudaDecodeRow) == sizeof(CudaDecodePlace));
+void check_cuda_decode_places(std::span<const CudaDecodePlace> places, std::int64_t heads_per_key,
+                              std::int64_t keys_per_split) {
   const auto count = static_cast<std::int64_t>(places.size());
   for (std::int64_t i = 0; i < count; ++i) {
     const CudaDecodePlace& p = places[static_cast<std::size_t>(i)];
@@ -82,6 +80,14 @@ Tensor cuda_decode_rows(std::span<const CudaDecodePlace> places, std::int64_t he
                first.shared == p.shared && first.holder == p.holder,
            "decode attention: the rows of a group differ in what they share");
   }
+}
+
+Tensor cuda_decode_rows(std::span<const CudaDecodePlace> places, std::int64_t heads_per_key,
+                        std::int64_t keys_per_split, const at::Device& device) {
+  static_assert(sizeof(CudaDecodePlace) == 6 * sizeof(std::int32_t) &&
+                sizeof(OmniCudaDecodeRow) == sizeof(CudaDecodePlace));
+  check_cuda_decode_places(places, heads_per_key, keys_per_split);
+  const auto count = static_cast<std::int64_t>(places.size());
   Tensor host = at::empty({count, 6}, at::kInt);
   std::memcpy(host.mutable_data_ptr(), places.data(), places.size_bytes());
   return host.to(device);

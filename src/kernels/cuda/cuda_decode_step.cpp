@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <limits>
+#include <utility>
 
 #include "cuda_cached_attention.h"
 #include "omni/core/error.h"
@@ -57,8 +59,6 @@ class StepEntry {
       words[tokens() + r] = row.token;
       words[slots() + r] = row.slot;
       words[next_slots() + r] = row.next_slot;
-      ensure(static_cast<std::int64_t>(row.cosine.size()) == half_ && row.sine.size() == row.cosine.size(),
-             "decoding step: a row has other angles than the heads");
       put(cosine() + half_ * r, row.cosine.data(), half_);
       put(sine() + half_ * r, row.sine.data(), half_);
     }
@@ -90,42 +90,119 @@ OmniCudaDecodeAttention attention_of(const CudaDecodeNetwork& n, const KeyValueC
   return a;
 }
 
-bool has_product(const CudaDecodeMatrix& m) {
-  return m.weight.is_contiguous() && m.weight.size(1) % (m.scales.defined() ? 16 : 8) == 0;
+// The shapes and types of a block's weights; empty where they fit.
+std::string weight_refusal(const CudaDecodeNetwork& n, const CudaDecodeLayer& layer) {
+  const std::int64_t width = n.token_rows.size(1), attended = n.heads * n.head_size;
+  const bool bytes = n.layers.front().qkv.scales.defined();
+  struct Wanted {
+    const CudaDecodeMatrix* matrix;
+    std::int64_t outputs, inputs;
+  };
+  const Wanted all[] = {{&layer.qkv, attended + 2 * n.key_value_heads * n.head_size, width},
+                        {&layer.attention_out, width, attended},
+                        {&layer.gate_up, 2 * n.inner, width},
+                        {&layer.down, width, n.inner}};
+  for (const Wanted& wanted : all) {
+    const Tensor& weight = wanted.matrix->weight;
+    if (weight.sizes() != at::IntArrayRef({wanted.outputs, wanted.inputs}))
+      return concat("a weight is ", weight.sizes(), " in place of ", wanted.outputs, " by ", wanted.inputs);
+    if (wanted.matrix->scales.defined() != bytes) return "some weights are in int8 and others are not";
+    if (!weight.is_contiguous() || weight.scalar_type() != (bytes ? at::kChar : at::kBFloat16) ||
+        wanted.inputs % (bytes ? 16 : 8) != 0)
+      return concat("there is no kernel for a weight ", weight.sizes(), " of ",
+                    c10::toString(weight.scalar_type()));
+  }
+  return {};
+}
+
+std::string cache_refusal(const CudaDecodeNetwork& n, const KeyValueCache& cache) {
+  const KeyValueCache& first = *n.layers.front().cache;
+  if (cache.type() == CacheType::fp32) return "there is no kernel for a cache in fp32";
+  if (cache.keys().sizes() != first.keys().sizes() || cache.type() != first.type() ||
+      cache.capacity() != first.capacity())
+    return "the caches of the blocks differ";
+  if (cache.key_value_heads() != n.key_value_heads || cache.head_size() != n.head_size)
+    return concat("a cache of ", cache.key_value_heads(), " heads of ", cache.head_size(), " in place of ",
+                  n.key_value_heads, " of ", n.head_size);
+  OmniCudaDecodeAttention attention = attention_of(n, cache);
+  attention.query = cache.keys().const_data_ptr();  // any address that is aligned
+  if (!cuda_plugin().decode_attention_supports(&attention))
+    return concat("there is no attention kernel for heads of ", n.head_size);
+  return {};
+}
+
+void check_places(const CudaDecodeNetwork& n, const std::vector<CudaDecodePlace>& places) {
+  check_cuda_decode_places(places, n.heads / n.key_value_heads, kCacheChunk);
+  const KeyValueCache& cache = *n.layers.front().cache;
+  for (const CudaDecodePlace& place : places)
+    ensure(place.sequence < cache.sequences() && place.holder < cache.sequences() &&
+               place.position < cache.capacity(),
+           "decoding step: sequence ", place.sequence, ", token ", place.position, ", is not in the cache");
+}
+
+// What the kernels would follow beyond the memory.
+void check_rows(const CudaDecodeNetwork& n, std::span<const CudaDecodeStepRow> rows) {
+  const auto within = [](std::int32_t index, const Tensor& table) {
+    return !table.defined() || (index >= 0 && index < table.size(0));
+  };
+  std::vector<CudaDecodePlace> first, second;
+  for (const CudaDecodeStepRow& row : rows) {
+    ensure(within(row.token, n.token_rows) && within(row.slot, n.slot_rows) &&
+               within(row.next_slot, n.next_slot_rows),
+           "decoding step: token ", row.token, " or its slots ", row.slot, " and ", row.next_slot,
+           " have no embedding");
+    ensure(static_cast<std::int64_t>(row.cosine.size()) == n.head_size / 2 &&
+               row.sine.size() == row.cosine.size(),
+           "decoding step: a row has other angles than the heads");
+    first.push_back(row.first);
+    second.push_back(row.second);
+  }
+  const auto is_second = [](const CudaDecodeLayer& layer) { return layer.second_place; };
+  if (!std::all_of(n.layers.begin(), n.layers.end(), is_second)) check_places(n, first);
+  if (std::any_of(n.layers.begin(), n.layers.end(), is_second)) check_places(n, second);
 }
 
 // A captured step. Its memory is the plan's, which must stay as long.
 class StepGraph {
  public:
   StepGraph() = default;
-  ~StepGraph() { clear(); }
+  ~StepGraph() {
+    try {
+      clear();
+    } catch (const std::exception& error) {
+      log_debug("a decoding step's graph was not given back: ", error.what());
+    }
+  }
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
 
   bool defined() const { return graph_ != nullptr; }
-  // On a stream that nobody else uses. Stays undefined, and is not tried again, where the plug-in makes none.
-  void capture(const OmniCudaDecodePlan& plan, const at::Device& device) {
+  // Of the current device. Stays undefined, and is not tried again, where the plug-in makes none.
+  void capture(const OmniCudaDecodePlan& plan) {
     if (refused_) return;
-    const c10::impl::VirtualGuardImpl guard(device.type());
-    const c10::Stream stream = guard.getStreamFromGlobalPool(device);
-    const int error = cuda_plugin().decode_capture(&plan, guard.getStreamNativeHandle(stream), &graph_);
-    device_ = device;
+    const int error = cuda_plugin().decode_capture(&plan, &graph_);
     refused_ = error != 0;
     if (error > 0)
       log_debug("a decoding step is launched kernel by kernel: its capture gave CUDA error ", error);
   }
-  int launch(void* stream) const { return cuda_plugin().decode_graph_launch(graph_, stream); }
+  int launch(const c10::Stream& stream) {
+    stream_ = stream;
+    const c10::impl::VirtualGuardImpl guard(stream.device_type());
+    return cuda_plugin().decode_graph_launch(graph_, guard.getStreamNativeHandle(stream));
+  }
+  // Waits for the last launch. Throws where that or the device failed; there is no graph then either.
   void clear() {
     if (!graph_) return;
-    const c10::impl::VirtualGuardImpl guard(device_.type());
-    guard.synchronizeStream(guard.getStream(device_));  // on which it may be running
-    cuda_plugin().decode_destroy(graph_);
-    graph_ = nullptr;
+    void* const graph = std::exchange(graph_, nullptr);
+    if (stream_) c10::impl::VirtualGuardImpl(stream_->device_type()).synchronizeStream(*stream_);
+    stream_.reset();
+    const int error = cuda_plugin().decode_destroy(graph);
+    ensure(error == 0, "decoding step: the GPU did not give a graph back: error ", error);
   }
 
  private:
   void* graph_ = nullptr;
-  at::Device device_ = at::kCPU;
+  std::optional<c10::Stream> stream_;  // of the last launch
   bool refused_ = false;
 };
 
@@ -252,7 +329,7 @@ struct CudaDecodeStep::State {
   // Points the plan to the parts of an entry of so many rows.
   void set_rows(std::int64_t count) {
     if (rows == count) return;
-    rows = count;
+    rows = 0;  // what throws leaves no plan
     graph.clear();
     launched = false;
     attention_workspace.zero_();  // its counters lie where other numbers of rows keep sums
@@ -268,6 +345,7 @@ struct CudaDecodeStep::State {
     for (std::size_t i = 0; i < layers.size(); ++i)
       layers[i].rows = reinterpret_cast<const OmniCudaDecodeRow*>(
           words + (network.layers[i].second_place ? entry.second() : entry.first()));
+    rows = count;
   }
 
   // One copy: the counter and its only entry.
@@ -280,12 +358,13 @@ struct CudaDecodeStep::State {
 
   // The first launch of a plan is plain: it sets the kernels' attributes.
   int launch() {
-    if (graphs && launched && !graph.defined()) graph.capture(plan, device);
+    if (graphs && launched && !graph.defined()) graph.capture(plan);
     const c10::impl::VirtualGuardImpl guard(device.type());
-    void* stream = guard.getStreamNativeHandle(guard.getStream(device));
+    const c10::Stream stream = guard.getStream(device);
     launched = true;
     ran_graph = graph.defined();
-    return ran_graph ? graph.launch(stream) : cuda_plugin().decode_launch(&plan, stream);
+    return ran_graph ? graph.launch(stream)
+                     : cuda_plugin().decode_launch(&plan, guard.getStreamNativeHandle(stream));
   }
 
   static constexpr std::int64_t kCounterWords = 4;
@@ -298,13 +377,8 @@ std::string CudaDecodeStep::refusal(const CudaDecodeNetwork& n) {
   if (n.layers.empty()) return "the model has no blocks";
   const c10::DeviceGuard on(n.token_rows.device());
   for (const CudaDecodeLayer& layer : n.layers) {
-    for (const CudaDecodeMatrix* m : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down})
-      if (!has_product(*m)) return concat("there is no kernel for a weight ", m->weight.sizes());
-    if (layer.cache->type() == CacheType::fp32) return "there is no kernel for a cache in fp32";
-    OmniCudaDecodeAttention attention = attention_of(n, *layer.cache);
-    attention.query = layer.cache->keys().const_data_ptr();  // any address that is aligned
-    if (!cuda_plugin().decode_attention_supports(&attention))
-      return concat("there is no attention kernel for heads of ", n.head_size);
+    if (std::string why = cache_refusal(n, *layer.cache); !why.empty()) return why;
+    if (std::string why = weight_refusal(n, layer); !why.empty()) return why;
   }
   return {};
 }
@@ -324,6 +398,7 @@ Tensor CudaDecodeStep::run(std::span<const CudaDecodeStepRow> rows) {
   const auto count = static_cast<std::int64_t>(rows.size());
   ensure(count >= 1 && count <= kMostRows, "decoding step: ", count, " rows");
   State& state = *state_;
+  check_rows(state.network, rows);
   const c10::DeviceGuard on(state.device);
   state.set_rows(count);
   state.upload(rows);

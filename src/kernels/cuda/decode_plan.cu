@@ -13,22 +13,24 @@ class DecodeStep {
   DecodeStep(const OmniCudaDecodePlan& plan, void* stream) : plan_(plan), stream_(stream) {}
 
   int run() {
-    keep(omni_cuda_decode_begin(&plan_.begin, stream_));
-    if (plan_.embed.token_rows) keep(omni_cuda_decode_embed(&plan_.embed, stream_));
+    keep([&] { return omni_cuda_decode_begin(&plan_.begin, stream_); });
+    if (plan_.embed.token_rows) keep([&] { return omni_cuda_decode_embed(&plan_.embed, stream_); });
     for (int i = 0; i < plan_.layer_count; ++i) pass(plan_.layers[i]);
     norm(plan_.final_norm);
     if (plan_.head.weight)
       product(plan_.head, plan_.memory.normed, plan_.memory.logits, kOmniCudaFloat, plan_.runs);
     if (plan_.sampling.batch > 0) {
-      keep(omni_cuda_token_sampling(&plan_.sampling, stream_));
-      keep(omni_cuda_decode_publish(&plan_.publish, stream_));
+      keep([&] { return omni_cuda_token_sampling(&plan_.sampling, stream_); });
+      keep([&] { return omni_cuda_decode_publish(&plan_.publish, stream_); });
     }
     return error_;
   }
 
  private:
-  void keep(int error) {
-    if (error_ == kSuccess) error_ = error;
+  // Launches unless there was an error before.
+  template <class Launch>
+  void keep(const Launch& launch) {
+    if (error_ == kSuccess) error_ = launch();
   }
 
   void pass(const OmniCudaDecodeLayer& layer) {
@@ -39,9 +41,8 @@ class DecodeStep {
     add(layer.attention_out, m.attended);
     norm(layer.mlp_norm);
     product(layer.gate_up, m.normed, m.gate_up);
-    if (error_ != kSuccess) return;
     const OmniCudaDecodeSwiglu swiglu{m.gate_up, m.hidden, plan_.inner, plan_.rows};
-    keep(omni_cuda_decode_swiglu(&swiglu, stream_));
+    keep([&] { return omni_cuda_decode_swiglu(&swiglu, stream_); });
     add(layer.down, m.hidden);
   }
 
@@ -53,7 +54,6 @@ class DecodeStep {
 
   // normed = norm of the residual, to which the last layer's output is added on the way.
   void norm(const float* weight) {
-    if (error_ != kSuccess) return;
     const OmniCudaDecodeMemory& m = plan_.memory;
     OmniCudaAddNorm a{};
     a.residual = m.residual[residual_];
@@ -70,21 +70,20 @@ class DecodeStep {
     a.epsilon = plan_.norm_epsilon;
     a.centred = plan_.centred;
     a.type = kOmniCudaBfloat16;
-    keep(omni_cuda_add_norm(&a, stream_));
+    keep([&] { return omni_cuda_add_norm(&a, stream_); });
   }
 
   void product(const OmniCudaDecodeMatrix& matrix, const void* x, void* y,
                OmniCudaType type = kOmniCudaBfloat16, const std::int32_t* runs = nullptr) {
-    if (error_ != kSuccess) return;
     const OmniCudaDecodeMemory& m = plan_.memory;
     const OmniCudaDecodeFixedRows fixed{x, m.upper, m.lower, m.row_scales, matrix.inputs, plan_.rows};
-    if (matrix.format == kOmniCudaDecodeInt8) keep(omni_cuda_decode_fixed_rows(&fixed, stream_));
+    if (matrix.format == kOmniCudaDecodeInt8)
+      keep([&] { return omni_cuda_decode_fixed_rows(&fixed, stream_); });
     const OmniCudaDecodeProduct a{matrix, x, fixed, runs, y, plan_.rows, type};
-    keep(omni_cuda_decode_product(&a, stream_));
+    keep([&] { return omni_cuda_decode_product(&a, stream_); });
   }
 
   void attend(const OmniCudaDecodeLayer& layer) {
-    if (error_ != kSuccess) return;
     const OmniCudaDecodeMemory& m = plan_.memory;
     const OmniCudaDecodeHeads heads{m.qkv,
                                     m.query,
@@ -105,7 +104,7 @@ class DecodeStep {
                                     plan_.interleaved,
                                     plan_.head_norm_epsilon,
                                     plan_.cache_type};
-    keep(omni_cuda_decode_heads(&heads, stream_));
+    keep([&] { return omni_cuda_decode_heads(&heads, stream_); });
     OmniCudaDecodeAttention a{};
     a.query = m.query;
     a.output = m.attended;
@@ -126,7 +125,7 @@ class DecodeStep {
     a.cache_type = plan_.cache_type;
     a.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(plan_.head_size)));
     a.workspace = m.attention;
-    keep(omni_cuda_decode_attention(&a, stream_));
+    keep([&] { return omni_cuda_decode_attention(&a, stream_); });
   }
 
   const OmniCudaDecodePlan& plan_;
@@ -146,24 +145,27 @@ std::int32_t omni_cuda_decode_launch(const OmniCudaDecodePlan* plan, void* strea
 
 #ifdef OMNI_HOST_SHIM
 
-std::int32_t omni_cuda_decode_capture(const OmniCudaDecodePlan*, void*, void**) {
-  return kOmniCudaUnsupported;
-}
+std::int32_t omni_cuda_decode_capture(const OmniCudaDecodePlan*, void**) { return kOmniCudaUnsupported; }
 std::int32_t omni_cuda_decode_graph_launch(void*, void*) { return kOmniCudaUnsupported; }
 std::int32_t omni_cuda_decode_destroy(void*) { return kOmniCudaUnsupported; }
 
 #else
 
-// Thread-local: what other threads do meanwhile (an allocation, say) neither joins the graph nor breaks it.
-std::int32_t omni_cuda_decode_capture(const OmniCudaDecodePlan* plan, void* stream, void** graph) {
+// On a stream of its own, which nobody else can use meanwhile. Thread-local: what other threads do (an
+// allocation, say) neither joins the graph nor breaks it.
+std::int32_t omni_cuda_decode_capture(const OmniCudaDecodePlan* plan, void** graph) {
   using namespace omni::cuda;
-  const auto on = static_cast<cudaStream_t>(stream);
-  if (const int error = take_error(cudaStreamBeginCapture(on, cudaStreamCaptureModeThreadLocal)))
-    return error;
-  const int launched = DecodeStep(*plan, stream).run();
+  cudaStream_t stream = nullptr;
+  if (const int error = take_error(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking))) return error;
   cudaGraph_t captured = nullptr;
-  const int ended = take_error(cudaStreamEndCapture(on, &captured));
-  int error = launched != kSuccess ? launched : ended;
+  int error = take_error(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  if (error == kSuccess) {
+    error = DecodeStep(*plan, stream).run();
+    const int ended = take_error(cudaStreamEndCapture(stream, &captured));
+    if (error == kSuccess) error = ended;
+  }
+  const int destroyed = take_error(cudaStreamDestroy(stream));
+  if (error == kSuccess) error = destroyed;
   cudaGraphExec_t executable = nullptr;
   if (error == kSuccess) error = take_error(cudaGraphInstantiate(&executable, captured, 0));
   if (captured) take_error(cudaGraphDestroy(captured));

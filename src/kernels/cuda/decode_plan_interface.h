@@ -65,16 +65,16 @@ struct OmniCudaDecodePlan {
 };
 
 using OmniCudaDecodeLaunchFunction = std::int32_t (*)(const OmniCudaDecodePlan*, void* stream);
-using OmniCudaDecodeCaptureFunction = std::int32_t (*)(const OmniCudaDecodePlan*, void* stream, void** graph);
+using OmniCudaDecodeCaptureFunction = std::int32_t (*)(const OmniCudaDecodePlan*, void** graph);
 using OmniCudaDecodeGraphLaunchFunction = std::int32_t (*)(void* graph, void* stream);
 using OmniCudaDecodeDestroyFunction = std::int32_t (*)(void* graph);
 
 // The launches of one step, one after the other; no wait, no allocation. The first error ends them.
 std::int32_t omni_cuda_decode_launch(const OmniCudaDecodePlan* plan, void* stream);
-// The same launches as a graph. Nothing runs; `stream` must be neither the default one nor in use by others,
-// and the step must have been launched once before, which sets the kernels' attributes. The plan may go; the
-// memory must stay for the graph's life. kOmniCudaUnsupported where there are no graphs.
-std::int32_t omni_cuda_decode_capture(const OmniCudaDecodePlan* plan, void* stream, void** graph);
+// The same launches as a graph of the current device. Nothing runs; the step must have been launched once
+// before, which sets the kernels' attributes. The plan may go; the memory must stay for the graph's life.
+// kOmniCudaUnsupported where there are no graphs.
+std::int32_t omni_cuda_decode_capture(const OmniCudaDecodePlan* plan, void** graph);
 std::int32_t omni_cuda_decode_graph_launch(void* graph, void* stream);
 std::int32_t omni_cuda_decode_destroy(void* graph);  // after its last launch has ended
 }
