@@ -14,8 +14,7 @@ namespace {
 
 using kernels::CudaDecodeMatrix;
 
-void say_once(const std::string& refusal) {
-  static std::once_flag said;
+void say_once(std::once_flag& said, const std::string& refusal) {
   std::call_once(said, [&] { log_debug("steps on a GPU run layer by layer, because ", refusal); });
 }
 
@@ -25,10 +24,12 @@ bool has_adapters(const nn::StreamLayers& layers) {
   return false;
 }
 
-kernels::CudaDecodeLayer layer_of(const nn::StreamLayers& layers, kernels::DecodeFormat format) {
+// The copies in bf16 that the layers multiply on a GPU, whatever the session's precision: a row gets the same
+// weights whether those beside it let it take the step or the layers. No other copies are made.
+kernels::CudaDecodeLayer layer_of(const nn::StreamLayers& layers) {
   const auto matrix = [&](const nn::CastLinear& linear) {
     return kernels::cuda_decode_matrix(linear.weight.weight(), linear.weight.as(at::kBFloat16), linear.bias,
-                                       format);
+                                       kernels::DecodeFormat::bf16);
   };
   kernels::CudaDecodeLayer layer;
   const auto plain = [](const Tensor& weight) { return weight.defined() ? weight.detach() : Tensor(); };
@@ -69,7 +70,7 @@ std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network
       const bool dual = i < network.dual_blocks.size();
       const nn::DecoderBlock& block =
           dual ? network.dual_blocks[i] : network.single_blocks[i - network.dual_blocks.size()];
-      plan.layers.push_back(layer_of(block.streams.back(), precision.weights));
+      plan.layers.push_back(layer_of(block.streams.back()));
       plan.layers.back().cache = &blocks.cache(i);
       plan.layers.back().second_place = blocks.holds_generated_rows(i);
     }
@@ -90,7 +91,8 @@ std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network
     refusal = kernels::CudaDecodeStep::refusal(plan);
   }
   if (!refusal.empty()) {
-    say_once(refusal);
+    static std::once_flag said;
+    say_once(said, refusal);
     return nullptr;
   }
   return std::unique_ptr<DeviceStep>(new DeviceStep(network, blocks, std::move(plan)));
@@ -118,7 +120,11 @@ std::optional<Tensor> DeviceStep::append(const NewRows& rows, const Embedded& em
   if (!takes(rows)) return std::nullopt;
   const std::int64_t heads_per_key = network_->config.heads / network_->config.stored_heads();
   const auto places = blocks_->step_places(rows.sequences, heads_per_key);
-  if (!places) return std::nullopt;
+  if (!places) {
+    static std::once_flag said;
+    say_once(said, "a prefix is held by several sequences");
+    return std::nullopt;
+  }
   std::vector<kernels::CudaDecodeStepRow> step(rows.sequences.size());
   for (std::size_t i = 0; i < step.size(); ++i) {
     kernels::CudaDecodeStepRow& row = step[i];

@@ -11,7 +11,9 @@
 namespace omni::model {
 
 // Steps of one token per sequence on a GPU, by the plug-in's kernels alone, over the caches of `blocks`.
-// Rows of one stream that has output: the generated one, or the only one.
+// Rows of one stream that has output: the generated one, or the only one. Weights are the layers' bf16 copies,
+// also where the session wants them in int8: rows go through the layers when those beside them do, and are to
+// meet the same weights there.
 class DeviceStep {
  public:
   // Nothing where the GPU's kernels cannot run the network, which is logged once, at debug level. All must
@@ -24,7 +26,7 @@ class DeviceStep {
     std::span<const std::int64_t> tokens, slots, next_slots;
   };
   // Appends rows, at most one per sequence -> [rows, width] bf16; nothing, and nothing done, for rows that
-  // are not the kernels'.
+  // are not the kernels', which is logged once, at debug level, where the caches are the reason.
   std::optional<Tensor> append(const NewRows& rows, const Embedded& embedded);
 
  private:

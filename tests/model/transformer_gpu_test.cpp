@@ -180,6 +180,25 @@ TEST_P(TransformerGpu, CachedDecodingIsNearTheProcessorsFullPass) {
   }
 }
 
+// Whether a row takes the step or the layers depends on its neighbours, so both multiply the same weights.
+TEST_P(TransformerGpu, WeightsInBytesAreThoseInHalves) {
+  if (test::rehearsing()) GTEST_SKIP() << "a processor multiplies bytes";
+  const std::vector<DecodeToken> tokens = decode_tokens(*here_, random_document(4, text_loss()));
+  std::size_t prompt = 0;
+  while (tokens[prompt].place.segment == 0) ++prompt;
+  there_->set_activation_type(at::kBFloat16);
+  sequence::AllowedTokens all;
+  all.add(0, vocabulary_.size());
+  const auto last_logits = [&](kernels::DecodeFormat weights) {
+    DecodeSession session(*there_, 1, 64, {weights, kernels::CacheType::bf16});
+    session.append(std::vector<std::vector<DecodeToken>>(1, {tokens.begin(), tokens.begin() + prompt}));
+    for (std::size_t i = prompt; i < prompt + 3; ++i)
+      session.append(std::vector<std::vector<DecodeToken>>(1, {tokens[i]}));
+    return session.logits(std::vector<std::int64_t>{0}, std::vector<sequence::AllowedTokens>{all})[0];
+  };
+  EXPECT_EQ(last_logits(kernels::DecodeFormat::int8), last_logits(kernels::DecodeFormat::bf16));
+}
+
 // What the end of a training run does: the folded model, on the processor again, has the same logits.
 TEST_P(TransformerGpu, FoldingAndComingBackKeepsTheFunction) {
   const at::Tensor expected = here_->logits(sequence());

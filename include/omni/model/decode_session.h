@@ -41,9 +41,11 @@ class DecodeSession {
 
   std::int64_t sequence_count() const;
   std::int64_t length(std::int64_t sequence) const;
-  // Whether a token of each sequence passes through the model as one plan of the GPU's kernels: at most eight
+  // Whether a token of each sequence may pass through the model as one plan of the GPU's kernels: at most eight
   // sequences of a model on a GPU with activations in bf16, weights and cache in bf16 or int8, no adapters, and
-  // heads that have a kernel.
+  // heads that have a kernel. Prompts, several tokens at once, texts beside a stream of their own and prefixes
+  // that several sequences hold go layer by layer all the same. On a GPU both multiply weights in bf16, also
+  // where int8 is asked for.
   bool steps_on_device() const;
 
   // Starts sequences, which must be empty, with prompts[i]; an empty prompt leaves sequence i as it is.
