@@ -1,9 +1,8 @@
 #include "decode_attention.cuh"
+#include "pointer_alignment.h"
 
 namespace omni::cuda {
 namespace {
-
-bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
 
 bool is_possible(const OmniCudaDecodeAttention& a) {
   const bool bytes = a.cache_type != kOmniCudaCacheLikeQuery;

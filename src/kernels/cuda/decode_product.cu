@@ -1,20 +1,19 @@
 #include "decode_product.cuh"
+#include "pointer_alignment.h"
 
 namespace omni::cuda {
 namespace {
 
-bool is_aligned(const void* pointer) {
-  return pointer && reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0;
-}
+bool is_vectors(const void* pointer) { return pointer && is_aligned(pointer); }
 
 bool is_possible(const OmniCudaDecodeProduct& a) {
   const OmniCudaDecodeMatrix& m = a.matrix;
   if (a.rows < 0 || a.rows > kOmniCudaMostDecodeRows || m.outputs < 0 || m.inputs < 1 ||
-      !is_aligned(m.weight))
+      !is_vectors(m.weight))
     return false;
-  if (m.format == kOmniCudaDecodeBf16) return m.inputs % 8 == 0 && is_aligned(a.x);
+  if (m.format == kOmniCudaDecodeBf16) return m.inputs % 8 == 0 && is_vectors(a.x);
   return m.format == kOmniCudaDecodeInt8 && m.inputs % 16 == 0 && m.scales && m.sums &&
-         is_aligned(a.fixed.upper) && is_aligned(a.fixed.lower) && a.fixed.scales;
+         is_vectors(a.fixed.upper) && is_vectors(a.fixed.lower) && a.fixed.scales;
 }
 
 template <int kRows, class Y>

@@ -1,6 +1,7 @@
 // Norm, rotation and cache write of a decoding step against the formulas in double precision.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -123,8 +124,38 @@ double stored(const Case& c, const std::vector<unsigned char>& bytes, const std:
   return code * scales[token];
 }
 
+// What a cache in int8 keeps of a head: rounded to bf16, then to the codes of its own largest.
+std::vector<double> quantised(const std::vector<double>& head) {
+  std::vector<double> kept;
+  double largest = 0;
+  for (const double x : head) {
+    kept.push_back(float(__nv_bfloat16(static_cast<float>(x))));
+    largest = std::max(largest, std::abs(kept.back()));
+  }
+  for (double& x : kept) x = std::nearbyint(x * 127 / largest) * largest / 127;
+  return kept;
+}
+
+// Of one head, with the bounds of its roundings; how many of its numbers have another code than `quantised`.
+int expect_stored(const Case& c, const std::vector<double>& truth, const std::vector<double>& own) {
+  double largest = 0;
+  int others = 0;
+  for (const double x : truth) largest = std::max(largest, std::abs(x));
+  const bool is_int8 = c.cache_type == kOmniCudaCacheInt8, is_fp8 = c.cache_type == kOmniCudaCacheFp8;
+  const std::vector<double> codes = is_int8 ? quantised(truth) : own;
+  for (int d = 0; d < c.head_size; ++d) {
+    const double half_step = is_int8  ? largest / 254
+                             : is_fp8 ? std::abs(truth[d]) / 16 + largest / 448'000
+                                      : 0;
+    EXPECT_NEAR(own[d], truth[d], 1.01 * half_step + std::abs(truth[d]) / 256 + 1e-5);
+    others += std::abs(own[d] - codes[d]) > largest / 508 ? 1 : 0;
+  }
+  return others;
+}
+
 void expect_truth(const Case& c) {
   const Problem problem(c);
+  int stored_count = 0, other_codes = 0;
   Written out;
   EXPECT_EQ(shim::for_every_order([&] { return problem.run(); }, out), "");
   std::vector<bool> touched(out.key_scales.size(), false);
@@ -139,23 +170,18 @@ void expect_truth(const Case& c) {
       for (const bool value : {false, true}) {
         const std::size_t token = problem.token(r, h);
         touched[token] = true;
-        const std::vector<double> truth = problem.truth(r, c.heads + h + (value ? c.key_value_heads : 0));
-        double largest = 0;
-        for (const double x : truth) largest = std::max(largest, std::abs(x));
-        for (int d = 0; d < c.head_size; ++d) {
-          const double step = c.cache_type == kOmniCudaCacheInt8 ? largest / 254
-                              : c.cache_type == kOmniCudaCacheFp8
-                                  ? std::abs(truth[d]) / 16 + largest / 448'000
-                                  : 0;
-          EXPECT_NEAR(
-              stored(c, value ? out.values : out.keys, value ? out.value_scales : out.key_scales, token, d),
-              truth[d], 1.01 * step + largest / 200 * (step > 0) + std::abs(truth[d]) / 256 + 1e-5);
-        }
+        std::vector<double> own;
+        for (int d = 0; d < c.head_size; ++d)
+          own.push_back(
+              stored(c, value ? out.values : out.keys, value ? out.value_scales : out.key_scales, token, d));
+        stored_count += c.head_size;
+        other_codes += expect_stored(c, problem.truth(r, c.heads + h + (value ? c.key_value_heads : 0)), own);
       }
   }
   const std::size_t token_bytes = out.keys.size() / touched.size();
   for (std::size_t i = 0; i < out.keys.size(); ++i)
     if (!touched[i / token_bytes]) EXPECT_EQ(out.keys[i], 0xee);
+  EXPECT_LE(100 * other_codes, stored_count);  // ties that single precision decides otherwise
 }
 
 TEST(DecodeHeadsShim, MatchesTheFormulas) {

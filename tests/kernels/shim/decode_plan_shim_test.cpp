@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
 #include <vector>
 
+#include "aligned_memory.h"
 #include "decode_plan_interface.h"
 #include "omni/core/random.h"
 #include "shim/device.h"
@@ -22,21 +22,6 @@ constexpr int kAttended = kHeads * kHeadSize;
 constexpr double kEpsilon = 1e-5;
 
 using Vector = std::vector<double>;
-
-// Zeroed memory at a multiple of 16 bytes, which stays where it is.
-template <class T>
-class Memory {
- public:
-  explicit Memory(std::size_t count) : bytes_(new Block[count * sizeof(T) / 16 + 1]()) {}
-  T* data() const { return reinterpret_cast<T*>(bytes_.get()); }
-  T& operator[](std::size_t i) const { return data()[i]; }
-
- private:
-  struct alignas(16) Block {
-    unsigned char bytes[16];
-  };
-  std::unique_ptr<Block[]> bytes_;
-};
 
 // A weight as the plan has it, and what it stands for.
 class Matrix {
@@ -85,8 +70,8 @@ class Matrix {
 
   int outputs_, inputs_;
   bool bytes_, has_bias_;
-  Memory<__nv_bfloat16> halves_;
-  Memory<signed char> codes_;
+  AlignedMemory<__nv_bfloat16> halves_;
+  AlignedMemory<signed char> codes_;
   std::vector<float> scales_, bias_;
   std::vector<std::int32_t> sums_;
 };
@@ -159,110 +144,169 @@ std::vector<Entry> entries() {
   return steps;
 }
 
+// What a step computes in, whichever format the weights have.
+class StepMemory {
+ public:
+  OmniCudaDecodeMemory plan(bool bytes) const {
+    return {{residual_[0].data(), residual_[1].data()},
+            normed_.data(),
+            qkv_.data(),
+            query_.data(),
+            attended_.data(),
+            delta_.data(),
+            gate_up_.data(),
+            hidden_.data(),
+            bytes ? upper_.data() : nullptr,
+            bytes ? lower_.data() : nullptr,
+            row_scales_.data(),
+            attention_.data(),
+            logits_.data()};
+  }
+
+ private:
+  static AlignedMemory<__nv_bfloat16> halves(int width) {
+    return AlignedMemory<__nv_bfloat16>(static_cast<std::size_t>(kRows) * width);
+  }
+  static std::size_t attention_bytes() {
+    OmniCudaDecodeAttention attention{};
+    attention.row_count = kRows;
+    attention.heads = kHeads;
+    attention.key_value_heads = attention.maximum_splits = 1;
+    attention.head_size = kHeadSize;
+    attention.type = kOmniCudaBfloat16;
+    return static_cast<std::size_t>(omni_cuda_decode_attention_workspace(&attention));
+  }
+
+  static constexpr std::size_t kResidual = kRows * kWidth;
+  AlignedMemory<float> residual_[2] = {AlignedMemory<float>(kResidual), AlignedMemory<float>(kResidual)};
+  AlignedMemory<float> row_scales_{kRows}, logits_{kRows * kVocabulary};
+  AlignedMemory<__nv_bfloat16> normed_ = halves(kWidth), qkv_ = halves(kAttended + 2 * kHeadSize),
+                               query_ = halves(kAttended), attended_ = halves(kAttended),
+                               delta_ = halves(kWidth), gate_up_ = halves(2 * kInner),
+                               hidden_ = halves(kInner);
+  AlignedMemory<signed char> upper_{kRows * kAttended}, lower_{kRows * kAttended};
+  AlignedMemory<char> attention_{attention_bytes()};
+};
+
+// One sample from the second row, guided by what it has more than the first; greedy.
+class Drawing {
+ public:
+  Drawing() { settings_.penalty = 1; }
+
+  OmniCudaTokenSampling sampling(const float* logits) {
+    OmniCudaTokenSampling s{};
+    s.logits = logits;
+    s.condition_stride = s.row_stride = kVocabulary;
+    s.batch = s.conditions = 1;
+    s.vocabulary = kVocabulary;
+    s.guidance = &guidance_;
+    s.ranges = ranges_;
+    s.rows = &settings_;
+    s.tokens = &token_;
+    s.statuses = &status_;
+    s.log_probabilities = &log_probability_;
+    s.filtered_log_probabilities = &filtered_;
+    s.workspace = workspace_.data();
+    return s;
+  }
+  OmniCudaDecodePublish publish(const std::int32_t* counter) {
+    return {&token_, &status_, &log_probability_, counter, ring_.data(), 1};
+  }
+  const std::int32_t& token() const { return token_; }
+  const std::vector<OmniCudaDecodeDrawn>& ring() const { return ring_; }
+
+ private:
+  OmniCudaSamplingRow settings_{};
+  float guidance_ = 1.5f, log_probability_ = 0, filtered_ = 0;
+  std::int32_t token_ = -1, status_ = -1;
+  std::int32_t ranges_[2 * kOmniCudaMostRanges] = {kFirstAllowed, kAllowed};
+  AlignedMemory<char> workspace_{
+      static_cast<std::size_t>(omni_cuda_token_sampling_workspace(1, kVocabulary))};
+  std::vector<OmniCudaDecodeDrawn> ring_ = std::vector<OmniCudaDecodeDrawn>(kSteps);
+};
+
+// The plan of a stretch of steps and all that it points to.
+class Stretch {
+ public:
+  Stretch(const Model& model, bool bytes) {
+    plan.begin = {reinterpret_cast<const std::int32_t*>(steps_.data()),
+                  reinterpret_cast<std::int32_t*>(&current_), &counter_,
+                  sizeof(Entry) / sizeof(std::int32_t)};
+    plan.memory = memory_.plan(bytes);
+    describe_model(model);
+    describe_sizes();
+    plan.cosine = current_.cosine[0];
+    plan.sine = current_.sine[0];
+    plan.sampling = drawing_.sampling(plan.memory.logits);
+    plan.publish = drawing_.publish(&counter_);
+  }
+  Stretch(const Stretch&) = delete;
+  Stretch& operator=(const Stretch&) = delete;
+
+  OmniCudaDecodePlan plan{};
+  const Drawing& drawing() const { return drawing_; }
+
+ private:
+  void describe_model(const Model& model) {
+    for (int i = 0; i < 2 * kLayers; ++i)
+      stores_.emplace_back(static_cast<std::size_t>(kRows) * kRoom * kHeadSize);
+    for (int i = 0; i < kLayers; ++i) {
+      const Layer& l = model.layers[i];
+      layers_.push_back({l.attention_norm.data(), l.mlp_norm.data(), l.query_norm.data(), l.key_norm.data(),
+                         l.qkv.plan(), l.attention_out.plan(), l.gate_up.plan(), l.down.plan(),
+                         stores_[2 * i].data(), stores_[2 * i + 1].data(), nullptr, nullptr,
+                         i == 0 ? current_.first : current_.second});
+    }
+    plan.embed = {model.tokens.data(),
+                  model.slots.data(),
+                  model.next_slots.data(),
+                  current_.tokens,
+                  &drawing_.token(),
+                  current_.drawn_of_row,
+                  current_.slots,
+                  current_.next_slots,
+                  plan.memory.residual[0],
+                  kVocabulary,
+                  kWidth,
+                  kRows};
+    plan.layers = layers_.data();
+    plan.final_norm = model.final_norm.data();
+    plan.head = model.head.plan();
+    plan.runs = current_.runs;
+  }
+
+  void describe_sizes() {
+    plan.width = kWidth, plan.inner = kInner, plan.room = kRoom;
+    plan.layer_count = kLayers, plan.rows = kRows, plan.heads = kHeads, plan.key_value_heads = 1;
+    plan.head_size = kHeadSize, plan.interleaved = 1, plan.centred = 1;
+    plan.norm_epsilon = plan.head_norm_epsilon = static_cast<float>(kEpsilon);
+    plan.keys_per_split = kRoom, plan.maximum_splits = 1;
+  }
+
+  std::vector<Entry> steps_ = entries();
+  Entry current_{};
+  std::int32_t counter_ = 0;
+  StepMemory memory_;
+  std::vector<AlignedMemory<__nv_bfloat16>> stores_;
+  std::vector<OmniCudaDecodeLayer> layers_;
+  Drawing drawing_;
+};
+
 struct Result {
   std::vector<float> logits;  // [steps, rows, vocabulary]
   std::vector<OmniCudaDecodeDrawn> drawn;
 };
 
 Result run_on_device(const Model& model, bool bytes) {
-  const std::vector<Entry> steps = entries();
-  Entry current{};
-  std::int32_t counter = 0;
-  const std::size_t cache = static_cast<std::size_t>(kRows) * kRoom;
-  const auto halves = [](int width) {
-    return Memory<__nv_bfloat16>(static_cast<std::size_t>(kRows) * width);
-  };
-  Memory<float> residual[2] = {Memory<float>(kRows * kWidth), Memory<float>(kRows * kWidth)},
-                row_scales(kRows), logits(kRows * kVocabulary);
-  const auto normed = halves(kWidth), qkv = halves(kAttended + 2 * kHeadSize), query = halves(kAttended),
-             attended = halves(kAttended), delta = halves(kWidth), gate_up = halves(2 * kInner),
-             hidden = halves(kInner);
-  const Memory<signed char> upper(kRows * kAttended), lower(kRows * kAttended);
-  std::vector<Memory<__nv_bfloat16>> stores;
-  for (int i = 0; i < 2 * kLayers; ++i) stores.emplace_back(cache * kHeadSize);
-  std::vector<OmniCudaDecodeLayer> layers;
-  for (int i = 0; i < kLayers; ++i) {
-    const Layer& l = model.layers[i];
-    layers.push_back({l.attention_norm.data(), l.mlp_norm.data(), l.query_norm.data(), l.key_norm.data(),
-                      l.qkv.plan(), l.attention_out.plan(), l.gate_up.plan(), l.down.plan(),
-                      stores[2 * i].data(), stores[2 * i + 1].data(), nullptr, nullptr,
-                      i == 0 ? current.first : current.second});
-  }
-  OmniCudaDecodePlan plan{};
-  plan.begin = {reinterpret_cast<const std::int32_t*>(steps.data()),
-                reinterpret_cast<std::int32_t*>(&current), &counter, sizeof(Entry) / sizeof(std::int32_t)};
-  std::int32_t token = -1, status = -1;
-  plan.embed = {model.tokens.data(),
-                model.slots.data(),
-                model.next_slots.data(),
-                current.tokens,
-                &token,
-                current.drawn_of_row,
-                current.slots,
-                current.next_slots,
-                residual[0].data(),
-                kVocabulary,
-                kWidth,
-                kRows};
-  plan.layers = layers.data();
-  plan.final_norm = model.final_norm.data();
-  plan.head = model.head.plan();
-  plan.runs = current.runs;
-  OmniCudaDecodeAttention attention{};
-  attention.row_count = kRows;
-  attention.heads = kHeads;
-  attention.key_value_heads = attention.maximum_splits = 1;
-  attention.head_size = kHeadSize;
-  attention.type = kOmniCudaBfloat16;
-  const Memory<char> workspace(static_cast<std::size_t>(omni_cuda_decode_attention_workspace(&attention)));
-  plan.memory = {{residual[0].data(), residual[1].data()},
-                 normed.data(),
-                 qkv.data(),
-                 query.data(),
-                 attended.data(),
-                 delta.data(),
-                 gate_up.data(),
-                 hidden.data(),
-                 bytes ? upper.data() : nullptr,
-                 bytes ? lower.data() : nullptr,
-                 row_scales.data(),
-                 workspace.data(),
-                 logits.data()};
-  plan.cosine = current.cosine[0];
-  plan.sine = current.sine[0];
-  plan.width = kWidth, plan.inner = kInner, plan.room = kRoom;
-  plan.layer_count = kLayers, plan.rows = kRows, plan.heads = kHeads, plan.key_value_heads = 1;
-  plan.head_size = kHeadSize, plan.interleaved = 1, plan.centred = 1;
-  plan.norm_epsilon = plan.head_norm_epsilon = static_cast<float>(kEpsilon);
-  plan.keys_per_split = kRoom, plan.maximum_splits = 1;
-  // One sample from the second row, guided by what it has more than the first; greedy.
-  OmniCudaSamplingRow settings{};
-  settings.penalty = 1;
-  const float guidance = 1.5f;
-  const std::int32_t ranges[2 * kOmniCudaMostRanges] = {kFirstAllowed, kAllowed};
-  float log_probability = 0, filtered = 0;
-  const Memory<char> sampling(static_cast<std::size_t>(omni_cuda_token_sampling_workspace(1, kVocabulary)));
-  OmniCudaTokenSampling& s = plan.sampling;
-  s.logits = logits.data();
-  s.condition_stride = s.row_stride = kVocabulary;
-  s.batch = s.conditions = 1;
-  s.vocabulary = kVocabulary;
-  s.guidance = &guidance;
-  s.ranges = ranges;
-  s.rows = &settings;
-  s.tokens = &token;
-  s.statuses = &status;
-  s.log_probabilities = &log_probability;
-  s.filtered_log_probabilities = &filtered;
-  s.workspace = sampling.data();
+  Stretch stretch(model, bytes);
+  float* const logits = stretch.plan.memory.logits;
   Result result;
-  result.drawn.resize(kSteps);
-  plan.publish = {&token, &status, &log_probability, &counter, result.drawn.data(), 1};
   for (int i = 0; i < kSteps; ++i) {
-    std::fill_n(logits.data(), kRows * kVocabulary, NAN);
-    EXPECT_EQ(omni_cuda_decode_launch(&plan, nullptr), 0);
-    result.logits.insert(result.logits.end(), logits.data(), logits.data() + kRows * kVocabulary);
+    std::fill_n(logits, kRows * kVocabulary, NAN);
+    EXPECT_EQ(omni_cuda_decode_launch(&stretch.plan, nullptr), 0);
+    result.logits.insert(result.logits.end(), logits, logits + kRows * kVocabulary);
   }
+  result.drawn = stretch.drawing().ring();
   return result;
 }
 
@@ -382,6 +426,16 @@ void expect_truth(bool bytes) {
 
 TEST(DecodePlanShim, AStretchIsTheTransformersInHalves) { expect_truth(false); }
 TEST(DecodePlanShim, AStretchIsTheTransformersInBytes) { expect_truth(true); }
+
+TEST(DecodePlanShim, NothingIsLaunchedAfterAnError) {
+  const Model model(false);
+  Stretch stretch(model, false);
+  stretch.plan.head.inputs = 12;  // has no kernel
+  std::fill_n(stretch.plan.memory.logits, kRows * kVocabulary, 1.0f);
+  EXPECT_EQ(omni_cuda_decode_launch(&stretch.plan, nullptr), kOmniCudaUnsupported);
+  EXPECT_EQ(stretch.drawing().token(), -1);
+  EXPECT_EQ(stretch.drawing().ring()[0].step, 0);
+}
 
 TEST(DecodePlanShim, TheOrderOfThreadsChangesNothing) {
   const Model model(false);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "aligned_memory.h"
 #include "decode_product_interface.h"
 #include "omni/core/random.h"
 #include "shim/device.h"
@@ -21,20 +22,7 @@ struct Case {
   OmniCudaType type;
 };
 
-template <class T>
-class Aligned {  // to 16 bytes
- public:
-  explicit Aligned(std::size_t count) : memory_(count * sizeof(T) / 16 + 1) {}
-  T* data() { return reinterpret_cast<T*>(memory_.data()); }
-  const T* data() const { return reinterpret_cast<const T*>(memory_.data()); }
-
- private:
-  struct alignas(16) Block {
-    unsigned char bytes[16];
-  };
-  std::vector<Block> memory_;
-};
-
+// Problems that differ in their rows alone have the same weights.
 class Problem {
  public:
   explicit Problem(const Case& c)
@@ -42,8 +30,7 @@ class Problem {
         x_(count(c.rows, c.inputs)),
         halves_(count(c.outputs, c.inputs)),
         bytes_(count(c.outputs, c.inputs)) {
-    CounterRng rng(static_cast<std::uint64_t>(c.inputs + c.rows));
-    for (std::size_t i = 0; i < count(c.rows, c.inputs); ++i) x_.data()[i] = static_cast<float>(rng.normal());
+    CounterRng rng(static_cast<std::uint64_t>(c.inputs));
     for (std::size_t i = 0; i < count(c.outputs, c.inputs); ++i) {
       halves_.data()[i] = static_cast<float>(rng.normal());
       bytes_.data()[i] = static_cast<signed char>(static_cast<int>(rng.below(255)) - 127);
@@ -54,11 +41,12 @@ class Problem {
       sums_.push_back(0);
       for (int i = 0; i < c.inputs; ++i) sums_.back() += weight(o, i);
     }
+    for (std::size_t i = 0; i < count(c.rows, c.inputs); ++i) x_.data()[i] = static_cast<float>(rng.normal());
   }
 
   // [rows, outputs], as float; what is not written keeps kUnwritten.
   std::vector<float> run(const std::vector<std::int32_t>& runs = {}) const {
-    Aligned<signed char> upper(count(c_.rows, c_.inputs)), lower(count(c_.rows, c_.inputs));
+    AlignedMemory<signed char> upper(count(c_.rows, c_.inputs)), lower(count(c_.rows, c_.inputs));
     std::vector<float> row_scales(c_.rows), y(count(c_.rows, c_.outputs), kUnwritten);
     std::vector<__nv_bfloat16> short_y(y.size(), __nv_bfloat16(kUnwritten));
     OmniCudaDecodeProduct a{};
@@ -116,8 +104,8 @@ class Problem {
   int weight(int output, int i) const { return bytes_.data()[count(output, c_.inputs) + i]; }
 
   const Case c_;
-  Aligned<__nv_bfloat16> x_, halves_;
-  Aligned<signed char> bytes_;
+  AlignedMemory<__nv_bfloat16> x_, halves_;
+  AlignedMemory<signed char> bytes_;
   std::vector<float> bias_, scales_;
   std::vector<std::int32_t> sums_;
 };
@@ -173,19 +161,25 @@ TEST(DecodeProductShim, BytesAreTheProcessorsToTheBit) {
   }
 }
 
+// Each number of rows up to a power of two has a kernel of its own.
 TEST(DecodeProductShim, ARowDoesNotDependOnThoseBesideIt) {
+  constexpr int kAll = 8;
   for (const bool bytes : {false, true}) {
-    const Case many{7, 5, 528, false, bytes, kOmniCudaFloat}, one{1, 5, 528, false, bytes, kOmniCudaFloat};
-    const Problem together(many);
+    const Case c{kAll, 5, 528, false, bytes, kOmniCudaFloat};
+    const Problem together(c);
     const std::vector<float> y = together.run();
-    for (int r = 0; r < many.rows; ++r) {
-      // The same weights and one of the rows: the first row of a problem of as many rows.
-      Problem alone(many);
-      for (int i = 0; i < many.inputs; ++i)
-        for (int other = 0; other < many.rows; ++other) alone.x(other, i) = together.x(r, i);
-      const std::vector<float> own = alone.run();
-      for (int o = 0; o < one.outputs; ++o)
-        EXPECT_EQ(own[o], y[static_cast<std::size_t>(r) * one.outputs + o]);
+    for (int rows = 1; rows < kAll; ++rows) {
+      SCOPED_TRACE(rows);
+      Case fewer = c;
+      fewer.rows = rows;
+      Problem last(fewer);  // the last rows of all, at other places
+      for (int r = 0; r < rows; ++r)
+        for (int i = 0; i < c.inputs; ++i) last.x(r, i) = together.x(kAll - rows + r, i);
+      const std::vector<float> own = last.run();
+      for (int r = 0; r < rows; ++r)
+        for (int o = 0; o < c.outputs; ++o)
+          EXPECT_EQ(own[static_cast<std::size_t>(r) * c.outputs + o],
+                    y[static_cast<std::size_t>(kAll - rows + r) * c.outputs + o]);
     }
   }
 }
