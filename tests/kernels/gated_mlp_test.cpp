@@ -43,13 +43,15 @@ TEST(GatedMlp, IsItsStepsOneAfterTheOther) {
   const Tensor gate_up = at::randn({224, 64}) / 8, down = at::randn({64, 112}) / 8;
   for (int wanted = 1; wanted < 8; ++wanted) {
     std::vector<std::vector<Tensor>> results;
-    for (const auto& function : {gated_mlp, by_steps}) {
+    for (const bool at_once : {true, false}) {
       std::vector<Tensor> leaves = {rows.clone(), gate_up.clone(), down.clone()};
       for (int i = 0; i < 3; ++i) leaves[i].requires_grad_((wanted >> i & 1) != 0);
       const auto of = [](const Tensor& weight) {
         return CastMatrix{weight, weight.detach().to(at::kBFloat16)};
       };
-      const Tensor output = function(leaves[0], of(leaves[1]), of(leaves[2]));
+      const CastMatrix own_gate_up = of(leaves[1]), own_down = of(leaves[2]);
+      const Tensor output = at_once ? gated_mlp(leaves[0], own_gate_up, own_down)
+                                    : by_steps(leaves[0], own_gate_up, own_down);
       output.backward(incoming);
       results.push_back({output.detach(), leaves[0].grad(), leaves[1].grad(), leaves[2].grad()});
     }
