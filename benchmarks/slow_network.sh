@@ -62,7 +62,7 @@ rank() {
 rank "$second" 1 &
 other=$!
 rank "$first" 0 || { cat "$work"/log-*; exit 1; }
-wait "$other"
+wait "$other" || { cat "$work"/log-* >&2; exit 1; }
 other=
 sed -n 's/.*"tokens_per_second":\([0-9.]*\).*/slow_network tokens_per_s=\1/p' "$work/run/metrics.jsonl"
 python3 "$here/hidden_communication.py" "$work"/run/profile/*.json

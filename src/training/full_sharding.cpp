@@ -59,6 +59,7 @@ FullSharding::Visit FullSharding::visit(std::int64_t number) const {
 void FullSharding::begin(std::int64_t count, Passes passes) {
   ensure(next_ == end_ && !all_held_, "passes through sharded blocks begin before others have ended");
   passes_ = passes;
+  peak_bytes_ = bytes_;  // of these passes: samples hold all blocks
   next_ = 0;
   end_ = count * static_cast<std::int64_t>(units_.size()) * (passes == Passes::forward ? 1 : 2);
   if (next_ < end_) ask_for(visit(next_).unit);

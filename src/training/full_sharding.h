@@ -44,7 +44,7 @@ class FullSharding final : private nn::BlockVisitor {
   void gather_all(bool keep);
   void release_all();
 
-  // The most that values and gradients of gathered blocks took at once.
+  // The most that values and gradients of gathered blocks took at once since the last passes began.
   std::int64_t peak_bytes() const { return peak_bytes_; }
 
  private:
