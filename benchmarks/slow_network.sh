@@ -56,13 +56,13 @@ log_steps: 1
 YAML
 
 rank() {
-  ip netns exec "$1" env RANK="$2" WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 MASTER_ADDR=10.77.0.1 MASTER_PORT=29500 \
+  exec ip netns exec "$1" env RANK="$2" WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 MASTER_ADDR=10.77.0.1 MASTER_PORT=29500 \
     "$omni" pretrain "$work/stage.yaml" --out "$work/run" --profile steps=3..4 >"$work/log-$2" 2>&1
 }
 rank "$second" 1 &
 other=$!
-rank "$first" 0 || { cat "$work"/log-*; exit 1; }
-wait "$other" || { cat "$work"/log-* >&2; exit 1; }
+(rank "$first" 0) || { cat "$work"/log-*; exit 1; }
+wait "$other" || { cat "$work"/log-*; exit 1; }
 other=
 sed -n 's/.*"tokens_per_second":\([0-9.]*\).*/slow_network tokens_per_s=\1/p' "$work/run/metrics.jsonl"
 python3 "$here/hidden_communication.py" "$work"/run/profile/*.json
