@@ -55,7 +55,7 @@ class TrainingStepGpu : public testing::Test {
     transformer.set_activation_type(type);
     transformer.set_fused_kernels(fused);
     const auto alone = distributed::make_lone_collectives();
-    StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon}, type, *alone, false);
+    StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon}, type, *alone, Sharding::none);
     optimizer.set_kernel_path(fused.path(kernels::FusedKernel::adamw));
     Run run;
     for (int step = 0; step < 5; ++step) {
