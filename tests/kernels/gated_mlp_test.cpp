@@ -50,8 +50,8 @@ TEST(GatedMlp, IsItsStepsOneAfterTheOther) {
         return CastMatrix{weight, weight.detach().to(at::kBFloat16)};
       };
       const CastMatrix own_gate_up = of(leaves[1]), own_down = of(leaves[2]);
-      const Tensor output = at_once ? gated_mlp(leaves[0], own_gate_up, own_down)
-                                    : by_steps(leaves[0], own_gate_up, own_down);
+      const Tensor output =
+          at_once ? gated_mlp(leaves[0], own_gate_up, own_down) : by_steps(leaves[0], own_gate_up, own_down);
       output.backward(incoming);
       results.push_back({output.detach(), leaves[0].grad(), leaves[1].grad(), leaves[2].grad()});
     }
