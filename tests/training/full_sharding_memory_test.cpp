@@ -130,7 +130,8 @@ class FullShardingMemory : public CaptionWorld {
     FullSharding sharding(transformer.parameters(), collectives);
     if (sharding.is_at_work()) transformer.set_executor(sharding.executor());
     GradientReduction reduction(transformer.parameters(), collectives);
-    const sequence::PackedSequence sequence = data.step(0).front();
+    sequence::PackedSequence sequence = data.step(0).front();
+    sequence.document_tasks.clear();  // whose losses nobody asks for
     const std::vector<model::PreparedBatch> batches = [&] {
       std::vector<model::PreparedBatch> made;
       made.push_back(transformer.prepare(sequence));
@@ -192,9 +193,13 @@ TEST_F(FullShardingMemory, LeavesAboutAThirdOnFourRanks) {
         "  dry run: %.2f MB / %.2f MB; counted with activations: full %.2f MB, optimizer %.2f MB, none %.2f MB\n",
         precision, kRanks, share.root, share.block, measured / whole, of_full / of_plain, expected / 1e6,
         expected_whole / 1e6, measured / 1e6, optimizer / 1e6, whole / 1e6);
-    EXPECT_LE(measured, 0.35 * expected_whole) << "activations and all";
+    // Blocks are recomputed in both runs, so that their activations are the same.
+    const double activations = whole - expected_whole;
+    EXPECT_LT(activations, 0.1 * whole);
+    EXPECT_LE(measured, 0.35 * whole) << "activations and all";
+    EXPECT_LE(measured - activations, 0.35 * expected_whole);
     EXPECT_NEAR(expected / expected_whole, of_full / of_plain, 0.02);
-    EXPECT_NEAR(measured / expected, 1, 0.1);
+    EXPECT_NEAR((measured - activations) / expected, 1, 0.05);
     EXPECT_LT(measured, optimizer);
   }
 }
