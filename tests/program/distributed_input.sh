@@ -30,7 +30,7 @@ if [ -n "${HOST_GPU-}" ]; then
   # One GPU on each of two hosts, of two kinds.
   port=$(free_port) ranks=()
   for rank in 0 1; do
-    OMNI_HOST_GPU_KIND=${kinds[rank]} OMNI_NCCL=$NCCL_DOUBLE RANK=$rank WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 \
+    OMNI_HOST_GPU_KIND=${kinds[rank]} OMNI_NCCL=$NCCL_LIBRARY RANK=$rank WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 \
       MASTER_ADDR=127.0.0.1 MASTER_PORT=$port "$omni" pretrain stage.yaml --out never --set device=cuda >never.$rank.log 2>&1 &
     ranks+=($!)
   done

@@ -206,7 +206,12 @@ absent never.glb
 decode=(tokenizer decode shape run/bundle/shape_tokenizer)
 expect 0 '' "${sample[@]}" --prompt 'a red chair' --codes a.json --seed 5
 expect 0 'saved: decoded.glb' "${decode[@]}" a.json --out decoded.glb
-check 'decoded codes are the sampled mesh' cmp -s a.glb decoded.glb
+# Products of one shape and of a batch round alike on some processors alone.
+same_mesh() {
+  [ "$(stat -c %s "$1")" = "$(stat -c %s "$2")" ] || return 1
+  cmp -s "$1" "$2" || "$omni" mesh compare "$1" "$2" | grep -qE '^surface IoU +1\.0000'
+}
+check 'decoded codes are the sampled mesh' same_mesh a.glb decoded.glb
 expect 0 '' "${sample[@]}" --mesh a.glb --codes words.json
 expect 0 'mesh: [0-9]+ triangles' "${decode[@]}" words.json --out given.glb
 expect 0 '' "${sample[@]}" --task 'text->image' --prompt 'a red chair' --codes image.json
