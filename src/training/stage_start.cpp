@@ -58,7 +58,8 @@ model::Bundle earlier_bundle(const StageConfig& config, bool views, bool shapes_
   if (views && !bundle.vocabulary().has(sequence::kRangeAzimuth)) {
     sequence::Vocabulary larger = bundle.vocabulary();
     sequence::append_views(larger, {geometry::kAzimuthBins, geometry::kElevationBins});
-    log_info("the vocabulary grows by ", larger.size() - bundle.vocabulary().size(), " view tokens");
+    if (!shapes_alone)
+      log_info("the vocabulary grows by ", larger.size() - bundle.vocabulary().size(), " view tokens");
     bundle.transformer = model::grow_vocabulary(
         *bundle.transformer, larger, static_cast<std::uint64_t>(config.seed), config.view_row_noise);
   }
