@@ -21,7 +21,7 @@ struct Case {
 // Head sizes with and without a kernel, one and two streams, and what else changes the way through the
 // network.
 std::vector<Case> cases() {
-  TransformerConfig kernel = small_config(), grouped, bidirectional, bare, streams = two_stream_config("all"),
+  TransformerConfig kernel = small_config(), grouped, bidirectional, streams = two_stream_config("all"),
                     dropping = two_stream_config("generated");
   kernel.width = 128;
   kernel.heads = 2;
@@ -30,8 +30,6 @@ std::vector<Case> cases() {
   grouped.width = 512;
   grouped.key_value_heads = 2;
   grouped.tied_embeddings = false;
-  bare = kernel;
-  bare.query_key_norm = false;
   bidirectional.bidirectional = {"text"};
   bidirectional.rope_split = {32, 16, 16};
   streams.width = dropping.width = 128;
@@ -39,7 +37,6 @@ std::vector<Case> cases() {
   return {{"HeadsOf16", small_config()},
           {"HeadsOf64", kernel},
           {"GroupedQueries", grouped},
-          {"WithoutHeadNorms", bare},
           {"BidirectionalText", bidirectional},
           {"TwoStreams", streams},
           {"TwoStreamsGeneratedAlone", two_stream_config("generated")},
