@@ -41,8 +41,8 @@ class DecodeStep {
     add(layer.attention_out, m.attended);
     norm(layer.mlp_norm);
     product(layer.gate_up, m.normed, m.gate_up);
-    const OmniCudaDecodeSwiglu swiglu{m.gate_up, m.hidden, plan_.inner, plan_.rows};
-    keep([&] { return omni_cuda_decode_swiglu(&swiglu, stream_); });
+    const OmniCudaSwiglu swiglu{m.gate_up, nullptr, m.hidden, plan_.rows, plan_.inner, kOmniCudaBfloat16};
+    keep([&] { return omni_cuda_swiglu(&swiglu, stream_); });
     add(layer.down, m.hidden);
   }
 

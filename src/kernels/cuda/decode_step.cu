@@ -14,14 +14,6 @@ std::int32_t omni_cuda_decode_embed(const OmniCudaDecodeEmbed* arguments, void* 
                      stream, *arguments);
 }
 
-std::int32_t omni_cuda_decode_swiglu(const OmniCudaDecodeSwiglu* arguments, void* stream) {
-  using namespace omni::cuda;
-  const std::int64_t count = arguments->rows * arguments->inner;
-  if (count == 0) return kSuccess;
-  const dim3 grid(static_cast<unsigned>((count + kStepThreads - 1) / kStepThreads));
-  return OMNI_LAUNCH(decode_swiglu, grid, dim3(kStepThreads), 0, stream, *arguments);
-}
-
 std::int32_t omni_cuda_decode_publish(const OmniCudaDecodePublish* arguments, void* stream) {
   using namespace omni::cuda;
   if (arguments->batch == 0) return kSuccess;

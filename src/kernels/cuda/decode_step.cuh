@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "decode_step_interface.h"
@@ -31,15 +30,6 @@ __global__ void __launch_bounds__(kStepThreads) decode_embed(const OmniCudaDecod
   const float* next = a.slot_rows ? a.next_slot_rows + a.next_slots[row] * a.width : nullptr;
   for (std::int64_t d = threadIdx.x; d < a.width; d += kStepThreads)
     a.embedded[row * a.width + d] = slot ? source[d] + slot[d] + next[d] : source[d];
-}
-
-__global__ void __launch_bounds__(kStepThreads) decode_swiglu(const OmniCudaDecodeSwiglu a) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kStepThreads + threadIdx.x;
-  if (i >= a.rows * a.inner) return;
-  const __nv_bfloat16* gate =
-      static_cast<const __nv_bfloat16*>(a.gate_up) + i / a.inner * 2 * a.inner + i % a.inner;
-  const float g = to_float(*gate), up = to_float(gate[a.inner]);
-  assign(static_cast<__nv_bfloat16*>(a.output)[i], g / (1.0f + __expf(-g)) * up);
 }
 
 __global__ void __launch_bounds__(kStepThreads) decode_publish(const OmniCudaDecodePublish a) {

@@ -32,14 +32,6 @@ struct OmniCudaDecodeEmbed {
   std::int32_t rows;
 };
 
-// output [rows, inner] = silu(gate) * up, from [rows, 2 inner], gate first; bf16.
-struct OmniCudaDecodeSwiglu {
-  const void* gate_up;
-  void* output;
-  std::int64_t inner;
-  std::int32_t rows;
-};
-
 // What was drawn in a step, for the host to read while the next one runs.
 struct OmniCudaDecodeDrawn {
   std::int32_t token, status;  // OmniCudaSamplingStatus
@@ -58,6 +50,5 @@ struct OmniCudaDecodePublish {
 // One launch each, no wait.
 std::int32_t omni_cuda_decode_begin(const OmniCudaDecodeBegin* arguments, void* stream);
 std::int32_t omni_cuda_decode_embed(const OmniCudaDecodeEmbed* arguments, void* stream);
-std::int32_t omni_cuda_decode_swiglu(const OmniCudaDecodeSwiglu* arguments, void* stream);
 std::int32_t omni_cuda_decode_publish(const OmniCudaDecodePublish* arguments, void* stream);
 }

@@ -9,6 +9,7 @@
 #include "omni/core/random.h"
 #include "shim/device.h"
 #include "shim/orders.h"
+#include "swiglu_interface.h"
 
 namespace omni::cuda {
 namespace {
@@ -86,8 +87,8 @@ TEST(DecodeStepShim, SwigluMatchesTheFormula) {
   std::vector<float> first;
   const auto run = [&] {
     std::vector<__nv_bfloat16> output(kRows * kInner, __nv_bfloat16(NAN));
-    const OmniCudaDecodeSwiglu a{gate_up.data(), output.data(), kInner, kRows};
-    EXPECT_EQ(omni_cuda_decode_swiglu(&a, nullptr), 0);
+    const OmniCudaSwiglu a{gate_up.data(), nullptr, output.data(), kRows, kInner, kOmniCudaBfloat16};
+    EXPECT_EQ(omni_cuda_swiglu(&a, nullptr), 0);
     return std::vector<float>(output.begin(), output.end());
   };
   EXPECT_EQ(shim::for_every_order(run, first), "");
