@@ -7,8 +7,8 @@
 #include "cpu/add_norm_kernels.h"
 #include "cpu/row_chunks.h"
 #include "cuda/cuda_add_norm.h"
-#include "if_defined.h"
 #include "omni/core/error.h"
+#include "omni/kernels/if_defined.h"
 
 namespace omni::kernels {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "if_defined.h"
+#include "omni/kernels/if_defined.h"
 #include "omni/kernels/linear_products.h"
 
 namespace omni::kernels {

@@ -6,6 +6,7 @@
 
 #include "omni/core/error.h"
 #include "omni/kernels/cast_linear.h"
+#include "omni/kernels/if_defined.h"
 #include "omni/kernels/linear_products.h"
 
 namespace omni::nn {
@@ -67,11 +68,6 @@ class MadeRowsFunction : public torch::autograd::Function<MadeRowsFunction> {
   }
 };
 
-// Custom functions take undefined tensors only as empty optionals.
-std::optional<Tensor> if_defined(const Tensor& tensor) {
-  return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
-}
-
 }  // namespace
 
 Tensor linear_of_made_rows(const Tensor& source, const Tensor& parameter, const MakeRows& make,
@@ -79,8 +75,8 @@ Tensor linear_of_made_rows(const Tensor& source, const Tensor& parameter, const 
   ensure(!layer.adapter.defined(), "a layer with an adapter keeps its rows");
   auto held = c10::make_intrusive<HeldMaker>();
   held->make = make;
-  return MadeRowsFunction::apply(source, layer.weight.weight(), layer.weight.as(type), if_defined(parameter),
-                                 if_defined(layer.bias), held);
+  return MadeRowsFunction::apply(source, layer.weight.weight(), layer.weight.as(type),
+                                 kernels::if_defined(parameter), kernels::if_defined(layer.bias), held);
 }
 
 }  // namespace omni::nn

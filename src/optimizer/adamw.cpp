@@ -7,6 +7,7 @@
 
 #include "omni/core/error.h"
 #include "omni/kernels/cuda_adamw.h"
+#include "omni/kernels/if_defined.h"
 
 namespace omni::optimizer {
 
@@ -57,9 +58,6 @@ void AdamW::step(double learning_rate, const GradientMeasure& measure) {
     steps_.add_(1);
   if (!rows_.empty()) return step_rows(learning_rate, measure);
   if (path_ == kernels::KernelPath::fused && steps_.is_cuda()) return step_fused(learning_rate, measure);
-  const auto given = [](const Tensor& tensor) {
-    return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
-  };
   std::map<int, std::vector<const Slot*>> by_group;
   for (const Slot& slot : slots_) by_group[slot.section->group].push_back(&slot);
   for (const auto& [group, slots] : by_group) {
@@ -75,7 +73,7 @@ void AdamW::step(double learning_rate, const GradientMeasure& measure) {
     at::_fused_adamw_(masters, gradients, first, second, maxima, steps,
                       learning_rate * learning_rate_factor(section, rules_), config_.beta1, config_.beta2,
                       weight_decay(section, rules_, config_.weight_decay), config_.epsilon, false, false,
-                      given(measure.divisor), given(measure.skipped));
+                      kernels::if_defined(measure.divisor), kernels::if_defined(measure.skipped));
   }
   for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
 }

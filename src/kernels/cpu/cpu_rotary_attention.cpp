@@ -1,7 +1,7 @@
 #include "cpu_rotary_attention.h"
 
-#include "../if_defined.h"
 #include "../projected_heads.h"
+#include "omni/kernels/if_defined.h"
 
 namespace omni::kernels {
 namespace {

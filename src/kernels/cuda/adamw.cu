@@ -6,7 +6,7 @@ using namespace omni::cuda;
 
 template <int kCount>
 int launch(const OmniCudaAdamW& a, void* stream) {
-  const dim3 grid = grid_over(a.count / kCount, kAdamWThreads * kAdamWVectors);
+  const dim3 grid(blocks_over(a.count / kCount, kAdamWThreads * kAdamWVectors));
   return OMNI_LAUNCH(adamw<kCount>, grid, dim3(kAdamWThreads), kAdamWSharedBytes, stream, a);
 }
 

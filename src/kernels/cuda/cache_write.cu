@@ -6,7 +6,7 @@ namespace {
 template <class T, class E>
 int launch_write(const OmniCudaCacheWrite& a, void* stream) {
   const std::int64_t tasks = std::int64_t{2} * a.row_count * a.key_value_heads;
-  const dim3 grid(static_cast<unsigned>((tasks + kWriteWarps - 1) / kWriteWarps));
+  const dim3 grid(blocks_over(tasks, kWriteWarps));
   return OMNI_LAUNCH((write_cache<T, E>), grid, dim3(kWriteWarps * kWarp), 0, stream, a);
 }
 

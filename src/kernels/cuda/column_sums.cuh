@@ -32,9 +32,8 @@ __global__ void __launch_bounds__(kSumThreads)
 inline int launch_column_sums(const float* table, float* sums, std::int64_t rows, std::int64_t columns,
                               void* stream) {
   if (columns == 0) return kSuccess;
-  const dim3 grid(static_cast<unsigned>((columns + kWarp - 1) / kWarp));
-  return OMNI_LAUNCH(column_sums<float>, grid, dim3(kSumThreads), kSumSharedBytes, stream, table, sums, rows,
-                     columns);
+  return OMNI_LAUNCH(column_sums<float>, dim3(blocks_over(columns, kWarp)), dim3(kSumThreads),
+                     kSumSharedBytes, stream, table, sums, rows, columns);
 }
 
 }  // namespace omni::cuda

@@ -10,8 +10,8 @@ template <class T, int kCount, int kWarps>
 int launch(const OmniCudaCrossEntropy& a, void* stream) {
   constexpr int kRows = kCrossEntropyWarps / kWarps;
   constexpr std::size_t kSharedBytes = kWarps > 1 ? kWarps * sizeof(PartialSoftmax) : 0;
-  return OMNI_LAUNCH(cross_entropy<T, kCount, kWarps>, grid_over(a.rows, kRows), dim3(kCrossEntropyThreads),
-                     kSharedBytes, stream, a);
+  return OMNI_LAUNCH(cross_entropy<T, kCount, kWarps>, dim3(blocks_over(a.rows, kRows)),
+                     dim3(kCrossEntropyThreads), kSharedBytes, stream, a);
 }
 
 template <class T, int kCount>

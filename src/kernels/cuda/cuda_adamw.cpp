@@ -3,13 +3,8 @@
 #include "cuda_launch.h"
 
 namespace omni::kernels {
-namespace {
 
 using at::Tensor;
-
-const float* numbers_or_null(const Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
-
-}  // namespace
 
 void cuda_adamw(const CudaAdamW& update) {
   const Tensor& masters = update.masters;
@@ -29,8 +24,8 @@ void cuda_adamw(const CudaAdamW& update) {
   a.gradients = update.gradients.const_data_ptr<float>();
   a.values = update.values.defined() ? update.values.mutable_data_ptr() : nullptr;
   a.steps = update.steps.const_data_ptr<float>();
-  a.divisor = numbers_or_null(update.divisor);
-  a.skipped = numbers_or_null(update.skipped);
+  a.divisor = floats_or_null(update.divisor);
+  a.skipped = floats_or_null(update.skipped);
   a.count = masters.numel();
   a.learning_rate = update.learning_rate;
   a.beta1 = update.beta1;

@@ -4,8 +4,8 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "../if_defined.h"
 #include "cuda_launch.h"
+#include "omni/kernels/if_defined.h"
 
 namespace omni::kernels {
 namespace {
@@ -18,8 +18,6 @@ bool has_type(const NormOptions& options) {
   return options.output_type == at::kBFloat16 || options.output_type == at::kFloat;
 }
 
-const float* numbers_or_null(const Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
-
 // residual and delta contiguous; delta and weight may be undefined. -> (sum, output)
 std::pair<Tensor, Tensor> forward_of(const Tensor& residual, const Tensor& delta, const Tensor& weight,
                                      const NormOptions& options) {
@@ -28,7 +26,7 @@ std::pair<Tensor, Tensor> forward_of(const Tensor& residual, const Tensor& delta
   OmniCudaAddNorm a{};
   a.residual = residual.const_data_ptr<float>();
   a.delta = delta.defined() ? delta.const_data_ptr() : nullptr;
-  a.weight = numbers_or_null(weight);
+  a.weight = floats_or_null(weight);
   a.sum = delta.defined() ? sum.mutable_data_ptr<float>() : nullptr;
   a.output = output.mutable_data_ptr();
   a.rows = residual.size(0);
@@ -73,8 +71,8 @@ NormGradients backward_of(AutogradContext* context, const Tensor& output_gradien
   OmniCudaNormGradient a{};
   a.sum = sum.const_data_ptr<float>();
   a.output_gradient = incoming.const_data_ptr();
-  a.sum_gradient = numbers_or_null(extra);
-  a.weight = numbers_or_null(weight);
+  a.sum_gradient = floats_or_null(extra);
+  a.weight = floats_or_null(weight);
   a.gradient = result.sum.mutable_data_ptr<float>();
   a.delta_gradient = result.delta.defined() ? result.delta.mutable_data_ptr() : nullptr;
   a.weight_gradient = result.weight.defined() ? result.weight.mutable_data_ptr<float>() : nullptr;

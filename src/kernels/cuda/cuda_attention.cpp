@@ -1,12 +1,9 @@
 #include "cuda_attention.h"
 
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
-
 #include <limits>
 
+#include "cuda_launch.h"
 #include "omni/core/error.h"
-#include "plugin_functions.h"
 
 namespace omni::kernels {
 namespace {
@@ -43,11 +40,6 @@ OmniCudaAttention arguments_of(const CudaAttention& call, const CudaAttentionRes
   a.output = heads_of(result.output);
   a.log_sum = const_cast<float*>(result.log_sum.const_data_ptr<float>());
   return a;
-}
-
-void* current_stream(const Tensor& x) {
-  const c10::impl::VirtualGuardImpl guard(x.device().type());
-  return guard.getStreamNativeHandle(guard.getStream(x.device()));
 }
 
 void check_spans(const CudaAttention& call) {
@@ -99,7 +91,7 @@ CudaAttentionResult cuda_attention_forward(const CudaAttention& call) {
   result.output = at::empty(q.sizes(), q.options());
   result.log_sum = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
   const OmniCudaAttention arguments = arguments_of(call, result);
-  const std::int32_t status = cuda_plugin().attention_forward(&arguments, current_stream(q));
+  const std::int32_t status = cuda_plugin().attention_forward(&arguments, current_stream(q.device()));
   ensure(status == 0, "the GPU attention kernel failed with CUDA error ", status);
   return result;
 }
@@ -128,7 +120,7 @@ CudaAttentionGradients cuda_attention_backward(const CudaAttention& call, const 
   arguments.value_gradient = heads_of(gradients.value);
   arguments.row_numbers = row_numbers.mutable_data_ptr<float>();
   arguments.query_sums = query_sums.defined() ? query_sums.mutable_data_ptr<float>() : nullptr;
-  const std::int32_t status = cuda_plugin().attention_backward(&arguments, current_stream(q));
+  const std::int32_t status = cuda_plugin().attention_backward(&arguments, current_stream(q.device()));
   ensure(status == 0, "the GPU kernel of the gradient of attention failed with CUDA error ", status);
   return gradients;
 }

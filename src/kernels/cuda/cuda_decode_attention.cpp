@@ -1,14 +1,11 @@
 #include "omni/kernels/cuda_decode_attention.h"
 
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
-
 #include <cmath>
 #include <cstring>
 #include <vector>
 
+#include "cuda_launch.h"
 #include "omni/core/error.h"
-#include "plugin_functions.h"
 
 namespace omni::kernels {
 namespace {
@@ -18,11 +15,6 @@ using at::Tensor;
 OmniCudaCacheType cache_type_of(const Tensor& keys) {
   if (keys.scalar_type() == at::kChar) return kOmniCudaCacheInt8;
   return keys.scalar_type() == at::kByte ? kOmniCudaCacheFp8 : kOmniCudaCacheLikeQuery;
-}
-
-void* stream_of(const at::Device& device) {
-  const c10::impl::VirtualGuardImpl guard(device.type());
-  return guard.getStreamNativeHandle(guard.getStream(device));
 }
 
 void check_shapes(const CudaDecodeAttention& call) {
@@ -145,7 +137,7 @@ void cuda_cache_write(const Tensor& new_keys, const Tensor& new_values, const Cu
   a.cache_type = cache_type_of(call.keys);
   const at::Device device = call.query.device();
   const c10::DeviceGuard on(device);
-  const int error = cuda_plugin().cache_write(&a, stream_of(device));
+  const int error = cuda_plugin().cache_write(&a, current_stream(device));
   ensure(error == 0, "cache: the GPU refused to write it: error ", error);
 }
 
@@ -165,7 +157,7 @@ Tensor cuda_decode_attention(const CudaDecodeAttention& call, const Tensor& work
   a.workspace = workspace.mutable_data_ptr();
   const at::Device device = call.query.device();
   const c10::DeviceGuard on(device);
-  const int error = cuda_plugin().decode_attention(&a, stream_of(device));
+  const int error = cuda_plugin().decode_attention(&a, current_stream(device));
   ensure(error == 0, "decode attention: the GPU has no kernel for this call or refused it: error ", error);
   return output;
 }

@@ -1,8 +1,5 @@
 #include "omni/kernels/cuda_decode_step.h"
 
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
-
 #include <algorithm>
 #include <cstring>
 #include <exception>
@@ -10,25 +7,22 @@
 #include <utility>
 
 #include "cuda_cached_attention.h"
+#include "cuda_launch.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
-#include "plugin_functions.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
 
-const float* floats(const Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
-}
 float* scales(const Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; }
 
 OmniCudaDecodeMatrix matrix_of(const CudaDecodeMatrix& m) {
   return {m.weight.const_data_ptr(),
-          floats(m.scales),
+          floats_or_null(m.scales),
           m.sums.defined() ? m.sums.const_data_ptr<std::int32_t>() : nullptr,
-          floats(m.bias),
+          floats_or_null(m.bias),
           m.weight.size(0),
           m.weight.size(1),
           m.scales.defined() ? kOmniCudaDecodeInt8 : kOmniCudaDecodeBf16};
@@ -75,8 +69,8 @@ OmniCudaDecodeAttention attention_of(const CudaDecodeNetwork& n, const KeyValueC
   OmniCudaDecodeAttention a{};
   a.keys = cache.keys().const_data_ptr();
   a.values = cache.values().const_data_ptr();
-  a.key_scales = floats(cache.key_scales());
-  a.value_scales = floats(cache.value_scales());
+  a.key_scales = floats_or_null(cache.key_scales());
+  a.value_scales = floats_or_null(cache.value_scales());
   a.query_stride = n.heads * n.head_size;
   a.room = cache.keys().size(2);
   a.row_count = static_cast<std::int32_t>(CudaDecodeStep::kMostRows);
@@ -187,8 +181,7 @@ class StepGraph {
   }
   int launch(const c10::Stream& stream) {
     stream_ = stream;
-    const c10::impl::VirtualGuardImpl guard(stream.device_type());
-    return cuda_plugin().decode_graph_launch(graph_, guard.getStreamNativeHandle(stream));
+    return cuda_plugin().decode_graph_launch(graph_, native_stream(stream));
   }
   // Waits for the last launch. Throws where that or the device failed; there is no graph then either.
   void clear() {
@@ -265,12 +258,12 @@ struct CudaDecodeStep::State {
     const CudaDecodeNetwork& n = network;
     const KeyValueCache& cache = *n.layers.front().cache;
     const OmniCudaDecodeAttention attention = attention_of(n, cache);
-    plan.embed.token_rows = floats(n.token_rows);
-    plan.embed.slot_rows = floats(n.slot_rows);
-    plan.embed.next_slot_rows = floats(n.next_slot_rows);
+    plan.embed.token_rows = floats_or_null(n.token_rows);
+    plan.embed.slot_rows = floats_or_null(n.slot_rows);
+    plan.embed.next_slot_rows = floats_or_null(n.next_slot_rows);
     plan.embed.vocabulary = n.token_rows.size(0);
     plan.embed.width = plan.width = n.token_rows.size(1);
-    plan.final_norm = floats(n.final_norm);
+    plan.final_norm = floats_or_null(n.final_norm);
     plan.inner = n.inner;
     plan.room = attention.room;
     plan.layer_count = static_cast<std::int32_t>(n.layers.size());
@@ -285,11 +278,11 @@ struct CudaDecodeStep::State {
     plan.keys_per_split = attention.keys_per_split;
     plan.maximum_splits = attention.maximum_splits;
     for (const CudaDecodeLayer& l : n.layers)
-      layers.push_back({floats(l.attention_norm), floats(l.mlp_norm), floats(l.query_norm),
-                        floats(l.key_norm), matrix_of(l.qkv), matrix_of(l.attention_out),
-                        matrix_of(l.gate_up), matrix_of(l.down), l.cache->keys().mutable_data_ptr(),
-                        l.cache->values().mutable_data_ptr(), scales(l.cache->key_scales()),
-                        scales(l.cache->value_scales()), nullptr});
+      layers.push_back({floats_or_null(l.attention_norm), floats_or_null(l.mlp_norm),
+                        floats_or_null(l.query_norm), floats_or_null(l.key_norm), matrix_of(l.qkv),
+                        matrix_of(l.attention_out), matrix_of(l.gate_up), matrix_of(l.down),
+                        l.cache->keys().mutable_data_ptr(), l.cache->values().mutable_data_ptr(),
+                        scales(l.cache->key_scales()), scales(l.cache->value_scales()), nullptr});
     plan.layers = layers.data();
   }
 
@@ -359,12 +352,10 @@ struct CudaDecodeStep::State {
   // The first launch of a plan is plain: it sets the kernels' attributes.
   int launch() {
     if (graphs && launched && !graph.defined()) graph.capture(plan);
-    const c10::impl::VirtualGuardImpl guard(device.type());
-    const c10::Stream stream = guard.getStream(device);
+    const c10::Stream stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
     launched = true;
     ran_graph = graph.defined();
-    return ran_graph ? graph.launch(stream)
-                     : cuda_plugin().decode_launch(&plan, guard.getStreamNativeHandle(stream));
+    return ran_graph ? graph.launch(stream) : cuda_plugin().decode_launch(&plan, native_stream(stream));
   }
 
   static constexpr std::int64_t kCounterWords = 4;

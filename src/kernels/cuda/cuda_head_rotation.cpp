@@ -3,8 +3,8 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "../if_defined.h"
 #include "cuda_launch.h"
+#include "omni/kernels/if_defined.h"
 
 namespace omni::kernels {
 namespace {
@@ -21,13 +21,12 @@ struct Rotation : torch::CustomClassHolder {
 // The norms may be undefined.
 OmniCudaHeadRotation arguments_of(const Tensor& qkv, const Tensor& query_norm, const Tensor& key_norm,
                                   const RotaryAttention& o) {
-  const auto numbers = [](const Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; };
   OmniCudaHeadRotation a{};
   a.qkv = qkv.const_data_ptr();
-  a.cosine = numbers(o.cosine);
-  a.sine = numbers(o.sine);
-  a.query_norm = numbers(query_norm);
-  a.key_norm = numbers(key_norm);
+  a.cosine = floats_or_null(o.cosine);
+  a.sine = floats_or_null(o.sine);
+  a.query_norm = floats_or_null(query_norm);
+  a.key_norm = floats_or_null(key_norm);
   a.row_group = o.row_group.defined() ? o.row_group.const_data_ptr<std::uint8_t>() : nullptr;
   a.rows = qkv.size(0);
   a.heads = static_cast<std::int32_t>(o.heads);

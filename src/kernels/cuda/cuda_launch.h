@@ -10,13 +10,22 @@
 
 namespace omni::kernels {
 
+inline const float* floats_or_null(const at::Tensor& x) {
+  return x.defined() ? x.const_data_ptr<float>() : nullptr;
+}
+
+inline void* native_stream(const c10::Stream& stream) {
+  return c10::impl::VirtualGuardImpl(stream.device_type()).getStreamNativeHandle(stream);
+}
+inline void* current_stream(const at::Device& device) {
+  return native_stream(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+}
+
 // Calls a launcher of the plug-in on the device and the current stream of `place`; `what` names the kernel.
 template <class Function, class Arguments>
 void launch_cuda(const at::Tensor& place, const char* what, Function function, const Arguments& arguments) {
   const c10::DeviceGuard device(place.device());
-  const c10::impl::VirtualGuardImpl guard(place.device().type());
-  const std::int32_t status =
-      function(&arguments, guard.getStreamNativeHandle(guard.getStream(place.device())));
+  const std::int32_t status = function(&arguments, current_stream(place.device()));
   ensure(status != kOmniCudaUnsupported, "the GPU has no kernel of ", what, " for these shapes or types");
   ensure(status == 0, "the GPU kernel of ", what, " failed with CUDA error ", status);
 }

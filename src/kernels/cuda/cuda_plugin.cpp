@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "library_symbol.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {
@@ -28,29 +29,23 @@ std::vector<std::string> candidates() {
   return paths;
 }
 
-template <class Function>
-bool find(void* library, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(::dlsym(library, name));
-  return function != nullptr;
-}
-
 bool find_kernels(void* library, CudaPlugin& plugin) {
-  return find(library, "omni_cuda_device", plugin.device) &&
-         find(library, "omni_cuda_add_norm", plugin.add_norm) &&
-         find(library, "omni_cuda_attention_forward", plugin.attention_forward) &&
-         find(library, "omni_cuda_attention_backward", plugin.attention_backward) &&
-         find(library, "omni_cuda_attention_supports", plugin.attention_supports) &&
-         find(library, "omni_cuda_attention_atomic", plugin.attention_atomic) &&
-         find(library, "omni_cuda_token_sampling", plugin.token_sampling) &&
-         find(library, "omni_cuda_token_sampling_workspace", plugin.token_sampling_workspace) &&
-         find(library, "omni_cuda_cache_write", plugin.cache_write) &&
-         find(library, "omni_cuda_decode_attention", plugin.decode_attention) &&
-         find(library, "omni_cuda_decode_attention_supports", plugin.decode_attention_supports) &&
-         find(library, "omni_cuda_decode_attention_workspace", plugin.decode_attention_workspace) &&
-         find(library, "omni_cuda_decode_launch", plugin.decode_launch) &&
-         find(library, "omni_cuda_decode_capture", plugin.decode_capture) &&
-         find(library, "omni_cuda_decode_graph_launch", plugin.decode_graph_launch) &&
-         find(library, "omni_cuda_decode_destroy", plugin.decode_destroy) &&
+  return find_symbol(library, "omni_cuda_device", plugin.device) &&
+         find_symbol(library, "omni_cuda_add_norm", plugin.add_norm) &&
+         find_symbol(library, "omni_cuda_attention_forward", plugin.attention_forward) &&
+         find_symbol(library, "omni_cuda_attention_backward", plugin.attention_backward) &&
+         find_symbol(library, "omni_cuda_attention_supports", plugin.attention_supports) &&
+         find_symbol(library, "omni_cuda_attention_atomic", plugin.attention_atomic) &&
+         find_symbol(library, "omni_cuda_token_sampling", plugin.token_sampling) &&
+         find_symbol(library, "omni_cuda_token_sampling_workspace", plugin.token_sampling_workspace) &&
+         find_symbol(library, "omni_cuda_cache_write", plugin.cache_write) &&
+         find_symbol(library, "omni_cuda_decode_attention", plugin.decode_attention) &&
+         find_symbol(library, "omni_cuda_decode_attention_supports", plugin.decode_attention_supports) &&
+         find_symbol(library, "omni_cuda_decode_attention_workspace", plugin.decode_attention_workspace) &&
+         find_symbol(library, "omni_cuda_decode_launch", plugin.decode_launch) &&
+         find_symbol(library, "omni_cuda_decode_capture", plugin.decode_capture) &&
+         find_symbol(library, "omni_cuda_decode_graph_launch", plugin.decode_graph_launch) &&
+         find_symbol(library, "omni_cuda_decode_destroy", plugin.decode_destroy) &&
          find_training_kernels(library, plugin.training);
 }
 
@@ -64,9 +59,10 @@ CudaPlugin load() {
     }
     OmniCudaInterfaceFunction interface_version = nullptr;
     OmniCudaDeviceCountFunction device_count = nullptr;
-    const bool found = find(library, "omni_cuda_interface", interface_version) &&
+    const bool found = find_symbol(library, "omni_cuda_interface", interface_version) &&
                        interface_version() == kOmniCudaInterface &&
-                       find(library, "omni_cuda_device_count", device_count) && find_kernels(library, plugin);
+                       find_symbol(library, "omni_cuda_device_count", device_count) &&
+                       find_kernels(library, plugin);
     if (!found) {
       plugin = {};
       plugin.status.detail = concat(file, " belongs to another version of omni; rebuild it");

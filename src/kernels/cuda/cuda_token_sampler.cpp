@@ -1,15 +1,12 @@
 #include "omni/kernels/cuda_token_sampler.h"
 
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "../cpu/token_scores.h"
+#include "cuda_launch.h"
 #include "cuda_sampling_row.h"
 #include "omni/core/error.h"
-#include "plugin_functions.h"
 
 namespace omni::kernels {
 namespace {
@@ -149,8 +146,7 @@ const Tensor& CudaTokenSampler::sample(const Tensor& logits) {
   a.statuses = statuses_.mutable_data_ptr<std::int32_t>();
   a.workspace = workspace_.mutable_data_ptr();
   const c10::DeviceGuard on(device_);
-  const c10::impl::VirtualGuardImpl guard(device_.type());
-  const int error = cuda_plugin().token_sampling(&a, guard.getStreamNativeHandle(guard.getStream(device_)));
+  const int error = cuda_plugin().token_sampling(&a, current_stream(device_));
   ensure(error == 0, "the GPU refused to sample: error ", error);
   return tokens_;
 }

@@ -6,7 +6,7 @@ namespace {
 template <class E>
 int launch_heads(const OmniCudaDecodeHeads& a, void* stream) {
   const std::int64_t tasks = std::int64_t{a.row_count} * (a.heads + 2 * a.key_value_heads);
-  const dim3 grid(static_cast<unsigned>((tasks + kHeadWarps - 1) / kHeadWarps));
+  const dim3 grid(blocks_over(tasks, kHeadWarps));
   const std::size_t shared_bytes = sizeof(float) * kHeadWarps * static_cast<std::size_t>(a.head_size);
   return OMNI_LAUNCH(decode_heads<E>, grid, dim3(kHeadWarps * kWarp), shared_bytes, stream, a);
 }

@@ -19,8 +19,7 @@ bool is_possible(const OmniCudaDecodeProduct& a) {
 template <int kRows, class Y>
 int launch_format(const OmniCudaDecodeProduct& a, void* stream) {
   constexpr std::int64_t kPerBlock = kProductWarps * kProductOutputs;
-  const dim3 grid(static_cast<unsigned>((a.matrix.outputs + kPerBlock - 1) / kPerBlock)),
-      block(kProductWarps * kWarp);
+  const dim3 grid(blocks_over(a.matrix.outputs, kPerBlock)), block(kProductWarps * kWarp);
   if (a.matrix.format == kOmniCudaDecodeBf16)
     return OMNI_LAUNCH((decode_product<kRows, Y, false>), grid, block, 0, stream, a);
   return OMNI_LAUNCH((decode_product<kRows, Y, true>), grid, block, 0, stream, a);

@@ -26,9 +26,6 @@ __device__ inline std::int64_t wanted_output(const OmniCudaDecodeProduct& a, std
   return -1;
 }
 
-__device__ __forceinline__ float lower_bf16(unsigned pair) { return __uint_as_float(pair << 16); }
-__device__ __forceinline__ float upper_bf16(unsigned pair) { return __uint_as_float(pair & 0xffff0000u); }
-
 __device__ __forceinline__ float add_pair(unsigned weight, unsigned x, float total) {
   total = fmaf(lower_bf16(weight), lower_bf16(x), total);
   return fmaf(upper_bf16(weight), upper_bf16(x), total);

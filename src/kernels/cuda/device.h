@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 // What every kernel includes, and the one place where a kernel compiled for the GPU and one compiled for the
 // host (OMNI_HOST_SHIM, see tests/shim) differ.
 
@@ -68,7 +70,12 @@ inline int fill_zero(void* memory, std::size_t bytes, void* stream) {
 
 namespace omni::cuda {
 constexpr int kMaximumBlocksY = 65535;
+
+// Blocks for so many pieces of work, of which each takes `each`.
+inline unsigned blocks_over(std::int64_t pieces, std::int64_t each) {
+  return static_cast<unsigned>((pieces + each - 1) / each);
 }
+}  // namespace omni::cuda
 
 // OMNI_LAUNCH(kernel, grid, block, shared_bytes, stream, arguments...) -> 0 or a cudaError_t as int. The
 // kernel may be a template instance, commas and all.

@@ -6,10 +6,6 @@ namespace {
 
 using namespace omni::cuda;
 
-unsigned blocks_over(std::int64_t pieces, std::int64_t each) {
-  return static_cast<unsigned>((pieces + each - 1) / each);
-}
-
 template <int kCount>
 int launch_add_rows(const OmniCudaAddRows& a, void* stream) {
   const dim3 grid(blocks_over(a.count, kOmniCudaRowWindow));

@@ -9,20 +9,20 @@ using namespace omni::cuda;
 template <class T, int kPairs>
 int launch_forward(const OmniCudaHeadRotation& a, void* stream) {
   const std::int64_t heads = a.rows * (a.heads + a.key_value_heads);
-  const dim3 grid(static_cast<unsigned>((heads + kRotationWarps - 1) / kRotationWarps));
+  const dim3 grid(blocks_over(heads, kRotationWarps));
   return OMNI_LAUNCH(head_rotation<T, kPairs>, grid, dim3(kRotationThreads), 0, stream, a);
 }
 
 template <class T, int kPairs>
 int launch_backward(const OmniCudaHeadRotationGradient& b, void* stream) {
   const OmniCudaHeadRotation& a = b.forward;
-  const std::int64_t blocks = (a.rows + kOmniCudaRotationRows - 1) / kOmniCudaRotationRows,
-                     weights = 2 * static_cast<std::int64_t>(a.groups) * a.head_size;
+  const unsigned blocks = blocks_over(a.rows, kOmniCudaRotationRows);
+  const std::int64_t weights = 2 * static_cast<std::int64_t>(a.groups) * a.head_size;
   const std::int64_t shared =
       b.norm_gradients ? kRotationWarps * weights * static_cast<std::int64_t>(sizeof(float)) : 0;
   if (shared > maximum_shared_bytes()) return kOmniCudaUnsupported;
-  const int status = OMNI_LAUNCH(head_rotation_gradient<T, kPairs>, dim3(static_cast<unsigned>(blocks)),
-                                 dim3(kRotationThreads), static_cast<std::size_t>(shared), stream, b);
+  const int status = OMNI_LAUNCH(head_rotation_gradient<T, kPairs>, dim3(blocks), dim3(kRotationThreads),
+                                 static_cast<std::size_t>(shared), stream, b);
   if (status != kSuccess || !b.norm_gradients) return status;
   return launch_column_sums(b.partial, b.norm_gradients, blocks, weights, stream);
 }

@@ -7,9 +7,9 @@ using namespace omni::cuda;
 
 template <class T, int kSlots>
 int launch(const OmniCudaNormGradient& a, void* stream) {
-  const std::int64_t blocks = (a.rows + kOmniCudaNormGradientRows - 1) / kOmniCudaNormGradientRows;
-  const int status = OMNI_LAUNCH(norm_gradient<T, kSlots>, dim3(static_cast<unsigned>(blocks)),
-                                 dim3(kNormGradientThreads), kNormGradientSharedBytes, stream, a);
+  const unsigned blocks = blocks_over(a.rows, kOmniCudaNormGradientRows);
+  const int status = OMNI_LAUNCH(norm_gradient<T, kSlots>, dim3(blocks), dim3(kNormGradientThreads),
+                                 kNormGradientSharedBytes, stream, a);
   if (status != kSuccess || !a.weight_gradient) return status;
   return launch_column_sums(a.partial, a.weight_gradient, blocks, a.width, stream);
 }

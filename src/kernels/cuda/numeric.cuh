@@ -19,6 +19,10 @@ __device__ __forceinline__ void assign(float& target, float x) { target = x; }
 __device__ __forceinline__ void assign(__nv_bfloat16& target, float x) { target = __float2bfloat16_rn(x); }
 __device__ __forceinline__ void assign(__half& target, float x) { target = __float2half_rn(x); }
 
+// The two numbers of a register that holds bf16.
+__device__ __forceinline__ float lower_bf16(unsigned pair) { return __uint_as_float(pair << 16); }
+__device__ __forceinline__ float upper_bf16(unsigned pair) { return __uint_as_float(pair & 0xffff0000u); }
+
 // Two numbers rounded to T in one register, x in the low half.
 template <class T>
 __device__ __forceinline__ unsigned pack(float x, float y);

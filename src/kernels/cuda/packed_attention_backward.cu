@@ -97,7 +97,7 @@ bool counts_fit(const OmniCudaAttention& a) {
 extern "C" std::int32_t omni_cuda_attention_supports(const OmniCudaAttention* arguments) {
   using namespace omni::cuda;
   const OmniCudaAttention& a = *arguments;
-  if (!counts_fit(a) || !aligned(a.query) || !aligned(a.key) || !aligned(a.value)) return 0;
+  if (!counts_fit(a) || !is_aligned(a.query) || !is_aligned(a.key) || !is_aligned(a.value)) return 0;
   const int bytes = for_shape<SharedBytes>(a.type, a.head_size);
   return bytes > 0 && bytes <= maximum_shared_bytes() ? 1 : 0;
 }
@@ -110,9 +110,9 @@ extern "C" std::int32_t omni_cuda_attention_backward(const OmniCudaAttentionBack
                                                      void* stream) {
   using namespace omni::cuda;
   const OmniCudaAttentionBackward& b = *arguments;
-  if (!omni_cuda_attention_supports(&b.forward) || !aligned(b.forward.output) ||
-      !aligned(b.output_gradient) || !aligned(b.query_gradient) || !aligned(b.key_gradient) ||
-      !aligned(b.value_gradient) || !aligned(b.row_numbers) || !aligned(b.query_sums))
+  if (!omni_cuda_attention_supports(&b.forward) || !is_aligned(b.forward.output) ||
+      !is_aligned(b.output_gradient) || !is_aligned(b.query_gradient) || !is_aligned(b.key_gradient) ||
+      !is_aligned(b.value_gradient) || !is_aligned(b.row_numbers) || !is_aligned(b.query_sums))
     return kOmniCudaUnsupported;
   return for_shape<LaunchBackward>(b.forward.type, b.forward.head_size, b, stream);
 }

@@ -20,7 +20,7 @@ struct LaunchForward {
 
 extern "C" std::int32_t omni_cuda_attention_forward(const OmniCudaAttention* arguments, void* stream) {
   using namespace omni::cuda;
-  if (!omni_cuda_attention_supports(arguments) || !aligned(arguments->output)) return kOmniCudaUnsupported;
+  if (!omni_cuda_attention_supports(arguments) || !is_aligned(arguments->output)) return kOmniCudaUnsupported;
   if (arguments->query_rows == 0) return kSuccess;
   return for_shape<LaunchForward>(arguments->type, arguments->head_size, *arguments, stream);
 }

@@ -4,14 +4,14 @@
 
 #include "device.h"
 #include "packed_attention_interface.h"
+#include "pointer_alignment.h"
 
 // Which kernels of attention there are. OMNI_KERNELS_ALL adds fp16 and the rarer head sizes to bf16 at 64 and
 // 128; a head size in between is padded with zeros in shared memory.
 namespace omni::cuda {
 
-inline bool aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
-inline bool aligned(const OmniCudaHeads& heads) {
-  return aligned(heads.data) && heads.row_stride % 8 == 0 && heads.head_stride % 8 == 0;
+inline bool is_aligned(const OmniCudaHeads& heads) {
+  return is_aligned(heads.data) && heads.row_stride % 8 == 0 && heads.head_stride % 8 == 0;
 }
 
 // Launch::run<T, head size>(arguments...) of the smallest kernel that holds the head size, else

@@ -8,7 +8,7 @@ template <class T, int kCount>
 int launch(const OmniCudaSwiglu& a, bool backward, void* stream) {
   const std::int64_t pieces = a.rows * (a.width / kCount);
   if (pieces > kMaximumPieces) return kOmniCudaUnsupported;
-  const dim3 grid = grid_over(pieces, kSwigluThreads);
+  const dim3 grid(blocks_over(pieces, kSwigluThreads));
   return OMNI_LAUNCH(backward ? swiglu_backward<T, kCount> : swiglu_forward<T, kCount>, grid,
                      dim3(kSwigluThreads), 0, stream, a);
 }

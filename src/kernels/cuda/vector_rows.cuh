@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "numeric.cuh"
+#include "pointer_alignment.h"
 
 namespace omni::cuda {
 
@@ -20,8 +21,8 @@ __device__ __forceinline__ void load_vector(const __nv_bfloat16* address, float 
   const unsigned pairs[4] = {bits.x, bits.y, bits.z, bits.w};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    values[2 * i] = __uint_as_float(pairs[i] << 16);
-    values[2 * i + 1] = __uint_as_float(pairs[i] & 0xffff0000u);
+    values[2 * i] = lower_bf16(pairs[i]);
+    values[2 * i + 1] = upper_bf16(pairs[i]);
   }
 }
 __device__ __forceinline__ void store_vector(float* address, const float (&values)[4]) {
@@ -47,14 +48,10 @@ __device__ __forceinline__ void store_vector(T* address, const float (&values)[1
 // Whether vectors of T cover rows of that many elements that start at each of the addresses; null ones do not count.
 template <class T, class... Addresses>
 bool vectors_cover(std::int64_t elements, const Addresses*... addresses) {
-  return elements % kVector<T> == 0 && ((reinterpret_cast<std::uintptr_t>(addresses) % 16 == 0) && ...);
+  return elements % kVector<T> == 0 && (is_aligned(addresses) && ...);
 }
 
 // Threads number their pieces of work with 32 bits.
 constexpr std::int64_t kMaximumPieces = (std::int64_t{1} << 31) - 1;
-// Blocks for so many pieces of work, of which each takes `each`.
-inline dim3 grid_over(std::int64_t pieces, std::int64_t each) {
-  return dim3(static_cast<unsigned>((pieces + each - 1) / each));
-}
 
 }  // namespace omni::cuda
