@@ -281,8 +281,7 @@ void ParameterStore::set(Parameter& parameter, const at::Tensor& values) {
 
 void ParameterStore::masters_changed(ParameterSection& section) {
   const c10::NoGradGuard no_grad;
-  if (section.has_own_masters() && !section.is_fully_sharded())
-    section.owned_part(section.values).copy_(section.masters);
+  if (const Tensor values = section.following_values(); values.defined()) values.copy_(section.masters);
   values_changed(section);
 }
 

@@ -81,21 +81,19 @@ void AdamW::step(double learning_rate, const GradientMeasure& measure) {
 void AdamW::step_fused(double learning_rate, const GradientMeasure& measure) {
   for (const Slot& slot : slots_) {
     nn::ParameterSection& section = *slot.section;
-    const bool rounded = section.values.scalar_type() == at::kBFloat16;
-    kernels::cuda_adamw(
-        {.masters = section.masters,
-         .gradients = section.owned_gradients(),
-         .first_moment = slot.first_moment,
-         .second_moment = slot.second_moment,
-         .values = rounded ? section.values.narrow(0, section.owned.first, section.owned.count) : Tensor(),
-         .steps = steps_,
-         .divisor = measure.divisor,
-         .skipped = measure.skipped,
-         .learning_rate = learning_rate * learning_rate_factor(section, rules_),
-         .beta1 = config_.beta1,
-         .beta2 = config_.beta2,
-         .weight_decay = weight_decay(section, rules_, config_.weight_decay),
-         .epsilon = config_.epsilon});
+    kernels::cuda_adamw({.masters = section.masters,
+                         .gradients = section.owned_gradients(),
+                         .first_moment = slot.first_moment,
+                         .second_moment = slot.second_moment,
+                         .values = section.following_values(),
+                         .steps = steps_,
+                         .divisor = measure.divisor,
+                         .skipped = measure.skipped,
+                         .learning_rate = learning_rate * learning_rate_factor(section, rules_),
+                         .beta1 = config_.beta1,
+                         .beta2 = config_.beta2,
+                         .weight_decay = weight_decay(section, rules_, config_.weight_decay),
+                         .epsilon = config_.epsilon});
     parameters_->values_changed(section);
   }
 }

@@ -148,6 +148,11 @@ TEST(ParameterUnits, FullyShardedBlocksAreThereWhileTheyAreHeld) {
       EXPECT_TRUE(net.up.isnan().all().item<bool>());
       EXPECT_EQ(net.up.storage().nbytes(), net.up.element_size());
       EXPECT_FALSE(net.up.grad().defined());
+      // What is gathered when it is wanted follows no update; the root's does, where it has masters beside it.
+      for (const ParameterSection& section : net.store.units()[1].sections)
+        EXPECT_FALSE(section.following_values().defined());
+      for (const ParameterSection& section : net.store.units()[0].sections)
+        EXPECT_EQ(section.following_values().defined(), section.values.scalar_type() != at::kFloat);
       net.store.hold_values(1);
     }
     const c10::NoGradGuard no_grad;

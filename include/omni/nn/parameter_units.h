@@ -43,6 +43,11 @@ struct ParameterSection {
   bool is_sharded() const { return shards.size() > 1; }
   bool is_fully_sharded() const { return reduced.defined(); }
   bool has_own_masters() const { return is_fully_sharded() || values.scalar_type() != at::kFloat; }
+  // The owned values that are to follow the masters; undefined where these are the values, and where values are
+  // there only while they are held.
+  at::Tensor following_values() const {
+    return has_own_masters() && !is_fully_sharded() ? owned_part(values) : at::Tensor();
+  }
   at::Tensor owned_gradients() const { return is_fully_sharded() ? reduced : owned_part(gradients); }
   at::Tensor owned_part(const at::Tensor& whole) const { return whole.narrow(0, owned.first, owned.count); }
 };
