@@ -119,18 +119,11 @@ void require_layout(const WeightSource& source, const PublicLayout& layout) {
   require_nothing_else(source, layout);
 }
 
-void read_weights(const WeightSource& source, const PublicLayout& layout,
-                  std::span<nn::ParameterStore* const> stores) {
-  const c10::NoGradGuard guard;
-  require_layout(source, layout);
-  clear_what_is_left_out(layout, stores);
-  overwrite_weights(source, layout, stores);
-}
+namespace {
 
-void overwrite_weights(const WeightSource& source, const PublicLayout& layout,
-                       std::span<nn::ParameterStore* const> stores) {
-  const c10::NoGradGuard guard;
-  require_layout(source, layout);
+// Of a layout that was required.
+void copy_tensors(const WeightSource& source, const PublicLayout& layout,
+                  std::span<nn::ParameterStore* const> stores) {
   for (const PublicTensor& wanted : layout.tensors()) {
     throw_if_interrupted();
     const Tensor tensor = checked_tensor(source, wanted);
@@ -141,6 +134,23 @@ void overwrite_weights(const WeightSource& source, const PublicLayout& layout,
       target.copy_(rows);
     }
   }
+}
+
+}  // namespace
+
+void read_weights(const WeightSource& source, const PublicLayout& layout,
+                  std::span<nn::ParameterStore* const> stores) {
+  const c10::NoGradGuard guard;
+  require_layout(source, layout);
+  clear_what_is_left_out(layout, stores);
+  copy_tensors(source, layout, stores);
+}
+
+void overwrite_weights(const WeightSource& source, const PublicLayout& layout,
+                       std::span<nn::ParameterStore* const> stores) {
+  const c10::NoGradGuard guard;
+  require_layout(source, layout);
+  copy_tensors(source, layout, stores);
 }
 
 Tensor read_parameter(const WeightSource& source, const PublicLayout& layout, const std::string& parameter,
