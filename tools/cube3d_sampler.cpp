@@ -6,7 +6,7 @@
 #include "omni/core/number.h"
 #include "omni/core/safetensors.h"
 #include "omni/core/weight_source.h"
-#include "omni/kernels/freed_memory.h"
+#include "omni/kernels/cpu_memory.h"
 #include "omni/model/cube3d_files.h"
 #include "omni/model/decoding_memory.h"
 #include "sample_memory.h"
