@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "cpu/decode_linear_kernels.h"
+#include "int8_rows.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {
@@ -85,17 +86,11 @@ DecodeWeight::DecodeWeight(const Tensor& weight, DecodeFormat format) : format_(
     panels_ = panels_of(weight.detach().to(element_type(format)), per_lane(format));
     return;
   }
-  const Tensor wide = weight.detach().to(at::kFloat);
-  const Tensor peak = wide.abs().amax(1);
-  if (!peak.isfinite().all().item<bool>())
-    fail(ErrorKind::usage,
-         "packing a weight as int8: it is not finite. Keep it as bf16 or look for the defect");
-  const Tensor scale = peak.div(127.0).clamp_min(std::numeric_limits<float>::min());
-  const Tensor rounded = wide.div(scale.unsqueeze(1)).round().clamp(-127, 127).to(at::kChar);
-  panels_ = panels_of(rounded, per_lane(format));
+  const Int8Rows rows = int8_rows(weight);
+  panels_ = panels_of(rows.values, per_lane(format));
   const std::int64_t missing = panels_.size(0) * kDecodeBlock - outputs_;
-  scales_ = at::constant_pad_nd(scale, {0, missing});
-  sums_ = at::constant_pad_nd(rounded.sum(1, false, at::kInt), {0, missing});
+  scales_ = at::constant_pad_nd(rows.scales, {0, missing});
+  sums_ = at::constant_pad_nd(rows.sums, {0, missing});
 }
 
 Tensor DecodeWeight::unpacked() const {

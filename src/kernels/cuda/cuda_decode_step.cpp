@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
-#include <limits>
 #include <utility>
 
+#include "../int8_rows.h"
 #include "cuda_cached_attention.h"
 #include "cuda_launch.h"
 #include "omni/core/error.h"
@@ -210,13 +210,10 @@ CudaDecodeMatrix cuda_decode_matrix(const Tensor& weight, const Tensor& bf16, co
     return matrix;
   }
   ensure(format == DecodeFormat::int8, "a GPU decodes with weights in bf16 or int8");
-  const Tensor wide = weight.detach().to(at::kFloat), peak = wide.abs().amax(1);
-  if (!peak.isfinite().all().item<bool>())
-    fail(ErrorKind::usage,
-         "packing a weight as int8: it is not finite. Keep it as bf16 or look for the defect");
-  matrix.scales = peak.div(127.0).clamp_min(std::numeric_limits<float>::min());
-  matrix.weight = wide.div(matrix.scales.unsqueeze(1)).round().clamp(-127, 127).to(at::kChar).contiguous();
-  matrix.sums = matrix.weight.sum(1, false, at::kInt);
+  const Int8Rows rows = int8_rows(weight);
+  matrix.scales = rows.scales;
+  matrix.weight = rows.values.contiguous();
+  matrix.sums = rows.sums;
   return matrix;
 }
 
