@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 
 namespace omni::training {
 namespace {
@@ -29,6 +29,8 @@ StepHeader header_of(const double* numbers) {
 }
 
 }  // namespace
+
+void StepHeader::note_signal() { (stop_kind() == ErrorKind::interrupted ? interrupted : stopped) = true; }
 
 Agreement::Agreement(distributed::Collectives& collectives, at::Device device)
     : collectives_(&collectives), device_(device) {}

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "omni/core/error.h"
 #include "omni/distributed/collectives.h"
 #include "omni/sequence/document.h"
 
@@ -23,6 +24,10 @@ struct StepHeader {
   bool stopped = false;      // likewise, by whom may start it again
   bool checkpoint = false;   // one is due before the step: on any rank
   double progress = 0;       // of the run before the step: rank 0's
+
+  void note_signal();  // which asks this process to end: `interrupted` or `stopped`
+  bool ends() const { return interrupted || stopped; }
+  ErrorKind end_kind() const { return interrupted ? ErrorKind::interrupted : ErrorKind::stopped; }
 };
 
 class Agreement {

@@ -9,7 +9,6 @@
 
 #include "agreement.h"
 #include "omni/core/error.h"
-#include "omni/core/interrupt.h"
 #include "omni/core/random.h"
 #include "omni/core/shuffle.h"
 #include "omni/core/text_format.h"
@@ -243,14 +242,12 @@ Tensor made_on_all_ranks(const std::function<Tensor()>& make_images, distributed
     images = make_images();
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::interrupted) throw;
-    (stop_kind() == ErrorKind::interrupted ? header.interrupted : header.stopped) = true;
+    header.note_signal();
   }
   Agreement agreement(collectives, device);
   agreement.send(header);
   const StepHeader agreed = agreement.receive();
-  if (agreed.interrupted || agreed.stopped)
-    fail(agreed.interrupted ? ErrorKind::interrupted : ErrorKind::stopped,
-         "stopped while the pictures were made, before the first step");
+  if (agreed.ends()) fail(agreed.end_kind(), "stopped while the pictures were made, before the first step");
   return images;
 }
 

@@ -203,8 +203,7 @@ std::int64_t StageRun::Coming::bytes() const {
 StageRun::Coming StageRun::coming(std::int64_t step) {
   Coming next;
   next.header.progress = budget_.progress(step, seconds_now());
-  if (interrupt_requested())
-    (stop_kind() == ErrorKind::interrupted ? next.header.interrupted : next.header.stopped) = true;
+  if (interrupt_requested()) next.header.note_signal();
   next.header.checkpoint =
       Clock::now() - last_checkpoint_ >= std::chrono::duration<double>(60 * config_.checkpoint_minutes);
   // The budget of time is rank 0's to tell: where there are others, only the end by steps is known here.
@@ -357,7 +356,7 @@ std::vector<EarlierLoss> StageRun::earlier_losses(RunMetrics* metrics) {
 void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
   const bool due = config_.sample_steps > 0 && (over || state_.step % config_.sample_steps == 0);
   const bool averaged = optimizer_->has_average() && config_.ema.samples;
-  if (!due || !(samples_ || averaged || sharding_) || agreed.interrupted || agreed.stopped) return;
+  if (!due || !(samples_ || averaged || sharding_) || agreed.ends()) return;
   RECORD_USER_SCOPE("samples");
   const Clock::time_point begun = Clock::now();
   if (averaged) optimizer_->exchange_average();
@@ -369,15 +368,15 @@ void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
 }
 
 void StageRun::end_step(const StepHeader& agreed, bool over, bool best, const StepReport& report) {
-  if (agreed.interrupted || agreed.stopped) {
+  if (agreed.ends()) {
     if (profile_) {  // of the steps so far
       profile_->end(state_.step);
       profile_->finish();
     }
     if (state_.step > last_checkpoint_step_) save(report);
     checkpoints_->finish();
-    fail(agreed.interrupted ? ErrorKind::interrupted : ErrorKind::stopped, "stopped after step ", state_.step,
-         "; a checkpoint is in '", config_.output, "'. Run again with --resume to go on");
+    fail(agreed.end_kind(), "stopped after step ", state_.step, "; a checkpoint is in '", config_.output,
+         "'. Run again with --resume to go on");
   }
   if (over ? state_.step > last_checkpoint_step_ : checkpoint_due(agreed) || (best && config_.keep_best))
     save(report);

@@ -55,11 +55,10 @@ void TokenizerLoop::run() {
     const auto ticks = timed ? static_cast<std::int64_t>(agreed.progress * kTicks) : state_.step;
     if (bar_) bar_->advance(ticks - shown);
     shown = ticks;
-    if (agreed.interrupted || agreed.stopped) {
+    if (agreed.ends()) {
       save();
-      fail(agreed.interrupted ? ErrorKind::interrupted : ErrorKind::stopped, "stopped after step ",
-           state_.step, "; a checkpoint is in '", places_.checkpoint.string(),
-           "'. Run again with --resume to go on");
+      fail(agreed.end_kind(), "stopped after step ", state_.step, "; a checkpoint is in '",
+           places_.checkpoint.string(), "'. Run again with --resume to go on");
     }
     if (!last && agreed.checkpoint) {
       save();
@@ -74,7 +73,7 @@ StepHeader TokenizerLoop::agree(bool checkpoint_due) {
   StepHeader mine;
   mine.progress = settings_.budget.progress(state_.step, state_.seconds);
   mine.checkpoint = is_first() && checkpoint_due;
-  if (interrupt_requested()) (stop_kind() == ErrorKind::interrupted ? mine.interrupted : mine.stopped) = true;
+  if (interrupt_requested()) mine.note_signal();
   agreement_.send(mine);
   return agreement_.receive();
 }
