@@ -45,12 +45,7 @@ void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config
   const double for_each = there > 0 ? 1e9 * there : memory_for_rank(config, ranks);
   if (for_each == 0 || 1e9 * needed <= for_each || Cube3dStage::starts_from(config)) return;
   // More ranks on this host would not have more memory.
-  const int most_ranks = there > 0 ? 1 << 12 : ranks;
-  const auto change = smallest_fitting_change(config, ranks, most_ranks, for_each, estimated_needs(config));
-  if (change)
-    std::printf("# the smallest change that fits: %s (%.3f GB)\n", change->what.c_str(), change->bytes / 1e9);
-  else
-    std::printf("# no other setting makes it fit: make the model smaller\n");
+  std::printf("# %s\n", fitting_advice(config, ranks, for_each, /*others_may_join=*/there > 0).c_str());
 }
 
 // Of a sealed store.

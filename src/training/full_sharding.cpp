@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "memory_parts.h"
 #include "omni/core/error.h"
 #include "section_exchange.h"
 
@@ -13,20 +14,6 @@ namespace {
 
 // While a block is computed the gradients of one before it may still be on their way.
 constexpr std::size_t kReductionsBeside = 1;
-
-std::int64_t value_bytes(const nn::ParameterUnit& unit) {
-  std::int64_t bytes = 0;
-  for (const nn::ParameterSection& section : unit.sections)
-    bytes += section.size() * static_cast<std::int64_t>(section.values.element_size());
-  return bytes;
-}
-
-std::int64_t gradient_bytes(const nn::ParameterUnit& unit) {
-  std::int64_t bytes = 0;
-  for (const nn::ParameterSection& section : unit.sections)
-    bytes += section.size() * static_cast<std::int64_t>(sizeof(float));
-  return bytes;
-}
 
 void wait(std::vector<distributed::Pending>& calls) {
   RECORD_USER_SCOPE("wait for communication");

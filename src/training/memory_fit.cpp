@@ -1,6 +1,7 @@
 #include "memory_fit.h"
 
 #include <algorithm>
+#include <cctype>
 #include <memory>
 
 #include "cube3d_stage.h"
@@ -106,17 +107,22 @@ model::Bundle bundle_for_estimates(const StageConfig& config) {
   return bundle;
 }
 
+std::vector<std::string> drawn_tasks(const StageConfig& config) {
+  std::vector<std::string> names;
+  for (const auto* tasks : {&config.mixture, &config.replay})
+    for (const auto& [name, weight] : *tasks)
+      if (weight > 0) names.push_back(name);
+  return names;
+}
+
 // One of documents at full length, the tasks in turn; the last one may go beyond its size. Empty without tasks.
 sequence::PackedSequence longest_micro_batch(const StageConfig& config, const model::Bundle& bundle) {
   std::vector<sequence::Document> documents;
-  for (const auto* tasks : {&config.mixture, &config.replay}) {
-    for (const auto& [name, weight] : *tasks) {
-      if (weight <= 0) continue;
-      sequence::Document document;
-      for (const sequence::TaskSegment& segment : sequence::find_task(name, bundle.tasks).segments)
-        document.segments.push_back(longest_segment(segment, bundle.layout()));
-      documents.push_back(std::move(document));
-    }
+  for (const std::string& name : drawn_tasks(config)) {
+    sequence::Document document;
+    for (const sequence::TaskSegment& segment : sequence::find_task(name, bundle.tasks).segments)
+      document.segments.push_back(longest_segment(segment, bundle.layout()));
+    documents.push_back(std::move(document));
   }
   sequence::PackedSequence batch;
   if (documents.empty()) return batch;
@@ -134,10 +140,8 @@ double activations_of(const StageConfig& config, const model::Bundle& bundle, in
 
 // A micro-batch holds the longest document of each task whole.
 std::int64_t fewest_tokens_of(const StageConfig& config, const model::Bundle& bundle) {
-  std::vector<std::string> names = config.earlier_tasks;
-  for (const auto* tasks : {&config.mixture, &config.replay})
-    for (const auto& [name, weight] : *tasks)
-      if (weight > 0) names.push_back(name);
+  std::vector<std::string> names = drawn_tasks(config);
+  names.insert(names.end(), config.earlier_tasks.begin(), config.earlier_tasks.end());
   const sequence::SegmentParts parts(bundle.vocabulary(), bundle.layout());
   std::int64_t fewest = kFewestTokens;
   for (const std::string& name : names) {
@@ -192,6 +196,13 @@ std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, 
   return std::nullopt;
 }
 
+std::string fitting_advice(const StageConfig& config, int ranks, double there, bool others_may_join) {
+  const int most_ranks = others_may_join ? 1 << 12 : ranks;
+  const auto change = smallest_fitting_change(config, ranks, most_ranks, there, estimated_needs(config));
+  if (!change) return "no other setting makes it fit: make the model smaller";
+  return concat("the smallest change that fits: ", change->what, " (", gigabytes(change->bytes), ")");
+}
+
 double memory_for_rank(const StageConfig& config, int local_ranks) {
   if (config.device == "cpu") return static_cast<double>(memory_bytes()) / local_ranks;
   return kernels::gpu_refusal().empty() ? 1e9 * kernels::device_gigabytes({at::kCUDA, 0}) : 0;
@@ -206,11 +217,8 @@ void require_memory(const StageConfig& config, int ranks, int local_ranks, bool 
   if (needed <= there) return;
   const double kept = needed - parts.activations;
   // More ranks on this host would not have more memory.
-  const int most_ranks = config.device == "cpu" ? ranks : 1 << 12;
-  const auto change = smallest_fitting_change(config, ranks, most_ranks, there, estimated_needs(config));
-  const std::string advice =
-      change ? concat("The smallest change that fits: ", change->what, " (", gigabytes(change->bytes), ")")
-             : "No other setting makes it fit: make the model smaller";
+  std::string advice = fitting_advice(config, ranks, there, /*others_may_join=*/config.device != "cpu");
+  advice.front() = static_cast<char>(std::toupper(advice.front()));
   if (kept > there)
     fail(ErrorKind::out_of_memory, "training '", config.output, "': each rank keeps about ", gigabytes(kept),
          " from step to step and has ", gigabytes(there), ". ", advice);

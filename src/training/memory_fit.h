@@ -44,6 +44,10 @@ struct FittingChange {
 std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, int ranks, int most_ranks,
                                                      double there, const NeededMemory& needed);
 
+// What is to be said of it, as the end of a sentence; more ranks count where `others_may_join` with memory of their
+// own. Of stages from a bundle.
+std::string fitting_advice(const StageConfig& config, int ranks, double there, bool others_may_join);
+
 // Of the device of each of the ranks, `local_ranks` of them on this host, in bytes; 0 where nobody knows.
 double memory_for_rank(const StageConfig& config, int local_ranks);
 

@@ -45,16 +45,26 @@ MemoryParts memory_of(const nn::ParameterStore& parameters) {
   return parts;
 }
 
+std::int64_t value_bytes(const nn::ParameterUnit& unit) {
+  std::int64_t bytes = 0;
+  for (const nn::ParameterSection& section : unit.sections)
+    bytes += section.size() * static_cast<std::int64_t>(section.values.element_size());
+  return bytes;
+}
+
+std::int64_t gradient_bytes(const nn::ParameterUnit& unit) {
+  std::int64_t bytes = 0;
+  for (const nn::ParameterSection& section : unit.sections)
+    bytes += section.size() * static_cast<std::int64_t>(sizeof(float));
+  return bytes;
+}
+
 double gathered_bytes(const nn::ParameterStore& parameters) {
   std::vector<double> values, gradients;  // of the blocks, in order
   for (const nn::ParameterUnit& unit : parameters.units()) {
     if (!unit.is_fully_sharded()) continue;
-    values.push_back(0);
-    gradients.push_back(0);
-    for (const nn::ParameterSection& section : unit.sections) {
-      values.back() += static_cast<double>(section.values.nbytes());
-      gradients.back() += static_cast<double>(section.size()) * sizeof(float);
-    }
+    values.push_back(static_cast<double>(value_bytes(unit)));
+    gradients.push_back(static_cast<double>(gradient_bytes(unit)));
   }
   double most = 0;
   for (std::size_t i = 0; i < values.size(); ++i)

@@ -38,6 +38,10 @@ struct MeasuredMemory {
 // Weights, gradients and masters of a sealed store, as far as this rank has them.
 MemoryParts memory_of(const nn::ParameterStore& parameters);
 
+// Of a unit while it is whole, whether it is now or not.
+std::int64_t value_bytes(const nn::ParameterUnit& unit);
+std::int64_t gradient_bytes(const nn::ParameterUnit& unit);
+
 // The most that values and gradients of fully sharded blocks take while they are whole: in the backward pass there are
 // the values of a block and of the next one, and the gradients of that block and of the one before.
 double gathered_bytes(const nn::ParameterStore& parameters);
