@@ -101,9 +101,7 @@ std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network
 DeviceStep::DeviceStep(const Transformer::Network& network, CachedBlocks& blocks,
                        kernels::CudaDecodeNetwork layers)
     : network_(&network), blocks_(&blocks), step_(std::move(layers)) {
-  std::vector<std::int64_t> dimensions = network.config.rope_split;
-  if (dimensions.empty()) dimensions = {network.config.attention_head_size()};
-  for (const std::int64_t axis : dimensions)
+  for (const std::int64_t axis : network.config.rotary_axes())
     frequencies_.push_back(nn::rotary_frequencies(axis, network.config.rope_theta));
 }
 

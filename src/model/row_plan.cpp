@@ -27,8 +27,7 @@ std::vector<PlannedRows::Axis> planned_axes(const TransformerConfig& config, con
                                             BatchArena& arena) {
   const std::vector<std::span<const std::int32_t>> coordinates = {places.offsets, places.rows,
                                                                   places.columns};
-  std::vector<std::int64_t> dimensions = config.rope_split;
-  if (dimensions.empty()) dimensions = {config.attention_head_size()};
+  const std::vector<std::int64_t> dimensions = config.rotary_axes();
   std::vector<PlannedRows::Axis> axes;
   for (std::size_t axis = 0; axis < dimensions.size(); ++axis) {
     const nn::DistinctPositions distinct = nn::distinct_positions(coordinates[axis]);

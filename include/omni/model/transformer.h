@@ -54,6 +54,10 @@ struct TransformerConfig : nn::DecoderShape {
 
   std::int64_t block_count() const { return dual_blocks + single_blocks; }
   bool is_bidirectional(sequence::Modality modality) const;
+  // Head dimensions turned by each coordinate: rope_split, or all of them by the offset.
+  std::vector<std::int64_t> rotary_axes() const {
+    return rope_split.empty() ? std::vector<std::int64_t>{attention_head_size()} : rope_split;
+  }
   bool drops_text() const {
     return streams == 2 && single_over == "generated";
   }  // half-way: it has no output
