@@ -6,6 +6,7 @@
 set -euo pipefail
 omni=$1 tokenizers=$2 shards=$3 sharding=${4:-full} tokens=${5:-1024}
 here=$(dirname "$(realpath "$0")")
+. "$here/ranks_stage.sh"
 work=$(mktemp -d)
 first=omni-slow-$$-0 second=omni-slow-$$-1
 cleanup() {
@@ -35,24 +36,12 @@ for rank in 0 1; do
 done
 echo "slow_network: 10 Gbit/s, $delay"
 
-cat >"$work/stage.yaml" <<YAML
-stage: pretrain
-output: run
-tokenizers:
-  text: $tokenizers/text_tokenizer.json
-  image: $tokenizers/image_tokenizer
-  shape: $tokenizers/shape_tokenizer
-text_capacity: 40
-shards: [$shards]
-model: {width: 768, single_blocks: 14, heads: 12}
-mixture: {text->shape: 1, image->shape: 1}
+write_stage "$work/stage.yaml" "$tokens"
+cat >>"$work/stage.yaml" <<YAML
 tokens_per_step: $((4 * tokens))
-tokens_per_micro_batch: $tokens
 steps: 4
-precision: bf16
 sharding: $sharding
 recompute: true
-log_steps: 1
 YAML
 
 rank() {
