@@ -13,6 +13,7 @@
 #include "omni/data/procedural_world.h"
 #include "omni/geometry/renderer.h"
 #include "omni/training/tokenizer_data.h"
+#include "small_tokenizers.h"
 #include "temporary_directory.h"
 
 namespace omni::training {
@@ -39,18 +40,10 @@ std::vector<image::Image> rectangles(int count, int size) {
 }
 
 ImageTokenizerTrainingConfig small_config() {
-  ImageTokenizerTrainingConfig config;
-  config.network.image_size = 16;
-  config.network.channels = 8;
-  config.network.channel_multipliers = {1, 2, 4};
-  config.network.res_blocks = {0, 0, 1};
-  config.network.attention = false;
-  config.network.norm_groups = 2;
-  config.network.z_channels = 16;
+  ImageTokenizerTrainingConfig config = small_image_tokenizer();
   config.network.codebook_size = 64;
   config.batch_size = 16;
   config.steps = 150;
-  config.precision = "fp32";
   config.schedule.peak_learning_rate = 5e-3;
   return config;
 }

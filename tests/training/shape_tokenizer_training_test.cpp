@@ -11,6 +11,7 @@
 #include "omni/data/shape_sample.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
 #include "random_unions.h"
+#include "small_tokenizers.h"
 #include "temporary_directory.h"
 
 namespace omni::training {
@@ -22,35 +23,11 @@ using testing_support::RandomUnions;
 class ShapeTokenizerTraining : public ::testing::Test {
  protected:
   static ShapeTokenizerTrainingConfig tiny(const std::string& layout) {
-    ShapeTokenizerTrainingConfig config;
-    config.layout = layout;
-    config.grid.encoder_kernels = {2, 2, 2};
-    config.grid.encoder_channels = {4, 8, 16};
-    config.grid.decoder_channels = {16, 8};
-    config.grid.decoder_blocks = {1, 1};
-    config.grid.quantiser.kind = "vq";
-    config.grid.quantiser.codebook_size = 16;
-    config.grid.quantiser.codebook_dim = 4;
-    config.grid.colour = {.slots = 3, .palette = 8, .channels = 8};
-    config.vecset.latents = 8;
-    config.vecset.width = 16;
-    config.vecset.heads = 2;
-    config.vecset.frequencies = 4;
-    config.vecset.encoder_layers = 1;
-    config.vecset.encoder_cross_attention_layers = {0};
-    config.vecset.decoder_layers = 1;
-    config.vecset.quantiser.kind = "spherical";
-    config.vecset.quantiser.codebook_size = 16;
-    config.vecset.quantiser.codebook_dim = 4;
-    config.vecset.surface_points = 64;
+    ShapeTokenizerTrainingConfig config = small_shape_tokenizer(layout);
     config.objects = 6;
     config.batch = 2;
     config.steps = 6;
     config.continuous_share = 0.5;
-    config.near_points = 64;
-    config.volume_points = 32;
-    config.colour_points = 32;
-    config.log_steps = 1;
     config.evaluation_objects = 2;
     return config;
   }

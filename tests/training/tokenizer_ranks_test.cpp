@@ -12,6 +12,7 @@
 #include "omni/core/random.h"
 #include "omni/core/safetensors.h"
 #include "random_unions.h"
+#include "small_tokenizers.h"
 #include "temporary_directory.h"
 #include "test_device.h"
 #include "thread_ranks.h"
@@ -156,14 +157,7 @@ class TokenizerRanks : public testing::Test {
   }
 
   static ImageTokenizerTrainingConfig image_config() {
-    ImageTokenizerTrainingConfig c;
-    c.network.image_size = 16;
-    c.network.channels = 8;
-    c.network.channel_multipliers = {1, 2, 4};
-    c.network.res_blocks = {0, 0, 1};
-    c.network.attention = false;
-    c.network.norm_groups = 2;
-    c.network.z_channels = 16;
+    ImageTokenizerTrainingConfig c = small_image_tokenizer();
     c.network.codebook_size = 16;
     c.batch_size = 7;
     c.steps = 12;
@@ -171,30 +165,15 @@ class TokenizerRanks : public testing::Test {
     c.continuous_share = 0.25;
     c.bypass_share = 0.3;
     c.revival_share = 0.3;
-    c.precision = "fp32";
     c.schedule.shape = "constant";
     c.schedule.warmup_share = 0;
     return c;
   }
   static ShapeTokenizerTrainingConfig shape_config(const std::string& layout) {
-    ShapeTokenizerTrainingConfig c;
-    c.layout = layout;
-    c.grid.encoder_kernels = {2, 2, 2};
-    c.grid.encoder_channels = {4, 8, 16};
-    c.grid.decoder_channels = {16, 8};
-    c.grid.decoder_blocks = {1, 1};
+    ShapeTokenizerTrainingConfig c = small_shape_tokenizer(layout);
     c.grid.adaptive_length = true;
-    c.grid.quantiser = {.kind = "vq", .codebook_size = 16, .codebook_dim = 4, .revival_share = 0.3};
-    c.grid.colour = {.slots = 3, .palette = 8, .channels = 8};
-    c.vecset.latents = 8;
-    c.vecset.width = 16;
-    c.vecset.heads = 2;
-    c.vecset.frequencies = 4;
-    c.vecset.encoder_layers = 1;
-    c.vecset.encoder_cross_attention_layers = {0};
-    c.vecset.decoder_layers = 1;
-    c.vecset.quantiser = {.kind = "spherical", .codebook_size = 16, .codebook_dim = 4, .revival_share = 0.3};
-    c.vecset.surface_points = 64;
+    for (nn::QuantiserConfig* quantiser : {&c.grid.quantiser, &c.vecset.quantiser})
+      quantiser->revival_share = 0.3;
     c.objects = 8;
     c.batch = 5;
     c.steps = 8;
@@ -203,10 +182,6 @@ class TokenizerRanks : public testing::Test {
     c.full_length_share = 0.5;
     c.code_noise = 0.2;
     c.turns = true;
-    c.near_points = 64;
-    c.volume_points = 32;
-    c.colour_points = 32;
-    c.log_steps = 1;
     c.schedule.shape = "constant";
     c.schedule.warmup_share = 0;
     return c;
