@@ -104,8 +104,8 @@ struct RowBytes {
   double inside;    // gradients in the MLP, the widest place; one stream after the other
 };
 
-RowBytes row_bytes(const TransformerConfig& config, double element, bool joined, bool keys_only,
-                   const nn::Recomputation& recomputation) {
+RowBytes row_bytes(const TransformerConfig& config, double element, bool joined,
+                   const nn::StreamLayers& layers, const nn::Recomputation& recomputation) {
   const double wide = 4 * static_cast<double>(config.width),
                narrow = element * static_cast<double>(config.width),
                queries = element * static_cast<double>(config.query_width()),
@@ -113,11 +113,16 @@ RowBytes row_bytes(const TransformerConfig& config, double element, bool joined,
                hidden = element * static_cast<double>(config.mlp_width());
   // Attention keeps its input, its output and a sum per head.
   const double attention = projected + queries + 4 * static_cast<double>(config.heads);
-  const double normed = recomputation.norms ? 0 : narrow, activated = recomputation.swiglu ? 0 : hidden;
-  RowBytes bytes{wide + narrow, wide + normed + attention, wide + 2 * narrow, 0};
-  if (keys_only) return bytes;
+  // A layer with an adapter keeps the rows that it takes.
+  const auto rows_before = [](const nn::CastLinear& layer, bool made_again, double bytes) {
+    return made_again && !layer.adapter.defined() ? 0 : bytes;
+  };
+  RowBytes bytes{wide + narrow, wide + rows_before(layers.qkv, recomputation.norms, narrow) + attention,
+                 wide + 2 * narrow, 0};
+  if (layers.keys_only) return bytes;
   // Streams that attend together take their own rows of the attention's output.
-  bytes.kept += (joined ? queries : 0) + wide + normed + 2 * hidden + activated;
+  bytes.kept += (joined ? queries : 0) + wide + rows_before(layers.gate_up, recomputation.norms, narrow) +
+                2 * hidden + rows_before(layers.down, recomputation.swiglu, hidden);
   bytes.inside = 2 * hidden;
   return bytes;
 }
@@ -160,7 +165,7 @@ double activation_bytes(const Transformer& transformer, const sequence::PackedSe
     for (std::size_t s = 0; s < load.rows.size(); ++s) {
       const auto rows = static_cast<double>(load.rows[s]);
       const RowBytes bytes =
-          row_bytes(network.config, element, load.rows.size() > 1, load.block->streams[s].keys_only, parts);
+          row_bytes(network.config, element, load.rows.size() > 1, load.block->streams[s], parts);
       inputs += rows * bytes.input;
       own += rows * bytes.kept;
       arriving += rows * bytes.arriving;

@@ -299,7 +299,7 @@ void ParameterStore::zero_frozen_gradients() {
   const c10::NoGradGuard no_grad;
   if (!sealed_)
     for (const Parameter& parameter : parameters_)
-      if (parameter.trainable && parameter.value.grad().defined())
+      if (parameter.frozen_rows.count > 0 && parameter.trainable && parameter.value.grad().defined())
         parameter.value.grad().narrow(0, parameter.frozen_rows.first, parameter.frozen_rows.count).zero_();
   for (const ParameterUnit& unit : units_)
     for (const ParameterSection& section : unit.sections)

@@ -106,6 +106,15 @@ void freeze_parameters(const StageConfig& config, nn::ParameterStore& parameters
   parameters.freeze([&](const nn::Parameter& parameter) { return frozen.contains(parameter.name); });
 }
 
+void require_recomputed_blocks(const StageConfig& config, const nn::ParameterStore& parameters) {
+  const auto blocks = std::count_if(
+      parameters.units().begin(), parameters.units().end(),
+      [](const nn::ParameterUnit& unit) { return unit.kind == nn::ParameterUnit::Kind::block; });
+  if (config.recompute && config.recompute_every > 1 && config.recompute_every > blocks)
+    fail(ErrorKind::usage, "'recompute_every' (", config.recompute_every, ") is more than the model's ",
+         blocks, " blocks, of which none would be made again. Lower it, or leave out 'recompute'");
+}
+
 std::map<std::string, optimizer::AdamW::Rows> view_rows(const model::Transformer& transformer) {
   const sequence::TokenRange& azimuth = transformer.vocabulary().range(sequence::kRangeAzimuth);
   const sequence::TokenRange& elevation = transformer.vocabulary().range(sequence::kRangeElevation);

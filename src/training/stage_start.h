@@ -21,6 +21,9 @@ model::Bundle estimated_bundle(const StageConfig& config);
 // to train.
 void freeze_parameters(const StageConfig& config, nn::ParameterStore& parameters);
 
+// Throws Error(usage) where recompute_every is more than there are blocks, so that it would choose none.
+void require_recomputed_blocks(const StageConfig& config, const nn::ParameterStore& parameters);
+
 // The rows of the view tokens in every matrix whose rows are token ids.
 std::map<std::string, optimizer::AdamW::Rows> view_rows(const model::Transformer& transformer);
 

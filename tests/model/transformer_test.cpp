@@ -196,6 +196,27 @@ TEST_P(EveryTransformer, RecomputingGivesTheSameGradients) {
   }
 }
 
+TEST_P(EveryTransformer, RecomputingPartsInBf16GivesTheSameGradients) {
+  const bool text_loss = model.config().single_over == "all";
+  const sequence::PackedSequence sequence =
+      packed({random_document(1, text_loss), random_document(2, text_loss)}, vocabulary);
+  model.set_activation_type(at::kBFloat16);
+  const auto gradients = [&](const nn::Recomputation& recomputation) {
+    model.parameters().zero_gradients();
+    model.set_recompute(recomputation);
+    model.loss(model.prepare(sequence)).objective.sum().backward();
+    std::vector<at::Tensor> all;
+    for (const nn::Parameter& p : model.parameters().all())
+      if (p.value.grad().defined()) all.push_back(p.value.grad().clone());
+    return all;
+  };
+  const std::vector<at::Tensor> expected = gradients(false), got = gradients({0, true, true});
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i)
+    EXPECT_LE((got[i] - expected[i]).norm().item<double>(), 0.02 * expected[i].norm().item<double>() + 1e-6)
+        << i;
+}
+
 // Only parameters move to another device with the model.
 TEST_P(EveryTransformer, TheBlocksHoldNoTensorsButParameters) {
   const auto is_parameter = [&](const at::Tensor& tensor) {

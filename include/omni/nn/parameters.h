@@ -52,7 +52,7 @@ struct Parameter {
   bool trainable = true;                   // see ParameterTraits
   std::vector<std::int64_t> stacked_rows;  // likewise
   std::size_t unit = 0;                    // index into ParameterStore::units()
-  ElementRange frozen_rows = {};           // that stay as they are though the others are trained
+  ElementRange frozen_rows = {};  // of one with one dimension: that stay though the others are trained
 };
 
 // What the parameters of a network start from.

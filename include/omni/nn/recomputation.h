@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,8 +15,9 @@ struct Recomputation {
   bool swiglu = false, norms = false;
 
   Recomputation() = default;
-  Recomputation(bool blocks)
-      : every(blocks ? 1 : 0) {}  // NOLINT: whether all blocks are is what most ask for
+  // Whether all blocks are is what most ask for. A number would be taken for it.
+  template <std::same_as<bool> Whole>
+  Recomputation(Whole blocks) : every(blocks ? 1 : 0) {}  // NOLINT: implicit
   Recomputation(std::int64_t every, bool swiglu, bool norms) : every(every), swiglu(swiglu), norms(norms) {}
 
   bool takes_whole(std::size_t number) const {
