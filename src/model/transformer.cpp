@@ -63,6 +63,10 @@ void Transformer::set_recompute(const nn::Recomputation& recomputation) {
   set_executor(nn::make_recompute_executor(recomputation));
 }
 
+void Transformer::forget_copies() {
+  for (const Network::NamedLinear& own : network_->linear_layers()) own.layer->weight.forget_copies();
+}
+
 void Transformer::set_executor(std::unique_ptr<nn::BlockExecutor> executor) {
   network_->executor = std::move(executor);
 }

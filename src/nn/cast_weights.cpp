@@ -34,4 +34,9 @@ void CastWeight::set_packed(kernels::DecodeWeight packed) {
   packed_from_ = origin();
 }
 
+void CastWeight::forget_copies() {
+  copy_ = at::Tensor();
+  packed_ = kernels::DecodeWeight();
+}
+
 }  // namespace omni::nn

@@ -31,19 +31,50 @@ void print_fit(const std::string& who, double needed, double there) {
               needed <= there ? "it fits" : "it does not fit");
 }
 
-void print_memory(const MemoryParts& parts, int ranks, const StageConfig& config, double device_memory_gb) {
-  const double needed = parts.sum() / 1e9;
+// Of a store that was sealed, and what a rank keeps of it: the most that a rank with sharding: full takes outside the
+// steps. When it starts and ends the whole model is there in fp32, and another copy of a unit; while it samples
+// rank 0 has all blocks beside what it keeps.
+double whole_model_bytes(const StageConfig& config, const nn::ParameterStore& store,
+                         const MemoryParts& parts) {
+  double blocks = 0, largest = 0;
+  for (const nn::ParameterUnit& unit : store.units()) {
+    double values = 0, elements = 0;
+    for (const nn::ParameterSection& section : unit.sections) {
+      values += static_cast<double>(section.values.nbytes());
+      elements += static_cast<double>(section.size());
+    }
+    if (unit.is_fully_sharded()) blocks += values;
+    largest = std::max(largest, elements * sizeof(float));
+  }
+  const double whole = static_cast<double>(store.element_count()) * sizeof(float) + largest;
+  const double kept = parts.weights + parts.gradients + parts.masters + parts.moments;
+  return std::max(whole, config.sample_steps > 0 ? kept + blocks : 0.0);
+}
+
+// `whole`: see whole_model_bytes(); 0 where the model is not sharded fully.
+void print_memory(const MemoryParts& parts, double whole, int ranks, const StageConfig& config,
+                  double device_memory_gb) {
+  const double needed = std::max(parts.sum(), whole) / 1e9;
   double there = std::max(device_memory_gb, 0.0);  // of each rank's device; 0 where nobody knows
   if (there == 0 && config.device == "cuda") there = memory_for_rank(config, ranks) / 1e9;
   std::printf("# memory of %s: about %.3f GB\n%s",
               ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), needed,
               memory_table(parts, "#   ").c_str());
+  if (whole > 0)
+    std::printf(
+        "#   the model whole, at the start and end and while rank 0 samples: %.3f GB, not beside the step's\n",
+        whole / 1e9);
   if (there > 0)
     print_fit("each rank on its device", needed, there);
   else if (config.device == "cpu")
     print_fit("all ranks on this machine", ranks * needed, static_cast<double>(memory_bytes()) / 1e9);
   const double for_each = there > 0 ? 1e9 * there : memory_for_rank(config, ranks);
   if (for_each == 0 || 1e9 * needed <= for_each || Cube3dStage::starts_from(config)) return;
+  if (whole > for_each) {
+    std::printf("# more ranks do not change what the whole model takes: make it smaller%s\n",
+                config.sample_steps > 0 ? ", or set sample_steps: 0" : "");
+    return;
+  }
   // More ranks on this host would not have more memory.
   std::printf("# %s\n", fitting_advice(config, ranks, for_each, /*others_may_join=*/there > 0).c_str());
 }
@@ -124,6 +155,7 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
   const model::Bundle bundle = cube3d ? cube3d->shapes() : estimated_bundle(config);
   model::Transformer& transformer = *bundle.transformer;
   freeze_parameters(config, transformer.parameters());
+  require_recomputed_blocks(config, transformer.parameters());
   transformer.set_activation_type(nn::precision_type(config.precision));
   const auto missing =
       std::find_if(config.shards.begin(), config.shards.end(),
@@ -159,7 +191,10 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
   double device_memory_gb = options.device_memory_gb;
   if (device_memory_gb == 0 && !options.gpu.empty())
     device_memory_gb = find_accelerator(options.gpu).memory_bytes / 1e9;
-  print_memory(parts, ranks, config, device_memory_gb);
+  const double whole = sharding_of(config, ranks) == Sharding::full
+                           ? whole_model_bytes(config, transformer.parameters(), parts)
+                           : 0;
+  print_memory(parts, whole, ranks, config, device_memory_gb);
   if (!options.gpu.empty())
     print_time(step_work(config, transformer.parameters(), ranks, flops, forward_flops), tokens, config.steps,
                find_accelerator(options.gpu));

@@ -4,6 +4,7 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "memory_parts.h"
 #include "omni/core/error.h"
@@ -14,12 +15,6 @@ namespace {
 
 // While a block is computed the gradients of one before it may still be on their way.
 constexpr std::size_t kReductionsBeside = 1;
-
-void wait(std::vector<distributed::Pending>& calls) {
-  RECORD_USER_SCOPE("wait for communication");
-  for (distributed::Pending& call : calls) call.wait();
-  calls.clear();
-}
 
 }  // namespace
 
@@ -47,6 +42,7 @@ void FullSharding::begin(std::int64_t count, Passes passes) {
   ensure(next_ == end_ && !all_held_, "passes through sharded blocks begin before others have ended");
   passes_ = passes;
   peak_bytes_ = bytes_;  // of these passes: samples hold all blocks
+  waited_seconds_ = 0;
   next_ = 0;
   end_ = count * static_cast<std::int64_t>(units_.size()) * (passes == Passes::forward ? 1 : 2);
   if (next_ < end_) ask_for(visit(next_).unit);
@@ -146,6 +142,14 @@ void FullSharding::finish_reductions(std::size_t left) {
     count(-gradient_bytes(unit));
     reductions_.pop_front();
   }
+}
+
+void FullSharding::wait(std::vector<distributed::Pending>& calls) {
+  RECORD_USER_SCOPE("wait for communication");
+  const auto begun = std::chrono::steady_clock::now();
+  for (distributed::Pending& call : calls) call.wait();
+  calls.clear();
+  waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
 void FullSharding::count(std::int64_t bytes) {

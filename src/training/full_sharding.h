@@ -44,8 +44,10 @@ class FullSharding final : private nn::BlockVisitor {
   void gather_all(bool keep);
   void release_all();
 
-  // The most that values and gradients of gathered blocks took at once since the last passes began.
+  // The most that values and gradients of gathered blocks took at once since begin().
   std::int64_t peak_bytes() const { return peak_bytes_; }
+  // That this rank has waited for the others' calls since begin().
+  double waited_seconds() const { return waited_seconds_; }
 
  private:
   struct Visit {
@@ -68,6 +70,7 @@ class FullSharding final : private nn::BlockVisitor {
   bool wait_for(std::size_t unit);  // whether it was on its way
   void release(std::size_t unit);
   void finish_reductions(std::size_t left);
+  void wait(std::vector<distributed::Pending>& calls);
   void count(std::int64_t bytes);
 
   nn::ParameterStore* parameters_;
@@ -80,6 +83,7 @@ class FullSharding final : private nn::BlockVisitor {
   std::deque<Reduction> reductions_;                      // on their way, the first one first
   bool all_held_ = false;
   std::int64_t bytes_ = 0, peak_bytes_ = 0;
+  double waited_seconds_ = 0;
 };
 
 }  // namespace omni::training

@@ -32,7 +32,7 @@ StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::
     : sharded_(sharding != Sharding::none && collectives.size() > 1),
       parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharding, rules)),
       collectives_(&collectives),
-      adamw_(parameters, adamw, rules) {
+      adamw_(std::in_place, parameters, adamw, rules) {
   if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay, std::move(rules));
   if (average_decay > 0) average_.emplace(parameters, average_decay);
 }
@@ -43,7 +43,7 @@ optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double cli
   optimizer::SumOverRanks sum;
   if (sharded_) sum = [&](const at::Tensor& value) { collectives_->all_reduce(value).wait(); };
   const optimizer::GradientMeasure measure = optimizer::measure_gradients(*parameters_, clip_norm, sum);
-  adamw_.step(learning_rate, measure);
+  adamw_->step(learning_rate, measure);
   if (muon_ && !restricted_) muon_->step(learning_rate, measure);
   share_values();
   return measure;
@@ -77,11 +77,11 @@ void StageOptimizer::zero_gradients() { parameters_->zero_gradients(); }
 
 void StageOptimizer::restrict_to_rows(std::map<std::string, optimizer::AdamW::Rows> rows) {
   restricted_ = !rows.empty();
-  adamw_.restrict_to_rows(std::move(rows));
+  adamw_->restrict_to_rows(std::move(rows));
 }
 
 std::vector<optimizer::SectionState> StageOptimizer::section_state() const {
-  std::vector<optimizer::SectionState> states = adamw_.section_state();
+  std::vector<optimizer::SectionState> states = adamw_->section_state();
   if (muon_)
     for (optimizer::SectionState& state : muon_->section_state()) states.push_back(std::move(state));
   if (average_)
@@ -94,6 +94,10 @@ std::vector<optimizer::StatePiece> StageOptimizer::pieces() const {
 }
 
 void StageOptimizer::unseal() {
+  // Their moments would be beside the whole model.
+  average_.reset();
+  muon_.reset();
+  adamw_.reset();
   parameters_->unseal([&](const nn::ParameterSection& section) {
     return gather_owned(section, section.masters, *collectives_);
   });

@@ -34,15 +34,15 @@ class StageOptimizer {
   // The average in the place of the weights, and these in its, on every rank; twice, and nothing has changed.
   void exchange_average();
   // Of AdamW's updates; see AdamW::set_kernel_path.
-  void set_kernel_path(kernels::KernelPath path) { adamw_.set_kernel_path(path); }
+  void set_kernel_path(kernels::KernelPath path) { adamw_->set_kernel_path(path); }
   // See AdamW::restrict_to_rows; meanwhile Muon's matrices stay as they are.
   void restrict_to_rows(std::map<std::string, optimizer::AdamW::Rows> rows);
 
   // What this rank keeps.
   std::vector<optimizer::SectionState> section_state() const;
   std::vector<optimizer::StatePiece> pieces() const;  // of it, by parameter
-  std::int64_t steps_taken() const { return adamw_.steps_taken(); }
-  void set_steps_taken(std::int64_t steps) { adamw_.set_steps_taken(steps); }
+  std::int64_t steps_taken() const { return adamw_->steps_taken(); }
+  void set_steps_taken(std::int64_t steps) { adamw_->set_steps_taken(steps); }
   // The store is the network's alone again, whole on every rank; nothing else may be called then.
   void unseal();
 
@@ -54,7 +54,7 @@ class StageOptimizer {
   bool sharded_;
   nn::ParameterStore* parameters_;
   distributed::Collectives* collectives_;
-  optimizer::AdamW adamw_;
+  std::optional<optimizer::AdamW> adamw_;  // until unseal()
   std::optional<optimizer::Muon> muon_;
   std::optional<optimizer::ParameterAverage> average_;
   bool restricted_ = false;

@@ -39,22 +39,46 @@ double earlier_fingerprint(const StageConfig& config) {
   return static_cast<double>(hash_string(text) >> 32);
 }
 
+// After a key that makes whole blocks again: what the check of the config would refuse beside it.
+std::string without_restrictions(const StageConfig& config) {
+  const bool restricted = config.recompute_every > 1 || !config.recompute_parts.empty();
+  return restricted ? ", without recompute_every and recompute_parts" : "";
+}
+
+std::string recompute_advice(const StageConfig& config, int ranks) {
+  if (recomputation_of(config, ranks).every == 1) return "";
+  return ", or set recompute: true" + without_restrictions(config);
+}
+
 std::string rank_advice(const StageConfig& config, int ranks) {
   if (config.sharding == "none") return "set sharding: optimizer";
-  if (sharding_of(config, ranks) == Sharding::optimizer && !config.muon.enabled) return "set sharding: full";
+  if (sharding_of(config, ranks) == Sharding::optimizer && !config.muon.enabled)
+    return "set sharding: full" + without_restrictions(config);
   return concat("train on more ranks than ", ranks, ", which share what the optimizer keeps");
 }
 
 MemoryAdvice state_advice(const StageConfig& config, int ranks) {
-  return {
-      "the weights, gradients and optimizer, before the first step",
-      concat("Make the model smaller, or ", rank_advice(config, ranks), ". --dry-run says what each takes")};
+  const char* part = "the weights, gradients and optimizer, before the first step";
+  if (sharding_of(config, ranks) == Sharding::full)
+    return {
+        part,
+        "Make the model smaller: every rank holds all of it in fp32 while a run starts, however many there "
+        "are. --dry-run says what that takes"};
+  return {part, concat("Make the model smaller, or ", rank_advice(config, ranks),
+                       ". --dry-run says what each takes")};
 }
 
 MemoryAdvice update_advice(const StageConfig& config, int ranks, std::int64_t step) {
   return {concat("the optimizer's update of step ", step),
           concat("Lower tokens_per_micro_batch (", config.tokens_per_micro_batch, "), or ",
                  rank_advice(config, ranks))};
+}
+
+MemoryAdvice end_advice() {
+  return {
+      "making the bundle, after the last step",
+      "Every rank holds the whole model in fp32 then: go on with --resume on devices with more memory. The "
+      "last checkpoint has the weights"};
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -93,6 +117,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   peak_seconds_per_token_ = peak_seconds_per_token();
   model::Transformer& transformer = *bundle_.transformer;
   freeze_parameters(config, transformer.parameters());
+  require_recomputed_blocks(config, transformer.parameters());
   transformer.set_activation_type(nn::precision_type(config.precision));
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
   const kernels::FusedKernels fused(config.fused_kernels);
@@ -245,6 +270,8 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
       config_.output, [&] { return passes_advice(); }, [&] { return take_passes(now, agreed); });
   // A GPU has only been told what to do by now.
   compute_seconds_ = device_.is_cpu() ? seconds_since(begun) : 0;
+  // A fast rank waits for the slow one within its passes.
+  if (device_.is_cpu() && sharding_) compute_seconds_ -= sharding_->waited_seconds();
   {
     RECORD_USER_SCOPE("wait for communication");
     reduction_->finish();
@@ -263,10 +290,10 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
 }
 
 MemoryAdvice StageRun::passes_advice() const {
-  return {concat("the forward and backward passes of step ", state_.step + 1),
-          concat("Lower tokens_per_micro_batch (", config_.tokens_per_micro_batch, ")",
-                 config_.recompute || sharding_ ? "" : ", or set recompute: true",
-                 ". --dry-run says how much activations take")};
+  return {
+      concat("the forward and backward passes of step ", state_.step + 1),
+      concat("Lower tokens_per_micro_batch (", config_.tokens_per_micro_batch, ")",
+             recompute_advice(config_, collectives_.size()), ". --dry-run says how much activations take")};
 }
 
 void StageRun::note_skipped(const at::Tensor& skipped) {
@@ -362,7 +389,10 @@ void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
   if (averaged) optimizer_->exchange_average();
   if (sharding_) sharding_->gather_all(/*keep=*/samples_.has_value());
   if (samples_) samples_->make(state_.step);
-  if (sharding_) sharding_->release_all();
+  if (sharding_) {
+    sharding_->release_all();
+    bundle_.transformer->forget_copies();  // of blocks that are not there any longer
+  }
   if (averaged) optimizer_->exchange_average();
   report.leave_out(seconds_since(begun));
 }
@@ -442,7 +472,7 @@ TrainingSummary StageRun::run() {
   // What is left is what is measured.
   if (optimizer_->has_average() && config_.ema.bundle) optimizer_->exchange_average();
   if (!was_finished) summary.earlier_losses = earlier_losses(metrics ? &*metrics : nullptr);
-  summary.bundle = finish();
+  summary.bundle = within_memory(config_.output, end_advice, [&] { return finish(); });
   return summary;
 }
 

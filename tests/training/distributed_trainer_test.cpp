@@ -28,6 +28,13 @@ class DistributedTrainer : public CaptionWorld {
     return values;
   }
 
+  static std::vector<double> gathered_gigabytes(const StageConfig& c) {
+    std::vector<double> values;
+    for (const auto& line : test::metric_lines(std::filesystem::path(c.output) / "metrics.jsonl"))
+      if (line.contains("memory_gb gathered blocks")) values.push_back(line.at("memory_gb gathered blocks"));
+    return values;
+  }
+
   static void expect_the_same_run(const StageConfig& got, const StageConfig& expected) {
     const std::vector<double> losses = numbers(got, "loss"), wanted = numbers(expected, "loss");
     ASSERT_EQ(losses.size(), wanted.size());
@@ -73,6 +80,24 @@ TEST_F(DistributedTrainer, FullShardingTakesTheSameStepsToTheBit) {
   }
 }
 
+// Frozen blocks stay whole; where all of them are, nothing is gathered.
+TEST_F(DistributedTrainer, FullShardingLeavesFrozenBlocksAsTheyAre) {
+  for (const char* frozen : {"single_blocks.1.*", "single_blocks.*"}) {
+    StageConfig shared = run_config(concat("shared ", frozen[14]));
+    shared.steps = 6;
+    shared.freeze = {frozen};
+    shared.recompute = true;
+    StageConfig full = shared;
+    full.output = (folder_ / concat("full ", frozen[14])).string();
+    full.sharding = "full";
+    const auto expected = weights(run_on_thread_ranks(shared, 4).bundle),
+               got = weights(run_on_thread_ranks(full, 4).bundle);
+    EXPECT_EQ(numbers(full, "loss"), numbers(shared, "loss")) << frozen;
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::equal(got[i], expected[i])) << frozen << i;
+  }
+}
+
 // Held-out sequences of which one rank has more than the other, and samples that rank 0 makes alone.
 TEST_F(DistributedTrainer, FullShardingIsValidatedAndSampledFrom) {
   write_shard("shards", tokenizers::TextTokenizer::load(folder_ / "text.json").fingerprint(),
@@ -88,6 +113,10 @@ TEST_F(DistributedTrainer, FullShardingIsValidatedAndSampledFrom) {
   full.sharding = "full";
   run_on_thread_ranks(shared, 2);
   run_on_thread_ranks(full, 2);
+  // Rank 0 has all blocks while it samples, which no step does.
+  const std::vector<double> gathered = gathered_gigabytes(full);
+  ASSERT_EQ(gathered.size(), 6u);
+  EXPECT_EQ(gathered.back(), gathered.front());
   const auto validated = [](const StageConfig& c) {
     std::vector<double> losses;
     for (const auto& line : test::metric_lines(std::filesystem::path(c.output) / "metrics.jsonl"))

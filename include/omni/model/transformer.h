@@ -128,6 +128,8 @@ class Transformer {
   void to(at::Device device);
   // What of the blocks is made again in the backward pass instead of being kept.
   void set_recompute(const nn::Recomputation& recomputation);
+  // Frees the copies of the blocks' weights that decoding and products in another type have made.
+  void forget_copies();
   // How its blocks are called from now on, if not as set_recompute() says.
   void set_executor(std::unique_ptr<nn::BlockExecutor> executor);
 

@@ -21,6 +21,8 @@ class CastWeight {
   const kernels::DecodeWeight& for_decoding(kernels::DecodeFormat format) const;
   // Gives what for_decoding() is to give in its format, for a weight of shapes alone.
   void set_packed(kernels::DecodeWeight packed);
+  // Frees the copies; they are made again when they are asked for. Not where set_packed() gave one.
+  void forget_copies();
 
  private:
   // Which state of the weight a copy was made from.
