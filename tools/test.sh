@@ -23,7 +23,7 @@ cmake --build --preset release
 # Tests run side by side: threads that wait by spinning would take the cores from the others.
 export OMP_WAIT_POLICY=passive
 ctest --preset release -L fast -j "$(nproc)"
-[ "$fast_only" = 1 ] || ctest --preset release -L slow
+[ "$fast_only" = 1 ] || ctest --preset release -L slow -j "$(nproc)"
 
 # sanitized <preset>: builds it and runs its fast tests.
 sanitized() {

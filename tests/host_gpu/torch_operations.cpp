@@ -8,9 +8,11 @@
 #include <ATen/ops/view_native.h>
 #include <torch/library.h>
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <string>
+#include <tuple>
 
 #include "device_memory.h"
 
@@ -178,6 +180,17 @@ Tensor& mse_loss_out(const Tensor& x, const Tensor& target, std::int64_t reducti
   return out;
 }
 
+// LibTorch chooses the kernel by the device of its arguments.
+std::tuple<Tensor, Tensor, Tensor> convolution_backward(
+    const Tensor& gradient, const Tensor& input, const Tensor& weight, at::OptionalIntArrayRef bias_size,
+    at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+    at::IntArrayRef output_padding, std::int64_t groups, std::array<bool, 3> wanted) {
+  const auto [of_input, of_weight, of_bias] =
+      at::convolution_backward(seen_by_host(gradient), seen_by_host(input), seen_by_host(weight), bias_size,
+                               stride, padding, dilation, transposed, output_padding, groups, wanted);
+  return {on_device(of_input), on_device(of_weight), on_device(of_bias)};
+}
+
 TORCH_LIBRARY_IMPL(_, CUDA, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&run_on_host>()); }
 TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("empty.memory_format", &empty);
@@ -187,6 +200,7 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("mm.dtype", &wide_mm);
   m.impl("addmm.dtype_out", &wide_addmm_out);
   m.impl("mse_loss.out", &mse_loss_out);
+  m.impl("convolution_backward", &convolution_backward);
   m.impl("as_strided", &at::native::as_strided_tensorimpl);
   m.impl("view", &at::native::view);
   m.impl("_reshape_alias", &at::native::_reshape_alias);

@@ -44,7 +44,7 @@ class TrainingStepGpu : public testing::Test {
   };
   // Descends on one batch, with Muon for the matrices or with AdamW alone; with adapters: of all layers, and nothing else.
   Run run(at::Device device, at::ScalarType type, bool muon, bool adapters = false,
-          const kernels::FusedKernels& fused = {}) const {
+          const kernels::FusedKernels& fused = {}, int steps = 5) const {
     model::TransformerConfig config;
     config.width = 128;
     config.single_blocks = 2;
@@ -58,7 +58,7 @@ class TrainingStepGpu : public testing::Test {
     StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = muon}, type, *alone, Sharding::none);
     optimizer.set_kernel_path(fused.path(kernels::FusedKernel::adamw));
     Run run;
-    for (int step = 0; step < 5; ++step) {
+    for (int step = 0; step < steps; ++step) {
       const at::Tensor objective =
           transformer.loss(transformer.prepare(batch_), {.z_loss = 1e-4}).objective.sum() / 500;
       objective.backward();
@@ -108,8 +108,8 @@ TEST_F(TrainingStepGpu, HalfPrecisionLearnsAsFast) {
 TEST_F(TrainingStepGpu, FusedKernelsEndWhereTheLibraryDoes) {
   const kernels::FusedKernels all({"all"});
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    const Run library = run(test::device(), type, false),
-              fused = run(test::device(), type, false, false, all);
+    const Run library = run(test::device(), type, false, false, {}, 3),
+              fused = run(test::device(), type, false, false, all, 3);
     for (std::size_t i = 0; i < library.losses.size(); ++i)
       EXPECT_NEAR(fused.losses[i] / library.losses[i], 1, type == at::kFloat ? 1e-4 : 2e-2) << "step " << i;
     for (std::size_t i = 0; type == at::kFloat && i < library.weights.size(); ++i)
@@ -121,11 +121,11 @@ TEST_F(TrainingStepGpu, DeterministicStepsGiveTheSameBits) {
   const bool before = at::globalContext().deterministicAlgorithms();
   compute_deterministically();
   EXPECT_NE(std::getenv("CUBLAS_WORKSPACE_CONFIG"), nullptr) << "LibTorch refuses matmuls on a GPU";
-  const Run first = run(test::device(), at::kBFloat16, false),
-            again = run(test::device(), at::kBFloat16, false);
+  const Run first = run(test::device(), at::kBFloat16, false, false, {}, 2),
+            again = run(test::device(), at::kBFloat16, false, false, {}, 2);
   const kernels::FusedKernels all({"all"});
-  const Run fused = run(test::device(), at::kBFloat16, false, false, all),
-            fused_again = run(test::device(), at::kBFloat16, false, false, all);
+  const Run fused = run(test::device(), at::kBFloat16, false, false, all, 2),
+            fused_again = run(test::device(), at::kBFloat16, false, false, all, 2);
   at::globalContext().setDeterministicAlgorithms(before, false);
   EXPECT_EQ(first.losses, again.losses);
   EXPECT_EQ(fused.losses, fused_again.losses);
