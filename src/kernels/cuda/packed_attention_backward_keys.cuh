@@ -197,31 +197,14 @@ __device__ __forceinline__ void add_query_sums(const OmniCudaAttentionBackward& 
   }
 }
 
-// Walks over the tiles of kQueries rows that see keys [key, key + kKeys), head by head of a group.
+// The tiles of queries that see the keys from `key` on. All lanes of a warp call it together.
 template <int kKeys, int kQueries>
-class QueryTiles {
- public:
-  __device__ __forceinline__ QueryTiles(const OmniCudaAttention& a, int key, int key_head)
-      : row_begin_(lower_bound(a.key_last, a.query_rows, key + 1)),
-        row_end_(lower_bound(a.key_first, a.query_rows, key + kKeys)),
-        row_(row_begin_),
-        head_(key_head * (a.heads / a.key_value_heads)),
-        heads_left_(row_begin_ < row_end_ ? a.heads / a.key_value_heads : 0) {}
-
-  __device__ __forceinline__ bool done() const { return heads_left_ == 0; }
-  __device__ __forceinline__ int head() const { return head_; }
-  __device__ __forceinline__ int row() const { return row_; }
-  __device__ __forceinline__ void next() {
-    row_ += kQueries;
-    if (row_ < row_end_) return;
-    row_ = row_begin_;
-    ++head_;
-    --heads_left_;
-  }
-
- private:
-  int row_begin_, row_end_, row_, head_, heads_left_;
-};
+__device__ __forceinline__ SeeingQueryTiles<kQueries> queries_seeing(const OmniCudaAttention& a, int key,
+                                                                     int key_head) {
+  const int group = a.heads / a.key_value_heads;
+  return {lower_bound(a.key_last, a.query_rows, key + 1), lower_bound(a.key_first, a.query_rows, key + kKeys),
+          key_head * group, group};
+}
 
 // One block per tile of keys (x) and key-value head (y).
 template <class T, int kHead, KeyPass kPass>
@@ -241,7 +224,7 @@ __global__ void __launch_bounds__(KeyShape<T, kHead>::kThreads)
   const int key_head = static_cast<int>(blockIdx.y), key_begin = static_cast<int>(blockIdx.x) * Shape::kKeys;
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp_key = key_begin + 16 * warp;
-  QueryTiles<Shape::kKeys, Shape::kQueries> tiles(a, key_begin, key_head);
+  auto tiles = queries_seeing<Shape::kKeys, Shape::kQueries>(a, key_begin, key_head);
   KeyRows<T, kHead, kPass> rows(a.scale, warp_key, 16 * warp, lane);
   if (!tiles.done()) {
     copy_tile_async<Shape::kThreads>(keys,

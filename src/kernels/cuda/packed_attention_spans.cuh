@@ -2,29 +2,16 @@
 
 #include <cstdint>
 
+#include "attention_tiles.h"
 #include "numeric.cuh"
 #include "packed_attention_interface.h"
 
 namespace omni::cuda {
 
-// The keys that a row sees: first <= key < last.
-struct Span {
-  int first, last;
-  __device__ __forceinline__ bool sees(int key) const { return first <= key && key < last; }
-};
-
-// Spans outside of [0, key_rows) are cut, so that wrong ones read nothing outside of the tensors.
-__device__ __forceinline__ Span span_of(const OmniCudaAttention& a, int row) {
-  return {max(a.key_first[row], 0), min(a.key_last[row], a.key_rows)};
+__device__ __forceinline__ RowSpans row_spans(const OmniCudaAttention& a) {
+  return {a.key_first, a.key_last, a.key_rows};
 }
-
-// How much of a rectangle of rows and keys is seen; by monotony its first and last row tell.
-enum class Sight { none, some, all };
-__device__ __forceinline__ Sight sight_of(const Span& first_row, const Span& last_row, int key_begin,
-                                          int key_end) {
-  if (first_row.first >= key_end || last_row.last <= key_begin) return Sight::none;
-  return last_row.first <= key_begin && first_row.last >= key_end ? Sight::all : Sight::some;
-}
+__device__ __forceinline__ Span span_of(const OmniCudaAttention& a, int row) { return row_spans(a).of(row); }
 
 // Walks over the tiles of kKeys keys that the rows of a block see. All threads of the block call everything
 // together.
