@@ -11,6 +11,7 @@
 
 #include "attention_reference.h"
 #include "device.h"
+#include "hopper_attention_interface.h"
 #include "packed_attention_interface.h"
 #include "shim/half.h"
 #include "shim/orders.h"
@@ -19,6 +20,17 @@ namespace omni::kernels::shim_test {
 namespace {
 
 using Bits = std::vector<std::uint16_t>;
+
+// The two sets of kernels, with one interface.
+struct Kernels {
+  OmniCudaAttentionFunction forward;
+  OmniCudaAttentionBackwardFunction backward;
+  OmniCudaAttentionSupportsFunction supports;
+};
+constexpr Kernels kAmpere{omni_cuda_attention_forward, omni_cuda_attention_backward,
+                          omni_cuda_attention_supports};
+constexpr Kernels kHopper{omni_cuda_hopper_attention_forward, omni_cuda_hopper_attention_backward,
+                          omni_cuda_hopper_attention_supports};
 
 struct Case {
   std::string name;
@@ -116,7 +128,8 @@ OmniCudaAttention arguments_of(const Inputs& in, Outputs& out) {
   return a;
 }
 
-void run_backward(const Inputs& in, const OmniCudaAttention& forward, bool atomic, Outputs& out) {
+void run_backward(const Kernels& kernels, const Inputs& in, const OmniCudaAttention& forward, bool atomic,
+                  Outputs& out) {
   const AttentionShape& s = in.shape;
   out.query_gradient.assign(in.query.size(), 0x7fff);
   out.key_gradient.assign(in.key.size(), 0x7fff);
@@ -131,14 +144,14 @@ void run_backward(const Inputs& in, const OmniCudaAttention& forward, bool atomi
   b.value_gradient = heads_of(out.value_gradient, s.key_value_heads, s.head_size);
   b.row_numbers = row_numbers.data();
   b.query_sums = atomic ? query_sums.data() : nullptr;
-  out.status = omni_cuda_attention_backward(&b, nullptr);
+  out.status = kernels.backward(&b, nullptr);
 }
 
-Outputs run(const Inputs& in, bool atomic) {
+Outputs run(const Inputs& in, bool atomic, const Kernels& kernels = kAmpere) {
   Outputs out;
   const OmniCudaAttention a = arguments_of(in, out);
-  out.status = omni_cuda_attention_forward(&a, nullptr);
-  if (out.status == 0) run_backward(in, a, atomic, out);
+  out.status = kernels.forward(&a, nullptr);
+  if (out.status == 0) run_backward(kernels, in, a, atomic, out);
   return out;
 }
 
@@ -207,6 +220,25 @@ const Case kCases[] = {
     {"bf16_256_gaps", kBf16, 70, 300, 2, 1, 256, MaskKind::gaps},
 };
 INSTANTIATE_TEST_SUITE_P(Table, AttentionShim, testing::ValuesIn(kCases),
+                         [](const auto& info) { return info.param.name; });
+
+// The same table, of what the kernels for Hopper take.
+class HopperAttentionShim : public testing::TestWithParam<Case> {};
+
+TEST_P(HopperAttentionShim, MatchesDoublePrecisionInEveryOrder) {
+  const Inputs in = make_inputs(GetParam());
+  Outputs out;
+  EXPECT_EQ(shim::for_every_order([&] { return run(in, false, kHopper); }, out), "");
+  check(in, out, truth_of(in));
+}
+
+std::vector<Case> hopper_cases() {
+  std::vector<Case> cases;
+  std::copy_if(std::begin(kCases), std::end(kCases), std::back_inserter(cases),
+               [](const Case& c) { return c.type == kBf16 && c.head_size >= 64 && c.head_size <= 128; });
+  return cases;
+}
+INSTANTIATE_TEST_SUITE_P(Table, HopperAttentionShim, testing::ValuesIn(hopper_cases()),
                          [](const auto& info) { return info.param.name; });
 
 // The reference itself, by central differences of its objective.

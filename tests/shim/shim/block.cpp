@@ -42,8 +42,10 @@ void Block::prepare(const Schedule& schedule) {
     thread.state = ThreadState::ready;
     thread.spins = 0;
     thread.copies.clear();
+    thread.products.clear();
     thread.fibre->start(&Block::thread_main, this);
   }
+  bulk_copies_.clear();
   error_ = nullptr;
 }
 
@@ -66,6 +68,9 @@ void Block::run(uint3 index, const Schedule& schedule, const std::function<void(
     else if (!progress)
       report_stuck();
   }
+  if (bulk_copies_.in_flight() > 0)
+    fail(ErrorKind::internal, "block ", place(index_), " ends with ", bulk_copies_.in_flight(),
+         " bulk copies in flight");
 }
 
 void Block::thread_main(void* argument) {
@@ -76,6 +81,10 @@ void Block::thread_main(void* argument) {
     if (thread.copies.in_flight() > 0)
       block.fail_here(concat("ends with ", thread.copies.in_flight(), " asynchronous copies in flight"),
                       thread.site);
+    if (thread.products.in_flight() > 0)
+      block.fail_here(
+          concat("ends with ", thread.products.in_flight(), " products of a warp group in flight"),
+          thread.site);
   } catch (...) {
     block.error_ = std::current_exception();
   }
@@ -101,7 +110,9 @@ bool Block::run_warp(unsigned warp, const Schedule& schedule) {
   bool progress = false;
   for (const unsigned i : ordered(kWarpSize, schedule)) {
     Thread* thread = lane(warp, i);
-    if (!thread || thread->state != ThreadState::ready) continue;
+    if (!thread) continue;
+    if (thread->state == ThreadState::waiting && thread->can_go_on()) thread->state = ThreadState::ready;
+    if (thread->state != ThreadState::ready) continue;
     run_thread(*thread);
     progress = true;
     if (error_) return true;
@@ -147,6 +158,15 @@ int Block::barrier(bool predicate, Site site) {
   return true_predicates_;
 }
 
+void Block::wait_until(const std::function<bool()>& condition, Site site) {
+  if (condition()) return;
+  Thread& thread = *running_;
+  thread.state = ThreadState::waiting;
+  thread.can_go_on = condition;
+  thread.site = site;
+  thread.fibre->suspend();
+}
+
 void Block::collective(const Collective& collective, unsigned mask, LaneRequest request, Site site) {
   Thread& thread = *running_;
   const unsigned warp = thread.number / kWarpSize;
@@ -190,6 +210,8 @@ std::string Block::describe(const Thread& thread) const {
       return concat(name, " waits in ", thread.collective->name, " with mask 0x", mask.str(), " at ",
                     place(thread.site));
     }
+    case ThreadState::waiting:
+      return concat(name, " waits for a barrier in shared memory at ", place(thread.site));
     case ThreadState::ended:
       return concat(name, " has ended");
     case ThreadState::ready:
@@ -201,13 +223,15 @@ std::string Block::describe(const Thread& thread) const {
 // Nobody can go on: tells of the first thread of each kind.
 void Block::report_stuck() const {
   std::string states;
-  for (const ThreadState state : {ThreadState::in_collective, ThreadState::at_barrier, ThreadState::ended}) {
+  for (const ThreadState state :
+       {ThreadState::in_collective, ThreadState::waiting, ThreadState::at_barrier, ThreadState::ended}) {
     const auto found =
         std::find_if(threads_.begin(), threads_.end(), [&](const Thread& t) { return t.state == state; });
     if (found != threads_.end()) states += (states.empty() ? "" : "; ") + describe(*found);
   }
-  const bool divergent = std::none_of(threads_.begin(), threads_.end(),
-                                      [](const Thread& t) { return t.state == ThreadState::in_collective; });
+  const bool divergent = std::none_of(threads_.begin(), threads_.end(), [](const Thread& t) {
+    return t.state == ThreadState::in_collective || t.state == ThreadState::waiting;
+  });
   fail(ErrorKind::internal, divergent ? "divergent barrier" : "deadlock", " in block ", place(index_), ": ",
        states);
 }

@@ -1,21 +1,24 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "shim/async_copy.h"
+#include "shim/bulk_copy.h"
 #include "shim/fibre.h"
 #include "shim/machine.h"
 #include "shim/shared_memory.h"
+#include "shim/warp_group.h"
 
 namespace omni::shim {
 
 constexpr unsigned kWarpSize = 32;
 
-enum class ThreadState { ready, at_barrier, in_collective, ended };
+enum class ThreadState { ready, at_barrier, in_collective, waiting, ended };
 
 // One thread of the block that runs.
 struct Thread {
@@ -29,6 +32,8 @@ struct Thread {
   LaneRequest request{};
   std::uint64_t spins = 0;
   AsyncCopies copies;
+  GroupProducts products;
+  std::function<bool()> can_go_on;  // while it waits
   Fibre* fibre = nullptr;
 };
 
@@ -47,9 +52,13 @@ class Block {
   const dim3& size() const { return size_; }
   const dim3& grid() const { return grid_; }
   void* shared() { return shared_.data(); }
+  std::size_t shared_bytes() const { return shared_.size(); }
+  BulkCopies& bulk_copies() { return bulk_copies_; }
 
   int barrier(bool predicate, Site site);
   void collective(const Collective& collective, unsigned mask, LaneRequest request, Site site);
+  // Lets the other threads run until `condition` holds, which is asked from outside of all threads.
+  void wait_until(const std::function<bool()>& condition, Site site);
   [[noreturn]] void fail_here(const std::string& what, Site site) const;
 
  private:
@@ -68,6 +77,7 @@ class Block {
   dim3 grid_, size_;
   uint3 index_{};
   SharedMemory shared_;
+  BulkCopies bulk_copies_;
   std::vector<Thread> threads_;
   Thread* running_ = nullptr;
   const std::function<void()>* body_ = nullptr;

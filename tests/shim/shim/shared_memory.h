@@ -18,6 +18,7 @@ class SharedMemory {
   // Every word becomes a NaN in fp32, bf16 and fp16; two patterns, so that integers that nobody wrote differ
   // between schedules.
   void fill(bool other_pattern);
+  std::size_t size() const { return size_; }
   void* data() { return bytes_.data() + kRedZone; }
   // Whether a red zone was written to.
   bool damaged() const;

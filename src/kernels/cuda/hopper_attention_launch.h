@@ -1,0 +1,33 @@
+#pragma once
+
+#include "hopper_attention_interface.h"
+#include "hopper_tensor_map.h"
+#include "packed_attention_shapes.cuh"
+
+// What the launchers of the attention kernels for Hopper share.
+namespace omni::cuda {
+
+// Maps of boxes of so many rows of tensors shaped as query and as key.
+inline int query_map(TensorMap& map, const OmniCudaAttention& a, const OmniCudaHeads& tensor, int box_rows) {
+  return make_tensor_map(map, tensor, a.query_rows, a.heads, a.head_size, box_rows);
+}
+inline int key_map(TensorMap& map, const OmniCudaAttention& a, const OmniCudaHeads& tensor, int box_rows) {
+  return make_tensor_map(map, tensor, a.key_rows, a.key_value_heads, a.head_size, box_rows);
+}
+
+// Whether bulk copies take such strides, which must lead forward and below 2^40 bytes.
+inline bool has_copied_strides(const OmniCudaHeads& tensor, std::int32_t rows, std::int32_t heads) {
+  const auto fits = [](std::int32_t count, std::int64_t stride) {
+    return count == 1 || (stride > 0 && stride < std::int64_t{1} << 39);
+  };
+  return fits(rows, tensor.row_stride) && fits(heads, tensor.head_stride);
+}
+
+// Launch::run<head size>(arguments...) of the smaller kernel that holds the head size.
+template <class Launch, class... Arguments>
+int for_hopper_head(const OmniCudaAttention& a, const Arguments&... arguments) {
+  if (a.head_size <= 64) return Launch::template run<64>(arguments...);
+  return Launch::template run<128>(arguments...);
+}
+
+}  // namespace omni::cuda
