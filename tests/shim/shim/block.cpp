@@ -111,7 +111,8 @@ bool Block::run_warp(unsigned warp, const Schedule& schedule) {
   for (const unsigned i : ordered(kWarpSize, schedule)) {
     Thread* thread = lane(warp, i);
     if (!thread) continue;
-    if (thread->state == ThreadState::waiting && thread->can_go_on()) thread->state = ThreadState::ready;
+    if (thread->state == ThreadState::waiting && thread->barrier->ended(thread->parity, bulk_copies_))
+      thread->state = ThreadState::ready;
     if (thread->state != ThreadState::ready) continue;
     run_thread(*thread);
     progress = true;
@@ -158,11 +159,12 @@ int Block::barrier(bool predicate, Site site) {
   return true_predicates_;
 }
 
-void Block::wait_until(const std::function<bool()>& condition, Site site) {
-  if (condition()) return;
+void Block::wait_for(SharedBarrier& barrier, unsigned parity, Site site) {
+  if (barrier.ended(parity, bulk_copies_)) return;
   Thread& thread = *running_;
   thread.state = ThreadState::waiting;
-  thread.can_go_on = condition;
+  thread.barrier = &barrier;
+  thread.parity = parity;
   thread.site = site;
   thread.fibre->suspend();
 }

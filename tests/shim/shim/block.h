@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -33,7 +32,8 @@ struct Thread {
   std::uint64_t spins = 0;
   AsyncCopies copies;
   GroupProducts products;
-  std::function<bool()> can_go_on;  // while it waits
+  SharedBarrier* barrier = nullptr;  // that it waits for, a phase of this parity
+  unsigned parity = 0;
   Fibre* fibre = nullptr;
 };
 
@@ -57,8 +57,8 @@ class Block {
 
   int barrier(bool predicate, Site site);
   void collective(const Collective& collective, unsigned mask, LaneRequest request, Site site);
-  // Lets the other threads run until `condition` holds, which is asked from outside of all threads.
-  void wait_until(const std::function<bool()>& condition, Site site);
+  // Lets the other threads run until the barrier's phase of that parity has ended.
+  void wait_for(SharedBarrier& barrier, unsigned parity, Site site);
   [[noreturn]] void fail_here(const std::string& what, Site site) const;
 
  private:

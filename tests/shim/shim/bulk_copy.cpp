@@ -67,12 +67,12 @@ void SharedBarrier::end_phase_where_complete() {
 void SharedBarrier::wait(unsigned parity, Site site) {
   Block& block = Block::current();
   if (made_ != kMade) block.fail_here("waits for a barrier that nobody made", site);
-  block.wait_until(
-      [this, parity, &block] {
-        block.bulk_copies().land(this);
-        return phase_ != parity;
-      },
-      site);
+  block.wait_for(*this, parity, site);
+}
+
+bool SharedBarrier::ended(unsigned parity, BulkCopies& copies) {
+  copies.land(this);
+  return phase_ != parity;
 }
 
 void copy_box(unsigned target, const TensorMap& map, SharedBarrier& barrier, int column, int head, int row,

@@ -14,6 +14,8 @@ unsigned shared_window(const void* pointer);
 // The place that the window shows at `address`; throws omni::Error where no memory of the block is.
 unsigned char* shared_place(unsigned address, std::size_t bytes, Site site);
 
+class BulkCopies;
+
 // PTX's mbarrier: a phase ends when all arrivals and all expected bytes are there.
 class alignas(8) SharedBarrier {
  public:
@@ -22,6 +24,8 @@ class alignas(8) SharedBarrier {
   void arrive_expecting(unsigned bytes, Site site = {__builtin_FILE(), __builtin_LINE()});
   void wait(unsigned parity, Site site = {__builtin_FILE(), __builtin_LINE()});
 
+  // Whether the phase of that parity has ended, once what is in flight has landed.
+  bool ended(unsigned parity, BulkCopies& copies);
   // Of a bulk copy that lands.
   void take_bytes(std::size_t bytes);
 
