@@ -128,8 +128,7 @@ __device__ __forceinline__ int sum_column(int n, int i) {
   return 8 * n + ConsumerPlace::lane() % 4 * 2 + i % 2;
 }
 
-// The spans of a thread's two rows and those of its group's first and last one; rows from row_end on get that
-// of the last row.
+// The spans of a thread's two rows and of its group's first and last one; rows past the last get its span.
 struct GroupSpans {
   Span own[2], first, last;
   __device__ __forceinline__ GroupSpans(const OmniCudaAttention& a, int group_row) {

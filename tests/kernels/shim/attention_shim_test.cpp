@@ -204,6 +204,7 @@ const Case kCases[] = {
     {"bf16_64_empty", kBf16, 261, 261, 1, 1, 64, MaskKind::with_empty},
     {"bf16_64_gaps", kBf16, 150, 700, 1, 1, 64, MaskKind::gaps},
     {"bf16_64_scattered", kBf16, 140, 330, 3, 1, 64, MaskKind::scattered},
+    {"bf16_64_many_keys", kBf16, 70, 650, 1, 1, 64, MaskKind::full},
     {"bf16_128_causal", kBf16, 171, 171, 2, 2, 128, MaskKind::causal_documents},
     {"bf16_128_spans", kBf16, 199, 199, 3, 1, 128, MaskKind::spans},
     {"bf16_128_full", kBf16, 67, 131, 1, 1, 128, MaskKind::full},
