@@ -7,28 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "attention_choice.h"
+#include "attention_islands.h"
 #include "cpu/packed_attention_kernels.h"
 #include "cuda/cuda_attention.h"
+#include "cudnn_attention.h"
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/kernels/cuda_plugin.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-
-enum class IslandKind { causal, full, other };
-
-IslandKind kind_of(const AttentionSpans& spans, const RowRange& island) {
-  bool causal = true, full = true;
-  for (std::int64_t i = island.first; i < island.last; ++i) {
-    if (spans.key_first()[i] != island.first) return IslandKind::other;
-    causal = causal && spans.key_last()[i] == i + 1;
-    full = full && spans.key_last()[i] == island.last;
-  }
-  if (causal) return IslandKind::causal;
-  return full ? IslandKind::full : IslandKind::other;
-}
 
 bool library_can(const AttentionSpans& spans) {
   for (const RowRange& island : spans.islands())
@@ -36,17 +27,47 @@ bool library_can(const AttentionSpans& spans) {
   return true;
 }
 
-constexpr std::array<const char*, 4> kPathNames = {"auto", "kernel", "library", "reference"};
+constexpr std::array<const char*, 6> kPathNames = {"auto",      "kernel", "library",
+                                                   "reference", "hopper", "cudnn"};
 
 // One message per path and device type in the life of the program, however many threads attend.
 void log_once(AttentionPath path, const Tensor& query, const std::string& reason) {
-  static std::array<std::once_flag, 8> said;
-  const std::size_t kind = static_cast<std::size_t>(path) + (query.is_cuda() ? 4 : 0);
+  static std::array<std::once_flag, 2 * kPathNames.size()> said;
+  const std::size_t kind = static_cast<std::size_t>(path) + (query.is_cuda() ? kPathNames.size() : 0);
   std::call_once(said[kind], [&] {
     log_debug("attention on ", c10::DeviceTypeName(query.device().type()), ", ", query.scalar_type(),
               ", head size ", query.size(2), ": ", kPathNames[static_cast<std::size_t>(path)],
               " path, because ", reason);
   });
+}
+
+// Why a path cannot run; empty where it can.
+std::string refusal_of(AttentionPath path, const Tensor& query, const Tensor& key, const Tensor& value,
+                       const AttentionSpans& spans) {
+  switch (path) {
+    case AttentionPath::kernel:
+      return kernel_refusal(query, key, value);
+    case AttentionPath::hopper:
+      return cuda_attention_refusal(query, key, value, CudaAttentionKernels::hopper);
+    case AttentionPath::cudnn:
+      return cudnn_refusal(query, spans);
+    case AttentionPath::library:
+      return library_can(spans) ? "" : "the library call cannot express these spans without a dense mask";
+    default:
+      return {};
+  }
+}
+
+// The entry of the table of measurements for these tensors that can run; null where there is none.
+const MeasuredPath* measured_path(const Tensor& query, const Tensor& key, const Tensor& value,
+                                  const AttentionSpans& spans) {
+  if (!query.is_cuda() || measured_paths().empty()) return nullptr;
+  const auto documents = static_cast<std::int64_t>(spans.islands().size());
+  const AttentionCase attention{describe_gpu(query.device().index()).major, query.size(2),
+                                spans.rows() / std::max<std::int64_t>(1, documents),
+                                holds_causal_documents(spans)};
+  const MeasuredPath* const found = fitting_path(measured_paths(), attention);
+  return found && refusal_of(found->path, query, key, value, spans).empty() ? found : nullptr;
 }
 
 }  // namespace
@@ -65,24 +86,29 @@ AttentionPath parse_attention_path(std::string_view name) {
   const auto found = std::find(kPathNames.begin(), kPathNames.end(), name);
   if (found == kPathNames.end())
     fail(ErrorKind::usage, "the attention path '", name,
-         "' is not known. Choose auto, kernel, library or reference");
+         "' is not known. Choose auto, kernel, library, reference, hopper or cudnn");
   return static_cast<AttentionPath>(found - kPathNames.begin());
 }
 
 AttentionPath choose_attention_path(const Tensor& query, const Tensor& key, const Tensor& value,
                                     const AttentionSpans& spans, AttentionPath wanted) {
-  const std::string refusal = kernel_refusal(query, key, value);
-  if (wanted == AttentionPath::kernel && !refusal.empty())
-    fail(ErrorKind::usage, "attention: the kernel cannot run: ", refusal, ". Choose the path auto");
-  if (wanted == AttentionPath::library && !library_can(spans))
-    fail(ErrorKind::usage,
-         "attention: the library call cannot express these spans without a dense mask. Choose the path auto");
   if (wanted != AttentionPath::automatic) {
+    const std::string refusal = refusal_of(wanted, query, key, value, spans);
+    if (!refusal.empty())
+      fail(ErrorKind::usage, "attention: the path ", kPathNames[static_cast<std::size_t>(wanted)],
+           " cannot run: ", refusal, ". Choose the path auto");
     log_once(wanted, query, "it was asked for");
     return wanted;
   }
+  if (const MeasuredPath* const measured = measured_path(query, key, value, spans)) {
+    log_once(measured->path, query, measured->evidence);
+    return measured->path;
+  }
+  const std::string refusal = kernel_refusal(query, key, value);
   if (refusal.empty()) {
-    log_once(AttentionPath::kernel, query, "there is a kernel for it");
+    log_once(AttentionPath::kernel, query,
+             query.is_cuda() ? "there is a kernel for it, and no measurement speaks for another path"
+                             : "there is a kernel for it");
     return AttentionPath::kernel;
   }
   if (library_can(spans)) {

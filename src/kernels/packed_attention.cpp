@@ -3,6 +3,7 @@
 #include "attention_path.h"
 #include "cpu/cpu_packed_attention.h"
 #include "cuda/cuda_packed_attention.h"
+#include "cudnn_attention.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {
@@ -25,6 +26,10 @@ Tensor packed_attention(const Tensor& query, const Tensor& key, const Tensor& va
       return library_attention(query, key, value, spans);
     case AttentionPath::reference:
       return reference_attention(query, key, value, spans);
+    case AttentionPath::hopper:
+      return cuda_packed_attention(query, key, value, spans, CudaAttentionKernels::hopper);
+    case AttentionPath::cudnn:
+      return cudnn_attention(query, key, value, spans);
     default:
       break;
   }

@@ -91,7 +91,8 @@ std::vector<std::string> held_out_splits() {
 void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.choice("precision", c.precision, {"fp32", "bf16"});
   v.choice("device", c.device, {"cpu", "cuda"});
-  v.choice("attention", c.attention, {"auto", "kernel", "library", "reference", "automatic"});
+  v.choice("attention", c.attention,
+           {"auto", "kernel", "library", "reference", "hopper", "cudnn", "automatic"});
   if (c.attention == "automatic") c.attention = "auto";  // as runs wrote it before
   v.added_later(c.fused_kernels.empty(), [&](ConfigVisitor& later) {
     later.texts("fused_kernels", c.fused_kernels, kernels::FusedKernels::names());

@@ -8,6 +8,7 @@
 
 #include "device_interface.h"
 #include "device_memory.h"
+#include "hopper_attention_interface.h"
 
 namespace {
 
@@ -28,6 +29,8 @@ struct Opened {
 OMNI_FORWARD(omni_cuda_add_norm, OmniCudaAddNorm)
 OMNI_FORWARD(omni_cuda_attention_forward, OmniCudaAttention)
 OMNI_FORWARD(omni_cuda_attention_backward, OmniCudaAttentionBackward)
+OMNI_FORWARD(omni_cuda_hopper_attention_forward, OmniCudaAttention)
+OMNI_FORWARD(omni_cuda_hopper_attention_backward, OmniCudaAttentionBackward)
 OMNI_FORWARD(omni_cuda_token_sampling, OmniCudaTokenSampling)
 OMNI_FORWARD(omni_cuda_cache_write, OmniCudaCacheWrite)
 OMNI_FORWARD(omni_cuda_decode_attention, OmniCudaDecodeAttention)

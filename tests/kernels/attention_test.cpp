@@ -265,6 +265,8 @@ TEST(PackedAttention, EveryPathAgrees) {
 TEST(PackedAttention, PathsHaveNames) {
   EXPECT_EQ(parse_attention_path("auto"), AttentionPath::automatic);
   EXPECT_EQ(parse_attention_path("reference"), AttentionPath::reference);
+  EXPECT_EQ(parse_attention_path("hopper"), AttentionPath::hopper);
+  EXPECT_EQ(parse_attention_path("cudnn"), AttentionPath::cudnn);
   EXPECT_THROW(parse_attention_path("flash"), Error);
 }
 
@@ -276,8 +278,9 @@ TEST(PackedAttention, FallsBackAndRefusesToBeForced) {
     const at::Tensor q = at::randn({90, 2, 20}).to(type), k = at::randn({90, 2, 20}).to(type);
     EXPECT_LT(difference(packed_attention(q, k, k, spans), true_attention(q, k, k, spans)),
               type == at::kHalf ? 3e-3 : 1e-5);
-    EXPECT_THROW(packed_attention(q, k, k, spans, AttentionPath::kernel), Error);
-    EXPECT_THROW(packed_attention(q, k, k, spans, AttentionPath::library), Error);
+    for (const AttentionPath path :
+         {AttentionPath::kernel, AttentionPath::library, AttentionPath::hopper, AttentionPath::cudnn})
+      EXPECT_THROW(packed_attention(q, k, k, spans, path), Error) << static_cast<int>(path);
   }
 }
 

@@ -10,12 +10,15 @@
 
 namespace omni::kernels {
 
-// How attention is computed. `automatic` takes the first of the others that can run: the project's own kernel
+// How attention is computed. `automatic` takes what was measured to be fastest on such a GPU (nothing has been
+// yet), else the first of `kernel`, `library` and `reference` that can run: the project's own kernel
 // (CPU: fp32 and bf16, head sizes that are multiples of 16 up to 512; CUDA: the plug-in's, bf16 and fp16),
 // PyTorch's scaled_dot_product_attention island by island (where every row sees its whole island or
-// everything up to itself), plain tensor operations. The reason is logged at debug level, once per kind.
-// Asking for one that cannot run is Error(usage).
-enum class AttentionPath { automatic, kernel, library, reference };
+// everything up to itself), plain tensor operations. `hopper` (the plug-in's kernels with the instructions of
+// sm_90a: bf16, head sizes from 64 to 128) and `cudnn` (causal documents, bf16 and fp16, head sizes up to 128)
+// have to be asked for. The reason is logged at debug level, once per kind. Asking for one that cannot run is
+// Error(usage).
+enum class AttentionPath { automatic, kernel, library, reference, hopper, cudnn };
 AttentionPath parse_attention_path(std::string_view name);  // throws Error(usage)
 
 // softmax(q k^T / sqrt(head_dim)) v over what the spans show (Vaswani et al. 2017, arXiv 1706.03762), in

@@ -50,6 +50,20 @@ void check_spans(const CudaAttention& call) {
            "attention: spans must be one int32 per query row, on its device");
 }
 
+// Both sets of kernels have one interface.
+struct Functions {
+  OmniCudaAttentionFunction forward;
+  OmniCudaAttentionBackwardFunction backward;
+  OmniCudaAttentionSupportsFunction supports;
+};
+Functions functions_of(CudaAttentionKernels kernels) {
+  const CudaPlugin& plugin = cuda_plugin();
+  if (kernels == CudaAttentionKernels::hopper)
+    return {plugin.hopper_attention.forward, plugin.hopper_attention.backward,
+            plugin.hopper_attention.supports};
+  return {plugin.attention_forward, plugin.attention_backward, plugin.attention_supports};
+}
+
 Tensor target_or_empty(const Tensor& target, const Tensor& like) {
   if (!target.defined()) return at::empty(like.sizes(), like.options());
   ensure(
@@ -60,7 +74,8 @@ Tensor target_or_empty(const Tensor& target, const Tensor& like) {
 
 }  // namespace
 
-std::string cuda_attention_refusal(const Tensor& q, const Tensor& key, const Tensor& value) {
+std::string cuda_attention_refusal(const Tensor& q, const Tensor& key, const Tensor& value,
+                                   CudaAttentionKernels kernels) {
   ensure(q.dim() == 3 && key.dim() == 3 && key.sizes() == value.sizes() && q.size(2) == key.size(2),
          "attention: query, key and value do not fit together");
   if (!q.is_cuda()) return "the tensors are not on a CUDA device";
@@ -77,9 +92,11 @@ std::string cuda_attention_refusal(const Tensor& q, const Tensor& key, const Ten
   const c10::DeviceGuard guard(q.device());
   OmniCudaAttention arguments = arguments_of(q, key, value);
   arguments.scale = 1;  // every kernel takes any above 0
-  if (!plugin.attention_supports(&arguments))
-    return concat("there is no kernel for ", c10::toString(q.scalar_type()), " at head size ", q.size(2),
-                  " with ", q.size(1), " over ", key.size(1), " heads, or these strides, or this device");
+  if (!functions_of(kernels).supports(&arguments))
+    return concat("there is no kernel ",
+                  kernels == CudaAttentionKernels::hopper ? "with Hopper's instructions " : "", "for ",
+                  c10::toString(q.scalar_type()), " at head size ", q.size(2), " with ", q.size(1), " over ",
+                  key.size(1), " heads, or these strides, or this device");
   return {};
 }
 
@@ -91,7 +108,7 @@ CudaAttentionResult cuda_attention_forward(const CudaAttention& call) {
   result.output = at::empty(q.sizes(), q.options());
   result.log_sum = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
   const OmniCudaAttention arguments = arguments_of(call, result);
-  const std::int32_t status = cuda_plugin().attention_forward(&arguments, current_stream(q.device()));
+  const std::int32_t status = functions_of(call.kernels).forward(&arguments, current_stream(q.device()));
   ensure(status == 0, "the GPU attention kernel failed with CUDA error ", status);
   return result;
 }
@@ -110,7 +127,8 @@ CudaAttentionGradients cuda_attention_backward(const CudaAttention& call, const 
   const auto numbers = q.options().dtype(at::kFloat);
   const Tensor row_numbers = at::empty({q.size(1), q.size(0), 2}, numbers);
   Tensor query_sums;
-  if (!deterministic && cuda_plugin().attention_atomic(static_cast<std::int32_t>(q.size(2))))
+  if (call.kernels == CudaAttentionKernels::general && !deterministic &&
+      cuda_plugin().attention_atomic(static_cast<std::int32_t>(q.size(2))))
     query_sums = at::empty(q.sizes(), numbers);
   OmniCudaAttentionBackward arguments{};
   arguments.forward = arguments_of(call, result);
@@ -120,7 +138,7 @@ CudaAttentionGradients cuda_attention_backward(const CudaAttention& call, const 
   arguments.value_gradient = heads_of(gradients.value);
   arguments.row_numbers = row_numbers.mutable_data_ptr<float>();
   arguments.query_sums = query_sums.defined() ? query_sums.mutable_data_ptr<float>() : nullptr;
-  const std::int32_t status = cuda_plugin().attention_backward(&arguments, current_stream(q.device()));
+  const std::int32_t status = functions_of(call.kernels).backward(&arguments, current_stream(q.device()));
   ensure(status == 0, "the GPU kernel of the gradient of attention failed with CUDA error ", status);
   return gradients;
 }

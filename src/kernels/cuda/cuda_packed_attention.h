@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda_attention.h"
 #include "omni/kernels/packed_attention.h"
 
 namespace omni::kernels {
@@ -8,6 +9,7 @@ namespace omni::kernels {
 // against. Every run gives the same bits where PyTorch is told to be deterministic
 // (at::globalContext().setDeterministicAlgorithms).
 at::Tensor cuda_packed_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                                 const AttentionSpans& spans);
+                                 const AttentionSpans& spans,
+                                 CudaAttentionKernels kernels = CudaAttentionKernels::general);
 
 }  // namespace omni::kernels

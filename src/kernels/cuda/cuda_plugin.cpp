@@ -46,7 +46,8 @@ bool find_kernels(void* library, CudaPlugin& plugin) {
          find_symbol(library, "omni_cuda_decode_capture", plugin.decode_capture) &&
          find_symbol(library, "omni_cuda_decode_graph_launch", plugin.decode_graph_launch) &&
          find_symbol(library, "omni_cuda_decode_destroy", plugin.decode_destroy) &&
-         find_training_kernels(library, plugin.training);
+         find_training_kernels(library, plugin.training) &&
+         find_hopper_attention(library, plugin.hopper_attention);
 }
 
 CudaPlugin load() {

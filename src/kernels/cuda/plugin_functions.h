@@ -1,6 +1,7 @@
 #pragma once
 
 #include "device_interface.h"
+#include "hopper_attention_functions.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "plugin_interface.h"
 #include "training_kernels.h"
@@ -26,6 +27,7 @@ struct CudaPlugin {
   OmniCudaDecodeGraphLaunchFunction decode_graph_launch = nullptr;
   OmniCudaDecodeDestroyFunction decode_destroy = nullptr;
   CudaTrainingKernels training;
+  HopperAttentionFunctions hopper_attention;
 };
 const CudaPlugin& cuda_plugin();
 
