@@ -159,8 +159,12 @@ jobs=$(($(nproc) / 4))
 [ "$jobs" -ge 1 ] || jobs=1
 [ "$jobs" -le 4 ] || jobs=4
 
+# Kernels for one generation of GPUs are tested there alone.
 part_kernels() {
-  if [ "$device" = cuda ]; then tests test_kernels '*Gpu.*'; else tests test_kernels '-*Slow*:*Gpu.*'; fi
+  if [ "$device" = cuda ] && [ "$(gpu compute_cap)" != 9.0 ]; then
+    leave_out "the kernels of attention for Hopper" "this GPU is of compute capability $(gpu compute_cap), not 9.0"
+    tests test_kernels '*Gpu.*-*/Hopper'
+  elif [ "$device" = cuda ]; then tests test_kernels '*Gpu.*'; else tests test_kernels '-*Slow*:*Gpu.*'; fi
 }
 
 part_model() {

@@ -2,6 +2,8 @@
 // a dense mask over the whole batch, and called once per document; on a GPU also against flash attention with
 // cumulative lengths.
 //   packed_attention [rounds] [tokens]
+// On a GPU also by the kernels for Hopper and by cuDNN (lines attention_path), beside the general kernel: a kernel_ratio
+// above 1 is their win, and what kernels/attention_choice may have in its table.
 //
 // The ladder, in GFLOP/s over the visible pairs, forward and backward, of one core of an AMD EPYC (Zen 4; 117
 // in fp32 and 234 in bf16 are the most that it can do). First figure: 4,096 tokens of 8 documents, 8 heads of
@@ -19,8 +21,10 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "omni/core/error.h"
 #include "omni/kernels/packed_attention.h"
 #include "timing.h"
 
@@ -96,6 +100,55 @@ Tensor dense_mask(const std::vector<std::int64_t>& starts) {
   return own.unsqueeze(0).eq(own.unsqueeze(1)).tril();
 }
 
+// The pairs of the tiles of 128 rows and 128 keys that causal documents visit.
+double visited_pairs(const kernels::AttentionSpans& spans) {
+  constexpr std::int64_t kTile = 128;
+  std::int64_t tiles = 0;
+  for (std::int64_t row = 0; row < spans.rows(); row += kTile) {
+    const std::int64_t last = std::min(row + kTile, spans.rows()) - 1;
+    tiles += (spans.key_last()[last] - 1) / kTile - spans.key_first()[row] / kTile + 1;
+  }
+  return static_cast<double>(tiles * kTile * kTile);
+}
+
+void measure_path(const Case& c, const Inputs& in, const kernels::AttentionSpans& spans, const char* name,
+                  int rounds) {
+  const auto attend = [&](const char* path) {
+    return kernels::packed_attention(in.query, in.key, in.value, spans, kernels::parse_attention_path(path));
+  };
+  const auto forward = [&](const char* path) {
+    const c10::NoGradGuard guard;
+    attend(path);
+  };
+  try {
+    forward(name);
+  } catch (const Error& error) {
+    std::printf("%s\n", error.what());
+    return;
+  }
+  const std::vector<double> seconds =
+      benchmark::fastest({[&] { forward(name); }, [&] { forward("kernel"); },
+                          [&] { backward(attend(name), in); }, [&] { backward(attend("kernel"), in); }},
+                         rounds);
+  const double unit = 2e-12 * static_cast<double>(c.heads * c.head_size);
+  const auto visible = static_cast<double>(spans.visible_pairs());
+  benchmark::Line line("attention_path");
+  line.add("path", std::string(name))
+      .add("head_size", c.head_size)
+      .add("heads", c.heads)
+      .add("documents", c.documents)
+      .add("tokens", spans.rows())
+      .add("forward_ms", seconds[0] * 1e3)
+      .add("both_ms", seconds[2] * 1e3)
+      .add("forward_tflops", 2 * unit * visible / seconds[0])
+      .add("both_tflops", 7 * unit * visible / seconds[2])
+      .add("visited_forward_tflops", 2 * unit * visited_pairs(spans) / seconds[0])
+      .add("visited_both_tflops", 7 * unit * visited_pairs(spans) / seconds[2])
+      .add("forward_kernel_ratio", seconds[1] / seconds[0])
+      .add("both_kernel_ratio", seconds[3] / seconds[2])
+      .print();
+}
+
 void measure(const Case& c, std::int64_t tokens, int rounds) {
   at::manual_seed(1);
   const Inputs in = make_inputs(c, tokens);
@@ -141,6 +194,8 @@ void measure(const Case& c, std::int64_t tokens, int rounds) {
     line.add("variable_length_ratio", library[1] / std::min(library[0], seconds[0]));
   }
   line.print();
+  if (benchmark::device().is_cuda())
+    for (const char* path : {"hopper", "cudnn"}) measure_path(c, in, spans, path, rounds);
 }
 
 void measure_cpu(std::int64_t tokens, int rounds) {
