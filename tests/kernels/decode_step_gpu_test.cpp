@@ -40,6 +40,7 @@ CudaDecodeNetwork network(KeyValueCache& cache, DecodeFormat format) {
   layer.cache = &cache;
   network.layers = {layer};
   network.token_rows = at::randn({50, 128}).to(at::kCUDA);
+  network.head = random_matrix(50, 128, format);
   network.heads = 2;
   network.key_value_heads = 1;
   network.head_size = 64;
@@ -82,6 +83,115 @@ TEST_F(DecodeStepGpu, AGraphGivesWhatPlainLaunchesGive) {
       before = count;
     }
   }
+}
+
+// Two samples of two rows each, which may draw different tokens.
+std::vector<CudaDrawingStep> drawing_steps(std::int32_t first, std::int32_t count) {
+  std::vector<CudaDrawingStep> steps;
+  for (std::int32_t i = first; i < first + count; ++i) {
+    CudaDrawingStep step{rows_of_step(i, 4), {}};
+    if (i > first)
+      for (CudaDecodeStepRow& row : step.rows) row.token = CudaDecodeStepRow::kDrawn;
+    const auto number = static_cast<std::uint64_t>(i);
+    step.draws.push_back(
+        {{{10, 25}}, {1.0 + 0.5 * i}, {.temperature = 1.2, .top_k = 20}, {3, 0, 10 + number}});
+    step.draws.push_back({{{5, 10}, {30, 12}}, {2.5}, {.top_p = 0.9}, {3, 1, 20 + number}});
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+SampledToken sample_on_host(CudaDecodeStep& step, const Tensor& hidden, std::int64_t sample,
+                            const CudaDecodeDraw& draw) {
+  const Tensor logits = step.logits(hidden, draw.allowed).cpu();
+  std::vector<std::span<const float>> rows;
+  for (std::int64_t row = 2 * sample; row < 2 * sample + 2; ++row)
+    rows.emplace_back(logits[row].const_data_ptr<float>(), 50);
+  SamplingInput input;
+  input.rows = rows;
+  input.guidance = draw.guidance;
+  input.allowed = draw.allowed;
+  return sample_token(input, draw.settings, draw.key);
+}
+
+// The reference: step by step, with draws on the processor.
+TEST_F(DecodeStepGpu, AStretchDrawsWhatTheHostDrawsStepByStep) {
+  for (const DecodeFormat format : {DecodeFormat::bf16, DecodeFormat::int8}) {
+    const CacheType kept = format == DecodeFormat::int8 ? CacheType::int8 : CacheType::bf16;
+    KeyValueCache one(4, 1, 64, 64, kept, at::Device(at::kCUDA, 0)),
+        two(4, 1, 64, 64, kept, at::Device(at::kCUDA, 0)),
+        other(4, 1, 64, 64, kept, at::Device(at::kCUDA, 0));
+    CudaDecodeStep graph(network(one, format)), plain(network(two, format), CudaDecodeStep::Launches::plain),
+        single(network(other, format));
+    for (const auto& [first, count] : {std::pair(0, 4), std::pair(4, 1), std::pair(5, 6)}) {
+      std::vector<CudaDrawingStep> steps = drawing_steps(first, count);
+      const auto drawn = graph.draw(steps), plainly = plain.draw(steps);
+      EXPECT_EQ(graph.ran_graph(), has_graphs());
+      EXPECT_FALSE(plain.ran_graph());
+      ASSERT_EQ(drawn.size(), steps.size());
+      Tensor hidden;
+      for (std::size_t i = 0; i < steps.size(); ++i) {
+        for (std::size_t r = 0; i > 0 && r < 4; ++r) steps[i].rows[r].token = drawn[i - 1][r / 2].token;
+        hidden = single.run(steps[i].rows).clone();
+        ASSERT_EQ(drawn[i].size(), 2u);
+        for (std::size_t s = 0; s < 2; ++s) {
+          const SampledToken expected =
+              sample_on_host(single, hidden, static_cast<std::int64_t>(s), steps[i].draws[s]);
+          EXPECT_EQ(drawn[i][s].fault, DrawFault::none);
+          EXPECT_EQ(drawn[i][s].token, expected.index) << first << " + " << i;
+          EXPECT_EQ(plainly[i][s].token, expected.index) << first << " + " << i;
+          EXPECT_NEAR(drawn[i][s].log_probability, expected.log_probability, 1e-5);
+        }
+      }
+      EXPECT_TRUE(at::equal(graph.hidden(4).cpu(), hidden.cpu()));
+    }
+  }
+}
+
+TEST_F(DecodeStepGpu, WhatCannotBeDrawnIsToldOfItsSampleAlone) {
+  KeyValueCache cache(4, 1, 64, 64, CacheType::bf16, at::Device(at::kCUDA, 0));
+  CudaDecodeNetwork broken = network(cache, DecodeFormat::bf16);
+  broken.token_rows[1].fill_(std::nanf(""));
+  CudaDecodeStep step(broken);
+  std::vector<CudaDrawingStep> steps = drawing_steps(0, 2);  // tokens 0, 1, 2, 3
+  EXPECT_EQ(step.draw(steps)[0][0].fault, DrawFault::not_finite);
+  EXPECT_EQ(step.draw(steps)[0][1].fault, DrawFault::none);
+  steps[0].draws[1].allowed = {{5, 0}};
+  EXPECT_EQ(step.draw(steps)[0][1].fault, DrawFault::no_token);
+  EXPECT_NO_THROW(require_drawn(DrawFault::none, "shape 1: code 7"));
+  for (const DrawFault fault : {DrawFault::not_finite, DrawFault::no_token}) {
+    try {
+      require_drawn(fault, "shape 1: code 7");
+      FAIL() << "no error";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("shape 1: code 7"), std::string::npos);
+    }
+  }
+}
+
+TEST_F(DecodeStepGpu, StretchesThatDoNotFitAreRefused) {
+  KeyValueCache cache(4, 1, 64, 64, CacheType::bf16, at::Device(at::kCUDA, 0));
+  CudaDecodeStep step(network(cache, DecodeFormat::bf16));
+  const auto refused = [&](const auto& change) {
+    std::vector<CudaDrawingStep> steps = drawing_steps(0, 2);
+    change(steps);
+    try {
+      (void)step.draw(steps);
+    } catch (const Error&) {
+      return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(refused([](auto& steps) { steps.clear(); }));
+  EXPECT_TRUE(refused([](auto& steps) { steps.resize(65, steps[1]); }));
+  EXPECT_TRUE(refused([](auto& steps) { steps[0].rows[1].token = CudaDecodeStepRow::kDrawn; }));
+  EXPECT_TRUE(refused([](auto& steps) { steps[1].rows[1].token = 50; }));
+  EXPECT_TRUE(refused([](auto& steps) { steps[1].rows.pop_back(); }));
+  EXPECT_TRUE(refused([](auto& steps) { steps[1].draws.pop_back(); }));
+  EXPECT_TRUE(refused([](auto& steps) { steps[1].draws[0].guidance.clear(); }));
+  EXPECT_TRUE(refused([](auto& steps) { steps[1].draws[0].allowed = {{40, 11}}; }));
+  EXPECT_TRUE(refused([](auto& steps) { steps[1].draws[0].settings.top_p = 0; }));
+  EXPECT_FALSE(refused([](auto& /*steps*/) {}));
 }
 
 TEST_F(DecodeStepGpu, RowsThatPointElsewhereAreRefused) {
@@ -134,6 +244,10 @@ TEST_F(DecodeStepGpu, ANetworkThatDoesNotFitItselfIsRefused) {
   EXPECT_TRUE(refused([](auto& all, auto& /*layer*/) { all.inner = 64; }));
   EXPECT_TRUE(refused([](auto& all, auto& /*layer*/) { all.key_value_heads = 2; }));
   EXPECT_TRUE(refused([&](auto& /*all*/, auto& layer) { layer.cache = &shorter; }));
+  EXPECT_TRUE(
+      refused([](auto& all, auto& /*layer*/) { all.head = random_matrix(49, 128, DecodeFormat::bf16); }));
+  EXPECT_TRUE(
+      refused([](auto& all, auto& /*layer*/) { all.head = random_matrix(50, 128, DecodeFormat::int8); }));
 }
 
 TEST_F(DecodeStepGpu, BytesOfAWeightAreTheProcessors) {

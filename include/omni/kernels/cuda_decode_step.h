@@ -12,6 +12,8 @@
 #include "omni/kernels/cuda_decode_attention.h"
 #include "omni/kernels/decode_attention.h"
 #include "omni/kernels/decode_format.h"
+#include "omni/kernels/drawn_token.h"
+#include "omni/kernels/token_sampling.h"
 
 namespace omni::kernels {
 
@@ -39,6 +41,7 @@ struct CudaDecodeNetwork {
   at::Tensor token_rows;                 // [vocabulary, width] fp32
   at::Tensor slot_rows, next_slot_rows;  // [slots, width] fp32 or undefined
   at::Tensor final_norm;                 // [width] fp32 or undefined
+  CudaDecodeMatrix head;                 // [vocabulary, width], no bias; without a weight nothing is drawn
   std::int64_t heads = 0, key_value_heads = 0, head_size = 0, inner = 0;
   bool interleaved = false, centred = false;  // which dimensions turn together; layer norm or RMS norm
   double norm_epsilon = 0, head_norm_epsilon = 0;
@@ -47,9 +50,26 @@ struct CudaDecodeNetwork {
 // A row of a step: its token, the rows of its slots, its places in the two kinds of caches (the rows of a group
 // side by side, see CudaDecodePlace), and the cosines and sines of its angles [head_size / 2].
 struct CudaDecodeStepRow {
+  static constexpr std::int32_t kDrawn = -1;  // as a token: what the step before drew for the row's sample
   std::int32_t token = 0, slot = 0, next_slot = 0;
   CudaDecodePlace first, second;
   std::vector<float> cosine, sine;
+};
+
+// What is drawn of a sample: see SamplingInput, whose rows are the sample's. Runs of allowed tokens are disjoint,
+// kMaximumTokenRuns at most.
+struct CudaDecodeDraw {
+  std::vector<TokenRun> allowed;
+  std::vector<double> guidance;
+  SamplingSettings settings;  // the repetition penalty has no say
+  SamplingKey key;
+};
+
+// A step after which a token of each sample is drawn. Samples have as many rows each, side by side in the order
+// of SamplingInput::rows.
+struct CudaDrawingStep {
+  std::vector<CudaDecodeStepRow> rows;
+  std::vector<CudaDecodeDraw> draws;  // of each sample
 };
 
 // Where rows stand and what they share; see CudaDecodePlace. Nothing where the kernels cannot read it. Throws
@@ -59,13 +79,15 @@ std::optional<std::vector<CudaDecodePlace>> cuda_step_places(const KeyValueCache
                                                              std::span<const std::int32_t> positions,
                                                              std::int64_t heads_per_key);
 
-// One token of each of a few rows through all blocks in bf16, by the plug-in's kernels alone. Its memory is
-// allocated once; what changes is uploaded in one copy. From the second step of as many rows on
-// its launches are one graph, where the plug-in makes one. Runs on the current stream of the model's device,
-// which is to be the same for all steps.
+// One token of each of a few rows through all blocks in bf16, by the plug-in's kernels alone, and stretches of
+// such steps, each of which shows what the one before drew. Memory is allocated once; what changes is uploaded
+// in one copy, for a whole stretch together. From the second step of a kind and of as many rows on its launches
+// are one graph, where the plug-in makes one. Runs on the current stream of the model's device, which is to be
+// the same for all steps.
 class CudaDecodeStep {
  public:
   static constexpr std::int64_t kMostRows = 8;
+  static constexpr std::int64_t kMostSteps = 64;  // of a stretch
 
   // Why the GPU's kernels cannot run the network; empty where they can.
   static std::string refusal(const CudaDecodeNetwork& network);
@@ -77,10 +99,21 @@ class CudaDecodeStep {
   CudaDecodeStep(const CudaDecodeStep&) = delete;
   CudaDecodeStep& operator=(const CudaDecodeStep&) = delete;
 
-  // 1 to kMostRows rows -> [rows, width] bf16, normed; good until the next step. Throws Error(internal), with
+  // 1 to kMostRows rows -> [rows, width] bf16, normed; good until the next call. Throws Error(internal), with
   // nothing done, for rows whose token, slots, places or angles are none of the network's, and where the GPU
   // refuses the launch.
   at::Tensor run(std::span<const CudaDecodeStepRow> rows);
+
+  // hidden [rows, width], what run() gave of 1 to kMostRows rows, on any device -> [rows, vocabulary] fp32 on the
+  // GPU, of which only `runs` are made (disjoint, kMaximumTokenRuns at most); good until the next call.
+  at::Tensor logits(const at::Tensor& hidden, std::span<const TokenRun> runs);
+
+  // 1 to kMostSteps steps of equally many rows and samples, without a word from the host in between -> what
+  // each drew, sample by sample. Later rows may have the token kDrawn. A sample in which nothing can be drawn
+  // goes on with any token, and what comes after the fault means nothing. Waits for the end. Throws as run().
+  std::vector<std::vector<DrawnToken>> draw(std::span<const CudaDrawingStep> steps);
+  at::Tensor hidden(std::int64_t rows) const;  // what run() would have given of the last step
+
   bool ran_graph() const;  // the last step
 
  private:

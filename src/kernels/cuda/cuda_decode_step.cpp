@@ -1,294 +1,97 @@
 #include "omni/kernels/cuda_decode_step.h"
 
 #include <algorithm>
+#include <compare>
 #include <cstring>
-#include <exception>
-#include <utility>
+#include <map>
 
-#include "../int8_rows.h"
-#include "cuda_cached_attention.h"
-#include "cuda_launch.h"
+#include "cuda_decode_entry.h"
+#include "cuda_decode_network.h"
+#include "cuda_draw_fault.h"
+#include "cuda_step_graph.h"
 #include "omni/core/error.h"
-#include "omni/core/log.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
 
-float* scales(const Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; }
-
-OmniCudaDecodeMatrix matrix_of(const CudaDecodeMatrix& m) {
-  return {m.weight.const_data_ptr(),
-          floats_or_null(m.scales),
-          m.sums.defined() ? m.sums.const_data_ptr<std::int32_t>() : nullptr,
-          floats_or_null(m.bias),
-          m.weight.size(0),
-          m.weight.size(1),
-          m.scales.defined() ? kOmniCudaDecodeInt8 : kOmniCudaDecodeBf16};
-}
-
-// A step's entry in the plan's table, in words of 32 bits.
-class StepEntry {
- public:
-  StepEntry(std::int64_t rows, std::int64_t head_size) : rows_(rows), half_(head_size / 2) {}
-
-  std::int64_t first() const { return 0; }
-  std::int64_t second() const { return kPlaceWords * rows_; }
-  std::int64_t tokens() const { return 2 * kPlaceWords * rows_; }
-  std::int64_t slots() const { return tokens() + rows_; }
-  std::int64_t next_slots() const { return slots() + rows_; }
-  std::int64_t cosine() const { return next_slots() + rows_; }
-  std::int64_t sine() const { return cosine() + half_ * rows_; }
-  std::int64_t words() const { return sine() + half_ * rows_; }
-
-  void write(std::span<const CudaDecodeStepRow> rows, std::int32_t* words) const {
-    const auto put = [&](std::int64_t at, const void* values, std::int64_t count) {
-      std::memcpy(words + at, values, static_cast<std::size_t>(count) * sizeof(std::int32_t));
-    };
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      const CudaDecodeStepRow& row = rows[static_cast<std::size_t>(r)];
-      put(first() + kPlaceWords * r, &row.first, kPlaceWords);
-      put(second() + kPlaceWords * r, &row.second, kPlaceWords);
-      words[tokens() + r] = row.token;
-      words[slots() + r] = row.slot;
-      words[next_slots() + r] = row.next_slot;
-      put(cosine() + half_ * r, row.cosine.data(), half_);
-      put(sine() + half_ * r, row.sine.data(), half_);
-    }
-  }
-
- private:
-  static constexpr std::int64_t kPlaceWords = 6;
-  static_assert(sizeof(CudaDecodePlace) == kPlaceWords * sizeof(std::int32_t) &&
-                sizeof(OmniCudaDecodeRow) == sizeof(CudaDecodePlace));
-  std::int64_t rows_, half_;
+// Plans differ in what a step does and in its rows; weights and memory are the same.
+enum class StepKind : std::uint8_t { blocks, head, draw };
+struct PlanKey {
+  StepKind kind = StepKind::blocks;
+  std::int64_t rows = 0, samples = 0;
+  friend auto operator<=>(const PlanKey&, const PlanKey&) = default;
 };
 
-OmniCudaDecodeAttention attention_of(const CudaDecodeNetwork& n, const KeyValueCache& cache) {
-  OmniCudaDecodeAttention a{};
-  a.keys = cache.keys().const_data_ptr();
-  a.values = cache.values().const_data_ptr();
-  a.key_scales = floats_or_null(cache.key_scales());
-  a.value_scales = floats_or_null(cache.value_scales());
-  a.query_stride = n.heads * n.head_size;
-  a.room = cache.keys().size(2);
-  a.row_count = static_cast<std::int32_t>(CudaDecodeStep::kMostRows);
-  a.heads = static_cast<std::int32_t>(n.heads);
-  a.key_value_heads = static_cast<std::int32_t>(n.key_value_heads);
-  a.head_size = static_cast<std::int32_t>(n.head_size);
-  a.keys_per_split = kCacheChunk;
-  a.maximum_splits = static_cast<std::int32_t>(a.room / kCacheChunk);
-  a.type = kOmniCudaBfloat16;
-  a.cache_type = cache.type() == CacheType::int8 ? kOmniCudaCacheInt8 : kOmniCudaCacheLikeQuery;
-  return a;
-}
-
-// The shapes and types of a block's weights; empty where they fit.
-std::string weight_refusal(const CudaDecodeNetwork& n, const CudaDecodeLayer& layer) {
-  const std::int64_t width = n.token_rows.size(1), attended = n.heads * n.head_size;
-  const bool bytes = n.layers.front().qkv.scales.defined();
-  struct Wanted {
-    const CudaDecodeMatrix* matrix;
-    std::int64_t outputs, inputs;
-  };
-  const Wanted all[] = {{&layer.qkv, attended + 2 * n.key_value_heads * n.head_size, width},
-                        {&layer.attention_out, width, attended},
-                        {&layer.gate_up, 2 * n.inner, width},
-                        {&layer.down, width, n.inner}};
-  for (const Wanted& wanted : all) {
-    const Tensor& weight = wanted.matrix->weight;
-    if (weight.sizes() != at::IntArrayRef({wanted.outputs, wanted.inputs}))
-      return concat("a weight is ", weight.sizes(), " in place of ", wanted.outputs, " by ", wanted.inputs);
-    if (wanted.matrix->scales.defined() != bytes) return "some weights are in int8 and others are not";
-    if (!weight.is_contiguous() || weight.scalar_type() != (bytes ? at::kChar : at::kBFloat16) ||
-        wanted.inputs % (bytes ? 16 : 8) != 0)
-      return concat("there is no kernel for a weight ", weight.sizes(), " of ",
-                    c10::toString(weight.scalar_type()));
-  }
-  return {};
-}
-
-std::string cache_refusal(const CudaDecodeNetwork& n, const KeyValueCache& cache) {
-  const KeyValueCache& first = *n.layers.front().cache;
-  if (cache.type() == CacheType::fp32) return "there is no kernel for a cache in fp32";
-  if (cache.keys().sizes() != first.keys().sizes() || cache.type() != first.type() ||
-      cache.capacity() != first.capacity())
-    return "the caches of the blocks differ";
-  if (cache.key_value_heads() != n.key_value_heads || cache.head_size() != n.head_size)
-    return concat("a cache of ", cache.key_value_heads(), " heads of ", cache.head_size(), " in place of ",
-                  n.key_value_heads, " of ", n.head_size);
-  OmniCudaDecodeAttention attention = attention_of(n, cache);
-  attention.query = cache.keys().const_data_ptr();  // any address that is aligned
-  if (!cuda_plugin().decode_attention_supports(&attention))
-    return concat("there is no attention kernel for heads of ", n.head_size);
-  return {};
-}
-
-void check_places(const CudaDecodeNetwork& n, const std::vector<CudaDecodePlace>& places) {
-  check_cuda_decode_places(places, n.heads / n.key_value_heads, kCacheChunk);
-  const KeyValueCache& cache = *n.layers.front().cache;
-  for (const CudaDecodePlace& place : places)
-    ensure(place.sequence < cache.sequences() && place.holder < cache.sequences() &&
-               place.position < cache.capacity(),
-           "decoding step: sequence ", place.sequence, ", token ", place.position, ", is not in the cache");
-}
-
-// What the kernels would follow beyond the memory.
-void check_rows(const CudaDecodeNetwork& n, std::span<const CudaDecodeStepRow> rows) {
-  const auto within = [](std::int32_t index, const Tensor& table) {
-    return !table.defined() || (index >= 0 && index < table.size(0));
-  };
-  std::vector<CudaDecodePlace> first, second;
-  for (const CudaDecodeStepRow& row : rows) {
-    ensure(within(row.token, n.token_rows) && within(row.slot, n.slot_rows) &&
-               within(row.next_slot, n.next_slot_rows),
-           "decoding step: token ", row.token, " or its slots ", row.slot, " and ", row.next_slot,
-           " have no embedding");
-    ensure(static_cast<std::int64_t>(row.cosine.size()) == n.head_size / 2 &&
-               row.sine.size() == row.cosine.size(),
-           "decoding step: a row has other angles than the heads");
-    first.push_back(row.first);
-    second.push_back(row.second);
-  }
-  const auto is_second = [](const CudaDecodeLayer& layer) { return layer.second_place; };
-  if (!std::all_of(n.layers.begin(), n.layers.end(), is_second)) check_places(n, first);
-  if (std::any_of(n.layers.begin(), n.layers.end(), is_second)) check_places(n, second);
-}
-
-// A captured step. Its memory is the plan's, which must stay as long.
-class StepGraph {
- public:
-  StepGraph() = default;
-  ~StepGraph() {
-    try {
-      clear();
-    } catch (const std::exception& error) {
-      log_debug("a decoding step's graph was not given back: ", error.what());
-    }
-  }
-  StepGraph(const StepGraph&) = delete;
-  StepGraph& operator=(const StepGraph&) = delete;
-
-  bool defined() const { return graph_ != nullptr; }
-  // Of the current device. Stays undefined, and is not tried again, where the plug-in makes none.
-  void capture(const OmniCudaDecodePlan& plan) {
-    if (refused_) return;
-    const int error = cuda_plugin().decode_capture(&plan, &graph_);
-    refused_ = error != 0;
-    if (error > 0)
-      log_debug("a decoding step is launched kernel by kernel: its capture gave CUDA error ", error);
-  }
-  int launch(const c10::Stream& stream) {
-    stream_ = stream;
-    return cuda_plugin().decode_graph_launch(graph_, native_stream(stream));
-  }
-  // Waits for the last launch. Throws where that or the device failed; there is no graph then either.
-  void clear() {
-    if (!graph_) return;
-    void* const graph = std::exchange(graph_, nullptr);
-    if (stream_) c10::impl::VirtualGuardImpl(stream_->device_type()).synchronizeStream(*stream_);
-    stream_.reset();
-    const int error = cuda_plugin().decode_destroy(graph);
-    ensure(error == 0, "decoding step: the GPU did not give a graph back: error ", error);
-  }
-
- private:
-  void* graph_ = nullptr;
-  std::optional<c10::Stream> stream_;  // of the last launch
-  bool refused_ = false;
+struct StepPlan {
+  OmniCudaDecodePlan plan{};
+  std::vector<OmniCudaDecodeLayer> layers;
+  StepGraph graph;
+  bool launched = false;
 };
+
+void check_draws(const CudaDecodeNetwork& n, const CudaDrawingStep& step) {
+  const std::size_t rows = step.rows.size(), samples = step.draws.size();
+  ensure(samples > 0 && rows % samples == 0, "decoding step: ", samples, " draws from ", rows, " rows");
+  for (const CudaDecodeDraw& draw : step.draws) {
+    validate(draw.settings);
+    ensure(draw.guidance.size() + 1 == rows / samples, "decoding step: ", draw.guidance.size(),
+           " weights for samples of ", rows / samples, " rows");
+    (void)cuda_sampling_ranges(draw.allowed, n.token_rows.size(0));
+  }
+}
 
 }  // namespace
-
-CudaDecodeMatrix cuda_decode_matrix(const Tensor& weight, const Tensor& bf16, const Tensor& bias,
-                                    DecodeFormat format) {
-  CudaDecodeMatrix matrix;
-  if (bias.defined()) matrix.bias = bias.detach().to(at::kFloat).contiguous();
-  if (format == DecodeFormat::bf16) {
-    matrix.weight = bf16.detach().contiguous();
-    return matrix;
-  }
-  ensure(format == DecodeFormat::int8, "a GPU decodes with weights in bf16 or int8");
-  const Int8Rows rows = int8_rows(weight);
-  matrix.scales = rows.scales;
-  matrix.weight = rows.values.contiguous();
-  matrix.sums = rows.sums;
-  return matrix;
-}
-
-std::optional<std::vector<CudaDecodePlace>> cuda_step_places(const KeyValueCache& cache,
-                                                             std::span<const std::int32_t> sequences,
-                                                             std::span<const std::int32_t> positions,
-                                                             std::int64_t heads_per_key) {
-  for (std::size_t i = 0; i < sequences.size(); ++i)
-    ensure(positions[i] < cache.capacity() &&
-               cache.holder(sequences[i], positions[i] / kCacheChunk) == sequences[i],
-           "decoding step: a row has no place of its own in the cache");
-  return cuda_decode_places(cache, sequences, positions, heads_per_key);
-}
 
 struct CudaDecodeStep::State {
   CudaDecodeNetwork network;
   at::Device device;
+  bool graphs, ran_graph = false;
+  OmniCudaDecodePlan base{};  // what all plans have in common
   std::vector<OmniCudaDecodeLayer> layers;
-  OmniCudaDecodePlan plan{};
-  std::vector<Tensor> owned;  // what the plan points to
-  Tensor table, current, normed, attention_workspace;
-  std::int64_t rows = 0;  // that the plan is made for
-  bool graphs, launched = false, ran_graph = false;
-  StepGraph graph;  // after the memory: it goes first
+  std::vector<Tensor> owned;  // what plans point to, beside these:
+  Tensor table, current, normed, attention_workspace, logits, drawn, ring, sampling_workspace;
+  // Whose counters the workspaces hold: they lie where other numbers keep sums.
+  std::int64_t attention_rows = 0, sampled = 0;
+  std::map<PlanKey, StepPlan> plans;  // after the memory: graphs go first
 
   State(CudaDecodeNetwork given, bool graphs)
-      : network(std::move(given)), device(network.token_rows.device()), graphs(graphs) {
-    describe_network();
-    allocate();
+      : network(std::move(given)),
+        device(network.token_rows.device()),
+        graphs(graphs),
+        base(decode_plan_of(network)),
+        layers(decode_plan_layers(network)) {
+    allocate_table();
+    allocate_blocks();
+    if (base.head.weight) allocate_drawing();
   }
+
+  at::TensorOptions on_device(at::ScalarType type) const { return at::TensorOptions(type).device(device); }
 
   // Zeroed memory of at most kMostRows rows.
   void* buffer(std::int64_t width, at::ScalarType type) {
-    owned.push_back(at::zeros({kMostRows, width}, at::TensorOptions(type).device(device)));
+    owned.push_back(at::zeros({kMostRows, width}, on_device(type)));
     return owned.back().mutable_data_ptr();
   }
 
-  void describe_network() {
-    const CudaDecodeNetwork& n = network;
-    const KeyValueCache& cache = *n.layers.front().cache;
-    const OmniCudaDecodeAttention attention = attention_of(n, cache);
-    plan.embed.token_rows = floats_or_null(n.token_rows);
-    plan.embed.slot_rows = floats_or_null(n.slot_rows);
-    plan.embed.next_slot_rows = floats_or_null(n.next_slot_rows);
-    plan.embed.vocabulary = n.token_rows.size(0);
-    plan.embed.width = plan.width = n.token_rows.size(1);
-    plan.final_norm = floats_or_null(n.final_norm);
-    plan.inner = n.inner;
-    plan.room = attention.room;
-    plan.layer_count = static_cast<std::int32_t>(n.layers.size());
-    plan.heads = attention.heads;
-    plan.key_value_heads = attention.key_value_heads;
-    plan.head_size = attention.head_size;
-    plan.interleaved = n.interleaved ? 1 : 0;
-    plan.centred = n.centred ? 1 : 0;
-    plan.norm_epsilon = static_cast<float>(n.norm_epsilon);
-    plan.head_norm_epsilon = static_cast<float>(n.head_norm_epsilon);
-    plan.cache_type = attention.cache_type;
-    plan.keys_per_split = attention.keys_per_split;
-    plan.maximum_splits = attention.maximum_splits;
-    for (const CudaDecodeLayer& l : n.layers)
-      layers.push_back({floats_or_null(l.attention_norm), floats_or_null(l.mlp_norm),
-                        floats_or_null(l.query_norm), floats_or_null(l.key_norm), matrix_of(l.qkv),
-                        matrix_of(l.attention_out), matrix_of(l.gate_up), matrix_of(l.down),
-                        l.cache->keys().mutable_data_ptr(), l.cache->values().mutable_data_ptr(),
-                        scales(l.cache->key_scales()), scales(l.cache->value_scales()), nullptr});
-    plan.layers = layers.data();
+  void allocate_table() {
+    const bool draws = base.head.weight != nullptr;
+    const std::int64_t words = DecodeStepEntry(kMostRows, draws ? kMostRows : 0, network.head_size).words() +
+                               kMostRows;  // weights of guidance, whatever they are
+    table = at::zeros({kCounterWords + (draws ? kMostSteps : 1) * words}, on_device(at::kInt));
+    current = at::zeros({words}, on_device(at::kInt));
+    base.begin.counter = table.mutable_data_ptr<std::int32_t>();
+    base.begin.table = base.begin.counter + kCounterWords;
+    base.begin.current = current.mutable_data_ptr<std::int32_t>();
   }
 
-  void allocate() {
+  void allocate_blocks() {
     const CudaDecodeNetwork& n = network;
-    const std::int64_t width = plan.width, attended = n.heads * n.head_size;
-    OmniCudaDecodeMemory& m = plan.memory;
+    const std::int64_t width = base.width, attended = n.heads * n.head_size;
+    OmniCudaDecodeMemory& m = base.memory;
     for (float*& residual : m.residual) residual = static_cast<float*>(buffer(width, at::kFloat));
-    plan.embed.embedded = m.residual[0];
+    base.embed.embedded = m.residual[0];
     m.normed = buffer(width, at::kBFloat16);
     normed = owned.back();
     m.qkv = buffer(attended + 2 * n.key_value_heads * n.head_size, at::kBFloat16);
@@ -303,72 +106,127 @@ struct CudaDecodeStep::State {
       m.lower = static_cast<signed char*>(buffer(widest, at::kChar));
       m.row_scales = static_cast<float*>(buffer(1, at::kFloat));
     }
-    const OmniCudaDecodeAttention attention = attention_of(n, *n.layers.front().cache);
-    attention_workspace = at::zeros({cuda_plugin().decode_attention_workspace(&attention)},
-                                    at::TensorOptions(at::kByte).device(device));
+    const OmniCudaDecodeAttention attention = decode_plan_attention(n, *n.layers.front().cache);
+    attention_workspace =
+        at::zeros({cuda_plugin().decode_attention_workspace(&attention)}, on_device(at::kByte));
     m.attention = attention_workspace.mutable_data_ptr();
-    const std::int64_t words = StepEntry(kMostRows, n.head_size).words();
-    const auto integers = at::TensorOptions(at::kInt).device(device);
-    table = at::zeros({kCounterWords + words}, integers);
-    current = at::zeros({words}, integers);
-    plan.begin.counter = table.mutable_data_ptr<std::int32_t>();
-    plan.begin.table = plan.begin.counter + kCounterWords;
-    plan.begin.current = current.mutable_data_ptr<std::int32_t>();
   }
 
-  // Points the plan to the parts of an entry of so many rows.
-  void set_rows(std::int64_t count) {
-    if (rows == count) return;
-    rows = 0;  // what throws leaves no plan
-    graph.clear();
-    launched = false;
-    attention_workspace.zero_();  // its counters lie where other numbers of rows keep sums
-    const StepEntry entry(count, network.head_size);
-    std::int32_t* words = plan.begin.current;
+  void allocate_drawing() {
+    base.memory.logits = static_cast<float*>(buffer(base.embed.vocabulary, at::kFloat));
+    logits = owned.back();
+    drawn = at::zeros({4, kMostRows}, on_device(at::kInt));
+    // The device writes it where the host reads.
+    ring = at::zeros({kMostSteps * kMostRows, kDrawnWords}, at::TensorOptions(at::kInt).pinned_memory(true));
+    std::int64_t bytes = 0;
+    for (std::int32_t samples = 1; samples <= kMostRows; ++samples)
+      bytes = std::max(bytes, cuda_plugin().token_sampling_workspace(
+                                  samples, static_cast<std::int32_t>(base.embed.vocabulary)));
+    sampling_workspace = at::zeros({bytes}, on_device(at::kByte));
+  }
+
+  StepPlan& plan_for(const PlanKey& key) {
+    const auto [found, is_new] = plans.try_emplace(key);
+    if (is_new) describe(key, found->second);
+    if (key.kind != StepKind::head && std::exchange(attention_rows, key.rows) != key.rows)
+      attention_workspace.zero_();
+    if (key.kind == StepKind::draw && std::exchange(sampled, key.samples) != key.samples)
+      sampling_workspace.zero_();
+    return found->second;
+  }
+
+  // Points a plan to the parts of its entry.
+  void describe(const PlanKey& key, StepPlan& step) const {
+    const DecodeStepEntry entry(key.rows, key.samples, network.head_size);
+    std::int32_t* const words = base.begin.current;
+    OmniCudaDecodePlan& plan = step.plan;
+    plan = base;
     plan.begin.words = entry.words();
-    plan.rows = plan.embed.rows = static_cast<std::int32_t>(count);
+    plan.rows = plan.embed.rows = static_cast<std::int32_t>(key.rows);
+    plan.runs = words + entry.runs();
+    if (key.kind == StepKind::blocks) plan.head = {};
+    if (key.kind == StepKind::head) return;
     plan.embed.tokens = words + entry.tokens();
+    plan.embed.drawn_of_row = words + entry.drawn_of_row();
     plan.embed.slots = words + entry.slots();
     plan.embed.next_slots = words + entry.next_slots();
     plan.cosine = reinterpret_cast<const float*>(words + entry.cosine());
     plan.sine = reinterpret_cast<const float*>(words + entry.sine());
+    step.layers = layers;
     for (std::size_t i = 0; i < layers.size(); ++i)
-      layers[i].rows = reinterpret_cast<const OmniCudaDecodeRow*>(
+      step.layers[i].rows = reinterpret_cast<const OmniCudaDecodeRow*>(
           words + (network.layers[i].second_place ? entry.second() : entry.first()));
-    rows = count;
+    plan.layers = step.layers.data();
+    if (key.kind == StepKind::draw) describe_drawing(key, entry, plan);
   }
 
-  // One copy: the counter and its only entry.
-  void upload(std::span<const CudaDecodeStepRow> step) const {
-    const StepEntry entry(rows, network.head_size);
-    Tensor host = at::zeros({kCounterWords + entry.words()}, at::kInt);
-    entry.write(step, host.mutable_data_ptr<std::int32_t>() + kCounterWords);
+  void describe_drawing(const PlanKey& key, const DecodeStepEntry& entry, OmniCudaDecodePlan& plan) const {
+    std::int32_t* const words = base.begin.current;
+    std::int32_t* const results = drawn.mutable_data_ptr<std::int32_t>();
+    OmniCudaTokenSampling& s = plan.sampling;
+    s.logits = plan.memory.logits;
+    s.condition_stride = base.embed.vocabulary;
+    s.row_stride = (entry.conditions() + 1) * base.embed.vocabulary;
+    s.type = kOmniCudaFloat;
+    s.batch = static_cast<std::int32_t>(key.samples);
+    s.vocabulary = static_cast<std::int32_t>(base.embed.vocabulary);
+    s.conditions = static_cast<std::int32_t>(entry.conditions());
+    s.guidance = reinterpret_cast<const float*>(words + entry.guidance());
+    s.ranges = words + entry.ranges();
+    s.rows = reinterpret_cast<OmniCudaSamplingRow*>(words + entry.sampling());
+    s.tokens = results;
+    s.statuses = results + kMostRows;
+    s.log_probabilities = reinterpret_cast<float*>(results + 2 * kMostRows);
+    s.filtered_log_probabilities = reinterpret_cast<float*>(results + 3 * kMostRows);
+    s.workspace = sampling_workspace.mutable_data_ptr();
+    plan.embed.drawn = s.tokens;
+    plan.publish = {s.tokens,
+                    s.statuses,
+                    s.log_probabilities,
+                    base.begin.counter,
+                    static_cast<OmniCudaDecodeDrawn*>(ring.mutable_data_ptr()),
+                    s.batch};
+  }
+
+  // One copy: the counter, and the entries that `write` fills.
+  template <class Write>
+  void upload(const StepPlan& step, std::int64_t count, const Write& write) const {
+    const std::int64_t words = step.plan.begin.words;
+    Tensor host = at::zeros({kCounterWords + count * words}, at::kInt);
+    std::int32_t* const entries = host.mutable_data_ptr<std::int32_t>() + kCounterWords;
+    for (std::int64_t i = 0; i < count; ++i) write(static_cast<std::size_t>(i), entries + i * words);
     table.narrow(0, 0, host.size(0)).copy_(host);
   }
 
+  c10::Stream stream() const { return c10::impl::VirtualGuardImpl(device.type()).getStream(device); }
+
   // The first launch of a plan is plain: it sets the kernels' attributes.
-  int launch() {
-    if (graphs && launched && !graph.defined()) graph.capture(plan);
-    const c10::Stream stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
-    launched = true;
-    ran_graph = graph.defined();
-    return ran_graph ? graph.launch(stream) : cuda_plugin().decode_launch(&plan, native_stream(stream));
+  int launch(StepPlan& step) {
+    if (graphs && step.launched && !step.graph.defined()) step.graph.capture(step.plan);
+    step.launched = true;
+    ran_graph = step.graph.defined();
+    return ran_graph ? step.graph.launch(stream())
+                     : cuda_plugin().decode_launch(&step.plan, native_stream(stream()));
+  }
+
+  std::vector<std::vector<DrawnToken>> read_ring(std::int64_t steps, std::int64_t samples) const {
+    const auto* read = static_cast<const OmniCudaDecodeDrawn*>(ring.const_data_ptr());
+    std::vector<std::vector<DrawnToken>> tokens(static_cast<std::size_t>(steps));
+    for (std::int64_t i = 0; i < steps; ++i)
+      for (std::int64_t s = 0; s < samples; ++s, ++read) {
+        ensure(read->step == i + 1, "decoding step: the GPU has not told what it drew in step ", i + 1);
+        tokens[static_cast<std::size_t>(i)].push_back(
+            {read->token, read->log_probability, draw_fault(read->status)});
+      }
+    return tokens;
   }
 
   static constexpr std::int64_t kCounterWords = 4;
+  static constexpr std::int64_t kDrawnWords = sizeof(OmniCudaDecodeDrawn) / sizeof(std::int32_t);
 };
 
-std::string CudaDecodeStep::refusal(const CudaDecodeNetwork& n) {
-  if (!n.token_rows.is_cuda()) return "the model is not on a GPU";
-  if (!cuda_plugin().status.loaded)
-    return concat("the CUDA plug-in is not loaded: ", cuda_plugin().status.detail);
-  if (n.layers.empty()) return "the model has no blocks";
-  const c10::DeviceGuard on(n.token_rows.device());
-  for (const CudaDecodeLayer& layer : n.layers) {
-    if (std::string why = cache_refusal(n, *layer.cache); !why.empty()) return why;
-    if (std::string why = weight_refusal(n, layer); !why.empty()) return why;
-  }
-  return {};
+std::string CudaDecodeStep::refusal(const CudaDecodeNetwork& network) {
+  return decode_network_refusal(network);
 }
 
 CudaDecodeStep::CudaDecodeStep(CudaDecodeNetwork network, Launches launches) {
@@ -382,17 +240,67 @@ CudaDecodeStep::~CudaDecodeStep() = default;
 
 bool CudaDecodeStep::ran_graph() const { return state_->ran_graph; }
 
+Tensor CudaDecodeStep::hidden(std::int64_t rows) const { return state_->normed.narrow(0, 0, rows); }
+
 Tensor CudaDecodeStep::run(std::span<const CudaDecodeStepRow> rows) {
   const auto count = static_cast<std::int64_t>(rows.size());
   ensure(count >= 1 && count <= kMostRows, "decoding step: ", count, " rows");
   State& state = *state_;
-  check_rows(state.network, rows);
+  check_decode_rows(state.network, rows, /*drawn=*/false);
   const c10::DeviceGuard on(state.device);
-  state.set_rows(count);
-  state.upload(rows);
-  const int error = state.launch();
+  StepPlan& step = state.plan_for({StepKind::blocks, count, 0});
+  const DecodeStepEntry entry(count, 0, state.network.head_size);
+  state.upload(step, 1, [&](std::size_t, std::int32_t* words) { entry.write_rows(rows, words); });
+  const int error = state.launch(step);
   ensure(error == 0, "decoding step: the GPU refused it: error ", error);
-  return state.normed.narrow(0, 0, count);
+  return hidden(count);
+}
+
+Tensor CudaDecodeStep::logits(const Tensor& hidden, std::span<const TokenRun> runs) {
+  State& state = *state_;
+  const std::int64_t count = hidden.size(0);
+  ensure(state.logits.defined() && hidden.dim() == 2 && count >= 1 && count <= kMostRows &&
+             hidden.size(1) == state.base.width && !runs.empty(),
+         "decoding step: no logits of ", hidden.sizes());
+  const c10::DeviceGuard on(state.device);
+  StepPlan& step = state.plan_for({StepKind::head, count, 0});
+  const DecodeStepEntry entry(count, 0, state.network.head_size);
+  state.upload(step, 1, [&](std::size_t, std::int32_t* words) {
+    entry.write_runs(runs, state.base.embed.vocabulary, words);
+  });
+  state.normed.narrow(0, 0, count).copy_(hidden);
+  const int error = state.launch(step);
+  ensure(error == 0, "decoding step: the GPU refused the head: error ", error);
+  return state.logits.narrow(0, 0, count);
+}
+
+std::vector<std::vector<DrawnToken>> CudaDecodeStep::draw(std::span<const CudaDrawingStep> steps) {
+  State& state = *state_;
+  const auto count = static_cast<std::int64_t>(steps.size());
+  ensure(state.logits.defined() && count >= 1 && count <= kMostSteps, "decoding step: a stretch of ", count);
+  const auto rows = static_cast<std::int64_t>(steps[0].rows.size()),
+             samples = static_cast<std::int64_t>(steps[0].draws.size());
+  ensure(rows >= 1 && rows <= kMostRows, "decoding step: ", rows, " rows");
+  for (std::int64_t i = 0; i < count; ++i) {
+    const CudaDrawingStep& step = steps[static_cast<std::size_t>(i)];
+    ensure(step.rows.size() == steps[0].rows.size() && step.draws.size() == steps[0].draws.size(),
+           "decoding step: the steps of a stretch differ in their rows");
+    check_decode_rows(state.network, step.rows, /*drawn=*/i > 0);
+    check_draws(state.network, step);
+  }
+  const c10::DeviceGuard on(state.device);
+  StepPlan& step = state.plan_for({StepKind::draw, rows, samples});
+  const DecodeStepEntry entry(rows, samples, state.network.head_size);
+  state.upload(step, count, [&](std::size_t i, std::int32_t* words) {
+    entry.write_rows(steps[i].rows, words);
+    entry.write_draws(steps[i].draws, state.base.embed.vocabulary, words);
+  });
+  state.ring.zero_();
+  int error = 0;
+  for (std::int64_t i = 0; i < count && error == 0; ++i) error = state.launch(step);
+  c10::impl::VirtualGuardImpl(state.device.type()).synchronizeStream(state.stream());
+  ensure(error == 0, "decoding step: the GPU refused a stretch: error ", error);
+  return state.read_ring(count, samples);
 }
 
 }  // namespace omni::kernels

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cmath>
+#include <span>
 
 #include "../token_rules.h"
+#include "omni/core/error.h"
 #include "omni/core/random.h"
 #include "omni/kernels/token_sampling.h"
 #include "token_sampling_interface.h"
@@ -27,6 +30,27 @@ inline OmniCudaSamplingRow cuda_sampling_row(const SamplingSettings& settings, c
   row.penalty = static_cast<float>(settings.repetition_penalty);
   row.top_k = settings.top_k <= token_rules::kMaximumRow ? static_cast<std::int32_t>(settings.top_k) : 0;
   return row;
+}
+
+// Allowed tokens in that form; none: the whole row. Throws Error(internal) for runs outside it, that overlap,
+// or that are too many.
+using CudaSamplingRanges = std::array<std::int32_t, std::size_t{2} * kOmniCudaMostRanges>;
+inline CudaSamplingRanges cuda_sampling_ranges(std::span<const TokenRun> allowed, std::int64_t vocabulary) {
+  ensure(allowed.size() <= kOmniCudaMostRanges, "too many ranges of allowed tokens");
+  CudaSamplingRanges ranges{};
+  if (allowed.empty()) ranges[1] = static_cast<std::int32_t>(vocabulary);
+  for (std::size_t r = 0; r < allowed.size(); ++r) {
+    const TokenRun& own = allowed[r];
+    ensure(own.first >= 0 && own.size >= 0 && std::int64_t{own.first} + own.size <= vocabulary,
+           "a range of allowed tokens lies outside the logits");
+    for (const TokenRun& other : allowed.first(r))
+      ensure(own.size == 0 || other.size == 0 || own.first >= other.first + other.size ||
+                 other.first >= own.first + own.size,
+             "ranges of allowed tokens overlap");
+    ranges[2 * r] = own.first;
+    ranges[2 * r + 1] = own.size;
+  }
+  return ranges;
 }
 
 }  // namespace omni::kernels

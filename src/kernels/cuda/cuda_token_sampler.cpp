@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../cpu/token_scores.h"
+#include "cuda_draw_fault.h"
 #include "cuda_launch.h"
 #include "cuda_sampling_row.h"
 #include "omni/core/error.h"
@@ -20,27 +20,6 @@ Tensor on_device(const std::vector<T>& values, at::ScalarType type, std::vector<
   Tensor host = at::empty(sizes, type);
   std::memcpy(host.mutable_data_ptr(), values.data(), values.size() * sizeof(T));
   return host.to(device);
-}
-
-std::vector<std::int32_t> ranges_of(std::span<const std::vector<TokenRun>> allowed, std::int64_t vocabulary) {
-  std::vector<std::int32_t> ranges;
-  for (const std::vector<TokenRun>& row : allowed) {
-    ensure(row.size() <= kOmniCudaMostRanges, "too many ranges of allowed tokens");
-    const std::size_t first = ranges.size();
-    ranges.resize(first + 2 * kOmniCudaMostRanges, 0);
-    if (row.empty()) ranges[first + 1] = static_cast<std::int32_t>(vocabulary);
-    for (std::size_t r = 0; r < row.size(); ++r) {
-      ensure(row[r].first >= 0 && row[r].size >= 0 && std::int64_t{row[r].first} + row[r].size <= vocabulary,
-             "a range of allowed tokens lies outside the logits");
-      for (std::size_t q = 0; q < r; ++q)
-        ensure(row[r].size == 0 || row[q].size == 0 || row[r].first >= row[q].first + row[q].size ||
-                   row[q].first >= row[r].first + row[r].size,
-               "ranges of allowed tokens overlap");
-      ranges[first + 2 * r] = row[r].first;
-      ranges[first + 2 * r + 1] = row[r].size;
-    }
-  }
-  return ranges;
 }
 
 OmniCudaType type_of(const Tensor& logits) {
@@ -112,8 +91,9 @@ CudaTokenSampler::CudaTokenSampler(const at::Device& device, std::int64_t vocabu
 
 void CudaTokenSampler::set_allowed(std::span<const std::vector<TokenRun>> allowed) {
   ensure(static_cast<std::int64_t>(allowed.size()) == batch_, "one list of allowed tokens per row");
-  const Tensor ranges =
-      on_device(ranges_of(allowed, vocabulary_), at::kInt, {batch_, kOmniCudaMostRanges, 2}, device_);
+  std::vector<CudaSamplingRanges> rows;
+  for (const std::vector<TokenRun>& row : allowed) rows.push_back(cuda_sampling_ranges(row, vocabulary_));
+  const Tensor ranges = on_device(rows, at::kInt, {batch_, kOmniCudaMostRanges, 2}, device_);
   // The address stays, for captured graphs.
   if (ranges_.defined())
     ranges_.copy_(ranges);
@@ -155,12 +135,8 @@ void CudaTokenSampler::check(std::span<const std::string> places) const {
   ensure(static_cast<std::int64_t>(places.size()) == batch_, "one place per row");
   const Tensor host = statuses_.cpu();
   const std::int32_t* statuses = host.const_data_ptr<std::int32_t>();
-  for (std::int64_t b = 0; b < batch_; ++b) {
-    const std::string& place = places[static_cast<std::size_t>(b)];
-    if (statuses[b] == kOmniCudaNotFinite) fail_not_finite(place);
-    if (statuses[b] != kOmniCudaSampled)
-      fail(ErrorKind::internal, "sampling at ", place, ": no token is allowed, or every one is excluded");
-  }
+  for (std::int64_t b = 0; b < batch_; ++b)
+    require_drawn(draw_fault(statuses[b]), places[static_cast<std::size_t>(b)]);
 }
 
 }  // namespace omni::kernels

@@ -14,9 +14,7 @@ class DecodeStep {
 
   int run() {
     keep([&] { return omni_cuda_decode_begin(&plan_.begin, stream_); });
-    if (plan_.embed.token_rows) keep([&] { return omni_cuda_decode_embed(&plan_.embed, stream_); });
-    for (int i = 0; i < plan_.layer_count; ++i) pass(plan_.layers[i]);
-    norm(plan_.final_norm);
+    if (plan_.layers) pass_blocks();
     if (plan_.head.weight)
       product(plan_.head, plan_.memory.normed, plan_.memory.logits, kOmniCudaFloat, plan_.runs);
     if (plan_.sampling.batch > 0) {
@@ -31,6 +29,12 @@ class DecodeStep {
   template <class Launch>
   void keep(const Launch& launch) {
     if (error_ == kSuccess) error_ = launch();
+  }
+
+  void pass_blocks() {
+    if (plan_.embed.token_rows) keep([&] { return omni_cuda_decode_embed(&plan_.embed, stream_); });
+    for (int i = 0; i < plan_.layer_count; ++i) pass(plan_.layers[i]);
+    norm(plan_.final_norm);
   }
 
   void pass(const OmniCudaDecodeLayer& layer) {

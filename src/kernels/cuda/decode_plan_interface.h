@@ -46,11 +46,11 @@ struct OmniCudaDecodeMemory {
 
 struct OmniCudaDecodePlan {
   OmniCudaDecodeBegin begin;
-  OmniCudaDecodeEmbed embed;  // into residual[0]; token_rows null: the caller has put it there
-  const OmniCudaDecodeLayer* layers;
-  const float* final_norm;    // [width] or null
-  OmniCudaDecodeMatrix head;  // its inputs: width; weight null: none
-  const std::int32_t* runs;   // of OmniCudaDecodeProduct, for the head
+  OmniCudaDecodeEmbed embed;          // into residual[0]; token_rows null: the caller has put it there
+  const OmniCudaDecodeLayer* layers;  // null: the step is the head alone, of what memory.normed holds
+  const float* final_norm;            // [width] or null
+  OmniCudaDecodeMatrix head;          // its inputs: width; weight null: none
+  const std::int32_t* runs;           // of OmniCudaDecodeProduct, for the head
   OmniCudaDecodeMemory memory;
   const float* cosine;  // [rows, head_size / 2]
   const float* sine;

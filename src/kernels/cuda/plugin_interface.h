@@ -14,7 +14,7 @@
 // take raw device pointers and a cudaStream_t, return a cudaError_t as int, and do not wait.
 extern "C" {
 
-constexpr std::int32_t kOmniCudaInterface = 6;  // raised whenever a signature changes
+constexpr std::int32_t kOmniCudaInterface = 7;  // raised whenever a signature changes
 
 // sum = residual + delta, output = norm(sum) * weight; see omni/kernels/add_norm.h. delta, sum
 // and weight may be null (sum must be null where delta is).

@@ -427,6 +427,30 @@ void expect_truth(bool bytes) {
 TEST(DecodePlanShim, AStretchIsTheTransformersInHalves) { expect_truth(false); }
 TEST(DecodePlanShim, AStretchIsTheTransformersInBytes) { expect_truth(true); }
 
+// The same outputs from the hidden rows that the blocks left, and nothing else is touched.
+TEST(DecodePlanShim, TheHeadAloneReadsWhatTheBlocksPutOut) {
+  for (const bool bytes : {false, true}) {
+    const Model model(bytes);
+    Stretch stretch(model, bytes);
+    float* const logits = stretch.plan.memory.logits;
+    ASSERT_EQ(omni_cuda_decode_launch(&stretch.plan, nullptr), 0);
+    const std::vector<float> whole(logits, logits + kRows * kVocabulary);
+    std::fill_n(logits, kRows * kVocabulary, NAN);
+    stretch.plan.layers = nullptr;
+    stretch.plan.sampling.batch = 0;
+    const std::int32_t drawn = stretch.drawing().token();
+    ASSERT_EQ(omni_cuda_decode_launch(&stretch.plan, nullptr), 0);
+    for (int r = 0; r < kRows; ++r)
+      for (int t = 0; t < kAllowed; ++t) {
+        const int at = r * kVocabulary + kFirstAllowed + t;
+        EXPECT_EQ(logits[at], whole[static_cast<std::size_t>(at)]);
+      }
+    EXPECT_TRUE(std::isnan(logits[0]));
+    EXPECT_EQ(stretch.drawing().token(), drawn);
+    EXPECT_EQ(stretch.drawing().ring()[1].step, 0);
+  }
+}
+
 TEST(DecodePlanShim, NothingIsLaunchedAfterAnError) {
   const Model model(false);
   Stretch stretch(model, false);
