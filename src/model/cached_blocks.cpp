@@ -125,13 +125,14 @@ Tensor CachedBlocks::attend_to_first_rows(std::size_t block,
 }
 
 std::optional<CachedBlocks::StepPlaces> CachedBlocks::step_places(std::span<const std::int32_t> sequences,
-                                                                  std::int64_t heads_per_key) const {
+                                                                  std::int64_t heads_per_key,
+                                                                  std::int64_t ahead) const {
   std::vector<std::int32_t> all, generated;
   for (const std::int32_t s : sequences) {
-    ensure(lengths_.at(s) < capacity_, "sequence ", s, " has no room for another token: capacity ",
+    ensure(lengths_.at(s) + ahead < capacity_, "sequence ", s, " has no room for another token: capacity ",
            capacity_);
-    all.push_back(static_cast<std::int32_t>(lengths_[s]));
-    generated.push_back(static_cast<std::int32_t>(generated_lengths_[s]));
+    all.push_back(static_cast<std::int32_t>(lengths_[s] + ahead));
+    generated.push_back(static_cast<std::int32_t>(generated_lengths_[s] + ahead));
   }
   const auto places = kernels::cuda_step_places(caches_.front(), sequences, all, heads_per_key);
   if (!places) return std::nullopt;
@@ -141,10 +142,10 @@ std::optional<CachedBlocks::StepPlaces> CachedBlocks::step_places(std::span<cons
   return StepPlaces{*places, *own};
 }
 
-void CachedBlocks::count_step(std::span<const std::int32_t> sequences) {
+void CachedBlocks::count_steps(std::span<const std::int32_t> sequences, std::int64_t count) {
   for (const std::int32_t s : sequences) {
-    ++lengths_.at(s);
-    ++generated_lengths_.at(s);
+    lengths_.at(s) += count;
+    generated_lengths_.at(s) += count;
   }
 }
 

@@ -36,15 +36,16 @@ class CachedBlocks {
   std::int64_t length(std::int64_t sequence) const { return lengths_.at(sequence); }
   std::int64_t sequence_count() const { return static_cast<std::int64_t>(lengths_.size()); }
 
-  // For steps that another writes to the caches on a GPU (see device_step.h). Where the next row of each of
-  // `sequences`, of the generated stream, stands in the caches of all rows and in those of that stream alone;
-  // nothing where the GPU's kernels cannot read the caches. Throws Error(internal) beyond the capacity.
+  // For steps that another writes to the caches on a GPU (see device_step.h). Where a row of each of
+  // `sequences`, of the generated stream, stands in the caches of all rows and in those of that stream alone,
+  // after `ahead` more such rows; nothing where the GPU's kernels cannot read the caches. Throws Error(internal) beyond the capacity.
   struct StepPlaces {
     std::vector<kernels::CudaDecodePlace> all, generated;
   };
-  std::optional<StepPlaces> step_places(std::span<const std::int32_t> sequences,
-                                        std::int64_t heads_per_key) const;
-  void count_step(std::span<const std::int32_t> sequences);  // after such a row of each was written
+  std::optional<StepPlaces> step_places(std::span<const std::int32_t> sequences, std::int64_t heads_per_key,
+                                        std::int64_t ahead = 0) const;
+  // After so many such rows of each were written.
+  void count_steps(std::span<const std::int32_t> sequences, std::int64_t count);
   kernels::KeyValueCache& cache(std::size_t block) { return caches_.at(block); }
   bool holds_generated_rows(std::size_t block) const;  // and no others
 

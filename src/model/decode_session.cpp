@@ -37,7 +37,7 @@ struct DecodeSession::State {
         head_rows(network->head_rows(token_rows)),
         last(at::zeros({count, network->config.width})),
         has_last(count, 0),
-        device_step(DeviceStep::make(*network, blocks, token_rows, precision)) {
+        device_step(DeviceStep::make(*network, blocks, token_rows, head_rows, precision)) {
     if (!network->embedding.device().is_cpu()) return;
     if (network->head.defined() || network->code_ranges.empty()) {
       head = &network->output_rows.for_decoding(precision.weights);
@@ -49,8 +49,15 @@ struct DecodeSession::State {
 
   CachedBlocks::Outputs pass(const Appended& appended);
 
+  // hidden [n, width]: of the last tokens of n sequences.
+  void keep_last(const std::vector<std::int64_t>& sequences, const Tensor& hidden) {
+    for (const std::int64_t s : sequences) has_last[static_cast<std::size_t>(s)] = 1;
+    last.index_copy_(0, index_tensor(sequences), hidden.to(at::kFloat).cpu());
+  }
+
   // hidden [n, width] fp32 on the CPU -> logits of the allowed tokens [n, allowed.count()].
   Tensor logits(const Tensor& hidden, const sequence::AllowedTokens& allowed) const {
+    if (device_step) return device_step->logits(hidden, allowed).cpu();
     std::vector<Tensor> parts;
     for (int r = 0; r < allowed.run_count; ++r) {
       const std::int64_t first = allowed.runs[r].first, size = allowed.runs[r].size;
@@ -190,6 +197,45 @@ CachedBlocks::Outputs DecodeSession::State::pass(const Appended& appended) {
   return blocks.append(appended.embedded(*network, token_rows), appended.rows);
 }
 
+std::int64_t DecodeSession::longest_stretch() const {
+  return steps_on_device() ? kernels::CudaDecodeStep::kMostSteps : 0;
+}
+
+std::optional<std::vector<std::vector<kernels::DrawnToken>>> DecodeSession::draw(
+    std::span<const DecodeStretch> samples) {
+  const c10::NoGradGuard guard;
+  if (!state_->device_step) return std::nullopt;
+  ensure(!samples.empty() && !samples[0].choices.empty(), "a stretch without a choice");
+  std::vector<DeviceStep::Drawing> steps;
+  for (std::size_t i = 0; i < samples[0].choices.size(); ++i) {
+    Appended appended;
+    DeviceStep::Drawing& step = steps.emplace_back();
+    for (const DecodeStretch& sample : samples) {
+      ensure(sample.choices.size() == samples[0].choices.size() &&
+                 sample.choices[i].shown.size() == sample.sequences.size(),
+             "the samples of a stretch differ in their choices or rows");
+      const SettledChoice& choice = sample.choices[i];
+      for (std::size_t row = 0; row < sample.sequences.size(); ++row)
+        appended.add_tokens(*state_->network, sample.sequences[row], {&choice.shown[row], 1});
+      const auto& allowed = choice.allowed;
+      step.draws.push_back({{allowed.runs.begin(), allowed.runs.begin() + allowed.run_count},
+                            choice.guidance,
+                            choice.sampling,
+                            choice.key});
+    }
+    step.rows = std::move(appended.rows);
+    step.tokens = std::move(appended.ids);
+    step.slots = std::move(appended.slots);
+    step.next_slots = std::move(appended.next_slots);
+  }
+  auto drawn = state_->device_step->draw(steps);
+  if (!drawn) return std::nullopt;
+  const std::vector<std::int32_t>& sequences = steps.front().rows.sequences;
+  state_->keep_last({sequences.begin(), sequences.end()},
+                    state_->device_step->hidden(static_cast<std::int64_t>(sequences.size())));
+  return drawn;
+}
+
 void DecodeSession::append(Appended appended) {
   const Transformer::Network& net = *state_->network;
   NewRows& rows = appended.rows;
@@ -201,15 +247,14 @@ void DecodeSession::append(Appended appended) {
     const std::int32_t s = rows.sequences[i];
     const bool is_last = i + 1 == rows.sequences.size() || rows.sequences[i + 1] != s;
     if (!is_last) continue;
-    state_->has_last[s] = out.row_of[i] >= 0;
+    state_->has_last[s] = 0;
     if (out.row_of[i] < 0) continue;
     sources.push_back(out.row_of[i]);
     targets.push_back(s);
   }
   if (sources.empty()) return;
-  const auto device = net.embedding.device();
-  state_->last.index_copy_(0, index_tensor(targets),
-                           out.hidden.index_select(0, index_tensor(sources).to(device)).to(at::kFloat).cpu());
+  const Tensor rows_of_last = index_tensor(sources).to(net.embedding.device());
+  state_->keep_last(targets, out.hidden.index_select(0, rows_of_last));
 }
 
 std::vector<std::vector<float>> DecodeSession::logits(

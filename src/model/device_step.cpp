@@ -58,7 +58,8 @@ std::string precision_refusal(const Transformer::Network& network, const DecodeP
 }  // namespace
 
 std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network, CachedBlocks& blocks,
-                                             const Tensor& token_rows, const DecodePrecision& precision) {
+                                             const Tensor& token_rows, const Tensor& head_rows,
+                                             const DecodePrecision& precision) {
   if (!network.embedding.is_cuda()) return nullptr;
   std::string refusal = blocks.sequence_count() > kernels::CudaDecodeStep::kMostRows
                             ? concat("there are more than ", kernels::CudaDecodeStep::kMostRows, " sequences")
@@ -80,6 +81,9 @@ std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network
       plan.next_slot_rows = network.next_slots.detach();
     }
     if (network.final_norm.defined()) plan.final_norm = network.final_norm.detach();
+    const bool plain_head = network.head.defined() || network.code_ranges.empty();
+    const Tensor head = plain_head ? network.output_rows.as(at::kBFloat16) : head_rows.to(at::kBFloat16);
+    plan.head.weight = head.detach().contiguous();
     plan.heads = config.heads;
     plan.key_value_heads = config.stored_heads();
     plan.head_size = config.attention_head_size();
@@ -114,10 +118,22 @@ bool DeviceStep::takes(const NewRows& rows) const {
   return !two_streams || std::all_of(rows.streams.begin(), rows.streams.end(), [](auto s) { return s == 1; });
 }
 
-std::optional<Tensor> DeviceStep::append(const NewRows& rows, const Embedded& embedded) {
-  if (!takes(rows)) return std::nullopt;
+// Rows that stand at one place turn alike.
+void DeviceStep::turn(const NewRows& rows, std::size_t row, kernels::CudaDecodeStepRow& step) const {
+  const std::int32_t coordinates[] = {rows.offsets[row], rows.rows[row], rows.columns[row]};
+  for (std::size_t axis = 0; axis < frequencies_.size(); ++axis)
+    for (const double frequency : frequencies_[axis]) {
+      const double angle = coordinates[axis] * frequency;
+      step.cosine.push_back(static_cast<float>(std::cos(angle)));
+      step.sine.push_back(static_cast<float>(std::sin(angle)));
+    }
+}
+
+std::optional<std::vector<kernels::CudaDecodeStepRow>> DeviceStep::step_rows(const NewRows& rows,
+                                                                             const Embedded& embedded,
+                                                                             std::int64_t ahead) const {
   const std::int64_t heads_per_key = network_->config.heads / network_->config.stored_heads();
-  const auto places = blocks_->step_places(rows.sequences, heads_per_key);
+  const auto places = blocks_->step_places(rows.sequences, heads_per_key, ahead);
   if (!places) {
     static std::once_flag said;
     say_once(said, "a prefix is held by several sequences");
@@ -131,17 +147,49 @@ std::optional<Tensor> DeviceStep::append(const NewRows& rows, const Embedded& em
     row.next_slot = static_cast<std::int32_t>(embedded.next_slots[i]);
     row.first = places->all[i];
     row.second = places->generated[i];
-    const std::int32_t coordinates[] = {rows.offsets[i], rows.rows[i], rows.columns[i]};
-    for (std::size_t axis = 0; axis < frequencies_.size(); ++axis)
-      for (const double frequency : frequencies_[axis]) {
-        const double angle = coordinates[axis] * frequency;
-        row.cosine.push_back(static_cast<float>(std::cos(angle)));
-        row.sine.push_back(static_cast<float>(std::sin(angle)));
-      }
+    if (i > 0 && rows.offsets[i] == rows.offsets[i - 1] && rows.rows[i] == rows.rows[i - 1] &&
+        rows.columns[i] == rows.columns[i - 1]) {
+      row.cosine = step[i - 1].cosine;
+      row.sine = step[i - 1].sine;
+    } else {
+      turn(rows, i, row);
+    }
   }
-  const Tensor hidden = step_.run(step);
-  blocks_->count_step(rows.sequences);
+  return step;
+}
+
+std::optional<Tensor> DeviceStep::append(const NewRows& rows, const Embedded& embedded) {
+  if (!takes(rows)) return std::nullopt;
+  const auto step = step_rows(rows, embedded, 0);
+  if (!step) return std::nullopt;
+  const Tensor hidden = step_.run(*step);
+  blocks_->count_steps(rows.sequences, 1);
   return hidden;
+}
+
+std::optional<std::vector<std::vector<kernels::DrawnToken>>> DeviceStep::draw(
+    std::span<const Drawing> steps) {
+  std::vector<kernels::CudaDrawingStep> stretch;
+  for (const Drawing& drawing : steps) {
+    const auto ahead = static_cast<std::int64_t>(stretch.size());
+    if (!takes(drawing.rows)) return std::nullopt;
+    auto rows = step_rows(drawing.rows, {drawing.tokens, drawing.slots, drawing.next_slots}, ahead);
+    if (!rows) return std::nullopt;
+    if (ahead > 0)
+      for (kernels::CudaDecodeStepRow& row : *rows) row.token = kernels::CudaDecodeStepRow::kDrawn;
+    stretch.push_back({std::move(*rows), drawing.draws});
+  }
+  auto drawn = step_.draw(stretch);
+  blocks_->count_steps(steps.front().rows.sequences, static_cast<std::int64_t>(steps.size()));
+  return drawn;
+}
+
+Tensor DeviceStep::logits(const Tensor& hidden, const sequence::AllowedTokens& allowed) {
+  const std::span runs = std::span(allowed.runs).first(static_cast<std::size_t>(allowed.run_count));
+  const Tensor all = step_.logits(hidden, runs);
+  std::vector<Tensor> parts;
+  for (const TokenRun& run : runs) parts.push_back(all.narrow(1, run.first, run.size));
+  return at::cat(parts, 1);
 }
 
 }  // namespace omni::model

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "omni/kernels/drawn_token.h"
+#include "omni/kernels/token_sampling.h"
 #include "omni/model/decode_precision.h"
 #include "omni/model/transformer.h"
 #include "omni/sequence/grammar.h"
@@ -25,6 +27,23 @@ struct DecodePrompt {
   at::Tensor features = {};                               // [N, width], on the CPU; undefined: none
   std::vector<sequence::TokenPlace> feature_places = {};  // N of them; slots count for nothing
   std::vector<DecodeToken> tokens = {};
+};
+
+// A choice of a sample that a GPU makes itself, since all but the tokens before it is known ahead.
+struct SettledChoice {
+  // To each of the sample's rows, the token chosen last. After the first choice its place alone counts: what
+  // was drawn is shown.
+  std::vector<DecodeToken> shown;
+  sequence::AllowedTokens allowed;
+  std::vector<double> guidance;        // as SamplingInput's
+  kernels::SamplingSettings sampling;  // the repetition penalty has no say
+  kernels::SamplingKey key;
+};
+
+// Choices of one sample that follow each other.
+struct DecodeStretch {
+  std::vector<std::int64_t> sequences;  // as SamplingInput::rows, ascending
+  std::vector<SettledChoice> choices;
 };
 
 // Key-value caches of several sequences of one model that grow token by token. Sequences may differ in
@@ -54,6 +73,15 @@ class DecodeSession {
   // Appends tokens[i] to sequence i; an empty list leaves it as it is. Prefixes and single tokens may be
   // mixed. Throws Error(internal) beyond the capacity.
   void append(std::span<const std::vector<DecodeToken>> tokens);
+
+  // The most choices that draw() makes at a time; 0 where it makes none: see steps_on_device().
+  std::int64_t longest_stretch() const;
+  // Shows tokens and draws those that follow, choice after choice of all samples side by side, without coming
+  // back to the host in between. Samples have equally many rows and choices, one at least and
+  // longest_stretch() at most; their sequences ascend. -> what was drawn, sample by sample of each choice; the
+  // last is not shown to the model yet. The same tokens as append(), logits() and sample_token() give. Nothing,
+  // and nothing done, for rows that no step of the GPU takes. Throws Error(internal) beyond the capacity.
+  std::optional<std::vector<std::vector<kernels::DrawnToken>>> draw(std::span<const DecodeStretch> samples);
 
   // Logits of what follows the last token of `sequences[i]`, for the tokens of allowed[i] in ascending order
   // of id.
