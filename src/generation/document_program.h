@@ -23,6 +23,7 @@ class DocumentProgram final : public TokenProgram {
   std::vector<model::DecodeToken> take_unseen(std::int64_t row) override {
     return rows_.at(static_cast<std::size_t>(row)).take_unseen();
   }
+  std::unique_ptr<TokenProgram> copy() const override { return std::make_unique<DocumentProgram>(*this); }
 
   // Once it is finished.
   sequence::Document document() const;

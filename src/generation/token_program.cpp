@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "omni/core/interrupt.h"
+#include "settled_stretch.h"
 
 namespace omni::generation {
 namespace {
@@ -20,22 +21,30 @@ class ProgramRun {
       : programs_(programs),
         first_(first_sequences(programs)),
         log_probabilities_(programs.size(), 0),
-        session_(model, first_.back(), capacity(programs), precision) {}
+        session_(model, first_.back(), capacity(programs), precision),
+        unseen_(static_cast<std::size_t>(first_.back())) {}
 
   void prefill();
-  std::int64_t step();  // how many choices were made; 0 once all programs are finished
+  // One choice of each program, or those of a stretch: how many were made; 0 once all programs are finished.
+  std::int64_t step();
   std::vector<double> log_probabilities() && { return std::move(log_probabilities_); }
 
  private:
   using Programs = std::span<const std::unique_ptr<TokenProgram>>;
   static std::vector<std::int64_t> first_sequences(Programs programs);
   static std::int64_t capacity(Programs programs);
+  std::vector<std::size_t> open_programs() const;
+  std::int64_t draw_stretch();
+  std::int64_t choose_by_logits();
   void choose(std::size_t program, std::span<const std::vector<float>> logits);
+  void take_unseen(std::size_t program);
 
   Programs programs_;
   std::vector<std::int64_t> first_;  // of each program, and one past the last one's
   std::vector<double> log_probabilities_;
   model::DecodeSession session_;
+  std::vector<std::vector<DecodeToken>>
+      unseen_;  // of each sequence: chosen and forced, not shown to the model
 };
 
 std::vector<std::int64_t> ProgramRun::first_sequences(Programs programs) {
@@ -74,13 +83,66 @@ void ProgramRun::prefill() {
   for (const auto& [from, to] : copies) session_.copy_sequence(from, to);
 }
 
+std::vector<std::size_t> ProgramRun::open_programs() const {
+  std::vector<std::size_t> open;
+  for (std::size_t p = 0; p < programs_.size(); ++p)
+    if (!programs_[p]->finished()) open.push_back(p);
+  return open;
+}
+
+// Nothing is asked after the last choice.
+void ProgramRun::take_unseen(std::size_t number) {
+  TokenProgram& program = *programs_[number];
+  for (std::int64_t row = 0; row < program.row_count(); ++row)
+    unseen_[static_cast<std::size_t>(first_[number] + row)] =
+        program.finished() ? std::vector<DecodeToken>() : program.take_unseen(row);
+}
+
 std::int64_t ProgramRun::step() {
+  const auto waits = [](const std::vector<DecodeToken>& tokens) { return !tokens.empty(); };
+  if (std::any_of(unseen_.begin(), unseen_.end(), waits)) {
+    if (const std::int64_t drawn = draw_stretch(); drawn > 0) return drawn;
+    session_.append(unseen_);
+  }
+  return choose_by_logits();
+}
+
+// 0 where the host has to make the next choice: rows that differ in number, or several tokens at once.
+std::int64_t ProgramRun::draw_stretch() {
+  std::int64_t count = session_.longest_stretch();
+  if (count == 0) return 0;
+  const std::vector<std::size_t> open = open_programs();
+  for (const std::size_t p : open) {
+    if (programs_[p]->row_count() != programs_[open[0]]->row_count()) return 0;
+    for (std::int64_t s = first_[p]; s < first_[p + 1]; ++s)
+      if (unseen_[static_cast<std::size_t>(s)].size() != 1) return 0;
+    count = std::min(count, programs_[p]->settled_choices());
+  }
+  std::vector<model::DecodeStretch> stretches;
+  for (const std::size_t p : open) {
+    const auto rows = std::span(unseen_).subspan(static_cast<std::size_t>(first_[p]),
+                                                 static_cast<std::size_t>(programs_[p]->row_count()));
+    stretches.push_back(settled_stretch(*programs_[p], rows, first_[p], count));
+  }
+  const auto drawn = session_.draw(stretches);
+  if (!drawn) return 0;
+  for (const std::vector<kernels::DrawnToken>& tokens : *drawn) {
+    for (std::size_t i = 0; i < open.size(); ++i) {
+      TokenProgram& program = *programs_[open[i]];
+      kernels::require_drawn(tokens[i].fault, program.describe_place());
+      log_probabilities_[open[i]] += tokens[i].log_probability;
+      program.choose(tokens[i].token);
+      take_unseen(open[i]);
+    }
+  }
+  return count * static_cast<std::int64_t>(open.size());
+}
+
+std::int64_t ProgramRun::choose_by_logits() {
   std::vector<std::int64_t> sequences;
   std::vector<sequence::AllowedTokens> allowed;
-  std::vector<std::size_t> open;
-  for (std::size_t p = 0; p < programs_.size(); ++p) {
-    if (programs_[p]->finished()) continue;
-    open.push_back(p);
+  const std::vector<std::size_t> open = open_programs();
+  for (const std::size_t p : open) {
     for (std::int64_t s = first_[p]; s < first_[p + 1]; ++s) {
       sequences.push_back(s);
       allowed.push_back(programs_[p]->choice().allowed);
@@ -88,20 +150,13 @@ std::int64_t ProgramRun::step() {
   }
   if (open.empty()) return 0;
   const std::vector<std::vector<float>> logits = session_.logits(sequences, allowed);
-  std::vector<std::vector<DecodeToken>> tokens(static_cast<std::size_t>(first_.back()));
   std::size_t used = 0;
-  bool any_left = false;
   for (const std::size_t p : open) {
-    TokenProgram& program = *programs_[p];
-    const auto rows = static_cast<std::size_t>(program.row_count());
+    const auto rows = static_cast<std::size_t>(programs_[p]->row_count());
     choose(p, std::span(logits).subspan(used, rows));
     used += rows;
-    if (program.finished()) continue;  // nothing is asked after the last choice
-    any_left = true;
-    for (std::size_t row = 0; row < rows; ++row)
-      tokens[static_cast<std::size_t>(first_[p]) + row] = program.take_unseen(static_cast<std::int64_t>(row));
+    take_unseen(p);
   }
-  if (any_left) session_.append(tokens);
   return static_cast<std::int64_t>(open.size());
 }
 

@@ -1,7 +1,12 @@
 // Sampling on a GPU against the processor.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
 #include "../sequence/sequence_fixtures.h"
+#include "document_program.h"
 #include "generation_fixtures.h"
 #include "omni/generation/document_decoder.h"
 #include "omni/sequence/task.h"
@@ -63,6 +68,133 @@ TEST_P(DocumentDecoderGpu, TheSameSeedDrawsTheProcessorsTokens) {
     for (const sequence::Document& document :
          decode(model, requests, {.precision = model::parse_decode_precision(precision), .on_tokens = {}}))
       EXPECT_NO_THROW((void)sequence::document_tokens(document, vocabulary, layout)) << precision;
+}
+
+// What a program draws step by step: each choice by the host, from logits that it fetches.
+struct StepByStep {
+  std::vector<std::int32_t> tokens;
+  double log_probability = 0;
+};
+StepByStep draw_step_by_step(const model::Transformer& model, TokenProgram& program,
+                             const model::DecodePrecision& precision) {
+  const std::int64_t rows = program.row_count();
+  model::DecodeSession session(model, rows, program.capacity(), precision);
+  std::vector<model::DecodePrompt> prompts;
+  std::vector<std::int64_t> sequences;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    prompts.push_back(program.take_prompt(row));
+    sequences.push_back(row);
+  }
+  session.prefill(prompts);
+  StepByStep result;
+  while (true) {
+    const TokenChoice choice = program.choice();
+    const auto logits = session.logits(
+        sequences, std::vector<sequence::AllowedTokens>(static_cast<std::size_t>(rows), choice.allowed));
+    const std::vector<std::span<const float>> spans(logits.begin(), logits.end());
+    kernels::SamplingInput input;
+    input.rows = spans;
+    input.guidance = choice.guidance;
+    const kernels::SampledToken sampled = kernels::sample_token(input, *choice.sampling, choice.key);
+    result.tokens.push_back(choice.allowed.token(sampled.index));
+    result.log_probability += sampled.log_probability;
+    program.choose(result.tokens.back());
+    if (program.finished()) return result;
+    std::vector<std::vector<model::DecodeToken>> tokens;
+    for (std::int64_t row = 0; row < rows; ++row) tokens.push_back(program.take_unseen(row));
+    session.append(tokens);
+  }
+}
+
+// A model on the device, in half precision, whose heads have kernels: of one stream, or of two whose last block
+// is over the generated one alone.
+std::unique_ptr<model::Transformer> model_in_halves(const sequence::Vocabulary& vocabulary,
+                                                    const sequence::SequenceLayout& layout,
+                                                    std::int64_t streams) {
+  model::TransformerConfig config = testing::tiny_transformer_config_without_codebooks();
+  config.width = 128;
+  if (streams == 2) {
+    config.streams = 2;
+    config.dual_blocks = 2;
+    config.single_blocks = 1;
+    config.single_over = "generated";
+    config.rope = "interleaved";
+  }
+  auto model = std::make_unique<model::Transformer>(config, vocabulary, layout, 3);
+  model->to(test::device());
+  model->set_activation_type(at::kBFloat16);
+  return model;
+}
+
+bool makes_text(const DocumentRequest& request) {
+  return std::any_of(request.segments.begin(), request.segments.end(), [](const SegmentRequest& segment) {
+    return segment.modality == sequence::Modality::text && !segment.given;
+  });
+}
+
+class StretchesGpu : public ::testing::TestWithParam<std::tuple<const char*, std::int64_t>> {};
+INSTANTIATE_TEST_SUITE_P(PrecisionsAndStreams, StretchesGpu,
+                         ::testing::Combine(::testing::Values("bf16", "int8"), ::testing::Values(1, 2)));
+
+TEST_P(StretchesGpu, DrawWhatStepsDrawOneByOne) {
+  if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
+  const sequence::Vocabulary vocabulary = sequence::testing::small_vocabulary();
+  const sequence::SequenceLayout layout = sequence::testing::small_layout();
+  const auto& [precision_name, streams] = GetParam();
+  const auto owned = model_in_halves(vocabulary, layout, streams);
+  const model::Transformer& model = *owned;
+  const model::DecodePrecision precision = model::parse_decode_precision(precision_name);
+  std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary, layout);
+  for (DocumentRequest& request : requests) {
+    if (streams == 2 && makes_text(request)) continue;
+    for (SegmentRequest& segment : request.segments)
+      if (segment.modality == sequence::Modality::shape) segment.geometry_length = 8;
+    request.schedule = GuidanceSchedule::linear;
+    DocumentProgram reference(model, request, 0);
+    const StepByStep expected = draw_step_by_step(model, reference, precision);
+    std::vector<std::unique_ptr<TokenProgram>> programs;
+    programs.push_back(std::make_unique<DocumentProgram>(model, request, 0));
+    std::int64_t most = 0, all = 0;
+    const auto count = [&](std::int64_t tokens) {
+      most = std::max(most, tokens);
+      all += tokens;
+    };
+    const std::vector<double> logs =
+        run_programs(model, programs, {.precision = precision, .on_tokens = count});
+    EXPECT_EQ(static_cast<const DocumentProgram&>(*programs[0]).document(), reference.document());
+    EXPECT_NEAR(logs[0], expected.log_probability, 1e-4 * (1 + std::abs(expected.log_probability)));
+    EXPECT_EQ(all, static_cast<std::int64_t>(expected.tokens.size()));
+    const bool has_codes = request.segments.back().modality != sequence::Modality::text;
+    if (has_codes && !test::rehearsing()) EXPECT_GT(most, 4) << "codes come in stretches";
+  }
+}
+
+// Some end before others, and each one draws what it draws alone.
+TEST_P(StretchesGpu, SamplesSideBySideDrawWhatEachDrawsAlone) {
+  if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
+  if (test::rehearsing()) GTEST_SKIP() << "on a processor rows in halves depend on their neighbours";
+  const sequence::Vocabulary vocabulary = sequence::testing::small_vocabulary();
+  const sequence::SequenceLayout layout = sequence::testing::small_layout();
+  const auto& [precision_name, streams] = GetParam();
+  const auto owned = model_in_halves(vocabulary, layout, streams);
+  const model::Transformer& model = *owned;
+  const model::DecodePrecision precision = model::parse_decode_precision(precision_name);
+  DocumentRequest request;
+  CounterRng rng(4);
+  request.segments = {
+      {.modality = sequence::Modality::text,
+       .given = sequence::testing::random_segment(sequence::Modality::text, vocabulary, layout, rng),
+       .fixed_tokens = {}},
+      {.modality = sequence::Modality::shape, .given = {}, .fixed_tokens = {}}};
+  request.guidance = {2};
+  request.count = 4;
+  const auto together = decode(model, {&request, 1}, {.precision = precision, .on_tokens = {}});
+  ASSERT_EQ(together.size(), 4u);
+  for (std::uint64_t number = 0; number < 4; ++number) {
+    DocumentProgram reference(model, request, number);
+    draw_step_by_step(model, reference, precision);
+    EXPECT_EQ(together[number], reference.document()) << number;
+  }
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ class Cube3dProgram final : public TokenProgram {
   std::int64_t settled_choices() const override;
   void choose(std::int32_t token) override;
   std::vector<model::DecodeToken> take_unseen(std::int64_t row) override;
+  std::unique_ptr<TokenProgram> copy() const override { return std::make_unique<Cube3dProgram>(*this); }
 
   const std::vector<std::int32_t>& codes() const { return codes_; }
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -8,9 +10,6 @@
 #include "omni/kernels/token_sampling.h"
 #include "omni/model/decode_precision.h"
 #include "omni/model/decode_session.h"
-
-#include <functional>
-#include <memory>
 
 namespace omni::generation {
 
@@ -45,14 +44,17 @@ class TokenProgram {
   virtual void choose(std::int32_t token) = 0;
   // What was chosen of a row and forced after it: what the model has not seen.
   virtual std::vector<model::DecodeToken> take_unseen(std::int64_t row) = 0;
+  // An equal program, to look ahead with.
+  virtual std::unique_ptr<TokenProgram> copy() const = 0;
 };
 
 struct ProgramOptions {
   model::DecodePrecision precision;
-  std::function<void(std::int64_t)> on_tokens;  // called after each step with the number of choices made
+  std::function<void(std::int64_t)> on_tokens;  // called after each step or stretch with the choices made
 };
 
-// Runs programs side by side to their ends. Returns the sum of the log-probabilities of each one's choices, in
+// Runs programs side by side to their ends. Where the session has steps on a GPU (see DecodeSession::draw()),
+// choices are made there, as many at a time as are settled in all programs, with the same result. Returns the sum of the log-probabilities of each one's choices, in
 // nats, under the guided logits before temperature and filters. A program's tokens depend on it and the model
 // alone: what runs beside it changes nothing but rounding, and in fp32 on a CPU not even that. Throws
 // Error(interrupted) after Ctrl-C.
