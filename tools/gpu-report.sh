@@ -9,7 +9,7 @@
 #                  model              tests of model, training and sampling: the device against the processor
 #                  program            the program itself: training and sampling on the device
 #                  training           training steps, beside PyTorch where a python3 with torch is found
-#                  decoding           decoding, beside PyTorch likewise
+#                  decoding           decoding, step by step and in stretches, beside PyTorch likewise
 #                  kernel-benchmarks  the kernels against LibTorch's calls
 #     --cpu      a rehearsal on the processor, with small shapes; needs no GPU
 #     --out      where the report goes (default: out/gpu-report)
