@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "memory_advice.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
@@ -37,48 +38,6 @@ double earlier_fingerprint(const StageConfig& config) {
   std::string text = concat(config.validation_batches, " ", config.validation_split);
   for (const std::string& task : config.earlier_tasks) text += "\n" + task;
   return static_cast<double>(hash_string(text) >> 32);
-}
-
-// After a key that makes whole blocks again: what the check of the config would refuse beside it.
-std::string without_restrictions(const StageConfig& config) {
-  const bool restricted = config.recompute_every > 1 || !config.recompute_parts.empty();
-  return restricted ? ", without recompute_every and recompute_parts" : "";
-}
-
-std::string recompute_advice(const StageConfig& config, int ranks) {
-  if (recomputation_of(config, ranks).every == 1) return "";
-  return ", or set recompute: true" + without_restrictions(config);
-}
-
-std::string rank_advice(const StageConfig& config, int ranks) {
-  if (config.sharding == "none") return "set sharding: optimizer";
-  if (sharding_of(config, ranks) == Sharding::optimizer && !config.muon.enabled)
-    return "set sharding: full" + without_restrictions(config);
-  return concat("train on more ranks than ", ranks, ", which share what the optimizer keeps");
-}
-
-MemoryAdvice state_advice(const StageConfig& config, int ranks) {
-  const char* part = "the weights, gradients and optimizer, before the first step";
-  if (sharding_of(config, ranks) == Sharding::full)
-    return {
-        part,
-        "Make the model smaller: every rank holds all of it in fp32 while a run starts, however many there "
-        "are. --dry-run says what that takes"};
-  return {part, concat("Make the model smaller, or ", rank_advice(config, ranks),
-                       ". --dry-run says what each takes")};
-}
-
-MemoryAdvice update_advice(const StageConfig& config, int ranks, std::int64_t step) {
-  return {concat("the optimizer's update of step ", step),
-          concat("Lower tokens_per_micro_batch (", config.tokens_per_micro_batch, "), or ",
-                 rank_advice(config, ranks))};
-}
-
-MemoryAdvice end_advice() {
-  return {
-      "making the bundle, after the last step",
-      "Every rank holds the whole model in fp32 then: go on with --resume on devices with more memory. The "
-      "last checkpoint has the weights"};
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -267,7 +226,8 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
   loader_seconds_ = now.loader_seconds;
   const Clock::time_point begun = Clock::now();
   const StepSums sums = within_memory(
-      config_.output, [&] { return passes_advice(); }, [&] { return take_passes(now, agreed); });
+      config_.output, [&] { return passes_advice(config_, ranks, state_.step + 1); },
+      [&] { return take_passes(now, agreed); });
   // A GPU has only been told what to do by now.
   compute_seconds_ = device_.is_cpu() ? seconds_since(begun) : 0;
   // A fast rank waits for the slow one within its passes.
@@ -287,13 +247,6 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
   optimizer_->update_average(state_.step);
   state_.tokens += agreed.tokens;
   return sums;
-}
-
-MemoryAdvice StageRun::passes_advice() const {
-  return {
-      concat("the forward and backward passes of step ", state_.step + 1),
-      concat("Lower tokens_per_micro_batch (", config_.tokens_per_micro_batch, ")",
-             recompute_advice(config_, collectives_.size()), ". --dry-run says how much activations take")};
 }
 
 void StageRun::note_skipped(const at::Tensor& skipped) {

@@ -74,7 +74,6 @@ class StageRun {
   void note_skipped(const at::Tensor& skipped);
   void refuse_endless_skipping() const;
   // Of the next step's passes, where memory is used up in them.
-  MemoryAdvice passes_advice() const;
   bool checkpoint_due(const StepHeader& agreed) const;
   void save(const StepReport& report);
   bool validation_due(bool over) const;
