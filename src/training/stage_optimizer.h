@@ -11,6 +11,7 @@
 #include "omni/optimizer/muon.h"
 #include "omni/optimizer/parameter_average.h"
 #include "omni/training/stage_config.h"
+#include "value_gathering.h"
 
 namespace omni::training {
 
@@ -25,9 +26,11 @@ class StageOptimizer {
                  double average_decay = 0);
 
   // From the gradients, which must be reduced and are used up: scales them to clip_norm (0: no limit) and updates,
-  // unless they are not finite. Returns what it did, on the device.
+  // unless they are not finite. Returns what it did, on the device. The values that other ranks own are on their way then;
+  // see ValueGathering, which is free where nothing is sharded.
   optimizer::GradientMeasure step(double learning_rate, double clip_norm);
   void zero_gradients();
+  ValueGathering& values() { return *values_; }
   // To be called after the step of that number (from 1). Nothing where there is no average.
   void update_average(std::int64_t step);
   bool has_average() const { return average_.has_value(); }
@@ -47,14 +50,11 @@ class StageOptimizer {
   void unseal();
 
  private:
-  // Brings to every rank the values that others own, after their masters have changed; not those that are
-  // gathered when they are wanted.
-  void share_values();
-
   bool sharded_;
   nn::ParameterStore* parameters_;
   distributed::Collectives* collectives_;
-  std::optional<optimizer::AdamW> adamw_;  // until unseal()
+  std::optional<ValueGathering> values_;   // until unseal()
+  std::optional<optimizer::AdamW> adamw_;  // likewise
   std::optional<optimizer::Muon> muon_;
   std::optional<optimizer::ParameterAverage> average_;
   bool restricted_ = false;

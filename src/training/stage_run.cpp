@@ -103,9 +103,13 @@ void StageRun::seal_parameters() {
   optimizer_ = std::make_unique<StageOptimizer>(transformer.parameters(), config_.adamw, config_.muon,
                                                 nn::precision_type(config_.precision), collectives_, sharding,
                                                 config_.optimizer_groups, config_.ema.decay);
-  if (sharding != Sharding::full) return;
-  sharding_ = std::make_unique<FullSharding>(transformer.parameters(), collectives_);
-  transformer.set_executor(sharding_->executor());
+  if (sharding == Sharding::full) {
+    sharding_ = std::make_unique<FullSharding>(transformer.parameters(), collectives_);
+    transformer.set_executor(sharding_->executor());
+  } else if (sharding == Sharding::optimizer) {
+    transformer.set_executor(optimizer_->values().executor(
+        nn::make_recompute_executor(recomputation_of(config_, collectives_.size()))));
+  }
 }
 
 void StageRun::begin(const std::optional<checkpoint::CheckpointReader>& checkpoint) {
@@ -231,7 +235,8 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
   // A GPU has only been told what to do by now.
   compute_seconds_ = device_.is_cpu() ? seconds_since(begun) : 0;
   // A fast rank waits for the slow one within its passes.
-  if (device_.is_cpu() && sharding_) compute_seconds_ -= sharding_->waited_seconds();
+  if (device_.is_cpu())
+    compute_seconds_ -= sharding_ ? sharding_->waited_seconds() : optimizer_->values().waited_seconds();
   {
     RECORD_USER_SCOPE("wait for communication");
     reduction_->finish();
@@ -341,6 +346,7 @@ void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
   const Clock::time_point begun = Clock::now();
   if (averaged) optimizer_->exchange_average();
   if (sharding_) sharding_->gather_all(/*keep=*/samples_.has_value());
+  optimizer_->values().finish();  // decoding does not wait for them
   if (samples_) samples_->make(state_.step);
   if (sharding_) {
     sharding_->release_all();
@@ -442,7 +448,7 @@ fs::path StageRun::finish() {
   data_->stop();
   reduction_.reset();
   memory_.reset();
-  if (sharding_) bundle_.transformer->set_executor(nn::make_plain_executor());
+  bundle_.transformer->set_executor(nn::make_plain_executor());
   sharding_.reset();
   optimizer_->unseal();
   optimizer_.reset();

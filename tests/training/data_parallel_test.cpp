@@ -76,6 +76,8 @@ void take_steps(Network& network, StageOptimizer& optimizer, distributed::Collec
   GradientReduction reduction(network.store, collectives);
   FullSharding sharding(network.store, collectives);
   if (setting.sharding == Sharding::full) network.executor = sharding.executor();
+  if (setting.sharding == Sharding::optimizer)
+    network.executor = optimizer.values().executor(nn::make_plain_executor());
   const int most = (kMicroBatches + collectives.size() - 1) / collectives.size();
   for (int step = 0; step < kSteps; ++step) {
     sharding.begin(most, FullSharding::Passes::forward_and_backward);
