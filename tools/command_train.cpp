@@ -76,8 +76,11 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
       add_number(*command, "--ranks", arguments->ranks, {1, kMostRanks},
                  "for --dry-run: those of all hosts together; those of --devices unless told")
           ->needs(dry_run);
-  add_choice(*command, "--gpu", arguments->options.gpu, {"a100", "h100", "h200"},
-             "for --dry-run: estimate the time of a step on such GPUs, too")
+  command
+      ->add_option(
+          "--gpu", arguments->options.gpu,
+          "for --dry-run: estimate the time of a step on such GPUs, too: a100, h100, h200, or a YAML file that "
+          "describes another device (docs/scaling.md)")
       ->needs(dry_run);
   constexpr double kLeast = 0.001, kMost = 1e6;
   add_number(*command, "--device-memory-gb", arguments->options.device_memory_gb, {kLeast, kMost},

@@ -91,16 +91,17 @@ StepWork step_work(const StageConfig& config, const nn::ParameterStore& paramete
                 .micro_batches = config.batches_per_step(),
                 .ranks = ranks,
                 .sharding = sharding_of(config, ranks),
-                .calls = 0,
+                .outside = {},
                 .blocks = {}};
   for (const nn::ParameterUnit& unit : parameters.units()) {
-    const bool full = unit.is_fully_sharded();
-    work.blocks.count += full ? 1 : 0;
+    const bool block = unit.kind == nn::ParameterUnit::Kind::block;
+    work.block_count += block && !unit.sections.empty() ? 1 : 0;
+    StepWork::Exchange& part = block ? work.blocks : work.outside;
     for (const nn::ParameterSection& section : unit.sections) {
       const auto size = static_cast<double>(section.size());
-      (full ? work.blocks.gradient_bytes : work.gradient_bytes) += size * sizeof(float);
-      (full ? work.blocks.value_bytes : work.value_bytes) += static_cast<double>(section.values.nbytes());
-      ++(full ? work.blocks.calls : work.calls);
+      part.gradient_bytes += size * sizeof(float);
+      part.value_bytes += static_cast<double>(section.values.nbytes());
+      ++part.calls;
       work.parameters += size;
     }
   }
@@ -112,18 +113,15 @@ void print_time(const StepWork& work, double tokens, std::int64_t steps, const A
   constexpr double kMilliseconds = 1e3;
   std::printf(
       "# a step on %d %s: about %.1f ms, at %.0f %% of the peak in the passes (see docs/scaling.md)\n"
-      "#   forward and backward  %9.1f ms\n",
-      work.ranks, gpu.name, kMilliseconds * step.total(), 100 * kAssumedUtilisation,
-      kMilliseconds * step.compute);
-  if (step.gathering > 0) std::printf("#   blocks' weights       %9.1f ms\n", kMilliseconds * step.gathering);
-  std::printf(
-      "#   gradients             %9.1f ms, of which%s %.1f ms are not hidden\n"
-      "#   weights               %9.1f ms\n#   optimizer             %9.1f ms\n",
-      kMilliseconds * step.reduction, step.gathering > 0 ? " and of the blocks' weights" : "",
-      kMilliseconds * step.unhidden, kMilliseconds * step.gather, kMilliseconds * step.update);
+      "#   forward and backward  %9.1f ms\n#   gradients             %9.1f ms\n"
+      "#   weights               %9.1f ms\n#   of both not hidden    %9.1f ms\n"
+      "#   optimizer             %9.1f ms\n",
+      work.ranks, gpu.name.c_str(), kMilliseconds * step.total(), 100 * gpu.utilisation,
+      kMilliseconds * step.compute, kMilliseconds * step.reduction, kMilliseconds * step.gathering,
+      kMilliseconds * step.unhidden, kMilliseconds * step.update);
   std::printf("# %.0f tokens/s, %.1f %% of the peak; %lld steps: %.1f days\n", tokens / step.total(),
-              100 * work.flops / (step.total() * work.ranks * gpu.peak_flops), static_cast<long long>(steps),
-              static_cast<double>(steps) * step.total() / 86400);
+              100 * work.flops / (step.total() * work.ranks * 1e12 * gpu.peak_tflops),
+              static_cast<long long>(steps), static_cast<double>(steps) * step.total() / 86400);
 }
 
 }  // namespace
@@ -149,6 +147,8 @@ MemoryParts expected_memory(const StageConfig& config, const model::Bundle& bund
 
 void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
   const int ranks = options.ranks;
+  std::optional<Accelerator> gpu;
+  if (!options.gpu.empty()) gpu = find_accelerator(options.gpu);
   require_batch_for_each_rank(config, ranks);
   std::optional<Cube3dStage> cube3d;
   if (Cube3dStage::starts_from(config)) cube3d.emplace(config, /*estimated=*/true);
@@ -189,15 +189,14 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
   MemoryParts parts = expected_memory(config, bundle, ranks);
   parts.activations = activation_bytes;
   double device_memory_gb = options.device_memory_gb;
-  if (device_memory_gb == 0 && !options.gpu.empty())
-    device_memory_gb = find_accelerator(options.gpu).memory_bytes / 1e9;
+  if (device_memory_gb == 0 && gpu) device_memory_gb = gpu->memory_gb;
   const double whole = sharding_of(config, ranks) == Sharding::full
                            ? whole_model_bytes(config, transformer.parameters(), parts)
                            : 0;
   print_memory(parts, whole, ranks, config, device_memory_gb);
-  if (!options.gpu.empty())
+  if (gpu)
     print_time(step_work(config, transformer.parameters(), ranks, flops, forward_flops), tokens, config.steps,
-               find_accelerator(options.gpu));
+               *gpu);
 }
 
 }  // namespace omni::training

@@ -1,28 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
 
+#include "accelerator.h"
 #include "omni/training/stage_config.h"
 
 namespace omni::training {
 
-// How long a step would take on GPUs of a kind: a model of it, not a measurement. docs/scaling.md says what it
-// assumes, and where it would be wrong.
-
-struct Accelerator {
-  const char* name;
-  double peak_flops;    // a second, dense bf16
-  double memory_bytes;  // of each
-  double memory_bytes_per_second;
-  int node_size;                    // that see each other directly
-  double node_bytes_per_second;     // of each, one way, within a node
-  double network_bytes_per_second;  // of each, one way, between nodes
-};
-std::vector<std::string> accelerator_names();
-const Accelerator& find_accelerator(std::string_view name);  // throws Error(usage) that names all
+// How long a step would take on accelerators of a kind: a model of it, not a measurement. docs/scaling.md says what it
+// assumes, how it compares with runs, and where it would be wrong.
 
 struct StepWork {
   double flops = 0;          // of the model, in all micro-batches of a step, forwards and backwards
@@ -32,32 +18,28 @@ struct StepWork {
   std::int64_t micro_batches = 1;
   int ranks = 1;
   Sharding sharding = Sharding::optimizer;
-  double gradient_bytes = 0;  // that are summed over the ranks, once
-  double value_bytes = 0;     // that owners give to all, once
   double parameters = 0;
-  int calls = 1;  // of each kind in a step, one after the other
-  // Of blocks that are fully sharded, which are not in the bytes and calls above: exchanged for each micro-batch.
-  struct Blocks {
-    int count = 0;
-    double gradient_bytes = 0, value_bytes = 0;  // of all
-    int calls = 0;                               // of each kind, for all
+  // Of what the ranks exchange.
+  struct Exchange {
+    double gradient_bytes = 0;  // that are summed over the ranks, once
+    double value_bytes = 0;     // that owners give to all, once
+    int calls = 0;              // of each kind, one after the other
   };
-  Blocks blocks;
+  Exchange outside;  // the blocks
+  Exchange blocks;
+  int block_count = 0;  // that are trained
 };
 
 // In seconds.
 struct StepEstimate {
   double compute = 0;    // of the rank with the most micro-batches
   double reduction = 0;  // of gradients
-  double gathering = 0;  // of the values of fully sharded blocks
+  double gathering = 0;  // of values
   double unhidden = 0;   // part of both that no pass goes beside
-  double gather = 0;     // of values
   double update = 0;     // by the optimiser
-  double total() const { return compute + unhidden + gather + update; }
+  double total() const { return compute + unhidden + update; }
 };
-inline constexpr double kAssumedUtilisation = 0.4;  // of the peak, in forward and backward passes
-inline constexpr double kAssumedHopSeconds = 5e-6;  // of a message from rank to rank
-inline constexpr double kUpdateBytes = 30;          // of memory that AdamW reads and writes for a parameter
+inline constexpr double kUpdateBytes = 30;  // of memory that AdamW reads and writes for a parameter
 StepEstimate estimate_step(const StepWork& work, const Accelerator& accelerator);
 
 }  // namespace omni::training

@@ -21,8 +21,8 @@ struct TrainerOptions {
   // Print the resolved config, parameters, memory and the FLOPs of the first step on so many ranks, then stop.
   bool dry_run = false;
   int ranks = 1;
-  // Also an estimate of a step's time on so many of these GPUs (a100, h100, h200), into one of which a rank has to
-  // fit; empty: none.
+  // Also an estimate of a step's time on so many of these GPUs (a100, h100, h200, or a YAML file that describes one), into one
+  // of which a rank has to fit; empty: none.
   std::string gpu;
   double device_memory_gb = 0;  // of each rank, in 10^9 bytes, to say whether it fits; 0: what is here
 };
