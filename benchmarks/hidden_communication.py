@@ -2,9 +2,8 @@
   hidden_communication.py <trace.json>...
 Of each step: how long calls were at work, how much of that lies in forward and backward passes that did not wait for it
 (hidden), and a line of 80 cells: f, b a pass that computes, capital where a call is at work beside it; w a call that is
-waited for; o all else. A call is at work from when the last rank has begun it to when the first has ended it: the spans of the k-th
-call of all ranks are intersected, or a slow rank would count as communication. So all ranks' traces are wanted, of one
-host, whose ranks share a clock. Fails where there is no call."""
+waited for; o all else. Calls are at work while all ranks are in one, or a slow rank would count as communication. So all
+ranks' traces are wanted, of one host, whose ranks share a clock. Fails where there is no call."""
 import json
 import sys
 
@@ -51,22 +50,16 @@ def length(intervals):
 
 
 def common_calls(traces):
-    of_ranks = []
+    at_work = None
     for trace in traces:
-        of_ranks.append(sorted([e["ts"], e["ts"] + e["dur"]] for e in trace["traceEvents"]
-                               if e["ph"] == "X" and e["name"] == "communication"))
-    if not of_ranks or not all(of_ranks):
-        sys.exit("hidden_communication: a trace has no call. Profile several ranks, and give all of their files")
-    if len({len(calls) for calls in of_ranks}) > 1:
-        sys.exit("hidden_communication: the ranks' traces have different numbers of calls. Give those of the same steps")
-    spans = []
-    for call in zip(*of_ranks):
-        start, end = max(span[0] for span in call), min(span[1] for span in call)
-        if start < end:
-            spans.append([start, end])
-    if not spans:
+        calls = union([e["ts"], e["ts"] + e["dur"]] for e in trace["traceEvents"]
+                      if e["ph"] == "X" and e["name"] == "communication")
+        if not calls:
+            sys.exit("hidden_communication: a trace has no call. Profile several ranks, and give all of their files")
+        at_work = calls if at_work is None else intersect(at_work, calls)
+    if not at_work:
         sys.exit("hidden_communication: no call was at work on all ranks at once. Do they share a clock?")
-    return union(spans)
+    return at_work
 
 
 def main():
