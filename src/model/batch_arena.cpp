@@ -11,7 +11,8 @@ ArenaPlace BatchArena::append(const void* values, std::size_t count, std::size_t
   const std::size_t offset = (filled_.size() + kAlignment - 1) / kAlignment * kAlignment;
   filled_.resize(offset + count * size);
   if (count > 0) std::memcpy(filled_.data() + offset, values, count * size);
-  return {static_cast<std::int64_t>(offset), static_cast<std::int64_t>(count), type};
+  places_.push_back({static_cast<std::int64_t>(offset), static_cast<std::int64_t>(count), type});
+  return places_.back();
 }
 
 void BatchArena::close(bool pinned) {

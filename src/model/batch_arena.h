@@ -16,6 +16,8 @@ struct ArenaPlace {
   std::int64_t offset = 0;  // in bytes
   std::int64_t count = 0;   // of elements
   at::ScalarType type = at::kByte;
+
+  friend bool operator==(const ArenaPlace&, const ArenaPlace&) = default;
 };
 
 class BatchArena {
@@ -28,11 +30,14 @@ class BatchArena {
   void close(bool pinned);
   // All bytes, there. One copy; none on the processor.
   at::Tensor on(at::Device device) const;
-  std::int64_t bytes() const { return bytes_.numel(); }  // once it is closed
+  std::int64_t bytes() const { return bytes_.numel(); }              // once it is closed
+  const at::Tensor& on_host() const { return bytes_; }               // likewise
+  const std::vector<ArenaPlace>& places() const { return places_; }  // of all arrays, in their order
 
  private:
   ArenaPlace append(const void* values, std::size_t count, std::size_t size, at::ScalarType type);
   std::vector<std::byte> filled_;
+  std::vector<ArenaPlace> places_;
   at::Tensor bytes_;
 };
 

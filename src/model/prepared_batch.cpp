@@ -1,18 +1,14 @@
 #include "omni/model/prepared_batch.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
+#include "loss_groups.h"
 #include "omni/core/error.h"
 #include "prepared_arrays.h"
 
 namespace omni::model {
 namespace {
-
-// The CPU's matrix library compiles a kernel for each shape that it meets, which takes longer than to run it:
-// row counts are rounded up to a multiple, so that a run meets few shapes.
-constexpr std::int64_t kRowMultiple = 128;
 
 // The segments of a packed sequence that see all of themselves.
 std::vector<kernels::RowRange> bidirectional_ranges(const TransformerConfig& config,
@@ -30,76 +26,6 @@ std::vector<kernels::RowRange> bidirectional_ranges(const TransformerConfig& con
     }
   }
   return ranges;
-}
-
-// Every token of the vocabulary at every position.
-void allow_everything(sequence::PackedSequence& sequence, std::int32_t vocabulary_size) {
-  sequence::AllowedTokens all;
-  all.add(0, vocabulary_size);
-  sequence.allowed_sets = {all};
-  for (std::int32_t& allowed : sequence.allowed) allowed = allowed < 0 ? allowed : 0;
-}
-
-// The output rows of a set of tokens, cut where codebooks begin and end.
-std::vector<kernels::ClassRun> class_runs(const Transformer::Network& network,
-                                          const sequence::AllowedTokens& allowed) {
-  std::vector<kernels::ClassRun> runs;
-  for (int r = 0; r < allowed.run_count; ++r) {
-    const std::int64_t end = allowed.runs[r].first + allowed.runs[r].size;
-    for (std::int64_t first = allowed.runs[r].first; first < end; first += runs.back().size) {
-      kernels::ClassRun run{.first = first, .size = end - first};
-      for (std::size_t c = 0; c < network.code_ranges.size() && !network.head.defined(); ++c) {
-        const sequence::TokenRange& range = network.code_ranges[c].range;
-        if (range.first > first) run.size = std::min<std::int64_t>(run.size, range.first - first);
-        if (!range.contains(static_cast<std::int32_t>(first))) continue;
-        run.size = std::min<std::int64_t>(run.size, range.first + range.size - first);
-        run.codebook = static_cast<std::int64_t>(c);
-        run.first_code = first - range.first;
-      }
-      runs.push_back(run);
-    }
-  }
-  return runs;
-}
-
-// The rows of one group while it is collected.
-struct GroupRows {
-  std::vector<kernels::ClassRun> runs;
-  std::vector<std::int64_t> columns;  // of each run
-  std::vector<std::int64_t> positions;
-  std::vector<std::int32_t> targets;
-
-  std::int32_t column_of(std::int32_t token) const {
-    for (std::size_t r = 0; r < runs.size(); ++r)
-      if (token >= runs[r].first && token < runs[r].first + runs[r].size)
-        return static_cast<std::int32_t>(columns[r] + token - runs[r].first);
-    return -1;
-  }
-};
-
-using Groups = std::map<std::pair<std::int32_t, std::size_t>, GroupRows>;  // by allowed set and modality
-
-Groups loss_groups(const Transformer::Network& network, const sequence::PackedSequence& sequence) {
-  Groups groups;
-  for (std::int64_t i = 0; i < sequence.length(); ++i) {
-    if (sequence.loss_weights[i] <= 0) continue;
-    const auto modality = static_cast<std::size_t>(sequence.target_modalities[i]);
-    const std::int32_t allowed = sequence.allowed[i];
-    ensure(allowed >= 0 && modality < sequence::kModalityCount, "a loss at the end of a document");
-    if (network.config.drops_text() && sequence.streams[i] == sequence::Modality::text)
-      fail(ErrorKind::usage,
-           "training: a text position carries loss, but single_over: generated leaves text without output");
-    GroupRows& group = groups[{allowed, modality}];
-    if (group.runs.empty()) {
-      group.runs = class_runs(network, sequence.allowed_sets[allowed]);
-      group.columns = kernels::class_columns(group.runs);
-    }
-    group.positions.push_back(i);
-    group.targets.push_back(group.column_of(sequence.targets[i]));
-    ensure(group.targets.back() >= 0, "target ", sequence.targets[i],
-           " is not allowed by the grammar at position ", i);
-  }
-  return groups;
 }
 
 // Document positions -> rows of the network's output.
@@ -124,41 +50,75 @@ std::vector<std::int64_t> task_of_position(const sequence::PackedSequence& seque
   return tasks;
 }
 
-void write_groups(const Transformer::Network& network, const sequence::PackedSequence& sequence,
-                  PreparedBatch::Arrays& arrays) {
-  const std::vector<std::int64_t> row_of = output_rows(network.config, sequence),
-                                  task_of = task_of_position(sequence, arrays.task_count);
+// The rows of all groups while they are written.
+struct WrittenRows {
   std::vector<std::int64_t> outputs, positions, modalities, tasks;
   std::vector<std::int32_t> targets;
   std::vector<float> weights;
-  for (auto& [key, group] : loss_groups(network, sequence)) {
-    const std::size_t modality = key.second;
-    for (std::size_t i = 0; i < group.positions.size(); ++i) {
-      const std::int64_t position = group.positions[i];
-      outputs.push_back(row_of[position]);
-      positions.push_back(position);
-      targets.push_back(group.targets[i]);
-      weights.push_back(sequence.loss_weights[position]);
-      modalities.push_back(static_cast<std::int64_t>(modality));
-      tasks.push_back(task_of[position]);
-    }
-    std::int64_t rows = static_cast<std::int64_t>(group.positions.size());
-    for (; rows % kRowMultiple != 0; ++rows) {
-      outputs.push_back(row_of[group.positions.front()]);
-      positions.push_back(arrays.length);
-      targets.push_back(group.targets.front());
-      weights.push_back(0);
-      modalities.push_back(-1);
-      tasks.push_back(-1);
-    }
-    arrays.groups.push_back({modality, rows, std::move(group.runs)});
+
+  // One that weighs nothing.
+  void add_filler(std::int64_t output, std::int64_t position, std::int32_t target) {
+    outputs.push_back(output);
+    positions.push_back(position);
+    targets.push_back(target);
+    weights.push_back(0);
+    modalities.push_back(-1);
+    tasks.push_back(-1);
   }
-  arrays.outputs = arrays.arena.add(outputs);
-  arrays.positions = arrays.arena.add(positions);
-  arrays.targets = arrays.arena.add(targets);
-  arrays.weights = arrays.arena.add(weights);
-  arrays.modalities = arrays.arena.add(modalities);
-  arrays.tasks = arrays.arena.add(tasks);
+};
+
+// The groups in the order in which they are laid out, and for how many rows each has room: those of the capacity, or
+// as they come.
+std::vector<std::pair<GroupRows, std::int64_t>> laid_out(const Transformer::Network& network,
+                                                         std::vector<GroupRows> groups,
+                                                         const BatchCapacity* capacity) {
+  std::vector<std::pair<GroupRows, std::int64_t>> result;
+  if (capacity == nullptr) {
+    constexpr std::int64_t kMultiple = BatchCapacity::kRowMultiple;
+    for (GroupRows& group : groups) {
+      const auto count = static_cast<std::int64_t>(group.positions.size());
+      result.emplace_back(std::move(group), (count + kMultiple - 1) / kMultiple * kMultiple);
+    }
+    return result;
+  }
+  for (const BatchCapacity::Group& room : capacity->groups) {
+    const auto own = std::find_if(groups.begin(), groups.end(), [&](const GroupRows& group) {
+      return group.modality == room.modality && group.allowed == room.allowed;
+    });
+    result.emplace_back(
+        own != groups.end() ? std::move(*own) : GroupRows(network, room.modality, room.allowed), room.rows);
+  }
+  return result;
+}
+
+void write_groups(const Transformer::Network& network, const sequence::PackedSequence& sequence,
+                  const BatchCapacity* capacity, PreparedBatch::Arrays& arrays) {
+  const std::vector<std::int64_t> row_of = output_rows(network.config, sequence),
+                                  task_of = task_of_position(sequence, arrays.task_count);
+  WrittenRows rows;
+  for (auto& [group, room] : laid_out(network, loss_groups(network, sequence), capacity)) {
+    const std::size_t count = group.positions.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::int64_t position = group.positions[i];
+      rows.outputs.push_back(row_of[position]);
+      rows.positions.push_back(position);
+      rows.targets.push_back(group.targets[i]);
+      rows.weights.push_back(sequence.loss_weights[position]);
+      rows.modalities.push_back(static_cast<std::int64_t>(group.modality));
+      rows.tasks.push_back(task_of[position]);
+    }
+    const std::int64_t output = count > 0 ? row_of[group.positions.front()] : 0;
+    const std::int32_t target = count > 0 ? group.targets.front() : 0;
+    for (auto i = static_cast<std::int64_t>(count); i < room; ++i)
+      rows.add_filler(output, arrays.length, target);
+    arrays.groups.push_back({group.modality, room, std::move(group.runs)});
+  }
+  arrays.outputs = arrays.arena.add(rows.outputs);
+  arrays.positions = arrays.arena.add(rows.positions);
+  arrays.targets = arrays.arena.add(rows.targets);
+  arrays.weights = arrays.arena.add(rows.weights);
+  arrays.modalities = arrays.arena.add(rows.modalities);
+  arrays.tasks = arrays.arena.add(rows.tasks);
 }
 
 BatchCounts counts_of(const sequence::PackedSequence& sequence, std::int64_t task_count) {
@@ -195,18 +155,36 @@ void BatchCounts::add(const BatchCounts& other) {
   }
 }
 
-PreparedBatch::PreparedBatch(BatchCounts counts, std::unique_ptr<const Arrays> arrays)
+PreparedBatch::PreparedBatch(BatchCounts counts, std::shared_ptr<const Arrays> arrays)
     : counts_(std::move(counts)), arrays_(std::move(arrays)) {}
 PreparedBatch::PreparedBatch(PreparedBatch&&) noexcept = default;
 PreparedBatch& PreparedBatch::operator=(PreparedBatch&&) noexcept = default;
 PreparedBatch::~PreparedBatch() = default;
 std::int64_t PreparedBatch::bytes() const { return arrays_->arena.bytes(); }
+bool PreparedBatch::fills_capacity() const { return arrays_->fills_capacity; }
+
+bool PreparedBatch::has_shape_of(const PreparedBatch& other) const {
+  return arrays_->has_shape_of(*other.arrays_);
+}
+
+bool PreparedBatch::Arrays::has_shape_of(const Arrays& other) const {
+  return length == other.length && task_count == other.task_count && groups == other.groups &&
+         arena.places() == other.arena.places();
+}
 
 namespace {
 
+// Positions from there on that weigh nothing, in turn.
+void fill_positions(std::vector<std::int64_t>& positions, std::int64_t room, std::int64_t first,
+                    std::int64_t last) {
+  ensure(last > first || static_cast<std::int64_t>(positions.size()) >= room, "no position is to spare");
+  for (std::int64_t next = first; static_cast<std::int64_t>(positions.size()) < room; ++next)
+    positions.push_back(first + (next - first) % (last - first));
+}
+
 std::vector<PreparedTokens::Features> prepared_features(const Transformer::Network& network,
                                                         const sequence::PackedSequence& sequence,
-                                                        BatchArena& arena) {
+                                                        BatchArena& arena, const TokenRoom& room) {
   struct InputRows {
     std::vector<std::int64_t> positions;
     std::vector<float> values;
@@ -225,14 +203,21 @@ std::vector<PreparedTokens::Features> prepared_features(const Transformer::Netwo
     own.values.insert(own.values.end(), rows.values.begin(), rows.values.end());
   }
   std::vector<PreparedTokens::Features> features;
-  for (const InputRows& own : inputs) features.push_back({arena.add(own.positions), arena.add(own.values)});
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    InputRows& own = inputs[i];
+    if (room.capacity != nullptr) {
+      fill_positions(own.positions, room.capacity->features[i], room.first_spare, sequence.length());
+      own.values.resize(own.positions.size() * static_cast<std::size_t>(network.config.features[i].width));
+    }
+    features.push_back({arena.add(own.positions), arena.add(own.values)});
+  }
   return features;
 }
 
 }  // namespace
 
 PreparedTokens::PreparedTokens(const Transformer::Network& network, const sequence::PackedSequence& sequence,
-                               BatchArena& arena) {
+                               BatchArena& arena, const TokenRoom& room) {
   struct CodeRows {
     std::vector<std::int64_t> positions, codes;
   };
@@ -249,8 +234,14 @@ PreparedTokens::PreparedTokens(const Transformer::Network& network, const sequen
     }
   }
   tokens = arena.add(std::vector<std::int64_t>(sequence.tokens.begin(), sequence.tokens.end()));
-  for (const CodeRows& own : coded) codes.push_back({arena.add(own.positions), arena.add(own.codes)});
-  features = prepared_features(network, sequence, arena);
+  for (std::size_t c = 0; c < coded.size(); ++c) {
+    CodeRows& own = coded[c];
+    if (room.capacity != nullptr)
+      fill_positions(own.positions, room.capacity->codes[c], room.first_spare, sequence.length());
+    own.codes.resize(own.positions.size());
+    codes.push_back({arena.add(own.positions), arena.add(own.codes)});
+  }
+  features = prepared_features(network, sequence, arena, room);
   if (!network.slots.defined()) return;
   std::vector<std::int64_t> rows, next;
   for (std::int64_t i = 0; i < sequence.length(); ++i)
@@ -282,30 +273,62 @@ EmbeddedTokens PreparedTokens::on(const Tensor& bytes, const Transformer::Networ
 }
 
 PlannedRows plan_sequence(const TransformerConfig& config, const sequence::PackedSequence& sequence,
-                          BatchArena& arena) {
+                          BatchArena& arena, bool fixed_shapes) {
   std::vector<std::uint8_t> streams;
   for (const sequence::Modality stream : sequence.streams)
     streams.push_back(stream == sequence::Modality::text ? 0 : 1);
   return PlannedRows::plan(config,
                            {sequence.offsets, sequence.rows, sequence.columns, streams,
-                            sequence.document_starts, bidirectional_ranges(config, sequence)},
+                            sequence.document_starts, bidirectional_ranges(config, sequence), fixed_shapes},
                            arena);
+}
+
+BatchCapacity Transformer::needs(const sequence::PackedSequence& given, const PrepareOptions& options) const {
+  const Network& net = *network_;
+  sequence::PackedSequence sequence = given;
+  if (options.full_softmax) allow_everything(sequence, net.vocabulary.size());
+  BatchCapacity needs;
+  needs.two_streams = net.config.streams > 1;
+  const std::int64_t text = needs.two_streams ? sequence::text_positions(sequence) : sequence.length();
+  needs.rows = {text, sequence.length() - text};
+  for (const Network::CodeRange& code : net.code_ranges)
+    needs.codes.push_back(std::count_if(sequence.tokens.begin(), sequence.tokens.end(),
+                                        [&](std::int32_t token) { return code.range.contains(token); }));
+  needs.features.resize(net.config.features.size());
+  for (const sequence::FeatureRows& rows : sequence.features) {
+    const auto input = static_cast<std::size_t>(rows.input);
+    ensure(input < needs.features.size(), "the model has no input ", rows.input, " of features");
+    needs.features[input] += static_cast<std::int64_t>(rows.values.size()) / net.config.features[input].width;
+  }
+  for (const GroupRows& group : loss_groups(net, sequence))
+    needs.groups.push_back(
+        {group.modality, group.allowed, static_cast<std::int64_t>(group.positions.size())});
+  return needs;
 }
 
 PreparedBatch Transformer::prepare(const sequence::PackedSequence& given,
                                    const PrepareOptions& options) const {
   const Network& net = *network_;
+  const BatchCapacity* capacity = options.capacity.get();
+  if (capacity != nullptr && !capacity->lack_for(needs(given, options)).empty()) capacity = nullptr;
   sequence::PackedSequence sequence = given;
   // Every block has rows to work on, even where there is nothing to learn: with sharded parameters all ranks
   // have to meet at each of them.
-  sequence::pad_streams(sequence, kRowMultiple, /*every_stream=*/net.config.streams > 1);
+  if (capacity == nullptr)
+    sequence::pad_streams(sequence, BatchCapacity::kRowMultiple, /*every_stream=*/net.config.streams > 1);
+  else if (capacity->two_streams)
+    sequence::fill_streams(sequence, capacity->rows[0], capacity->rows[1]);
+  else
+    sequence::fill_streams(sequence, capacity->rows[0] - (given.length() - sequence::text_positions(given)),
+                           given.length() - sequence::text_positions(given));
   if (options.full_softmax) allow_everything(sequence, net.vocabulary.size());
-  auto arrays = std::make_unique<PreparedBatch::Arrays>();
-  arrays->length = given.length();
+  auto arrays = std::make_shared<PreparedBatch::Arrays>();
+  arrays->fills_capacity = capacity != nullptr;
+  arrays->length = capacity != nullptr ? sequence.length() : given.length();
   arrays->task_count = options.task_count;
-  arrays->tokens = PreparedTokens(net, sequence, arrays->arena);
-  arrays->rows = plan_sequence(net.config, sequence, arrays->arena);
-  write_groups(net, sequence, *arrays);
+  arrays->tokens = PreparedTokens(net, sequence, arrays->arena, {capacity, given.length()});
+  arrays->rows = plan_sequence(net.config, sequence, arrays->arena, /*fixed_shapes=*/capacity != nullptr);
+  write_groups(net, sequence, capacity, *arrays);
   arrays->arena.close(net.embedding.is_cuda());
   return {counts_of(given, options.task_count), std::move(arrays)};
 }

@@ -30,7 +30,8 @@ std::vector<PlannedRows::Axis> planned_axes(const TransformerConfig& config, con
   const std::vector<std::int64_t> dimensions = config.rotary_axes();
   std::vector<PlannedRows::Axis> axes;
   for (std::size_t axis = 0; axis < dimensions.size(); ++axis) {
-    const nn::DistinctPositions distinct = nn::distinct_positions(coordinates[axis]);
+    nn::DistinctPositions distinct = nn::distinct_positions(coordinates[axis]);
+    if (places.fixed_shapes) distinct.positions.resize(coordinates[axis].size());
     axes.push_back({arena.add(nn::rotary_frequencies(dimensions[axis], config.rope_theta)),
                     arena.add(distinct.positions), arena.add(distinct.of_row)});
   }

@@ -20,6 +20,7 @@ struct RowPlaces {
   std::span<const std::uint8_t> streams;  // 0: text, 1: generated; ignored with one stream
   std::span<const std::int64_t> document_starts;
   std::span<const kernels::RowRange> bidirectional = {};
+  bool fixed_shapes = false;  // arrays are as large for any places of so many rows of each stream
 };
 
 struct RowPlan {

@@ -65,6 +65,7 @@ void Transformer::set_recompute(const nn::Recomputation& recomputation) {
 
 void Transformer::forget_copies() {
   for (const Network::NamedLinear& own : network_->linear_layers()) own.layer->weight.forget_copies();
+  network_->output_rows.forget_copies();
 }
 
 void Transformer::set_executor(std::unique_ptr<nn::BlockExecutor> executor) {

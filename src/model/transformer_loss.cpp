@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "omni/model/transformer.h"
+#include "omni/model/pass_inputs.h"
 #include "prepared_arrays.h"
 #include "transformer_network.h"
 
@@ -10,6 +10,14 @@ namespace omni::model {
 namespace {
 
 constexpr auto kModalities = static_cast<std::int64_t>(sequence::kModalityCount);
+
+// Where a pass finds what it is of.
+struct PassPlaces {
+  Tensor bytes;             // of the batch's arrays
+  Tensor modality_weights;  // [3] fp32, in place of those of the options; undefined: those
+  Tensor dropout_keys;      // likewise
+  kernels::AttentionPath attention_path;
+};
 
 // What became of the rows of all groups.
 struct GroupLosses {
@@ -21,12 +29,17 @@ struct GroupLosses {
 // which adding to places by index would not have on a GPU.
 Tensor sums_by_label(const Tensor& values, const Tensor& labels, std::int64_t count) {
   const Tensor own = labels.unsqueeze(0) == at::arange(count, labels.options()).unsqueeze(1);
-  return at::where(own, values.unsqueeze(0), 0.0).sum(1);
+  return at::where(own, values.unsqueeze(0), at::zeros({}, values.options())).sum(1);
 }
 
 GroupLosses group_losses(const Transformer::Network& net, const Tensor& hidden,
-                         const PreparedBatch::Arrays& arrays, const Tensor& bytes,
+                         const PreparedBatch::Arrays& arrays, const PassPlaces& places,
                          const LossOptions& options) {
+  const Tensor& bytes = places.bytes;
+  const auto weighted = [&](const Tensor& weights, std::size_t modality) {
+    if (!places.modality_weights.defined()) return weights * options.modality_weights[modality];
+    return weights * places.modality_weights[static_cast<std::int64_t>(modality)];
+  };
   const Tensor rows = hidden.index_select(0, array_at(bytes, arrays.outputs)),
                targets = array_at(bytes, arrays.targets), weights = array_at(bytes, arrays.weights);
   const kernels::ClassTable classes = net.output_classes();
@@ -36,8 +49,8 @@ GroupLosses group_losses(const Transformer::Network& net, const Tensor& hidden,
   for (const LossGroup& group : arrays.groups) {
     const auto own = [&](const Tensor& all) { return all.narrow(0, first, group.rows); };
     const kernels::RowCrossEntropy one = kernels::row_cross_entropy(
-        own(rows), classes, group.runs, own(targets), own(weights) * options.modality_weights[group.modality],
-        options.z_loss, net.fused.path(kernels::FusedKernel::cross_entropy));
+        own(rows), classes, group.runs, own(targets), weighted(own(weights), group.modality), options.z_loss,
+        net.fused.path(kernels::FusedKernel::cross_entropy));
     result.objectives.push_back(one.objective);
     losses.push_back(one.losses);
     correct.push_back(one.correct);
@@ -56,6 +69,35 @@ Tensor sums_of(const GroupLosses& groups, const PreparedBatch::Arrays& arrays, c
                   sums_by_label(entropies, tasks, arrays.task_count)});
 }
 
+TransformerLoss loss_of(const Transformer::Network& net, const PreparedBatch::Arrays& arrays,
+                        const PassPlaces& places, const LossOptions& options) {
+  const Tensor& bytes = places.bytes;
+  RowPass pass;
+  pass.dropout_keys = places.dropout_keys;
+  if (options.training) pass.dropout_seed = options.dropout_seed;
+  const Tensor hidden = net.run(net.embed(net.embedding, arrays.tokens.on(bytes, net)),
+                                arrays.rows.on(bytes, net.config, places.attention_path), pass);
+  const auto wide = hidden.options().dtype(at::kFloat);
+  TransformerLoss result;
+  result.position_cross_entropy = at::zeros({arrays.length + 1}, wide);
+  // A batch without losses has gradients, too: zeros.
+  std::vector<Tensor> objectives(sequence::kModalityCount, hidden.narrow(0, 0, 0).sum(at::kFloat));
+  if (!arrays.groups.empty()) {
+    const GroupLosses groups = group_losses(net, hidden, arrays, places, options);
+    for (std::size_t g = 0; g < arrays.groups.size(); ++g) {
+      Tensor& objective = objectives[arrays.groups[g].modality];
+      objective = objective + groups.objectives[g];
+    }
+    result.sums = sums_of(groups, arrays, bytes);
+    result.position_cross_entropy.index_copy_(0, array_at(bytes, arrays.positions), groups.losses);
+  } else {
+    result.sums = at::zeros({2 * kModalities + arrays.task_count}, wide.dtype(at::kDouble));
+  }
+  result.position_cross_entropy = result.position_cross_entropy.narrow(0, 0, arrays.length);
+  result.objective = at::stack(objectives);
+  return result;
+}
+
 }  // namespace
 
 LossSums LossSums::read(const Tensor& sums) {
@@ -71,32 +113,16 @@ LossSums LossSums::read(const Tensor& sums) {
 }
 
 TransformerLoss Transformer::loss(const PreparedBatch& batch, const LossOptions& options) const {
-  const Network& net = *network_;
   const PreparedBatch::Arrays& arrays = batch.arrays();
-  const Tensor bytes = arrays.arena.on(net.embedding.device());
-  RowPass pass;
-  if (options.training) pass.dropout_seed = options.dropout_seed;
-  const Tensor hidden = net.run(net.embed(net.embedding, arrays.tokens.on(bytes, net)),
-                                arrays.rows.on(bytes, net.config, net.attention_path), pass);
-  const auto wide = hidden.options().dtype(at::kFloat);
-  TransformerLoss result;
-  result.position_cross_entropy = at::zeros({arrays.length + 1}, wide);
-  // A batch without losses has gradients, too: zeros.
-  std::vector<Tensor> objectives(sequence::kModalityCount, hidden.narrow(0, 0, 0).sum(at::kFloat));
-  if (!arrays.groups.empty()) {
-    const GroupLosses groups = group_losses(net, hidden, arrays, bytes, options);
-    for (std::size_t g = 0; g < arrays.groups.size(); ++g) {
-      Tensor& objective = objectives[arrays.groups[g].modality];
-      objective = objective + groups.objectives[g];
-    }
-    result.sums = sums_of(groups, arrays, bytes);
-    result.position_cross_entropy.index_copy_(0, array_at(bytes, arrays.positions), groups.losses);
-  } else {
-    result.sums = at::zeros({2 * kModalities + arrays.task_count}, wide.dtype(at::kDouble));
-  }
-  result.position_cross_entropy = result.position_cross_entropy.narrow(0, 0, arrays.length);
-  result.objective = at::stack(objectives);
-  return result;
+  return loss_of(*network_, arrays,
+                 {arrays.arena.on(network_->embedding.device()), {}, {}, network_->attention_path}, options);
+}
+
+TransformerLoss Transformer::loss(const PassInputs& inputs, const LossOptions& options) const {
+  const PassInputs::OnDevice& places = inputs.on_device();
+  return loss_of(*network_, inputs.arrays(),
+                 {places.bytes, places.modality_weights, places.dropout_keys, kernels::AttentionPath::kernel},
+                 options);
 }
 
 Tensor Transformer::logits(const sequence::PackedSequence& sequence) const {

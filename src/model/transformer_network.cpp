@@ -19,6 +19,8 @@ double projection_deviation(const Tensor& codebook, double wanted) {
 
 }  // namespace
 
+std::uint64_t block_dropout_key(std::uint64_t seed, std::size_t block) { return hash_combine(seed, block); }
+
 Tensor index_tensor(const std::vector<std::int64_t>& values) {
   Tensor tensor = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
   std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<std::int64_t>());
@@ -210,7 +212,10 @@ std::vector<nn::StreamRows> Transformer::Network::run_block(std::size_t number,
       .type = type, .decoding = pass.decoding, .dropout = {}, .fused = fused, .recomputation = {}};
   // What runs again as a whole keeps its parts until then.
   if (!recomputation.takes_whole(1 + number)) block_pass.recomputation = recomputation;
-  if (pass.dropout_seed) block_pass.dropout = {config.dropout, hash_combine(*pass.dropout_seed, number)};
+  if (pass.dropout_seed)
+    block_pass.dropout = {
+        config.dropout, block_dropout_key(*pass.dropout_seed, number),
+        pass.dropout_keys.defined() ? pass.dropout_keys[static_cast<std::int64_t>(number)] : Tensor()};
   // It may run again in the backward pass, when the caller's plan is gone.
   const auto body = [this, number, dual, &block, plan, attend = pass.attend,
                      block_pass](const std::vector<Tensor>& inputs) {

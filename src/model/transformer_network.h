@@ -34,7 +34,10 @@ struct RowPass {
   std::function<Tensor(std::size_t block, const Tensor& qkv, const kernels::RotaryAttention&)> attend;
   nn::Decoding decoding;
   std::optional<std::uint64_t> dropout_seed;  // nothing: no dropout
+  Tensor dropout_keys;                        // see PassInputs; in place of the keys that the seed gives
 };
+// Of what a block drops; see nn::Dropout.
+std::uint64_t block_dropout_key(std::uint64_t seed, std::size_t block);
 
 // The layers of a Transformer.
 struct Transformer::Network {

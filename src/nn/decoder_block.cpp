@@ -43,13 +43,20 @@ Tensor added(const StreamRows& rows) {
 // The two places of a stream that are dropped from.
 enum class DropoutPlace : std::uint64_t { attention, mlp };
 
+// dropout: of the stream.
 Tensor dropped(const Tensor& x, const Dropout& dropout, DropoutPlace place) {
   if (dropout.rate == 0) return x;
-  return kernels::keyed_dropout(x, dropout.rate,
-                                hash_combine(dropout.key, static_cast<std::uint64_t>(place)));
+  const auto number = static_cast<std::uint64_t>(place);
+  if (dropout.keys.defined())
+    return kernels::keyed_dropout(x, dropout.rate, dropout.keys[static_cast<std::int64_t>(number)]);
+  return kernels::keyed_dropout(x, dropout.rate, hash_combine(dropout.key, number));
 }
 
 }  // namespace
+
+std::uint64_t dropout_key(std::uint64_t key, std::uint64_t stream, std::uint64_t place) {
+  return hash_combine(hash_combine(key, stream), place);
+}
 
 CastLinear::CastLinear(const ParameterScope& scope, std::int64_t in, std::int64_t out, bool with_bias,
                        double standard_deviation, std::vector<std::int64_t> stacked_rows)
@@ -204,6 +211,7 @@ std::vector<StreamRows> DecoderBlock::run(std::vector<StreamRows> rows, const De
     if (streams[s].keys_only) continue;
     BlockPass own = pass;
     own.dropout.key = hash_combine(pass.dropout.key, s);
+    if (own.dropout.keys.defined()) own.dropout.keys = pass.dropout.keys[static_cast<std::int64_t>(s)];
     streams[s].finish(rows[s], joined ? attended.index_select(0, order.rows[s]) : attended, shape, own);
     outputs.push_back(rows[s]);
   }

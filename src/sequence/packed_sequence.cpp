@@ -63,24 +63,45 @@ bool append_document(PackedSequence& sequence, const Document& document, const V
   return true;
 }
 
+namespace {
+
+// Documents of <pad> without loss: so many positions of that stream in all.
+void append_padding(PackedSequence& sequence, Modality stream, std::int64_t count) {
+  constexpr std::int64_t kDocumentRows = 16;
+  for (std::int64_t i = 0; i < count; ++i) {
+    TokenPlace place;
+    place.modality = stream;
+    append_position(sequence, place, kPad);
+    if (i % kDocumentRows == kDocumentRows - 1 || i + 1 == count)
+      sequence.document_starts.push_back(sequence.length());
+  }
+}
+
+}  // namespace
+
+std::int64_t text_positions(const PackedSequence& sequence) {
+  return std::count(sequence.streams.begin(), sequence.streams.end(), Modality::text);
+}
+
 void pad_streams(PackedSequence& sequence, std::int64_t multiple, bool every_stream) {
   ensure(multiple > 0, "padding to a multiple of ", multiple);
-  const std::int64_t text = std::count(sequence.streams.begin(), sequence.streams.end(), Modality::text);
-  const std::int64_t generated = sequence.length() - text;
+  const std::int64_t text = text_positions(sequence), generated = sequence.length() - text;
   if (sequence.document_starts.empty()) sequence.document_starts.push_back(0);
-  constexpr std::int64_t kDocumentRows = 16;
   const auto append = [&](Modality modality, std::int64_t present, bool wanted) {
     const std::int64_t count = present == 0 && wanted ? multiple : (multiple - present % multiple) % multiple;
-    for (std::int64_t i = 0; i < count; ++i) {
-      TokenPlace place;
-      place.modality = modality;
-      append_position(sequence, place, kPad);
-      if (i % kDocumentRows == kDocumentRows - 1 || i + 1 == count)
-        sequence.document_starts.push_back(sequence.length());
-    }
+    append_padding(sequence, modality, count);
   };
   append(Modality::text, text, every_stream || generated == 0);
   append(Modality::image, generated, every_stream);
+}
+
+void fill_streams(PackedSequence& sequence, std::int64_t text, std::int64_t generated) {
+  const std::int64_t own_text = text_positions(sequence), own_generated = sequence.length() - own_text;
+  ensure(own_text <= text && own_generated <= generated, "filling ", own_text, " and ", own_generated,
+         " positions up to ", text, " and ", generated);
+  if (sequence.document_starts.empty()) sequence.document_starts.push_back(0);
+  append_padding(sequence, Modality::text, text - own_text);
+  append_padding(sequence, Modality::image, generated - own_generated);
 }
 
 }  // namespace omni::sequence

@@ -45,6 +45,16 @@ TEST_P(KeyedDropoutOf, GradientsGoWhereValuesCameFrom) {
   EXPECT_TRUE(at::allclose(x.grad().to(at::kDouble), expected(weights, 0.4), tolerance, 1e-6));
 }
 
+TEST_P(KeyedDropoutOf, TakesItsKeyFromATensor) {
+  at::manual_seed(5);
+  const at::Tensor x = at::randn({40, 64}).to(GetParam());
+  const at::Tensor keys = at::zeros({3}, at::kLong);
+  for (const std::uint64_t key : {kKey, ~kKey, std::uint64_t{1}}) {
+    keys[1] = static_cast<std::int64_t>(key);
+    EXPECT_TRUE(keyed_dropout(x, 0.4, keys[1]).equal(keyed_dropout(x, 0.4, key)));
+  }
+}
+
 TEST(KeyedDropout, IsTheSameOnAnyNumberOfThreads) {
   const at::Tensor x = at::ones({300, 500});
   const int threads = at::get_num_threads();

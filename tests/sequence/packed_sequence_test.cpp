@@ -161,6 +161,26 @@ TEST(PackedSequence, PaddingLeavesNothingEmpty) {
   EXPECT_EQ(sequence.length(), 16);
 }
 
+TEST(PackedSequence, StreamsAreFilledUpToWhatIsAskedFor) {
+  const Document document = {
+      {text_segment({1, 2}),
+       {.payload = ShapePayload{.size = 3, .box = {1, 1, 2}, .geometry = {5, 6}}, .carries_loss = true}}};
+  PackedSequence sequence;
+  append_document(sequence, document, small_vocabulary(), small_layout());
+  const PackedSequence before = sequence;
+  fill_streams(sequence, 37, 90);
+  EXPECT_EQ(text_positions(sequence), 37);
+  EXPECT_EQ(sequence.length(), 127);
+  EXPECT_EQ(sequence.document_starts.back(), 127);
+  EXPECT_TRUE(std::is_sorted(sequence.document_starts.begin(), sequence.document_starts.end()));
+  for (std::size_t i = 0; i < sequence.tokens.size(); ++i)
+    EXPECT_EQ(sequence.loss_weights[i], i < before.tokens.size() ? before.loss_weights[i] : 0);
+  const PackedSequence filled = sequence;
+  fill_streams(sequence, 37, 90);
+  EXPECT_EQ(sequence, filled);
+  EXPECT_THROW(fill_streams(sequence, 36, 90), Error);
+}
+
 TEST(PackedSequence, ABadDocumentLeavesItAsItWas) {
   const SequenceLayout layout = small_layout();
   const Vocabulary vocabulary = small_vocabulary();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "omni/model/batch_capacity.h"
 #include "omni/sequence/grammar.h"
 
 namespace omni::model {
@@ -12,6 +13,8 @@ namespace omni::model {
 struct PrepareOptions {
   bool full_softmax = false;    // compete with every token of the vocabulary, not with the allowed ones alone
   std::int64_t task_count = 0;  // documents' tasks are numbers below it
+  // Not null: batches that have room in it are laid out in it, and have all the same shape.
+  std::shared_ptr<const BatchCapacity> capacity;
 };
 
 // What is known of packed sequences without computing anything. Exact.
@@ -36,14 +39,19 @@ class PreparedBatch {
 
   const BatchCounts& counts() const { return counts_; }
   std::int64_t bytes() const;  // of that memory
+  // Whether it is laid out in the capacity that the options asked for.
+  bool fills_capacity() const;
+  // Whether all arrays have the same sizes and places, and mean the same.
+  bool has_shape_of(const PreparedBatch& other) const;
 
   struct Arrays;  // src/model/prepared_arrays.h
-  PreparedBatch(BatchCounts counts, std::unique_ptr<const Arrays> arrays);
+  PreparedBatch(BatchCounts counts, std::shared_ptr<const Arrays> arrays);
   const Arrays& arrays() const { return *arrays_; }
+  const std::shared_ptr<const Arrays>& shared_arrays() const { return arrays_; }
 
  private:
   BatchCounts counts_;
-  std::unique_ptr<const Arrays> arrays_;
+  std::shared_ptr<const Arrays> arrays_;
 };
 
 }  // namespace omni::model

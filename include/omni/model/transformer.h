@@ -80,8 +80,9 @@ struct TransformerLoss {
   // [3] fp32 with graph, by target modality (index: sequence::Modality): its weight x the sum of loss weight x
   // (cross-entropy + z_loss x log^2 Z).
   at::Tensor objective;
-  at::Tensor sums;                    // see LossSums; those of several batches are added
-  at::Tensor position_cross_entropy;  // [N] fp32, detached; 0 where no loss counts
+  at::Tensor sums;  // see LossSums; those of several batches are added
+  // [N] fp32, detached; 0 where no loss counts. N: of what was packed; of a batch that fills a capacity, of all of it.
+  at::Tensor position_cross_entropy;
 };
 
 // What TransformerLoss::sums [6 + tasks] fp64 adds up, in this order.
@@ -100,6 +101,8 @@ struct LossOptions {
   std::uint64_t dropout_seed = 0;
   std::array<double, sequence::kModalityCount> modality_weights{1, 1, 1};  // of the objective
 };
+
+class PassInputs;  // pass_inputs.h
 
 class Transformer {
  public:
@@ -128,7 +131,7 @@ class Transformer {
   void to(at::Device device);
   // What of the blocks is made again in the backward pass instead of being kept.
   void set_recompute(const nn::Recomputation& recomputation);
-  // Frees the copies of the blocks' weights that decoding and products in another type have made.
+  // Frees the copies of weights that decoding and products in another type have made.
   void forget_copies();
   // How its blocks are called from now on, if not as set_recompute() says.
   void set_executor(std::unique_ptr<nn::BlockExecutor> executor);
@@ -136,9 +139,14 @@ class Transformer {
   // What the loss of a packed sequence needs, which may be empty or without losses: it has zero gradients then.
   // May be called by any thread but while the model is moved or folded.
   PreparedBatch prepare(const sequence::PackedSequence& sequence, const PrepareOptions& options = {}) const;
+  // What a capacity must have for the sequence to be laid out in it; exact. As prepare() otherwise.
+  BatchCapacity needs(const sequence::PackedSequence& sequence, const PrepareOptions& options = {}) const;
   // Cross-entropy over the tokens that the grammar allows at each position, or over all. The backward pass adds
   // the gradients of embedding, head and slots to their .grad itself, making it where there is none.
   TransformerLoss loss(const PreparedBatch& batch, const LossOptions& options = {}) const;
+  // On a GPU, the same of what the inputs hold when it runs there, also where it is replayed; of the options z_loss and
+  // whether it is training count. Attention is the kernel's, for the other paths go by a batch on the host.
+  TransformerLoss loss(const PassInputs& inputs, const LossOptions& options) const;
   // [N, vocabulary] fp32, every token, allowed or not. Without graph; for tests and evaluation.
   at::Tensor logits(const sequence::PackedSequence& sequence) const;
 

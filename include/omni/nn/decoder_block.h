@@ -21,11 +21,16 @@ namespace omni::nn {
 // and give each row the same result whatever other rows there are.
 using Decoding = std::optional<kernels::DecodeFormat>;
 
-// What training leaves out of the outputs of attention and MLP.
+// What training leaves out of the outputs of attention and MLP, which are two places of each stream.
 struct Dropout {
   double rate = 0;        // 0: nothing
   std::uint64_t key = 0;  // the masks are a function of it: blocks and micro-batches have their own
+  // [streams, places] int64: dropout_key() of each, to be read where the rows are when they are dropped from, in
+  // place of those that come of `key`; undefined: these.
+  Tensor keys;
 };
+constexpr std::int64_t kDropoutPlaces = 2;
+std::uint64_t dropout_key(std::uint64_t key, std::uint64_t stream, std::uint64_t place);
 
 // How blocks are run.
 struct BlockPass {

@@ -53,5 +53,8 @@ bool append_document(PackedSequence& sequence, const Document& document, const V
 // shape) are each a multiple of `multiple` in number; there are some afterwards, and of each stream with
 // `every_stream`. Matmuls are compiled per shape: few shapes, few compilations.
 void pad_streams(PackedSequence& sequence, std::int64_t multiple, bool every_stream = false);
+// The same, until there are so many text positions and generated ones, of neither of which there may be more.
+void fill_streams(PackedSequence& sequence, std::int64_t text, std::int64_t generated);
+std::int64_t text_positions(const PackedSequence& sequence);
 
 }  // namespace omni::sequence
