@@ -23,6 +23,19 @@ if(NOT OMNI_CUDA STREQUAL "OFF")
     set_target_properties(omni_cuda PROPERTIES
       CUDA_COMPILER_LAUNCHER "${PROJECT_SOURCE_DIR}/cmake/keep_compiler_report.sh")
     install(TARGETS omni_cuda LIBRARY DESTINATION lib)
+    # LibTorch's graphs behind a C interface, in a library of their own: the one thing that is compiled against LibTorch's
+    # CUDA half, which is loaded before it.
+    if(TARGET LibTorch::cuda AND EXISTS "${LibTorch_INCLUDE_DIR}/ATen/cuda/CUDAGraph.h")
+      find_package(CUDAToolkit REQUIRED)
+      add_library(omni_cuda_graph MODULE "${PROJECT_SOURCE_DIR}/src/kernels/cuda/graph/cuda_graph.cpp")
+      target_include_directories(omni_cuda_graph PRIVATE "${PROJECT_SOURCE_DIR}/src/kernels/cuda")
+      target_include_directories(omni_cuda_graph SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+      target_link_libraries(omni_cuda_graph PRIVATE omni_options LibTorch::cuda)
+      # It is found where the program has loaded LibTorch from.
+      set_target_properties(omni_cuda_graph PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}" SKIP_BUILD_RPATH ON)
+      add_dependencies(omni_cuda omni_cuda_graph)
+      install(TARGETS omni_cuda_graph LIBRARY DESTINATION lib)
+    endif()
   elseif(OMNI_CUDA STREQUAL "ON")
     message(FATAL_ERROR "OMNI_CUDA=ON, but there is no nvcc. Install the CUDA Toolkit 13 or set OMNI_CUDA=AUTO")
   else()

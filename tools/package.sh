@@ -59,6 +59,7 @@ cp "$packaged/libexec/omni" "$root/libexec"
 cp "$packaged/lib/libomni.so" "$root/lib"
 plugin=$build/libomni_cuda.so
 [ ! -e "$plugin" ] || cp "$plugin" "$root/lib"
+[ ! -e "$build/libomni_cuda_graph.so" ] || cp "$build/libomni_cuda_graph.so" "$root/lib"
 if [ "$tests" = 1 ]; then
   cp -r "$packaged/libexec/tests" "$packaged/libexec/benchmarks" "$root/libexec"
   cp -r benchmarks/peers "$root/libexec/benchmarks"

@@ -10,6 +10,8 @@
 #include <mutex>
 #include <vector>
 
+#include "recording.h"
+
 namespace omni::host_gpu {
 namespace {
 
@@ -60,6 +62,16 @@ class Arena {
     sizes_.erase(found);
   }
 
+  std::vector<std::byte> copy() {
+    const std::lock_guard lock(mutex_);
+    const auto* first = reinterpret_cast<const std::byte*>(host_);
+    return {first, first + next_};
+  }
+  void restore(const std::vector<std::byte>& copy) {
+    const std::lock_guard lock(mutex_);
+    std::memcpy(host_, copy.data(), copy.size());
+  }
+
   bool holds(const void* pointer) const { return pointer >= device_ && pointer < device_ + kCapacity; }
   void* host_view(const void* pointer) const { return host_ + (static_cast<const char*>(pointer) - device_); }
   std::size_t in_use() const { return in_use_; }
@@ -92,8 +104,11 @@ Arena& arena() {
 
 void* allocate(std::size_t bytes) { return bytes == 0 ? nullptr : arena().allocate(bytes); }
 void release(void* pointer) {
-  if (pointer) arena().release(pointer);
+  if (!pointer) return;
+  recording() ? release_later(pointer) : arena().release(pointer);
 }
+std::vector<std::byte> copy_of_memory() { return arena().copy(); }
+void restore_memory(const std::vector<std::byte>& copy) { arena().restore(copy); }
 bool is_device_pointer(const void* pointer) { return arena().holds(pointer); }
 void* host_view(const void* pointer) { return arena().host_view(pointer); }
 std::size_t bytes_in_use() { return arena().in_use(); }

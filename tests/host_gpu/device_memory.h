@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 // The memory of the host GPU: one range of addresses that stands for device memory and cannot be touched, and
 // a second view of the same bytes for what runs "on the device". What the library does with a device pointer
@@ -14,6 +15,10 @@ void release(void* device_pointer);
 bool is_device_pointer(const void* pointer);
 // Where the host finds the bytes of a device pointer.
 void* host_view(const void* device_pointer);
+
+// All of it, and back: for what must not have happened. What is released while the host GPU records stays as it is.
+std::vector<std::byte> copy_of_memory();
+void restore_memory(const std::vector<std::byte>& copy);
 
 std::size_t bytes_in_use();
 std::size_t peak_bytes_in_use();

@@ -9,6 +9,7 @@
 #include "device_interface.h"
 #include "device_memory.h"
 #include "hopper_attention_interface.h"
+#include "recording.h"
 
 namespace {
 
@@ -23,8 +24,13 @@ struct Opened {
 #define OMNI_FORWARD(name, Arguments)                                            \
   extern "C" std::int32_t host_##name(const Arguments* arguments, void* stream); \
   extern "C" std::int32_t name(const Arguments* arguments, void* stream) {       \
-    const Opened opened;                                                         \
-    return host_##name(arguments, stream);                                       \
+    const auto launch = [](const void* given) {                                  \
+      const Opened opened;                                                       \
+      return host_##name(static_cast<const Arguments*>(given), nullptr);         \
+    };                                                                           \
+    (void)stream;                                                                \
+    omni_host_gpu_note_launch(launch, arguments, sizeof *arguments);             \
+    return launch(arguments);                                                    \
   }
 OMNI_FORWARD(omni_cuda_add_norm, OmniCudaAddNorm)
 OMNI_FORWARD(omni_cuda_attention_forward, OmniCudaAttention)

@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "device_memory.h"
+#include "recording.h"
 
 namespace omni::host_gpu {
 namespace {
@@ -106,11 +107,49 @@ bool waits(const c10::OperatorHandle& op) {
   return type->isSubtypeOf(*c10::NumberType::get()) || type->isSubtypeOf(*c10::BoolType::get());
 }
 
+// The operation that was just done, for a graph: the same over the same memory. What it made anew goes where it was made.
+void remember(const c10::OperatorHandle& op, const std::vector<IValue>& given,
+              const std::vector<Tensor>& made) {
+  std::vector<IValue> arguments;
+  for (const IValue& value : given) {
+    IValue own = argument_for_host(value, op);
+    // A number that the host gives stays what it is now.
+    if (own.isTensor() && value.toTensor().defined() && !value.toTensor().is_cuda()) {
+      TORCH_CHECK(op.schema().name() != "aten::where" && op.schema().name() != "aten::cat",
+                  "host GPU: a number on the host, which is copied, while a graph is recorded");
+      own = value.toTensor().clone();
+    }
+    arguments.push_back(std::move(own));
+  }
+  struct Target {
+    void* memory = nullptr;
+    std::size_t bytes = 0;
+  };
+  std::vector<Target> targets;
+  for (const Tensor& x : made)
+    targets.push_back(x.defined() && x.numel() > 0
+                          ? Target{host_view(x.mutable_data_ptr()), x.storage().nbytes()}
+                          : Target{});
+  note_operation([op, arguments, targets] {
+    torch::jit::Stack stack(arguments.begin(), arguments.end());
+    op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), &stack);
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      if (targets[i].memory == nullptr) continue;
+      const Tensor result = stack[stack.size() - targets.size() + i].toTensor();
+      TORCH_CHECK(result.storage().nbytes() >= targets[i].bytes, "host GPU: a result of another size");
+      std::memcpy(targets[i].memory, result.const_data_ptr(), targets[i].bytes);
+    }
+  });
+}
+
 void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const c10::FunctionSchema& schema = op.schema();
   const auto taken = torch::jit::last(stack, schema.arguments().size());
   const std::vector<IValue> given(taken.begin(), taken.end());
-  if (waits(op)) ++reads;
+  if (waits(op)) {
+    refuse_while_recording("the host waits for a number or a size");
+    ++reads;
+  }
   torch::jit::drop(stack, given.size());
   // Kept until the results are taken: of two outputs LibTorch gives references into the arguments that it drops.
   std::vector<IValue> on_host;
@@ -118,6 +157,7 @@ void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   stack->insert(stack->end(), on_host.begin(), on_host.end());
   op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
   const std::size_t count = schema.returns().size(), first = stack->size() - count;
+  std::vector<Tensor> made(count);  // on the device
   for (std::size_t i = 0; i < count; ++i) {
     IValue& result = (*stack)[first + i];
     const IValue* written = written_argument(schema, i, given);
@@ -125,9 +165,13 @@ void run_on_host(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
       take_size(written->toTensor(), result.toTensor());
       result = *written;
     } else {
+      if (recording())
+        TORCH_CHECK(!result.isTensorList(), "host GPU: a list of results while a graph is recorded");
       result = result_on_device(result);
+      if (result.isTensor()) made[i] = result.toTensor();
     }
   }
+  if (recording()) remember(op, given, made);
 }
 
 Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout> /*layout*/,
@@ -147,14 +191,20 @@ Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional
 }
 
 Tensor& copy(Tensor& target, const Tensor& source, bool /*non_blocking*/) {
+  if (target.is_cuda() != source.is_cuda()) refuse_while_recording("a copy between the host and the device");
   if (target.is_cuda() && !source.is_cuda()) ++uploads;
   if (!target.is_cuda() && source.is_cuda()) ++reads;
-  seen_by_host(target).copy_(seen_by_host(source));
+  perform([own_target = seen_by_host(target), own_source = seen_by_host(source)] {
+    own_target.copy_(own_source);
+  });
   return target;
 }
 
 Tensor copy_from_and_resize(const Tensor& source, const Tensor& target) {
-  if (source.is_cuda() && !target.is_cuda()) ++reads;
+  if (source.is_cuda() && !target.is_cuda()) {
+    refuse_while_recording("a copy to the host");
+    ++reads;
+  }
   TORCH_CHECK(source.sizes() == target.sizes(), "host GPU: a copy that resizes");
   seen_by_host(target).copy_(seen_by_host(source));
   return target;
@@ -162,18 +212,24 @@ Tensor copy_from_and_resize(const Tensor& source, const Tensor& target) {
 
 // Products of narrow types with wide sums, which the processor does not have.
 Tensor wide_mm(const Tensor& a, const Tensor& b, at::ScalarType type) {
-  return on_device(at::mm(seen_by_host(a).to(type), seen_by_host(b).to(type)));
+  const Tensor product = at::empty({a.size(0), b.size(1)}, a.options().dtype(type));
+  perform([own = seen_by_host(product), left = seen_by_host(a), right = seen_by_host(b), type] {
+    own.copy_(at::mm(left.to(type), right.to(type)));
+  });
+  return product;
 }
 
 Tensor& wide_addmm_out(const Tensor& sum, const Tensor& a, const Tensor& b, at::ScalarType type,
                        const at::Scalar& beta, const at::Scalar& alpha, Tensor& out) {
-  seen_by_host(out).copy_(
-      at::addmm(seen_by_host(sum), seen_by_host(a).to(type), seen_by_host(b).to(type), beta, alpha));
+  perform([own = seen_by_host(out), start = seen_by_host(sum), left = seen_by_host(a),
+           right = seen_by_host(b), type, beta,
+           alpha] { own.copy_(at::addmm(start, left.to(type), right.to(type), beta, alpha)); });
   return out;
 }
 
 // Its output holds the squares before their mean, and the processor's view of this memory cannot grow.
 Tensor& mse_loss_out(const Tensor& x, const Tensor& target, std::int64_t reduction, Tensor& out) {
+  refuse_while_recording("mse_loss");
   const Tensor loss = at::mse_loss(seen_by_host(x), seen_by_host(target), reduction);
   take_size(out, loss);
   seen_by_host(out).copy_(loss);
