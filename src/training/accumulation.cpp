@@ -3,12 +3,13 @@
 #include <ATen/record_function.h>
 
 #include "omni/core/random.h"
+#include "pass_graph.h"
 
 namespace omni::training {
 
 StepSums accumulate_gradients(const model::Transformer& transformer,
                               std::span<const model::PreparedBatch> batches, const LossWeights& weights,
-                              const StepShare& share) {
+                              const StepShare& share, PassGraph* graph) {
   StepSums sums;
   model::LossOptions options{.z_loss = weights.z_loss, .training = true};
   for (std::size_t m = 0; m < sequence::kModalityCount; ++m) {
@@ -18,6 +19,12 @@ StepSums accumulate_gradients(const model::Transformer& transformer,
   for (std::size_t i = 0; i < batches.size(); ++i) {
     const auto number = static_cast<std::uint64_t>(share.first + static_cast<std::int64_t>(i) * share.stride);
     options.dropout_seed = hash_combine(share.dropout_seed, number);
+    sums.counts.add(batches[i].counts());
+    if (graph != nullptr) {
+      RECORD_USER_SCOPE("forward and backward");
+      sums.add_losses(graph->run(batches[i], options));
+      continue;
+    }
     const model::TransformerLoss loss = [&] {
       RECORD_USER_SCOPE("forward");
       return transformer.loss(batches[i], options);
@@ -27,7 +34,6 @@ StepSums accumulate_gradients(const model::Transformer& transformer,
       RECORD_USER_SCOPE("backward");
       loss.objective.sum().backward();
     }
-    sums.counts.add(batches[i].counts());
     sums.add_losses(loss.sums);
   }
   return sums;

@@ -10,6 +10,8 @@
 
 namespace omni::training {
 
+class PassGraph;
+
 // The gradients of one optimizer step, over its micro-batches.
 
 struct LossWeights {
@@ -28,9 +30,10 @@ struct StepShare {
 // Adds to the parameters' gradients this rank's share of those of: the sum over modalities of their weight times
 // the mean over all their loss-carrying positions of the step. The means are over the step, so it does not
 // matter how it is cut into micro-batches. What is dropped is a function of dropout_seed and the micro-batch's
-// number.
+// number. With a graph of the transformer's passes, these are replayed where they can be; before_last is not called
+// then, for nothing arrives on the way.
 StepSums accumulate_gradients(const model::Transformer& transformer,
                               std::span<const model::PreparedBatch> batches, const LossWeights& weights,
-                              const StepShare& share);
+                              const StepShare& share, PassGraph* graph = nullptr);
 
 }  // namespace omni::training

@@ -97,6 +97,7 @@ void describe_running(ConfigVisitor& v, StageConfig& c) {
   v.added_later(c.fused_kernels.empty(), [&](ConfigVisitor& later) {
     later.texts("fused_kernels", c.fused_kernels, kernels::FusedKernels::names());
   });
+  v.added_later(!c.cuda_graphs, [&](ConfigVisitor& later) { later.flag("cuda_graphs", c.cuda_graphs); });
   v.flag("deterministic", c.deterministic);
   v.choice("sharding", c.sharding, {"auto", "none", "optimizer", "full"});
   v.flag("recompute", c.recompute);
@@ -155,9 +156,36 @@ void check_memory_keys(const StageConfig& c, const std::string& name) {
         "'recompute_parts' have nothing left. Leave them out, or set sharding: optimizer");
 }
 
+// A graph replays passes of one shape, by kernels that read all they need on the device.
+void check_graphs(const StageConfig& c, const std::string& name) {
+  if (!c.cuda_graphs) return;
+  const auto refuse = [&](const auto&... what) {
+    fail(ErrorKind::usage, name, ": 'cuda_graphs: true' ", what..., ", or cuda_graphs: false");
+  };
+  constexpr std::int64_t kMultiple = model::BatchCapacity::kRowMultiple;
+  const std::int64_t tokens = c.tokens_per_micro_batch, below = tokens / kMultiple * kMultiple;
+  if (c.device != "cuda") refuse("is for a GPU, and this run is on '", c.device, "'. Set device: cuda");
+  if (tokens % kMultiple != 0)
+    refuse("replays passes of one length, a multiple of ", kMultiple,
+           ", and those of 'tokens_per_micro_batch' (", tokens,
+           ") vary in length. Set tokens_per_micro_batch: ", below + kMultiple,
+           below > 0 ? concat(" or ", below) : "");
+  if (c.precision != "bf16")
+    refuse("needs the attention kernel, which is for bf16, and 'precision' is ", c.precision,
+           ". Set precision: bf16");
+  if (c.attention != "auto" && c.attention != "kernel")
+    refuse("needs the attention kernel, for the path '", c.attention,
+           "' goes by each batch's documents on the host. Set attention: auto");
+  if (c.sharding == "full")
+    refuse(
+        "replays passes as they were recorded, and 'sharding: full' gathers weights within them. Set sharding: "
+        "optimizer");
+}
+
 void check(const StageConfig& c, const std::string& name) {
   const auto refuse = [&](const auto&... what) { fail(ErrorKind::usage, name, ": ", what...); };
   check_memory_keys(c, name);
+  check_graphs(c, name);
   if (c.output.empty()) refuse("'output' is missing. Name the folder for checkpoints and metrics");
   if (c.shards.empty()) refuse("'shards' is missing. Name the folders that 'omni data tokenize' wrote");
   if (c.mixture.empty()) refuse("'mixture' is missing. Name at least one task, such as 'text->shape: 1'");

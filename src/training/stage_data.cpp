@@ -95,7 +95,8 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, con
       ranks_(ranks),
       own_per_step_((batches_per_step_ - rank + ranks - 1) / ranks),
       steps_(config.steps),
-      full_softmax_(config.softmax == "full") {
+      full_softmax_(config.softmax == "full"),
+      fixed_positions_(config.cuda_graphs ? config.tokens_per_micro_batch : 0) {
   require_batch_for_each_rank(config, ranks);
   const std::vector<std::filesystem::path> folders(config.shards.begin(), config.shards.end());
   dataset_ = std::make_shared<const data::TokenDataset>(data::TokenDataset::open(folders));
@@ -228,13 +229,35 @@ model::PrepareOptions StageData::prepare_options(const data::BatchSource& source
   return {.full_softmax = full_softmax_, .task_count = static_cast<std::int64_t>(source.tasks().size())};
 }
 
+std::shared_ptr<const model::BatchCapacity> StageData::measured_capacity(
+    const model::Transformer& transformer) const {
+  constexpr std::int64_t kBatches = 32;
+  constexpr double kRoom = 0.15;
+  const model::PrepareOptions options = prepare_options(*source_);
+  model::BatchCapacity needs;
+  for (std::int64_t i = 0; i < std::min(kBatches, steps_ * batches_per_step_); ++i)
+    needs.include(
+        transformer.needs(make_batch(*source_, i / batches_per_step_, i % batches_per_step_), options));
+  auto capacity = std::make_shared<const model::BatchCapacity>(needs.with_room(kRoom, fixed_positions_));
+  log_info("cuda_graphs: micro-batches are laid out in ", capacity->positions(), " positions and ",
+           capacity->loss_rows(), " losses of ", capacity->groups.size(),
+           " kinds; those that take more are passed without the graph");
+  return capacity;
+}
+
 void StageData::start(std::int64_t first_step, const model::Transformer& transformer) {
+  if (fixed_positions_ > 0) capacity_ = measured_capacity(transformer);
+  model::PrepareOptions options = prepare_options(*source_);
+  options.capacity = capacity_;
   loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
-      [this, options = prepare_options(*source_), &transformer](std::int64_t index) {
+      [this, options, &transformer](std::int64_t index) {
         RECORD_USER_SCOPE("data");
         const std::int64_t step = index / own_per_step_, own = index % own_per_step_;
-        model::PreparedBatch batch =
-            transformer.prepare(make_batch(*source_, step, own * ranks_ + rank_), options);
+        const sequence::PackedSequence sequence = make_batch(*source_, step, own * ranks_ + rank_);
+        model::PreparedBatch batch = transformer.prepare(sequence, options);
+        if (options.capacity && !batch.fills_capacity())
+          log_debug("cuda_graphs: a micro-batch of step ", step + 1, " is passed without the graph: ",
+                    options.capacity->lack_for(transformer.needs(sequence, options)));
         bytes_ahead_ += batch.bytes();
         return batch;
       },

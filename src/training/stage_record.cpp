@@ -21,6 +21,7 @@ const ChangeRules& stage_rules() {
                "deterministic",
                "attention",
                "fused_kernels",
+               "cuda_graphs",
                "sharding",
                "recompute",
                "recompute_every",

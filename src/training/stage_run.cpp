@@ -2,6 +2,7 @@
 
 #include <ATen/record_function.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -85,6 +86,7 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   within_memory(
       config.output, [&] { return state_advice(config, collectives_.size()); }, [&] { seal_parameters(); });
   optimizer_->set_kernel_path(fused.path(kernels::FusedKernel::adamw));
+  if (config.cuda_graphs) graph_.emplace(transformer, device);
   reduction_ = std::make_unique<GradientReduction>(transformer.parameters(), collectives_);
   skipped_in_a_row_ = at::zeros({}, at::TensorOptions(at::kFloat).device(device));
   most_skipped_ = skipped_in_a_row_;
@@ -219,9 +221,11 @@ StepSums StageRun::take_passes(const Coming& now, const StepHeader& agreed) {
   const kernels::TensorMemory made(device_.type());
   const std::int64_t ranks = collectives_.size(), most = (config_.batches_per_step() + ranks - 1) / ranks;
   if (sharding_) sharding_->begin(most, FullSharding::Passes::forward_and_backward);
-  const StepSums sums = accumulate_gradients(*bundle_.transformer, now.batches, weights_, share);
+  const StepSums sums =
+      accumulate_gradients(*bundle_.transformer, now.batches, weights_, share, graph_ ? &*graph_ : nullptr);
   if (sharding_) sharding_->finish();
-  activation_bytes_ = made.peak_bytes();
+  // Replayed passes allocate nothing: what they did when they were recorded is kept.
+  activation_bytes_ = graph_ ? std::max(activation_bytes_, made.peak_bytes()) : made.peak_bytes();
   return sums;
 }
 
@@ -401,7 +405,8 @@ TrainingSummary StageRun::run() {
       const bool read =
           report.add(*sums,
                      {config_.stage, state_.step, agreed.progress, state_.seconds, learning_rate_,
-                      gradient_norm_, state_.tokens, loader_seconds_, compute_seconds_, memory},
+                      gradient_norm_, state_.tokens, loader_seconds_, compute_seconds_, memory,
+                      graph_ ? std::optional(graph_->counts().replayed_share()) : std::nullopt},
                      over);
       if (read) refuse_endless_skipping();
       if (metrics) memory_->tell(state_.step, memory);
@@ -446,6 +451,12 @@ void StageRun::note_words() {
 
 fs::path StageRun::finish() {
   data_->stop();
+  if (graph_) {
+    const PassGraph::Counts& counts = graph_->counts();
+    log_info("cuda_graphs: ", counts.replayed, " micro-batches were replayed, ", counts.plain, " were not");
+    graph_.reset();
+    bundle_.transformer->forget_copies();  // which lie in its memory
+  }
   reduction_.reset();
   memory_.reset();
   bundle_.transformer->set_executor(nn::make_plain_executor());

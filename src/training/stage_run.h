@@ -20,6 +20,7 @@
 #include "omni/distributed/ranks.h"
 #include "omni/model/bundle.h"
 #include "omni/training/trainer.h"
+#include "pass_graph.h"
 #include "run_budget.h"
 #include "stage_checkpoints.h"
 #include "stage_data.h"
@@ -101,6 +102,7 @@ class StageRun {
   std::unique_ptr<StageOptimizer> optimizer_;
   std::unique_ptr<FullSharding> sharding_;  // null where the blocks are whole
   std::unique_ptr<GradientReduction> reduction_;
+  std::optional<PassGraph> graph_;  // where the config wants it
   std::unique_ptr<StageData> data_;
   std::optional<StageValidation> validation_, earlier_;
   std::optional<StageSamples> samples_;  // on rank 0

@@ -107,6 +107,7 @@ std::vector<std::pair<std::string, double>> StepReport::performance(double token
   for (const auto& [part, bytes] : context.memory.parts.by_name())
     numbers.emplace_back("memory_gb " + part, bytes / 1e9);
   if (peak_seconds_per_token_ > 0) numbers.emplace_back("mfu", per_device * peak_seconds_per_token_);
+  if (context.replayed_share) numbers.emplace_back("replayed_share", *context.replayed_share);
   const auto fastest = compute_seconds.min().item<double>(), slowest = compute_seconds.max().item<double>();
   if (collectives_->size() > 1 && fastest > 0) numbers.emplace_back("step_spread", slowest / fastest);
   return numbers;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,8 @@ struct StepContext {
   // backward passes took.
   double loader_seconds = 0, compute_seconds = 0;
   MeasuredMemory memory;  // of this rank, so far
+  // Of its micro-batches so far, those that were replayed as a graph; nothing where none is to be.
+  std::optional<double> replayed_share;
 };
 
 // Averages over `log_steps` steps of all ranks, then waits for the device; rank 0 writes a metrics line (losses by

@@ -86,6 +86,7 @@ struct StageConfig {
   bool deterministic = false;              // cuda: deterministic algorithms only
   std::string attention = "auto";          // see kernels::AttentionPath
   std::vector<std::string> fused_kernels;  // cuda: in place of the library's; see kernels::FusedKernels
+  bool cuda_graphs = false;                // cuda: replay the passes of a micro-batch as one graph
   // On several ranks: none, optimizer or full, see Sharding; auto: optimizer. Full implies recompute.
   std::string sharding = "auto";
   bool recompute = false;  // run blocks again in the backward pass instead of keeping their activations
