@@ -1,9 +1,10 @@
 // Tokens per second of training a transformer, and where the time of a step goes. peers/train_step.py does
 // the same in PyTorch; tools/bench.sh and tools/gpu-report.sh run both.
 //   train_step [--shape tiny|100m|200m|1b] [--tokens N] [--steps N] [--precision bf16|fp32] [--recompute]
-//              [--fused NAME,...] [--library] [--peak TFLOPS] [--write FOLDER | --check FOLDER]
+//              [--fused NAME,...] [--graphs] [--library] [--peak TFLOPS] [--write FOLDER | --check FOLDER]
 //     --tokens   in a step (default: the shape's)
 //     --fused    on a GPU, by these kernels in place of the library's calls: see kernels::FusedKernels
+//     --graphs   on a GPU, the passes of batches of one shape replayed as a graph, and on the same batches not
 //     --library  also with LibTorch's attention, document by document, and the largest costs
 //     --peak     the device's most operations per second, for the share of them that training uses (MFU)
 //     --write    writes the documents of a step for peers/train_step.py to train on, and stops
@@ -30,6 +31,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -39,6 +42,7 @@
 #include <vector>
 
 #include "documents.h"
+#include "graph_passes.h"
 #include "kernels/timing.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/kernels/peak_memory.h"
@@ -56,7 +60,7 @@ using namespace omni::benchmarks;
 struct Options {
   Shape shape = kShapes[0];
   std::int64_t tokens = 0, steps = 10;
-  bool bf16 = true, recompute = false, library = false;
+  bool bf16 = true, recompute = false, library = false, graphs = false;
   double peak_tflops = 0;
   std::string fused = "none";  // names of kernels, with commas between them
   std::filesystem::path write, check;
@@ -66,8 +70,10 @@ Options read_options(int count, char** arguments) {
   Options options;
   for (int i = 1; i < count; ++i) {
     const std::string name = arguments[i];
-    if (name == "--recompute" || name == "--library") {
-      (name == "--library" ? options.library : options.recompute) = true;
+    if (name == "--recompute" || name == "--library" || name == "--graphs") {
+      (name == "--library"  ? options.library
+       : name == "--graphs" ? options.graphs
+                            : options.recompute) = true;
       continue;
     }
     const std::string value = i + 1 < count ? arguments[++i] : "";
@@ -160,10 +166,14 @@ class Trainer {
     lap(&Parts::forward);
     objective.backward();
     lap(&Parts::backward);
-    optimizer_->step(1e-3, optimizer::measure_gradients(transformer_.parameters(), 1.0));
-    transformer_.parameters().zero_gradients();
+    update();
     lap(&Parts::optimizer);
     return objective.detach();
+  }
+
+  void update() {
+    optimizer_->step(1e-3, optimizer::measure_gradients(transformer_.parameters(), 1.0));
+    transformer_.parameters().zero_gradients();
   }
 
   struct Rate {
@@ -253,6 +263,36 @@ void compare_with_library(Trainer& trainer) {
   profile.print("a training step", 8, 2);
 }
 
+void compare_with_graphs(Trainer& trainer, const Options& options) {
+  std::vector<sequence::PackedSequence> sequences;
+  for (std::int64_t i = 0; i < options.steps; ++i) sequences.push_back(trainer.packed());
+  GraphPasses passes(trainer.transformer(), {.modality_weights = {1e-3, 1e-3, 1e-3}}, sequences);
+  double difference = 0;
+  for (std::size_t i = 0; i < std::min<std::size_t>(passes.count(), 3); ++i) {
+    const auto replayed = passes.replayed(i).item<double>(), plain = passes.plain(i).item<double>();
+    difference = std::max(difference, std::abs(replayed / plain - 1));
+    trainer.transformer().parameters().zero_gradients();
+  }
+  const auto step_ms = [&](auto pass) {
+    benchmark::synchronise();
+    const double start = seconds();
+    for (std::size_t i = 0; i < passes.count(); ++i) {
+      (passes.*pass)(i);
+      trainer.update();
+    }
+    benchmark::synchronise();
+    return 1e3 * (seconds() - start) / static_cast<double>(passes.count());
+  };
+  const double plain = step_ms(&GraphPasses::plain), replayed = step_ms(&GraphPasses::replayed);
+  benchmark::Line("train_step_graphs")
+      .add("shape", std::string(options.shape.name))
+      .add("step_ms", replayed)
+      .add("plain_step_ms", plain)
+      .add("ratio", plain / replayed)
+      .add("loss_difference", difference)
+      .print();
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -271,5 +311,6 @@ int main(int count, char** arguments) {
   std::printf("training, %d threads\n", at::get_num_threads());
   measure(trainer, options);
   if (options.library) compare_with_library(trainer);
+  if (options.graphs) compare_with_graphs(trainer, options);
   return 0;
 }

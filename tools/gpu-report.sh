@@ -197,7 +197,8 @@ part_training() {
   peak=$(peak_tflops)
   [ -n "$peak" ] || leave_out MFU "no data sheet's figure is known for this device"
   if [ "$device" = cuda ]; then
-    runs=("--shape 100m" "--shape 100m --fused all" "--shape 1b --steps 5" "--shape 1b --steps 5 --fused all"
+    runs=("--shape 100m" "--shape 100m --fused all --graphs" "--shape 1b --steps 5"
+      "--shape 1b --steps 5 --fused all --graphs"
       "--shape 1b --steps 5 --recompute")
   else
     runs=("--shape tiny --tokens 1024 --steps 1" "--shape tiny --tokens 1024 --steps 1 --fused all"
