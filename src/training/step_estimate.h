@@ -8,7 +8,7 @@
 namespace omni::training {
 
 // How long a step would take on accelerators of a kind: a model of it, not a measurement. docs/scaling.md says what it
-// assumes, how it compares with runs, and where it would be wrong.
+// assumes, and where it would be wrong.
 
 struct StepWork {
   double flops = 0;          // of the model, in all micro-batches of a step, forwards and backwards
