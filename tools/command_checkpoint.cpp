@@ -13,6 +13,7 @@
 #include "omni/core/progress.h"
 #include "omni/core/text_format.h"
 #include "omni/model/bundle.h"
+#include "omni/model/bundle_place.h"
 #include "options.h"
 
 namespace omni::tools {
@@ -117,7 +118,7 @@ void convert(const CheckpointArguments& arguments) {
 
 // As the end of a run would leave it.
 void export_bundle(const CheckpointArguments& arguments) {
-  require_replaceable(arguments.output, "bundle.yaml");
+  model::require_bundle_place(arguments.output);
   const fs::path path = chosen_checkpoint(arguments.input);
   model::Bundle bundle = arguments.averages ? model::load_averaged_bundle(path) : model::load_bundle(path);
   bundle.transformer->fold_codebooks();

@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/log.h"
+#include "omni/core/output_folder.h"
 #include "omni/evaluation/run_plot.h"
 #include "options.h"
 
@@ -48,8 +49,8 @@ NamedRun parse_run(const std::string& given) {
     run.folder = run.folder.parent_path();
   }
   if (!fs::is_regular_file(run.metrics))
-    fail(ErrorKind::usage, "'", path, "' holds no run: there is no '", run.metrics.string(),
-         "'. Name the output of a training command");
+    fail(fs::exists(run.folder) ? ErrorKind::usage : ErrorKind::io, "'", path,
+         "' holds no run: there is no '", run.metrics.string(), "'. Name the output of a training command");
   return run;
 }
 
@@ -104,13 +105,12 @@ void check_place(const fs::path& out) {
       fail(ErrorKind::usage, "--out ", out.string(), ": this is a folder. Name a file");
     return;
   }
-  require_replaceable(out, kPage);
-  if (!fs::is_directory(out)) return;
-  // A page alone may have the name of a folder's, and a run lie beside it.
-  for (const fs::directory_entry& entry : fs::directory_iterator(out))
-    if (entry.path().filename() != kPage && entry.path().extension() != ".svg")
-      fail(ErrorKind::usage, "--out ", out.string(), ": the folder would be replaced, and it holds '",
-           entry.path().filename().string(), "', which no plot has left. Name another");
+  // A page alone may have the name of a folder's, and a run or somebody's pictures lie beside it.
+  require_only_written(out, kPage, [&](const std::string& name) {
+    if (name == kPage) return true;
+    return lower_extension(name) == ".svg" && fs::is_regular_file(out / name) &&
+           evaluation::is_run_plot_picture(name, read_file_text(out / name));
+  });
 }
 
 // Returns where the page is.

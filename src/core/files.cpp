@@ -195,6 +195,13 @@ struct AtomicDirectory::Lock {
 
 AtomicDirectory::AtomicDirectory(fs::path path, std::string_view marker) : path_(std::move(path)) {
   if (path_.filename().empty()) path_ = path_.parent_path();
+  // What a link leads to is replaced, not the link.
+  if (fs::is_symlink(path_)) {
+    if (!fs::exists(path_))
+      fail(ErrorKind::usage, "cannot write the folder '", path_.string(),
+           "': it is a link that leads nowhere. Remove the link, or choose another folder");
+    path_ = fs::canonical(path_);
+  }
   require_replaceable(path_, marker);
   if (path_.has_parent_path()) prepare_output_directory(path_.parent_path());
   remove_abandoned(path_);

@@ -1,8 +1,10 @@
 #include "data_set_writer.h"
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/output_folder.h"
 #include "omni/core/random.h"
 #include "omni/core/text_format.h"
 #include "omni/data/canonical_views.h"
@@ -14,6 +16,14 @@ namespace {
 
 constexpr std::int64_t kObjectsPerShard = 2048;
 constexpr std::uint64_t kBytesPerShard = std::uint64_t{256} << 20;
+constexpr const char* kManifest = "dataset.json";
+
+const std::filesystem::path& require_only_data_set(const std::filesystem::path& out) {
+  static constexpr std::array<std::string_view, 5> kWritten = {kManifest, "objects.jsonl", "shard-*.tar",
+                                                               "skipped.csv", "warnings.csv"};
+  require_only_written(out, kManifest, kWritten);
+  return out;
+}
 
 }  // namespace
 
@@ -48,7 +58,8 @@ void check_renders(int renders, int render_size) {
          " pixels a side were asked for. Give 8 to 2,048");
 }
 
-DataSetWriter::DataSetWriter(const std::filesystem::path& out) : directory_(out, "dataset.json") {}
+DataSetWriter::DataSetWriter(const std::filesystem::path& out)
+    : directory_(require_only_data_set(out), kManifest) {}
 
 void DataSetWriter::add(EncodedObject object) {
   ObjectEntry& entry = object.entry;
@@ -101,7 +112,7 @@ void DataSetWriter::commit(const DataSetSettings& settings) {
   manifest["label"] = label_mode_name(settings.label);
   manifest["renders"] = settings.renders;
   manifest["render_size"] = settings.render_size;
-  write_file_atomically(staging_path() / "dataset.json", manifest.dump(2) + "\n");
+  write_file_atomically(staging_path() / kManifest, manifest.dump(2) + "\n");
   directory_.commit();
 }
 

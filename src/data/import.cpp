@@ -5,6 +5,7 @@
 #include "mesh_object.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
+#include "omni/core/output_folder.h"
 #include "omni/core/parallel.h"
 #include "omni/core/progress.h"
 #include "omni/core/random.h"
@@ -62,6 +63,7 @@ std::string table_row(const std::string& path, const std::string& text) {
 
 ImportReport import_data_set(const fs::path& out, const ImportOptions& options) {
   check(options);
+  for (const ImportFolder& source : options.folders) require_outside(source.folder, out);
   const std::vector<geometry::Camera> cameras = canonical_views(options.renders);
   ImportReport report;
   const std::vector<ImportItem> items = list_import_items(options.folders, report.warnings);

@@ -227,6 +227,11 @@ std::string line_chart(const std::vector<LineSeries>& series, const std::string&
          escape_html(x_label) + "</p>\n";
 }
 
+bool is_line_picture(std::string_view text) {
+  return text.starts_with("<svg xmlns=") &&
+         text.find(concat("\n<style>", kPictureStyle, "</style>\n")) != text.npos;
+}
+
 std::string line_picture(const std::vector<LineSeries>& series, const std::string& x_label,
                          const std::string& y_label) {
   constexpr double kWidth = 760, kLeft = 64, kRight = 24, kPlotHeight = 320, kLine = 18;

@@ -28,5 +28,6 @@ std::string line_chart(const std::vector<LineSeries>& series, const std::string&
 // The same as an SVG file of its own.
 std::string line_picture(const std::vector<LineSeries>& series, const std::string& x_label,
                          const std::string& y_label);
+bool is_line_picture(std::string_view text);
 
 }  // namespace omni::evaluation

@@ -246,4 +246,8 @@ std::vector<std::pair<std::string, std::string>> run_plot_pictures(const std::ve
   return pictures;
 }
 
+bool is_run_plot_picture(std::string_view name, std::string_view text) {
+  return name.ends_with(".svg") && name.find('/') == name.npos && is_line_picture(text);
+}
+
 }  // namespace omni::evaluation

@@ -1,12 +1,16 @@
 #include "omni/model/bundle.h"
 
+#include <array>
+
 #include "checkpoint_values.h"
 #include "omni/checkpoint/reader.h"
 #include "omni/checkpoint/run_folder.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/log.h"
+#include "omni/core/output_folder.h"
 #include "omni/geometry/camera.h"
+#include "omni/model/bundle_place.h"
 #include "omni/model/panel_file.h"
 #include "omni/sequence/layout.h"
 #include "transformer_network.h"
@@ -266,6 +270,22 @@ checkpoint::CheckpointReader open_sound(const std::filesystem::path& checkpoint)
 }
 
 }  // namespace
+
+void require_bundle_place(const std::filesystem::path& folder) {
+  // figures.json is of `omni eval`, the panels of sampling.
+  static constexpr std::array<std::string_view, 11> kWritten = {kDescriptionName,
+                                                                kWeightsName,
+                                                                kWordsName,
+                                                                "vocabulary.json",
+                                                                "text_tokenizer.json",
+                                                                "image_tokenizer/config.yaml",
+                                                                "image_tokenizer/weights.safetensors",
+                                                                "shape_tokenizer/config.yaml",
+                                                                "shape_tokenizer/weights.safetensors",
+                                                                "figures.json",
+                                                                "model.*.panels*"};
+  require_only_written(folder, kDescriptionName, kWritten);
+}
 
 void save_bundle(const Bundle& bundle, const std::filesystem::path& folder, at::ScalarType matrix_type) {
   ensure(bundle.transformer != nullptr, "a bundle without a transformer cannot be saved");

@@ -1,10 +1,12 @@
 #include "omni/model/public_model.h"
 
+#include <array>
 #include <optional>
 
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/output_folder.h"
 #include "omni/model/cube3d_training.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
 
@@ -141,9 +143,16 @@ void write_shape_tokenizer(const fs::path& file, const Cube3dGptConfig& config, 
   tokenizer->save(folder / kShapeTokenizer);
 }
 
+void require_public_place(const fs::path& out) {
+  static constexpr std::array<std::string_view, 6> kWritten = {
+      kDescription, kWeights, kTokenizer, "text/*", "shape_tokenizer/*", "model.*.panels*"};
+  require_only_written(out, kDescription, kWritten);
+}
+
 }  // namespace
 
 void import_qwen3(const PublicFiles& files, const fs::path& out) {
+  require_public_place(out);
   AtomicDirectory directory(out, kDescription);
   const WeightSource weights(files.weights);
   const Qwen3Config config = Qwen3Config::load(config_of(files));
@@ -154,6 +163,7 @@ void import_qwen3(const PublicFiles& files, const fs::path& out) {
 }
 
 void import_clip(const PublicFiles& files, bool text_alone, const fs::path& out) {
+  require_public_place(out);
   AtomicDirectory directory(out, kDescription);
   const WeightSource weights(files.weights);
   const ClipConfig config =
@@ -164,6 +174,7 @@ void import_clip(const PublicFiles& files, bool text_alone, const fs::path& out)
 
 void import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::path& shape_tokenizer,
                    const fs::path& out) {
+  require_public_place(out);
   AtomicDirectory directory(out, kDescription);
   const fs::path& folder = directory.staging_path();
   const WeightSource weights(inside(gpt.weights, kGptName).value_or(gpt.weights)), text_weights(text.weights);

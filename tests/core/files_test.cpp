@@ -133,6 +133,20 @@ TEST(AtomicDirectory, RemovesWhatAKilledProcessLeft) {
   EXPECT_TRUE(std::filesystem::exists(folder / "bundle.old.tmp"));
 }
 
+TEST(AtomicDirectory, FillsWhatALinkLeadsTo) {
+  const test::TemporaryDirectory folder;
+  std::filesystem::create_directories(folder / "disk/data");
+  std::filesystem::create_directory_symlink("disk/data", folder / "link");
+  std::filesystem::create_directory_symlink("nowhere", folder / "broken");
+  AtomicDirectory directory(folder / "link", "x");
+  write_file_atomically(directory.staging_path() / "x", "text");
+  directory.commit();
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_EQ(read_file_text(folder / "disk/data/x"), "text");
+  EXPECT_THROW(AtomicDirectory(folder / "broken", "x"), Error);
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "broken"));
+}
+
 TEST(LowerExtension, IsTheEndingInSmallLetters) {
   EXPECT_EQ(lower_extension("a.b/Chair.GLB"), ".glb");
   EXPECT_EQ(lower_extension("a.b/chair"), "");

@@ -249,6 +249,21 @@ TEST_F(Import, NamesThatAreNotUtf8GiveNoCaption) {
       EXPECT_EQ(caption.text.find("caf"), std::string::npos) << caption.text;
 }
 
+// An older data set is replaced; what else lies in its folder, and the meshes themselves, are not.
+TEST_F(Import, ReplacesNothingButDataSets) {
+  for (int i = 0; i < 2; ++i) run("path,caption\nb.ply,x\n");
+  write_file_atomically(folder_ / "out" / "thesis.txt", std::string_view("mine"));
+  EXPECT_THROW(run("path,caption\nb.ply,x\n"), Error);
+  EXPECT_TRUE(fs::exists(folder_ / "out" / "thesis.txt"));
+  ImportOptions options;
+  options.folders = {{folder_ / "meshes", {}}};
+  for (const fs::path& out : {folder_.path(), folder_ / "meshes"}) {
+    write_file_atomically(out / "dataset.json", std::string_view("{}"));
+    EXPECT_THROW(import_data_set(out, options), Error) << out;
+    EXPECT_TRUE(fs::exists(folder_ / "meshes" / "b.ply"));
+  }
+}
+
 TEST_F(Import, LeavesNothingWhereNoMeshCanBeRead) {
   EXPECT_THROW(run("path,caption\nbroken.glb,x\n"), Error);
   EXPECT_FALSE(fs::exists(folder_ / "out"));

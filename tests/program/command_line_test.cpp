@@ -115,7 +115,7 @@ TEST_F(CommandLine, MistakesAreNamedOnceWithWhatWouldBeRight) {
       {"pretrain x.yaml --profile steps=3..4x", "--profile steps=3..4x; it takes steps=FIRST..LAST, .*"},
       {"pretrain x.yaml --profile steps=5..4", "--profile steps=5..4: between 1 and 100 steps .*"},
       {"pretrain x.yaml --profile steps=1..101", "--profile steps=1..101: between 1 and 100 steps .*"},
-      {"plot absent --out a.html", "'absent' holds no run: there is no '.*absent/metrics.jsonl'. .*"},
+      {"plot meshes --out a.html", "'meshes' holds no run: there is no '.*meshes/metrics.jsonl'. .*"},
       {"plot absent --out a.svg", "--out a.svg: name a folder, .*"},
       {"plot absent --out meshes", "cannot write the folder 'meshes': it holds other things, .*"},
       {"--log loud info system", "log level 'loud' is unknown. .*"},

@@ -38,6 +38,12 @@ class Plot : public testing::Test {
   const test::TemporaryDirectory folder_;
 };
 
+TEST_F(Plot, AMissingRunIsAMissingFile) {
+  const Ending ending = run_forked({"plot", "out/absent", "--out", "a.html"}, folder_.path());
+  EXPECT_EQ(ending.code, exit_code(ErrorKind::io));
+  EXPECT_THAT(ending.output, HasSubstr("'out/absent' holds no run"));
+}
+
 // A page beside a run has the name by which a folder of results is known.
 TEST_F(Plot, RunsAreNotReplaced) {
   for (const char* page : {"out/run/curves.html", "out/curves.html"}) EXPECT_EQ(plot(page).code, 0);
@@ -54,6 +60,9 @@ TEST_F(Plot, ItsOwnFolderIsReplacedAndNoOther) {
   write_file_atomically(folder_ / "out/plots/notes.txt", std::string_view("mine"));
   expect_refused("out/plots", "it holds 'notes.txt'");
   EXPECT_TRUE(fs::exists(folder_ / "out/plots/notes.txt"));
+  fs::rename(folder_ / "out/plots/notes.txt", folder_ / "out/plots/logo.svg");
+  expect_refused("out/plots", "it holds 'logo.svg'");
+  EXPECT_TRUE(fs::exists(folder_ / "out/plots/logo.svg"));
 }
 
 }  // namespace

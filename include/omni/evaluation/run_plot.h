@@ -34,6 +34,9 @@ std::string run_plot_page(const std::vector<PlottedRun>& runs, const PlotOptions
 std::vector<std::pair<std::string, std::string>> run_plot_pictures(const std::vector<PlottedRun>& runs,
                                                                    const PlotOptions& options);
 
+// Whether a file of this name and text is such a picture, of these or of other runs.
+bool is_run_plot_picture(std::string_view name, std::string_view text);
+
 // The mean of the finite values so far, where each step back weighs `weight` less; not-a-number stays.
 std::vector<double> smoothed(const std::vector<double>& values, double weight);
 
