@@ -77,6 +77,7 @@ void run_eval(const EvalArguments& arguments) {
   if (!arguments.out.empty()) config.output = arguments.out;
   if (arguments.dry_run) {
     std::cout << config_to_yaml([&](ConfigVisitor& visitor) { describe(visitor, config); });
+    evaluation::check_sweep(config);
     return;
   }
   const evaluation::SweepOutcome outcome = evaluation::run_sweep(config);
@@ -95,7 +96,8 @@ void add_eval_command(CLI::App& app) {
   command->add_option(
       "--out", arguments->out,
       "folder for results.jsonl, results.csv, summary.json and report.html, in place of the key output");
-  command->add_flag("--dry-run", arguments->dry_run, "print the resolved sweep and stop");
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "print the resolved sweep, check that it can begin, and stop");
   command->callback([arguments] { run_eval(*arguments); });
 }
 

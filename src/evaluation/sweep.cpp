@@ -182,11 +182,40 @@ void write_results(const SweepConfig& config, const fs::path& output, const std:
                         std::string_view(report_html(config, units, summary, output)));
 }
 
+// A sweep's folder is known by its results.jsonl; what stands there without one under the names of its other files
+// is somebody's own.
+void require_own_results(const fs::path& output) {
+  if (fs::exists(output / "results.jsonl")) return;
+  for (const char* name : {"report.html", "summary.json", "results.csv"})
+    if (fs::exists(output / name))
+      fail(
+          ErrorKind::usage, "evaluating into '", output.string(), "': it holds '", name,
+          "' but no results.jsonl, so that no evaluation has left it, and it would be overwritten. Choose another "
+          "folder, or move it away");
+}
+
 }  // namespace
+
+void check_sweep(const SweepConfig& config) {
+  validate(config);
+  require_own_results(config.output);
+  for (const SweepBundle& bundle : config.bundles) {
+    const std::vector<sequence::Task> own = model::load_bundle_tasks(bundle.path);
+    for (const SweepTask& task : config.tasks) (void)measured_task(task, own);
+  }
+  std::vector<std::string> paths = config.controls.training_shards;
+  if (!config.prompts_file.empty())
+    paths.push_back(config.prompts_file);
+  else if (config.source.source != data::kProcedural)
+    paths.push_back(config.source.source);
+  for (const std::string& path : paths)
+    if (!fs::exists(path)) fail(ErrorKind::io, "reading the sweep: there is no '", path, "'. Check the path");
+}
 
 SweepOutcome run_sweep(const SweepConfig& config) {
   const fs::path output = config.output;
   validate(config);
+  require_own_results(output);
   prepare_output_directory(output);
   EvaluationSet set(config);
   const std::vector<PlannedUnit> plan = SweepPlanner(config, set).plan();

@@ -209,6 +209,34 @@ TEST_F(Sweep, RefusesWhatCannotBeRun) {
   refuses([](SweepConfig& c) { c.seeds.clear(); });
 }
 
+TEST_F(Sweep, LeavesTheReportsOfOthersAlone) {
+  const auto output = *folder_ / "own";
+  std::filesystem::create_directories(output);
+  for (const char* name : {"report.html", "summary.json", "results.csv"}) {
+    write_file_atomically(output / name, std::string_view("mine"));
+    EXPECT_THROW((void)run_in(config(), output), Error) << name;
+    EXPECT_EQ(read_file_text(output / name), "mine");
+    std::filesystem::remove(output / name);
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(output));
+}
+
+TEST_F(Sweep, ChecksWhatItNeedsWithoutRunning) {
+  SweepConfig swept = config();
+  swept.output = (*folder_ / "checked").string();
+  EXPECT_NO_THROW(check_sweep(swept));
+  EXPECT_FALSE(std::filesystem::exists(swept.output));
+  const auto refuses = [&](const std::function<void(SweepConfig&)>& change) {
+    SweepConfig changed = swept;
+    change(changed);
+    EXPECT_THROW(check_sweep(changed), Error);
+  };
+  refuses([&](SweepConfig& c) { c.bundles = {{"x", (*folder_ / "nothing").string()}}; });
+  refuses([](SweepConfig& c) { c.tasks.front().name = "text->music"; });
+  refuses([&](SweepConfig& c) { c.prompts_file = (*folder_ / "nothing.txt").string(); });
+  refuses([&](SweepConfig& c) { c.controls.training_shards = {(*folder_ / "nothing").string()}; });
+}
+
 TEST_F(Sweep, MeasuresTheModelsOwnTasks) {
   sequence::Task own = sequence::built_in_task("text->shape");
   own.name = "from words";
