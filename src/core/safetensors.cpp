@@ -150,6 +150,8 @@ struct SafetensorsFile::Mapping {
   std::map<std::string, TensorView> tensors;
   std::map<std::string, std::string> other_types;  // of tensors that are not to be read
   std::map<std::string, std::string> metadata;
+  std::map<std::uint64_t, std::pair<std::uint64_t, std::string>>
+      stretches;  // of the data: first, last, of whom
 
   ~Mapping() {
     if (address != nullptr) ::munmap(address, bytes.size());
@@ -221,6 +223,13 @@ void SafetensorsFile::Mapping::parse_tensor(const std::string& key, const nlohma
   const std::uint64_t last = offsets[1].get<std::uint64_t>();
   if (first > last || last > data.size()) broken("reaches outside the file");
   if (last - first != (count * type.bits + 7) / 8) broken("has a shape that does not fit its bytes");
+  if (first < last) {
+    const auto after = stretches.lower_bound(first);
+    if (after != stretches.end() && after->first < last) broken("lies over '" + after->second.second + "'");
+    if (after != stretches.begin() && std::prev(after)->second.first > first)
+      broken("lies over '" + std::prev(after)->second.second + "'");
+    stretches.emplace(first, std::pair(last, key));
+  }
   if (!type.dtype) {
     other_types.emplace(key, dtype.get<std::string>());
     return;
