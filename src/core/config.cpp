@@ -299,7 +299,7 @@ std::string apply_override(const YAML::Node& root, const std::string& assignment
   const auto equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
     fail(ErrorKind::usage, "--set ", assignment,
-         ": it must read key=value, such as --set optimizer.learning_rate=1e-3");
+         ": it must read key=value, such as --set schedule.peak_learning_rate=1e-3");
   }
   YAML::Node value;
   try {

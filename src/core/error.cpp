@@ -7,7 +7,7 @@ namespace omni {
 std::span<const ExitCode> exit_codes() {
   static constexpr std::array<ExitCode, 9> kCodes = {{
       {kExitDone, "done"},
-      {kExitNo, "the answer is no (mesh check, tokenizer verify, checkpoint verify)"},
+      {kExitNo, "the answer is no (mesh check, tokenizer verify, model verify, checkpoint verify)"},
       {exit_code(ErrorKind::usage), "wrong use: arguments or configuration"},
       {exit_code(ErrorKind::input), "a file that cannot be understood"},
       {exit_code(ErrorKind::io), "the system refused: a missing file, a full disk"},
