@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <set>
@@ -141,6 +142,8 @@ struct BatchSource::State {
   std::vector<std::int64_t> eligible_objects(const sequence::Task& task) const;
   void add_task(const WeightedTask& weighted,
                 std::map<std::string, std::shared_ptr<std::vector<std::int64_t>>>& known);
+  // Throws Error(usage) where captions are there and all are too long.
+  void require_captions_that_fit(const sequence::Task& task) const;
   void measure(TaskState& task) const;
   void mix(const std::vector<double>& weights);
   void size_batches(const std::vector<double>& shares);
@@ -157,6 +160,18 @@ std::vector<std::int64_t> BatchSource::State::eligible_objects(const sequence::T
     if (builder->serves(task, "target", i) && builder->serves(task, "before", i)) objects.push_back(i);
   }
   return objects;
+}
+
+void BatchSource::State::require_captions_that_fit(const sequence::Task& task) const {
+  std::int64_t shortest = std::numeric_limits<std::int64_t>::max();
+  for (std::int64_t i = 0; i < dataset->size(); ++i) {
+    const TokenDataset::Place place = dataset->at(i);
+    for (std::int64_t caption = 0; caption < place.shard->caption_count(place.object); ++caption)
+      shortest = std::min<std::int64_t>(shortest, place.shard->caption_length(place.object, caption));
+  }
+  if (shortest <= layout.text_capacity || shortest == std::numeric_limits<std::int64_t>::max()) return;
+  fail(ErrorKind::usage, "setting up the task \"", task.name, "\": no caption fits into text_capacity (",
+       layout.text_capacity, " tokens); the shortest has ", shortest, ". Raise text_capacity.");
 }
 
 void BatchSource::State::add_task(const WeightedTask& weighted,
@@ -178,6 +193,8 @@ void BatchSource::State::add_task(const WeightedTask& weighted,
     for (const AttributeChange& change : state.edits.changes)
       state.instructions.push_back(edit_instructions(change));
   }
+  if (state.examples() == 0 && needs[static_cast<std::size_t>(Modality::text)] > 0)
+    require_captions_that_fit(state.task);
   if (state.examples() == 0) {
     fail(ErrorKind::usage, "setting up the task \"", state.task.name, "\": no object of the split \"",
          split_name(options.split), "\" has what it needs",

@@ -118,7 +118,11 @@ void describe(ConfigVisitor& visitor, SourceSpec& spec) {
 
 std::optional<Split> parse_split_choice(std::string_view name) {
   if (name == kEverySplit) return std::nullopt;
-  return parse_split(name);
+  try {
+    return parse_split(name);
+  } catch (const Error& error) {
+    fail(error.kind(), error.what(), " Here all is a choice, too.");
+  }
 }
 
 std::unique_ptr<ObjectSource> open_source(const SourceSpec& spec) {
