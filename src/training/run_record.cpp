@@ -55,11 +55,20 @@ std::vector<std::string> keys_of(const RunRecord& earlier, const RunRecord& now)
   return keys;
 }
 
+// And "schedule" of "schedule.decay_share", each once.
+std::vector<std::string> with_sections(const std::vector<std::string>& keys) {
+  std::set<std::string> names(keys.begin(), keys.end());
+  for (const std::string& key : keys)
+    for (std::size_t dot = key.find('.'); dot != key.npos; dot = key.find('.', dot + 1))
+      names.insert(key.substr(0, dot));
+  return {names.begin(), names.end()};
+}
+
 void check_allowed(const std::vector<std::string>& keys, const std::vector<std::string>& allowed) {
   for (const std::string& section : allowed) {
     if (std::any_of(keys.begin(), keys.end(), [&](const auto& key) { return is_within(key, section); }))
       continue;
-    const std::string nearest = nearest_word(section, keys);
+    const std::string nearest = nearest_word(section, with_sections(keys));
     fail(ErrorKind::usage, "--allow-change ", section, ": there is no such key",
          nearest.empty() ? "" : concat(". Did you mean '", nearest, "'?"));
   }

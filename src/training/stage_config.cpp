@@ -192,6 +192,8 @@ void check(const StageConfig& c, const std::string& name) {
   if (std::none_of(c.mixture.begin(), c.mixture.end(), [](const auto& item) { return item.second > 0; })) {
     refuse("'mixture' gives every task the weight 0");
   }
+  if (c.text_loss_weight == 0 && c.image_loss_weight == 0 && c.shape_loss_weight == 0)
+    refuse("'loss_weights' gives every kind of tokens the weight 0, so that nothing would be learnt");
   if (find_stage(c.stage).starts_fresh) {
     if (c.start_bundle.empty() && c.tokenizers.text.empty()) refuse("'tokenizers.text' is missing");
     if (c.start_bundle.empty() && !c.model.features.empty())

@@ -38,7 +38,7 @@ const ChangeRules& stage_rules() {
                "sample_steps",
                "samples",
                "sample_prompts"},
-      .fixed = {"stage", "tokenizers", "text_capacity", "model", "lora", "freeze"}};
+      .fixed = {"stage", "tokenizers", "text_capacity", "model", "lora", "freeze", "muon.enabled"}};
   return rules;
 }
 

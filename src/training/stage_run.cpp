@@ -13,6 +13,7 @@
 #include "omni/core/random.h"
 #include "omni/core/run_metrics.h"
 #include "omni/core/text_format.h"
+#include "omni/kernels/attention_check.h"
 #include "omni/kernels/tensor_memory.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
@@ -80,6 +81,9 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   require_recomputed_blocks(config, transformer.parameters());
   transformer.set_activation_type(nn::precision_type(config.precision));
   transformer.set_attention_path(kernels::parse_attention_path(config.attention));
+  if (config.attention == "kernel")
+    kernels::require_attention_kernel(transformer.config().attention_head_size(),
+                                      nn::precision_type(config.precision), device);
   const kernels::FusedKernels fused(config.fused_kernels);
   transformer.set_fused_kernels(fused);
   transformer.set_recompute(recomputation_of(config, collectives_.size()));

@@ -108,6 +108,14 @@ TEST_P(TrainerResumption, AResumedRunIsTheUndisturbedOneBitForBit) {
   EXPECT_EQ(timeless_metrics("part").size(), 3u);
 }
 
+TEST_F(TrainerTest, RefusesAKernelThatCannotRunBeforeTheOutputIsMade) {
+  StageConfig c = config("refused");
+  c.attention = "kernel";
+  c.model.width = 24 * c.model.heads;
+  EXPECT_THROW(run_stage(c, {}), Error);
+  EXPECT_FALSE(std::filesystem::exists(c.output));
+}
+
 // Each change that would make another run is named by its key; --allow-change lets all pass but what the
 // checkpoint holds.
 TEST_F(TrainerTest, ResumingRefusesAnotherRun) {
@@ -135,6 +143,10 @@ TEST_F(TrainerTest, ResumingRefusesAnotherRun) {
   EXPECT_THAT(all, testing::HasSubstr("--allow-change schedule.peak_learning_rate"));
   EXPECT_THAT(refusal(changed, {"seed", "mixture", "schedule"}), testing::Not(testing::HasSubstr("seed")));
   EXPECT_THAT(refusal(changed, {"sead"}), testing::HasSubstr("Did you mean 'seed'"));
+  EXPECT_THAT(refusal(changed, {"schedul"}), testing::HasSubstr("Did you mean 'schedule'"));
+  StageConfig other_optimizer = c;
+  other_optimizer.muon.enabled = !c.muon.enabled;
+  EXPECT_THAT(refusal(other_optimizer, {"muon"}), testing::HasSubstr("what cannot change"));
 
   StageConfig wider = c;
   wider.model.width = 64;
