@@ -18,6 +18,7 @@ namespace omni::generation {
 namespace {
 
 // Below this a dense grid is cheap and cannot miss small parts.
+constexpr int kFinestMesh = 512;
 constexpr int kDenseResolution = 96;
 constexpr int kGridResolution = 64;
 
@@ -54,9 +55,10 @@ std::vector<image::Image> render_all(const geometry::Mesh& mesh, const std::vect
 }  // namespace
 
 void validate(const MeshOptions& options) {
-  if (options.resolution != 0 && (options.resolution < 8 || options.resolution > 1024)) {
+  if (options.resolution != 0 && (options.resolution < 8 || options.resolution > kFinestMesh)) {
     fail(ErrorKind::usage, "choosing a mesh resolution: ", options.resolution,
-         " cells per axis are not possible. Choose 8 to 1024.");
+         " cells per axis are not possible. Choose 8 to ", kFinestMesh,
+         ", or 0 for what suits the tokenizer.");
   }
   if (options.faces != 0 && options.faces < 4) {
     fail(ErrorKind::usage, "choosing a number of faces: no closed mesh has ", options.faces,
