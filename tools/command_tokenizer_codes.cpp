@@ -16,6 +16,7 @@
 #include "omni/generation/mesh_export.h"
 #include "omni/geometry/mesh_field.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/geometry/mesh_frame.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/nn/precision.h"
 #include "omni/tokenizers/shape_codes_file.h"
@@ -108,7 +109,7 @@ std::unique_ptr<tokenizers::ShapeTokenizer> load(const CodeArguments& arguments)
 tokenizers::ShapeCodes encode_mesh(const tokenizers::ShapeTokenizer& tokenizer, const fs::path& path,
                                    std::uint64_t seed) {
   geometry::Mesh mesh = geometry::read_mesh(path);
-  geometry::normalise(mesh);
+  geometry::normalise(mesh, geometry::read_frame(path));
   const geometry::MeshField field(mesh);
   const auto sample =
       tokenizers::make_shape_sample(mesh, field, tokenizer.required_input(), CounterRng(seed));
