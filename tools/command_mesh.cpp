@@ -209,7 +209,9 @@ void add_mesh_command(CLI::App& app) {
       add(*mesh, "simplify", "collapse edges; closed manifold meshes stay closed and manifold", a, simplify);
   command->add_option("mesh", a->input, "input file")->required();
   command->add_option("out", a->output, "output file")->required();
-  add_number(*command, "--faces", a->faces, kCounts, "triangles to keep")->required()->default_str("");
+  add_number(*command, "--faces", a->faces, {4, kCounts.maximum}, "triangles to keep")
+      ->required()
+      ->default_str("");
   add_number(*command, "--floaters", a->floater_share, kShares,
              "first drop components below this share of the largest volume");
 

@@ -63,6 +63,21 @@ int tell(const Error& error) {
   return exit_code(error.kind());
 }
 
+// The parser takes the word after "--prompt=" for its value; an empty word of its own is the value that is meant.
+std::vector<std::string> with_empty_values(int argument_count, const char* const* arguments) {
+  std::vector<std::string> words;
+  bool options = true;
+  for (int i = 0; i < argument_count; ++i) {
+    std::string word = arguments[i];
+    options = options && word != "--";
+    const bool empty = options && word.starts_with("--") && word.find('=') == word.size() - 1;
+    if (empty) word.pop_back();
+    words.push_back(std::move(word));
+    if (empty) words.emplace_back();
+  }
+  return words;
+}
+
 void parse(CLI::App& app, int argument_count, const char* const* arguments) {
   try {
     app.parse(argument_count, arguments);
@@ -134,7 +149,10 @@ std::unique_ptr<CLI::App> make_command_line() {
 
 int run_program(int argument_count, const char* const* arguments) {
   const std::unique_ptr<CLI::App> app = make_command_line();
-  return with_output_flushed(run(*app, argument_count, arguments));
+  const std::vector<std::string> words = with_empty_values(argument_count, arguments);
+  std::vector<const char*> all;
+  for (const std::string& word : words) all.push_back(word.c_str());
+  return with_output_flushed(run(*app, static_cast<int>(all.size()), all.data()));
 }
 
 }  // namespace omni::tools

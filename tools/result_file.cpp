@@ -33,6 +33,8 @@ void ResultFile::check_place() const {
   if (fs::is_directory(path_)) {
     fail(ErrorKind::usage, "writing ", path_, ": it is a folder. Name a file.");
   }
+  // Some places refuse files although their permissions do not; what is not committed is gone again.
+  const AtomicFile attempt(path_);
 }
 
 void ResultFile::write(std::span<const std::byte> bytes) const {

@@ -350,6 +350,9 @@ void choose_what_is_not_given(const CLI::App& command, SampleArguments& argument
     if (cube3d && (command.count("--top-k") + command.count("--top-p") + command.count("--min-p") > 0))
       arguments.sampling.temperature = kTemperatureOfFilters;
   }
+  if (arguments.sampling.temperature == 0)
+    for (const char* filter : {"--top-k", "--top-p", "--min-p"})
+      if (command.count(filter) > 0) log_warning(filter, " has no effect at temperature 0");
   if (arguments.guidance_schedule.empty()) arguments.guidance_schedule = cube3d ? "linear" : "constant";
   if (!arguments.model.empty()) return;
   arguments.model = default_model();

@@ -1,7 +1,9 @@
 #include "sample_model.h"
 
+#include <map>
 #include <memory>
 
+#include "omni/core/log.h"
 #include "omni/core/progress.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "sample_memory.h"
@@ -13,7 +15,20 @@ std::string precision_name(const SampleArguments& arguments) {
   return arguments.device == "cuda" ? "bf16" : "fp32";
 }
 
+namespace {
+
+void warn_of_untrained(const std::string& model) {
+  const std::map<std::string, std::string> notes = model::load_bundle_notes(model);
+  if (const auto stage = notes.find("stage"); stage != notes.end() && stage->second == "init")
+    log_warning(model,
+                " comes from omni init and was never trained: what it makes means nothing. Train it by omni "
+                "pretrain");
+}
+
+}  // namespace
+
 model::Bundle load_model(const SampleArguments& arguments, const generation::GenerationRequest& request) {
+  warn_of_untrained(arguments.model);
   if (arguments.device != "cuda") {
     require_memory(arguments, request, precision_name(arguments));
     return model::load_bundle_for_decoding(arguments.model,

@@ -1,5 +1,7 @@
 #include "sample_output.h"
 
+#include <array>
+#include <charconv>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -40,6 +42,14 @@ std::string document_json(const sequence::Document& document) {
 
 [[noreturn]] void reject(const sequence::Task& task, std::string_view reason) {
   fail(ErrorKind::usage, "preparing the task ", task.name, ": ", reason);
+}
+
+// As a path that tells whether two are of one file.
+std::filesystem::path place_of(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::path whole =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
+  return error ? path : whole;
 }
 
 void check_out(const ResultFile& out, const sequence::Task& task) {
@@ -94,7 +104,49 @@ SampleOutput::SampleOutput(const SampleArguments& arguments, const sequence::Tas
   if (out_.is_standard_output() && count_ != 1) {
     reject(task, concat("standard output takes one sample, not ", count_, ". Name a file with --out."));
   }
+  check_paths(arguments);
+  if (arguments.mesh.faces > 0 && !wants_meshes()) log_warning("--faces has no effect: no mesh is made");
   for (const ResultFile* file : {&out_, &preview_, &turntable_, &codes_}) file->check_place();
+}
+
+bool SampleOutput::writes(const ResultFile& file, const std::filesystem::path& path) const {
+  if (!file.wanted() || file.is_standard_output()) return false;
+  if (count_ == 1 || &file == &preview_) return place_of(file.path()) == place_of(path);
+  if (place_of(file.path()).parent_path() != place_of(path).parent_path()) return false;
+  const std::string start = file.path().stem().string() + "_", end = file.path().extension().string(),
+                    name = path.filename().string();
+  if (name.size() <= start.size() + end.size() || !name.starts_with(start) || !name.ends_with(end))
+    return false;
+  std::int64_t number = 0;
+  const char *first = name.data() + start.size(), *last = name.data() + name.size() - end.size();
+  const auto [read, error] = std::from_chars(first, last, number);
+  return error == std::errc() && read == last && number >= 0 && number < count_ &&
+         name == concat(start, number, end);
+}
+
+void SampleOutput::check_paths(const SampleArguments& arguments) const {
+  const std::array<std::pair<const char*, const ResultFile*>, 4> files = {
+      {{"--preview", &preview_}, {"--out", &out_}, {"--turntable", &turntable_}, {"--codes", &codes_}}};
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto& [option, file] = files[i];
+    if (!file->wanted() || file->is_standard_output()) continue;
+    for (std::size_t k = i + 1; k < files.size(); ++k) {
+      const auto& [other, second] = files[k];
+      const bool both_numbered = count_ > 1 && file != &preview_;
+      const bool alike = second->wanted() && !second->is_standard_output() &&
+                         place_of(file->path()) == place_of(second->path());
+      if (both_numbered ? alike : writes(*second, file->path()))
+        fail(ErrorKind::usage, option, " and ", other, " would both write ", file->path(),
+             ". Give each a file of its own");
+    }
+    std::vector<std::string> inputs = arguments.images;
+    inputs.insert(inputs.end(), arguments.meshes.begin(), arguments.meshes.end());
+    if (!arguments.first_codes.empty()) inputs.push_back(arguments.first_codes);
+    for (const std::string& input : inputs)
+      if (writes(*file, input))
+        fail(ErrorKind::usage, option, " would overwrite ", std::filesystem::path(input),
+             ", which is read. Name another file");
+  }
 }
 
 bool SampleOutput::wants_meshes() const {

@@ -32,6 +32,10 @@ class SampleOutput {
   void write_codes(const generation::GeneratedSample& sample) const;
   void write_texts(const generation::GeneratedSample& sample, const ResultFile& file) const;
   void write_shape(const generation::GeneratedSample& sample, const ResultFile& file);
+  // Whether the file of some sample is at that path.
+  bool writes(const ResultFile& file, const std::filesystem::path& path) const;
+  // Refuses two files at one path, and those that are read.
+  void check_paths(const SampleArguments& arguments) const;
   ResultFile file_of(const ResultFile& file, const generation::GeneratedSample& sample) const;
 
   ResultFile out_, preview_, turntable_, codes_;  // without an `out` texts go to standard output

@@ -165,6 +165,37 @@ TEST_F(CommandLine, OptionsAreDescribedInWords) {
   });
 }
 
+// The word after it is an option of its own.
+TEST_F(CommandLine, AnEmptyValueIsEmpty) {
+  const Ending ending = run({"data", "import", "meshes", "--up=", "--out", "w"});
+  EXPECT_EQ(ending.code, 2);
+  EXPECT_THAT(ending.output, HasSubstr("--up is ''"));
+}
+
+TEST_F(CommandLine, NoSampleWritesAFileTwiceOrOverWhatItReads) {
+  const std::string model = "--model " + std::string(OMNI_SOURCE_DIR) + "/models/tiny/bundle ";
+  EXPECT_EQ(run(split("mesh render closed.obj --views 1 --size 64 --out in.png")).code, 0);
+  for (const char* files : {"--prompt chair --preview p1.png --turntable p1.png",
+                            "--prompt chair --count 2 --preview z_0.png --turntable z.png",
+                            "--image in.png --preview ./in.png"}) {
+    const Ending ending = run(split("sample " + model + files));
+    EXPECT_EQ(ending.code, 2) << files << ending.output;
+    EXPECT_THAT(ending.output, HasSubstr(" would ")) << files;
+  }
+}
+
+TEST_F(CommandLine, APlaceThatTakesNoFileIsRefusedBeforeSampling) {
+  const Ending ending = run(split("sample --model " + std::string(OMNI_SOURCE_DIR) +
+                                  "/models/tiny/bundle --prompt chair --out /proc/x.glb"));
+  EXPECT_EQ(ending.code, 4) << ending.output;
+  EXPECT_THAT(ending.output, HasSubstr("/proc/x.glb"));
+}
+
+TEST_F(CommandLine, FewerFacesThanAClosedMeshHasAreRefused) {
+  EXPECT_EQ(run(split("mesh simplify closed.obj a.obj --faces 3")).code, 2);
+  EXPECT_FALSE(fs::exists(folder_ / "a.obj"));
+}
+
 TEST_F(CommandLine, OfAnOptionGivenTwiceTheLastCounts) {
   EXPECT_EQ(run(split("mesh render closed.obj --size 2048 --size 16 --views 1 --out a.png --out b.png")).code,
             0);
