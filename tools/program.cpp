@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "commands.h"
 #include "help.h"

@@ -406,6 +406,10 @@ GenerationRequest request_without_prompts(const SampleArguments& arguments, sequ
     request.guidance = generation::parse_guidance(kGuidanceThroughAPicture);
   }
   request.guidance.schedule = generation::parse_guidance_schedule(arguments.guidance_schedule);
+  const std::vector<double> weights = request.guidance.weights_for(request.task);
+  if (request.guidance.schedule == generation::GuidanceSchedule::linear &&
+      std::all_of(weights.begin(), weights.end(), [](double weight) { return weight == 1; }))
+    log_warning("--guidance-schedule linear has no effect where every weight is 1. Raise --guidance");
   request.sampling = arguments.sampling;
   request.seed = arguments.seed;
   request.count = arguments.count;

@@ -17,10 +17,10 @@ std::string precision_name(const SampleArguments& arguments) {
 
 namespace {
 
-void warn_of_untrained(const std::string& model) {
-  const std::map<std::string, std::string> notes = model::load_bundle_notes(model);
+void warn_of_untrained(const std::string& folder) {
+  const std::map<std::string, std::string> notes = model::load_bundle_notes(folder);
   if (const auto stage = notes.find("stage"); stage != notes.end() && stage->second == "init")
-    log_warning(model,
+    log_warning(folder,
                 " comes from omni init and was never trained: what it makes means nothing. Train it by omni "
                 "pretrain");
 }

@@ -144,8 +144,8 @@ void write_shape_tokenizer(const fs::path& file, const Cube3dGptConfig& config, 
 }
 
 void require_public_place(const fs::path& out) {
-  static constexpr std::array<std::string_view, 6> kWritten = {
-      kDescription, kWeights, kTokenizer, "text/*", "shape_tokenizer/*", "model.*.panels*"};
+  static constexpr std::array<std::string_view, 7> kWritten = {
+      kDescription, kWeights, kTokenizer, kGptName, "text/*", "shape_tokenizer/*", "model.*.panels*"};
   require_only_written(out, kDescription, kWritten);
 }
 

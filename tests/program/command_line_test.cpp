@@ -188,7 +188,17 @@ TEST_F(CommandLine, APlaceThatTakesNoFileIsRefusedBeforeSampling) {
   const Ending ending = run(split("sample --model " + std::string(OMNI_SOURCE_DIR) +
                                   "/models/tiny/bundle --prompt chair --out /proc/x.glb"));
   EXPECT_EQ(ending.code, 4) << ending.output;
-  EXPECT_THAT(ending.output, HasSubstr("/proc/x.glb"));
+  EXPECT_THAT(ending.output, HasSubstr("/proc"));
+}
+
+TEST_F(CommandLine, SettingsWithoutEffectAreNamed) {
+  const Ending ending =
+      run(split("sample --model " + std::string(OMNI_SOURCE_DIR) +
+                "/models/tiny/bundle --prompt chair --out meshes/closed.obj/x.png --top-k 5 "
+                "--faces 100 --guidance-schedule linear --guidance 1"));
+  EXPECT_EQ(ending.code, 4) << ending.output;
+  for (const char* setting : {"--top-k has no effect", "--faces has no effect", "linear has no effect"})
+    EXPECT_THAT(ending.output, HasSubstr(setting));
 }
 
 TEST_F(CommandLine, FewerFacesThanAClosedMeshHasAreRefused) {
