@@ -61,6 +61,18 @@ TEST_F(BatchSourceTest, ABatchIsAFunctionOfStepAndMicroStep) {
   EXPECT_NE(source(other, tasks()).batch(0, 0), forward[0]);
 }
 
+TEST_F(BatchSourceTest, CaptionsThatAreAllTooLongNameTheKey) {
+  sequence::SequenceLayout layout = small_layout();
+  layout.text_capacity = 1;
+  try {
+    BatchSource(dataset_, {{sequence::built_in_task("text->shape"), 1}}, layout, small_vocabulary(),
+                options());
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("text_capacity (1 tokens)"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(BatchSourceTest, DrawnViewsStayWhatTheyAre) {
   const BatchOptions drawing = options();
   const auto layout = small_layout();

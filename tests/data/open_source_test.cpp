@@ -144,6 +144,16 @@ TEST_F(OpenSource, LabelsMeshFilesAsAsked) {
   EXPECT_NE(refusal(spec, ErrorKind::usage).find("label"), std::string::npos);
 }
 
+TEST_F(OpenSource, NamesEveryChoiceOfASplit) {
+  EXPECT_FALSE(parse_split_choice("all").has_value());
+  try {
+    (void)parse_split_choice("nope");
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("all is a choice"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(OpenSource, SaysWhatIsWrongWithAFolder) {
   const auto mentions = [](const std::string& reason, const std::string& part) {
     EXPECT_NE(reason.find(part), std::string::npos) << reason;

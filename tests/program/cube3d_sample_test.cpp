@@ -231,6 +231,10 @@ TEST_F(Cube3dSample, AFileOfPromptsFillsAFolderThatGoesOn) {
     EXPECT_EQ(ending.code, exit_code(ErrorKind::usage)) << ending.output;
     EXPECT_THAT(ending.output, HasSubstr("it holds another run"));
   }
+  write_file_atomically(folder_ / "run/run.json", std::string_view("{\"format"));
+  const Ending broken = sample(published(), run);
+  EXPECT_EQ(broken.code, exit_code(ErrorKind::input));
+  EXPECT_THAT(broken.output, HasSubstr("is damaged"));
 }
 
 // Each file that a sample depends on, put back after it was changed.
