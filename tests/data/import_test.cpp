@@ -256,7 +256,7 @@ TEST_F(Import, ReplacesNothingButDataSets) {
   EXPECT_THROW(run("path,caption\nb.ply,x\n"), Error);
   EXPECT_TRUE(fs::exists(folder_ / "out" / "thesis.txt"));
   ImportOptions options;
-  options.folders = {{folder_ / "meshes", {}}};
+  options.folders = {{folder_ / "meshes", fs::path()}};
   for (const fs::path& out : {folder_.path(), folder_ / "meshes"}) {
     write_file_atomically(out / "dataset.json", std::string_view("{}"));
     EXPECT_THROW(import_data_set(out, options), Error) << out;

@@ -541,6 +541,9 @@ TEST(StageConfigFile, NamesTheMistake) {
   EXPECT_THAT(
       error_of(good + "model: {features: [{name: text, width: 8}]}\ntokenizers: {text: t}\n", "pretrain"),
       testing::HasSubstr("'model.features'"));
+  EXPECT_THAT(
+      error_of(good + "loss_weights: {text: 0, image: 0, shape: 0}\ntokenizers: {text: t}\n", "pretrain"),
+      testing::HasSubstr("'loss_weights' gives every kind"));
   EXPECT_THAT(error_of(good + "model: {width: 63, heads: 2}\ntokenizers: {text: t}\n", "pretrain"),
               testing::HasSubstr("stage.yaml: transformer config: width 63"));
   EXPECT_THAT(
