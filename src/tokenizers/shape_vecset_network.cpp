@@ -1,4 +1,5 @@
 #include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -157,6 +158,11 @@ void VecsetShapeNetwork::compute_in(at::ScalarType type) {
     for (VecsetBlock& block : *blocks) block.compute_in(type);
   field_block_->compute_in(type);
   if (colour_) colour_->compute_in(type);
+  // The store's masters are the same memory no longer, and would hold what was converted.
+  const c10::InferenceMode ordinary_tensors(false);
+  for (const nn::Parameter& parameter : store_.all())
+    if (parameter.value.scalar_type() != parameter.master.scalar_type())
+      Tensor(parameter.master).set_data(parameter.value.detach());
 }
 
 void VecsetShapeNetwork::load(const SafetensorsFile& file) {
