@@ -2,7 +2,8 @@
 // logits of its last one, and each of 512 tokens after a short prompt, drawn greedily among the whole vocabulary, in fp32,
 // bf16 and int8. peers/qwen3.py does the same with the transformers package; tools/bench.sh runs both.
 // Beside them the prompt through the layers as training has them: packed attention and plain matrix products.
-//   qwen3 FOLDER [tokens] [prompt]    FOLDER: where the packed weights go, 4.2 GB
+//   qwen3 FOLDER [tokens] [prompt] [timed]    FOLDER: where the packed weights go, 6 GB; timed: so many tokens, those in
+//                                             the middle, stand for all, since the time of a token grows evenly
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -61,21 +62,26 @@ double prefill(const model::Transformer& model, const model::DecodePrecision& pr
   return benchmark::seconds() - start;
 }
 
-// Seconds of a token, the mean of all: the cache grows meanwhile.
-double decode(const model::Transformer& model, const model::DecodePrecision& precision, std::int64_t tokens) {
-  model::DecodeSession session(model, 1, kShortPrompt + tokens, precision);
-  session.prefill(std::vector<model::DecodePrompt>{{.tokens = some_tokens(model, 0, kShortPrompt)}});
+struct Length {
+  std::int64_t tokens = 512, prompt = 1024, timed = 512;
+};
+
+// Seconds of a token, the mean of those that are timed: the cache grows meanwhile.
+double decode(const model::Transformer& model, const model::DecodePrecision& precision,
+              const Length& length) {
+  const std::int64_t before = kShortPrompt + (length.tokens - length.timed) / 2;
+  model::DecodeSession session(model, 1, kShortPrompt + length.tokens, precision);
+  session.prefill(std::vector<model::DecodePrompt>{{.tokens = some_tokens(model, 0, before)}});
   const double start = benchmark::seconds();
-  for (std::int64_t i = 0; i < tokens; ++i) {
-    std::vector<model::DecodeToken> next = some_tokens(model, kShortPrompt + i, 1);
+  for (std::int64_t i = 0; i < length.timed; ++i) {
+    std::vector<model::DecodeToken> next = some_tokens(model, before + i, 1);
     next[0].token = draw(session, model);
     session.append(std::vector<std::vector<model::DecodeToken>>{next});
   }
-  return (benchmark::seconds() - start) / static_cast<double>(tokens);
+  return (benchmark::seconds() - start) / static_cast<double>(length.timed);
 }
 
-void measure(const std::filesystem::path& folder, const std::string& name, std::int64_t tokens,
-             std::int64_t prompt) {
+void measure(const std::filesystem::path& folder, const std::string& name, const Length& length) {
   const model::Qwen3Config config;
   const model::DecodePrecision precision = model::parse_decode_precision(name);
   const std::filesystem::path file = folder / "qwen3.safetensors";  // stands for the public one
@@ -88,18 +94,20 @@ void measure(const std::filesystem::path& folder, const std::string& name, std::
        .layout = {},
        .values = [](const std::string&, at::IntArrayRef shape) { return at::randn(shape).mul_(0.02); },
        .changed = {}});
-  const double each = decode(*transformer, precision, tokens);
-  double whole = prefill(*transformer, precision, prompt);
-  for (int run = 1; run < kRuns; ++run) whole = std::min(whole, prefill(*transformer, precision, prompt));
+  const double each = decode(*transformer, precision, length);
+  double whole = prefill(*transformer, precision, length.prompt);
+  for (int run = 1; run < kRuns; ++run)
+    whole = std::min(whole, prefill(*transformer, precision, length.prompt));
   benchmark::Line("qwen3")
       .add("program", std::string("omni"))
       .add("precision", name)
-      .add("tokens", tokens)
+      .add("tokens", length.tokens)
+      .add("timed", length.timed)
       .add("ms", 1e3 * each)
       .add("tokens_per_s", 1 / each)
-      .add("prompt", prompt)
+      .add("prompt", length.prompt)
       .add("prefill_s", whole)
-      .add("prefill_tokens_per_s", static_cast<double>(prompt) / whole)
+      .add("prefill_tokens_per_s", static_cast<double>(length.prompt) / whole)
       .add("peak_gb", kernels::peak_gigabytes(at::kCPU))
       .print();
 }
@@ -136,11 +144,17 @@ void compare_products(const std::string& name, std::int64_t prompt) {
 
 int main(int count, char** arguments) {
   if (count < 2 || !benchmark::cpu_only("a decoder of Qwen3's shape")) return count < 2 ? 2 : 0;
-  const c10::InferenceMode no_gradients;
-  const std::int64_t tokens = count > 2 ? std::max(1, std::atoi(arguments[2])) : 512,
-                     prompt = count > 3 ? std::max(1, std::atoi(arguments[3])) : 1024;
+  const c10::NoGradGuard
+      no_gradients;  // copies of weights in other types go by versions, which inference tensors lack
+  const auto given = [&](int place, std::int64_t otherwise) -> std::int64_t {
+    return count > place ? std::max(1, std::atoi(arguments[place])) : otherwise;
+  };
+  Length length;
+  length.tokens = given(2, length.tokens);
+  length.prompt = given(3, length.prompt);
+  length.timed = std::min(length.tokens, given(4, length.tokens));
   std::printf("a decoder of Qwen3-0.6B's shape, %d threads\n", at::get_num_threads());
-  for (const char* precision : {"fp32", "bf16", "int8"}) measure(arguments[1], precision, tokens, prompt);
-  for (const char* precision : {"fp32", "bf16"}) compare_products(precision, prompt);
+  for (const char* precision : {"fp32", "bf16", "int8"}) measure(arguments[1], precision, length);
+  for (const char* precision : {"fp32", "bf16"}) compare_products(precision, length.prompt);
   return 0;
 }

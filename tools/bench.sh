@@ -22,6 +22,11 @@ if ! "$python" -c 'import torch, trimesh, skimage, scipy, rtree, transformers' 2
   python3 -m venv .deps/peers
   "$python" -m pip install --quiet "torch==2.11.0" numpy trimesh scikit-image scipy rtree "transformers==5.24.0"
 fi
+if ! "$python" -c 'import llama_cpp, gguf' 2>/dev/null; then
+  echo "bench: building llama.cpp for .deps/peers"  # for this processor, which takes minutes
+  CMAKE_ARGS="-DLLAVA_BUILD=OFF" "$python" -m pip install --quiet "llama-cpp-python==0.3.36" gguf \
+    || echo "bench: llama.cpp could not be built: its figures are left out" >&2
+fi
 
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
@@ -87,11 +92,15 @@ cube3d_gpt() {
 }
 qwen3() {
   local work ours peer piece as
-  work=$(mktemp -d -p "${TMPDIR:-/var/tmp}") ours=$(mktemp) peer=$(mktemp)
+  work=$(mktemp -d -p "${TMPDIR:-/var/tmp}") ours=$(mktemp) peer=$(mktemp) llama=$(mktemp)
   trap "rm -rf '$work'" EXIT  # gigabytes of weights, of the subshell that runs this
   build/release/benchmarks/qwen3 "$work" | tee "$ours"
-  rm -rf "$work"
+  rm -f "$work"/*
   "$python" benchmarks/peers/qwen3.py | tee "$peer"
+  if "$python" -c 'import llama_cpp, gguf' 2>/dev/null; then
+    "$python" benchmarks/peers/qwen3_llama.py "$work" | tee "$llama"
+  fi
+  rm -rf "$work"
   # transformers has no int8 products of its own: bf16 is its best.
   for piece in fp32 bf16 int8; do
     as=$piece
@@ -101,7 +110,14 @@ qwen3() {
       -v peers_prompt="$(value "$peer" qwen3 prefill_s precision=$as)" \
       'BEGIN {printf "Qwen3-0.6B in %s: %.1f ms a token, transformers in %s %.1f ms (%.1f times); prompt %.2f s, transformers %.2f s (%.2f times)\n", piece, ours, as, peer, peer / ours, prompt, peers_prompt, peers_prompt / prompt}'
   done
-  rm -f "$ours" "$peer"
+  for piece in fp32 bf16 int8; do
+    [ -s "$llama" ] || break
+    awk -v piece="$piece" -v ours="$(value "$ours" qwen3 ms precision=$piece)" \
+      -v peer="$(value "$llama" qwen3 ms precision=$piece)" -v prompt="$(value "$ours" qwen3 prefill_s precision=$piece)" \
+      -v peers_prompt="$(value "$llama" qwen3 prefill_s precision=$piece)" \
+      'BEGIN {printf "Qwen3-0.6B in %s: llama.cpp %.1f ms a token (%.2f times), prompt %.2f s (%.2f times)\n", piece, peer, peer / ours, peers_prompt, peers_prompt / prompt}'
+  done
+  rm -f "$ours" "$peer" "$llama"
 }
 geometry() {
   local work ours peer
@@ -115,6 +131,13 @@ geometry() {
       'BEGIN {printf "%s: %.1f ms, Python %.1f ms (%.1f times)\n", piece, ours, peer, peer / ours}'
   done
   rm -rf "$work" "$ours" "$peer"
+}
+text_to_mesh() {
+  local work
+  work=$(mktemp -d -p "${TMPDIR:-/var/tmp}")
+  trap "rm -rf '$work'" EXIT  # gigabytes of weights, of the subshell that runs this
+  benchmarks/text_to_mesh.sh build/release/omni "$python" "$work"
+  rm -rf "$work"
 }
 cube3d_tokenizer() {
   local work ours peer piece
@@ -140,7 +163,7 @@ several_ranks() {
   benchmarks/several_ranks.sh "$PWD/build/release/omni" "$PWD/models/tiny" "$PWD/tests/fixtures/golden/tokens"
 }
 checkpoint_save() { build/release/benchmarks/checkpoint_save --shape 100m; }
-for benchmark in train_step several_ranks checkpoint_save decode_token cube3d_gpt qwen3 geometry cube3d_tokenizer; do
+for benchmark in train_step several_ranks checkpoint_save decode_token cube3d_gpt qwen3 geometry cube3d_tokenizer text_to_mesh; do
   "$benchmark" | tee "$results"
   [ "$save" = 0 ] || save "$benchmark" "$results"
 done
