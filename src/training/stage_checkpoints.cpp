@@ -139,6 +139,7 @@ std::vector<StageCheckpoints::Part> StageCheckpoints::parts() const {
   const nn::ParameterStore& store = bundle_->transformer->parameters();
   for (const nn::Parameter& parameter : store.all())
     if (!parameter.trainable) add_share(parameter.name + checkpoint::kValueSuffix, parameter.master, parts);
+  for (Part& part : parts) part.frozen = true;
   for (const nn::ParameterUnit& unit : store.units())
     for (const nn::ParameterSection& section : unit.sections)
       add_section(section, checkpoint::kValueSuffix, section.masters, parts);
@@ -166,7 +167,7 @@ void StageCheckpoints::save(const checkpoint::RunState& state, std::optional<std
     std::int64_t elements = 0;
     bool on_gpu = false;
     for (const Part& part : parts) {
-      elements += part.elements.numel();
+      if (part.needs_copy()) elements += part.elements.numel();
       on_gpu = on_gpu || part.elements.is_cuda();
     }
     copy_ = at::empty({elements}, at::TensorOptions(at::kFloat).pinned_memory(on_gpu));
@@ -178,15 +179,22 @@ void StageCheckpoints::save(const checkpoint::RunState& state, std::optional<std
   std::vector<checkpoint::Piece> pieces;
   std::int64_t next = 0;
   for (const Part& part : parts) {
-    const at::Tensor own = copy_.narrow(0, next, part.elements.numel());
-    own.copy_(part.elements);
+    at::Tensor own = part.elements;
+    if (part.needs_copy()) {
+      own = copy_.narrow(0, next, part.elements.numel()).copy_(part.elements);
+      next += own.numel();
+    }
     pieces.push_back({part.name,
                       part.shape,
                       part.first,
                       {static_cast<const std::byte*>(own.const_data_ptr()), own.nbytes()}});
-    next += own.numel();
   }
   writer_.start(std::move(manifest), std::move(pieces), kept);
+}
+
+void StageCheckpoints::release() {
+  writer_.wait();
+  copy_ = at::Tensor();
 }
 
 }  // namespace omni::training

@@ -35,9 +35,12 @@ class StageCheckpoints {
   // Writes what all checkpoints of the run have in common, unless they have it already.
   void begin(const checkpoint::CheckpointReader* resumed);
   // Copies the state after a step, for which it waits until the checkpoint before is written, and returns; a
-  // thread of its own writes the copy. One that cannot be written is named in a warning.
+  // thread of its own writes the copy. One that cannot be written is named in a warning. Frozen weights on the CPU
+  // are written from where they lie: they must stay as they are until release().
   // That of step `kept`, if any, is not removed for newer ones.
   void save(const checkpoint::RunState& state, std::optional<std::int64_t> kept = std::nullopt);
+  // Waits until everything is written, and gives back the memory of the copy.
+  void release();
   // Waits until everything is written. Throws the Error of the last save() where it failed.
   void finish() { writer_.finish(); }
   std::size_t copy_bytes() const { return copy_.defined() ? copy_.nbytes() : 0; }
@@ -49,6 +52,11 @@ class StageCheckpoints {
     std::vector<std::int64_t> shape;
     std::int64_t first;
     at::Tensor elements;  // [count]
+    bool frozen = false;
+    bool needs_copy() const {
+      return !frozen || !elements.is_cpu() || !elements.is_contiguous() ||
+             elements.scalar_type() != at::kFloat;
+    }
   };
   std::vector<Part> parts() const;
   void add_share(const std::string& name, const at::Tensor& whole, std::vector<Part>& parts) const;
@@ -62,7 +70,8 @@ class StageCheckpoints {
   const model::Bundle* bundle_;
   const StageOptimizer* optimizer_;
   std::vector<checkpoint::StoredFile> common_;
-  at::Tensor copy_;  // [elements of this rank] fp32 on the CPU: the state that is being written
+  // [elements of this rank that change] fp32 on the CPU: the state that is being written.
+  at::Tensor copy_;
   checkpoint::CheckpointWriter writer_;  // ends before the copy does
 };
 

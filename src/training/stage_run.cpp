@@ -465,6 +465,7 @@ fs::path StageRun::finish() {
   memory_.reset();
   bundle_.transformer->set_executor(nn::make_plain_executor());
   sharding_.reset();
+  checkpoints_->release();  // before adapters change the weights that it is written from
   optimizer_->unseal();
   optimizer_.reset();
   bundle_.transformer->merge_adapters();

@@ -85,6 +85,36 @@ TEST_F(StageCheckpointsTest, ShareOfEachRankMakesOneCheckpoint) {
   }
 }
 
+TEST_F(StageCheckpointsTest, FrozenWeightsAreWrittenFromWhereTheyLie) {
+  model::save_bundle(start_bundle(config("run")), folder_ / "bundle");
+  StageConfig c = config("tuned");
+  c.stage = "continue";
+  c.start_bundle = (folder_ / "bundle").string();
+  c.lora.rank = 2;
+  c.lora.layers = {"*"};
+  test::ThreadTexts texts;
+  test::run_thread_ranks(1, [&](distributed::Collectives& collectives) {
+    test::ThreadRanks own(collectives, texts);
+    Stage stage(c, collectives);
+    stage.learn();
+    std::size_t changing = 0, frozen = 0;
+    for (const nn::Parameter& parameter : stage.bundle.transformer->parameters().all())
+      (parameter.trainable ? changing : frozen) += parameter.master.nbytes();
+    for (const optimizer::StatePiece& piece : stage.optimizer.pieces()) changing += piece.values.nbytes();
+    EXPECT_GT(frozen, changing);
+    StageCheckpoints checkpoints(c, stage.bundle, stage.optimizer, own);
+    checkpoints.begin(nullptr);
+    checkpoints.save({.step = 1, .tokens = 9, .seconds = 0, .inputs = {}, .numbers = {}});
+    EXPECT_EQ(checkpoints.copy_bytes(), changing);
+    checkpoints.release();
+    EXPECT_EQ(checkpoints.copy_bytes(), 0u);
+    const model::Bundle read = model::load_bundle(saved(c, 1));
+    for (const nn::Parameter& parameter : stage.bundle.transformer->parameters().all())
+      EXPECT_TRUE(parameter.master.equal(read.transformer->parameters().find(parameter.name)->master))
+          << parameter.name;
+  });
+}
+
 // As where stage 2 adds the tokens of views to a vocabulary.
 TEST_F(StageCheckpointsTest, NewRowsOfATableBeginWithoutMoments) {
   const StageConfig c = config("run");
