@@ -19,10 +19,31 @@ DecodePrecision parse_decode_precision(std::string_view name) {
   fail(ErrorKind::usage, "the precision '", name, "' is not known. Choose fp32, bf16 or int8");
 }
 
+namespace {
+
+// Whether logits are made with a parameter as it is, without a share of codebooks.
+bool has_plain_head(const Transformer::Network& network) {
+  return network.head.defined() || network.code_ranges.empty();
+}
+
+// What logits are made with, [vocabulary, width]: in bf16 for a session on a GPU whose activations are in
+// bf16 and whose weights are not wanted in fp32, else in fp32. A row is to meet the same head whether those
+// beside it let it take the device's steps or not.
+Tensor head_of(const Transformer::Network& network, const Tensor& token_rows,
+               const DecodePrecision& precision) {
+  const Tensor rows = network.head_rows(token_rows);
+  if (!network.embedding.is_cuda() || network.type != at::kBFloat16 ||
+      precision.weights == kernels::DecodeFormat::fp32)
+    return rows;
+  return has_plain_head(network) ? network.output_rows.as(at::kBFloat16) : rows.to(at::kBFloat16);
+}
+
+}  // namespace
+
 struct DecodeSession::State {
   const Transformer::Network* network;
   CachedBlocks blocks;
-  Tensor token_rows, head_rows;
+  Tensor token_rows, head_rows;  // see head_of()
   // head_rows for products of a few rows, on the CPU: the network's, or made here where codebooks are added.
   kernels::DecodeWeight own_head;
   const kernels::DecodeWeight* head = nullptr;
@@ -34,12 +55,12 @@ struct DecodeSession::State {
       : network(&model.network()),
         blocks(model.network(), count, capacity, precision),
         token_rows(network->token_rows()),
-        head_rows(network->head_rows(token_rows)),
+        head_rows(head_of(*network, token_rows, precision)),
         last(at::zeros({count, network->config.width})),
         has_last(count, 0),
         device_step(DeviceStep::make(*network, blocks, token_rows, head_rows, precision)) {
     if (!network->embedding.device().is_cpu()) return;
-    if (network->head.defined() || network->code_ranges.empty()) {
+    if (has_plain_head(*network)) {
       head = &network->output_rows.for_decoding(precision.weights);
     } else {
       own_head = kernels::DecodeWeight(head_rows, precision.weights);
@@ -55,14 +76,21 @@ struct DecodeSession::State {
     last.index_copy_(0, index_tensor(sequences), hidden.to(at::kFloat).cpu());
   }
 
+  // hidden [n, width] fp32 on the CPU -> logits of `outputs` [n, outputs] fp32.
+  Tensor logits(const Tensor& hidden, const kernels::RowRange& outputs) const {
+    if (head) return kernels::decode_linear(hidden, *head, {}, outputs);
+    const Tensor weight = head_rows.narrow(0, outputs.first, outputs.last - outputs.first).t();
+    const Tensor rows = hidden.to(weight.device(), weight.scalar_type());  // exact: it was made in that type
+    return weight.scalar_type() == at::kFloat ? at::mm(rows, weight) : at::mm(rows, weight, at::kFloat);
+  }
+
   // hidden [n, width] fp32 on the CPU -> logits of the allowed tokens [n, allowed.count()].
   Tensor logits(const Tensor& hidden, const sequence::AllowedTokens& allowed) const {
     if (device_step) return device_step->logits(hidden, allowed).cpu();
     std::vector<Tensor> parts;
     for (int r = 0; r < allowed.run_count; ++r) {
       const std::int64_t first = allowed.runs[r].first, size = allowed.runs[r].size;
-      parts.push_back(head ? kernels::decode_linear(hidden, *head, {}, {first, first + size})
-                           : at::mm(hidden.to(head_rows.device()), head_rows.narrow(0, first, size).t()));
+      parts.push_back(logits(hidden, kernels::RowRange{first, first + size}));
     }
     return (parts.size() == 1 ? parts[0] : at::cat(parts, 1)).cpu().contiguous();
   }

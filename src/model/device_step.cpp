@@ -81,9 +81,7 @@ std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network
       plan.next_slot_rows = network.next_slots.detach();
     }
     if (network.final_norm.defined()) plan.final_norm = network.final_norm.detach();
-    const bool plain_head = network.head.defined() || network.code_ranges.empty();
-    const Tensor head = plain_head ? network.output_rows.as(at::kBFloat16) : head_rows.to(at::kBFloat16);
-    plan.head.weight = head.detach().contiguous();
+    plan.head.weight = head_rows.detach().contiguous();
     plan.heads = config.heads;
     plan.key_value_heads = config.stored_heads();
     plan.head_size = config.attention_head_size();

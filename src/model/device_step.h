@@ -18,7 +18,8 @@ class DeviceStep {
  public:
   // Nothing where the GPU's kernels cannot run the network, which is logged once, at debug level. All must
   // outlive the step.
-  // token_rows and head_rows [vocabulary, width] fp32, with the codebooks' share.
+  // token_rows and head_rows [vocabulary, width], with the codebooks' share; fp32, and bf16 wherever the
+  // session can have steps (activations in bf16, weights not wanted in fp32).
   static std::unique_ptr<DeviceStep> make(const Transformer::Network& network, CachedBlocks& blocks,
                                           const Tensor& token_rows, const Tensor& head_rows,
                                           const DecodePrecision& precision);

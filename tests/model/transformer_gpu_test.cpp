@@ -196,6 +196,37 @@ TEST_P(TransformerGpu, WeightsInBytesAreThoseInHalves) {
   EXPECT_EQ(last_logits(kernels::DecodeFormat::int8), last_logits(kernels::DecodeFormat::bf16));
 }
 
+// Eight sequences may take the step and its product with the head, nine may not. Sums are taken in another
+// order; a head in fp32 would differ by 8 bits of mantissa in every weight.
+TEST_P(TransformerGpu, LogitsAreThoseOfOneHeadBesideAnyNeighbours) {
+  if (test::rehearsing()) GTEST_SKIP() << "a processor has one way alone";
+  const sequence::Document document = random_document(4, text_loss());
+  std::size_t prompt = 0;
+  sequence::AllowedTokens all;
+  all.add(0, vocabulary_.size());
+  Transformer without(GetParam().config, vocabulary_, small_layout(), 5);
+  without.to(test::device());
+  for (Transformer* model : {there_.get(), &without}) {
+    SCOPED_TRACE(model == &without ? "without codebooks" : "with codebooks");
+    model->set_activation_type(at::kBFloat16);
+    std::vector<DecodeToken> tokens = decode_tokens(*model, document);
+    while (tokens[prompt].place.segment == 0) ++prompt;
+    tokens.resize(prompt + 3);  // several at once, by one sequence: layer by layer in both sessions
+    for (const std::string precision : {"bf16", "int8"}) {
+      SCOPED_TRACE(precision);
+      const auto last_logits = [&](std::int64_t sequences) {
+        DecodeSession session(*model, sequences, 64, parse_decode_precision(precision));
+        EXPECT_EQ(session.steps_on_device(), sequences == 8 && GetParam().config.attention_head_size() == 64);
+        std::vector<std::vector<DecodeToken>> given(static_cast<std::size_t>(sequences));
+        given[0] = tokens;
+        session.append(given);
+        return at::tensor(session.logits(std::vector<std::int64_t>{0}, {&all, 1})[0]);
+      };
+      EXPECT_LT(test::relative_error(last_logits(9), last_logits(8)), 1e-5);
+    }
+  }
+}
+
 // What the end of a training run does: the folded model, on the processor again, has the same logits.
 TEST_P(TransformerGpu, FoldingAndComingBackKeepsTheFunction) {
   const at::Tensor expected = here_->logits(sequence());
