@@ -13,6 +13,7 @@
 
 #include "documents.h"
 #include "kernels/timing.h"
+#include "omni/core/error.h"
 #include "omni/kernels/token_sampling.h"
 #include "omni/model/decode_session.h"
 #include "shapes.h"
@@ -71,7 +72,7 @@ class Decoding {
                                  .sampling = sampling(),
                                  .key = {.step = number_++}});
     }
-    (void)session_.draw({&stretch, 1});
+    ensure(session_.draw({&stretch, 1}).has_value(), "a stretch that the session refused: nothing to time");
   }
 
  private:
