@@ -44,7 +44,8 @@ class ProgramRun {
   std::vector<double> log_probabilities_;
   model::DecodeSession session_;
   std::vector<std::vector<DecodeToken>>
-      unseen_;  // of each sequence: chosen and forced, not shown to the model
+      unseen_;                        // of each sequence: chosen and forced, not shown to the model
+  std::vector<std::size_t> refused_;  // the open programs whose stretch the session refused last
 };
 
 std::vector<std::int64_t> ProgramRun::first_sequences(Programs programs) {
@@ -112,6 +113,7 @@ std::int64_t ProgramRun::draw_stretch() {
   std::int64_t count = session_.longest_stretch();
   if (count == 0) return 0;
   const std::vector<std::size_t> open = open_programs();
+  if (open == refused_) return 0;
   for (const std::size_t p : open) {
     if (programs_[p]->row_count() != programs_[open[0]]->row_count()) return 0;
     for (std::int64_t s = first_[p]; s < first_[p + 1]; ++s)
@@ -125,7 +127,12 @@ std::int64_t ProgramRun::draw_stretch() {
     stretches.push_back(settled_stretch(*programs_[p], rows, first_[p], count));
   }
   const auto drawn = session_.draw(stretches);
-  if (!drawn) return 0;
+  if (!drawn) {
+    // Looking ahead again would be in vain while the rows are these. A single choice may be refused for its
+    // place, as a text's is, and costs no look ahead.
+    if (count > 1) refused_ = open;
+    return 0;
+  }
   for (const std::vector<kernels::DrawnToken>& tokens : *drawn) {
     for (std::size_t i = 0; i < open.size(); ++i) {
       TokenProgram& program = *programs_[open[i]];
