@@ -54,10 +54,11 @@ struct ProgramOptions {
 };
 
 // Runs programs side by side to their ends. Where the session has steps on a GPU (see DecodeSession::draw()),
-// choices are made there, as many at a time as are settled in all programs, with the same result. Returns the sum of the log-probabilities of each one's choices, in
-// nats, under the guided logits before temperature and filters. A program's tokens depend on it and the model
-// alone: what runs beside it changes nothing but rounding, and in fp32 on a CPU not even that. Throws
-// Error(interrupted) after Ctrl-C.
+// choices are made there, as many at a time as are settled in all programs, with the same result. Returns the
+// sum of the log-probabilities of each one's choices, in nats, under the guided logits before temperature and
+// filters. A program's tokens depend on it and the model alone: what runs beside it changes nothing but
+// rounding, and in fp32 on a CPU not even that. Throws Error(interrupted) after Ctrl-C, which is looked for
+// between steps and stretches, which take at most DecodeSession::longest_stretch() choices of each program.
 std::vector<double> run_programs(const model::Transformer& model,
                                  std::span<const std::unique_ptr<TokenProgram>> programs,
                                  const ProgramOptions& options = {});
