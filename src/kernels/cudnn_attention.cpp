@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/ops/_scaled_dot_product_cudnn_attention.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <vector>
 
@@ -11,6 +12,19 @@
 namespace omni::kernels {
 
 using at::Tensor;
+
+namespace {
+
+// Causal attention of [documents, heads, length, head size].
+Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, std::int64_t length) {
+  constexpr bool kKeepLogSum = true, kCausal = true;
+  // LibTorch keeps sequences of one row from cuDNN, and so they take whatever it chooses.
+  if (length == 1) return at::scaled_dot_product_attention(query, key, value, {}, 0.0, kCausal);
+  return std::get<0>(
+      at::_scaled_dot_product_cudnn_attention(query, key, value, {}, kKeepLogSum, 0.0, kCausal));
+}
+
+}  // namespace
 
 Tensor cudnn_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                        const AttentionSpans& spans) {
@@ -28,10 +42,7 @@ Tensor cudnn_attention(const Tensor& query, const Tensor& key, const Tensor& val
                              .transpose(1, 2);
       return repeat == 1 ? own : own.repeat_interleave(repeat, 1);
     };
-    constexpr bool kKeepLogSum = true, kCausal = true;
-    parts.push_back(std::get<0>(at::_scaled_dot_product_cudnn_attention(
-                                    heads_first(query, 1), heads_first(key, group), heads_first(value, group),
-                                    {}, kKeepLogSum, 0.0, kCausal))
+    parts.push_back(attend(heads_first(query, 1), heads_first(key, group), heads_first(value, group), length)
                         .transpose(1, 2)
                         .flatten(0, 1));
     first = last;
@@ -41,6 +52,11 @@ Tensor cudnn_attention(const Tensor& query, const Tensor& key, const Tensor& val
 
 std::string cudnn_refusal(const Tensor& query, const AttentionSpans& spans) {
   constexpr std::int64_t kWidest = 128;
+  // The gates of scaled_dot_product_attention, which a direct call goes past.
+  const at::Context& context = at::globalContext();
+  if (context.deterministicAlgorithms() && !context.deterministicAlgorithmsWarnOnly())
+    return "cuDNN's gradients are not deterministic, and deterministic algorithms are asked for";
+  if (!context.userEnabledCuDNNSDP()) return "cuDNN's attention is switched off in LibTorch";
   if (!query.is_cuda()) return "the tensors are not on a CUDA device";
   if (query.scalar_type() != at::kBFloat16 && query.scalar_type() != at::kHalf)
     return concat("cuDNN has no attention for ", c10::toString(query.scalar_type()));

@@ -1,3 +1,4 @@
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
@@ -282,6 +283,35 @@ TEST(PackedAttention, FallsBackAndRefusesToBeForced) {
          {AttentionPath::kernel, AttentionPath::library, AttentionPath::hopper, AttentionPath::cudnn})
       EXPECT_THROW(packed_attention(q, k, k, spans, path), Error) << static_cast<int>(path);
   }
+}
+
+// Why cuDNN refuses, as the error tells it.
+std::string cudnn_error() {
+  const at::Tensor x = at::zeros({4, 2, 64}, at::kBFloat16);
+  try {
+    packed_attention(x, x, x, AttentionSpans::causal(std::vector<std::int64_t>{0, 4}), AttentionPath::cudnn);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(PackedAttention, CudnnKeepsLibTorchsGates) {
+  at::Context& context = at::globalContext();
+  const bool deterministic = context.deterministicAlgorithms();
+  const bool warn_only = context.deterministicAlgorithmsWarnOnly(), enabled = context.userEnabledCuDNNSDP();
+  context.setDeterministicAlgorithms(true, false);
+  const std::string when_deterministic = cudnn_error();
+  context.setDeterministicAlgorithms(true, true);
+  const std::string when_warning = cudnn_error();
+  context.setDeterministicAlgorithms(false, false);
+  context.setSDPUseCuDNN(false);
+  const std::string when_off = cudnn_error();
+  context.setSDPUseCuDNN(enabled);
+  context.setDeterministicAlgorithms(deterministic, warn_only);
+  EXPECT_NE(when_deterministic.find("not deterministic"), std::string::npos) << when_deterministic;
+  EXPECT_NE(when_warning.find("not on a CUDA device"), std::string::npos) << when_warning;
+  EXPECT_NE(when_off.find("switched off"), std::string::npos) << when_off;
 }
 
 TEST(PackedAttention, RefusesShapesThatDoNotFit) {
