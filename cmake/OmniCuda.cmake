@@ -18,6 +18,11 @@ if(NOT OMNI_CUDA STREQUAL "OFF")
     if(OMNI_KERNELS STREQUAL "all")
       target_compile_definitions(omni_cuda PRIVATE OMNI_KERNELS_ALL)
     endif()
+    # Attention for Hopper refuses to run where its kernels would be empty.
+    if("${CMAKE_CUDA_ARCHITECTURES}" MATCHES "(^|;)90a(-real|-virtual)?(;|$)")
+      file(GLOB _hopper_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/cuda/hopper_*.cu")
+      set_property(SOURCE ${_hopper_sources} APPEND PROPERTY COMPILE_DEFINITIONS OMNI_HOPPER_CODE)
+    endif()
     # What ptxas says of registers and spills stays beside each object, for a test.
     target_compile_options(omni_cuda PRIVATE -Xptxas -v)
     set_target_properties(omni_cuda PROPERTIES

@@ -92,7 +92,10 @@ std::string cuda_attention_refusal(const Tensor& q, const Tensor& key, const Ten
   const c10::DeviceGuard guard(q.device());
   OmniCudaAttention arguments = arguments_of(q, key, value);
   arguments.scale = 1;  // every kernel takes any above 0
-  if (!functions_of(kernels).supports(&arguments))
+  const std::int32_t supported = functions_of(kernels).supports(&arguments);
+  if (supported == kOmniCudaNoHopperCode)
+    return "the CUDA plug-in was built without sm_90a (CMAKE_CUDA_ARCHITECTURES needs 90a)";
+  if (supported != 1)
     return concat("there is no kernel ",
                   kernels == CudaAttentionKernels::hopper ? "with Hopper's instructions " : "", "for ",
                   c10::toString(q.scalar_type()), " at head size ", q.size(2), " with ", q.size(1), " over ",

@@ -244,6 +244,8 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
     allow_registers<kConsumerRegisters>();
     consume_queries<kHead>(call, key_head, key_begin, memory);
   }
+#else
+  __trap();
 #endif
 }
 

@@ -199,6 +199,8 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
     allow_registers<kConsumerRegisters>();
     consume_keys<kHead>(call, head, row_begin, memory);
   }
+#else
+  __trap();
 #endif
 }
 

@@ -15,10 +15,13 @@ inline int key_map(TensorMap& map, const OmniCudaAttention& a, const OmniCudaHea
   return make_tensor_map(map, tensor, a.key_rows, a.key_value_heads, a.head_size, box_rows);
 }
 
+// Without rows or keys there is nothing to map: the general kernels write the zeros.
+inline bool has_nothing_to_do(const OmniCudaAttention& a) { return a.query_rows == 0 || a.key_rows == 0; }
+
 // Whether bulk copies take such strides, which must lead forward and below 2^40 bytes.
 inline bool has_copied_strides(const OmniCudaHeads& tensor, std::int32_t rows, std::int32_t heads) {
   const auto fits = [](std::int32_t count, std::int64_t stride) {
-    return count == 1 || (stride > 0 && stride < std::int64_t{1} << 39);
+    return count <= 1 || (stride > 0 && stride < std::int64_t{1} << 39);
   };
   return fits(rows, tensor.row_stride) && fits(heads, tensor.head_stride);
 }

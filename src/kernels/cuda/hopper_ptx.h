@@ -30,7 +30,7 @@
 
 #include <cuda.h>
 
-// Kernels hold instructions of sm_90a alone; for other architectures they are empty and never launched.
+// Kernels hold instructions of sm_90a alone; for other architectures they only trap, and none is launched there.
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define OMNI_HOPPER_DEVICE_CODE 1
 #else

@@ -48,8 +48,18 @@ inline int make_tensor_map(TensorMap& map, const OmniCudaHeads& tensor, std::int
   return made == CUDA_SUCCESS ? kSuccess : kOmniCudaUnsupported;
 }
 
-// Whether the current device runs code of sm_90a.
+// Whether this library was built with code of sm_90a.
+constexpr bool holds_hopper_code() {
+#ifdef OMNI_HOPPER_CODE
+  return true;
+#else
+  return false;
+#endif
+}
+
+// Whether the current device runs this library's code of sm_90a.
 inline bool is_hopper() {
+  if (!holds_hopper_code()) return false;
   int device = 0, major = 0, minor = 0;
   const bool known =
       cudaGetDevice(&device) == cudaSuccess &&

@@ -329,19 +329,20 @@ TEST(AttentionShimStrides, ViewsOfOneTensorGiveTheSame) {
 }
 
 TEST(AttentionShimLengths, NothingToDoIsDone) {
-  Inputs no_keys = make_inputs({"no keys", kBf16, 5, 0, 1, 1, 64, MaskKind::full});
-  const Outputs zero = run(no_keys, false);
-  ASSERT_EQ(zero.status, 0);
-  EXPECT_EQ(zero.output, Bits(5 * 64, 0));
-  EXPECT_EQ(zero.query_gradient, Bits(5 * 64, 0));
-  for (const float x : zero.log_sum) EXPECT_EQ(x, -std::numeric_limits<float>::infinity());
-
-  Inputs no_rows = make_inputs({"no rows", kBf16, 0, 70, 1, 1, 64, MaskKind::full});
-  for (const bool atomic : {false, true}) {
-    const Outputs out = run(no_rows, atomic);
-    ASSERT_EQ(out.status, 0);
-    EXPECT_EQ(out.key_gradient, Bits(70 * 64, 0));
-    EXPECT_EQ(out.value_gradient, Bits(70 * 64, 0));
+  const Inputs no_keys = make_inputs({"no keys", kBf16, 5, 0, 1, 1, 64, MaskKind::full});
+  const Inputs no_rows = make_inputs({"no rows", kBf16, 0, 70, 1, 1, 64, MaskKind::full});
+  for (const Kernels& kernels : {kAmpere, kHopper}) {
+    const Outputs zero = run(no_keys, false, kernels);
+    ASSERT_EQ(zero.status, 0);
+    EXPECT_EQ(zero.output, Bits(5 * 64, 0));
+    EXPECT_EQ(zero.query_gradient, Bits(5 * 64, 0));
+    for (const float x : zero.log_sum) EXPECT_EQ(x, -std::numeric_limits<float>::infinity());
+    for (const bool atomic : {false, true}) {
+      const Outputs out = run(no_rows, atomic, kernels);
+      ASSERT_EQ(out.status, 0);
+      EXPECT_EQ(out.key_gradient, Bits(70 * 64, 0));
+      EXPECT_EQ(out.value_gradient, Bits(70 * 64, 0));
+    }
   }
 }
 

@@ -61,6 +61,7 @@ inline int make_tensor_map(TensorMap& map, const OmniCudaHeads& tensor, std::int
          box_rows};
   return 0;
 }
+constexpr bool holds_hopper_code() { return true; }
 inline bool is_hopper() { return true; }
 
 }  // namespace omni::cuda
