@@ -61,15 +61,15 @@ void products(TensorMap left_map, TensorMap right_map, float* by_columns, float*
     cuda::multiply_columns(sums, left.columns(0, step), right.columns(0, step), step > 0);
   cuda::commit_products();
   cuda::wait_products<0>(sums);
-  for (int step = 0; step < 4; ++step) {
-    unsigned factor[4];
+  unsigned factor[4][4];
+  for (int step = 0; step < 4; ++step)
     for (int i = 0; i < 4; ++i) {
       const float(&from)[4] = sums[2 * step + i / 2];
-      factor[i] = bfloat16_bits(from[i % 2 * 2]) | static_cast<unsigned>(bfloat16_bits(from[i % 2 * 2 + 1]))
-                                                       << 16;
+      factor[step][i] =
+          bfloat16_bits(from[i % 2 * 2]) | static_cast<unsigned>(bfloat16_bits(from[i % 2 * 2 + 1])) << 16;
     }
-    cuda::multiply_rows_of(again, factor, right.rows(step));
-  }
+  cuda::begin_products(again, factor);
+  for (int step = 0; step < 4; ++step) cuda::multiply_rows_of(again, factor[step], right.rows(step));
   cuda::commit_products();
   cuda::wait_products<0>(again);
   const int row = static_cast<int>(threadIdx.x) / 32 * 16 + static_cast<int>(threadIdx.x) % 32 / 4;
@@ -207,8 +207,57 @@ void leave_a_product() {
   OMNI_SHARED(unsigned char, shared);
   const Tile tile{first_atom(shared)};
   float sums[8][4];
+  cuda::begin_products(sums);
   cuda::multiply_columns(sums, tile.columns(0, 0), tile.columns(0, 0), false);
   cuda::commit_products();
+}
+void change_a_left_factor() {
+  OMNI_SHARED(unsigned char, shared);
+  const Tile tile{first_atom(shared)};
+  float sums[8][4] = {};
+  unsigned left[4] = {};
+  cuda::begin_products(sums, left);
+  cuda::multiply_rows_of(sums, left, tile.rows(0));
+  cuda::commit_products();
+  if (threadIdx.x == 77) left[2] = 1;
+  cuda::wait_products<0>(sums, left);
+}
+void forget_to_begin_with_sums() {
+  OMNI_SHARED(unsigned char, shared);
+  const Tile tile{first_atom(shared)};
+  float sums[8][4] = {};
+  cuda::begin_products(sums);
+  cuda::multiply_columns(sums, tile.columns(0, 0), tile.columns(0, 0), false);
+  cuda::commit_products();
+  cuda::wait_products<0>(sums);
+  cuda::multiply_columns(sums, tile.columns(0, 0), tile.columns(0, 0), true);
+}
+void forget_to_begin_with_a_left_factor() {
+  OMNI_SHARED(unsigned char, shared);
+  const Tile tile{first_atom(shared)};
+  float sums[8][4] = {};
+  const unsigned left[4] = {};
+  cuda::begin_products(sums);
+  cuda::multiply_rows_of(sums, left, tile.rows(0));
+}
+void part_in_a_group() {
+  OMNI_SHARED(unsigned char, shared);
+  const Tile tile{first_atom(shared)};
+  float sums[8][4];
+  cuda::begin_products(sums);
+  cuda::multiply_columns(sums, tile.columns(0, threadIdx.x / 32 == 2), tile.columns(0, 0), false);
+  cuda::commit_products();
+  cuda::wait_products<0>(sums);
+}
+void leave_a_warp_out() {
+  OMNI_SHARED(unsigned char, shared);
+  const Tile tile{first_atom(shared)};
+  if (threadIdx.x / 32 == 2) return;
+  float sums[8][4];
+  cuda::begin_products(sums);
+  cuda::multiply_columns(sums, tile.columns(0, 0), tile.columns(0, 0), false);
+  cuda::commit_products();
+  cuda::wait_products<0>(sums);
 }
 
 TEST(ShimWarpGroup, MistakesAreSeen) {
@@ -223,6 +272,11 @@ TEST(ShimWarpGroup, MistakesAreSeen) {
   complains(error_of(copy_to_half_an_atom), "no whole swizzle atom");
   complains(error_of(copy_out_of_the_block), "outside of what it has");
   complains(error_of(leave_a_product), "1 products of a warp group in flight");
+  complains(error_of(change_a_left_factor), "changed while it was in flight");
+  complains(error_of(forget_to_begin_with_sums), "without begin_products");
+  complains(error_of(forget_to_begin_with_a_left_factor), "without begin_products");
+  complains(error_of(part_in_a_group), "the warps of a warp group wait for different products");
+  complains(error_of(leave_a_warp_out), "wait for products 1 and 0 times");
 }
 
 // Before a wait, what a copy or a product will write is not there yet.
@@ -239,6 +293,7 @@ void read_early(int* early) {
   }
   barrier.wait(0);
   float sums[8][4];
+  cuda::begin_products(sums);
   cuda::multiply_columns(sums, tile.columns(0, 0), tile.columns(0, 0), false);
   cuda::commit_products();
   if (threadIdx.x == 0) early[1] = std::isnan(sums[0][0]);

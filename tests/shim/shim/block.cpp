@@ -46,6 +46,7 @@ void Block::prepare(const Schedule& schedule) {
     thread.fibre->start(&Block::thread_main, this);
   }
   bulk_copies_.clear();
+  group_waits_.clear();
   error_ = nullptr;
 }
 
@@ -71,6 +72,7 @@ void Block::run(uint3 index, const Schedule& schedule, const std::function<void(
   if (bulk_copies_.in_flight() > 0)
     fail(ErrorKind::internal, "block ", place(index_), " ends with ", bulk_copies_.in_flight(),
          " bulk copies in flight");
+  group_waits_.check_ends();
 }
 
 void Block::thread_main(void* argument) {

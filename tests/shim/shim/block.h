@@ -54,6 +54,7 @@ class Block {
   void* shared() { return shared_.data(); }
   std::size_t shared_bytes() const { return shared_.size(); }
   BulkCopies& bulk_copies() { return bulk_copies_; }
+  GroupWaits& group_waits() { return group_waits_; }
 
   int barrier(bool predicate, Site site);
   void collective(const Collective& collective, unsigned mask, LaneRequest request, Site site);
@@ -78,6 +79,7 @@ class Block {
   uint3 index_{};
   SharedMemory shared_;
   BulkCopies bulk_copies_;
+  GroupWaits group_waits_;
   std::vector<Thread> threads_;
   Thread* running_ = nullptr;
   const std::function<void()>* body_ = nullptr;

@@ -32,9 +32,12 @@ inline void allow_registers() {}
 template <int kRegisters>
 inline void leave_registers() {}
 
-// A product reads its sums and its left factor when it is waited for. Whoever touches them earlier meets NaN.
+// A product reads its sums when it is waited for: whoever touches them earlier meets NaN. Whoever changes its left
+// factor earlier, or starts it on registers that were not begun with, meets an error.
 template <class... Registers>
-inline void begin_products(Registers&...) {}
+inline void begin_products(Registers&... registers) {
+  (shim::begin_products(&registers, sizeof registers), ...);
+}
 inline void commit_products() { shim::commit_products(); }
 template <int kPendingGroups, class... Registers>
 inline void wait_products(Registers&...) {

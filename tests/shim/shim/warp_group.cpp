@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "omni/core/error.h"
@@ -49,6 +50,13 @@ float from_columns(const Descriptor& d, int column, int k, Site site) {
                    site);
 }
 
+// Whether two threads of a warp group start the same product.
+bool same_product(const GroupProduct& a, const GroupProduct& b) {
+  return a.columns == b.columns && a.left_descriptor == b.left_descriptor &&
+         a.right_descriptor == b.right_descriptor && a.add == b.add &&
+         (a.left != nullptr) == (b.left != nullptr);
+}
+
 // One warp's 16 rows of a product: A [16, 16], B [16, columns].
 void multiply(const LaneRequest* lanes, std::size_t number, int warp, Site site) {
   const auto started = [&](int lane) -> const GroupProducts::Started& {
@@ -56,12 +64,13 @@ void multiply(const LaneRequest* lanes, std::size_t number, int warp, Site site)
   };
   const GroupProduct& product = started(0).product;
   const bool registers = product.left != nullptr;
-  for (int lane = 1; lane < 32; ++lane) {
-    const GroupProduct& other = started(lane).product;
-    if (other.columns != product.columns || other.left_descriptor != product.left_descriptor ||
-        other.right_descriptor != product.right_descriptor || other.add != product.add ||
-        (other.left != nullptr) != registers)
+  for (int lane = 0; lane < 32; ++lane) {
+    const GroupProducts::Started& other = started(lane);
+    if (!same_product(other.product, product))
       fail(ErrorKind::internal, "the lanes of a warp start different products of a warp group");
+    if (registers && !std::equal(std::begin(other.left), std::end(other.left), other.product.left))
+      fail(ErrorKind::internal,
+           "the left factor of a product of a warp group changed while it was in flight");
   }
   const Descriptor left(product.left_descriptor), right(product.right_descriptor);
   if (right.swizzle != 1 || (!registers && left.swizzle != 1))
@@ -99,6 +108,9 @@ void combine_products(const LaneRequest* lanes, unsigned) {
     if (*static_cast<const std::size_t*>(lanes[lane].input) != due)
       fail(ErrorKind::internal, "the lanes of a warp wait for different products");
   const Thread& first = *static_cast<Thread*>(lanes[0].output);
+  std::vector<GroupProduct> made;
+  for (std::size_t i = 0; i < due; ++i) made.push_back(first.products.at(i).product);
+  Block::current().group_waits().add(first.number / kWarpSize, made);
   for (std::size_t i = 0; i < due; ++i) {
     for (int lane = 0; lane < 32; ++lane) {
       const GroupProducts::Started& started = static_cast<Thread*>(lanes[lane].output)->products.at(i);
@@ -111,11 +123,26 @@ void combine_products(const LaneRequest* lanes, unsigned) {
 
 }  // namespace
 
+void GroupProducts::begin(const void* registers, std::size_t bytes) {
+  const auto first = reinterpret_cast<std::uintptr_t>(registers);
+  begun_.push_back({first, first + bytes});
+}
+
+bool GroupProducts::begun(const void* registers, std::size_t bytes) const {
+  const auto first = reinterpret_cast<std::uintptr_t>(registers);
+  return std::any_of(begun_.begin(), begun_.end(), [&](const Registers& known) {
+    return known.first <= first && first + bytes <= known.last;
+  });
+}
+
 void GroupProducts::add(const GroupProduct& product) {
   Started started{product, {}, {}};
   if (product.left) std::copy_n(product.left, 4, started.left);
   const bool held = std::any_of(started_.begin(), started_.end(),
                                 [&](const Started& earlier) { return earlier.product.sums == product.sums; });
+  const std::size_t sums = static_cast<std::size_t>(product.columns) / 2 * sizeof(float);
+  if ((!held && !begun(product.sums, sums)) || (product.left && !begun(product.left, sizeof started.left)))
+    fail(ErrorKind::internal, "a product of a warp group starts on registers without begin_products");
   if (!held) {
     float* const end = product.sums + product.columns / 2;
     started.before.assign(product.sums, end);
@@ -133,13 +160,36 @@ void GroupProducts::drop(std::size_t products) {
   group_ends_.erase(group_ends_.begin(), std::find_if(group_ends_.begin(), group_ends_.end(),
                                                       [&](std::size_t end) { return end > products; }));
   for (std::size_t& end : group_ends_) end -= products;
+  begun_.clear();
 }
 
 void GroupProducts::clear() {
   started_.clear();
   group_ends_.clear();
+  begun_.clear();
 }
 
+void GroupWaits::add(unsigned warp, const std::vector<GroupProduct>& products) {
+  if (groups_.size() <= warp / kWarps) groups_.resize(warp / kWarps + 1);
+  Group& group = groups_[warp / kWarps];
+  const std::size_t wait = group.waits[warp % kWarps]++;
+  if (wait == group.products.size()) group.products.push_back(products);
+  const std::vector<GroupProduct>& known = group.products[wait];
+  if (!std::equal(known.begin(), known.end(), products.begin(), products.end(), same_product))
+    fail(ErrorKind::internal, "the warps of a warp group wait for different products");
+}
+
+void GroupWaits::check_ends() const {
+  for (const Group& group : groups_)
+    for (const std::size_t waits : group.waits)
+      if (waits != group.waits[0])
+        fail(ErrorKind::internal, "the warps of a warp group wait for products ", group.waits[0], " and ",
+             waits, " times");
+}
+
+void begin_products(const void* registers, std::size_t bytes) {
+  Block::current().thread().products.begin(registers, bytes);
+}
 void start_product(const GroupProduct& product) { Block::current().thread().products.add(product); }
 void commit_products() { Block::current().thread().products.commit(); }
 void wait_products(int pending_groups, Site site) {
