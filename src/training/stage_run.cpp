@@ -112,7 +112,7 @@ void StageRun::seal_parameters() {
   if (sharding == Sharding::full) {
     sharding_ = std::make_unique<FullSharding>(transformer.parameters(), collectives_);
     transformer.set_executor(sharding_->executor());
-  } else if (sharding == Sharding::optimizer) {
+  } else if (sharding == Sharding::optimizer && !config_.cuda_graphs) {  // a replay calls no executor
     transformer.set_executor(optimizer_->values().executor(
         nn::make_recompute_executor(recomputation_of(config_, collectives_.size()))));
   }

@@ -20,7 +20,8 @@ class ValueGathering {
   ValueGathering(const ValueGathering&) = delete;
   ValueGathering& operator=(const ValueGathering&) = delete;
 
-  // Calls blocks as `inner` does, once their values are there. Must be gone before this.
+  // Calls blocks as `inner` does, once their values are there: not for passes that are replayed, in which the host
+  // waits for nothing. Must be gone before this.
   std::unique_ptr<nn::BlockExecutor> executor(std::unique_ptr<nn::BlockExecutor> inner);
 
   // After the masters have changed; every rank calls it. What is outside the blocks may be used when it returns, a
