@@ -70,7 +70,7 @@ struct CapturedWork {
 };
 
 [[noreturn]] void refuse(const char* what, const std::string& reason) {
-  fail(ErrorKind::usage, "a graph of the GPU's launches cannot be ", what, ": ", reason);
+  throw DeviceGraphRefusal(concat("a graph of the GPU's launches cannot be ", what, ": ", reason));
 }
 
 }  // namespace

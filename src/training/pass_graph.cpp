@@ -17,9 +17,9 @@ at::Tensor pass(const model::Transformer& transformer, const Source& source,
   return loss.sums;
 }
 
-// The key that asked for it, before an error of what is recorded.
-[[noreturn]] void refuse(const Error& error) {
-  fail(error.kind(), "'cuda_graphs: true' cannot be kept: ", error.what(), "; or set cuda_graphs: false");
+// The key that asked for it, before the reason why there is no graph.
+[[noreturn]] void refuse(const kernels::DeviceGraphRefusal& refusal) {
+  fail(refusal.kind(), "'cuda_graphs: true' cannot be kept: ", refusal.what(), "; or set cuda_graphs: false");
 }
 
 }  // namespace
@@ -47,16 +47,16 @@ at::Tensor PassGraph::run(const model::PreparedBatch& batch, const model::LossOp
     inputs_.emplace(*transformer_, batch);
   }
   inputs_->write(batch, options);
+  if (warm_ups_ < kWarmUps) {
+    ++warm_ups_;
+    ++counts_.plain;
+    return pass(*transformer_, *inputs_, options);
+  }
   try {
-    if (warm_ups_ < kWarmUps) {
-      ++warm_ups_;
-      ++counts_.plain;
-      return pass(*transformer_, *inputs_, options);
-    }
     if (!graph_->captured()) capture(options);
     graph_->replay();
-  } catch (const Error& error) {
-    refuse(error);
+  } catch (const kernels::DeviceGraphRefusal& refusal) {
+    refuse(refusal);
   }
   ++counts_.replayed;
   return sums_.clone();  // the next one is left at the same place
