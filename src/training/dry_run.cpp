@@ -64,6 +64,8 @@ void print_memory(const MemoryParts& parts, double whole, int ranks, const Stage
     std::printf(
         "#   the model whole, at the start and end and while rank 0 samples: %.3f GB, not beside the step's\n",
         whole / 1e9);
+  if (config.cuda_graphs)
+    std::printf("#   half of the activations is the graph's for good, half of passes without it\n");
   if (there > 0)
     print_fit("each rank on its device", needed, there);
   else if (config.device == "cpu")
@@ -187,7 +189,7 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
     std::printf(", %.3f million of them trained", trained / 1e6);
   std::printf("\n# FLOPs per step: %.3g\n", flops);
   MemoryParts parts = expected_memory(config, bundle, ranks);
-  parts.activations = activation_bytes;
+  parts.activations = bytes_of_passes(config, activation_bytes);
   double device_memory_gb = options.device_memory_gb;
   if (device_memory_gb == 0 && gpu) device_memory_gb = gpu->memory_gb;
   const double whole = sharding_of(config, ranks) == Sharding::full

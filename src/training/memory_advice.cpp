@@ -16,9 +16,15 @@ std::string recompute_advice(const StageConfig& config, int ranks) {
   return ", or set recompute: true" + without_restrictions(config);
 }
 
+std::string graph_advice(const StageConfig& config) {
+  return config.cuda_graphs ? ", or set cuda_graphs: false (a graph keeps its activations beside those of "
+                              "passes without it)"
+                            : "";
+}
+
 std::string rank_advice(const StageConfig& config, int ranks) {
   if (config.sharding == "none") return "set sharding: optimizer";
-  if (sharding_of(config, ranks) == Sharding::optimizer && !config.muon.enabled)
+  if (sharding_of(config, ranks) == Sharding::optimizer && !config.muon.enabled && !config.cuda_graphs)
     return "set sharding: full" + without_restrictions(config);
   return concat("train on more ranks than ", ranks, ", which share what the optimizer keeps");
 }
@@ -39,7 +45,8 @@ MemoryAdvice state_advice(const StageConfig& config, int ranks) {
 MemoryAdvice passes_advice(const StageConfig& config, int ranks, std::int64_t step) {
   return {concat("the forward and backward passes of step ", step),
           concat("Lower tokens_per_micro_batch (", config.tokens_per_micro_batch, ")",
-                 recompute_advice(config, ranks), ". --dry-run says how much activations take")};
+                 recompute_advice(config, ranks), graph_advice(config),
+                 ". --dry-run says how much activations take")};
 }
 
 MemoryAdvice update_advice(const StageConfig& config, int ranks, std::int64_t step) {

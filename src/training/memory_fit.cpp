@@ -12,6 +12,7 @@
 #include "omni/core/text_format.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/kernels/peak_memory.h"
+#include "omni/model/batch_capacity.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
 #include "omni/sequence/segment_parts.h"
@@ -62,7 +63,9 @@ struct Change {
 std::vector<Change> halvings(const Change& from, std::int64_t fewest) {
   std::vector<Change> all = {from};
   std::int64_t tokens = from.config.tokens_per_micro_batch;
-  while (tokens % 2 == 0 && tokens / 2 >= fewest) {
+  const std::int64_t multiple =
+      from.config.cuda_graphs ? model::BatchCapacity::kRowMultiple : 1;  // that it takes
+  while (tokens % (2 * multiple) == 0 && tokens / 2 >= fewest) {
     tokens /= 2;
     Change next = from.with(concat("--set tokens_per_micro_batch=", tokens));
     next.config.tokens_per_micro_batch = tokens;
@@ -78,6 +81,11 @@ std::vector<Change> on_these_ranks(const Change& start, std::int64_t fewest_toke
     recomputed.config.recompute = true;
     for (Change& change : halvings(recomputed, fewest_tokens)) all.push_back(std::move(change));
   }
+  if (start.config.cuda_graphs) {
+    Change plain = start.with("--set cuda_graphs=false");
+    plain.config.cuda_graphs = false;
+    for (Change& change : on_these_ranks(plain, fewest_tokens)) all.push_back(std::move(change));
+  }
   return all;
 }
 
@@ -90,8 +98,8 @@ std::vector<Change> shardings(const Change& start) {
     all.front() = start.with("--set sharding=optimizer");
     all.front().config.sharding = "optimizer";
   }
-  const bool goes_with_full =
-      !config.muon.enabled && config.recompute_every == 1 && config.recompute_parts.empty();
+  const bool goes_with_full = !config.muon.enabled && !config.cuda_graphs && config.recompute_every == 1 &&
+                              config.recompute_parts.empty();
   if (config.sharding == "full" || !goes_with_full) return all;
   Change full = start.with("--set sharding=full");
   full.config.sharding = "full";
@@ -134,8 +142,9 @@ sequence::PackedSequence longest_micro_batch(const StageConfig& config, const mo
 double activations_of(const StageConfig& config, const model::Bundle& bundle, int ranks) {
   const sequence::PackedSequence batch = longest_micro_batch(config, bundle);
   if (batch.length() == 0) return 0;
-  return model::activation_bytes(*bundle.transformer, batch, recomputation_of(config, ranks),
-                                 {.full_softmax = config.softmax == "full"});
+  return bytes_of_passes(config,
+                         model::activation_bytes(*bundle.transformer, batch, recomputation_of(config, ranks),
+                                                 {.full_softmax = config.softmax == "full"}));
 }
 
 // A micro-batch holds the longest document of each task whole.
@@ -159,6 +168,10 @@ std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, co
   const sequence::PackedSequence batch = longest_micro_batch(config, bundle);
   if (batch.length() == 0) return {};
   return std::vector(static_cast<std::size_t>(config.batches_per_step()), batch);
+}
+
+double bytes_of_passes(const StageConfig& config, double pass_bytes) {
+  return config.cuda_graphs ? 2 * pass_bytes : pass_bytes;
 }
 
 MemoryParts estimated_memory(const StageConfig& config, int ranks) {

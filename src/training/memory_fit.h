@@ -20,6 +20,10 @@ namespace omni::training {
 // its size or just more.
 std::vector<sequence::PackedSequence> longest_step(const StageConfig& config, const model::Bundle& bundle);
 
+// What passes take at most where one takes `pass_bytes`: a graph keeps its own for good, beside which passes without
+// it, of validation and of micro-batches that do not fit, take theirs.
+double bytes_of_passes(const StageConfig& config, double pass_bytes);
+
 // What each of the ranks of a stage would need with documents at full length. Of stages from a bundle, not of
 // Cube3D's.
 MemoryParts estimated_memory(const StageConfig& config, int ranks);

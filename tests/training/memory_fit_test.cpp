@@ -5,6 +5,7 @@
 
 #include "caption_world.h"
 #include "dry_run.h"
+#include "memory_advice.h"
 #include "omni/core/error.h"
 #include "omni/core/system_info.h"
 #include "omni/training/trainer.h"
@@ -114,6 +115,27 @@ TEST_F(MemoryFit, TheEstimateIsThatOfOneMicroBatch) {
   EXPECT_GT(one, 0);
   c.tokens_per_step = std::int64_t{1} << 40;
   EXPECT_EQ(estimated_memory(c, 1).activations, one);
+}
+
+// A graph keeps what passes without it take again; what is advised then is what the config takes beside it.
+TEST_F(MemoryFit, AGraphTakesItsActivationsBesideThoseOfPlainPasses) {
+  StageConfig c = config("run");
+  c.tokens_per_micro_batch = c.tokens_per_step = 256;
+  const MemoryParts plain = estimated_memory(c, 1);
+  c.cuda_graphs = true;
+  const MemoryParts graphed = estimated_memory(c, 1);
+  EXPECT_EQ(graphed.activations, 2 * plain.activations);
+  EXPECT_EQ(graphed.weights, plain.weights);
+  EXPECT_THAT(passes_advice(c, 1, 3).change, HasSubstr("cuda_graphs: false"));
+  c.cuda_graphs = false;
+  EXPECT_THAT(passes_advice(c, 1, 3).change, testing::Not(HasSubstr("cuda_graphs")));
+  c.cuda_graphs = true;
+  const NeededMemory needed{
+      .kept = [](const StageConfig&, int) { return 0.0; },
+      .activations = [](const StageConfig& changed) { return changed.cuda_graphs ? 2.0 : 1.0; }};
+  const auto change = smallest_fitting_change(c, 1, 1, 1, needed);
+  ASSERT_TRUE(change);
+  EXPECT_EQ(change->what, "--set cuda_graphs=false");
 }
 
 // The change that a dry run names fits when it is made.
