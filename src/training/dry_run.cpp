@@ -94,7 +94,8 @@ StepWork step_work(const StageConfig& config, const nn::ParameterStore& paramete
                 .ranks = ranks,
                 .sharding = sharding_of(config, ranks),
                 .outside = {},
-                .blocks = {}};
+                .blocks = {},
+                .beside_passes = !config.cuda_graphs};
   for (const nn::ParameterUnit& unit : parameters.units()) {
     const bool block = unit.kind == nn::ParameterUnit::Kind::block;
     work.block_count += block && !unit.sections.empty() ? 1 : 0;

@@ -70,6 +70,10 @@ StepEstimate estimate_step(const StepWork& work, const Accelerator& accelerator)
   // Beside the last backward pass of a step, and the first forward pass of the next.
   step.reduction += reduction;
   step.gathering += gathering;
+  if (!work.beside_passes) {
+    step.unhidden = step.reduction + step.gathering;
+    return step;
+  }
   step.unhidden += beyond_pass(reduction, backward_seconds, work.block_count) +
                    beyond_pass(gathering, forward_seconds, work.block_count);
   return step;

@@ -27,7 +27,8 @@ struct StepWork {
   };
   Exchange outside;  // the blocks
   Exchange blocks;
-  int block_count = 0;  // that are trained
+  int block_count = 0;        // that are trained
+  bool beside_passes = true;  // goes what the ranks exchange; not where passes are replayed as a graph
 };
 
 // In seconds.

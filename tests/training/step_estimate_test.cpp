@@ -58,6 +58,10 @@ TEST(StepEstimate, WhatOutlastsTheLastBackwardAndTheNextForwardPassCounts) {
       << "what is outside the blocks, and those at the network's beginning";
   EXPECT_NEAR(step.update, 0.03 / 4, 1e-9);
   EXPECT_NEAR(step.total(), step.compute + step.unhidden + step.update, 1e-12);
+  work.beside_passes = false;  // as where they are replayed
+  step = estimate_step(work, kRound);
+  EXPECT_NEAR(step.unhidden, ring(1e9, 2) + ring(5e8, 2) + ring(4e9, 20) + ring(2e9, 20), 1e-9);
+  work.beside_passes = true;
 
   work.outside = {};
   work.blocks.gradient_bytes = 4e12;  // far more than a backward pass hides
