@@ -31,39 +31,58 @@ void print_fit(const std::string& who, double needed, double there) {
               needed <= there ? "it fits" : "it does not fit");
 }
 
-// Of a store that was sealed, and what a rank keeps of it: the most that a rank with sharding: full takes outside the
-// steps. When it starts and ends the whole model is there in fp32, and another copy of a unit; while it samples
-// rank 0 has all blocks beside what it keeps.
-double whole_model_bytes(const StageConfig& config, const nn::ParameterStore& store,
-                         const MemoryParts& parts) {
-  double blocks = 0, largest = 0;
+// The most that a rank with sharding: full takes outside the steps, in bytes; zeros where the model is not sharded so.
+struct WholeModel {
+  double starting =
+      0;  // and ending: all of it in fp32, and another copy of a unit; the same on any number of ranks
+  double sampling = 0;  // on rank 0, all blocks beside what it keeps; 0 without samples
+  double blocks = 0;    // part of that which more ranks do not lower
+  double most() const { return std::max(starting, sampling); }
+};
+
+// Of a store that was sealed, and what a rank keeps of it.
+WholeModel whole_model(const StageConfig& config, const nn::ParameterStore& store, const MemoryParts& parts) {
+  WholeModel whole;
+  double largest = 0;
   for (const nn::ParameterUnit& unit : store.units()) {
     double values = 0, elements = 0;
     for (const nn::ParameterSection& section : unit.sections) {
       values += static_cast<double>(section.values.nbytes());
       elements += static_cast<double>(section.size());
     }
-    if (unit.is_fully_sharded()) blocks += values;
+    if (unit.is_fully_sharded()) whole.blocks += values;
     largest = std::max(largest, elements * sizeof(float));
   }
-  const double whole = static_cast<double>(store.element_count()) * sizeof(float) + largest;
-  const double kept = parts.weights + parts.gradients + parts.masters + parts.moments;
-  return std::max(whole, config.sample_steps > 0 ? kept + blocks : 0.0);
+  whole.starting = static_cast<double>(store.element_count()) * sizeof(float) + largest;
+  if (config.sample_steps > 0)
+    whole.sampling = parts.weights + parts.gradients + parts.masters + parts.moments + whole.blocks;
+  return whole;
 }
 
-// `whole`: see whole_model_bytes(); 0 where the model is not sharded fully.
-void print_memory(const MemoryParts& parts, double whole, int ranks, const StageConfig& config,
+// What to do where it is more than `there`, a line each; more ranks count where `others_may_join`.
+void print_whole_model_advice(const WholeModel& whole, double there, bool others_may_join) {
+  if (whole.starting > there)
+    std::printf(
+        "# more ranks do not change what the whole model takes at the start and end: make it smaller\n");
+  if (whole.sampling > there)
+    std::printf(
+        "# rank 0 samples with all blocks beside what it keeps: set sample_steps: 0%s\n",
+        others_may_join && whole.blocks < there ? ", or start more ranks, which share what it keeps" : "");
+}
+
+void print_memory(const MemoryParts& parts, const WholeModel& whole, int ranks, const StageConfig& config,
                   double device_memory_gb) {
-  const double needed = std::max(parts.sum(), whole) / 1e9;
+  const double needed = std::max(parts.sum(), whole.most()) / 1e9;
   double there = std::max(device_memory_gb, 0.0);  // of each rank's device; 0 where nobody knows
   if (there == 0 && config.device == "cuda") there = memory_for_rank(config, ranks) / 1e9;
   std::printf("# memory of %s: about %.3f GB\n%s",
               ranks == 1 ? "the one rank" : concat("each of ", ranks, " ranks").c_str(), needed,
               memory_table(parts, "#   ").c_str());
-  if (whole > 0)
-    std::printf(
-        "#   the model whole, at the start and end and while rank 0 samples: %.3f GB, not beside the step's\n",
-        whole / 1e9);
+  if (whole.starting > 0)
+    std::printf("#   the model whole, at the start and end: %.3f GB, not beside the step's\n",
+                whole.starting / 1e9);
+  if (whole.sampling > 0)
+    std::printf("#   and while rank 0 samples: %.3f GB, not beside the step's\n", whole.sampling / 1e9);
   if (config.cuda_graphs)
     std::printf("#   half of the activations is the graph's for good, half of passes without it\n");
   if (there > 0)
@@ -72,13 +91,10 @@ void print_memory(const MemoryParts& parts, double whole, int ranks, const Stage
     print_fit("all ranks on this machine", ranks * needed, static_cast<double>(memory_bytes()) / 1e9);
   const double for_each = there > 0 ? 1e9 * there : memory_for_rank(config, ranks);
   if (for_each == 0 || 1e9 * needed <= for_each || Cube3dStage::starts_from(config)) return;
-  if (whole > for_each) {
-    std::printf("# more ranks do not change what the whole model takes: make it smaller%s\n",
-                config.sample_steps > 0 ? ", or set sample_steps: 0" : "");
-    return;
-  }
-  // More ranks on this host would not have more memory.
-  std::printf("# %s\n", fitting_advice(config, ranks, for_each, /*others_may_join=*/there > 0).c_str());
+  const bool others_may_join = there > 0;  // more ranks on this host would not have more memory
+  print_whole_model_advice(whole, for_each, others_may_join);
+  if (whole.starting > for_each || parts.sum() <= for_each) return;
+  std::printf("# %s\n", fitting_advice(config, ranks, for_each, others_may_join).c_str());
 }
 
 // Of a sealed store.
@@ -193,9 +209,9 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
   parts.activations = bytes_of_passes(config, activation_bytes);
   double device_memory_gb = options.device_memory_gb;
   if (device_memory_gb == 0 && gpu) device_memory_gb = gpu->memory_gb;
-  const double whole = sharding_of(config, ranks) == Sharding::full
-                           ? whole_model_bytes(config, transformer.parameters(), parts)
-                           : 0;
+  const WholeModel whole = sharding_of(config, ranks) == Sharding::full
+                               ? whole_model(config, transformer.parameters(), parts)
+                               : WholeModel{};
   print_memory(parts, whole, ranks, config, device_memory_gb);
   if (gpu)
     print_time(step_work(config, transformer.parameters(), ranks, flops, forward_flops), tokens, config.steps,
