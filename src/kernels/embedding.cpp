@@ -24,6 +24,12 @@ struct EmbeddedRows : torch::CustomClassHolder {
   bool fused = false;  // by the kernels of the GPU's plug-in
 };
 
+// [k, dimension], zeros where there is no code.
+Tensor codebook_rows(const EmbeddedCodes& own) {
+  Tensor rows = own.codebook.index_select(0, own.codes.clamp_min(0));
+  return rows.masked_fill_(own.codes.lt(0).unsqueeze(1), 0);
+}
+
 class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
  public:
   // trained: the table, then the projection of each codebook.
@@ -38,7 +44,7 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
     }
     const Tensor embedded = trained[0].index_select(0, rows->indices);
     for (const EmbeddedCodes& own : rows->codes)
-      add_rows(embedded, own.positions, at::mm(own.codebook.index_select(0, own.codes), own.projection.t()));
+      add_rows(embedded, own.positions, at::mm(codebook_rows(own), own.projection.t()));
     return embedded;
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -58,8 +64,7 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
         result[i + 1] = cuda_projection_gradient(incoming, own);
         continue;
       }
-      result[i + 1] = linear_weight_gradient(incoming.index_select(0, own.positions),
-                                             own.codebook.index_select(0, own.codes));
+      result[i + 1] = linear_weight_gradient(incoming.index_select(0, own.positions), codebook_rows(own));
     }
     return result;
   }

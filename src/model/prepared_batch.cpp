@@ -238,7 +238,7 @@ PreparedTokens::PreparedTokens(const Transformer::Network& network, const sequen
     CodeRows& own = coded[c];
     if (room.capacity != nullptr)
       fill_positions(own.positions, room.capacity->codes[c], room.first_spare, sequence.length());
-    own.codes.resize(own.positions.size());
+    own.codes.resize(own.positions.size(), -1);  // nothing is added at positions that come again
     codes.push_back({arena.add(own.positions), arena.add(own.codes)});
   }
   features = prepared_features(network, sequence, arena, room);

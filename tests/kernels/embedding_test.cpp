@@ -26,6 +26,22 @@ TEST(Embedding, IsTheTablesRowsWithTheCodebooksShare) {
   expect_same({at::randn({15, 100}), at::randn({100, 4}), at::randn({100, 3})}, run, reference, 1e-5);
 }
 
+TEST(Embedding, WhereThereIsNoCodeNothingIsAdded) {
+  at::manual_seed(8);
+  const at::Tensor indices = at::tensor({3, 8, 3, 9, 0}, at::kLong), codebook = at::randn({6, 4});
+  const at::Tensor positions = at::tensor({1, 4, 3, 4, 4}, at::kLong),
+                   codes = at::tensor({5, -1, 0, -1, -1}, at::kLong);
+  const auto run = [&](const std::vector<at::Tensor>& x) {
+    return embed(x[0], indices, std::vector<EmbeddedCodes>{{codebook, x[1], positions, codes}});
+  };
+  const auto reference = [&](const std::vector<at::Tensor>& x) {
+    const at::Tensor shares = at::mm(codebook.to(at::kDouble), x[1].t());
+    return at::embedding(x[0], indices)
+        .index_add(0, at::tensor({1, 3}, at::kLong), shares.index_select(0, at::tensor({5, 0}, at::kLong)));
+  };
+  expect_same({at::randn({15, 100}), at::randn({100, 4})}, run, reference, 1e-5);
+}
+
 TEST(Embedding, AddsToTheGradientThatIsThere) {
   at::Tensor table = at::randn({5, 3}).requires_grad_();
   const at::Tensor indices = at::tensor({1, 1, 4}, at::kLong);

@@ -12,8 +12,8 @@ namespace omni::kernels {
 struct EmbeddedCodes {
   at::Tensor codebook;    // [size, dimension] fp32, not trained
   at::Tensor projection;  // [width, dimension] fp32
-  at::Tensor positions;   // [k] int64: which of the embedded rows are such codes
-  at::Tensor codes;       // [k] int64: their rows of the codebook
+  at::Tensor positions;   // [k] int64: which of the embedded rows are such codes, each once
+  at::Tensor codes;       // [k] int64: their rows of the codebook; -1, at any position, adds nothing
 };
 
 // Rows of `table` [rows, width] fp32 at `indices` [n] int64, with the codebooks' share for codes alone

@@ -85,8 +85,9 @@ __device__ __forceinline__ void load_codes(float* shared, const float* codebook,
                                            std::int64_t dimension) {
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < kShareCodes * kCodeDimensions; i += kCodeThreads) {
-    const std::int64_t code = begin + i / kCodeDimensions, place = first + i % kCodeDimensions;
-    shared[i] = code < end && place < dimension ? codebook[codes[code] * dimension + place] : 0.0f;
+    const std::int64_t number = begin + i / kCodeDimensions, place = first + i % kCodeDimensions;
+    const std::int64_t code = number < end ? codes[number] : -1;
+    shared[i] = code >= 0 && place < dimension ? codebook[code * dimension + place] : 0.0f;
   }
   __syncthreads();
 }
@@ -106,6 +107,7 @@ __global__ void __launch_bounds__(kCodeThreads) code_shares(T a) {
     for (int d = 0; d < kCodeDimensions; ++d)
       own[d] = first + d < a.dimension ? a.projection[column * a.dimension + first + d] : 0.0f;
     for (std::int64_t i = begin; i < end; ++i) {
+      if (a.codes[i] < 0) continue;  // whose place other blocks may have, too
       float sum = 0;
 #pragma unroll
       for (int d = 0; d < kCodeDimensions; ++d) sum += own[d] * shared[(i - begin) * kCodeDimensions + d];

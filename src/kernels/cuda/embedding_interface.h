@@ -16,11 +16,11 @@ struct OmniCudaGather {
   std::int64_t count, width;
 };
 
-// output[positions[i]] += codebook[codes[i]] projection^T
+// output[positions[i]] += codebook[codes[i]] projection^T where there is a code, codes[i] >= 0
 struct OmniCudaCodeShares {
   const float* codebook;                  // [any, dimension]
   const float* projection;                // [width, dimension]
-  const std::int64_t *positions, *codes;  // [count]; positions all different
+  const std::int64_t *positions, *codes;  // [count]; positions of codes all different
   float* output;                          // [any, width]
   std::int64_t count, width, dimension;
 };
@@ -39,7 +39,7 @@ struct OmniCudaAddRows {
 
 constexpr std::int64_t kOmniCudaCodeWindow = 256;  // codes that one block adds up
 
-// gradient = the sum over i of rows[positions[i]]^T codebook[codes[i]]
+// gradient = the sum over i of rows[positions[i]]^T codebook[codes[i]] where codes[i] >= 0
 struct OmniCudaCodeGradient {
   const float* rows;                      // [any, width]
   const float* codebook;                  // [any, dimension]
