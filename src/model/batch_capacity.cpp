@@ -58,8 +58,8 @@ BatchCapacity BatchCapacity::with_room(double share, std::int64_t positions) con
   BatchCapacity result = *this;
   if (two_streams)
     for (std::int64_t& count : result.rows) count = in_multiples(more(count) + 1);
-  else
-    result.rows[0] = in_multiples(std::max(positions, rows[0] + 1));
+  else  // one to spare is for what is left of codes and features, see lack_for()
+    result.rows[0] = in_multiples(std::max(positions, rows[0]) + (codes.empty() && features.empty() ? 0 : 1));
   for (std::vector<std::int64_t>* counts : {&result.codes, &result.features})
     for (std::int64_t& count : *counts) count = in_multiples(more(count));
   for (Group& group : result.groups) group.rows = in_multiples(more(group.rows));

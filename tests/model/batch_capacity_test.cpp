@@ -100,13 +100,16 @@ TEST(BatchCapacity, RoomIsInWholeMultiples) {
   needs.codes = {0, 300};
   needs.groups = {{1, {}, 200}, {2, {}, 1000}};
   const BatchCapacity room = needs.with_room(0.5, 1024);
-  EXPECT_EQ(room.rows[0], 1024);
+  EXPECT_EQ(room.rows[0], 1152);                            // a position stays to be filled
   EXPECT_THAT(room.codes, testing::ElementsAre(128, 512));  // 450 of them
   EXPECT_EQ(room.groups[0].rows, 384);                      // 300
   EXPECT_EQ(room.groups[1].rows, 1024);                     // never more than there are positions
   EXPECT_EQ(room.loss_rows(), 1408);
-  // A position stays to be filled.
   needs.rows = {1024, 0};
+  EXPECT_EQ(needs.with_room(0.5, 1024).rows[0], 1152);
+  needs.codes = {};  // nothing is put there
+  EXPECT_EQ(needs.with_room(0.5, 1024).rows[0], 1024);
+  needs.features = {1};
   EXPECT_EQ(needs.with_room(0.5, 1024).rows[0], 1152);
   needs.rows = {100, 256};
   needs.two_streams = true;

@@ -88,7 +88,7 @@ class PassGraphGpu : public testing::Test {
       model::BatchCounts all;
       for (const std::uint64_t number : {0, 1}) {
         const std::int64_t documents =
-            step == 2 && number == 0 ? 14 : 5 + static_cast<std::int64_t>(step % 3);
+            step == 2 && number == 0 ? 24 : 5 + static_cast<std::int64_t>(step % 3);
         batches.push_back(transformer.prepare(batch(2 * step + number, documents), options));
         all.add(batches.back().counts());
       }
@@ -196,7 +196,7 @@ TEST_F(PassGraphGpu, AnotherShapeIsRecordedAnewAndInputsNameIt) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);
     EXPECT_THAT(error.what(),
-                testing::AllOf(testing::HasSubstr("of 512 positions"), testing::HasSubstr("256"),
+                testing::AllOf(testing::HasSubstr("of 640 positions"), testing::HasSubstr("384"),
                                testing::HasSubstr("their lengths vary"),
                                testing::HasSubstr("set cuda_graphs: false")));
   }
