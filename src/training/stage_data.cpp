@@ -255,7 +255,7 @@ void StageData::start(std::int64_t first_step, const model::Transformer& transfo
         const std::int64_t step = index / own_per_step_, own = index % own_per_step_;
         const sequence::PackedSequence sequence = make_batch(*source_, step, own * ranks_ + rank_);
         model::PreparedBatch batch = transformer.prepare(sequence, options);
-        if (options.capacity && !batch.fills_capacity())
+        if (options.capacity && !batch.fills_capacity() && log_enabled(LogLevel::debug))
           log_debug("cuda_graphs: a micro-batch of step ", step + 1, " is passed without the graph: ",
                     options.capacity->lack_for(transformer.needs(sequence, options)));
         bytes_ahead_ += batch.bytes();

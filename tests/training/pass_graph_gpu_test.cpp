@@ -105,6 +105,36 @@ class PassGraphGpu : public testing::Test {
     return run;
   }
 
+  // A transformer of one stream and what steps it.
+  struct Sealed {
+    model::Transformer transformer;
+    std::unique_ptr<distributed::Collectives> alone = distributed::make_lone_collectives();
+    StageOptimizer optimizer;
+
+    explicit Sealed(const PassGraphGpu& test)
+        : transformer(test.config(1), test.vocabulary_, test.layout_, 7, test.codebooks_),
+          optimizer(placed(transformer).parameters(), {}, {.enabled = false}, at::kBFloat16, *alone,
+                    Sharding::none) {}
+    static model::Transformer& placed(model::Transformer& transformer) {
+      transformer.to(test::device());
+      transformer.set_activation_type(at::kBFloat16);
+      transformer.set_fused_kernels(kernels::FusedKernels({"all"}));
+      return transformer;
+    }
+    void take_weights_of(const Sealed& other) {
+      const at::NoGradGuard no_grad;
+      const auto &mine = transformer.parameters().all(), &others = other.transformer.parameters().all();
+      for (std::size_t i = 0; i < mine.size(); ++i) mine[i].value.copy_(others[i].value);
+      transformer.forget_copies();
+    }
+    std::vector<at::Tensor> gradients() const {
+      std::vector<at::Tensor> copies;
+      for (const nn::Parameter& parameter : transformer.parameters().all())
+        if (parameter.trainable) copies.push_back(parameter.value.grad().cpu().clone());
+      return copies;
+    }
+  };
+
   sequence::Vocabulary vocabulary_ = sequence::make_vocabulary({.text = 20, .geometry = 16});
   sequence::SequenceLayout layout_;
   std::vector<model::RangeCodebook> codebooks_;
@@ -131,46 +161,43 @@ TEST_F(PassGraphGpu, BlocksRunAgainWithinTheGraph) {
     EXPECT_NEAR(replayed.losses[i] / plain.losses[i], 1, 5e-3) << "step " << i;
 }
 
-// What a replay leaves is what the same pass leaves that is not recorded: on the GPU that the host plays, bit for bit; on
-// another, sums of attention's gradients may be taken in another order each time.
+// What a replay leaves is what the same pass leaves that is not recorded, of a twin that has the weights of the moment and
+// no copies of earlier ones: on the GPU that the host plays, bit for bit; on another, sums of attention's gradients may be
+// taken in another order each time. It is replayed before the first step and after others, with and without a validation in
+// between, which makes copies of its own.
 TEST_F(PassGraphGpu, AReplayIsThePassThatItRecorded) {
-  model::Transformer transformer(config(1), vocabulary_, layout_, 7, codebooks_);
-  transformer.to(test::device());
-  transformer.set_activation_type(at::kBFloat16);
-  transformer.set_fused_kernels(kernels::FusedKernels({"all"}));
-  const auto alone = distributed::make_lone_collectives();
-  StageOptimizer optimizer(transformer.parameters(), {}, {.enabled = false}, at::kBFloat16, *alone,
-                           Sharding::none);
-  model::PrepareOptions options;
-  options.capacity =
-      std::make_shared<const model::BatchCapacity>(transformer.needs(batch(0, 9)).with_room(0.1, kPositions));
-  const auto gradients = [&] {
-    std::vector<at::Tensor> copies;
-    for (const nn::Parameter& parameter : transformer.parameters().all())
-      if (parameter.trainable) copies.push_back(parameter.value.grad().cpu().clone());
-    optimizer.zero_gradients();
-    return copies;
-  };
-  PassGraph graph(transformer, test::device());
-  for (std::uint64_t number = 0; number < 4; ++number) {
-    const model::PreparedBatch own =
-        transformer.prepare(batch(number, 4 + static_cast<std::int64_t>(number)), options);
+  constexpr std::uint64_t kPasses = 9, kFirstStep = 3;
+  Sealed own(*this), twin(*this);
+  const model::PrepareOptions options{.capacity = std::make_shared<const model::BatchCapacity>(
+                                          own.transformer.needs(batch(0, 9)).with_room(0.1, kPositions))};
+  const bool played = ::dlsym(RTLD_DEFAULT, "omni_host_gpu_reads") != nullptr;
+  PassGraph graph(own.transformer, test::device());
+  for (std::uint64_t number = 0; number < kPasses; ++number) {
+    twin.take_weights_of(own);
+    const model::PreparedBatch prepared =
+        own.transformer.prepare(batch(number, 4 + static_cast<std::int64_t>(number % 4)), options);
     const model::LossOptions loss{.z_loss = 1e-4,
                                   .dropout_seed = 50 + number,
                                   .modality_weights = {0.01, 0.02, 0.01 * static_cast<double>(number)}};
-    const at::Tensor sums = graph.run(own, loss).cpu();
-    const std::vector<at::Tensor> computed = gradients();
-    model::PassInputs inputs(transformer, own);
-    inputs.write(own, loss);
-    const model::TransformerLoss plain = transformer.loss(inputs, loss);
+    const at::Tensor sums = graph.run(prepared, loss).cpu();
+    model::PassInputs inputs(twin.transformer, prepared);
+    inputs.write(prepared, loss);
+    const model::TransformerLoss plain = twin.transformer.loss(inputs, loss);
     plain.objective.sum().backward();
-    const std::vector<at::Tensor> expected = gradients();
     EXPECT_TRUE(at::equal(sums, plain.sums.cpu())) << number;
-    const bool played = ::dlsym(RTLD_DEFAULT, "omni_host_gpu_reads") != nullptr;
+    const std::vector<at::Tensor> computed = own.gradients(), expected = twin.gradients();
     for (std::size_t i = 0; i < expected.size(); ++i)
-      EXPECT_LE(test::relative_error(computed[i], expected[i]), played ? 0 : 1e-2) << i;
+      EXPECT_LE(test::relative_error(computed[i], expected[i]), played ? 0 : 1e-2) << number << ", " << i;
+    if (number >= kFirstStep) own.optimizer.step(1e-3, 1.0);
+    own.optimizer.zero_gradients();
+    twin.optimizer.zero_gradients();
+    if (number % 2 == 1) continue;
+    twin.take_weights_of(own);
+    const at::NoGradGuard no_grad;
+    EXPECT_TRUE(at::equal(own.transformer.loss(prepared, {}).sums, twin.transformer.loss(prepared, {}).sums))
+        << "validation after " << number;
   }
-  EXPECT_EQ(graph.counts().replayed, 2);
+  EXPECT_EQ(graph.counts().replayed, static_cast<std::int64_t>(kPasses) - 2);
 }
 
 TEST_F(PassGraphGpu, AnotherShapeIsRecordedAnewAndInputsNameIt) {
