@@ -92,11 +92,12 @@ std::vector<std::pair<GroupRows, std::int64_t>> laid_out(const Transformer::Netw
 }
 
 void write_groups(const Transformer::Network& network, const sequence::PackedSequence& sequence,
-                  const BatchCapacity* capacity, PreparedBatch::Arrays& arrays) {
+                  std::vector<GroupRows> groups, const BatchCapacity* capacity,
+                  PreparedBatch::Arrays& arrays) {
   const std::vector<std::int64_t> row_of = output_rows(network.config, sequence),
                                   task_of = task_of_position(sequence, arrays.task_count);
   WrittenRows rows;
-  for (auto& [group, room] : laid_out(network, loss_groups(network, sequence), capacity)) {
+  for (auto& [group, room] : laid_out(network, std::move(groups), capacity)) {
     const std::size_t count = group.positions.size();
     for (std::size_t i = 0; i < count; ++i) {
       const std::int64_t position = group.positions[i];
@@ -283,15 +284,15 @@ PlannedRows plan_sequence(const TransformerConfig& config, const sequence::Packe
                            arena);
 }
 
-BatchCapacity Transformer::needs(const sequence::PackedSequence& given, const PrepareOptions& options) const {
-  const Network& net = *network_;
-  sequence::PackedSequence sequence = given;
-  if (options.full_softmax) allow_everything(sequence, net.vocabulary.size());
+namespace {
+
+BatchCapacity needs_of(const Transformer::Network& net, const sequence::PackedSequence& sequence,
+                       const std::vector<GroupRows>& groups) {
   BatchCapacity needs;
   needs.two_streams = net.config.streams > 1;
   const std::int64_t text = needs.two_streams ? sequence::text_positions(sequence) : sequence.length();
   needs.rows = {text, sequence.length() - text};
-  for (const Network::CodeRange& code : net.code_ranges)
+  for (const Transformer::Network::CodeRange& code : net.code_ranges)
     needs.codes.push_back(std::count_if(sequence.tokens.begin(), sequence.tokens.end(),
                                         [&](std::int32_t token) { return code.range.contains(token); }));
   needs.features.resize(net.config.features.size());
@@ -300,18 +301,28 @@ BatchCapacity Transformer::needs(const sequence::PackedSequence& given, const Pr
     ensure(input < needs.features.size(), "the model has no input ", rows.input, " of features");
     needs.features[input] += static_cast<std::int64_t>(rows.values.size()) / net.config.features[input].width;
   }
-  for (const GroupRows& group : loss_groups(net, sequence))
+  for (const GroupRows& group : groups)
     needs.groups.push_back(
         {group.modality, group.allowed, static_cast<std::int64_t>(group.positions.size())});
   return needs;
+}
+
+}  // namespace
+
+BatchCapacity Transformer::needs(const sequence::PackedSequence& given, const PrepareOptions& options) const {
+  sequence::PackedSequence sequence = given;
+  if (options.full_softmax) allow_everything(sequence, network_->vocabulary.size());
+  return needs_of(*network_, sequence, loss_groups(*network_, sequence));
 }
 
 PreparedBatch Transformer::prepare(const sequence::PackedSequence& given,
                                    const PrepareOptions& options) const {
   const Network& net = *network_;
   const BatchCapacity* capacity = options.capacity.get();
-  if (capacity != nullptr && !capacity->lack_for(needs(given, options)).empty()) capacity = nullptr;
   sequence::PackedSequence sequence = given;
+  if (options.full_softmax) allow_everything(sequence, net.vocabulary.size());
+  std::vector<GroupRows> groups = loss_groups(net, sequence);  // what is appended below carries no loss
+  if (capacity != nullptr && !capacity->lack_for(needs_of(net, sequence, groups)).empty()) capacity = nullptr;
   // Every block has rows to work on, even where there is nothing to learn: with sharded parameters all ranks
   // have to meet at each of them.
   if (capacity == nullptr)
@@ -321,14 +332,13 @@ PreparedBatch Transformer::prepare(const sequence::PackedSequence& given,
   else
     sequence::fill_streams(sequence, capacity->rows[0] - (given.length() - sequence::text_positions(given)),
                            given.length() - sequence::text_positions(given));
-  if (options.full_softmax) allow_everything(sequence, net.vocabulary.size());
   auto arrays = std::make_shared<PreparedBatch::Arrays>();
   arrays->fills_capacity = capacity != nullptr;
   arrays->length = capacity != nullptr ? sequence.length() : given.length();
   arrays->task_count = options.task_count;
   arrays->tokens = PreparedTokens(net, sequence, arrays->arena, {capacity, given.length()});
   arrays->rows = plan_sequence(net.config, sequence, arrays->arena, /*fixed_shapes=*/capacity != nullptr);
-  write_groups(net, sequence, capacity, *arrays);
+  write_groups(net, sequence, std::move(groups), capacity, *arrays);
   arrays->arena.close(net.embedding.is_cuda());
   return {counts_of(given, options.task_count), std::move(arrays)};
 }

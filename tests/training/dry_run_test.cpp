@@ -130,6 +130,33 @@ TEST_F(DryRunTest, TellsOfFullSharding) {
   EXPECT_THAT(text, testing::ContainsRegex("#   weights +[0-9.]+ ms\n#   of both not hidden +[0-9.]+ ms\n"));
 }
 
+// More ranks lower what rank 0 keeps beside the blocks while it samples, and not what the whole model takes at the start.
+TEST_F(DryRunTest, AdvisesOnTheWholeModelByWhatExceeds) {
+  StageConfig c = config("run");
+  c.tokens_per_step = 256;
+  c.model.width = 256;
+  c.model.single_blocks = 12;
+  c.sharding = "full";
+  c.sample_steps = 1;
+  const std::string text = printed(c, 4, 1000);
+  const auto gigabytes_after = [&](const std::string& what) {
+    const std::size_t at = text.find(what);
+    return at == std::string::npos ? 0.0 : std::stod(text.substr(at + what.size()));
+  };
+  const double starting = gigabytes_after("at the start and end: "),
+               sampling = gigabytes_after("while rank 0 samples: ");
+  ASSERT_GT(starting, 0.01);
+  ASSERT_GT(sampling, starting + 0.005);
+  EXPECT_THAT(printed(c, 4, starting + 0.002),
+              testing::AllOf(testing::HasSubstr("set sample_steps: 0, or start more ranks"),
+                             testing::Not(testing::HasSubstr("make it smaller"))));
+  EXPECT_THAT(printed(c, 4, starting / 2),
+              testing::AllOf(testing::HasSubstr("make it smaller"), testing::HasSubstr("rank 0 samples"),
+                             testing::Not(testing::HasSubstr("start more ranks"))));
+  c.sample_steps = 0;
+  EXPECT_THAT(printed(c, 4, starting / 2), testing::Not(testing::HasSubstr("rank 0 samples")));
+}
+
 using DryRunGpu = DryRunTest;
 
 TEST_F(DryRunGpu, SaysWhetherTheGpuThatIsHereHoldsIt) {
