@@ -43,8 +43,8 @@ struct FittingChange {
 };
 // Of the changes that leave what is learnt as it is, the one that costs least and with which a rank needs no
 // more than `there` bytes: sharding what the optimizer keeps, sharding all, smaller micro-batches (half, a quarter, ...
-// down to `fewest_tokens`), recomputing activations, and both; where none of these is enough, twice the ranks
-// and so on, up to `most_ranks`. Nothing where that is not enough.
+// down to `fewest_tokens`), recomputing activations, and both, then these without cuda_graphs; where none is enough, twice
+// the ranks and so on, up to `most_ranks`. Nothing where that is not enough.
 std::optional<FittingChange> smallest_fitting_change(const StageConfig& config, int ranks, int most_ranks,
                                                      double there, const NeededMemory& needed);
 
