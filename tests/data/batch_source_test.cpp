@@ -62,14 +62,21 @@ TEST_F(BatchSourceTest, ABatchIsAFunctionOfStepAndMicroStep) {
 }
 
 TEST_F(BatchSourceTest, CaptionsThatAreAllTooLongNameTheKey) {
+  std::vector<TokenObject> objects = random_objects(small_info(), 4);
+  for (TokenObject& object : objects) object.captions = {{{3, 4, 5}, CaptionKind::complete}};
+  const test::TemporaryDirectory folder;
+  write_token_shard(folder / "shard-00000.safetensors", small_info(), objects);
+  const std::filesystem::path folders[] = {folder.path()};
   sequence::SequenceLayout layout = small_layout();
-  layout.text_capacity = 1;
+  layout.text_capacity = 2;
   try {
-    BatchSource(dataset_, {{sequence::built_in_task("text->shape"), 1}}, layout, small_vocabulary(),
-                options());
+    BatchSource(std::make_shared<const TokenDataset>(TokenDataset::open(folders)),
+                {{sequence::built_in_task("text->shape"), 1}}, layout, small_vocabulary(), options());
     ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("text_capacity (1 tokens)"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("text_capacity (2 tokens); the shortest has 3"),
+              std::string::npos)
+        << error.what();
   }
 }
 
