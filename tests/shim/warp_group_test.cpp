@@ -8,6 +8,7 @@
 #include "hopper_ptx.h"
 #include "launch_error.h"
 #include "shim/orders.h"
+#include "shim/sanitizer.h"
 
 namespace omni::shim {
 namespace {
@@ -267,7 +268,8 @@ TEST(ShimWarpGroup, MistakesAreSeen) {
   complains(error_of(wait_for_nobody), "deadlock");
   complains(error_of(wait_for_more_bytes), "deadlock");
   complains(error_of(arrive_too_often), "once too often");
-  complains(error_of(use_an_unmade_barrier), "nobody made");
+  // MemorySanitizer ends the program there: the memory of such a barrier was never written.
+  if (!kMemorySanitizer) complains(error_of(use_an_unmade_barrier), "nobody made");
   complains(error_of(leave_a_copy), "1 bulk copies in flight");
   complains(error_of(copy_to_half_an_atom), "no whole swizzle atom");
   complains(error_of(copy_out_of_the_block), "outside of what it has");
