@@ -81,6 +81,41 @@ struct ConsumerPlace {
   static __device__ __forceinline__ int row() { return warp_row() - group_row() + lane() / 4; }
 };
 
+// At a stage that is filled `producers` threads arrive, at one that is free again each of the consuming warps.
+template <int kStages>
+__device__ __forceinline__ void prepare_ring(SharedBarrier (&full)[kStages], SharedBarrier (&free)[kStages],
+                                             int producers) {
+#pragma unroll
+  for (int stage = 0; stage < kStages; ++stage) {
+    full[stage].initialise(producers);
+    free[stage].initialise(kConsumerWarps);
+  }
+}
+
+// All lanes of a warp have read what a stage holds.
+__device__ __forceinline__ void leave_stage(SharedBarrier& free) {
+  __syncwarp();
+  if (ConsumerPlace::lane() == 0) free.arrive();
+}
+
+// A block's work: the first kProducers threads produce, the warp groups after theirs consume.
+template <int kProducers, class Memory, class Produce, class Consume>
+__device__ __forceinline__ void share_work(const Memory& memory, const Produce& produce,
+                                           const Consume& consume) {
+  if (threadIdx.x == 0) {
+    memory.prepare();
+    publish_barriers();
+  }
+  __syncthreads();
+  if (threadIdx.x < kWarpGroup) {
+    leave_registers<kProducerRegisters>();
+    if (threadIdx.x < kProducers) produce();
+  } else {
+    allow_registers<kConsumerRegisters>();
+    consume();
+  }
+}
+
 template <class Tile>
 __device__ __forceinline__ void copy_panels(const Tile& tile, const TensorMap& map, SharedBarrier& barrier,
                                             int head, int row) {

@@ -56,14 +56,7 @@ struct HopperKeyMemory {
         output{reinterpret_cast<__nv_bfloat16*>(parts.take(Shape::OutputTile::kBytes))},
         control(*reinterpret_cast<typename Shape::Control*>(parts.take(sizeof(typename Shape::Control)))) {}
 
-  __device__ __forceinline__ void prepare() const {
-#pragma unroll
-    for (int stage = 0; stage < Shape::kStages; ++stage) {
-      control.full[stage].initialise(kWarp);
-      control.free[stage].initialise(kConsumerWarps);
-    }
-    publish_barriers();
-  }
+  __device__ __forceinline__ void prepare() const { prepare_ring(control.full, control.free, kWarp); }
 };
 
 // A thread's share of the gradients of its group's keys and values.
@@ -221,8 +214,7 @@ __device__ __forceinline__ void consume_queries(const HopperBackward& call, int 
     if (!control.holds_queries[stage]) break;
     const Sight sight = rows.sight(control.rows[stage]);
     if (sight != Sight::none) rows.add(memory, stage, sight);
-    __syncwarp();
-    if (ConsumerPlace::lane() == 0) control.free[stage].arrive();
+    leave_stage(control.free[stage]);
   }
   rows.finish(call.attention, key_head, memory.output);
 }
@@ -235,15 +227,9 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
   OMNI_SHARED(unsigned char, shared);
   const HopperKeyMemory<kHead> memory{SharedParts(shared)};
   const int key_head = static_cast<int>(blockIdx.y), key_begin = static_cast<int>(blockIdx.x) * kHopperRows;
-  if (threadIdx.x == 0) memory.prepare();
-  __syncthreads();
-  if (threadIdx.x < kWarpGroup) {
-    leave_registers<kProducerRegisters>();
-    if (threadIdx.x < kWarp) produce_queries<kHead>(call, key_head, key_begin, memory);
-  } else {
-    allow_registers<kConsumerRegisters>();
-    consume_queries<kHead>(call, key_head, key_begin, memory);
-  }
+  share_work<kWarp>(
+      memory, [&] { produce_queries<kHead>(call, key_head, key_begin, memory); },
+      [&] { consume_queries<kHead>(call, key_head, key_begin, memory); });
 #else
   __trap();
 #endif

@@ -44,14 +44,7 @@ struct HopperQueryMemory {
         output{reinterpret_cast<__nv_bfloat16*>(parts.take(Shape::OutputTile::kBytes))},
         control(*reinterpret_cast<typename Shape::Control*>(parts.take(sizeof(typename Shape::Control)))) {}
 
-  __device__ __forceinline__ void prepare() const {
-#pragma unroll
-    for (int stage = 0; stage < Shape::kStages; ++stage) {
-      control.full[stage].initialise(1);
-      control.free[stage].initialise(kConsumerWarps);
-    }
-    publish_barriers();
-  }
+  __device__ __forceinline__ void prepare() const { prepare_ring(control.full, control.free, 1); }
 };
 
 // A thread's share of the gradient of its group's queries.
@@ -175,8 +168,7 @@ __device__ __forceinline__ void consume_keys(const HopperBackward& call, int hea
     if (key < 0) break;
     const Sight sight = rows.sight(key);
     if (sight != Sight::none) rows.add(memory, place.stage, key, sight);
-    __syncwarp();
-    if (ConsumerPlace::lane() == 0) control.free[place.stage].arrive();
+    leave_stage(control.free[place.stage]);
   }
   rows.finish(call.attention, head, row_begin + ConsumerPlace::warp_row(), memory.output);
 }
@@ -190,15 +182,9 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
   const HopperQueryMemory<kHead> memory{SharedParts(shared)};
   const int head = static_cast<int>(blockIdx.y);
   const int row_begin = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kHopperRows;
-  if (threadIdx.x == 0) memory.prepare();
-  __syncthreads();
-  if (threadIdx.x < kWarpGroup) {
-    leave_registers<kProducerRegisters>();
-    if (threadIdx.x == 0) produce_keys<kHead>(call, head, row_begin, memory);
-  } else {
-    allow_registers<kConsumerRegisters>();
-    consume_keys<kHead>(call, head, row_begin, memory);
-  }
+  share_work<1>(
+      memory, [&] { produce_keys<kHead>(call, head, row_begin, memory); },
+      [&] { consume_keys<kHead>(call, head, row_begin, memory); });
 #else
   __trap();
 #endif

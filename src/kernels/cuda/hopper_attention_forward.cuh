@@ -42,14 +42,8 @@ struct HopperForwardMemory {
         control(*reinterpret_cast<typename Shape::Control*>(parts.take(sizeof(typename Shape::Control)))) {}
 
   __device__ __forceinline__ void prepare() const {
-#pragma unroll
-    for (int stage = 0; stage < Shape::kStages; ++stage) {
-      control.key_full[stage].initialise(1);
-      control.value_full[stage].initialise(1);
-      control.key_free[stage].initialise(kConsumerWarps);
-      control.value_free[stage].initialise(kConsumerWarps);
-    }
-    publish_barriers();
+    prepare_ring(control.key_full, control.key_free, 1);
+    prepare_ring(control.value_full, control.value_free, 1);
   }
 };
 
@@ -182,14 +176,12 @@ __device__ __forceinline__ void consume_forward(const HopperForward& call, int h
       multiply_tiles(scores, memory.queries, ConsumerPlace::group_row(), memory.keys[stage]);
       wait_products<0>(scores);
     }
-    __syncwarp();
-    if (ConsumerPlace::lane() == 0) control.key_free[stage].arrive();
+    leave_stage(control.key_free[stage]);
     if (sight == Sight::some) rows.hide_unseen(scores, spans, key);
     if (sight != Sight::none) rows.soften(scores);
     control.value_full[stage].wait(place.phase);
     if (sight != Sight::none) rows.add_values(scores, memory.values[stage]);
-    __syncwarp();
-    if (ConsumerPlace::lane() == 0) control.value_free[stage].arrive();
+    leave_stage(control.value_free[stage]);
   }
   rows.finish(a, head, row_begin + ConsumerPlace::warp_row(), memory.output);
 }
@@ -203,15 +195,9 @@ __global__ void __launch_bounds__(kHopperThreads, 1)
   const HopperForwardMemory<kHead> memory{SharedParts(shared)};
   const int head = static_cast<int>(blockIdx.y);
   const int row_begin = static_cast<int>(gridDim.x - 1 - blockIdx.x) * kHopperRows;
-  if (threadIdx.x == 0) memory.prepare();
-  __syncthreads();
-  if (threadIdx.x < kWarpGroup) {
-    leave_registers<kProducerRegisters>();
-    if (threadIdx.x == 0) produce_forward<kHead>(call, head, row_begin, memory);
-  } else {
-    allow_registers<kConsumerRegisters>();
-    consume_forward<kHead>(call, head, row_begin, memory);
-  }
+  share_work<1>(
+      memory, [&] { produce_forward<kHead>(call, head, row_begin, memory); },
+      [&] { consume_forward<kHead>(call, head, row_begin, memory); });
 #else
   __trap();
 #endif
