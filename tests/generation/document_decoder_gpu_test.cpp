@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <string_view>
 #include <tuple>
 
@@ -133,38 +134,44 @@ bool makes_text(const DocumentRequest& request) {
   });
 }
 
-class StretchesGpu : public ::testing::TestWithParam<std::tuple<const char*, std::int64_t>> {};
+class StretchesGpu : public ::testing::TestWithParam<std::tuple<const char*, std::int64_t>> {
+ protected:
+  void SetUp() override {
+    if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
+    model_ = model_in_halves(vocabulary_, layout_, streams_);
+  }
+
+  const sequence::Vocabulary vocabulary_ = sequence::testing::small_vocabulary();
+  const sequence::SequenceLayout layout_ = sequence::testing::small_layout();
+  const std::string_view precision_name_ = std::get<0>(GetParam());
+  const std::int64_t streams_ = std::get<1>(GetParam());
+  const model::DecodePrecision precision_ = model::parse_decode_precision(precision_name_);
+  std::unique_ptr<model::Transformer> model_;
+};
 INSTANTIATE_TEST_SUITE_P(PrecisionsAndStreams, StretchesGpu,
                          ::testing::Combine(::testing::Values("bf16", "int8"), ::testing::Values(1, 2)));
 
 TEST_P(StretchesGpu, DrawWhatStepsDrawOneByOne) {
-  if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
-  const sequence::Vocabulary vocabulary = sequence::testing::small_vocabulary();
-  const sequence::SequenceLayout layout = sequence::testing::small_layout();
-  const auto& [precision_name, streams] = GetParam();
-  const auto owned = model_in_halves(vocabulary, layout, streams);
-  const model::Transformer& model = *owned;
-  const model::DecodePrecision precision = model::parse_decode_precision(precision_name);
-  std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary, layout);
+  std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary_, layout_);
   // Steps take long where the processor plays the GPU: each setting has a quarter of the tasks.
-  const std::size_t first = (precision_name == std::string_view("int8") ? 1 : 0) + (streams == 2 ? 2 : 0);
+  const std::size_t first = (precision_name_ == "int8" ? 1 : 0) + (streams_ == 2 ? 2 : 0);
   for (std::size_t i = first; i < requests.size(); i += 4) {
     DocumentRequest& request = requests[i];
-    if (streams == 2 && makes_text(request)) continue;
+    if (streams_ == 2 && makes_text(request)) continue;
     for (SegmentRequest& segment : request.segments)
       if (segment.modality == sequence::Modality::shape) segment.geometry_length = 8;
     request.schedule = GuidanceSchedule::linear;
-    DocumentProgram reference(model, request, 0);
-    const StepByStep expected = draw_step_by_step(model, reference, precision);
+    DocumentProgram reference(*model_, request, 0);
+    const StepByStep expected = draw_step_by_step(*model_, reference, precision_);
     std::vector<std::unique_ptr<TokenProgram>> programs;
-    programs.push_back(std::make_unique<DocumentProgram>(model, request, 0));
+    programs.push_back(std::make_unique<DocumentProgram>(*model_, request, 0));
     std::int64_t most = 0, all = 0;
     const auto count = [&](std::int64_t tokens) {
       most = std::max(most, tokens);
       all += tokens;
     };
     const std::vector<double> logs =
-        run_programs(model, programs, {.precision = precision, .on_tokens = count});
+        run_programs(*model_, programs, {.precision = precision_, .on_tokens = count});
     EXPECT_EQ(static_cast<const DocumentProgram&>(*programs[0]).document(), reference.document());
     EXPECT_NEAR(logs[0], expected.log_probability, 1e-4 * (1 + std::abs(expected.log_probability)));
     EXPECT_EQ(all, static_cast<std::int64_t>(expected.tokens.size()));
@@ -175,28 +182,21 @@ TEST_P(StretchesGpu, DrawWhatStepsDrawOneByOne) {
 
 // Some end before others, and each one draws what it draws alone.
 TEST_P(StretchesGpu, SamplesSideBySideDrawWhatEachDrawsAlone) {
-  if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
   if (test::rehearsing()) GTEST_SKIP() << "on a processor rows in halves depend on their neighbours";
-  const sequence::Vocabulary vocabulary = sequence::testing::small_vocabulary();
-  const sequence::SequenceLayout layout = sequence::testing::small_layout();
-  const auto& [precision_name, streams] = GetParam();
-  const auto owned = model_in_halves(vocabulary, layout, streams);
-  const model::Transformer& model = *owned;
-  const model::DecodePrecision precision = model::parse_decode_precision(precision_name);
   DocumentRequest request;
   CounterRng rng(4);
   request.segments = {
       {.modality = sequence::Modality::text,
-       .given = sequence::testing::random_segment(sequence::Modality::text, vocabulary, layout, rng),
+       .given = sequence::testing::random_segment(sequence::Modality::text, vocabulary_, layout_, rng),
        .fixed_tokens = {}},
       {.modality = sequence::Modality::shape, .given = {}, .fixed_tokens = {}}};
   request.guidance = {2};
   request.count = 3;
-  const auto together = decode(model, {&request, 1}, {.precision = precision, .on_tokens = {}});
+  const auto together = decode(*model_, {&request, 1}, {.precision = precision_, .on_tokens = {}});
   ASSERT_EQ(together.size(), 3u);
   for (std::uint64_t number = 0; number < 3; ++number) {
-    DocumentProgram reference(model, request, number);
-    draw_step_by_step(model, reference, precision);
+    DocumentProgram reference(*model_, request, number);
+    draw_step_by_step(*model_, reference, precision_);
     EXPECT_EQ(together[number], reference.document()) << number;
   }
 }

@@ -117,13 +117,18 @@ TEST(PackedSequence, LaterTextMovesNoPosition) {
   EXPECT_EQ(tail(a.slots), tail(b.slots));
 }
 
-TEST(PackedSequence, PaddingFillsBothStreamsAndChangesNothingElse) {
+PackedSequence text_and_shape() {
   const Document document = {
       {text_segment({1, 2}),
        {.payload = ShapePayload{.size = 3, .box = {1, 1, 2}, .geometry = {5, 6}}, .carries_loss = true}}};
   PackedSequence sequence;
   append_document(sequence, document, small_vocabulary(), small_layout());
-  const PackedSequence before = sequence;
+  return sequence;
+}
+
+TEST(PackedSequence, PaddingFillsBothStreamsAndChangesNothingElse) {
+  const PackedSequence before = text_and_shape();
+  PackedSequence sequence = before;
   pad_streams(sequence, 40);
   EXPECT_EQ(sequence.length(), 80);
   EXPECT_EQ(std::count(sequence.streams.begin(), sequence.streams.end(), Modality::text), 40);
@@ -162,12 +167,8 @@ TEST(PackedSequence, PaddingLeavesNothingEmpty) {
 }
 
 TEST(PackedSequence, StreamsAreFilledUpToWhatIsAskedFor) {
-  const Document document = {
-      {text_segment({1, 2}),
-       {.payload = ShapePayload{.size = 3, .box = {1, 1, 2}, .geometry = {5, 6}}, .carries_loss = true}}};
-  PackedSequence sequence;
-  append_document(sequence, document, small_vocabulary(), small_layout());
-  const PackedSequence before = sequence;
+  const PackedSequence before = text_and_shape();
+  PackedSequence sequence = before;
   fill_streams(sequence, 37, 90);
   EXPECT_EQ(text_positions(sequence), 37);
   EXPECT_EQ(sequence.length(), 127);
