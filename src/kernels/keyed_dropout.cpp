@@ -44,16 +44,19 @@ Tensor random_words(std::int64_t count, const Tensor& key) {
   const Tensor block = at::arange((count + 3) / 4, key.options());
   std::array<Tensor, 4> counter = {block.bitwise_and(kLowWord), block.__rshift__(32), at::zeros_like(block),
                                    at::zeros_like(block)};
-  Tensor key_a = key.bitwise_and(kLowWord), key_b = key.__rshift__(32).bitwise_and(kLowWord);
-  for (int round = 0; round < 10; ++round) {
+  constexpr std::int64_t kRounds = 10;
+  const Tensor rounds = at::arange(kRounds, key.options());
+  const auto keys_of_rounds = [&](const Tensor& word, std::int64_t weyl) {
+    return (word.bitwise_and(kLowWord) + rounds * weyl).bitwise_and(kLowWord);
+  };
+  const Tensor keys_a = keys_of_rounds(key, kWeylA), keys_b = keys_of_rounds(key.__rshift__(32), kWeylB);
+  for (std::int64_t round = 0; round < kRounds; ++round) {
     const auto mixed = [](const Tensor& product, const Tensor& other, const Tensor& word) {
       return product.__rshift__(32).bitwise_and(kLowWord).bitwise_xor(other).bitwise_xor(word);
     };
     const Tensor a = counter[0] * kMultiplierA, b = counter[2] * kMultiplierB;
-    counter = {mixed(b, counter[1], key_a), b.bitwise_and(kLowWord), mixed(a, counter[3], key_b),
-               a.bitwise_and(kLowWord)};
-    key_a = (key_a + kWeylA).bitwise_and(kLowWord);
-    key_b = (key_b + kWeylB).bitwise_and(kLowWord);
+    counter = {mixed(b, counter[1], keys_a[round]), b.bitwise_and(kLowWord),
+               mixed(a, counter[3], keys_b[round]), a.bitwise_and(kLowWord)};
   }
   return at::stack(counter, 1).flatten().narrow(0, 0, count);
 }
@@ -71,10 +74,9 @@ Tensor dropped(const Tensor& given, double rate, const Tensor& key) {
     drop(x.const_data_ptr<at::BFloat16>(), y.mutable_data_ptr<at::BFloat16>(), x.numel(), rate, on_host());
     return y;
   }
-  const Tensor kept = random_words(x.numel(), key).ge(bound_of(rate)).view(x.sizes());
+  const Tensor gone = random_words(x.numel(), key).lt(bound_of(rate)).view(x.sizes());
   const auto wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const Tensor scaled = x.to(wide) * (1 / (1 - rate));
-  return at::where(kept, scaled, at::zeros({}, scaled.options())).to(x.scalar_type());
+  return (x.to(wide) * (1 / (1 - rate))).masked_fill_(gone, 0).to(x.scalar_type());
 }
 
 class DropoutFunction : public torch::autograd::Function<DropoutFunction> {
