@@ -26,6 +26,7 @@ struct EmbeddedRows : torch::CustomClassHolder {
 
 // [k, dimension], zeros where there is no code.
 Tensor codebook_rows(const EmbeddedCodes& own) {
+  if (own.all_there) return own.codebook.index_select(0, own.codes);
   Tensor rows = own.codebook.index_select(0, own.codes.clamp_min(0));
   return rows.masked_fill_(own.codes.lt(0).unsqueeze(1), 0);
 }

@@ -24,6 +24,7 @@ struct PreparedTokens {
   };
   ArenaPlace tokens, slots, next_slots;
   std::vector<Codes> codes;  // of each of the network's code ranges
+  bool fills_room = false;   // some of them may be none
   struct Features {
     ArenaPlace positions, values;
   };

@@ -56,14 +56,14 @@ struct WrittenRows {
   std::vector<std::int32_t> targets;
   std::vector<float> weights;
 
-  // One that weighs nothing.
-  void add_filler(std::int64_t output, std::int64_t position, std::int32_t target) {
+  void add(std::int64_t output, std::int64_t position, std::int32_t target, float weight,
+           std::int64_t modality, std::int64_t task) {
     outputs.push_back(output);
     positions.push_back(position);
     targets.push_back(target);
-    weights.push_back(0);
-    modalities.push_back(-1);
-    tasks.push_back(-1);
+    weights.push_back(weight);
+    modalities.push_back(modality);
+    tasks.push_back(task);
   }
 };
 
@@ -101,17 +101,13 @@ void write_groups(const Transformer::Network& network, const sequence::PackedSeq
     const std::size_t count = group.positions.size();
     for (std::size_t i = 0; i < count; ++i) {
       const std::int64_t position = group.positions[i];
-      rows.outputs.push_back(row_of[position]);
-      rows.positions.push_back(position);
-      rows.targets.push_back(group.targets[i]);
-      rows.weights.push_back(sequence.loss_weights[position]);
-      rows.modalities.push_back(static_cast<std::int64_t>(group.modality));
-      rows.tasks.push_back(task_of[position]);
+      rows.add(row_of[position], position, group.targets[i], sequence.loss_weights[position],
+               static_cast<std::int64_t>(group.modality), task_of[position]);
     }
     const std::int64_t output = count > 0 ? row_of[group.positions.front()] : 0;
     const std::int32_t target = count > 0 ? group.targets.front() : 0;
-    for (auto i = static_cast<std::int64_t>(count); i < room; ++i)
-      rows.add_filler(output, arrays.length, target);
+    for (auto i = static_cast<std::int64_t>(count); i < room; ++i)  // rows that weigh nothing
+      rows.add(output, arrays.length, target, 0, -1, -1);
     arrays.groups.push_back({group.modality, room, std::move(group.runs)});
   }
   arrays.outputs = arrays.arena.add(rows.outputs);
@@ -218,7 +214,8 @@ std::vector<PreparedTokens::Features> prepared_features(const Transformer::Netwo
 }  // namespace
 
 PreparedTokens::PreparedTokens(const Transformer::Network& network, const sequence::PackedSequence& sequence,
-                               BatchArena& arena, const TokenRoom& room) {
+                               BatchArena& arena, const TokenRoom& room)
+    : fills_room(room.capacity != nullptr) {
   struct CodeRows {
     std::vector<std::int64_t> positions, codes;
   };
@@ -265,7 +262,7 @@ EmbeddedTokens PreparedTokens::on(const Tensor& bytes, const Transformer::Networ
   for (std::size_t c = 0; c < codes.size(); ++c) {
     const auto& range = network.code_ranges[c];
     embedded.codes.push_back({range.codebook, range.projection, array_at(bytes, codes[c].positions),
-                              array_at(bytes, codes[c].codes)});
+                              array_at(bytes, codes[c].codes), /*all_there=*/!fills_room});
   }
   if (!network.slots.defined()) return embedded;
   embedded.slots = array_at(bytes, slots);
@@ -310,8 +307,9 @@ BatchCapacity needs_of(const Transformer::Network& net, const sequence::PackedSe
 }  // namespace
 
 BatchCapacity Transformer::needs(const sequence::PackedSequence& given, const PrepareOptions& options) const {
+  if (!options.full_softmax) return needs_of(*network_, given, loss_groups(*network_, given));
   sequence::PackedSequence sequence = given;
-  if (options.full_softmax) allow_everything(sequence, network_->vocabulary.size());
+  allow_everything(sequence, network_->vocabulary.size());
   return needs_of(*network_, sequence, loss_groups(*network_, sequence));
 }
 
@@ -325,13 +323,14 @@ PreparedBatch Transformer::prepare(const sequence::PackedSequence& given,
   if (capacity != nullptr && !capacity->lack_for(needs_of(net, sequence, groups)).empty()) capacity = nullptr;
   // Every block has rows to work on, even where there is nothing to learn: with sharded parameters all ranks
   // have to meet at each of them.
-  if (capacity == nullptr)
+  if (capacity == nullptr) {
     sequence::pad_streams(sequence, BatchCapacity::kRowMultiple, /*every_stream=*/net.config.streams > 1);
-  else if (capacity->two_streams)
+  } else if (capacity->two_streams) {
     sequence::fill_streams(sequence, capacity->rows[0], capacity->rows[1]);
-  else
-    sequence::fill_streams(sequence, capacity->rows[0] - (given.length() - sequence::text_positions(given)),
-                           given.length() - sequence::text_positions(given));
+  } else {
+    const std::int64_t generated = given.length() - sequence::text_positions(given);
+    sequence::fill_streams(sequence, capacity->rows[0] - generated, generated);
+  }
   auto arrays = std::make_shared<PreparedBatch::Arrays>();
   arrays->fills_capacity = capacity != nullptr;
   arrays->length = capacity != nullptr ? sequence.length() : given.length();

@@ -10,10 +10,11 @@ namespace omni::kernels {
 
 // Rows of a table that start from a codebook: those of codes are table row + codebook row projection^T.
 struct EmbeddedCodes {
-  at::Tensor codebook;    // [size, dimension] fp32, not trained
-  at::Tensor projection;  // [width, dimension] fp32
-  at::Tensor positions;   // [k] int64: which of the embedded rows are such codes, each once
-  at::Tensor codes;       // [k] int64: their rows of the codebook; -1, at any position, adds nothing
+  at::Tensor codebook;     // [size, dimension] fp32, not trained
+  at::Tensor projection;   // [width, dimension] fp32
+  at::Tensor positions;    // [k] int64: which of the embedded rows are such codes, each once
+  at::Tensor codes;        // [k] int64: their rows of the codebook; -1, at any position, adds nothing
+  bool all_there = false;  // none of them is -1
 };
 
 // Rows of `table` [rows, width] fp32 at `indices` [n] int64, with the codebooks' share for codes alone
