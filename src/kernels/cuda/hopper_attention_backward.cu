@@ -49,10 +49,9 @@ extern "C" std::int32_t omni_cuda_hopper_attention_backward(const OmniCudaAttent
   using namespace omni::cuda;
   const OmniCudaAttentionBackward& b = *arguments;
   const OmniCudaAttention& a = b.forward;
-  if (omni_cuda_hopper_attention_supports(&a) != 1 || !is_aligned(a.output) ||
-      !is_aligned(b.output_gradient) || !has_copied_strides(b.output_gradient, a.query_rows, a.heads) ||
-      !is_aligned(b.query_gradient) || !is_aligned(b.key_gradient) || !is_aligned(b.value_gradient) ||
-      !is_aligned(b.row_numbers))
+  if (!takes_hopper_call(a) || !is_aligned(a.output) || !is_aligned(b.output_gradient) ||
+      !has_copied_strides(b.output_gradient, a.query_rows, a.heads) || !is_aligned(b.query_gradient) ||
+      !is_aligned(b.key_gradient) || !is_aligned(b.value_gradient) || !is_aligned(b.row_numbers))
     return kOmniCudaUnsupported;
   if (has_nothing_to_do(a)) {
     OmniCudaAttentionBackward deterministic = b;

@@ -171,14 +171,11 @@ __device__ __forceinline__ void produce_queries(const HopperBackward& call, int 
   using Shape = HopperKeyShape<kHead>;
   const OmniCudaAttention& a = call.attention.forward;
   const bool copies = threadIdx.x % kWarp == 0;
-  const int group = a.heads / a.key_value_heads;
   auto& control = memory.control;
   RingPlace<Shape::kStages> place;
   unsigned key_bytes = 2 * Shape::KeyTile::kBytes;  // come with the first queries
-  for (SeeingQueryTiles<Shape::kQueries> tiles(
-           lower_bound(a.key_last, a.query_rows, key_begin + 1),
-           lower_bound(a.key_first, a.query_rows, key_begin + kHopperRows), key_head * group, group);
-       !tiles.done(); tiles.next(), place.next()) {
+  for (auto tiles = queries_seeing<kHopperRows, Shape::kQueries>(a, key_begin, key_head); !tiles.done();
+       tiles.next(), place.next()) {
     const int stage = place.stage;
     SharedBarrier& full = control.full[stage];
     control.free[stage].wait(place.phase ^ 1);

@@ -44,19 +44,13 @@ extern "C" std::int32_t omni_cuda_hopper_attention_supports(const OmniCudaAttent
   using namespace omni::cuda;
   if (!holds_hopper_code()) return kOmniCudaNoHopperCode;
   const OmniCudaAttention& a = *arguments;
-  return omni_cuda_attention_supports(arguments) && a.type == kOmniCudaBfloat16 && a.head_size >= 64 &&
-                 a.head_size <= 128 && has_copied_strides(a.query, a.query_rows, a.heads) &&
-                 has_copied_strides(a.key, a.key_rows, a.key_value_heads) &&
-                 has_copied_strides(a.value, a.key_rows, a.key_value_heads) && is_hopper() &&
-                 (has_nothing_to_do(a) || for_hopper_head<MakeMaps>(a, a) == kSuccess)
-             ? 1
-             : 0;
+  return takes_hopper_call(a) && (has_nothing_to_do(a) || for_hopper_head<MakeMaps>(a, a) == kSuccess) ? 1
+                                                                                                       : 0;
 }
 
 extern "C" std::int32_t omni_cuda_hopper_attention_forward(const OmniCudaAttention* arguments, void* stream) {
   using namespace omni::cuda;
-  if (omni_cuda_hopper_attention_supports(arguments) != 1 || !is_aligned(arguments->output))
-    return kOmniCudaUnsupported;
+  if (!takes_hopper_call(*arguments) || !is_aligned(arguments->output)) return kOmniCudaUnsupported;
   if (has_nothing_to_do(*arguments)) return omni_cuda_attention_forward(arguments, stream);
   return for_hopper_head<LaunchHopperForward>(*arguments, *arguments, stream);
 }

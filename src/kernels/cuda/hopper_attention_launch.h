@@ -26,6 +26,14 @@ inline bool has_copied_strides(const OmniCudaHeads& tensor, std::int32_t rows, s
   return fits(rows, tensor.row_stride) && fits(heads, tensor.head_stride);
 }
 
+// Whether these kernels take all that is known of a call without its maps.
+inline bool takes_hopper_call(const OmniCudaAttention& a) {
+  return omni_cuda_attention_supports(&a) && a.type == kOmniCudaBfloat16 && a.head_size >= 64 &&
+         a.head_size <= 128 && has_copied_strides(a.query, a.query_rows, a.heads) &&
+         has_copied_strides(a.key, a.key_rows, a.key_value_heads) &&
+         has_copied_strides(a.value, a.key_rows, a.key_value_heads) && is_hopper();
+}
+
 // Launch::run<head size>(arguments...) of the smaller kernel that holds the head size.
 template <class Launch, class... Arguments>
 int for_hopper_head(const OmniCudaAttention& a, const Arguments&... arguments) {
