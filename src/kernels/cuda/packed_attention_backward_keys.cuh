@@ -197,15 +197,6 @@ __device__ __forceinline__ void add_query_sums(const OmniCudaAttentionBackward& 
   }
 }
 
-// The tiles of queries that see the keys from `key` on. All lanes of a warp call it together.
-template <int kKeys, int kQueries>
-__device__ __forceinline__ SeeingQueryTiles<kQueries> queries_seeing(const OmniCudaAttention& a, int key,
-                                                                     int key_head) {
-  const int group = a.heads / a.key_value_heads;
-  return {lower_bound(a.key_last, a.query_rows, key + 1), lower_bound(a.key_first, a.query_rows, key + kKeys),
-          key_head * group, group};
-}
-
 // One block per tile of keys (x) and key-value head (y).
 template <class T, int kHead, KeyPass kPass>
 __global__ void __launch_bounds__(KeyShape<T, kHead>::kThreads)

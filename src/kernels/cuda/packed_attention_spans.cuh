@@ -78,4 +78,13 @@ __device__ __forceinline__ int lower_bound(const std::int32_t* values, int count
   return low;
 }
 
+// The tiles of queries that see the keys from `key` on. All lanes of a warp call it together.
+template <int kKeys, int kQueries>
+__device__ __forceinline__ SeeingQueryTiles<kQueries> queries_seeing(const OmniCudaAttention& a, int key,
+                                                                     int key_head) {
+  const int group = a.heads / a.key_value_heads;
+  return {lower_bound(a.key_last, a.query_rows, key + 1), lower_bound(a.key_first, a.query_rows, key + kKeys),
+          key_head * group, group};
+}
+
 }  // namespace omni::cuda
