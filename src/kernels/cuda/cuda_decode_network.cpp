@@ -15,6 +15,12 @@ using at::Tensor;
 
 float* scales(const Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; }
 
+// Whether products of a few rows read a weight [outputs, inputs] as it lies.
+bool has_layout_of_kernels(const Tensor& weight, bool bytes) {
+  return weight.is_contiguous() && weight.scalar_type() == (bytes ? at::kChar : at::kBFloat16) &&
+         weight.size(1) % (bytes ? 16 : 8) == 0;
+}
+
 // The shapes and types of a block's weights; empty where they fit.
 std::string weight_refusal(const CudaDecodeNetwork& n, const CudaDecodeLayer& layer) {
   const std::int64_t width = n.token_rows.size(1), attended = n.heads * n.head_size;
@@ -32,8 +38,7 @@ std::string weight_refusal(const CudaDecodeNetwork& n, const CudaDecodeLayer& la
     if (weight.sizes() != at::IntArrayRef({wanted.outputs, wanted.inputs}))
       return concat("a weight is ", weight.sizes(), " in place of ", wanted.outputs, " by ", wanted.inputs);
     if (wanted.matrix->scales.defined() != bytes) return "some weights are in int8 and others are not";
-    if (!weight.is_contiguous() || weight.scalar_type() != (bytes ? at::kChar : at::kBFloat16) ||
-        wanted.inputs % (bytes ? 16 : 8) != 0)
+    if (!has_layout_of_kernels(weight, bytes))
       return concat("there is no kernel for a weight ", weight.sizes(), " of ",
                     c10::toString(weight.scalar_type()));
   }
@@ -45,9 +50,8 @@ std::string head_refusal(const CudaDecodeNetwork& n) {
   if (!weight.defined()) return {};
   const bool bytes = n.head.scales.defined();
   if (bytes != n.layers.front().qkv.scales.defined()) return "some weights are in int8 and others are not";
-  if (weight.sizes() != n.token_rows.sizes() || !weight.is_contiguous() || n.head.bias.defined() ||
-      weight.scalar_type() != (bytes ? at::kChar : at::kBFloat16) || weight.size(1) % (bytes ? 16 : 8) != 0 ||
-      weight.size(0) > token_rules::kMaximumRow)
+  if (weight.sizes() != n.token_rows.sizes() || !has_layout_of_kernels(weight, bytes) ||
+      n.head.bias.defined() || weight.size(0) > token_rules::kMaximumRow)
     return concat("there is no kernel for a head ", weight.sizes(), " of ",
                   c10::toString(weight.scalar_type()));
   return {};
