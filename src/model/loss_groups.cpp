@@ -57,11 +57,9 @@ std::vector<GroupRows> loss_groups(const Transformer::Network& network,
     if (network.config.drops_text() && sequence.streams[i] == sequence::Modality::text)
       fail(ErrorKind::usage,
            "training: a text position carries loss, but single_over: generated leaves text without output");
-    const auto key = std::pair(allowed, modality);
-    auto found = groups.find(key);
-    if (found == groups.end())
-      found = groups.emplace(key, GroupRows(network, modality, sequence.allowed_sets[allowed])).first;
-    GroupRows& group = found->second;
+    GroupRows& group =
+        groups.try_emplace({allowed, modality}, network, modality, sequence.allowed_sets[allowed])
+            .first->second;
     group.positions.push_back(i);
     group.targets.push_back(group.column_of(sequence.targets[i]));
     ensure(group.targets.back() >= 0, "target ", sequence.targets[i],

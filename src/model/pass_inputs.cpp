@@ -18,7 +18,7 @@ Tensor pinned(const Tensor& like) {
 }  // namespace
 
 PassInputs::PassInputs(const Transformer& transformer, const PreparedBatch& like)
-    : transformer_(&transformer), arrays_(like.shared_arrays()) {
+    : arrays_(like.shared_arrays()) {
   const at::TensorOptions place(transformer.network().embedding.device());
   ensure(transformer.network().embedding.is_cuda(), "passes that are replayed are for a GPU");
   on_device_ = {

@@ -11,14 +11,6 @@ namespace {
 
 constexpr auto kModalities = static_cast<std::int64_t>(sequence::kModalityCount);
 
-// Where a pass finds what it is of.
-struct PassPlaces {
-  Tensor bytes;             // of the batch's arrays
-  Tensor modality_weights;  // [3] fp32, in place of those of the options; undefined: those
-  Tensor dropout_keys;      // likewise
-  kernels::AttentionPath attention_path;
-};
-
 // What became of the rows of all groups.
 struct GroupLosses {
   std::vector<Tensor> objectives;  // of each group, with graph
@@ -33,7 +25,7 @@ Tensor sums_by_label(const Tensor& values, const Tensor& labels, std::int64_t co
 }
 
 GroupLosses group_losses(const Transformer::Network& net, const Tensor& hidden,
-                         const PreparedBatch::Arrays& arrays, const PassPlaces& places,
+                         const PreparedBatch::Arrays& arrays, const PassInputs::OnDevice& places,
                          const LossOptions& options) {
   const Tensor& bytes = places.bytes;
   const auto weighted = [&](const Tensor& weights, std::size_t modality) {
@@ -69,14 +61,16 @@ Tensor sums_of(const GroupLosses& groups, const PreparedBatch::Arrays& arrays, c
                   sums_by_label(entropies, tasks, arrays.task_count)});
 }
 
+// Weights and keys that are not at their places are those of the options.
 TransformerLoss loss_of(const Transformer::Network& net, const PreparedBatch::Arrays& arrays,
-                        const PassPlaces& places, const LossOptions& options) {
+                        const PassInputs::OnDevice& places, kernels::AttentionPath path,
+                        const LossOptions& options) {
   const Tensor& bytes = places.bytes;
   RowPass pass;
   pass.dropout_keys = places.dropout_keys;
   if (options.training) pass.dropout_seed = options.dropout_seed;
   const Tensor hidden = net.run(net.embed(net.embedding, arrays.tokens.on(bytes, net)),
-                                arrays.rows.on(bytes, net.config, places.attention_path), pass);
+                                arrays.rows.on(bytes, net.config, path), pass);
   const auto wide = hidden.options().dtype(at::kFloat);
   TransformerLoss result;
   result.position_cross_entropy = at::zeros({arrays.length + 1}, wide);
@@ -114,15 +108,12 @@ LossSums LossSums::read(const Tensor& sums) {
 
 TransformerLoss Transformer::loss(const PreparedBatch& batch, const LossOptions& options) const {
   const PreparedBatch::Arrays& arrays = batch.arrays();
-  return loss_of(*network_, arrays,
-                 {arrays.arena.on(network_->embedding.device()), {}, {}, network_->attention_path}, options);
+  return loss_of(*network_, arrays, {arrays.arena.on(network_->embedding.device()), {}, {}},
+                 network_->attention_path, options);
 }
 
 TransformerLoss Transformer::loss(const PassInputs& inputs, const LossOptions& options) const {
-  const PassInputs::OnDevice& places = inputs.on_device();
-  return loss_of(*network_, inputs.arrays(),
-                 {places.bytes, places.modality_weights, places.dropout_keys, kernels::AttentionPath::kernel},
-                 options);
+  return loss_of(*network_, inputs.arrays(), inputs.on_device(), kernels::AttentionPath::kernel, options);
 }
 
 Tensor Transformer::logits(const sequence::PackedSequence& sequence) const {

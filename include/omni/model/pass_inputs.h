@@ -11,7 +11,7 @@ namespace omni::model {
 // that shape.
 class PassInputs {
  public:
-  // For batches of the shape of `like`, on the transformer's device. The transformer must outlive it.
+  // For batches of the shape of `like`, on the transformer's device.
   PassInputs(const Transformer& transformer, const PreparedBatch& like);
 
   bool takes(const PreparedBatch& batch) const;
@@ -28,7 +28,6 @@ class PassInputs {
   const PreparedBatch::Arrays& arrays() const { return *arrays_; }  // places and sizes, of `like`
 
  private:
-  const Transformer* transformer_;
   std::shared_ptr<const PreparedBatch::Arrays> arrays_;
   OnDevice on_device_;
 };
