@@ -1,10 +1,8 @@
 #include "full_sharding.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/record_function.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "memory_parts.h"
 #include "omni/core/error.h"
@@ -42,7 +40,6 @@ void FullSharding::begin(std::int64_t count, Passes passes) {
   ensure(next_ == end_ && !all_held_, "passes through sharded blocks begin before others have ended");
   passes_ = passes;
   peak_bytes_ = bytes_;  // of these passes: samples hold all blocks
-  waited_seconds_ = 0;
   next_ = 0;
   end_ = count * static_cast<std::int64_t>(units_.size()) * (passes == Passes::forward ? 1 : 2);
   if (next_ < end_) ask_for(visit(next_).unit);
@@ -120,7 +117,7 @@ void FullSharding::ask_for(std::size_t unit) {
 
 bool FullSharding::wait_for(std::size_t unit) {
   if (asked_[unit].empty()) return false;
-  wait(asked_[unit]);
+  waited_seconds_ += training::wait_for(asked_[unit]);
   return true;
 }
 
@@ -134,7 +131,7 @@ void FullSharding::finish_reductions(std::size_t left) {
   const c10::NoGradGuard no_grad;
   while (reductions_.size() > left) {
     Reduction& first = reductions_.front();
-    wait(first.calls);
+    waited_seconds_ += training::wait_for(first.calls);
     nn::ParameterUnit& unit = parameters_->units()[first.unit];
     for (nn::ParameterSection& section : unit.sections)
       section.reduced.add_(section.owned_part(section.gradients));
@@ -142,14 +139,6 @@ void FullSharding::finish_reductions(std::size_t left) {
     count(-gradient_bytes(unit));
     reductions_.pop_front();
   }
-}
-
-void FullSharding::wait(std::vector<distributed::Pending>& calls) {
-  RECORD_USER_SCOPE("wait for communication");
-  const auto begun = std::chrono::steady_clock::now();
-  for (distributed::Pending& call : calls) call.wait();
-  calls.clear();
-  waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
 void FullSharding::count(std::int64_t bytes) {

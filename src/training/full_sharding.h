@@ -46,7 +46,7 @@ class FullSharding final : private nn::BlockVisitor {
 
   // The most that values and gradients of gathered blocks took at once since begin().
   std::int64_t peak_bytes() const { return peak_bytes_; }
-  // That this rank has waited for the others' calls since begin().
+  // That this rank has waited for the others' calls so far.
   double waited_seconds() const { return waited_seconds_; }
 
  private:
@@ -70,7 +70,6 @@ class FullSharding final : private nn::BlockVisitor {
   bool wait_for(std::size_t unit);  // whether it was on its way
   void release(std::size_t unit);
   void finish_reductions(std::size_t left);
-  void wait(std::vector<distributed::Pending>& calls);
   void count(std::int64_t bytes);
 
   nn::ParameterStore* parameters_;

@@ -1,6 +1,9 @@
 #include "section_exchange.h"
 
+#include <ATen/record_function.h>
+
 #include <algorithm>
+#include <chrono>
 
 namespace omni::training {
 namespace {
@@ -51,6 +54,14 @@ std::vector<Pending> reduce_gradients(const nn::ParameterUnit& unit, Collectives
 
 std::vector<Pending> gather_values(const nn::ParameterSection& section, Collectives& collectives) {
   return gather(section, section.values, collectives);
+}
+
+double wait_for(std::vector<Pending>& calls) {
+  RECORD_USER_SCOPE("wait for communication");
+  const auto begun = std::chrono::steady_clock::now();
+  for (Pending& call : calls) call.wait();
+  calls.clear();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
 at::Tensor gather_owned(const nn::ParameterSection& section, const at::Tensor& owned,

@@ -15,6 +15,8 @@ std::vector<distributed::Pending> reduce_gradients(const nn::ParameterUnit& unit
 // Brings the values of a sharded section from their owners to all.
 std::vector<distributed::Pending> gather_values(const nn::ParameterSection& section,
                                                 distributed::Collectives& collectives);
+// Waits for all of them, which are gone then -> how long, in seconds.
+double wait_for(std::vector<distributed::Pending>& calls);
 // The whole [size] of what each rank has of a sharded section [owned]: its masters, or a moment.
 at::Tensor gather_owned(const nn::ParameterSection& section, const at::Tensor& owned,
                         distributed::Collectives& collectives);

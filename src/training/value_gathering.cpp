@@ -1,8 +1,5 @@
 #include "value_gathering.h"
 
-#include <ATen/record_function.h>
-
-#include <chrono>
 #include <utility>
 
 #include "section_exchange.h"
@@ -36,7 +33,6 @@ std::unique_ptr<nn::BlockExecutor> ValueGathering::executor(std::unique_ptr<nn::
 // First what is outside the blocks, which nothing can go on without, then the blocks in the order of the forward pass.
 void ValueGathering::begin() {
   finish();
-  waited_seconds_ = 0;
   const std::vector<nn::ParameterUnit>& units = parameters_->units();
   const auto is_block = [&](std::size_t unit) { return units[unit].kind == nn::ParameterUnit::Kind::block; };
   for (const bool blocks : {false, true})
@@ -44,7 +40,6 @@ void ValueGathering::begin() {
       if (is_block(unit) == blocks) start(unit);
   for (std::size_t unit = 0; unit < units.size(); ++unit)
     if (!is_block(unit)) wait_for(unit);
-  waited_seconds_ = 0;
   if (!beside_passes_) finish();
 }
 
@@ -64,15 +59,12 @@ void ValueGathering::start(std::size_t unit) {
 
 void ValueGathering::wait_for(std::size_t unit) {
   if (asked_[unit].empty()) return;
-  RECORD_USER_SCOPE("wait for communication");
-  const auto begun = std::chrono::steady_clock::now();
   // Dropped even where one fails: none is waited for twice.
   std::vector<distributed::Pending> calls;
   calls.swap(asked_[unit]);
-  for (distributed::Pending& call : calls) call.wait();
+  waited_seconds_ += training::wait_for(calls);
   for (nn::ParameterSection& section : parameters_->units()[unit].sections)
     parameters_->values_changed(section);
-  waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
 }  // namespace omni::training

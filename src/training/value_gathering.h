@@ -30,7 +30,7 @@ class ValueGathering {
   // All values may be used. What this rank waits for, other ranks need not.
   void finish();
 
-  // That this rank has waited for values in blocks since begin().
+  // That this rank has waited for values so far.
   double waited_seconds() const { return waited_seconds_; }
 
  private:
