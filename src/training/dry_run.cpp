@@ -45,13 +45,8 @@ WholeModel whole_model(const StageConfig& config, const nn::ParameterStore& stor
   WholeModel whole;
   double largest = 0;
   for (const nn::ParameterUnit& unit : store.units()) {
-    double values = 0, elements = 0;
-    for (const nn::ParameterSection& section : unit.sections) {
-      values += static_cast<double>(section.values.nbytes());
-      elements += static_cast<double>(section.size());
-    }
-    if (unit.is_fully_sharded()) whole.blocks += values;
-    largest = std::max(largest, elements * sizeof(float));
+    if (unit.is_fully_sharded()) whole.blocks += static_cast<double>(value_bytes(unit));
+    largest = std::max(largest, static_cast<double>(gradient_bytes(unit)));
   }
   whole.starting = static_cast<double>(store.element_count()) * sizeof(float) + largest;
   if (config.sample_steps > 0)
@@ -116,14 +111,11 @@ StepWork step_work(const StageConfig& config, const nn::ParameterStore& paramete
     const bool block = unit.kind == nn::ParameterUnit::Kind::block;
     work.block_count += block && !unit.sections.empty() ? 1 : 0;
     StepWork::Exchange& part = block ? work.blocks : work.outside;
-    for (const nn::ParameterSection& section : unit.sections) {
-      const auto size = static_cast<double>(section.size());
-      part.gradient_bytes += size * sizeof(float);
-      part.value_bytes += static_cast<double>(section.values.nbytes());
-      ++part.calls;
-      work.parameters += size;
-    }
+    part.gradient_bytes += static_cast<double>(gradient_bytes(unit));
+    part.value_bytes += static_cast<double>(value_bytes(unit));
+    part.calls += static_cast<int>(unit.sections.size());
   }
+  work.parameters = (work.outside.gradient_bytes + work.blocks.gradient_bytes) / sizeof(float);
   return work;
 }
 

@@ -137,9 +137,11 @@ void StageCheckpoints::add_section(const nn::ParameterSection& section, const st
 std::vector<StageCheckpoints::Part> StageCheckpoints::parts() const {
   std::vector<Part> parts;
   const nn::ParameterStore& store = bundle_->transformer->parameters();
-  for (const nn::Parameter& parameter : store.all())
-    if (!parameter.trainable) add_share(parameter.name + checkpoint::kValueSuffix, parameter.master, parts);
-  for (Part& part : parts) part.frozen = true;
+  for (const nn::Parameter& parameter : store.all()) {
+    if (parameter.trainable) continue;
+    add_share(parameter.name + checkpoint::kValueSuffix, parameter.master, parts);
+    parts.back().frozen = true;
+  }
   for (const nn::ParameterUnit& unit : store.units())
     for (const nn::ParameterSection& section : unit.sections)
       add_section(section, checkpoint::kValueSuffix, section.masters, parts);

@@ -246,9 +246,8 @@ std::shared_ptr<const model::BatchCapacity> StageData::measured_capacity(
 }
 
 void StageData::start(std::int64_t first_step, const model::Transformer& transformer) {
-  if (fixed_positions_ > 0) capacity_ = measured_capacity(transformer);
   model::PrepareOptions options = prepare_options(*source_);
-  options.capacity = capacity_;
+  if (fixed_positions_ > 0) options.capacity = measured_capacity(transformer);
   loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
       [this, options, &transformer](std::int64_t index) {
         RECORD_USER_SCOPE("data");

@@ -53,9 +53,6 @@ class StageData {
   void stop() { loader_.reset(); }
   // This rank's micro-batches of the next step.
   std::vector<model::PreparedBatch> next_step();
-  // What all micro-batches of the run are laid out in if they fit, measured on the first of them: the same whenever it
-  // goes on. Undefined where the config wants no graphs.
-  const std::shared_ptr<const model::BatchCapacity>& capacity() const { return capacity_; }
   std::int64_t bytes_ahead() const { return bytes_ahead_; }  // of the micro-batches that wait for it
   // What losses are measured on: sequences without noise, always the same. 0 <= number < config.validation_batches.
   sequence::PackedSequence measured_batch(const data::BatchSource& source, std::int64_t number) const;
@@ -84,6 +81,8 @@ class StageData {
   sequence::PackedSequence make_batch(const data::BatchSource& source, std::int64_t step,
                                       std::int64_t number) const;
 
+  // What all micro-batches of the run are laid out in if they fit, measured on the first of them: the same whenever it
+  // goes on.
   std::shared_ptr<const model::BatchCapacity> measured_capacity(const model::Transformer& transformer) const;
 
   std::vector<RangeWeight> range_weights_;
@@ -96,7 +95,6 @@ class StageData {
   std::unique_ptr<data::BatchSource> source_, validation_source_, earlier_source_;
   bool full_softmax_;
   std::int64_t fixed_positions_;  // of each micro-batch; 0: they vary
-  std::shared_ptr<const model::BatchCapacity> capacity_;
   std::atomic<std::int64_t> bytes_ahead_ = 0;
   std::unique_ptr<data::PrefetchLoader<model::PreparedBatch>> loader_;
 };

@@ -32,7 +32,7 @@ StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::
     : sharded_(sharding != Sharding::none && collectives.size() > 1),
       parameters_(&sealed(parameters, adamw, muon, matrix_type, collectives, sharding, rules)),
       collectives_(&collectives),
-      values_(std::in_place, parameters, collectives),
+      values_(parameters, collectives),
       adamw_(std::in_place, parameters, adamw, rules) {
   if (muon.enabled) muon_.emplace(parameters, muon, adamw.weight_decay, std::move(rules));
   if (average_decay > 0) average_.emplace(parameters, average_decay);
@@ -40,14 +40,14 @@ StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::
 
 optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double clip_norm) {
   RECORD_USER_SCOPE("optimizer");
-  values_->finish();  // of blocks that no pass went through
+  values_.finish();  // of blocks that no pass went through
   parameters_->zero_frozen_gradients();
   optimizer::SumOverRanks sum;
   if (sharded_) sum = [&](const at::Tensor& value) { collectives_->all_reduce(value).wait(); };
   const optimizer::GradientMeasure measure = optimizer::measure_gradients(*parameters_, clip_norm, sum);
   adamw_->step(learning_rate, measure);
   if (muon_ && !restricted_) muon_->step(learning_rate, measure);
-  values_->begin();
+  values_.begin();
   return measure;
 }
 
@@ -57,10 +57,10 @@ void StageOptimizer::update_average(std::int64_t step) {
 
 void StageOptimizer::exchange_average() {
   ensure(average_.has_value(), "there is no average of the weights");
-  values_->finish();
+  values_.finish();
   average_->exchange();
-  values_->begin();
-  values_->finish();
+  values_.begin();
+  values_.finish();
 }
 
 void StageOptimizer::zero_gradients() { parameters_->zero_gradients(); }
@@ -84,8 +84,7 @@ std::vector<optimizer::StatePiece> StageOptimizer::pieces() const {
 }
 
 void StageOptimizer::unseal() {
-  values_->finish();
-  values_.reset();
+  values_.finish();
   // Their moments would be beside the whole model.
   average_.reset();
   muon_.reset();

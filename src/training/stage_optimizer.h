@@ -30,7 +30,7 @@ class StageOptimizer {
   // see ValueGathering, which is free where nothing is sharded.
   optimizer::GradientMeasure step(double learning_rate, double clip_norm);
   void zero_gradients();
-  ValueGathering& values() { return *values_; }
+  ValueGathering& values() { return values_; }
   // To be called after the step of that number (from 1). Nothing where there is no average.
   void update_average(std::int64_t step);
   bool has_average() const { return average_.has_value(); }
@@ -53,7 +53,7 @@ class StageOptimizer {
   bool sharded_;
   nn::ParameterStore* parameters_;
   distributed::Collectives* collectives_;
-  std::optional<ValueGathering> values_;   // until unseal()
+  ValueGathering values_;
   std::optional<optimizer::AdamW> adamw_;  // likewise
   std::optional<optimizer::Muon> muon_;
   std::optional<optimizer::ParameterAverage> average_;

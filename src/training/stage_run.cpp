@@ -236,19 +236,16 @@ StepSums StageRun::take_passes(const Coming& now, const StepHeader& agreed) {
 StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
   const int ranks = collectives_.size();
   loader_seconds_ = now.loader_seconds;
-  // Validation and samples may have waited since these values were asked for; that of fully sharded blocks is counted
-  // from the passes' begin.
-  const double waited_before = sharding_ ? 0 : optimizer_->values().waited_seconds();
+  const auto waited = [&] {
+    return sharding_ ? sharding_->waited_seconds() : optimizer_->values().waited_seconds();
+  };
+  const double waited_before = waited();
   const Clock::time_point begun = Clock::now();
   const StepSums sums = within_memory(
       config_.output, [&] { return passes_advice(config_, ranks, state_.step + 1); },
       [&] { return take_passes(now, agreed); });
-  // A GPU has only been told what to do by now.
-  compute_seconds_ = device_.is_cpu() ? seconds_since(begun) : 0;
-  // A fast rank waits for the slow one within its passes.
-  if (device_.is_cpu())
-    compute_seconds_ -=
-        sharding_ ? sharding_->waited_seconds() : optimizer_->values().waited_seconds() - waited_before;
+  // A GPU has only been told what to do by now. A fast rank waits for the slow one within its passes.
+  compute_seconds_ = device_.is_cpu() ? seconds_since(begun) - (waited() - waited_before) : 0;
   {
     RECORD_USER_SCOPE("wait for communication");
     reduction_->finish();

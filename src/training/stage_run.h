@@ -16,7 +16,6 @@
 #include "cube3d_stage.h"
 #include "full_sharding.h"
 #include "gradient_reduction.h"
-#include "memory_guard.h"
 #include "omni/distributed/ranks.h"
 #include "omni/model/bundle.h"
 #include "omni/training/trainer.h"
@@ -74,7 +73,6 @@ class StageRun {
   StepSums take_passes(const Coming& now, const StepHeader& agreed);
   void note_skipped(const at::Tensor& skipped);
   void refuse_endless_skipping() const;
-  // Of the next step's passes, where memory is used up in them.
   bool checkpoint_due(const StepHeader& agreed) const;
   void save(const StepReport& report);
   bool validation_due(bool over) const;

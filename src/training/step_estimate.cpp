@@ -70,12 +70,9 @@ StepEstimate estimate_step(const StepWork& work, const Accelerator& accelerator)
   // Beside the last backward pass of a step, and the first forward pass of the next.
   step.reduction += reduction;
   step.gathering += gathering;
-  if (!work.beside_passes) {
-    step.unhidden = step.reduction + step.gathering;
-    return step;
-  }
-  step.unhidden += beyond_pass(reduction, backward_seconds, work.block_count) +
-                   beyond_pass(gathering, forward_seconds, work.block_count);
+  const double beside = work.beside_passes ? 1 : 0;
+  step.unhidden += beyond_pass(reduction, beside * backward_seconds, work.block_count) +
+                   beyond_pass(gathering, beside * forward_seconds, work.block_count);
   return step;
 }
 
