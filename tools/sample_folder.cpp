@@ -19,11 +19,10 @@ constexpr const char* kLockName = "lock";
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 void check_same_run(const fs::path& path, const Json& run) {
-  const Json read = Json::parse(read_file_text(path), nullptr, false);
-  if (!read.is_object())
+  const Json before = Json::parse(read_file_text(path), nullptr, false);
+  if (!before.is_object())
     fail(ErrorKind::input, "sampling into ", path.parent_path(), ": its ", path.filename(),
          ", which tells of the run, is damaged. Take another folder for --out");
-  const Json& before = read;
   Json all = before;
   all.update(run);
   for (const auto& [key, either] : all.items()) {

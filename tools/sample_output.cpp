@@ -113,20 +113,18 @@ bool SampleOutput::writes(const ResultFile& file, const std::filesystem::path& p
   if (!file.wanted() || file.is_standard_output()) return false;
   if (count_ == 1 || &file == &preview_) return place_of(file.path()) == place_of(path);
   if (place_of(file.path()).parent_path() != place_of(path).parent_path()) return false;
-  const std::string start = file.path().stem().string() + "_", end = file.path().extension().string(),
-                    name = path.filename().string();
-  if (name.size() <= start.size() + end.size() || !name.starts_with(start) || !name.ends_with(end))
-    return false;
-  std::int64_t number = 0;
-  const char *first = name.data() + start.size(), *last = name.data() + name.size() - end.size();
-  const auto [read, error] = std::from_chars(first, last, number);
-  return error == std::errc() && read == last && number >= 0 && number < count_ &&
-         name == concat(start, number, end);
+  const std::string name = path.filename().string(), start = file.path().stem().string() + "_";
+  std::uint64_t number = 0;
+  if (name.starts_with(start)) std::from_chars(name.data() + start.size(), name.data() + name.size(), number);
+  return number < static_cast<std::uint64_t>(count_) && file.numbered(number).path().filename() == name;
 }
 
 void SampleOutput::check_paths(const SampleArguments& arguments) const {
   const std::array<std::pair<const char*, const ResultFile*>, 4> files = {
       {{"--preview", &preview_}, {"--out", &out_}, {"--turntable", &turntable_}, {"--codes", &codes_}}};
+  std::vector<std::string> inputs = arguments.images;
+  inputs.insert(inputs.end(), arguments.meshes.begin(), arguments.meshes.end());
+  if (!arguments.first_codes.empty()) inputs.push_back(arguments.first_codes);
   for (std::size_t i = 0; i < files.size(); ++i) {
     const auto& [option, file] = files[i];
     if (!file->wanted() || file->is_standard_output()) continue;
@@ -139,9 +137,6 @@ void SampleOutput::check_paths(const SampleArguments& arguments) const {
         fail(ErrorKind::usage, option, " and ", other, " would both write ", file->path(),
              ". Give each a file of its own");
     }
-    std::vector<std::string> inputs = arguments.images;
-    inputs.insert(inputs.end(), arguments.meshes.begin(), arguments.meshes.end());
-    if (!arguments.first_codes.empty()) inputs.push_back(arguments.first_codes);
     for (const std::string& input : inputs)
       if (writes(*file, input))
         fail(ErrorKind::usage, option, " would overwrite ", std::filesystem::path(input),

@@ -150,15 +150,16 @@ struct SafetensorsFile::Mapping {
   std::map<std::string, TensorView> tensors;
   std::map<std::string, std::string> other_types;  // of tensors that are not to be read
   std::map<std::string, std::string> metadata;
-  std::map<std::uint64_t, std::pair<std::uint64_t, std::string>>
-      stretches;  // of the data: first, last, of whom
 
   ~Mapping() {
     if (address != nullptr) ::munmap(address, bytes.size());
   }
 
+  // Of the data: first, last, of whom.
+  using Stretches = std::map<std::uint64_t, std::pair<std::uint64_t, std::string>>;
   void parse();
-  void parse_tensor(const std::string& key, const nlohmann::json& entry, std::span<const std::byte> data);
+  void parse_tensor(const std::string& key, const nlohmann::json& entry, std::span<const std::byte> data,
+                    Stretches& stretches);
 };
 
 void SafetensorsFile::Mapping::parse() {
@@ -176,9 +177,10 @@ void SafetensorsFile::Mapping::parse() {
   if (!header.is_object())
     fail(ErrorKind::input, "reading '", name, "': the safetensors header is not a JSON object");
   const std::span<const std::byte> data = bytes.subspan(8 + header_length);
+  Stretches stretches;
   for (const auto& [key, entry] : header.items()) {
     if (key != "__metadata__") {
-      parse_tensor(key, entry, data);
+      parse_tensor(key, entry, data, stretches);
       continue;
     }
     if (!entry.is_object()) fail(ErrorKind::input, "reading '", name, "': __metadata__ is not an object");
@@ -191,7 +193,7 @@ void SafetensorsFile::Mapping::parse() {
 }
 
 void SafetensorsFile::Mapping::parse_tensor(const std::string& key, const nlohmann::json& entry,
-                                            std::span<const std::byte> data) {
+                                            std::span<const std::byte> data, Stretches& stretches) {
   const auto broken = [&](std::string_view what) {
     fail(ErrorKind::input, "reading '", name, "': tensor '", key, "' ", what,
          ". The file is damaged or not a safetensors file");

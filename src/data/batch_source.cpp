@@ -193,9 +193,8 @@ void BatchSource::State::add_task(const WeightedTask& weighted,
     for (const AttributeChange& change : state.edits.changes)
       state.instructions.push_back(edit_instructions(change));
   }
-  if (state.examples() == 0 && needs[static_cast<std::size_t>(Modality::text)] > 0)
-    require_captions_that_fit(state.task);
   if (state.examples() == 0) {
+    if (needs[static_cast<std::size_t>(Modality::text)] > 0) require_captions_that_fit(state.task);
     fail(ErrorKind::usage, "setting up the task \"", state.task.name, "\": no object of the split \"",
          split_name(options.split), "\" has what it needs",
          edit ? ", or none differs from another in one attribute" : "",

@@ -38,12 +38,16 @@ struct PlannedUnit {
   SampleUnit samples;
 };
 
+void require_tasks(const SweepConfig& config, const SweepBundle& bundle) {
+  const std::vector<sequence::Task> own = model::load_bundle_tasks(bundle.path);
+  for (const SweepTask& task : config.tasks) (void)measured_task(task, own);
+}
+
 class SweepPlanner {
  public:
   SweepPlanner(const SweepConfig& config, const EvaluationSet& set) : config_(config), set_(set) {
     for (const SweepBundle& bundle : config.bundles) {
-      const std::vector<sequence::Task> own = model::load_bundle_tasks(bundle.path);
-      for (const SweepTask& task : config.tasks) (void)measured_task(task, own);
+      require_tasks(config, bundle);
       bundle_fingerprints_.push_back(folder_fingerprint(bundle.path));
     }
     for (const std::string& folder : config.controls.training_shards)
@@ -199,10 +203,7 @@ void require_own_results(const fs::path& output) {
 void check_sweep(const SweepConfig& config) {
   validate(config);
   require_own_results(config.output);
-  for (const SweepBundle& bundle : config.bundles) {
-    const std::vector<sequence::Task> own = model::load_bundle_tasks(bundle.path);
-    for (const SweepTask& task : config.tasks) (void)measured_task(task, own);
-  }
+  for (const SweepBundle& bundle : config.bundles) require_tasks(config, bundle);
   std::vector<std::string> paths = config.controls.training_shards;
   if (!config.prompts_file.empty())
     paths.push_back(config.prompts_file);

@@ -17,8 +17,8 @@
 namespace omni::generation {
 namespace {
 
-// Below this a dense grid is cheap and cannot miss small parts.
 constexpr int kFinestMesh = 512;
+// Below this a dense grid is cheap and cannot miss small parts.
 constexpr int kDenseResolution = 96;
 constexpr int kGridResolution = 64;
 
