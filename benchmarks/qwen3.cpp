@@ -2,8 +2,9 @@
 // logits of its last one, and each of 512 tokens after a short prompt, drawn greedily among the whole vocabulary, in fp32,
 // bf16 and int8. peers/qwen3.py does the same with the transformers package; tools/bench.sh runs both.
 // Beside them the prompt through the layers as training has them: packed attention and plain matrix products.
-//   qwen3 FOLDER [tokens] [prompt] [timed]    FOLDER: where the packed weights go, 6 GB; timed: so many tokens, those in
-//                                             the middle, stand for all, since the time of a token grows evenly
+//   qwen3 FOLDER [tokens] [prompt] [timed] [precision]    FOLDER: where the packed weights go, 6 GB; timed: so many tokens,
+//                                                         those in the middle, stand for all, since the time of a token
+//                                                         grows evenly; precision: that one alone, without training's layers
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -154,6 +155,10 @@ int main(int count, char** arguments) {
   length.prompt = given(3, length.prompt);
   length.timed = std::min(length.tokens, given(4, length.tokens));
   std::printf("a decoder of Qwen3-0.6B's shape, %d threads\n", at::get_num_threads());
+  if (count > 5) {
+    measure(arguments[1], arguments[5], length);
+    return 0;
+  }
   for (const char* precision : {"fp32", "bf16", "int8"}) measure(arguments[1], precision, length);
   for (const char* precision : {"fp32", "bf16"}) compare_products(precision, length.prompt);
   return 0;

@@ -159,7 +159,7 @@ TEST(CachedAttention, RowsDoNotDependOnTheirCompany) {
   at::manual_seed(8);
   const int threads = at::get_num_threads();
   for (const Case& c : by_cache_type()) {
-    const Documents documents(c, {300, 40, 150, 33});
+    const Documents documents(c, {250, 40, 150, 33});  // no prompt long enough to skip the cache
     KeyValueCache cache(4, c.key_value_heads, 300, c.head_size, c.cache);
     at::set_num_threads(1);
     const Tensor output = decode(documents, cache);
@@ -182,6 +182,51 @@ TEST(CachedAttention, RowsDoNotDependOnTheirCompany) {
   at::set_num_threads(threads);
 }
 
+// Prompts long enough to be attended to without the cache, among others: the truth, bit for bit what each gets alone,
+// and the cache holds them for the rows that follow.
+TEST_P(CachedAttentionTest, WholePromptsDoNotDependOnTheirCompany) {
+  at::manual_seed(11);
+  const Case& c = GetParam();
+  const Documents documents(c, {150, 301, 20, 40, 129});
+  const std::vector<std::int64_t> none(5, 0), prompts = {128, 300, 20, 1, 127}, all = {150, 301, 20, 40, 129};
+  KeyValueCache cache(5, c.key_value_heads, 301, c.head_size, c.cache);
+  Tensor output = at::full({documents.qkv.size(0), c.heads * c.head_size},
+                           std::numeric_limits<double>::quiet_NaN(), documents.qkv.options());
+  feed(documents, cache, none, prompts, output);
+  Tensor alone = output.clone();
+  for (std::size_t s = 0; s < 5; ++s) {
+    std::vector<std::int64_t> own(5, 0);
+    own[s] = prompts[s];
+    KeyValueCache other(5, c.key_value_heads, 301, c.head_size, c.cache);
+    feed(documents, other, none, own, alone);
+    EXPECT_TRUE(at::equal(other.read_keys(s, own[s]), cache.read_keys(s, own[s])));
+    EXPECT_TRUE(at::equal(other.read_values(s, own[s]), cache.read_values(s, own[s])));
+  }
+  EXPECT_TRUE(at::equal(alone.nan_to_num(), output.nan_to_num()));
+  feed(documents, cache, prompts, all, output);
+  EXPECT_LT((output.to(at::kDouble) - documents.truth()).abs().max().item<double>(), c.tolerance);
+}
+
+// Rows of a segment see its later rows.
+TEST(CachedAttention, SegmentsOfLongPromptsSeeAllOfThemselves) {
+  at::manual_seed(12);
+  for (const Case& c : by_cache_type()) {
+    const Documents documents(c, {200});
+    const std::vector<std::int32_t> sequence(200, 0);
+    std::vector<std::int32_t> position, last_seen;
+    for (std::int32_t i = 0; i < 200; ++i) {
+      position.push_back(i);
+      last_seen.push_back(i >= 10 && i < 160 ? 159 : i);
+    }
+    KeyValueCache cache(1, c.key_value_heads, 200, c.head_size, c.cache),
+        other(1, c.key_value_heads, 200, c.head_size, CacheType::fp32);
+    EXPECT_TRUE(at::allclose(
+        cached_attention(documents.qkv, documents.options, cache, sequence, position, last_seen),
+        cached_attention_reference(documents.qkv, documents.options, other, sequence, position, last_seen),
+        1e-4, 1e-5));
+  }
+}
+
 TEST(CachedAttention, SharedPrefixesAreLikeCopies) {
   at::manual_seed(9);
   for (const Case& c : by_cache_type()) {
@@ -193,7 +238,8 @@ TEST(CachedAttention, SharedPrefixesAreLikeCopies) {
       KeyValueCache apart(3, c.key_value_heads, 310, c.head_size, c.cache),
           shared(3, c.key_value_heads, 310, c.head_size, c.cache);
       Tensor expected = at::zeros({930, c.heads * c.head_size}), output = at::zeros_like(expected);
-      feed(documents, apart, {0, 0, 0}, {310, 310, 310}, expected);
+      feed(documents, apart, {0, 0, 0}, {prefix, prefix, prefix}, expected);
+      feed(documents, apart, {prefix, prefix, prefix}, {310, 310, 310}, expected);
       feed(documents, shared, {0, 0, 0}, {prefix, 0, 0}, output);
       shared.share_prefix(0, 1, prefix);
       shared.share_prefix(1, 2, prefix);

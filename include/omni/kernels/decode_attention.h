@@ -67,8 +67,10 @@ class KeyValueCache {
 // sees must be among these rows. -> [N, heads * head_size] in the type of qkv. No gradients. The cache, on
 // the device of qkv, is read in chunks of fixed size whose partial softmaxes are merged in order
 // ("flash decoding", Dao et al. 2023), so on the CPU a row's result depends on neither the thread count nor
-// the rows beside it. Calls that no kernel takes (CPU: head sizes that are not multiples of 16; CUDA: all but
-// bf16 and fp16 rows over a cache in bf16 or int8) run through tensor operations.
+// the rows beside it. On the CPU a sequence's first rows, where they come together and are a chunk or more, are
+// attended to in blocks of many rows (on processors with bf16 tiles by PyTorch where the cache holds bf16).
+// Calls that no kernel takes (CPU: head sizes that are not multiples of 16; CUDA: all but bf16 and fp16 rows
+// over a cache in bf16 or int8) run through tensor operations.
 at::Tensor cached_attention(const at::Tensor& qkv, const RotaryAttention& options, KeyValueCache& cache,
                             std::span<const std::int32_t> sequence, std::span<const std::int32_t> position,
                             std::span<const std::int32_t> last_seen = {});

@@ -31,7 +31,7 @@ struct DecodeRows {
   const std::int32_t* sequence = nullptr;  // of each row
   const std::int32_t* position = nullptr;
   const std::int32_t* last_seen = nullptr;  // of each row: the last token that it attends to
-  float* queries = nullptr;                 // [rows, heads, head_size]: normed, rotated, scaled
+  float* queries = nullptr;                 // [rows, heads, head_size]: normed, rotated, scaled; null: unused
   void* output = nullptr;                   // [rows, heads * head_size], contiguous
   // Partial softmaxes of the rows [first_row, first_row + ...) in work: [rows, chunks, heads, head_size + 16]
   // with the unscaled output, then the largest score and the sum of exponentials.
