@@ -1,8 +1,8 @@
 #include "omni/generation/make_samples.h"
 
+#include "batch_finisher.h"
 #include "best_draws.h"
 #include "omni/core/error.h"
-#include "omni/core/interrupt.h"
 #include "omni/generation/decoding_threads.h"
 #include "omni/generation/document_decoder.h"
 #include "omni/kernels/thread_count.h"
@@ -141,18 +141,21 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
   const DecodeOptions decode{.precision = options.precision,
                              .sequences_per_batch = options.sequences_per_batch,
                              .on_tokens = [&](std::int64_t count) { progress.add_tokens(count); }};
-  decode_documents(*bundle.transformer, documents, decode, [&](std::span<DecodedDocument> batch) {
+  BatchFinisher finisher(
+      !bundle.transformer->device().is_cpu(),
+      [&](GeneratedSample& sample) {
+        for (GeneratedShape& shape : sample.shapes) {
+          reader.add_field(shape);
+          reader.add_mesh(shape);
+        }
+      },
+      on_sample);
+  const auto finish = [&](std::span<DecodedDocument> batch) {
     progress.add_documents(batch.size());
     std::vector<DecodedDocument> samples = best.add(batch);
-    for (GeneratedSample& sample : reader.read(samples)) {
-      for (GeneratedShape& shape : sample.shapes) {
-        throw_if_interrupted();
-        reader.add_field(shape);
-        reader.add_mesh(shape);
-      }
-      on_sample(std::move(sample));
-    }
-  });
+    finisher.add(reader.read(samples));
+  };
+  finisher.run([&] { decode_documents(*bundle.transformer, documents, decode, finish); });
 }
 
 void make_meshes(const model::Bundle& bundle, const GenerationRequest& request, SampleOptions options,

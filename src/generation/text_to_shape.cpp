@@ -4,9 +4,9 @@
 #include <cmath>
 #include <memory>
 
+#include "batch_finisher.h"
 #include "best_draws.h"
 #include "omni/core/error.h"
-#include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 #include "omni/generation/decoding_threads.h"
 #include "omni/kernels/thread_count.h"
@@ -85,9 +85,7 @@ class DrawBatch {
   std::int64_t rows_ = 0;
 };
 
-GeneratedSample sample_of(Draw draw, const tokenizers::ShapeTokenizer& tokenizer,
-                          const TextToShapeRequest& request, const std::optional<MeshOptions>& mesh) {
-  const c10::InferenceMode no_gradients;
+GeneratedSample sample_of(Draw draw, const TextToShapeRequest& request) {
   GeneratedSample sample;
   sample.request = draw.request;
   sample.sample_number = draw.sample_number;
@@ -98,11 +96,16 @@ GeneratedSample sample_of(Draw draw, const tokenizers::ShapeTokenizer& tokenizer
   GeneratedShape& shape = sample.shapes.emplace_back();
   shape.codes.geometry = std::move(draw.codes);
   shape.box_shares = box_shares(request.box);
+  return sample;
+}
+
+void add_mesh(GeneratedShape& shape, const tokenizers::ShapeTokenizer& tokenizer,
+              const std::optional<MeshOptions>& mesh) {
+  const c10::InferenceMode no_gradients;
   shape.field = std::move(tokenizer.decode({&shape.codes, 1}).front());
-  if (!mesh) return sample;
+  if (!mesh) return;
   shape.mesh = extract_mesh(*shape.field, *mesh, shape.box_shares);
   stand_on_ground(*shape.mesh);
-  return sample;
 }
 
 void check_requests(std::span<const TextToShapeRequest> requests, const model::Cube3dModel& model) {
@@ -187,12 +190,13 @@ void make_samples(const model::Cube3dModel& model, const TextFeatures& texts,
       decoding_threads(model.gpt->transformer().parameters().element_count(),
                        std::min(amount.sequences, options.sequences_per_batch)));
   BestDraws<Draw> best([&](std::size_t request) { return requests[request].best_of; });
+  BatchFinisher finisher(
+      !model.gpt->transformer().device().is_cpu(),
+      [&](GeneratedSample& sample) { add_mesh(sample.shapes.front(), *model.shape, mesh); }, on_sample);
   const auto finish = [&](std::span<Draw> draws) {
-    for (Draw& draw : best.add(draws)) {
-      throw_if_interrupted();
-      const TextToShapeRequest& request = requests[draw.request];
-      on_sample(sample_of(std::move(draw), *model.shape, request, mesh));
-    }
+    std::vector<GeneratedSample> samples;
+    for (Draw& draw : best.add(draws)) samples.push_back(sample_of(std::move(draw), requests[draw.request]));
+    finisher.add(std::move(samples));
   };
   std::int64_t sampled = 0;
   const auto count_tokens = [&](std::int64_t tokens) {
@@ -202,16 +206,18 @@ void make_samples(const model::Cube3dModel& model, const TextFeatures& texts,
   DrawBatch batch(model.gpt->transformer(), options.sequences_per_batch,
                   {.precision = options.precision, .on_tokens = count_tokens}, finish);
   const at::Tensor unconditional = model.gpt->condition(texts.no_text, box_tensor({}))[0];
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    const at::Tensor features = texts.prompts.narrow(0, static_cast<std::int64_t>(i), 1);
-    const at::Tensor condition = model.gpt->condition(features, box_tensor(requests[i].box))[0];
-    const auto draws = static_cast<std::uint64_t>(requests[i].count * requests[i].best_of);
-    for (std::uint64_t k = 0; k < draws; ++k)
-      batch.add(std::make_unique<Cube3dProgram>(model.gpt->config(), condition, unconditional,
-                                                requests[i].sampling, k),
-                i, k);
-  }
-  batch.decode();
+  finisher.run([&] {
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      const at::Tensor features = texts.prompts.narrow(0, static_cast<std::int64_t>(i), 1);
+      const at::Tensor condition = model.gpt->condition(features, box_tensor(requests[i].box))[0];
+      const auto draws = static_cast<std::uint64_t>(requests[i].count * requests[i].best_of);
+      for (std::uint64_t k = 0; k < draws; ++k)
+        batch.add(std::make_unique<Cube3dProgram>(model.gpt->config(), condition, unconditional,
+                                                  requests[i].sampling, k),
+                  i, k);
+    }
+    batch.decode();
+  });
 }
 
 }  // namespace omni::generation

@@ -58,6 +58,8 @@ void Transformer::set_fused_kernels(const kernels::FusedKernels& fused) { networ
 
 void Transformer::to(at::Device device) { network_->parameters.to(device); }
 
+at::Device Transformer::device() const { return network_->embedding.device(); }
+
 void Transformer::set_recompute(const nn::Recomputation& recomputation) {
   network_->recomputation = recomputation;
   set_executor(nn::make_recompute_executor(recomputation));

@@ -129,6 +129,7 @@ class Transformer {
   // Which operations of training run as one kernel each on a GPU; at first none.
   void set_fused_kernels(const kernels::FusedKernels& fused);
   void to(at::Device device);
+  at::Device device() const;
   // What of the blocks is made again in the backward pass instead of being kept.
   void set_recompute(const nn::Recomputation& recomputation);
   // Frees the copies of weights that decoding and products in another type have made.
