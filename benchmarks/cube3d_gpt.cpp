@@ -82,19 +82,6 @@ Times sample(const model::Cube3dGptConfig& config, const model::Transformer& tra
   return times;
 }
 
-// Bytes per second of a plain read, the fastest of several pieces that no cache holds.
-double read_rate() {
-  constexpr std::int64_t kPiece = std::int64_t{256} << 20;
-  const at::Tensor piece = at::ones({kPiece}, at::kByte);
-  double best = 0;
-  for (int i = 0; i < 10; ++i) {
-    const double start = benchmark::seconds();
-    benchmark::read_all(piece);
-    best = std::max(best, static_cast<double>(kPiece) / (benchmark::seconds() - start));
-  }
-  return best;
-}
-
 void measure(const std::filesystem::path& folder, const std::string& name, std::int64_t codes) {
   const model::Cube3dGptConfig config;
   const model::DecodePrecision precision = model::parse_decode_precision(name);
@@ -111,7 +98,7 @@ void measure(const std::filesystem::path& folder, const std::string& name, std::
     const Times times = sample(config, *transformer, precision, codes);
     best.first = std::min(best.first, times.first);
     best.each = std::min(best.each, times.each);
-    rate = std::max(rate, read_rate());
+    rate = std::max(rate, benchmark::read_rate());
   }
   benchmark::Line("cube3d_gpt")
       .add("program", std::string("omni"))

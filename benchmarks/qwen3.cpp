@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/memory_read.h"
 #include "kernels/timing.h"
 #include "omni/core/random.h"
 #include "omni/kernels/peak_memory.h"
@@ -96,6 +97,11 @@ void measure(const std::filesystem::path& folder, const std::string& name, const
        .values = [](const std::string&, at::IntArrayRef shape) { return at::randn(shape).mul_(0.02); },
        .changed = {}});
   const double each = decode(*transformer, precision, length);
+  // Tied: the embedding is read as the head.
+  const double bytes = static_cast<double>(transformer->parameters().element_count()) *
+                       (precision.weights == kernels::DecodeFormat::fp32   ? 4
+                        : precision.weights == kernels::DecodeFormat::bf16 ? 2
+                                                                           : 1);
   double whole = prefill(*transformer, precision, length.prompt);
   for (int run = 1; run < kRuns; ++run)
     whole = std::min(whole, prefill(*transformer, precision, length.prompt));
@@ -106,6 +112,7 @@ void measure(const std::filesystem::path& folder, const std::string& name, const
       .add("timed", length.timed)
       .add("ms", 1e3 * each)
       .add("tokens_per_s", 1 / each)
+      .add("share_of_read", bytes / benchmark::read_rate() / each)
       .add("prompt", length.prompt)
       .add("prefill_s", whole)
       .add("prefill_tokens_per_s", static_cast<double>(length.prompt) / whole)

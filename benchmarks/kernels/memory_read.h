@@ -6,8 +6,11 @@
 #include <immintrin.h>
 #endif
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
+
+#include "timing.h"
 
 namespace omni::benchmark {
 
@@ -52,6 +55,19 @@ inline void read_all(const at::Tensor& bytes) {
   });
   volatile std::int64_t sink = kept[0];
   (void)sink;
+}
+
+// Bytes per second of a plain read, the fastest of several pieces that no cache holds.
+inline double read_rate() {
+  constexpr std::int64_t kPiece = std::int64_t{256} << 20;
+  const at::Tensor piece = at::ones({kPiece}, at::kByte);
+  double best = 0;
+  for (int i = 0; i < 10; ++i) {
+    const double start = seconds();
+    read_all(piece);
+    best = std::max(best, static_cast<double>(kPiece) / (seconds() - start));
+  }
+  return best;
 }
 
 }  // namespace omni::benchmark
