@@ -20,6 +20,12 @@ void ShapeTokenizer::compute_in(at::ScalarType type) {
          "shape tokenizer: the grid layout encodes and decodes in fp32 alone. Leave the precision at fp32");
 }
 
+void ShapeTokenizer::to(at::Device device) {
+  if (!device.is_cpu())
+    fail(ErrorKind::usage, "shape tokenizer: the grid layout encodes and decodes on the cpu alone, not on ",
+         device.str(), ". Choose the device cpu");
+}
+
 std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path& folder) {
   std::string layout = "grid";
   GridShapeConfig grid;

@@ -21,9 +21,9 @@ constexpr std::int64_t kQueryChunk = 8192;       // bounds the activations of on
 constexpr std::size_t kBatch = 32;               // shapes a pass, to bound memory
 constexpr std::size_t kEncodedPoints = 1 << 16;  // surface points a pass
 
-// Calls evaluate on [1, Q, 3] tensors of the points, in chunks that bound the activations, and copies what it
-// returns, Q rows of floats, to `out`.
-void in_chunks(std::span<const geometry::Vec3> points, float* out,
+// Calls evaluate on [1, Q, 3] tensors of the points on that device, in chunks that bound the activations, and copies what
+// it returns, Q rows of floats, to `out`.
+void in_chunks(std::span<const geometry::Vec3> points, float* out, at::Device device,
                const std::function<Tensor(const Tensor& queries)>& evaluate) {
   const c10::NoGradGuard no_grad;
   const auto count = static_cast<std::int64_t>(points.size());
@@ -32,7 +32,7 @@ void in_chunks(std::span<const geometry::Vec3> points, float* out,
     Tensor queries = at::empty({1, size, 3});
     std::memcpy(queries.data_ptr<float>(), points.data() + begin,
                 static_cast<std::size_t>(size) * sizeof(geometry::Vec3));
-    const Tensor results = evaluate(queries).contiguous();
+    const Tensor results = evaluate(queries.to(device)).cpu().contiguous();
     out = std::copy_n(results.data_ptr<float>(), results.numel(), out);
   }
 }
@@ -45,7 +45,7 @@ class VecsetShape : public DecodedShape {
 
   void values(std::span<const geometry::Vec3> points, std::span<float> values) const override {
     ensure(points.size() == values.size(), "values() needs as many values as points");
-    in_chunks(points, values.data(),
+    in_chunks(points, values.data(), network_->device(),
               [&](const Tensor& queries) { return network_->field(latents_, queries); });
   }
 
@@ -53,7 +53,7 @@ class VecsetShape : public DecodedShape {
     ensure(points.size() == colours.size(), "colour() needs as many colours as points");
     static_assert(sizeof(geometry::Vec3) == 3 * sizeof(float));
     if (!colour_) return std::fill(colours.begin(), colours.end(), kUncolouredSurface);
-    in_chunks(points, reinterpret_cast<float*>(colours.data()),
+    in_chunks(points, reinterpret_cast<float*>(colours.data()), network_->device(),
               [&](const Tensor& queries) { return network_->colour().colours(*colour_, queries); });
   }
   bool has_colour() const override { return colour_.has_value(); }
@@ -119,11 +119,11 @@ std::int64_t VecsetShapeTokenizer::colour_vocabulary() const {
 }
 Tensor VecsetShapeTokenizer::colour_codebook() const {
   c10::NoGradGuard no_grad;
-  return network_->has_colour() ? network_->colour().quantiser().codebook() : Tensor();
+  return network_->has_colour() ? network_->colour().quantiser().codebook().cpu() : Tensor();
 }
 Tensor VecsetShapeTokenizer::geometry_codebook() const {
   c10::NoGradGuard no_grad;
-  return network_->quantiser().codebook();
+  return network_->quantiser().codebook().cpu();
 }
 
 std::vector<ShapeCodes> VecsetShapeTokenizer::encode(std::span<const ShapeSample> samples) const {
@@ -138,7 +138,8 @@ std::vector<ShapeCodes> VecsetShapeTokenizer::encode(std::span<const ShapeSample
 
 void VecsetShapeTokenizer::encode_batch(std::span<const ShapeSample> samples,
                                         std::vector<ShapeCodes>& codes) const {
-  const Tensor surface = surface_tensor(samples);
+  const at::Device device = network_->device();
+  const Tensor surface = surface_tensor(samples).to(device);
   const nn::Quantiser& quantiser = network_->quantiser();
   const Tensor geometry = quantiser.nearest(network_->prepared(network_->encode(surface).latents));
   Tensor colour;
@@ -146,11 +147,13 @@ void VecsetShapeTokenizer::encode_batch(std::span<const ShapeSample> samples,
   if (colours.defined()) {
     const Tensor latents = network_->decode(quantiser.lookup(geometry));
     const VecsetColour& part = network_->colour();
-    colour = part.quantiser().nearest(part.encode(surface.narrow(-1, 0, 3), colours, latents));
+    colour =
+        part.quantiser().nearest(part.encode(surface.narrow(-1, 0, 3), colours.to(device), latents)).cpu();
   }
+  const Tensor codes_of_geometry = geometry.cpu();
   for (std::int64_t i = 0; i < geometry.size(0); ++i)
-    codes.push_back(
-        {code_row(geometry, i), colour.defined() ? code_row(colour, i) : std::vector<std::int32_t>{}});
+    codes.push_back({code_row(codes_of_geometry, i),
+                     colour.defined() ? code_row(colour, i) : std::vector<std::int32_t>{}});
 }
 
 std::vector<std::unique_ptr<DecodedShape>> VecsetShapeTokenizer::decode(
@@ -159,7 +162,8 @@ std::vector<std::unique_ptr<DecodedShape>> VecsetShapeTokenizer::decode(
   std::vector<std::unique_ptr<DecodedShape>> shapes;
   for_equal_lengths(codes, kBatch, [&](std::span<const ShapeCodes> part) {
     const Tensor indices = code_tensor(part, &ShapeCodes::geometry, offered_length(part[0], *this),
-                                       geometry_vocabulary(), "geometry");
+                                       geometry_vocabulary(), "geometry")
+                               .to(network_->device());
     const Tensor latents = network_->decode(network_->quantiser().lookup(indices));
     for (std::int64_t i = 0; i < latents.size(0); ++i) {
       const Tensor own = latents.narrow(0, i, 1);
@@ -167,7 +171,8 @@ std::vector<std::unique_ptr<DecodedShape>> VecsetShapeTokenizer::decode(
       std::optional<VecsetBlock::KeysValues> colour;
       if (network_->has_colour() && !shape.colour.empty()) {
         const Tensor codes_of_colour = code_tensor(std::span(&shape, 1), &ShapeCodes::colour,
-                                                   colour_code_count(), colour_vocabulary(), "colour");
+                                                   colour_code_count(), colour_vocabulary(), "colour")
+                                           .to(network_->device());
         colour = network_->colour().context(network_->colour().quantiser().lookup(codes_of_colour), own);
       }
       shapes.push_back(

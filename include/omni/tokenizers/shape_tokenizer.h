@@ -73,6 +73,10 @@ class ShapeTokenizer {
   // bf16, which is faster and gives most shapes nearly the same codes. Not while others use it. Throws
   // Error(usage) for a type that the layout does not know.
   virtual void compute_in(at::ScalarType type);
+  // From here on encodes and decodes on that device; what goes in and what comes out stay on the host. Shapes that were
+  // decoded before cannot be asked any more. Not while others use it. Throws Error(usage) for a device that the layout
+  // does not know.
+  virtual void to(at::Device device);
 
   virtual StoredTokenizer stored() const = 0;
   // Atomic; throws as write_tokenizer_folder().

@@ -72,6 +72,7 @@ class VecsetShapeNetwork {
   const VecsetColour& colour() const { return *colour_; }
   nn::ParameterStore& parameters() { return store_; }
   const nn::ParameterStore& parameters() const { return store_; }
+  at::Device device() const { return query_.device(); }
   const VecsetShapeConfig& config() const { return config_; }
 
   // Reads a file in Cube3D's layout. The shared embedder may lie under `embedder.`, `encoder.embedder.` or
@@ -115,6 +116,7 @@ class VecsetShapeTokenizer : public ShapeTokenizer {
   std::vector<ShapeCodes> encode(std::span<const ShapeSample> samples) const override;
   std::vector<std::unique_ptr<DecodedShape>> decode(std::span<const ShapeCodes> codes) const override;
   void compute_in(at::ScalarType type) override { network_->compute_in(type); }
+  void to(at::Device device) override { network_->parameters().to(device); }
   StoredTokenizer stored() const override;
 
   VecsetShapeNetwork& network() { return *network_; }
