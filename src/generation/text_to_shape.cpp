@@ -151,7 +151,7 @@ TextFeatures text_features(const model::ClipWithTokenizer& text, const std::vect
                   " tokens, of which the text tower reads ", config.positions - 2, ": the rest is cut off");
   }
   const auto features = [&](const std::vector<std::string>& texts) {
-    return text.network->text(clip_prompt_ids(*text.tokenizer, config, texts)).hidden;
+    return text.network->text(clip_prompt_ids(*text.tokenizer, config, texts)).hidden.cpu();
   };
   // One by one: the last bits of a product depend on how many rows it has, and a sample is to depend on its prompt alone.
   std::vector<at::Tensor> rows;

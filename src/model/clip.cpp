@@ -261,16 +261,19 @@ Clip::Clip(const ClipConfig& config, const WeightSource& weights) : config_(conf
 
 Clip::~Clip() = default;
 const nn::ParameterStore& Clip::parameters() const { return network_->parameters; }
+void Clip::to(at::Device device) { network_->parameters.to(device); }
 
-Clip::Features Clip::text(const Tensor& ids) const {
+Clip::Features Clip::text(const Tensor& given_ids) const {
   const c10::NoGradGuard guard;
   ensure(network_->text.has_value(), "this CLIP has no text tower");
   const TextTower& tower = *network_->text;
-  if (ids.size(1) < 1 || ids.size(1) > config_.text->positions)
-    fail(ErrorKind::input, "a text of ", ids.size(1), " tokens does not fit CLIP's ", config_.text->positions,
-         " places");
-  if (ids.min().item<std::int64_t>() < 0 || ids.max().item<std::int64_t>() >= config_.text->vocabulary)
+  if (given_ids.size(1) < 1 || given_ids.size(1) > config_.text->positions)
+    fail(ErrorKind::input, "a text of ", given_ids.size(1), " tokens does not fit CLIP's ",
+         config_.text->positions, " places");
+  if (given_ids.min().item<std::int64_t>() < 0 ||
+      given_ids.max().item<std::int64_t>() >= config_.text->vocabulary)
     fail(ErrorKind::input, "the ids of a text must be from 0 to ", config_.text->vocabulary - 1);
+  const Tensor ids = given_ids.to(tower.tokens.device());
   const Tensor rows = at::embedding(tower.tokens, ids) + tower.positions.narrow(0, 0, ids.size(1));
   const Tensor hidden = tower.final_norm(tower.run(rows, /*causal=*/true));
   const Tensor ends =
@@ -279,11 +282,12 @@ Clip::Features Clip::text(const Tensor& ids) const {
   return {hidden, pooled, tower.project(pooled)};
 }
 
-Clip::Features Clip::image(const Tensor& pixels) const {
+Clip::Features Clip::image(const Tensor& given_pixels) const {
   const c10::NoGradGuard guard;
   ensure(network_->vision.has_value(), "this CLIP has no vision tower");
   const VisionTower& tower = *network_->vision;
   const ClipVisionConfig& c = *config_.vision;
+  const Tensor pixels = given_pixels.to(tower.positions.device());
   ensure(pixels.dim() == 4 && pixels.size(1) == c.channels && pixels.size(2) == c.image_size &&
              pixels.size(3) == c.image_size,
          "a picture of another size than CLIP's");

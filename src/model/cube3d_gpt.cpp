@@ -164,23 +164,45 @@ PublicLayout public_layout(const Cube3dGptConfig& c) {
   return layout;
 }
 
+namespace {
+
+void add_projections(nn::ParameterStore& store, const Cube3dGptConfig& config) {
+  for (const auto& [name, inputs] : projections(config)) {
+    store.add(name + ".weight", {config.width, inputs}, nn::Init::zeros());
+    store.add(name + ".bias", {config.width}, nn::Init::zeros());
+  }
+}
+
+}  // namespace
+
+// Memory that nobody has written to costs the host nothing: it is moved before it is filled.
+void Cube3dGpt::read(const WeightSource& weights, const PublicLayout& layout, at::Device device) {
+  transformer_ = std::make_unique<Transformer>(transformer_config(config_), vocabulary(config_),
+                                               sequence::SequenceLayout{}, nn::ParameterStart::unset());
+  nn::ParameterStore* const stores[] = {&transformer_->parameters(), &projections_};
+  for (nn::ParameterStore* store : stores) store->to(device);
+  read_weights(weights, layout, stores);
+}
+
+Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights, at::Device device)
+    : config_(config) {
+  const PublicLayout layout = public_layout(config);
+  require_layout(weights, layout);
+  add_projections(projections_, config);
+  read(weights, layout, device);
+}
+
 Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights,
                      const std::optional<kernels::DecodeFormat>& mapped)
     : config_(config) {
   const PublicLayout layout = public_layout(config);
   require_layout(weights, layout);
-  for (const auto& [name, inputs] : projections(config)) {
-    projections_.add(name + ".weight", {config.width, inputs}, nn::Init::zeros());
-    projections_.add(name + ".bias", {config.width}, nn::Init::zeros());
-  }
+  add_projections(projections_, config);
   if (!mapped) {
-    transformer_ = std::make_unique<Transformer>(transformer_config(config), vocabulary(config),
-                                                 sequence::SequenceLayout{}, nn::ParameterStart::unset());
-    nn::ParameterStore* const stores[] = {&transformer_->parameters(), &projections_};
-    read_weights(weights, layout, stores);
+    read(weights, layout, at::kCPU);
     return;
   }
-  const auto read = [&](const std::string& name, at::IntArrayRef shape) {
+  const auto values = [&](const std::string& name, at::IntArrayRef shape) {
     return read_parameter(weights, layout, name, shape);
   };
   transformer_ = map_transformer({.files = weights.files(),
@@ -188,18 +210,19 @@ Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights,
                                   .config = transformer_config(config),
                                   .vocabulary = vocabulary(config),
                                   .layout = {},
-                                  .values = read,
+                                  .values = values,
                                   .changed = {"embedding.weight"}});  // see set_codebook()
   const c10::NoGradGuard guard;
   for (const nn::Parameter& parameter : projections_.all())
-    at::Tensor(parameter.value).copy_(read(parameter.name, parameter.value.sizes()));
+    at::Tensor(parameter.value).copy_(values(parameter.name, parameter.value.sizes()));
 }
 
 void Cube3dGpt::set_codebook(const Tensor& codebook) {
   const c10::NoGradGuard guard;
   ensure(codebook.size(0) == config_.shape_codes && codebook.size(1) == config_.code_dimension,
          "the codebook has another shape");
-  const Tensor rows = at::linear(codebook.to(at::kFloat), projections_.find("shape_proj.weight")->value,
+  const Tensor weight = projections_.find("shape_proj.weight")->value;
+  const Tensor rows = at::linear(codebook.to(weight.device(), at::kFloat), weight,
                                  projections_.find("shape_proj.bias")->value);
   transformer_->network().embedding.narrow(0, sequence::kSpecialCount, config_.shape_codes).copy_(rows);
 }
@@ -207,11 +230,11 @@ void Cube3dGpt::set_codebook(const Tensor& codebook) {
 Tensor Cube3dGpt::condition(const Tensor& text_features, const Tensor& box) const {
   const c10::NoGradGuard guard;
   const auto project = [&](const std::string& name, const Tensor& x) {
-    return at::linear(x.to(at::kFloat), projections_.find(name + ".weight")->value,
-                      projections_.find(name + ".bias")->value);
+    const Tensor weight = projections_.find(name + ".weight")->value;
+    return at::linear(x.to(weight.device(), at::kFloat), weight, projections_.find(name + ".bias")->value);
   };
   const Tensor text = project("text_proj", text_features);
-  return config_.box ? at::cat({text, project("bbox_proj", box).unsqueeze(1)}, 1) : text;
+  return (config_.box ? at::cat({text, project("bbox_proj", box).unsqueeze(1)}, 1) : text).cpu();
 }
 
 Tensor Cube3dGpt::logits(const Tensor& condition, const Tensor& shape_codes) const {
@@ -219,9 +242,11 @@ Tensor Cube3dGpt::logits(const Tensor& condition, const Tensor& shape_codes) con
   const Transformer::Network& net = transformer_->network();
   const std::int64_t batch = condition.size(0), prompt = condition.size(1), steps = shape_codes.size(1) + 1;
   const Tensor start = at::full({batch, 1}, static_cast<std::int64_t>(sequence::kBos), at::kLong);
+  const auto device = net.embedding.device();
   const Tensor tokens =
-      at::cat({start, shape_codes.to(at::kLong) + static_cast<std::int64_t>(sequence::kSpecialCount)}, 1);
-  const Tensor rows = at::cat({condition, at::embedding(net.embedding, tokens)}, 1).flatten(0, 1);
+      at::cat({start, shape_codes.to(at::kLong) + static_cast<std::int64_t>(sequence::kSpecialCount)}, 1)
+          .to(device);
+  const Tensor rows = at::cat({condition.to(device), at::embedding(net.embedding, tokens)}, 1).flatten(0, 1);
   NewRows places;
   std::vector<std::int64_t> starts = {0};
   for (std::int64_t b = 0; b < batch; ++b) {
@@ -246,7 +271,8 @@ std::vector<std::vector<std::int32_t>> Cube3dGpt::greedy_codes(const Tensor& con
   // Sequences 0 .. batch - 1 carry the condition, the others none.
   CachedBlocks blocks(net, 2 * batch, prompt + options.steps);
   if (options.reference_cache) blocks.see_first_generated_row_alone();
-  const Tensor prompts = at::cat({condition, unconditional.expand({batch, -1, -1})}, 0);
+  const auto device = net.embedding.device();
+  const Tensor prompts = at::cat({condition, unconditional.expand({batch, -1, -1})}, 0).to(device);
   const Tensor bos = net.embedding[sequence::kBos].view({1, 1, -1}).expand({2 * batch, 1, -1});
   Tensor rows = at::cat({prompts, bos}, 1).flatten(0, 1).contiguous();
   std::vector<std::vector<std::int32_t>> codes(batch);
@@ -268,7 +294,7 @@ std::vector<std::vector<std::int32_t>> Cube3dGpt::greedy_codes(const Tensor& con
       codes[b].push_back(static_cast<std::int32_t>(best[b].item<std::int64_t>()));
       chosen.push_back(codes[b].back() + sequence::kSpecialCount);
     }
-    const Tensor next = at::embedding(net.embedding, index_tensor(chosen));
+    const Tensor next = at::embedding(net.embedding, index_tensor(chosen).to(device));
     rows = at::cat({next, next}, 0);
   }
   return codes;

@@ -254,11 +254,25 @@ std::unique_ptr<tokenizers::ShapeTokenizer> open_shape_tokenizer(const Cube3dFil
   return shape;
 }
 
-Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped) {
-  Cube3dModel model{{},
-                    std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), mapped),
-                    open_shape_tokenizer(files)};
+namespace {
+
+Cube3dModel with_shape_tokenizer(std::unique_ptr<Cube3dGpt> gpt, const Cube3dFiles& files) {
+  Cube3dModel model{{}, std::move(gpt), open_shape_tokenizer(files)};
   if (model.shape) model.gpt->set_codebook(model.shape->geometry_codebook());
+  return model;
+}
+
+}  // namespace
+
+Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped) {
+  return with_shape_tokenizer(std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), mapped),
+                              files);
+}
+
+Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device) {
+  Cube3dModel model = with_shape_tokenizer(
+      std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), device), files);
+  if (model.shape) model.shape->to(device);
   return model;
 }
 

@@ -58,11 +58,13 @@ class Clip {
     at::Tensor pooled;     // [B, width], normed: of a text's end, of a picture's class token
     at::Tensor embedding;  // [B, projection], undefined without one
   };
-  // ids [B, N] int64, N at most `positions`. Throws Error(input) for an id outside the vocabulary.
+  // ids [B, N] int64, N at most `positions`; features are where the weights are. Throws Error(input) for an id outside the
+  // vocabulary.
   Features text(const at::Tensor& ids) const;
   // pixels [B, channels, image_size, image_size], normalised as the publisher says.
   Features image(const at::Tensor& pixels) const;
 
+  void to(at::Device device);
   const ClipConfig& config() const { return config_; }
   const nn::ParameterStore& parameters() const;
 

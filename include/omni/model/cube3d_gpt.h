@@ -46,14 +46,16 @@ class Cube3dGpt {
   // in that format alone, from packed weights that are mapped (see panel_file.h); there is no logits() then.
   Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights,
             const std::optional<kernels::DecodeFormat>& mapped = {});
+  // The same on a GPU, where each tensor is put as it is read, so that the host never holds all of them.
+  Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights, at::Device device);
 
   // Overwrites the rows of the shape codes by shape_proj(codebook), as the reference does before it samples.
   void set_codebook(const at::Tensor& codebook);  // [shape_codes, code_dimension]
 
   // The condition rows: text_features [B, S, text_width], box [B, 3] (zeros: none; a model without boxes ignores it)
-  // -> [B, S + 1, width], or [B, S, width] without boxes.
+  // -> [B, S + 1, width], or [B, S, width] without boxes, on the CPU.
   at::Tensor condition(const at::Tensor& text_features, const at::Tensor& box) const;
-  // Logits [B, N + 1, shape_codes + 3] for bos followed by shape_codes [B, N] (int64), full context.
+  // Logits [B, N + 1, shape_codes + 3] for bos followed by shape_codes [B, N] (int64), full context. On the model's device.
   at::Tensor logits(const at::Tensor& condition, const at::Tensor& shape_codes) const;
 
   struct GreedyOptions {
@@ -73,6 +75,8 @@ class Cube3dGpt {
   const Transformer& transformer() const { return *transformer_; }
 
  private:
+  void read(const WeightSource& weights, const PublicLayout& layout, at::Device device);
+
   Cube3dGptConfig config_;
   std::unique_ptr<Transformer> transformer_;
   nn::ParameterStore projections_;

@@ -83,6 +83,8 @@ ClipWithTokenizer open_cube3d_text(const Cube3dFiles& files);
 // Null where there is none.
 std::unique_ptr<tokenizers::ShapeTokenizer> open_shape_tokenizer(const Cube3dFiles& files);
 Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped = {});
+// The same on a GPU; see Cube3dGpt and ShapeTokenizer::to().
+Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device);
 
 // Its parts but for the GPT's weights, to train those. Throws as load_cube3d(), and where there is no tokenizer of texts or
 // shapes.
