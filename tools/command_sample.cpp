@@ -27,7 +27,7 @@ void sample_cube3d(const SampleArguments& arguments) {
   SampleOutput output(arguments, sampler.task());
   sampler.sample({&prompt, 1}, sample_options(arguments, output.wants_meshes()),
                  [&](const generation::GeneratedSample& sample) { output.write(sample); });
-  tell_peak_memory(/*on_gpu=*/false);
+  tell_peak_memory(arguments.device == "cuda");
   output.finish();
 }
 

@@ -7,6 +7,7 @@
 #include "omni/core/safetensors.h"
 #include "omni/core/weight_source.h"
 #include "omni/kernels/cpu_memory.h"
+#include "omni/kernels/cuda_plugin.h"
 #include "omni/model/cube3d_files.h"
 #include "omni/model/decoding_memory.h"
 #include "sample_memory.h"
@@ -103,6 +104,20 @@ double text_tower_bytes(const model::Cube3dFiles& files) {
   return sizeof(float) * elements;
 }
 
+bool on_gpu(const SampleArguments& arguments) { return arguments.device == "cuda"; }
+
+// Of the GPT, in bytes.
+double decoding_bytes(const model::Transformer& shapes, const SampleArguments& arguments,
+                      const std::string& precision_name, std::int64_t sequences, std::int64_t capacity) {
+  model::DecodePrecision precision = model::parse_decode_precision(precision_name);
+  const bool in_fp32 = precision.weights == kernels::DecodeFormat::fp32;
+  // A GPU has the weights in fp32 and, but for products in fp32, their copies in bf16.
+  if (on_gpu(arguments) && !in_fp32) precision.weights = kernels::DecodeFormat::bf16;
+  const bool once = !on_gpu(arguments) || in_fp32;
+  return static_cast<double>(
+      model::decoding_memory(shapes, precision, sequences, capacity, /*mapped=*/once).total());
+}
+
 // So many sequences as fit, of at most as many as are asked for.
 std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cube3dFiles& files,
                                const generation::TextToShapeRequest& request) {
@@ -115,17 +130,15 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
   // The tokenizer is read in fp32; embeddings, norms and codebook stay so where its matrices become bf16.
   constexpr double kShareInBf16 = 0.56;
   const auto needed = [&](const std::string& precision, std::int64_t sequences) {
-    const auto decoding = static_cast<double>(
-        model::decoding_memory(shapes, model::parse_decode_precision(precision), sequences, capacity,
-                               /*mapped=*/true)
-            .total());
-    if (precision == "fp32") return others + tokenizer_bytes + decoding;
+    const double decoding = decoding_bytes(shapes, arguments, precision, sequences, capacity);
+    if (precision == "fp32" || on_gpu(arguments)) return others + tokenizer_bytes + decoding;
     return others + std::max(tokenizer_bytes, kShareInBf16 * tokenizer_bytes + decoding);
   };
   const std::string precision = precision_name(arguments);
   const std::int64_t least = rows_per_draw(request.sampling);
-  const double free = require_memory(arguments.model, precision,
-                                     [&](const std::string& name) { return needed(name, least); });
+  const auto bytes = [&](const std::string& name) { return needed(name, least); };
+  const double free = on_gpu(arguments) ? require_gpu_memory(arguments.model, precision, bytes)
+                                        : require_memory(arguments.model, precision, bytes);
   const double each = needed(precision, 2) - needed(precision, 1);
   const double more = std::max(0.0, free - needed(precision, least)) / each;
   return std::max(least, std::min(arguments.batch, least + static_cast<std::int64_t>(std::min(more, 1e6))));
@@ -151,8 +164,7 @@ Cube3dSampler::Cube3dSampler(const SampleArguments& arguments)
       task_(sequence::built_in_task("text->shape")),
       files_(files_of(arguments)),
       request_(request_of(arguments, files_)) {
-  if (arguments.device != "cpu")
-    fail(ErrorKind::usage, "--device is ", arguments.device, "; a Cube3D is decoded on the cpu");
+  if (on_gpu(arguments)) kernels::require_capable_gpu("sampling", 0);
   sequences_ = fitting_sequences(arguments, files_, request_);
 }
 
@@ -192,12 +204,19 @@ void Cube3dSampler::sample(std::span<const SeededPrompt> prompts, const generati
     requests.push_back(request_);
     requests.back().sampling.seed = prompt.seed;
   }
-  if (!text_) text_ = model::open_cube3d_text(files_);
+  const at::Device device = on_gpu(arguments_) ? at::kCUDA : at::kCPU;
+  if (!text_) {
+    text_ = model::open_cube3d_text(files_);
+    text_->network->to(device);
+  }
   const generation::TextFeatures features = generation::text_features(*text_, texts);
   if (!keeps_text_tower(arguments_)) text_.reset();
   if (!model_) {
-    model_ = model::open_cube3d(files_, options.precision.weights);
-    if (options.precision.weights != kernels::DecodeFormat::fp32) model_->shape->compute_in(at::kBFloat16);
+    const bool in_fp32 = options.precision.weights == kernels::DecodeFormat::fp32;
+    model_ = device.is_cpu() ? model::open_cube3d(files_, options.precision.weights)
+                             : model::open_cube3d(files_, device);
+    if (!in_fp32) model_->shape->compute_in(at::kBFloat16);
+    if (!in_fp32 && !device.is_cpu()) model_->gpt->transformer().set_activation_type(at::kBFloat16);
     kernels::return_freed_memory();  // of the text tower, and of weights in fp32
   }
   generation::SampleOptions own = options;

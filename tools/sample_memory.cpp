@@ -20,6 +20,28 @@ constexpr double kProgram = 0.4e9;  // LibTorch, tokenizers and a mesh
 
 std::string gigabytes(double bytes) { return with_decimals(1e-9 * bytes, 1) + " GB"; }
 
+struct Memory {
+  double free = 0;  // bytes
+  const char* name = "memory";
+  std::vector<const char*> precisions;  // those that may take less than another
+};
+
+double require(const Memory& memory, const std::string& model, const std::string& precision,
+               const std::function<double(const std::string&)>& bytes) {
+  const auto needed = [&](const std::string& name) { return kProgram + bytes(name); };
+  if (needed(precision) <= memory.free) return memory.free - kProgram;
+  std::string fitting;
+  for (const char* name : memory.precisions)
+    if (needed(name) <= memory.free)
+      fitting += concat(" --precision ", name, " takes ", gigabytes(needed(name)), ".");
+  if (fitting.empty())
+    fitting =
+        concat(" int8 would take ", gigabytes(needed("int8")), ": close other programs, or lower --batch");
+  fail(ErrorKind::out_of_memory, "sampling with ", model, " in ", precision, " takes about ",
+       gigabytes(needed(precision)), " of ", memory.name, ", and ", gigabytes(memory.free), " are free.",
+       fitting);
+}
+
 }  // namespace
 
 void require_memory(const SampleArguments& arguments, const generation::GenerationRequest& request,
@@ -47,18 +69,17 @@ void require_memory(const SampleArguments& arguments, const generation::Generati
 
 double require_memory(const std::string& model, const std::string& precision,
                       const std::function<double(const std::string&)>& bytes) {
-  const auto needed = [&](const std::string& name) { return kProgram + bytes(name); };
-  const auto free = static_cast<double>(available_memory_bytes());
-  if (needed(precision) <= free) return free - kProgram;
-  std::string fitting;
-  for (const char* name : {"bf16", "int8"})
-    if (needed(name) <= free)
-      fitting += concat(" --precision ", name, " takes ", gigabytes(needed(name)), ".");
-  if (fitting.empty())
-    fitting =
-        concat(" int8 would take ", gigabytes(needed("int8")), ": close other programs, or lower --batch");
-  fail(ErrorKind::out_of_memory, "sampling with ", model, " in ", precision, " takes about ",
-       gigabytes(needed(precision)), " of memory, and ", gigabytes(free), " are free.", fitting);
+  return require({.free = static_cast<double>(available_memory_bytes()), .precisions = {"bf16", "int8"}},
+                 model, precision, bytes);
+}
+
+// In fp32 there are no copies in bf16.
+double require_gpu_memory(const std::string& model, const std::string& precision,
+                          const std::function<double(const std::string&)>& bytes) {
+  return require({.free = 1e9 * kernels::free_device_gigabytes(at::Device(at::kCUDA, 0)),
+                  .name = "the GPU's memory",
+                  .precisions = {"fp32", "bf16", "int8"}},
+                 model, precision, bytes);
 }
 
 void tell_peak_memory(bool on_gpu) {

@@ -1,8 +1,10 @@
 // `omni sample` with a Cube3D: the small one of the reference cases, as it was published and as it was imported.
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -160,7 +162,6 @@ TEST_F(Cube3dSample, NumbersOutOfRangeAreRefused) {
                    "scale 101 is not between 0 and 100. 0 is none, 3 is the published one");
   expect_refused(published(), joined(kPrompt, {"--top-p", "0"}), "--top-p is 0");
   expect_refused(published(), joined(kPrompt, {"--best-of", "2", "--temperature", "0"}), "temperature 0");
-  expect_refused(published(), joined(kPrompt, {"--device", "cuda"}), "--device is cuda");
   expect_refused(published(), {"--prompt", " \t", "--resolution", "24"}, "prompt: it is empty");
   expect_refused(published(), joined(kPrompt, {"--prompt", "another"}), "2 prompts are given");
   EXPECT_EQ(
@@ -279,6 +280,15 @@ TEST_F(Cube3dSample, AFolderOfPromptsIsOfOneModel) {
   expect_another_run(published(), "run3", "published/clip/shard.safetensors", "\"F32\"", "\"I32\"");
 }
 
+TEST_F(Cube3dSample, WithoutAGpuItsDeviceIsRefused) {
+  const char* plugin = std::getenv("OMNI_CUDA_PLUGIN");
+  const std::string before = plugin != nullptr ? plugin : "";
+  ::setenv("OMNI_CUDA_PLUGIN", "no_plugin.so", 1);
+  expect_refused(published(), joined(kPrompt, {"--device", "cuda"}),
+                 "sampling on the device cuda: the CUDA plug-in is not there.*Choose the device cpu");
+  plugin != nullptr ? ::setenv("OMNI_CUDA_PLUGIN", before.c_str(), 1) : ::unsetenv("OMNI_CUDA_PLUGIN");
+}
+
 TEST_F(Cube3dSample, TheTextTowerIsReadOnceForAFileOfPrompts) {
   SampleArguments arguments;
   arguments.model = "cube3d-v0.5";
@@ -301,21 +311,74 @@ TEST_F(Cube3dSample, TheTextTowerIsReadOnceForAFileOfPrompts) {
 }
 
 // A file without blocks on the disk, of more than any machine's memory.
-TEST_F(Cube3dSample, TheTextTowerCountsWhereItStays) {
-  std::ofstream(folder_ / "p.txt") << "a red chair\n";
+void make_huge(const fs::path& weights) {
   constexpr std::uint64_t kElements = std::uint64_t{1} << 40;
   const std::string header = concat(R"({"text_model.large":{"dtype":"F32","shape":[)", kElements,
                                     R"(],"data_offsets":[0,)", 4 * kElements, "]}}");
-  const fs::path weights = folder_ / "published/clip/model.safetensors";
   std::ofstream file(weights, std::ios::binary | std::ios::trunc);
   const std::uint64_t length = header.size();
   file.write(reinterpret_cast<const char*>(&length), sizeof length);
   file << header;
   file.close();
   fs::resize_file(weights, sizeof length + length + 4 * kElements);
+}
+
+TEST_F(Cube3dSample, TheTextTowerCountsWhereItStays) {
+  std::ofstream(folder_ / "p.txt") << "a red chair\n";
+  make_huge(folder_ / "published/clip/model.safetensors");
   const Ending ending = sample(published(), {"--prompts", "p.txt", "--out", "run"});
   EXPECT_EQ(ending.code, exit_code(ErrorKind::out_of_memory)) << ending.output;
   EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+// On a GPU that the host plays: a real one's driver does not outlive a fork.
+class Cube3dSampleHostGpu : public Cube3dSample {
+ protected:
+  void SetUp() override {
+    if (::dlsym(RTLD_DEFAULT, "omni_host_gpu_reads") == nullptr) GTEST_SKIP() << "the host plays no GPU";
+    Cube3dSample::SetUp();
+  }
+  static Words on_gpu(const Words& more) { return joined(more, {"--device", "cuda"}); }
+};
+
+TEST_F(Cube3dSampleHostGpu, MakesTheProcessorsCodesInFp32AndMeshesInAnyPrecision) {
+  ASSERT_EQ(sample(published(), joined(kPrompt, {"--codes", "host.npy"})).code, 0);
+  for (const char* precision : {"fp32", "auto", "int8"}) {
+    const Ending ending =
+        sample(published(),
+               on_gpu(joined(kPrompt, {"--precision", precision, "--out", "a.glb", "--codes", "gpu.npy"})));
+    ASSERT_EQ(ending.code, 0) << ending.output;
+    EXPECT_THAT(ending.output, ContainsRegex("peak memory: .* GB, on the GPU"));
+    EXPECT_EQ(codes("gpu.npy").size(), 8u);
+    if (std::string(precision) == "fp32") EXPECT_EQ(codes("gpu.npy"), codes("host.npy"));
+    EXPECT_FALSE(geometry::read_mesh(folder_ / "a.glb").triangles.empty());
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "published/shape_gpt.bf16.panels")) << "nothing is packed";
+}
+
+TEST_F(Cube3dSampleHostGpu, AFileOfPromptsFillsAFolder) {
+  std::ofstream(folder_ / "p.csv") << "prompt,name,seed\na red chair,chair,3\na mug,mug,\n";
+  const Ending all = sample(
+      published(), on_gpu({"--prompts", "p.csv", "--resolution", "24", "--top-p", "0.9", "--out", "run"}));
+  ASSERT_EQ(all.code, 0) << all.output;
+  const Ending alone = sample(published(), on_gpu({"--prompt", "a red chair", "--seed", "3", "--resolution",
+                                                   "24", "--top-p", "0.9", "--out", "alone.glb"}));
+  ASSERT_EQ(alone.code, 0) << alone.output;
+  EXPECT_EQ(bytes("alone.glb"), bytes("run/chair.glb"));
+}
+
+TEST_F(Cube3dSampleHostGpu, WhatDoesNotFitIsRefusedBeforeItIsRead) {
+  std::ofstream(folder_ / "p.txt") << "a red chair\n";
+  make_huge(folder_ / "published/clip/model.safetensors");
+  const Ending ending = sample(published(), on_gpu({"--prompts", "p.txt", "--out", "run"}));
+  EXPECT_EQ(ending.code, exit_code(ErrorKind::out_of_memory)) << ending.output;
+  EXPECT_THAT(ending.output, HasSubstr("of the GPU's memory"));
+}
+
+TEST_F(Cube3dSampleHostGpu, AGpuThatIsTooOldIsRefused) {
+  ::setenv("OMNI_HOST_GPU_KIND", "75 Tesla T4", 1);
+  expect_refused(published(), on_gpu(kPrompt), "sampling on GPU 0, Tesla T4 .* need a GPU of sm_80");
+  ::unsetenv("OMNI_HOST_GPU_KIND");
 }
 
 }  // namespace
