@@ -3,24 +3,31 @@
 # from its start to the file: seconds, the most memory that was resident, mapped files included, and how many times
 # faster than the reference's Python (33 minutes on the CPU).
 #   text_to_mesh.sh OMNI PYTHON FOLDER [precision ...]    FOLDER: where the weights go, 11 GB with fp32's; PYTHON has numpy
-# Weights are packed before, which happens once. Of FOLDER what is there already is used.
+# Weights are packed before, which happens once; with OMNI_BENCHMARK_DEVICE=cuda nothing is packed. Of FOLDER what is there
+# already is used.
 set -euo pipefail
 [ $# -ge 3 ] || { echo "usage: text_to_mesh.sh OMNI PYTHON FOLDER [precision ...]" >&2; exit 2; }
 omni=$1 python=$2 folder=$3
 shift 3
+device=${OMNI_BENCHMARK_DEVICE:-cpu}
 [ $# -gt 0 ] || set -- bf16 int8
 reference_s=1980
 [ -e "$folder/clip/model.safetensors" ] || "$python" "$(dirname "$0")/random_cube3d.py" "$folder"
-sample() { "$omni" sample --model cube3d-v0.5 --weights "$folder" --prompt "a red chair" --bbox 1,2,1.5 "$@" 2>&1; }
+sample() {
+  "$omni" sample --device "$device" --model cube3d-v0.5 --weights "$folder" --prompt "a red chair" --bbox 1,2,1.5 "$@" 2>&1
+}
 for precision in "$@"; do
-  # Of the packing run nothing but the file counts: one code is sampled, of a coarse mesh.
-  "$python" -c "import numpy, sys; numpy.save(sys.argv[1], numpy.arange(1023, dtype=numpy.int32))" "$folder/codes.npy"
-  sample --precision "$precision" --first-codes "$folder/codes.npy" --resolution 16 --out "$folder/packed.glb" >/dev/null
+  if [ "$device" = cpu ]; then
+    # Of the packing run nothing but the file counts: one code is sampled, of a coarse mesh.
+    "$python" -c "import numpy, sys; numpy.save(sys.argv[1], numpy.arange(1023, dtype=numpy.int32))" "$folder/codes.npy"
+    sample --precision "$precision" --first-codes "$folder/codes.npy" --resolution 16 --out "$folder/packed.glb" >/dev/null
+  fi
   start=$EPOCHREALTIME
-  said=$(sample --precision "$precision" --out "$folder/mesh.glb")
+  said=$(sample --precision "$precision" --out "$folder/mesh.glb") || { echo "$said" >&2; exit 1; }
   end=$EPOCHREALTIME
-  awk -v precision="$precision" -v s="$(awk "BEGIN {print $end - $start}")" -v reference="$reference_s" \
+  awk -v device="$device" -v precision="$precision" -v s="$(awk "BEGIN {print $end - $start}")" -v reference="$reference_s" \
     -v peak="$(sed -n 's/.*peak memory: \([0-9.]*\) GB.*/\1/p' <<<"$said")" \
+    -v gpu_peak="$(sed -n 's/.*peak memory: .*on the GPU \([0-9.]*\) GB.*/ gpu_peak_gb=\1/p' <<<"$said")" \
     -v triangles="$(tr '\r' '\n' <<<"$said" | sed -n 's/.*: \([0-9]*\) triangles.*/\1/p' | tail -n 1)" \
-    'BEGIN {printf "text_to_mesh program=omni precision=%s s=%.1f peak_gb=%s triangles=%s times_reference=%.1f\n", precision, s, peak, triangles, reference / s}'
+    'BEGIN {printf "text_to_mesh program=omni device=%s precision=%s s=%.1f peak_gb=%s%s triangles=%s times_reference=%.1f\n", device, precision, s, peak, gpu_peak, triangles, reference / s}'
 done

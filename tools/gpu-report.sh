@@ -11,6 +11,8 @@
 #                  training           training steps, beside PyTorch where a python3 with torch is found
 #                  decoding           decoding, step by step and in stretches, beside PyTorch likewise
 #                  kernel-benchmarks  the kernels against LibTorch's calls
+#                  cube3d             a text to a mesh with a Cube3D of random weights, where a python3 with numpy and 8 GB
+#                                     of memory and of disk are there
 #     --cpu      a rehearsal on the processor, with small shapes; needs no GPU
 #     --out      where the report goes (default: out/gpu-report)
 # OMNI_CUDA_PLUGIN names another libomni_cuda.so than the archive's, OMNI_REPORT_STEP_SECONDS the time of each benchmark.
@@ -19,7 +21,7 @@ set -uo pipefail
 
 TOTAL_SECONDS=530
 ALONE_SECONDS=230
-PARTS="kernels model program training decoding kernel-benchmarks"
+PARTS="kernels model program training decoding kernel-benchmarks cube3d"
 
 program="" device=cuda out=out/gpu-report only=""
 fail_usage() { echo "gpu-report.sh: $*" >&2; exit 2; }
@@ -248,6 +250,23 @@ part_kernel-benchmarks() {
   done
 }
 
+# At the published size, so that the processor has no rehearsal of it.
+part_cube3d() {
+  local name="text to mesh with Cube3D" folder=$work/cube3d kilobytes=8000000
+  if [ "$device" = cpu ]; then
+    leave_out "$name" "a GPU alone does it in this time"
+  elif ! python3 -c 'import numpy' 2>/dev/null; then
+    leave_out "$name" "there is no python3 with numpy, which makes the weights"
+  elif [ "$(df -k --output=avail "$work" | tail -n 1)" -lt $kilobytes ] ||
+    [ "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -lt $kilobytes ]; then
+    leave_out "$name" "8 GB of memory and of disk ($work) are not free"
+  else
+    step 60 "Cube3D's random weights" python3 "$root/libexec/benchmarks/random_cube3d.py" "$folder" &&
+      step 120 "$name" "$root/libexec/benchmarks/text_to_mesh.sh" "$root/bin/omni" python3 "$folder" bf16
+    rm -rf "$folder"
+  fi
+}
+
 # Seconds for each part where all run; what one leaves is not given to the next.
 limit_of() {
   [ -z "$only" ] || { echo $ALONE_SECONDS; return; }
@@ -258,6 +277,7 @@ limit_of() {
     training) echo 300 ;;
     decoding) echo 60 ;;
     kernel-benchmarks) echo 120 ;;
+    cube3d) echo 120 ;;
   esac
 }
 

@@ -63,6 +63,10 @@ plugin=$build/libomni_cuda.so
 if [ "$tests" = 1 ]; then
   cp -r "$packaged/libexec/tests" "$packaged/libexec/benchmarks" "$root/libexec"
   cp -r benchmarks/peers "$root/libexec/benchmarks"
+  # A Cube3D of random weights has a test's tokenizer of texts.
+  cp benchmarks/text_to_mesh.sh benchmarks/random_cube3d.py "$root/libexec/benchmarks"
+  mkdir -p "$root/libexec/tests/fixtures/public/clip"
+  cp tests/fixtures/public/clip/{config,tokenizer}.json "$root/libexec/tests/fixtures/public/clip"
 fi
 
 # The libraries that those need, and the ones that these need; not what LibTorch brings with it, nor what it needs.
