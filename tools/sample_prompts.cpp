@@ -74,19 +74,20 @@ class PromptRun {
   }
 
   void run() {
-    Progress progress("sampling", static_cast<std::int64_t>(list_.prompts.size()), "prompts");
-    progress.advance(static_cast<std::int64_t>(list_.prompts.size() - planned_.size()));
+    progress_ =
+        std::make_unique<Progress>("sampling", static_cast<std::int64_t>(list_.prompts.size()), "prompts");
+    progress_->advance(static_cast<std::int64_t>(list_.prompts.size() - planned_.size()));
     try {
       for (std::size_t next = 0; next < planned_.size();) {
-        const std::size_t end = std::min(planned_.size(), next + prompts_per_batch());
+        const std::size_t end = std::min(planned_.size(), next + prompts_together());
         sample(std::span(planned_).subspan(next, end - next));
-        progress.advance(static_cast<std::int64_t>(end - next));
         next = end;
       }
     } catch (const Error&) {
       folder_->write_index(title());  // of what is done
       throw;
     }
+    progress_.reset();
     folder_->write_index(title());
   }
 
@@ -177,11 +178,15 @@ class PromptRun {
   void leave_out(const Planned& planned, const std::string& why) {
     for (std::int64_t i = 0; i < arguments_.count; ++i)
       leave_out(line_of(planned, static_cast<std::uint64_t>(i)), why);
+    progress_->advance(1);
   }
 
-  std::size_t prompts_per_batch() const {
-    return static_cast<std::size_t>(std::max<std::int64_t>(
-        1, sampler_->sequences_at_once() / (arguments_.count * sampler_->rows_per_sample())));
+  // As many as are decoded at once; on a GPU several times that, so that meshes are made while the next ones are drawn.
+  std::size_t prompts_together() const {
+    constexpr std::int64_t kBatches = 8;
+    const std::int64_t batch = std::max<std::int64_t>(
+        1, sampler_->sequences_at_once() / (arguments_.count * sampler_->rows_per_sample()));
+    return static_cast<std::size_t>(arguments_.device == "cuda" ? kBatches * batch : batch);
   }
 
   void sample(std::span<const Planned> batch) {
@@ -218,9 +223,22 @@ class PromptRun {
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage || writing) throw;
       if (prompts.size() == 1) return leave_out(*asked.front(), error.what());
-      for (std::size_t i = 0; i < prompts.size(); ++i)
-        if (!is_done(*asked[i])) make(prompts.subspan(i, 1), {asked[i]});
+      const std::size_t half = prompts.size() / 2;
+      make_rest(prompts.first(half), std::span(asked).first(half));
+      make_rest(prompts.subspan(half), std::span(asked).subspan(half));
     }
+  }
+
+  // Of these the ones that are not there yet.
+  void make_rest(std::span<const SeededPrompt> prompts, std::span<const Planned* const> asked) {
+    std::vector<SeededPrompt> left;
+    std::vector<const Planned*> left_asked;
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      if (is_done(*asked[i])) continue;
+      left.push_back(prompts[i]);
+      left_asked.push_back(asked[i]);
+    }
+    if (!left.empty()) make(left, left_asked);
   }
 
   void write(const Planned& planned, const GeneratedSample& sample, double seconds) {
@@ -241,6 +259,7 @@ class PromptRun {
     line["seconds"] = seconds;
     line["peak_memory_gb"] = kernels::peak_gigabytes(at::kCPU);
     folder_->add(std::move(line));
+    if (is_done(planned)) progress_->advance(1);
   }
 
   // Where they are all that is made, the last one is the prompt's file.
@@ -283,6 +302,7 @@ class PromptRun {
   std::unique_ptr<SampleFolder> folder_;
   std::vector<Planned> planned_;               // what is to be done
   std::map<std::string, std::int64_t> names_;  // of all results that this run is for, with their lines
+  std::unique_ptr<Progress> progress_;         // while it runs
 };
 
 }  // namespace
