@@ -129,9 +129,13 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
   const auto tokenizer_bytes = static_cast<double>(fs::file_size(tokenizer_file(files)));
   // The tokenizer is read in fp32; embeddings, norms and codebook stay so where its matrices become bf16.
   constexpr double kShareInBf16 = 0.56;
+  // Of a sequence: the prompt's activations, which pass all together, and half of a shape's field until it is handed on.
+  constexpr double kBesideOnGpu = 8e6;
   const auto needed = [&](const std::string& precision, std::int64_t sequences) {
     const double decoding = decoding_bytes(shapes, arguments, precision, sequences, capacity);
-    if (precision == "fp32" || on_gpu(arguments)) return others + tokenizer_bytes + decoding;
+    if (on_gpu(arguments))
+      return others + tokenizer_bytes + decoding + kBesideOnGpu * static_cast<double>(sequences);
+    if (precision == "fp32") return others + tokenizer_bytes + decoding;
     return others + std::max(tokenizer_bytes, kShareInBf16 * tokenizer_bytes + decoding);
   };
   const std::string precision = precision_name(arguments);

@@ -12,7 +12,7 @@
 #                  decoding           decoding, step by step and in stretches, beside PyTorch likewise
 #                  kernel-benchmarks  the kernels against LibTorch's calls
 #                  cube3d             a text to a mesh with a Cube3D of random weights, where a python3 with numpy and 8 GB
-#                                     of memory and of disk are there
+#                                     of memory and of disk are there and the parts before it left the time
 #     --cpu      a rehearsal on the processor, with small shapes; needs no GPU
 #     --out      where the report goes (default: out/gpu-report)
 # OMNI_CUDA_PLUGIN names another libomni_cuda.so than the archive's, OMNI_REPORT_STEP_SECONDS the time of each benchmark.

@@ -34,9 +34,14 @@ double require(const Memory& memory, const std::string& model, const std::string
   for (const char* name : memory.precisions)
     if (needed(name) <= memory.free)
       fitting += concat(" --precision ", name, " takes ", gigabytes(needed(name)), ".");
-  if (fitting.empty())
-    fitting =
-        concat(" int8 would take ", gigabytes(needed("int8")), ": close other programs, or lower --batch");
+  if (fitting.empty()) {
+    const char* least =
+        *std::min_element(memory.precisions.begin(), memory.precisions.end(),
+                          [&](const char* a, const char* b) { return needed(a) < needed(b); });
+    if (needed(least) < needed(precision))
+      fitting = concat(" Even --precision ", least, " would take ", gigabytes(needed(least)), ".");
+    fitting += " Close other programs that use it.";
+  }
   fail(ErrorKind::out_of_memory, "sampling with ", model, " in ", precision, " takes about ",
        gigabytes(needed(precision)), " of ", memory.name, ", and ", gigabytes(memory.free), " are free.",
        fitting);

@@ -83,7 +83,7 @@ class PromptRun {
         sample(std::span(planned_).subspan(next, end - next));
         next = end;
       }
-    } catch (const Error&) {
+    } catch (...) {
       folder_->write_index(title());  // of what is done
       throw;
     }
@@ -256,7 +256,7 @@ class PromptRun {
       write_shape(name, sample.shapes.back(), line);
     }
     line["log_probability"] = sample.log_probability;
-    line["seconds"] = seconds;
+    if (arguments_.device != "cuda") line["seconds"] = seconds;  // there other samples are drawn meanwhile
     line["peak_memory_gb"] = kernels::peak_gigabytes(at::kCPU);
     folder_->add(std::move(line));
     if (is_done(planned)) progress_->advance(1);

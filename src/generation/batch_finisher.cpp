@@ -1,25 +1,36 @@
 #include "batch_finisher.h"
 
-#include <utility>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
-#include "omni/core/interrupt.h"
+#include <utility>
 
 namespace omni::generation {
 
-BatchFinisher::BatchFinisher(bool beside, Finish finish, OnSample on_sample)
+BatchFinisher::BatchFinisher(std::optional<c10::Device> beside, Finish finish, OnSample on_sample)
     : beside_(beside), finish_(std::move(finish)), on_sample_(std::move(on_sample)) {}
 
 BatchFinisher::Batch BatchFinisher::finish(std::vector<GeneratedSample> samples) const {
   Batch batch;
   try {
     for (GeneratedSample& sample : samples) {
-      throw_if_interrupted();
       finish_(sample);
       batch.finished.push_back(std::move(sample));
     }
   } catch (...) {
     batch.failure = std::current_exception();
   }
+  return batch;
+}
+
+// Of its own, or each of its waits would be for steps of the batch that is drawn. What is finished was drawn: nothing of it
+// is under way on the stream of drawing.
+BatchFinisher::Batch BatchFinisher::finish_on_stream(std::vector<GeneratedSample> samples) const {
+  if (beside_->is_cpu()) return finish(std::move(samples));
+  const c10::impl::VirtualGuardImpl guard(beside_->type());
+  const c10::StreamGuard stream(guard.getStreamFromGlobalPool(guard.getDevice()));
+  Batch batch = finish(std::move(samples));
+  guard.synchronizeStream(stream.current_stream());
   return batch;
 }
 
@@ -30,34 +41,30 @@ void BatchFinisher::run(const std::function<void()>& draw) {
   } catch (...) {
     failure = std::current_exception();
   }
-  try {
-    hand_on();
-  } catch (...) {
-    if (!failure) throw;  // the first one tells what happened
-  }
+  const std::exception_ptr unfinished = hand_on();
   if (failure) std::rethrow_exception(failure);
+  if (unfinished) std::rethrow_exception(unfinished);
 }
 
 void BatchFinisher::add(std::vector<GeneratedSample> samples) {
   if (!beside_) {
     for (GeneratedSample& sample : samples) {
-      throw_if_interrupted();
       finish_(sample);
       on_sample_(std::move(sample));
     }
     return;
   }
-  hand_on();
+  if (const std::exception_ptr unfinished = hand_on()) std::rethrow_exception(unfinished);
   running_ = std::async(std::launch::async, [this, samples = std::move(samples)]() mutable {
-    return finish(std::move(samples));
+    return finish_on_stream(std::move(samples));
   });
 }
 
-void BatchFinisher::hand_on() {
-  if (!running_.valid()) return;
+std::exception_ptr BatchFinisher::hand_on() {
+  if (!running_.valid()) return {};
   Batch batch = running_.get();
   for (GeneratedSample& sample : batch.finished) on_sample_(std::move(sample));
-  if (batch.failure) std::rethrow_exception(batch.failure);
+  return batch.failure;
 }
 
 }  // namespace omni::generation

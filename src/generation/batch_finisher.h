@@ -1,8 +1,11 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <exception>
 #include <functional>
 #include <future>
+#include <optional>
 #include <vector>
 
 #include "omni/generation/make_samples.h"
@@ -10,22 +13,22 @@
 namespace omni::generation {
 
 // From samples whose tokens are drawn to finished ones, batch by batch, handed on in order by the thread that adds them.
-// Where `beside`, a batch is finished on a thread of its own while its successor is drawn: for models on a GPU, which leave
-// the host's cores free. Else at once.
+// `beside` a device, a batch is finished on a thread and, on a GPU, a stream of its own while its successor is drawn there: the
+// host's cores are free meanwhile. Without one, at once.
 class BatchFinisher {
  public:
-  using Finish = std::function<void(GeneratedSample&)>;  // gives shapes their fields and meshes
+  using Finish =
+      std::function<void(GeneratedSample&)>;  // gives shapes their fields and meshes, or is interrupted
 
-  BatchFinisher(bool beside, Finish finish, OnSample on_sample);
+  BatchFinisher(std::optional<c10::Device> beside, Finish finish, OnSample on_sample);
   BatchFinisher(const BatchFinisher&) = delete;
   BatchFinisher& operator=(const BatchFinisher&) = delete;
   ~BatchFinisher() = default;  // waits for what was begun
 
   // Calls `draw`, which adds batches, and hands on the last one, even where drawing fails: what is finished is not lost.
-  // Throws what `draw` or else finishing threw.
+  // Throws what handing on threw, or else drawing, or else finishing.
   void run(const std::function<void()>& draw);
-  // Hands on the batch before. Throws what finishing it threw, once those of its samples that were finished are handed on,
-  // and Error(interrupted) after Ctrl-C, which is looked for before each sample.
+  // Hands on the batch before. Throws what finishing it threw, once those of its samples that were finished are handed on.
   void add(std::vector<GeneratedSample> samples);
 
  private:
@@ -34,9 +37,10 @@ class BatchFinisher {
     std::exception_ptr failure;
   };
   Batch finish(std::vector<GeneratedSample> samples) const;
-  void hand_on();
+  Batch finish_on_stream(std::vector<GeneratedSample> samples) const;
+  std::exception_ptr hand_on();  // -> why the rest was not finished
 
-  bool beside_;
+  std::optional<c10::Device> beside_;
   Finish finish_;
   OnSample on_sample_;
   std::future<Batch> running_;

@@ -1,8 +1,11 @@
 #include "omni/generation/make_samples.h"
 
+#include <algorithm>
+
 #include "batch_finisher.h"
 #include "best_draws.h"
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 #include "omni/generation/decoding_threads.h"
 #include "omni/generation/document_decoder.h"
 #include "omni/kernels/thread_count.h"
@@ -141,10 +144,16 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
   const DecodeOptions decode{.precision = options.precision,
                              .sequences_per_batch = options.sequences_per_batch,
                              .on_tokens = [&](std::int64_t count) { progress.add_tokens(count); }};
+  const bool shapes = std::any_of(requests.begin(), requests.end(), [](const GenerationRequest& request) {
+    return sequence::makes(request.task, sequence::Modality::shape);
+  });
+  std::optional<at::Device> beside;
+  if (shapes && !bundle.transformer->device().is_cpu()) beside = bundle.transformer->device();
   BatchFinisher finisher(
-      !bundle.transformer->device().is_cpu(),
+      beside,
       [&](GeneratedSample& sample) {
         for (GeneratedShape& shape : sample.shapes) {
+          throw_if_interrupted();
           reader.add_field(shape);
           reader.add_mesh(shape);
         }

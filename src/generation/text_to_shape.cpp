@@ -7,6 +7,7 @@
 #include "batch_finisher.h"
 #include "best_draws.h"
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 #include "omni/core/log.h"
 #include "omni/generation/decoding_threads.h"
 #include "omni/kernels/thread_count.h"
@@ -101,6 +102,7 @@ GeneratedSample sample_of(Draw draw, const TextToShapeRequest& request) {
 
 void add_mesh(GeneratedShape& shape, const tokenizers::ShapeTokenizer& tokenizer,
               const std::optional<MeshOptions>& mesh) {
+  throw_if_interrupted();
   const c10::InferenceMode no_gradients;
   shape.field = std::move(tokenizer.decode({&shape.codes, 1}).front());
   if (!mesh) return;
@@ -190,9 +192,11 @@ void make_samples(const model::Cube3dModel& model, const TextFeatures& texts,
       decoding_threads(model.gpt->transformer().parameters().element_count(),
                        std::min(amount.sequences, options.sequences_per_batch)));
   BestDraws<Draw> best([&](std::size_t request) { return requests[request].best_of; });
+  std::optional<at::Device> beside;
+  if (const at::Device device = model.gpt->transformer().device(); !device.is_cpu()) beside = device;
   BatchFinisher finisher(
-      !model.gpt->transformer().device().is_cpu(),
-      [&](GeneratedSample& sample) { add_mesh(sample.shapes.front(), *model.shape, mesh); }, on_sample);
+      beside, [&](GeneratedSample& sample) { add_mesh(sample.shapes.front(), *model.shape, mesh); },
+      on_sample);
   const auto finish = [&](std::span<Draw> draws) {
     std::vector<GeneratedSample> samples;
     for (Draw& draw : best.add(draws)) samples.push_back(sample_of(std::move(draw), requests[draw.request]));

@@ -20,6 +20,10 @@ void finish(GeneratedSample& sample) {
   sample.log_probability = 10.0 * static_cast<double>(sample.sample_number);
 }
 
+std::optional<c10::Device> device(bool beside) {
+  return beside ? std::optional<c10::Device>(c10::kCPU) : std::nullopt;
+}
+
 class BatchFinisherTest : public testing::TestWithParam<bool> {
  protected:
   OnSample keep() {
@@ -32,7 +36,7 @@ class BatchFinisherTest : public testing::TestWithParam<bool> {
 };
 
 TEST_P(BatchFinisherTest, HandsOnAllSamplesInOrder) {
-  BatchFinisher finisher(GetParam(), finish, keep());
+  BatchFinisher finisher(device(GetParam()), finish, keep());
   finisher.run([&] {
     finisher.add(batch_of({1, 2}));
     finisher.add({});
@@ -45,7 +49,7 @@ TEST_P(BatchFinisherTest, HandsOnAllSamplesInOrder) {
 TEST_P(BatchFinisherTest, WhatIsFinishedSurvivesFailures) {
   const auto run = [&](const BatchFinisher::Finish& with, const std::function<void()>& last) {
     numbers_.clear();
-    BatchFinisher finisher(GetParam(), with, keep());
+    BatchFinisher finisher(device(GetParam()), with, keep());
     std::string told;
     try {
       finisher.run([&] {
@@ -68,6 +72,21 @@ TEST_P(BatchFinisherTest, WhatIsFinishedSurvivesFailures) {
   EXPECT_EQ(numbers_, (std::vector<std::uint64_t>{1, 2, 3}));
 }
 
+// A disk that is full, say: neither why drawing ended nor silence.
+TEST_P(BatchFinisherTest, WhatHandingOnThrowsIsTold) {
+  BatchFinisher finisher(device(GetParam()), finish,
+                         [](const GeneratedSample&) { throw std::runtime_error("handing on"); });
+  try {
+    finisher.run([&] {
+      finisher.add(batch_of({1}));
+      throw std::runtime_error("drawing");
+    });
+    FAIL() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "handing on");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, BatchFinisherTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "beside" : "at_once"; });
 
@@ -77,7 +96,7 @@ TEST(BatchFinisher, FinishesWhileTheNextBatchIsDrawn) {
   std::future<void> is_drawn = drawn.get_future();
   bool waited = false;
   BatchFinisher finisher(
-      /*beside=*/true,
+      device(/*beside=*/true),
       [&](GeneratedSample& sample) {
         if (sample.sample_number == 1)
           waited = is_drawn.wait_for(std::chrono::seconds(60)) == std::future_status::ready;

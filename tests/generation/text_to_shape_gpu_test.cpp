@@ -58,6 +58,7 @@ class TextToShapeGpu : public testing::Test {
     SampleOptions options;
     options.precision = model::parse_decode_precision(precision);
     options.mesh = MeshOptions{.resolution = 24};
+    options.sequences_per_batch = 2;  // so that batches are finished while others are drawn
     std::vector<GeneratedSample> samples;
     make_samples(model, text_features(text, prompts), requests, options,
                  [&](GeneratedSample sample) { samples.push_back(std::move(sample)); });

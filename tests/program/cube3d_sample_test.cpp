@@ -350,7 +350,9 @@ TEST_F(Cube3dSampleHostGpu, MakesTheProcessorsCodesInFp32AndMeshesInAnyPrecision
     ASSERT_EQ(ending.code, 0) << ending.output;
     EXPECT_THAT(ending.output, ContainsRegex("peak memory: .* GB, on the GPU"));
     EXPECT_EQ(codes("gpu.npy").size(), 8u);
-    if (std::string(precision) == "fp32") EXPECT_EQ(codes("gpu.npy"), codes("host.npy"));
+    if (std::string(precision) == "fp32") {
+      EXPECT_EQ(codes("gpu.npy"), codes("host.npy"));
+    }
     EXPECT_FALSE(geometry::read_mesh(folder_ / "a.glb").triangles.empty());
   }
   EXPECT_FALSE(fs::exists(folder_ / "published/shape_gpt.bf16.panels")) << "nothing is packed";
@@ -358,8 +360,8 @@ TEST_F(Cube3dSampleHostGpu, MakesTheProcessorsCodesInFp32AndMeshesInAnyPrecision
 
 TEST_F(Cube3dSampleHostGpu, AFileOfPromptsFillsAFolder) {
   std::ofstream(folder_ / "p.csv") << "prompt,name,seed\na red chair,chair,3\na mug,mug,\n";
-  const Ending all = sample(
-      published(), on_gpu({"--prompts", "p.csv", "--resolution", "24", "--top-p", "0.9", "--out", "run"}));
+  const Ending all = sample(published(), on_gpu({"--prompts", "p.csv", "--resolution", "24", "--top-p", "0.9",
+                                                 "--batch", "2", "--out", "run"}));
   ASSERT_EQ(all.code, 0) << all.output;
   const Ending alone = sample(published(), on_gpu({"--prompt", "a red chair", "--seed", "3", "--resolution",
                                                    "24", "--top-p", "0.9", "--out", "alone.glb"}));
