@@ -54,7 +54,7 @@ class StageOptimizer {
   nn::ParameterStore* parameters_;
   distributed::Collectives* collectives_;
   ValueGathering values_;
-  std::optional<optimizer::AdamW> adamw_;  // likewise
+  std::optional<optimizer::AdamW> adamw_;  // until unseal()
   std::optional<optimizer::Muon> muon_;
   std::optional<optimizer::ParameterAverage> average_;
   bool restricted_ = false;
