@@ -7,6 +7,11 @@
 
 namespace omni::generation {
 
+std::optional<c10::Device> gpu_of(const model::Transformer& transformer) {
+  const c10::Device device = transformer.device();
+  return device.is_cpu() ? std::nullopt : std::optional(device);
+}
+
 BatchFinisher::BatchFinisher(std::optional<c10::Device> beside, Finish finish, OnSample on_sample)
     : beside_(beside), finish_(std::move(finish)), on_sample_(std::move(on_sample)) {}
 

@@ -12,6 +12,9 @@
 
 namespace omni::generation {
 
+// Where samples of that model are finished beside: its GPU, if it is on one.
+std::optional<c10::Device> gpu_of(const model::Transformer& transformer);
+
 // From samples whose tokens are drawn to finished ones, batch by batch, handed on in order by the thread that adds them.
 // `beside` a device, a batch is finished on a thread and, on a GPU, a stream of its own while its successor is drawn there: the
 // host's cores are free meanwhile. Without one, at once.

@@ -147,10 +147,8 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
   const bool shapes = std::any_of(requests.begin(), requests.end(), [](const GenerationRequest& request) {
     return sequence::makes(request.task, sequence::Modality::shape);
   });
-  std::optional<at::Device> beside;
-  if (shapes && !bundle.transformer->device().is_cpu()) beside = bundle.transformer->device();
   BatchFinisher finisher(
-      beside,
+      shapes ? gpu_of(*bundle.transformer) : std::nullopt,
       [&](GeneratedSample& sample) {
         for (GeneratedShape& shape : sample.shapes) {
           throw_if_interrupted();

@@ -192,11 +192,9 @@ void make_samples(const model::Cube3dModel& model, const TextFeatures& texts,
       decoding_threads(model.gpt->transformer().parameters().element_count(),
                        std::min(amount.sequences, options.sequences_per_batch)));
   BestDraws<Draw> best([&](std::size_t request) { return requests[request].best_of; });
-  std::optional<at::Device> beside;
-  if (const at::Device device = model.gpt->transformer().device(); !device.is_cpu()) beside = device;
   BatchFinisher finisher(
-      beside, [&](GeneratedSample& sample) { add_mesh(sample.shapes.front(), *model.shape, mesh); },
-      on_sample);
+      gpu_of(model.gpt->transformer()),
+      [&](GeneratedSample& sample) { add_mesh(sample.shapes.front(), *model.shape, mesh); }, on_sample);
   const auto finish = [&](std::span<Draw> draws) {
     std::vector<GeneratedSample> samples;
     for (Draw& draw : best.add(draws)) samples.push_back(sample_of(std::move(draw), requests[draw.request]));
