@@ -1,8 +1,10 @@
 // A decoder of Qwen3-0.6B's shape with random weights, one sequence: how long a prompt of 1,024 tokens takes up to the
 // logits of its last one, and each of 512 tokens after a short prompt, drawn greedily among the whole vocabulary, in fp32,
 // bf16 and int8. peers/qwen3.py does the same with the transformers package; tools/bench.sh runs both.
+// The weights are numbers of bf16, as the published ones are: decoding reads 12 bits of each, in fp32 too. `numbers=fp32`: of
+// other numbers, 32 bits of each.
 // Beside them the prompt through the layers as training has them: packed attention and plain matrix products.
-//   qwen3 FOLDER [tokens] [prompt] [timed] [precision]    FOLDER: where the packed weights go, 6 GB; timed: so many tokens,
+//   qwen3 FOLDER [tokens] [prompt] [timed] [precision]    FOLDER: where the packed weights go, 5 GB; timed: so many tokens,
 //                                                         those in the middle, stand for all, since the time of a token
 //                                                         grows evenly; precision: that one alone, without training's layers
 #include <ATen/ATen.h>
@@ -83,31 +85,41 @@ double decode(const model::Transformer& model, const model::DecodePrecision& pre
   return (benchmark::seconds() - start) / static_cast<double>(length.timed);
 }
 
-void measure(const std::filesystem::path& folder, const std::string& name, const Length& length) {
+// Bytes of a weight that a token reads.
+double bytes_each(kernels::DecodeFormat format, bool of_bf16) {
+  return format == kernels::DecodeFormat::int8 ? 1 : of_bf16 ? 1.5 : 4;
+}
+
+void measure(const std::filesystem::path& folder, const std::string& name, const Length& length,
+             bool of_bf16 = true) {
   const model::Qwen3Config config;
   const model::DecodePrecision precision = model::parse_decode_precision(name);
-  const std::filesystem::path file = folder / "qwen3.safetensors";  // stands for the public one
+  const std::filesystem::path file =
+      folder / (of_bf16 ? "qwen3.safetensors" : "qwen3_fp32.safetensors");  // stands for the public one
   if (!std::filesystem::exists(file)) nn::write_tensors(file, {{"nothing", at::zeros({1})}});
-  const auto transformer = model::map_transformer(
-      {.files = {file},
-       .format = precision.weights,
-       .config = model::transformer_config(config),
-       .vocabulary = model::vocabulary(config),
-       .layout = {},
-       .values = [](const std::string&, at::IntArrayRef shape) { return at::randn(shape).mul_(0.02); },
-       .changed = {}});
+  const auto transformer =
+      model::map_transformer({.files = {file},
+                              .format = precision.weights,
+                              .config = model::transformer_config(config),
+                              .vocabulary = model::vocabulary(config),
+                              .layout = {},
+                              .values =
+                                  [of_bf16](const std::string&, at::IntArrayRef shape) {
+                                    const at::Tensor numbers = at::randn(shape).mul_(0.02);
+                                    return of_bf16 ? numbers.to(at::kBFloat16).to(at::kFloat) : numbers;
+                                  },
+                              .changed = {}});
   const double each = decode(*transformer, precision, length);
   // Tied: the embedding is read as the head.
-  const double bytes = static_cast<double>(transformer->parameters().element_count()) *
-                       (precision.weights == kernels::DecodeFormat::fp32   ? 4
-                        : precision.weights == kernels::DecodeFormat::bf16 ? 2
-                                                                           : 1);
+  const double bytes =
+      static_cast<double>(transformer->parameters().element_count()) * bytes_each(precision.weights, of_bf16);
   double whole = prefill(*transformer, precision, length.prompt);
   for (int run = 1; run < kRuns; ++run)
     whole = std::min(whole, prefill(*transformer, precision, length.prompt));
   benchmark::Line("qwen3")
       .add("program", std::string("omni"))
       .add("precision", name)
+      .add("numbers", std::string(of_bf16 ? "bf16" : "fp32"))
       .add("tokens", length.tokens)
       .add("timed", length.timed)
       .add("ms", 1e3 * each)
@@ -167,6 +179,7 @@ int main(int count, char** arguments) {
     return 0;
   }
   for (const char* precision : {"fp32", "bf16", "int8"}) measure(arguments[1], precision, length);
+  measure(arguments[1], "fp32", length, /*of_bf16=*/false);
   for (const char* precision : {"fp32", "bf16"}) compare_products(precision, length.prompt);
   return 0;
 }

@@ -160,6 +160,17 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
+void AtomicFile::rewrite_start(std::string_view text) {
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t count =
+        ::pwrite(state_->descriptor.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_io("write", state_->path, errno);
+    done += static_cast<std::size_t>(count);
+  }
+}
+
 void AtomicFile::commit() {
   if (::fsync(state_->descriptor.get()) != 0) fail_io("flush", state_->path, errno);
   if (const int error = state_->descriptor.close()) fail_io("close", state_->path, error);

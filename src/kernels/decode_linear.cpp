@@ -4,11 +4,12 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
 
-#include <cmath>
+#include <algorithm>
 
-#include "cpu/decode_linear_kernels.h"
+#include "decode_linear_call.h"
 #include "int8_rows.h"
 #include "omni/core/error.h"
+#include "short_panels.h"
 
 namespace omni::kernels {
 namespace {
@@ -42,6 +43,29 @@ bool usable(const Tensor& x) {
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
+// Whether its numbers are those of bf16. A few rows at a time: a copy of all would be gigabytes.
+bool is_of_bf16(const Tensor& weight) {
+  if (weight.scalar_type() == at::kBFloat16) return true;
+  constexpr std::int64_t kElements = 1 << 22;
+  const std::int64_t rows = std::max<std::int64_t>(1, kElements / std::max<std::int64_t>(1, weight.size(1)));
+  for (std::int64_t first = 0; first < weight.size(0); first += rows) {
+    const Tensor some = weight.narrow(0, first, std::min(rows, weight.size(0) - first));
+    if (!some.equal(some.to(at::kBFloat16).to(at::kFloat))) return false;
+  }
+  return true;
+}
+
+// [blocks * 32, inputs up to a multiple of four] bf16
+Tensor expanded_rows(const DecodeWeight& weight) {
+  const DecodeLinearCall call = call_of(weight);
+  const std::int64_t steps = expanded_steps(call), blocks = weight.panels().panels.size(0);
+  const Tensor panels = at::empty({blocks, steps, kDecodeBlock, 2}, at::kBFloat16);
+  auto* lanes = static_cast<float*>(panels.mutable_data_ptr());
+  for (std::int64_t block = 0; block < blocks; ++block)
+    decode_linear_kernels().expand(call, block, lanes + block * steps * kDecodeBlock);
+  return panels.permute({0, 2, 1, 3}).reshape({blocks * kDecodeBlock, 2 * steps});
+}
+
 }  // namespace
 
 DecodePanels panel_shapes(std::int64_t outputs, std::int64_t inputs, DecodeFormat format) {
@@ -50,29 +74,34 @@ DecodePanels panel_shapes(std::int64_t outputs, std::int64_t inputs, DecodeForma
   const auto shape = [](at::IntArrayRef sizes, at::ScalarType type) {
     return at::empty(sizes, at::TensorOptions(type).device(at::kMeta));
   };
-  DecodePanels panels{shape({blocks, steps, kDecodeBlock * lane}, element_type(format)), {}, {}};
+  DecodePanels panels;
+  panels.panels = shape({blocks, steps, kDecodeBlock * lane}, element_type(format));
   if (format != DecodeFormat::int8) return panels;
   panels.scales = shape({blocks * kDecodeBlock}, at::kFloat);
   panels.sums = shape({blocks * kDecodeBlock}, at::kInt);
   return panels;
 }
 
-DecodeWeight::DecodeWeight(DecodePanels panels, std::int64_t outputs, std::int64_t inputs,
-                           DecodeFormat format)
-    : format_(format),
-      outputs_(outputs),
-      inputs_(inputs),
-      panels_(std::move(panels.panels)),
-      scales_(std::move(panels.scales)),
-      sums_(std::move(panels.sums)) {
+bool are_panels_of(const DecodePanels& panels, std::int64_t outputs, std::int64_t inputs,
+                   DecodeFormat format) {
+  if (panels.tables.defined())
+    return format != DecodeFormat::int8 &&
+           are_short_panels(panels, (outputs + kDecodeBlock - 1) / kDecodeBlock, inputs);
   const DecodePanels shapes = panel_shapes(outputs, inputs, format);
   const auto fits = [](const Tensor& own, const Tensor& like) {
     if (!own.defined() || !like.defined()) return own.defined() == like.defined();
     return own.sizes() == like.sizes() && own.scalar_type() == like.scalar_type() && own.is_contiguous() &&
            own.device().is_cpu();
   };
-  ensure(fits(panels_, shapes.panels) && fits(scales_, shapes.scales) && fits(sums_, shapes.sums),
-         "panels that are not those of a weight [", outputs, ", ", inputs, "]");
+  return fits(panels.panels, shapes.panels) && fits(panels.scales, shapes.scales) &&
+         fits(panels.sums, shapes.sums);
+}
+
+DecodeWeight::DecodeWeight(DecodePanels panels, std::int64_t outputs, std::int64_t inputs,
+                           DecodeFormat format)
+    : format_(format), outputs_(outputs), inputs_(inputs), panels_(std::move(panels)) {
+  ensure(are_panels_of(panels_, outputs, inputs, format), "panels that are not those of a weight [", outputs,
+         ", ", inputs, "]");
 }
 
 DecodeWeight::DecodeWeight(const Tensor& weight, DecodeFormat format) : format_(format) {
@@ -83,26 +112,65 @@ DecodeWeight::DecodeWeight(const Tensor& weight, DecodeFormat format) : format_(
   outputs_ = weight.size(0);
   inputs_ = weight.size(1);
   if (format != DecodeFormat::int8) {
-    panels_ = panels_of(weight.detach().to(element_type(format)), per_lane(format));
+    panels_.panels = panels_of(weight.detach().to(element_type(format)), per_lane(format));
     return;
   }
   const Int8Rows rows = int8_rows(weight);
-  panels_ = panels_of(rows.values, per_lane(format));
-  const std::int64_t missing = panels_.size(0) * kDecodeBlock - outputs_;
-  scales_ = at::constant_pad_nd(rows.scales, {0, missing});
-  sums_ = at::constant_pad_nd(rows.sums, {0, missing});
+  panels_.panels = panels_of(rows.values, per_lane(format));
+  const std::int64_t missing = panels_.panels.size(0) * kDecodeBlock - outputs_;
+  panels_.scales = at::constant_pad_nd(rows.scales, {0, missing});
+  panels_.sums = at::constant_pad_nd(rows.sums, {0, missing});
+}
+
+DecodeWeight DecodeWeight::shortest(const Tensor& weight, DecodeFormat format) {
+  const c10::NoGradGuard guard;
+  if (format == DecodeFormat::int8 || !usable(weight) ||
+      (format == DecodeFormat::fp32 && !is_of_bf16(weight)))
+    return {weight, format};
+  DecodeWeight made(weight, DecodeFormat::bf16);
+  if (auto panels = shortened(made.panels_.panels)) {
+    made.panels_ = std::move(*panels);
+    made.format_ = format;
+    return made;
+  }
+  return format == DecodeFormat::bf16 ? made : DecodeWeight(weight, format);
 }
 
 Tensor DecodeWeight::unpacked() const {
   ensure(defined(), "a decode weight that was never packed");
-  const std::int64_t lane = per_lane(format_), blocks = panels_.size(0), steps = panels_.size(1);
-  const Tensor weight = panels_.view({blocks, steps, kDecodeBlock, lane})
+  if (in_twelve_bits()) {
+    const Tensor rows = expanded_rows(*this);
+    return rows.narrow(0, 0, outputs_).narrow(1, 0, inputs_).to(at::kFloat);
+  }
+  const std::int64_t lane = per_lane(format_), blocks = panels_.panels.size(0),
+                     steps = panels_.panels.size(1);
+  const Tensor weight = panels_.panels.view({blocks, steps, kDecodeBlock, lane})
                             .permute({0, 2, 1, 3})
                             .reshape({blocks * kDecodeBlock, steps * lane})
                             .narrow(0, 0, outputs_)
                             .narrow(1, 0, inputs_)
                             .to(at::kFloat);
-  return scales_.defined() ? weight * scales_.narrow(0, 0, outputs_).unsqueeze(1) : weight;
+  return panels_.scales.defined() ? weight * panels_.scales.narrow(0, 0, outputs_).unsqueeze(1) : weight;
+}
+
+DecodeLinearCall call_of(const DecodeWeight& weight) {
+  const DecodePanels& panels = weight.panels();
+  DecodeLinearCall call;
+  call.format = weight.format();
+  call.inputs = weight.inputs();
+  call.last_output = weight.outputs();
+  call.steps = panels.panels.size(1);
+  if (weight.in_twelve_bits()) {
+    call.short_panels = view_of(panels);
+    call.steps *= weight.format() == DecodeFormat::bf16 ? 2 : 4;
+  } else {
+    call.panels = static_cast<const float*>(panels.panels.const_data_ptr());
+  }
+  if (panels.scales.defined()) {
+    call.scales = panels.scales.const_data_ptr<float>();
+    call.sums = panels.sums.const_data_ptr<std::int32_t>();
+  }
+  return call;
 }
 
 Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& bias) {
@@ -121,27 +189,19 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   const Tensor own = x.contiguous();
   const std::int64_t wanted = outputs.last - outputs.first;
   const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();
-  const bool bytes = weight.format_ == DecodeFormat::int8;
+  const bool bytes = weight.format() == DecodeFormat::int8;
   Tensor y = at::empty({x.size(0), wanted}, x.options());
-  DecodeLinearCall call;
-  call.format = weight.format_;
+  DecodeLinearCall call = call_of(weight);
   call.bf16 = x.scalar_type() == at::kBFloat16;
   call.rows = x.size(0);
-  call.inputs = weight.inputs();
   call.first_output = outputs.first;
   call.last_output = outputs.last;
-  call.steps = weight.panels_.size(1);
   const Tensor lanes = at::empty({call.rows * (bytes ? 2 : 1), call.steps}, at::kFloat);
   const Tensor row_scales = bytes ? at::empty({call.rows}, at::kFloat) : Tensor();
   call.x = own.const_data_ptr();
   call.lanes = lanes.mutable_data_ptr<float>();
-  call.panels = static_cast<const float*>(weight.panels_.const_data_ptr());
   call.bias = shift.defined() ? shift.const_data_ptr<float>() + outputs.first : nullptr;
-  if (bytes) {
-    call.row_scales = row_scales.mutable_data_ptr<float>();
-    call.scales = weight.scales_.const_data_ptr<float>();
-    call.sums = weight.sums_.const_data_ptr<std::int32_t>();
-  }
+  if (bytes) call.row_scales = row_scales.mutable_data_ptr<float>();
   call.y = y.mutable_data_ptr();
   const DecodeLinearKernels kernels = decode_linear_kernels();
   kernels.prepare(call);

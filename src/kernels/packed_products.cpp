@@ -1,29 +1,29 @@
 #include "omni/kernels/packed_products.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 
 #include <limits>
 
+#include "cpu/tile_products.h"
+#include "decode_linear_call.h"
 #include "omni/core/error.h"
-#include "omni/core/system_info.h"
+#include "omni/kernels/matrix_tiles.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
 
-constexpr std::int64_t kLane = 32;  // outputs that lie side by side in a panel
+// Of inputs, so that products are as exact as decode_linear()'s.
+int pieces_of(const DecodeWeight& weight) {
+  return weight.format() == DecodeFormat::bf16 ? 1 : weight.format() == DecodeFormat::int8 ? 2 : 3;
+}
 
-// [outputs, inputs] bf16. Pairs of bf16 inputs are moved as the whole words that they are in a panel.
-Tensor bf16_matrix(const DecodeWeight& weight) {
-  if (weight.format() != DecodeFormat::bf16) return weight.unpacked().to(at::kBFloat16);
-  const Tensor words = weight.panels().panels.view(at::kInt);  // [blocks, steps, 32]
-  return at::empty({words.size(0), kLane, words.size(1)}, at::kInt)
-      .copy_(words.transpose(1, 2))
-      .view({words.size(0) * kLane, words.size(1)})
-      .view(at::kBFloat16)
-      .narrow(0, 0, weight.outputs())
-      .narrow(1, 0, weight.inputs());
+// An fp32 weight of other numbers than those of bf16 would need pieces of its own.
+bool fits_tiles(const DecodeWeight& weight) {
+  return weight.format() != DecodeFormat::fp32 || weight.in_twelve_bits();
 }
 
 }  // namespace
@@ -32,14 +32,33 @@ Tensor packed_products(const Tensor& x, const DecodeWeight& weight, const Tensor
   const c10::NoGradGuard no_gradient;
   ensure(weight.defined() && x.dim() == 2 && x.size(1) == weight.inputs(), "packed_products: rows ",
          x.sizes(), " do not fit a weight of ", weight.inputs(), " inputs");
-  const Tensor products = at::mm(x.to(at::kBFloat16), bf16_matrix(weight).t()).to(x.scalar_type());
-  return bias.defined() ? products + bias.detach().to(x.scalar_type()) : products;
+  if (!fits_tiles(weight)) return decode_linear(x, weight, bias);
+  RECORD_FUNCTION("omni::packed_products", std::vector<c10::IValue>());
+  const Tensor own = x.contiguous();
+  const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();
+  Tensor y = at::empty({x.size(0), weight.outputs()}, x.options());
+  TileProducts call;
+  call.weight = call_of(weight);
+  call.weight.bf16 = x.scalar_type() == at::kBFloat16;
+  call.weight.rows = x.size(0);
+  call.weight.x = own.const_data_ptr();
+  call.weight.bias = shift.defined() ? shift.const_data_ptr<float>() : nullptr;
+  call.weight.y = y.mutable_data_ptr();
+  call.pieces = pieces_of(weight);
+  const Tensor tiles = at::empty({call.groups() * call.group_words()}, at::kBFloat16);
+  call.tiles = static_cast<std::uint16_t*>(tiles.mutable_data_ptr());
+  const TileProductKernels kernels = tile_product_kernels(has_matrix_tiles());
+  at::parallel_for(0, call.groups(), 1,
+                   [&](std::int64_t first, std::int64_t last) { kernels.lay(call, first, last); });
+  const std::int64_t blocks = (weight.outputs() + kDecodeBlock - 1) / kDecodeBlock;
+  at::parallel_for(0, blocks, 1,
+                   [&](std::int64_t first, std::int64_t last) { kernels.multiply(call, first, last); });
+  return y;
 }
 
-std::int64_t rows_for_products(DecodeFormat format) {
-  static const bool tiles = detect_cpu_features().amx_bf16;
-  constexpr std::int64_t kMany = 256;
-  return tiles && format == DecodeFormat::bf16 ? kMany : std::numeric_limits<std::int64_t>::max();
+std::int64_t rows_for_products() {
+  constexpr std::int64_t kMany = 128;
+  return has_matrix_tiles() ? kMany : std::numeric_limits<std::int64_t>::max();
 }
 
 }  // namespace omni::kernels

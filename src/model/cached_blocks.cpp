@@ -61,7 +61,7 @@ bool CachedBlocks::holds_generated_rows(std::size_t block) const {
 
 CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows& rows) {
   if (!network_->embedding.device().is_cpu()) return append_together(embedded, rows);
-  const std::vector<kernels::RowRange> parts = parts_of(rows.sequences, kernels::rows_for_products(weights_));
+  const std::vector<kernels::RowRange> parts = parts_of(rows.sequences, kernels::rows_for_products());
   if (parts.size() <= 1) return append_together(embedded, rows);
   Outputs all;
   std::vector<Tensor> hidden;

@@ -7,13 +7,15 @@
 namespace omni::model {
 namespace {
 
-std::int64_t packed_bytes(const Tensor& matrix, kernels::DecodeFormat format) {
+// A file of bf16 panels has twelve bits of a number; one of fp32 as well where its numbers are those of bf16, which is not
+// known before.
+std::int64_t packed_bytes(const Tensor& matrix, kernels::DecodeFormat format, bool mapped) {
   if (!matrix.defined()) return 0;
   const kernels::DecodePanels panels = kernels::panel_shapes(matrix.size(0), matrix.size(1), format);
   std::int64_t bytes = 0;
   for (const Tensor& part : {panels.panels, panels.scales, panels.sums})
     if (part.defined()) bytes += static_cast<std::int64_t>(part.nbytes());
-  return bytes;
+  return mapped && format == kernels::DecodeFormat::bf16 ? bytes / 4 * 3 : bytes;
 }
 
 std::int64_t cache_bytes_per_number(kernels::CacheType type) {
@@ -26,14 +28,14 @@ DecodingMemory decoding_memory(const Transformer& transformer, const DecodePreci
                                std::int64_t sequences, std::int64_t capacity, bool mapped) {
   const Transformer::Network& network = transformer.network();
   const TransformerConfig& config = network.config;
-  std::int64_t packed = packed_bytes(network.output_rows.weight(), precision.weights);
+  std::int64_t packed = packed_bytes(network.output_rows.weight(), precision.weights, mapped);
   std::int64_t matrices = network.head.defined() ? network.head.numel() : 0;
   for (const auto* blocks : {&network.dual_blocks, &network.single_blocks})
     for (const nn::DecoderBlock& block : *blocks)
       for (const nn::StreamLayers& stream : block.streams)
         for (const nn::CastLinear* layer :
              {&stream.qkv, &stream.attention_out, &stream.gate_up, &stream.down}) {
-          packed += packed_bytes(layer->weight.weight(), precision.weights);
+          packed += packed_bytes(layer->weight.weight(), precision.weights, mapped);
           if (layer->defined()) matrices += layer->weight.weight().numel();
         }
   const std::int64_t all = network.parameters.element_count(), chunk = kernels::kCacheChunk;

@@ -64,6 +64,10 @@ void PanelHashes::add(std::string_view bytes) {
   values_.push_back(static_cast<std::int64_t>(hash_string(bytes)));
 }
 
+void PanelHashes::set_header(std::string_view header) {
+  values_.front() = static_cast<std::int64_t>(hash_string(header));
+}
+
 namespace {
 
 // In the order in which they lie there.

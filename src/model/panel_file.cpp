@@ -32,7 +32,7 @@ using kernels::DecodeFormat;
 using kernels::DecodePanels;
 
 // Raised when the layout of panels changes: files of another layout are made anew.
-constexpr int kLayout = 2;
+constexpr int kLayout = 3;
 constexpr std::size_t kAlignment = 64;  // of the first tensor, and so of all panels, in bytes
 
 std::string format_name(DecodeFormat format) {
@@ -110,54 +110,56 @@ std::vector<Tensor*> plain_tensors(Transformer::Network& network) {
   return tensors;
 }
 
-// One tensor of the file: its description, and how its values come when it is its turn to be written.
-struct Entry {
-  std::string name;
-  Tensor like;  // on the device meta
-  std::function<Tensor()> values;
+// What the file has of a matrix, by the ends of the names; which of them, its values decide.
+using PanelPart = std::pair<const char*, Tensor DecodePanels::*>;
+constexpr std::array<PanelPart, 6> kPanelParts = {{{".panels", &DecodePanels::panels},
+                                                   {".scales", &DecodePanels::scales},
+                                                   {".sums", &DecodePanels::sums},
+                                                   {".tables", &DecodePanels::tables},
+                                                   {".starts", &DecodePanels::starts},
+                                                   {".exceptions", &DecodePanels::exceptions}}};
+
+// The file as it is written: the matrices' panels, then all else as it is; a tied embedding is both.
+class PanelWriter {
+ public:
+  PanelWriter(const fs::path& path, std::size_t tensors, const std::string& stamp)
+      : file_(path), stamp_(stamp), head_bytes_(longest_head(tensors)) {
+    file_.write(std::string(head_bytes_, ' '));
+  }
+
+  void add(const std::string& name, const Tensor& tensor) {
+    throw_if_interrupted();
+    const Tensor values = tensor.contiguous();
+    tensors_.push_back({name, nn::dtype_of(values.scalar_type()), values.sizes().vec()});
+    file_.write({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
+    hashes_.add({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+  }
+
+  void finish() {
+    tensors_.push_back(PanelHashes::description(tensors_.size()));
+    const std::string head = safetensors_head(tensors_, {{"stamp", stamp_}}, head_bytes_);
+    ensure(head.size() == head_bytes_, "a header of ", head.size(), " bytes, ", head_bytes_,
+           " are kept for it");
+    file_.rewrite_start(head);
+    hashes_.set_header(std::string_view(head).substr(sizeof(std::uint64_t)));
+    file_.write(hashes_.bytes());
+    file_.commit();
+  }
+
+ private:
+  // What is written is known when it has been packed; room for all that it may take is left before.
+  std::size_t longest_head(std::size_t tensors) const {
+    constexpr std::size_t kLongestName = 200, kLongestDescription = 200;
+    const std::size_t bytes = stamp_.size() + (tensors + 2) * (kLongestName + kLongestDescription);
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  AtomicFile file_;
+  std::string stamp_;
+  std::size_t head_bytes_;
+  std::vector<TensorDescription> tensors_;
+  PanelHashes hashes_;
 };
-
-constexpr std::array<const char*, 3> kPanelParts = {".panels", ".scales", ".sums"};
-std::array<Tensor, 3> parts_of(const DecodePanels& panels) {
-  return {panels.panels, panels.scales, panels.sums};
-}
-
-// The matrices' panels, then all else as it is; a tied embedding is both.
-std::vector<Entry> entries_of(Transformer::Network& network, const MappedWeights& weights) {
-  std::vector<Entry> entries;
-  const ParameterNames names(network);
-  for (const PackedMatrix& matrix : packed_matrices(network, names)) {
-    const auto shapes = parts_of(kernels::panel_shapes(matrix.outputs, matrix.inputs, weights.format));
-    // Packed when the first part is written, kept for the others.
-    const auto made = std::make_shared<std::array<Tensor, 3>>();
-    for (std::size_t part = 0; part < shapes.size(); ++part) {
-      if (!shapes[part].defined()) continue;
-      const auto values = [made, part, name = matrix.name, outputs = matrix.outputs, inputs = matrix.inputs,
-                           &weights] {
-        if (part == 0)
-          *made = parts_of(
-              kernels::DecodeWeight(weights.values(name, {outputs, inputs}), weights.format).panels());
-        return std::exchange((*made)[part], {});
-      };
-      entries.push_back({concat(matrix.name, kPanelParts[part]), shapes[part], values});
-    }
-  }
-  for (const Tensor* tensor : plain_tensors(network)) {
-    const std::string& name = names.of(*tensor);
-    entries.push_back({name, tensor->detach(), [name, shape = tensor->sizes().vec(), &weights] {
-                         return weights.values(name, shape).to(at::kFloat);
-                       }});
-  }
-  return entries;
-}
-
-std::string head_of(const std::vector<Entry>& entries, const std::string& stamp) {
-  std::vector<TensorDescription> tensors;
-  for (const Entry& entry : entries)
-    tensors.push_back({entry.name, nn::dtype_of(entry.like.scalar_type()), entry.like.sizes().vec()});
-  tensors.push_back(PanelHashes::description(entries.size()));
-  return safetensors_head(tensors, {{"stamp", stamp}}, kAlignment);
-}
 
 // The process in "<name>.<process>.<number>.tmp", as an AtomicFile of that name is called; 0: another name.
 pid_t maker_of(const std::string& temporary, const std::string& name) {
@@ -183,45 +185,67 @@ void remove_abandoned(const fs::path& path) {
   for (const fs::path& file : abandoned) fs::remove(file, ignored);
 }
 
-void write_panels(const fs::path& path, const std::vector<Entry>& entries, const std::string& stamp) {
+void write_panels(const fs::path& path, Transformer::Network& network, const MappedWeights& weights,
+                  const std::string& stamp) {
   const c10::InferenceMode no_gradients;
   remove_abandoned(path);
-  AtomicFile file(path);
+  const ParameterNames names(network);
+  const std::vector<PackedMatrix> matrices = packed_matrices(network, names);
+  const std::vector<Tensor*> others = plain_tensors(network);
+  PanelWriter writer(path, matrices.size() * kPanelParts.size() + others.size(), stamp);
   log_info("packing the weights for decoding, once: ", path.string());
-  const std::string head = head_of(entries, stamp);
-  file.write(head);
-  PanelHashes hashes;
-  hashes.add(std::string_view(head).substr(sizeof(std::uint64_t)));
-  for (const Entry& entry : entries) {
-    throw_if_interrupted();
-    const Tensor values = entry.values().contiguous();
-    ensure(values.sizes() == entry.like.sizes() && values.scalar_type() == entry.like.scalar_type(),
-           "the weight '", entry.name, "' is ", values.sizes(), ", the model has ", entry.like.sizes());
-    file.write({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
-    hashes.add({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+  for (const PackedMatrix& matrix : matrices) {
+    const Tensor values = weights.values(matrix.name, {matrix.outputs, matrix.inputs});
+    const DecodePanels panels = kernels::DecodeWeight::shortest(values, weights.format).panels();
+    for (const auto& [ending, part] : kPanelParts)
+      if ((panels.*part).defined()) writer.add(matrix.name + ending, panels.*part);
   }
-  file.write(hashes.bytes());
-  file.commit();
+  for (const Tensor* tensor : others) {
+    const std::string& name = names.of(*tensor);
+    const Tensor values = weights.values(name, tensor->sizes()).to(at::kFloat);
+    ensure(values.sizes() == tensor->sizes(), "the weight '", name, "' is ", values.sizes(),
+           ", the model has ", tensor->sizes());
+    writer.add(name, values);
+  }
+  writer.finish();
 }
 
 bool is_aligned(const TensorView& view) {
   return reinterpret_cast<std::uintptr_t>(view.bytes.data()) % dtype_size(view.dtype) == 0;
 }
 
+// A tensor in the map, which lives as long as it; none where the file does not have it.
+Tensor mapped(const std::shared_ptr<SafetensorsFile>& file, const std::string& name) {
+  if (!file->contains(name)) return {};
+  const TensorView& view = file->at(name);
+  if (!is_aligned(view)) return {};
+  return at::from_blob(
+      const_cast<std::byte*>(view.bytes.data()), view.shape, [file](void*) {},
+      at::TensorOptions(nn::scalar_type(view.dtype)));
+}
+
+DecodePanels mapped_panels(const std::shared_ptr<SafetensorsFile>& file, const std::string& matrix) {
+  DecodePanels panels;
+  for (const auto& [ending, part] : kPanelParts) panels.*part = mapped(file, matrix + ending);
+  return panels;
+}
+
 // The file at `path` if it holds the panels of this state of the weights.
-std::shared_ptr<SafetensorsFile> open_panels(const fs::path& path, const std::vector<Entry>& entries,
-                                             const std::string& stamp) {
+std::shared_ptr<SafetensorsFile> open_panels(const fs::path& path, Transformer::Network& network,
+                                             DecodeFormat format, const std::string& stamp) {
   std::error_code unreachable;
   if (!fs::is_regular_file(path, unreachable)) return nullptr;
   try {
     auto file = std::make_shared<SafetensorsFile>(path);
     const auto found = file->metadata().find("stamp");
     if (found == file->metadata().end() || found->second != stamp) return nullptr;
-    for (const Entry& entry : entries) {
-      if (!file->contains(entry.name)) return nullptr;
-      const TensorView& view = file->at(entry.name);
-      if (view.shape != entry.like.sizes().vec() || view.dtype != nn::dtype_of(entry.like.scalar_type()) ||
-          !is_aligned(view))
+    const ParameterNames names(network);
+    for (const PackedMatrix& matrix : packed_matrices(network, names))
+      if (!kernels::are_panels_of(mapped_panels(file, matrix.name), matrix.outputs, matrix.inputs, format))
+        return nullptr;
+    for (const Tensor* tensor : plain_tensors(network)) {
+      const Tensor values = mapped(file, names.of(*tensor));
+      if (!values.defined() || values.sizes() != tensor->sizes() || values.scalar_type() != at::kFloat)
         return nullptr;
     }
     return file;
@@ -245,34 +269,27 @@ void prepare_place(const fs::path& folder) {
   prepare_output_directory(folder);
 }
 
-std::shared_ptr<SafetensorsFile> made_panels(const MappedWeights& weights, const std::vector<Entry>& entries,
-                                             const std::string& stamp) {
+std::shared_ptr<SafetensorsFile> made_panels(Transformer::Network& network, const MappedWeights& weights) {
+  const std::string stamp = stamp_of(weights.files, weights.config);
+
   const std::vector<fs::path> places = panel_file_places(weights.files.front(), weights.format);
   for (const fs::path& place : places)
     if (&place == &places.front() || is_own(place))
-      if (auto file = open_panels(place, entries, stamp)) return file;
+      if (auto file = open_panels(place, network, weights.format, stamp)) return file;
   std::string reasons;
   for (const fs::path& place : places) {
     try {
       prepare_place(place.parent_path());
-      write_panels(place, entries, stamp);
+      write_panels(place, network, weights, stamp);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::io) throw;
       reasons += concat(reasons.empty() ? "" : "; ", error.what());
       continue;
     }
-    if (auto file = open_panels(place, entries, stamp)) return file;
+    if (auto file = open_panels(place, network, weights.format, stamp)) return file;
     fail(ErrorKind::io, "packing weights: '", place.string(), "' changed while it was written");
   }
   fail(ErrorKind::io, "packing weights for decoding in ", format_name(weights.format), ": ", reasons);
-}
-
-// A tensor in the map, which lives as long as it.
-Tensor mapped(const std::shared_ptr<SafetensorsFile>& file, const std::string& name) {
-  const TensorView& view = file->at(name);
-  return at::from_blob(
-      const_cast<std::byte*>(view.bytes.data()), view.shape, [file](void*) {},
-      at::TensorOptions(nn::scalar_type(view.dtype)));
 }
 
 }  // namespace
@@ -294,8 +311,7 @@ std::unique_ptr<Transformer> map_transformer(const MappedWeights& weights) {
   auto transformer = std::make_unique<Transformer>(weights.config, weights.vocabulary, weights.layout,
                                                    nn::ParameterStart::shapes());
   Transformer::Network& network = transformer->network();
-  const auto file =
-      made_panels(weights, entries_of(network, weights), stamp_of(weights.files, weights.config));
+  const auto file = made_panels(network, weights);
   const ParameterNames names(network);
   const std::vector<PackedMatrix> matrices = packed_matrices(network, names);
   for (Tensor* tensor : plain_tensors(network)) {
@@ -305,14 +321,9 @@ std::unique_ptr<Transformer> map_transformer(const MappedWeights& weights) {
     *tensor = changes ? mapped(file, name).clone() : mapped(file, name);
   }
   if (!network.head.defined()) network.output_rows = nn::CastWeight(network.embedding);
-  for (const PackedMatrix& matrix : matrices) {
-    kernels::DecodePanels panels = {mapped(file, matrix.name + ".panels"), {}, {}};
-    if (weights.format == DecodeFormat::int8) {
-      panels.scales = mapped(file, matrix.name + ".scales");
-      panels.sums = mapped(file, matrix.name + ".sums");
-    }
-    matrix.weight->set_packed({std::move(panels), matrix.outputs, matrix.inputs, weights.format});
-  }
+  for (const PackedMatrix& matrix : matrices)
+    matrix.weight->set_packed(
+        {mapped_panels(file, matrix.name), matrix.outputs, matrix.inputs, weights.format});
   return transformer;
 }
 

@@ -23,11 +23,12 @@ class PanelHashes {
   static constexpr const char* kName = "hashes";
   static TensorDescription description(std::size_t tensors);
 
-  void add(std::string_view bytes);  // the header without its length, then each tensor
+  void add(std::string_view bytes);         // of each tensor
+  void set_header(std::string_view header);  // without its length
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(values_)); }
 
  private:
-  std::vector<std::int64_t> values_;
+  std::vector<std::int64_t> values_ = {0};
 };
 
 }  // namespace omni::model

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "omni/core/error.h"
-#include "omni/core/system_info.h"
+#include "omni/kernels/matrix_tiles.h"
 #include "shape_folder.h"
 #include "shape_grid_field.h"
 
@@ -71,8 +71,7 @@ SurfaceColours surface_colours(std::span<const ShapeSample> samples) {
 // Slots are a soft segmentation whose means are rounded to a palette: bf16 is precise enough, and three times
 // as fast where the processor multiplies bf16 matrices.
 at::ScalarType slot_dtype() {
-  static const bool fast = detect_cpu_features().amx_bf16;
-  return fast ? at::kBFloat16 : at::kFloat;
+  return kernels::has_matrix_tiles() ? at::kBFloat16 : at::kFloat;
 }
 
 }  // namespace

@@ -3,7 +3,10 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "cpu/decode_linear_kernels.h"
+#include <limits>
+#include <vector>
+
+#include "decode_linear_call.h"
 #include "gradient_check.h"
 #include "instruction_sets.h"
 #include "omni/core/error.h"
@@ -74,6 +77,128 @@ TEST(DecodeWeight, RefusesWhatItCannotPack) {
   EXPECT_THROW(
       decode_linear(at::zeros({1, 5}), DecodeWeight(at::ones({4, 5}), DecodeFormat::bf16), at::ones({5})),
       Error);
+}
+
+at::Tensor bf16_numbers(at::IntArrayRef sizes) { return at::randn(sizes).to(at::kBFloat16).to(at::kFloat); }
+
+// Rare upper bytes, the smallest and largest numbers, zeros of both signs and what is no number.
+at::Tensor with_exceptions(at::Tensor weight) {
+  const std::vector<float> rare = {1e-30f,
+                                   -3e-20f,
+                                   0.0f,
+                                   -0.0f,
+                                   1e30f,
+                                   -2e35f,
+                                   std::numeric_limits<float>::infinity(),
+                                   std::numeric_limits<float>::quiet_NaN()};
+  const at::Tensor flat = weight.view({-1});
+  for (std::size_t i = 0; i < rare.size(); ++i)
+    flat[static_cast<std::int64_t>(i * 3491) % flat.size(0)] = rare[i];
+  return weight.to(at::kBFloat16).to(at::kFloat);
+}
+
+bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
+         a.contiguous().view(at::kByte).equal(b.contiguous().view(at::kByte));
+}
+
+TEST(DecodeWeight, InTwelveBitsKeepsEveryBit) {
+  at::manual_seed(6);
+  for (const auto& [outputs, inputs] :
+       {std::pair{1, 1}, std::pair{33, 7}, std::pair{64, 130}, std::pair{250, 515}}) {
+    const at::Tensor weight = bf16_numbers({outputs, inputs});
+    for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16}) {
+      const DecodeWeight packed = DecodeWeight::shortest(weight, format);
+      EXPECT_TRUE(packed.in_twelve_bits());
+      EXPECT_EQ(packed.format(), format);
+      EXPECT_TRUE(same_bits(packed.unpacked(), weight)) << outputs << " x " << inputs;
+    }
+  }
+  const at::Tensor rare = with_exceptions(bf16_numbers({250, 515}));
+  const DecodeWeight packed = DecodeWeight::shortest(rare, DecodeFormat::bf16);
+  EXPECT_TRUE(packed.in_twelve_bits());
+  EXPECT_GT(packed.panels().exceptions.size(0), 0);
+  EXPECT_TRUE(same_bits(packed.unpacked(), rare));
+  EXPECT_EQ(packed.bytes(), 8 * 129 * 192);
+}
+
+TEST(DecodeWeight, StaysAsLongAsItsNumbersAsk) {
+  at::manual_seed(7);
+  const at::Tensor weight = at::randn({64, 128});
+  EXPECT_FALSE(DecodeWeight::shortest(weight, DecodeFormat::fp32).in_twelve_bits());  // not numbers of bf16
+  EXPECT_FALSE(DecodeWeight::shortest(weight, DecodeFormat::int8).in_twelve_bits());
+  const at::Tensor wide = at::randint(0, 1 << 15, {64, 128}).to(at::kShort).view(at::kBFloat16);
+  EXPECT_FALSE(DecodeWeight::shortest(wide, DecodeFormat::bf16).in_twelve_bits());  // of every size
+  EXPECT_TRUE(DecodeWeight::shortest(weight, DecodeFormat::fp32).unpacked().equal(weight));
+}
+
+TEST(DecodeWeight, RefusesPanelsWhosePlacesAreNotTheirs) {
+  at::manual_seed(8);
+  const DecodePanels sound =
+      DecodeWeight::shortest(with_exceptions(bf16_numbers({64, 515})), DecodeFormat::bf16).panels();
+  const auto fits = [](const DecodePanels& panels) {
+    return are_panels_of(panels, 64, 515, DecodeFormat::bf16);
+  };
+  EXPECT_TRUE(fits(sound));
+  EXPECT_FALSE(are_panels_of(sound, 64, 515, DecodeFormat::int8));
+  EXPECT_FALSE(are_panels_of(sound, 64, 600, DecodeFormat::bf16));
+  EXPECT_FALSE(are_panels_of(sound, 128, 515, DecodeFormat::bf16));
+  const auto changed = [&](at::Tensor DecodePanels::*part, std::initializer_list<std::int64_t> place,
+                           int value) {
+    DecodePanels panels = sound;
+    panels.*part = (sound.*part).clone();
+    at::Tensor at = panels.*part;
+    for (const std::int64_t i : place) at = at[i];
+    at.fill_(value);
+    return panels;
+  };
+  EXPECT_FALSE(fits(changed(&DecodePanels::starts, {0}, 1)));
+  EXPECT_FALSE(fits(changed(&DecodePanels::starts, {1}, -1)));
+  EXPECT_FALSE(fits(changed(&DecodePanels::starts, {2}, 1 << 30)));
+  EXPECT_FALSE(fits(changed(&DecodePanels::exceptions, {0, 0}, -1)));
+  EXPECT_FALSE(fits(changed(&DecodePanels::exceptions, {0, 0}, 1 << 30)));
+  DecodePanels missing = sound;
+  missing.exceptions = at::Tensor();
+  EXPECT_FALSE(fits(missing));
+  EXPECT_THROW(DecodeWeight(missing, 64, 515, DecodeFormat::bf16), Error);
+}
+
+TEST(DecodeLinear, InTwelveBitsIsTheSameBitForBit) {
+  at::manual_seed(9);
+  for (const auto& [outputs, inputs] :
+       {std::pair{1, 1}, std::pair{33, 7}, std::pair{64, 130}, std::pair{250, 515}}) {
+    const at::Tensor weight = with_exceptions(bf16_numbers({outputs, inputs})).nan_to_num(3.0, 2.0);
+    for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16}) {
+      const DecodeWeight plain(weight, format);
+      const DecodeWeight packed = DecodeWeight::shortest(weight, format);
+      for (const int rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 40})
+        for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+          const at::Tensor x = at::randn({rows, inputs}).to(type);
+          EXPECT_TRUE(same_bits(decode_linear(x, packed, {}), decode_linear(x, plain, {})))
+              << outputs << " x " << inputs << ", " << rows << " rows";
+        }
+    }
+  }
+}
+
+TEST(DecodeLinearKernels, EveryInstructionSetExpandsAlike) {
+  at::manual_seed(10);
+  const at::Tensor weight = with_exceptions(bf16_numbers({96, 203}));
+  const DecodeWeight short_weight = DecodeWeight::shortest(weight, DecodeFormat::bf16);
+  ASSERT_TRUE(short_weight.in_twelve_bits());
+  for (const DecodeWeight& packed :
+       {short_weight, DecodeWeight(weight.nan_to_num(1, 1, 1), DecodeFormat::int8),
+        DecodeWeight(weight, DecodeFormat::bf16)}) {
+    const DecodeLinearCall call = call_of(packed);
+    const auto expanded = [&](InstructionSet level) {
+      at::Tensor lanes = at::zeros({expanded_steps(call), 32}, at::kInt);
+      decode_linear_kernels(level).expand(call, 1, static_cast<float*>(lanes.mutable_data_ptr()));
+      return lanes;
+    };
+    const at::Tensor plain = expanded(InstructionSet::generic);
+    for (const InstructionSet level : levels())
+      EXPECT_TRUE(expanded(level).equal(plain)) << static_cast<int>(level);
+  }
 }
 
 // A sampled sequence must not depend on what is sampled beside it.

@@ -32,6 +32,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  // In the place of the first bytes that were written, such as a header that is known at the end.
+  void rewrite_start(std::string_view text);
   void commit();
 
  private:

@@ -8,12 +8,14 @@
 
 namespace omni::kernels {
 
-// As decode_linear(), for many rows: the weight is laid out as a matrix again, in bf16, and the matrix library multiplies, which
-// rounds results to bf16. A row's result may depend on how many rows there are.
+// As decode_linear(), for many rows, on the processor's tiles of bf16 (AMX), or the same spelt out where it has none. Sums are
+// in fp32. As exact as decode_linear(): fp32 inputs are taken in three parts that bf16 holds, and in two for int8
+// weights; for fp32 weights of other numbers than those of bf16 (see DecodeWeight::shortest()) it is called. A row's
+// result is the same whatever other rows there are, but not, in its last bits, that of decode_linear().
 at::Tensor packed_products(const at::Tensor& x, const DecodeWeight& weight, const at::Tensor& bias);
 
 // The number of rows from which packed_products() takes less time than decode_linear() here: many where the processor
-// multiplies tiles of bf16 (AMX), and none, the largest number that there is, elsewhere and in fp32.
-std::int64_t rows_for_products(DecodeFormat format);
+// has tiles, and none, the largest number that there is, elsewhere.
+std::int64_t rows_for_products();
 
 }  // namespace omni::kernels

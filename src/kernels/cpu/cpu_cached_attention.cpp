@@ -10,7 +10,7 @@
 #include "cpu_attention_call.h"
 #include "cpu_rotary_attention.h"
 #include "decode_attention_kernels.h"
-#include "omni/core/system_info.h"
+#include "omni/kernels/matrix_tiles.h"
 
 namespace omni::kernels {
 namespace {
@@ -97,8 +97,7 @@ Tensor attend_to_each_other(const Tensor& qkv, const RotaryAttention& options, c
 
 // PyTorch's attention multiplies bf16 by the processor's tiles.
 bool library_is_faster(const KeyValueCache& cache, const DecodeRows& rows, const RowRange& range) {
-  static const bool tiles = detect_cpu_features().amx_bf16;
-  return tiles && cache.type() == CacheType::bf16 &&
+  return has_matrix_tiles() && cache.type() == CacheType::bf16 &&
          std::equal(rows.position + range.first, rows.position + range.last, rows.last_seen + range.first);
 }
 

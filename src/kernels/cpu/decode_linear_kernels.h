@@ -4,6 +4,7 @@
 
 #include "instruction_set.h"
 #include "omni/kernels/decode_format.h"
+#include "short_panels.h"
 
 namespace omni::kernels {
 
@@ -18,7 +19,8 @@ struct DecodeLinearCall {
   const void* x = nullptr;                         // [rows, inputs]
   float* lanes = nullptr;         // prepared x: [rows, steps], or twice as many rows for int8 weights
   float* row_scales = nullptr;    // [rows], of int8 weights
-  const float* panels = nullptr;  // [blocks, steps, 32]
+  const float* panels = nullptr;  // [blocks, steps, 32], of a weight in twelve bits null
+  ShortPanels short_panels;       // of one of fp32 or bf16, whose steps fill whole units
   const float* scales = nullptr;
   const std::int32_t* sums = nullptr;
   const float* bias = nullptr;  // [last_output - first_output] or null
@@ -29,7 +31,15 @@ struct DecodeLinearKernels {
   // x -> lanes; before any block.
   void (*prepare)(const DecodeLinearCall&);
   void (*multiply)(const DecodeLinearCall&, std::int64_t first_block, std::int64_t last_block);
+  // A block of a weight as lanes of two bf16 inputs each, [steps of two inputs, 32]; of fp32 weights short ones alone, of
+  // int8 the whole numbers without their scales.
+  void (*expand)(const DecodeLinearCall&, std::int64_t block, float* lanes);
 };
+inline constexpr std::int64_t expanded_steps(const DecodeLinearCall& call) {
+  return call.short_panels.units != nullptr  ? 2 * call.short_panels.count
+         : call.format == DecodeFormat::int8 ? 2 * call.steps
+                                             : call.steps;
+}
 DecodeLinearKernels decode_linear_kernels(InstructionSet level = bf16_instruction_set());
 
 }  // namespace omni::kernels

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "instruction_set.h"
-#include "omni/core/system_info.h"
+#include "omni/kernels/matrix_tiles.h"
 
 #define OMNI_SIMD_PART linear
 #define OMNI_SIMD_SOURCE "linear_kernels.inc"
@@ -18,7 +18,7 @@ namespace omni::kernels {
 const LinearKernels* linear_kernels() {
 #if defined(__x86_64__) && !defined(__clang__)
   static const bool are_best =
-      bf16_instruction_set() == InstructionSet::avx512_bf16 && !detect_cpu_features().amx_bf16;
+      bf16_instruction_set() == InstructionSet::avx512_bf16 && !has_matrix_tiles();
   if (are_best) return &level_avx512_bf16::linear::kernels;
 #endif
   return nullptr;
