@@ -87,7 +87,8 @@ std::optional<DecodePanels> shortened(const Tensor& panels) {
     if (count * kNumbersPerException > blocks * words) return {};
     starts[block + 1] = static_cast<std::int32_t>(count);
   }
-  made.exceptions = zeros({filled_up(count, sizeof(ShortException)), 2}, at::kInt);
+  // Never empty: in a file an empty tensor would lie where the next one does.
+  made.exceptions = zeros({filled_up(std::max<std::int64_t>(count, 1), sizeof(ShortException)), 2}, at::kInt);
   auto* listed = static_cast<ShortException*>(made.exceptions.mutable_data_ptr());
   for (const auto& own : exceptions) listed = std::copy(own.begin(), own.end(), listed);
   return made;

@@ -130,7 +130,8 @@ TEST_P(PanelFile, NumbersOfBf16TakeTwelveBits) {
   EXPECT_EQ(logits(*map()), expected);
   const bool bytes = precision().weights == kernels::DecodeFormat::int8;
   std::size_t in_twelve_bits = 0;
-  for (const auto& [name, view] : SafetensorsFile(panels()).tensors())
+  const SafetensorsFile file(panels());
+  for (const auto& [name, view] : file.tensors())
     if (name.ends_with(".tables")) ++in_twelve_bits;
   EXPECT_EQ(in_twelve_bits > 0, !bytes);
   EXPECT_EQ(logits(*map()), expected);
@@ -310,7 +311,8 @@ TEST_P(PanelFile, TheMemoryOfDecodingIsKnownBefore) {
                            nn::ParameterStart::shapes());
   const DecodingMemory memory = decoding_memory(shapes, precision(), 3, 130, true);
   double held = 0;
-  for (const auto& [name, view] : SafetensorsFile(panels()).tensors())
+  const SafetensorsFile file(panels());
+  for (const auto& [name, view] : file.tensors())
     held += static_cast<double>(view.bytes.size());
   EXPECT_GT(static_cast<double>(memory.weights), 0.8 * held) << "but for tables and hashes";
   EXPECT_LE(static_cast<double>(memory.weights), held);
