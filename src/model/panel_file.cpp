@@ -13,8 +13,10 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "omni/core/error.h"
+#include "omni/core/file_turn.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
@@ -271,11 +273,17 @@ void prepare_place(const fs::path& folder) {
 
 std::shared_ptr<SafetensorsFile> made_panels(Transformer::Network& network, const MappedWeights& weights) {
   const std::string stamp = stamp_of(weights.files, weights.config);
-
   const std::vector<fs::path> places = panel_file_places(weights.files.front(), weights.format);
-  for (const fs::path& place : places)
-    if (&place == &places.front() || is_own(place))
-      if (auto file = open_panels(place, network, weights.format, stamp)) return file;
+  const auto found = [&]() -> std::shared_ptr<SafetensorsFile> {
+    for (const fs::path& place : places)
+      if (&place == &places.front() || is_own(place))
+        if (auto file = open_panels(place, network, weights.format, stamp)) return file;
+    return nullptr;
+  };
+  if (auto file = found()) return file;
+  // Programs that start together pack once.
+  const FileTurn turn(weights.files.front(), "waiting for another program, which packs these weights");
+  if (auto file = found()) return file;
   std::string reasons;
   for (const fs::path& place : places) {
     try {
@@ -289,7 +297,8 @@ std::shared_ptr<SafetensorsFile> made_panels(Transformer::Network& network, cons
     if (auto file = open_panels(place, network, weights.format, stamp)) return file;
     fail(ErrorKind::io, "packing weights: '", place.string(), "' changed while it was written");
   }
-  fail(ErrorKind::io, "packing weights for decoding in ", format_name(weights.format), ": ", reasons);
+  fail(ErrorKind::io, "packing weights for decoding in ", format_name(weights.format), ": ", reasons,
+       ". Or name a folder for them: XDG_CACHE_HOME");
 }
 
 }  // namespace

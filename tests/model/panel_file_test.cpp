@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <thread>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -104,6 +106,35 @@ TEST_P(PanelFile, MappedWeightsGiveTheSameLogitsBitForBit) {
   EXPECT_EQ(logits(*map()), expected);
   EXPECT_TRUE(fs::exists(panels()));
   EXPECT_EQ(logits(*map()), expected);
+}
+
+// Programs that start together.
+TEST_P(PanelFile, IsMadeOnceByTwoAtATime) {
+  const std::vector<float> expected = logits(*read());
+  std::atomic<int> asked = 0;
+  const auto map_it = [&] {
+    const std::unique_ptr<Transformer> source = read();
+    MappedWeights weights{.files = {folder / "model.safetensors"},
+                          .format = precision().weights,
+                          .config = config(),
+                          .vocabulary = small_vocabulary(),
+                          .layout = small_layout(),
+                          .values = {},
+                          .changed = {}};
+    weights.config.codebook_embedding = false;
+    weights.values = [&](const std::string& name, at::IntArrayRef) {
+      if (asked++ == 0) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      return source->parameters().find(name)->master;
+    };
+    EXPECT_EQ(logits(*map_transformer(weights)), expected);
+  };
+  std::thread other(map_it);
+  map_it();
+  other.join();
+  const int by_two = asked.exchange(0);
+  fs::remove(panels());
+  map_it();
+  EXPECT_EQ(by_two, asked.load());
 }
 
 TEST_P(PanelFile, IsMadeOnceForEachStateOfTheWeights) {
@@ -312,8 +343,7 @@ TEST_P(PanelFile, TheMemoryOfDecodingIsKnownBefore) {
   const DecodingMemory memory = decoding_memory(shapes, precision(), 3, 130, true);
   double held = 0;
   const SafetensorsFile file(panels());
-  for (const auto& [name, view] : file.tensors())
-    held += static_cast<double>(view.bytes.size());
+  for (const auto& [name, view] : file.tensors()) held += static_cast<double>(view.bytes.size());
   EXPECT_GT(static_cast<double>(memory.weights), 0.8 * held) << "but for tables and hashes";
   EXPECT_LE(static_cast<double>(memory.weights), held);
   const TransformerConfig& c = shapes.config();
