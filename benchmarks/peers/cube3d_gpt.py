@@ -85,19 +85,28 @@ def decode(model, dtype, codes):
     return best
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--codes", type=int, default=8)
-    codes = parser.parse_args().codes
+def random_model():
     torch.manual_seed(1)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
     with torch.device("meta"):
         model = ShapeStream()
     model = model.to_empty(device="cpu").eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, 0, 0.02) if parameter.dim() > 1 else nn.init.ones_(parameter)
+    return model
+
+
+def decode_as_published(model, codes):
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        seconds = decode(model, torch.bfloat16, codes)
+        return decode(model, torch.bfloat16, codes)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--codes", type=int, default=8)
+    codes = parser.parse_args().codes
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    model = random_model()
+    seconds = decode_as_published(model, codes)
     line("cube3d_gpt", program="PyTorch", precision="autocast", ms=1e3 * seconds, codes_per_s=1 / seconds)
     seconds = decode(model.to(torch.bfloat16), torch.bfloat16, codes)
     line("cube3d_gpt", program="PyTorch", precision="bf16", ms=1e3 * seconds, codes_per_s=1 / seconds)
