@@ -52,7 +52,7 @@ std::size_t terminal_columns() {
 
 std::string progress_line(const ProgressNumbers& now, std::size_t columns) {
   const double elapsed = std::max(1e-6, now.seconds);
-  const double rate = static_cast<double>(now.done) / elapsed;
+  const double rate = static_cast<double>(now.done - now.done_before) / elapsed;
   std::ostringstream out;
   out << now.done;
   if (now.total > 0) out << '/' << now.total;
@@ -82,15 +82,15 @@ std::string progress_line(const ProgressNumbers& now, std::size_t columns) {
 struct Progress::State {
   std::mutex mutex;
   std::string title, unit, note;
-  std::int64_t total = 0, done = 0;
+  std::int64_t total = 0, done = 0, done_before = 0;
   bool terminal = false;
   Clock::time_point start = Clock::now();
   Clock::time_point last_print = start;
 
   void print(bool last) {
     const std::size_t columns = terminal ? terminal_columns() - 1 : 0;
-    const std::string text =
-        progress_line({title, unit, note, done, total, seconds_between(start, Clock::now()), last}, columns);
+    const std::string text = progress_line(
+        {title, unit, note, done, total, done_before, seconds_between(start, Clock::now()), last}, columns);
     if (terminal)
       std::fprintf(stderr, "\r\033[K%s%s", text.substr(0, columns).c_str(), last ? "\n" : "");
     else
@@ -99,11 +99,12 @@ struct Progress::State {
   }
 };
 
-Progress::Progress(std::string title, std::int64_t total, std::string unit)
+Progress::Progress(std::string title, std::int64_t total, std::string unit, std::int64_t done_before)
     : state_(std::make_unique<State>()) {
   state_->title = std::move(title);
   state_->unit = std::move(unit);
   state_->total = total;
+  state_->done = state_->done_before = done_before;
   state_->terminal = ::isatty(STDERR_FILENO) != 0;
 }
 

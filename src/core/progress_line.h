@@ -10,8 +10,9 @@ namespace omni {
 struct ProgressNumbers {
   std::string title, unit, note;
   std::int64_t done = 0;
-  std::int64_t total = 0;  // 0: not known
-  double seconds = 0;      // since the start
+  std::int64_t total = 0;        // 0: not known
+  std::int64_t done_before = 0;  // of `done`, before the start
+  double seconds = 0;            // since the start
   bool last = false;
 };
 

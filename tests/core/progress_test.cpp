@@ -35,6 +35,7 @@ TEST(ProgressLine, TheBarGivesWayToTheNumbers) {
                             .note = "",
                             .done = 250,
                             .total = 1000,
+                            .done_before = 0,
                             .seconds = 10,
                             .last = false};
   const std::string numbers = "250/1000 tokens, 25/s, 30 s left";
@@ -43,6 +44,21 @@ TEST(ProgressLine, TheBarGivesWayToTheNumbers) {
   EXPECT_EQ(progress_line(now, 45), "sampling " + numbers);
   EXPECT_EQ(progress_line(now, 39), numbers);
   EXPECT_EQ(progress_line(now, 0), "sampling " + numbers);
+}
+
+TEST(ProgressLine, WhatWasDoneBeforeCountsForNoRate) {
+  const ProgressNumbers now{.title = "sampling",
+                            .unit = "prompts",
+                            .note = "",
+                            .done = 900,
+                            .total = 1000,
+                            .done_before = 880,
+                            .seconds = 10,
+                            .last = false};
+  EXPECT_EQ(progress_line(now, 0), "sampling 900/1000 prompts, 2.00/s, 50 s left");
+  testing::internal::CaptureStderr();
+  { const Progress all_done_before("sampling", 1000, "prompts", 1000); }
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("1000/1000 prompts, 0.00/s"));
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace omni {
 // elsewhere a plain line at most every ten seconds and one at the end. Thread-safe.
 class Progress {
  public:
-  // `total` in units of `unit`; 0: not known.
-  Progress(std::string title, std::int64_t total, std::string unit);
+  // `total` in units of `unit`; 0: not known. `done_before`: of these, by a run before, which count for no rate.
+  Progress(std::string title, std::int64_t total, std::string unit, std::int64_t done_before = 0);
   ~Progress();  // ends the line
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
