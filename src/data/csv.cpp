@@ -34,7 +34,7 @@ char delimiter_of(std::string_view header) {
 
 class CsvReader {
  public:
-  CsvReader(std::string_view text, const std::string& name) : text_(text), name_(name) {
+  explicit CsvReader(std::string_view text) : text_(text) {
     // Excel's own first line, which names the separator.
     const std::string_view first = first_row(text);
     if (first.size() == 5 && first.starts_with("sep=")) {
@@ -84,11 +84,13 @@ class CsvReader {
 
   std::string quoted(std::string& problem) {
     const std::int64_t opened = line_;
+    const std::size_t quote = at_;
     std::string out;
     for (++at_;; ++at_) {
-      if (at_end())
-        fail(ErrorKind::input, "reading ", name_, ":", opened,
-             ": a quoted field is never closed. Add the missing \"");
+      if (at_end()) {
+        problem = "a quoted field is never closed; add the missing \"";
+        return go_back(quote, opened);
+      }
       const char c = text_[at_];
       if (c == '\n' || (c == '\r' && (at_ + 1 == text_.size() || text_[at_ + 1] != '\n'))) ++line_;
       if (c == '"') {
@@ -102,9 +104,20 @@ class CsvReader {
       out += c;
     }
     while (!at_end() && text_[at_] == ' ') ++at_;
-    if (!at_end() && text_[at_] != delimiter_ && !line_break())
-      problem = "text after the closing quote of a field; double the quotes inside it";
+    if (at_end() || text_[at_] == delimiter_ || line_break()) return out;
+    problem = "text after the closing quote of a field; double the quotes inside it";
+    if (line_ > opened) {
+      problem = "a quoted field is not closed before another one; add the missing \"";
+      return go_back(quote, opened);
+    }
     return out;
+  }
+
+  // So that a quote that is never closed costs its own line, and not those that it reaches over: nothing of them is kept.
+  std::string go_back(std::size_t place, std::int64_t line) {
+    at_ = place;
+    line_ = line;
+    return "";
   }
 
   bool line_break() const { return text_[at_] == '\n' || text_[at_] == '\r'; }
@@ -117,7 +130,6 @@ class CsvReader {
   }
 
   std::string_view text_;
-  const std::string& name_;
   char delimiter_ = ',';
   std::size_t at_ = 0;
   std::int64_t line_ = 1;
@@ -146,7 +158,7 @@ std::int64_t CsvTable::find(std::string_view column) const {
 
 CsvTable parse_csv(std::string_view bytes, const std::string& name) {
   const std::string text = decode_text(bytes, name);
-  CsvReader reader(text, name);
+  CsvReader reader(text);
   CsvTable table;
   std::string problem;
   while (!reader.at_end()) {

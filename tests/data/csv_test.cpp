@@ -41,6 +41,37 @@ TEST(Csv, BadRowsCostThemselves) {
   }
 }
 
+// The rows after it are read, whether the quote is closed nowhere or by the next one that is opened.
+TEST(Csv, AnUnclosedQuoteCostsItsLine) {
+  for (const std::string last : {"z,w\n", "z,\"w\"\n", "z,w"}) {
+    const CsvTable table = parse_csv("a,b\nx,y\n1,\"open\nu,v\n" + last, "t.csv");
+    ASSERT_EQ(table.rows.size(), 3u) << last;
+    EXPECT_EQ(table.rows[1].fields, (Fields{"u", "v"})) << last;
+    EXPECT_EQ(table.rows[1].line, 4) << last;
+    EXPECT_EQ(table.rows[2].fields, (Fields{"z", "w"})) << last;
+    EXPECT_EQ(table.rows[2].line, 5) << last;
+    ASSERT_EQ(table.left_out.size(), 1u) << last;
+    EXPECT_EQ(table.left_out[0].line, 3) << last;
+    EXPECT_NE(table.left_out[0].kind.find("quoted field"), std::string::npos) << table.left_out[0].kind;
+  }
+  // Opened in the second line of its row, whose first field is whole.
+  const CsvTable table = parse_csv("a,b\n\"1\n2\",\"open\nu,v\n", "t.csv");
+  ASSERT_EQ(table.rows.size(), 1u);
+  EXPECT_EQ(table.rows[0].line, 4);
+  EXPECT_EQ(table.left_out.at(0).line, 2);
+  EXPECT_TRUE(parse_csv("a,b\n1,\"", "t.csv").rows.empty());
+}
+
+// A file may have one in each of its lines.
+TEST(Csv, ManyUnclosedQuotesAreReadInOnePass) {
+  constexpr std::int64_t kLines = 300'000;
+  std::string text = "a,b\n";
+  for (std::int64_t i = 0; i < kLines; ++i) text += "1,\"open\n";
+  const CsvTable table = parse_csv(text, "t.csv");
+  EXPECT_TRUE(table.rows.empty());
+  EXPECT_EQ(table.left_out.size(), static_cast<std::size_t>(kLines));
+}
+
 TEST(Csv, ReadsTheHabitsOfPrograms) {
   const std::vector<std::string> forms = {
       "path,caption\na.obj,a red box\nb.obj,a box\n",
@@ -92,7 +123,7 @@ TEST(Csv, SaysWhereAFileIsWrong) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "empty"},
       {"\n , \n", "empty"},
-      {"a,b\n1,\"open\n", "t.csv:2"},
+      {"a,\"b\n1,2\n", "t.csv:1"},
       {std::string("a,b\0\n1,2\n", 9), "NUL"},
   };
   for (const auto& [text, expected] : cases) {

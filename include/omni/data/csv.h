@@ -33,8 +33,9 @@ struct CsvTable {
 // with commas, semicolons, tabs or bars between them, whichever the header has most of or a line "sep=;"
 // names; lines that end with LF, CRLF or CR; rows of empty fields, which are skipped; a separator at the end.
 // Quoted fields may hold separators, line breaks and doubled quotes. A row with another number of fields than
-// the header, a NUL byte, or text after a closing quote is left out. Throws Error(input) naming `name`, line
-// and byte for another encoding, an unclosed quote, or a missing header.
+// the header, a NUL byte, text after a closing quote, or an unclosed quote is left out; where such a quote reaches over
+// lines, reading goes on in the one after that in which it was opened. Throws Error(input) naming `name`, line and byte
+// for another encoding, and for a missing or broken header.
 CsvTable parse_csv(std::string_view bytes, const std::string& name);
 
 // A field as it must be written to survive parse_csv.
