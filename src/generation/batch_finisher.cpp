@@ -3,7 +3,11 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <chrono>
 #include <utility>
+
+#include "omni/core/interrupt.h"
+#include "omni/core/log.h"
 
 namespace omni::generation {
 
@@ -12,14 +16,28 @@ std::optional<c10::Device> gpu_of(const model::Transformer& transformer) {
   return device.is_cpu() ? std::nullopt : std::optional(device);
 }
 
-BatchFinisher::BatchFinisher(std::optional<c10::Device> beside, Finish finish, OnSample on_sample)
-    : beside_(beside), finish_(std::move(finish)), on_sample_(std::move(on_sample)) {}
+BatchFinisher::BatchFinisher(const Options& options, Finish finish, OnSample on_sample)
+    : options_(options), finish_(std::move(finish)), on_sample_(std::move(on_sample)) {}
 
-BatchFinisher::Batch BatchFinisher::finish(std::vector<GeneratedSample> samples) const {
+void BatchFinisher::finish_one(GeneratedSample& sample, std::size_t left) {
+  if (interrupt_requested() && !told_) {
+    if (options_.after_interrupt == AfterInterrupt::give_up) throw_if_interrupted();
+    log_info("stopping: ", left,
+             left == 1 ? " sample whose codes are drawn is" : " samples whose codes are drawn are",
+             " finished first; another signal ends at once");
+    told_ = true;
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  finish_(sample);
+  sample.meshing_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+}
+
+BatchFinisher::Batch BatchFinisher::finish(std::vector<GeneratedSample> samples) {
   Batch batch;
   try {
+    std::size_t left = samples.size();
     for (GeneratedSample& sample : samples) {
-      finish_(sample);
+      finish_one(sample, left--);
       batch.finished.push_back(std::move(sample));
     }
   } catch (...) {
@@ -30,9 +48,9 @@ BatchFinisher::Batch BatchFinisher::finish(std::vector<GeneratedSample> samples)
 
 // Of its own, or each of its waits would be for steps of the batch that is drawn. What is finished was drawn: nothing of it
 // is under way on the stream of drawing.
-BatchFinisher::Batch BatchFinisher::finish_on_stream(std::vector<GeneratedSample> samples) const {
-  if (beside_->is_cpu()) return finish(std::move(samples));
-  const c10::impl::VirtualGuardImpl guard(beside_->type());
+BatchFinisher::Batch BatchFinisher::finish_on_stream(std::vector<GeneratedSample> samples) {
+  if (options_.beside->is_cpu()) return finish(std::move(samples));
+  const c10::impl::VirtualGuardImpl guard(options_.beside->type());
   const c10::StreamGuard stream(guard.getStreamFromGlobalPool(guard.getDevice()));
   Batch batch = finish(std::move(samples));
   guard.synchronizeStream(stream.current_stream());
@@ -52,9 +70,10 @@ void BatchFinisher::run(const std::function<void()>& draw) {
 }
 
 void BatchFinisher::add(std::vector<GeneratedSample> samples) {
-  if (!beside_) {
+  if (!options_.beside) {
+    std::size_t left = samples.size();
     for (GeneratedSample& sample : samples) {
-      finish_(sample);
+      finish_one(sample, left--);
       on_sample_(std::move(sample));
     }
     return;

@@ -20,10 +20,14 @@ std::optional<c10::Device> gpu_of(const model::Transformer& transformer);
 // host's cores are free meanwhile. Without one, at once.
 class BatchFinisher {
  public:
-  using Finish =
-      std::function<void(GeneratedSample&)>;  // gives shapes their fields and meshes, or is interrupted
+  using Finish = std::function<void(GeneratedSample&)>;  // gives shapes their fields and meshes
 
-  BatchFinisher(std::optional<c10::Device> beside, Finish finish, OnSample on_sample);
+  struct Options {
+    std::optional<c10::Device> beside;
+    AfterInterrupt after_interrupt = AfterInterrupt::give_up;
+  };
+
+  BatchFinisher(const Options& options, Finish finish, OnSample on_sample);
   BatchFinisher(const BatchFinisher&) = delete;
   BatchFinisher& operator=(const BatchFinisher&) = delete;
   ~BatchFinisher() = default;  // waits for what was begun
@@ -31,7 +35,8 @@ class BatchFinisher {
   // Calls `draw`, which adds batches, and hands on the last one, even where drawing fails: what is finished is not lost.
   // Throws what handing on threw, or else drawing, or else finishing.
   void run(const std::function<void()>& draw);
-  // Hands on the batch before. Throws what finishing it threw, once those of its samples that were finished are handed on.
+  // Hands on the batch before. Throws what finishing it threw (Error(interrupted) where it was given up), once those of its
+  // samples that were finished are handed on.
   void add(std::vector<GeneratedSample> samples);
 
  private:
@@ -39,13 +44,15 @@ class BatchFinisher {
     std::vector<GeneratedSample> finished;
     std::exception_ptr failure;
   };
-  Batch finish(std::vector<GeneratedSample> samples) const;
-  Batch finish_on_stream(std::vector<GeneratedSample> samples) const;
+  void finish_one(GeneratedSample& sample, std::size_t left);  // `left` in its batch, with it
+  Batch finish(std::vector<GeneratedSample> samples);
+  Batch finish_on_stream(std::vector<GeneratedSample> samples);
   std::exception_ptr hand_on();  // -> why the rest was not finished
 
-  std::optional<c10::Device> beside_;
+  Options options_;
   Finish finish_;
   OnSample on_sample_;
+  bool told_ = false;  // that what is drawn is finished; one batch is finished at a time
   std::future<Batch> running_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 
 namespace omni::generation {
 namespace {
@@ -103,7 +104,7 @@ std::vector<std::vector<std::int32_t>> sample_cube3d(const model::Cube3dGpt& gpt
     programs.push_back(std::make_unique<Cube3dProgram>(gpt.config(), condition[b],
                                                        unconditional[unconditional.size(0) == 1 ? 0 : b],
                                                        sampling, static_cast<std::uint64_t>(b)));
-  run_programs(gpt.transformer(), programs, options);
+  if (run_programs(gpt.transformer(), programs, options).interrupted) throw_if_interrupted();
   std::vector<std::vector<std::int32_t>> codes;
   for (const auto& program : programs) codes.push_back(static_cast<const Cube3dProgram&>(*program).codes());
   return codes;

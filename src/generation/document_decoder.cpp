@@ -1,8 +1,10 @@
 #include "omni/generation/document_decoder.h"
 
+#include <chrono>
 #include <memory>
 
 #include "document_program.h"
+#include "omni/core/interrupt.h"
 
 namespace omni::generation {
 namespace {
@@ -24,16 +26,23 @@ class DocumentBatch {
 
   void decode() {
     if (programs_.empty()) return;
-    const std::vector<double> log_probabilities =
+    const auto begun = std::chrono::steady_clock::now();
+    const ProgramScores scores =
         run_programs(model_, programs_, {.precision = options_.precision, .on_tokens = options_.on_tokens});
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+    std::vector<DecodedDocument> whole;
     for (std::size_t i = 0; i < programs_.size(); ++i) {
+      if (!programs_[i]->finished()) continue;
       documents_[i].document = static_cast<const DocumentProgram&>(*programs_[i]).document();
-      documents_[i].log_probability = log_probabilities[i];
+      documents_[i].log_probability = scores.log_probabilities[i];
+      documents_[i].drawing_seconds = taken.count() / static_cast<double>(programs_.size());
+      whole.push_back(std::move(documents_[i]));
     }
-    on_batch_(documents_);
     programs_.clear();
     documents_.clear();
     sequences_ = 0;
+    if (!whole.empty()) on_batch_(whole);
+    if (scores.interrupted) throw_if_interrupted();
   }
 
  private:

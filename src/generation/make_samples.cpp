@@ -1,11 +1,11 @@
 #include "omni/generation/make_samples.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "batch_finisher.h"
 #include "best_draws.h"
 #include "omni/core/error.h"
-#include "omni/core/interrupt.h"
 #include "omni/generation/decoding_threads.h"
 #include "omni/generation/document_decoder.h"
 #include "omni/kernels/thread_count.h"
@@ -40,6 +40,7 @@ class DocumentReader {
   // Everything but fields and meshes: pictures of a batch are decoded together.
   std::vector<GeneratedSample> read(std::span<DecodedDocument> documents) const {
     const c10::InferenceMode no_gradients;
+    const auto begun = std::chrono::steady_clock::now();
     std::vector<GeneratedSample> samples;
     std::vector<std::vector<std::int32_t>> image_codes;
     std::vector<std::size_t> sample_of_image;
@@ -52,6 +53,9 @@ class DocumentReader {
     for (std::size_t i = 0; i < images.size(); ++i) {
       samples[sample_of_image.at(i)].images.push_back(std::move(images[i]));
     }
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+    for (GeneratedSample& sample : samples)
+      sample.drawing_seconds += taken.count() / static_cast<double>(samples.size());
     return samples;
   }
 
@@ -79,6 +83,7 @@ class DocumentReader {
     sample.sample_number = document.sample_number;
     sample.document = std::move(document.document);
     sample.log_probability = document.log_probability;
+    sample.drawing_seconds = document.drawing_seconds;
     const std::vector<SegmentRequest>& asked = requests_[sample.request].segments;
     for (std::size_t i = 0; i < sample.document.segments.size(); ++i) {
       if (asked[i].given) continue;
@@ -148,10 +153,10 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
     return sequence::makes(request.task, sequence::Modality::shape);
   });
   BatchFinisher finisher(
-      shapes ? gpu_of(*bundle.transformer) : std::nullopt,
+      {.beside = shapes ? gpu_of(*bundle.transformer) : std::nullopt,
+       .after_interrupt = options.after_interrupt},
       [&](GeneratedSample& sample) {
         for (GeneratedShape& shape : sample.shapes) {
-          throw_if_interrupted();
           reader.add_field(shape);
           reader.add_mesh(shape);
         }

@@ -1,6 +1,7 @@
 #include "omni/generation/text_to_shape.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <memory>
 
@@ -16,7 +17,6 @@ namespace omni::generation {
 namespace {
 
 constexpr float kLongestBoxSide = 1.925f;  // of boxes in the GPT's training
-constexpr int kResolution = 256;           // of the reference's meshes
 
 // Divided side by side: the reciprocal of a tiny one is no float.
 std::optional<geometry::Vec3> box_shares(const std::optional<geometry::Vec3>& box) {
@@ -40,6 +40,7 @@ struct Draw {
   std::size_t request = 0;
   std::uint64_t sample_number = 0;
   double log_probability = 0;
+  double drawing_seconds = 0;
   std::vector<std::int32_t> codes;
 };
 
@@ -60,20 +61,27 @@ class DrawBatch {
     if (rows_ + program->row_count() > sequences_) decode();
     rows_ += program->row_count();
     programs_.push_back(std::move(program));
-    draws_.push_back({.request = request, .sample_number = number, .log_probability = 0, .codes = {}});
+    draws_.push_back({.request = request, .sample_number = number});
   }
 
   void decode() {
     if (programs_.empty()) return;
-    const std::vector<double> log_probabilities = run_programs(transformer_, programs_, options_);
+    const auto begun = std::chrono::steady_clock::now();
+    const ProgramScores scores = run_programs(transformer_, programs_, options_);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+    std::vector<Draw> whole;
     for (std::size_t i = 0; i < draws_.size(); ++i) {
-      draws_[i].log_probability = log_probabilities[i];
+      if (!programs_[i]->finished()) continue;
+      draws_[i].log_probability = scores.log_probabilities[i];
+      draws_[i].drawing_seconds = taken.count() / static_cast<double>(programs_.size());
       draws_[i].codes = static_cast<const Cube3dProgram&>(*programs_[i]).codes();
+      whole.push_back(std::move(draws_[i]));
     }
     programs_.clear();
+    draws_.clear();
     rows_ = 0;
-    std::vector<Draw> draws = std::exchange(draws_, {});
-    on_draws_(draws);
+    if (!whole.empty()) on_draws_(whole);
+    if (scores.interrupted) throw_if_interrupted();
   }
 
  private:
@@ -91,6 +99,7 @@ GeneratedSample sample_of(Draw draw, const TextToShapeRequest& request) {
   sample.request = draw.request;
   sample.sample_number = draw.sample_number;
   sample.log_probability = draw.log_probability;
+  sample.drawing_seconds = draw.drawing_seconds;
   sequence::ShapePayload payload;
   payload.geometry = draw.codes;
   sample.document.segments.push_back({.payload = std::move(payload)});
@@ -102,7 +111,6 @@ GeneratedSample sample_of(Draw draw, const TextToShapeRequest& request) {
 
 void add_mesh(GeneratedShape& shape, const tokenizers::ShapeTokenizer& tokenizer,
               const std::optional<MeshOptions>& mesh) {
-  throw_if_interrupted();
   const c10::InferenceMode no_gradients;
   shape.field = std::move(tokenizer.decode({&shape.codes, 1}).front());
   if (!mesh) return;
@@ -186,14 +194,14 @@ void make_samples(const model::Cube3dModel& model, const TextFeatures& texts,
   ensure(texts.prompts.size(0) == static_cast<std::int64_t>(requests.size()), "one prompt for each request");
   std::optional<MeshOptions> mesh = options.mesh;
   if (mesh) validate(*mesh);
-  if (mesh && mesh->resolution == 0) mesh->resolution = kResolution;
+  if (mesh && mesh->resolution == 0) mesh->resolution = kCube3dMeshResolution;
   const Amount amount = amount_of(requests);
   const kernels::ThreadCount threads(
       decoding_threads(model.gpt->transformer().parameters().element_count(),
                        std::min(amount.sequences, options.sequences_per_batch)));
   BestDraws<Draw> best([&](std::size_t request) { return requests[request].best_of; });
   BatchFinisher finisher(
-      gpu_of(model.gpt->transformer()),
+      {.beside = gpu_of(model.gpt->transformer()), .after_interrupt = options.after_interrupt},
       [&](GeneratedSample& sample) { add_mesh(sample.shapes.front(), *model.shape, mesh); }, on_sample);
   const auto finish = [&](std::span<Draw> draws) {
     std::vector<GeneratedSample> samples;

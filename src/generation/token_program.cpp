@@ -183,20 +183,23 @@ void ProgramRun::choose(std::size_t number, std::span<const std::vector<float>> 
 
 }  // namespace
 
-std::vector<double> run_programs(const model::Transformer& model,
-                                 std::span<const std::unique_ptr<TokenProgram>> programs,
-                                 const ProgramOptions& options) {
+ProgramScores run_programs(const model::Transformer& model,
+                           std::span<const std::unique_ptr<TokenProgram>> programs,
+                           const ProgramOptions& options) {
   if (programs.empty()) return {};
+  if (interrupt_requested()) return {std::vector<double>(programs.size()), true};
   const c10::InferenceMode no_gradients;
   ProgramRun run(model, programs, options.precision);
   run.prefill();
-  while (true) {
-    throw_if_interrupted();
+  bool interrupted = false;
+  while (!(interrupted = interrupt_requested())) {
     const std::int64_t chosen = run.step();
     if (chosen == 0) break;
     if (options.on_tokens) options.on_tokens(chosen);
   }
-  return std::move(run).log_probabilities();
+  const bool whole =
+      std::all_of(programs.begin(), programs.end(), [](const auto& p) { return p->finished(); });
+  return {std::move(run).log_probabilities(), interrupted && !whole};
 }
 
 }  // namespace omni::generation

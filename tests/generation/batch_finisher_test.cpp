@@ -3,8 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <future>
 #include <stdexcept>
+
+#include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 
 namespace omni::generation {
 namespace {
@@ -20,8 +26,8 @@ void finish(GeneratedSample& sample) {
   sample.log_probability = 10.0 * static_cast<double>(sample.sample_number);
 }
 
-std::optional<c10::Device> device(bool beside) {
-  return beside ? std::optional<c10::Device>(c10::kCPU) : std::nullopt;
+BatchFinisher::Options options(bool beside) {
+  return {.beside = beside ? std::optional<c10::Device>(c10::kCPU) : std::nullopt};
 }
 
 class BatchFinisherTest : public testing::TestWithParam<bool> {
@@ -36,7 +42,7 @@ class BatchFinisherTest : public testing::TestWithParam<bool> {
 };
 
 TEST_P(BatchFinisherTest, HandsOnAllSamplesInOrder) {
-  BatchFinisher finisher(device(GetParam()), finish, keep());
+  BatchFinisher finisher(options(GetParam()), finish, keep());
   finisher.run([&] {
     finisher.add(batch_of({1, 2}));
     finisher.add({});
@@ -49,7 +55,7 @@ TEST_P(BatchFinisherTest, HandsOnAllSamplesInOrder) {
 TEST_P(BatchFinisherTest, WhatIsFinishedSurvivesFailures) {
   const auto run = [&](const BatchFinisher::Finish& with, const std::function<void()>& last) {
     numbers_.clear();
-    BatchFinisher finisher(device(GetParam()), with, keep());
+    BatchFinisher finisher(options(GetParam()), with, keep());
     std::string told;
     try {
       finisher.run([&] {
@@ -74,7 +80,7 @@ TEST_P(BatchFinisherTest, WhatIsFinishedSurvivesFailures) {
 
 // A disk that is full, say: neither why drawing ended nor silence.
 TEST_P(BatchFinisherTest, WhatHandingOnThrowsIsTold) {
-  BatchFinisher finisher(device(GetParam()), finish,
+  BatchFinisher finisher(options(GetParam()), finish,
                          [](const GeneratedSample&) { throw std::runtime_error("handing on"); });
   try {
     finisher.run([&] {
@@ -87,6 +93,31 @@ TEST_P(BatchFinisherTest, WhatHandingOnThrowsIsTold) {
   }
 }
 
+// In a process of its own: what is drawn and was not finished when Ctrl-C came, by the numbers of what is handed on.
+TEST_P(BatchFinisherTest, AfterCtrlCFinishesWhatIsDrawnOrGivesUp) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto run = [&](AfterInterrupt after_interrupt) {
+    install_interrupt_handler();
+    BatchFinisher::Options with = options(GetParam());
+    with.after_interrupt = after_interrupt;
+    const auto finish_or_interrupt = [](GeneratedSample& sample) {
+      if (sample.sample_number == 2) std::raise(SIGINT);
+    };
+    BatchFinisher finisher(with, finish_or_interrupt, [](const GeneratedSample& sample) {
+      std::fprintf(stderr, "<%d>", static_cast<int>(sample.sample_number));
+    });
+    try {
+      finisher.run([&] { finisher.add(batch_of({1, 2, 3, 4})); });
+    } catch (const Error& error) {
+      std::exit(exit_code(error.kind()));
+    }
+    std::exit(0);
+  };
+  EXPECT_EXIT(run(AfterInterrupt::finish_drawn), testing::ExitedWithCode(0), "2 samples.*<4>");
+  EXPECT_EXIT(run(AfterInterrupt::give_up), testing::ExitedWithCode(exit_code(ErrorKind::interrupted)),
+              "<2>$");
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, BatchFinisherTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "beside" : "at_once"; });
 
@@ -96,7 +127,7 @@ TEST(BatchFinisher, FinishesWhileTheNextBatchIsDrawn) {
   std::future<void> is_drawn = drawn.get_future();
   bool waited = false;
   BatchFinisher finisher(
-      device(/*beside=*/true),
+      options(/*beside=*/true),
       [&](GeneratedSample& sample) {
         if (sample.sample_number == 1)
           waited = is_drawn.wait_for(std::chrono::seconds(60)) == std::future_status::ready;

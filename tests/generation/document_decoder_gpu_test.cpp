@@ -171,7 +171,7 @@ TEST_P(StretchesGpu, DrawWhatStepsDrawOneByOne) {
       all += tokens;
     };
     const std::vector<double> logs =
-        run_programs(*model_, programs, {.precision = precision_, .on_tokens = count});
+        run_programs(*model_, programs, {.precision = precision_, .on_tokens = count}).log_probabilities;
     EXPECT_EQ(static_cast<const DocumentProgram&>(*programs[0]).document(), reference.document());
     EXPECT_NEAR(logs[0], expected.log_probability, 1e-4 * (1 + std::abs(expected.log_probability)));
     EXPECT_EQ(all, static_cast<std::int64_t>(expected.tokens.size()));

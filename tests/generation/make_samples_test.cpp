@@ -5,9 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
 
 #include "generation_fixtures.h"
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 
 namespace omni::generation {
 namespace {
@@ -152,6 +158,99 @@ TEST_F(MakeSamples, TheBestOfSeveralDrawsIsTheMostProbable) {
   best.sampling.temperature = 1;
   best.best_of = 0;
   EXPECT_NE(error_of(best).find("best of 0"), std::string::npos);
+}
+
+// Runs in a process of its own, and tells there what is handed on: <request.sample>.
+class MakeSamplesInterrupted : public MakeSamples {
+ protected:
+  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  // Ctrl-C comes as soon as more tokens than that are sampled, or with the first sample.
+  struct Signal {
+    std::int64_t after_tokens = std::numeric_limits<std::int64_t>::max();
+    bool with_sample = false;
+  };
+  [[noreturn]] static void run(std::span<const GenerationRequest> requests, SampleOptions options,
+                               const Signal& signal) {
+    install_interrupt_handler();
+    options.mesh.emplace();
+    options.on_progress = [&](std::int64_t sampled, std::int64_t) {
+      if (sampled > signal.after_tokens && !interrupt_requested()) std::raise(SIGINT);
+    };
+    try {
+      make_samples(*bundle_, requests, options, [&](const GeneratedSample& sample) {
+        std::fprintf(stderr, "<%d.%d%s>", static_cast<int>(sample.request),
+                     static_cast<int>(sample.sample_number), sample.shapes.at(0).mesh ? "" : " bare");
+        if (signal.with_sample && !interrupt_requested()) std::raise(SIGINT);
+      });
+    } catch (const Error& error) {
+      std::exit(exit_code(error.kind()));
+    }
+    std::exit(0);
+  }
+  static std::int64_t tokens_of(const GenerationRequest& request) {
+    std::int64_t tokens = 0;
+    SampleOptions options;
+    options.on_progress = [&](std::int64_t sampled, std::int64_t) { tokens = sampled; };
+    (void)samples_of({&request, 1}, options);
+    return tokens;
+  }
+};
+const auto kInterrupted = ::testing::ExitedWithCode(exit_code(ErrorKind::interrupted));
+
+TEST_F(MakeSamplesInterrupted, WholeSamplesOfABatchAreFinished) {
+  const GenerationRequest lengthy = request("text->shape");
+  GenerationRequest brief = lengthy;
+  brief.first_codes = samples_of({&lengthy, 1}).at(0).shapes.at(0).codes.geometry;
+  brief.first_codes.resize(brief.first_codes.size() - 2);
+  ASSERT_LT(tokens_of(brief), tokens_of(lengthy));
+  const std::vector<GenerationRequest> requests = {lengthy, brief, lengthy, brief};
+  const Signal signal{.after_tokens = 4 * tokens_of(brief)};  // all are in step until then
+  SampleOptions options;
+  EXPECT_EXIT(run(requests, options, signal), kInterrupted, "^$");
+  options.after_interrupt = AfterInterrupt::finish_drawn;
+  EXPECT_EXIT(run(requests, options, signal), kInterrupted, "2 samples.*\n<1.0><3.0>$");
+}
+
+TEST_F(MakeSamplesInterrupted, BatchesBeforeAreHandedOn) {
+  GenerationRequest four = request("text->shape");
+  const std::int64_t each = tokens_of(four);
+  four.count = 4;
+  SampleOptions options;
+  options.sequences_per_batch = 1;
+  EXPECT_EXIT(run({&four, 1}, options, {.after_tokens = 2 * each}), kInterrupted, "^<0.0><0.1>$");
+}
+
+TEST_F(MakeSamplesInterrupted, WhatIsDrawnIsFinishedAndNoMoreIsDrawn) {
+  GenerationRequest five = request("text->shape");
+  five.count = 5;
+  SampleOptions options;
+  options.sequences_per_batch = 3;
+  const Signal signal{.with_sample = true};
+  EXPECT_EXIT(run({&five, 1}, options, signal), kInterrupted, "^<0.0>$");
+  options.after_interrupt = AfterInterrupt::finish_drawn;
+  EXPECT_EXIT(run({&five, 1}, options, signal), kInterrupted, "2 samples.*\n<0.1><0.2>$");
+  five.count = 3;
+  EXPECT_EXIT(run({&five, 1}, options, signal), ::testing::ExitedWithCode(0), "<0.2>$") << "all are made";
+}
+
+TEST_F(MakeSamples, TellsTimesThatAddUp) {
+  GenerationRequest three = request("text->image->shape");
+  three.count = 3;
+  three.best_of = 2;
+  SampleOptions options;
+  options.sequences_per_batch = 4;
+  options.mesh.emplace();
+  const auto begun = std::chrono::steady_clock::now();
+  const auto samples = samples_of({&three, 1}, options);
+  const std::chrono::duration<double> all = std::chrono::steady_clock::now() - begun;
+  double sum = 0;
+  for (const GeneratedSample& sample : samples) {
+    EXPECT_GT(sample.drawing_seconds, 0);
+    EXPECT_GT(sample.meshing_seconds, 0);
+    sum += sample.drawing_seconds + sample.meshing_seconds;
+  }
+  EXPECT_LE(sum, all.count());
 }
 
 TEST_F(MakeSamples, PutsTheViewIntoTheImage) {

@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 
 #include "omni/core/error.h"
+#include "omni/core/interrupt.h"
 #include "omni/model/cube3d_files.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
@@ -93,6 +97,34 @@ TEST_F(TextToShape, DrawsTheReferencesGreedyCodes) {
       boxed.box = *boxed.box * 100;  // in another unit
       EXPECT_EQ(codes(prompt, boxed), reference_codes(prompt, sides, guidance)) << prompt;
     }
+}
+
+// Of three samples in one batch two have a code to draw when Ctrl-C comes, which is after their last one.
+TEST_F(TextToShape, WholeSamplesAreFinishedAfterCtrlC) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  TextToShapeRequest brief = request();
+  brief.sampling.first_codes = codes("a chair", brief);
+  brief.sampling.first_codes.pop_back();
+  const auto run = [&] {
+    install_interrupt_handler();
+    SampleOptions options;
+    options.after_interrupt = AfterInterrupt::finish_drawn;
+    options.on_progress = [](std::int64_t sampled, std::int64_t) {
+      if (sampled > 3 && !interrupt_requested()) std::raise(SIGINT);
+    };
+    const std::vector<std::string> prompts = {"a chair", "a table", "a chair"};
+    const std::vector<TextToShapeRequest> requests = {brief, request(), brief};
+    try {
+      make_samples(*model_, text_features(*text_, prompts), requests, options,
+                   [](const GeneratedSample& sample) {
+                     std::fprintf(stderr, "<%d>", static_cast<int>(sample.request));
+                   });
+    } catch (const Error& error) {
+      std::exit(exit_code(error.kind()));
+    }
+    std::exit(0);
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(exit_code(ErrorKind::interrupted)), "<0><2>$");
 }
 
 TEST_F(TextToShape, ABoxInAnyUnitIsTheSameBox) {

@@ -46,6 +46,7 @@ struct DecodedDocument {
   std::uint64_t sample_number = 0;
   sequence::Document document;
   double log_probability = 0;  // of all that was sampled; see run_programs()
+  double drawing_seconds = 0;  // its share of the batch's time, which is divided evenly
 };
 
 struct DecodeOptions {
@@ -59,7 +60,7 @@ struct DecodeOptions {
 // all samples of all requests, request by request. Guidance runs one more sequence per condition, in which
 // that condition and the later ones are dropped; dropping moves no position, so all sequences of a document
 // stay in step. Common prefixes are computed once. Throws Error(usage) for requests that do not fit the
-// model, Error(interrupted) after Ctrl-C.
+// model, Error(interrupted) after Ctrl-C, once the documents of the batch in hand that are whole are handed on.
 void decode_documents(const model::Transformer& model, std::span<const DocumentRequest> requests,
                       const DecodeOptions& options,
                       const std::function<void(std::span<DecodedDocument>)>& on_batch);

@@ -31,11 +31,20 @@ struct GeneratedSample {
   std::uint64_t sample_number = 0;
   sequence::Document document;
   double log_probability = 0;  // of its sampled tokens together, in nats; see run_programs()
+  // Of its batch's drawing, pictures included, an even share (of all draws where it is the best of several); and what its
+  // field and mesh took alone. On a GPU the two go on side by side.
+  double drawing_seconds = 0, meshing_seconds = 0;
   std::vector<std::string> texts;
   std::vector<image::Image> images;
   std::vector<GeneratedShape> shapes;
 };
 using OnSample = std::function<void(GeneratedSample)>;
+
+// What becomes after Ctrl-C of samples whose tokens are all drawn.
+enum class AfterInterrupt {
+  give_up,       // but for the one whose mesh is being made
+  finish_drawn,  // they get their meshes and are handed on, which is told of
+};
 
 // How samples are computed and how far.
 struct SampleOptions {
@@ -45,12 +54,14 @@ struct SampleOptions {
   std::optional<MeshOptions> mesh;  // absent: shapes are left as fields
   // Tokens sampled so far and the most that there will be; once all are sampled, the two are equal.
   std::function<void(std::int64_t sampled, std::int64_t bound)> on_progress;
+  AfterInterrupt after_interrupt = AfterInterrupt::give_up;
 };
 
 // From requests to texts, pictures, shapes and meshes with the models of one bundle: all samples of all
 // requests, request by request, each handed to `on_sample` when it is ready and not kept. A sample depends on
 // its request, its number and the bundle alone, up to rounding. Throws as check_request(), Error(usage) for a
-// prompt that is too long, and Error(interrupted) after Ctrl-C; samples that were handed on before stay good.
+// prompt that is too long, and Error(interrupted) after Ctrl-C (see AfterInterrupt), which stops drawing at once; samples
+// that were handed on before stay good.
 void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest> requests,
                   const SampleOptions& options, const OnSample& on_sample);
 

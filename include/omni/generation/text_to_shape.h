@@ -26,6 +26,8 @@ struct TextFeatures {
 // text tower came without its tokenizer.
 TextFeatures text_features(const model::ClipWithTokenizer& text, const std::vector<std::string>& prompts);
 
+inline constexpr int kCube3dMeshResolution = 256;  // of the reference's meshes; where MeshOptions say 0
+
 // What to draw of one prompt.
 struct TextToShapeRequest {
   // The sides of the shape's box along x, y and z, in any unit: their shares of the longest one count.
