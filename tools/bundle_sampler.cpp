@@ -71,6 +71,15 @@ PromptSampler::Json BundleSampler::settings() const {
   return settings;
 }
 
+PromptSampler::Json BundleSampler::effective_settings() const {
+  std::optional<int> resolution;
+  if (sequence::makes(base_.task, sequence::Modality::shape))
+    resolution = arguments_.mesh.resolution > 0
+                     ? arguments_.mesh.resolution
+                     : generation::default_mesh_resolution(*bundle_.tokenizers.shape());
+  return shared_effective_settings(arguments_, base_.guidance.weights_for(base_.task), resolution);
+}
+
 std::int64_t BundleSampler::rows_per_sample() const { return base_.best_of * rows_of(base_); }
 
 void BundleSampler::check(const std::string& prompt) const {

@@ -14,6 +14,7 @@ class BundleSampler final : public PromptSampler {
 
   const sequence::Task& task() const override { return base_.task; }
   Json settings() const override;
+  Json effective_settings() const override;
   std::int64_t rows_per_sample() const override;
   std::int64_t sequences_at_once() const override { return arguments_.batch; }
   void check(const std::string& prompt) const override;

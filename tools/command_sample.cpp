@@ -1,3 +1,4 @@
+#include <functional>
 #include <memory>
 
 #include "commands.h"
@@ -20,15 +21,29 @@ std::string the_prompt(const SampleArguments& arguments) {
   return arguments.prompts.front();
 }
 
+// What is written when Ctrl-C comes stays, and is told of.
+void make_into(SampleOutput& output, const SampleArguments& arguments,
+               const std::function<void(const generation::OnSample&)>& make) {
+  try {
+    make([&](const generation::GeneratedSample& sample) { output.write(sample); });
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted || arguments.count == 1) throw;
+    output.write_preview();
+    fail(ErrorKind::interrupted, "interrupted: ", output.written(), " of ", arguments.count,
+         " samples are written. The same command begins anew; one with a file of --prompts would go on");
+  }
+  tell_peak_memory(arguments.device == "cuda");
+  output.finish();
+}
+
 void sample_cube3d(const SampleArguments& arguments) {
   const SeededPrompt prompt{the_prompt(arguments), arguments.seed};
   Cube3dSampler sampler(arguments);
   sampler.check(prompt.text);
   SampleOutput output(arguments, sampler.task());
-  sampler.sample({&prompt, 1}, sample_options(arguments, output.wants_meshes()),
-                 [&](const generation::GeneratedSample& sample) { output.write(sample); });
-  tell_peak_memory(arguments.device == "cuda");
-  output.finish();
+  make_into(output, arguments, [&](const generation::OnSample& on_sample) {
+    sampler.sample({&prompt, 1}, sample_options(arguments, output.wants_meshes()), on_sample);
+  });
 }
 
 void run_sample(const SampleArguments& arguments) {
@@ -36,10 +51,10 @@ void run_sample(const SampleArguments& arguments) {
   const generation::GenerationRequest request = read_request(arguments);
   SampleOutput output(arguments, request.task);
   const model::Bundle bundle = load_model(arguments, request);
-  generation::make_samples(bundle, {&request, 1}, sample_options(arguments, output.wants_meshes()),
-                           [&](const generation::GeneratedSample& sample) { output.write(sample); });
-  tell_peak_memory(arguments.device == "cuda");
-  output.finish();
+  make_into(output, arguments, [&](const generation::OnSample& on_sample) {
+    generation::make_samples(bundle, {&request, 1}, sample_options(arguments, output.wants_meshes()),
+                             on_sample);
+  });
 }
 
 }  // namespace

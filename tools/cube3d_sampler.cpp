@@ -189,11 +189,18 @@ PromptSampler::Json Cube3dSampler::settings() const {
   return settings;
 }
 
+PromptSampler::Json Cube3dSampler::effective_settings() const {
+  const int resolution = arguments_.mesh.resolution;
+  return shared_effective_settings(arguments_, request_.sampling.guidance,
+                                   resolution > 0 ? resolution : generation::kCube3dMeshResolution);
+}
+
 std::int64_t Cube3dSampler::rows_per_sample() const {
   return rows_per_draw(request_.sampling) * request_.best_of;
 }
 
 void Cube3dSampler::check(const std::string& prompt) const {
+  check_prompt_length(prompt);
   if (is_blank(prompt) && !arguments_.any)
     fail(ErrorKind::usage,
          "reading the prompt: it is empty. Say what to make, or draw without a prompt by --any.");

@@ -24,6 +24,7 @@ class Cube3dSampler final : public PromptSampler {
 
   const sequence::Task& task() const override { return task_; }
   Json settings() const override;
+  Json effective_settings() const override;
   std::int64_t rows_per_sample() const override;
   std::int64_t sequences_at_once() const override { return sequences_; }
   void check(const std::string& prompt) const override;

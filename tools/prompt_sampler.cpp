@@ -54,4 +54,23 @@ PromptSampler::Json shared_settings(const SampleArguments& arguments) {
   return settings;
 }
 
+PromptSampler::Json shared_effective_settings(const SampleArguments& arguments, PromptSampler::Json guidance,
+                                              std::optional<int> resolution) {
+  const kernels::SamplingSettings& sampling = arguments.sampling;
+  PromptSampler::Json settings = {{"device", arguments.device},
+                                  {"precision", precision_name(arguments)},
+                                  {"temperature", sampling.temperature},
+                                  {"top_k", sampling.top_k},
+                                  {"top_p", sampling.top_p},
+                                  {"min_p", sampling.min_p},
+                                  {"guidance", std::move(guidance)},
+                                  {"guidance_schedule", arguments.guidance_schedule},
+                                  {"best_of", arguments.best_of}};
+  if (resolution) {
+    settings["resolution"] = *resolution;
+    settings["faces"] = arguments.mesh.faces;
+  }
+  return settings;
+}
+
 }  // namespace omni::tools

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -26,6 +27,8 @@ class PromptSampler {
   virtual const sequence::Task& task() const = 0;
   // Everything that a sample depends on but its prompt and seed.
   virtual Json settings() const = 0;
+  // How samples are drawn and meshed, with what was left to the model and the program in numbers: for results.
+  virtual Json effective_settings() const = 0;
   // Sequences that one sample of a prompt takes side by side, and how many of them may be decoded at once.
   virtual std::int64_t rows_per_sample() const = 0;
   virtual std::int64_t sequences_at_once() const = 0;
@@ -43,7 +46,9 @@ std::unique_ptr<PromptSampler> open_prompt_sampler(const SampleArguments& argume
 std::string identity_of(const std::filesystem::path& weights);
 std::string content_of(const std::filesystem::path& file);
 
-// The part of settings() that all models share.
+// The parts of settings() and effective_settings() that all models share; `resolution` of meshes, absent where none are made.
 PromptSampler::Json shared_settings(const SampleArguments& arguments);
+PromptSampler::Json shared_effective_settings(const SampleArguments& arguments, PromptSampler::Json guidance,
+                                              std::optional<int> resolution);
 
 }  // namespace omni::tools

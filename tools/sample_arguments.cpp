@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/log.h"
+#include "omni/data/prompt_list.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/mesh_frame.h"
 #include "omni/image/object_picture.h"
@@ -196,7 +197,11 @@ void refuse_empty(const CLI::App& command, std::initializer_list<const char*> op
       fail(ErrorKind::usage, option, " is given without a value. Give it one, or leave it out");
 }
 
-void refuse_what_bundles_lack(const CLI::App& command) {
+void refuse_what_bundles_lack(const CLI::App& command, const std::string& model) {
+  const bool meant_public = command.count("--weights") > 0 || model.starts_with("cube3d");
+  if (meant_public && !model.empty() && !std::filesystem::exists(model))
+    fail(ErrorKind::usage, "choosing a model: '", model,
+         "' is neither a folder nor a public model. Those are cube3d-v0.5 and cube3d-v0.1");
   refuse(command, {"--weights", "--text", "--config"},
          "names the files of a public model, for which --model is cube3d-v0.5 or cube3d-v0.1");
   refuse(command, {"--bbox"}, "is read by a Cube3D alone");
@@ -339,11 +344,17 @@ Modality modality_of_output(const std::filesystem::path& path) {
 
 bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
+void check_prompt_length(const std::string& prompt) {
+  if (prompt.size() > data::kLongestPrompt)
+    fail(ErrorKind::usage, "reading the prompt: it has ", prompt.size(), " bytes; ", data::kLongestPrompt,
+         " are the most. Shorten it");
+}
+
 void choose_what_is_not_given(const CLI::App& command, SampleArguments& arguments) {
   const bool cube3d = names_cube3d(arguments);
   refuse_empty(command, {"--weights", "--text", "--config", "--bbox", "--guidance", "--first-codes"});
   cube3d ? refuse_what_cube3d_lacks(command, names_imported_cube3d(arguments))
-         : refuse_what_bundles_lack(command);
+         : refuse_what_bundles_lack(command, arguments.model);
   if (command.count("--temperature") == 0) {
     arguments.sampling.temperature =
         arguments.count > 1 || arguments.best_of > 1 ? kTemperatureOfSeveral : kTemperatureOfOne;
@@ -382,6 +393,7 @@ sequence::Task task_of(const SampleArguments& arguments) {
 
 void check_prompts(std::vector<std::string>& prompts, const std::optional<tokenizers::WordList>& words,
                    const SampleArguments& arguments) {
+  for (const std::string& prompt : prompts) check_prompt_length(prompt);
   const std::size_t blank = static_cast<std::size_t>(std::count_if(prompts.begin(), prompts.end(), is_blank));
   if (blank > 0 && !arguments.any)
     fail(ErrorKind::usage,

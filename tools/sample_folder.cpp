@@ -105,6 +105,37 @@ const Json* SampleFolder::find(const std::string& name) const {
   return found == places_.end() ? nullptr : &lines_[found->second];
 }
 
+std::string SampleFolder::missing_file(const std::string& name) const {
+  const Json* line = find(name);
+  if (line == nullptr) return "";
+  std::vector<Json> files;
+  for (const char* key : {"file", "preview", "codes"}) files.push_back(line->value(key, Json()));
+  for (const Json& image : line->value("images", Json::array())) files.push_back(image);
+  std::error_code ignored;  // what cannot be looked for is not there
+  for (const Json& file : files)
+    if (file.is_string() && !fs::exists(path_ / file.get<std::string>(), ignored))
+      return file.get<std::string>();
+  return "";
+}
+
+void SampleFolder::forget(const std::set<std::string>& names) {
+  std::vector<Json> kept;
+  std::string whole;
+  places_.clear();
+  for (Json& line : lines_) {
+    const std::string name = text_of(line, "name");
+    if (names.contains(name)) continue;
+    whole += dump(line) + "\n";
+    places_[name] = kept.size();
+    kept.push_back(std::move(line));
+  }
+  lines_ = std::move(kept);
+  const fs::path results = path_ / kResultsName;
+  log_.reset();
+  write_file_atomically(results, std::string_view(whole));
+  log_ = std::make_unique<LineFile>(results);
+}
+
 void SampleFolder::add(Json line) {
   log_->append(dump(line));
   places_[text_of(line, "name")] = lines_.size();

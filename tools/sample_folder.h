@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ class SampleFolder {
   const std::filesystem::path& path() const { return path_; }
   // The line of that name; nothing where there is none yet. Names are those of samples, without an ending.
   const Json* find(const std::string& name) const;
+  // A file that the line of that name tells of and that is gone; empty where all are there, and without a line.
+  std::string missing_file(const std::string& name) const;
+  // Takes their lines out. Throws Error(io).
+  void forget(const std::set<std::string>& names);
   // `line` holds at least "name". Its files are written already. Throws Error(io).
   void add(Json line);
   // index.html, anew. Throws Error(io).

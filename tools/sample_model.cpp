@@ -49,6 +49,8 @@ generation::SampleOptions sample_options(const SampleArguments& arguments, bool 
     options.mesh = arguments.mesh;
     options.mesh->with_colour = !arguments.no_colour;
   }
+  if (arguments.count > 1 || !arguments.prompts_file.empty())
+    options.after_interrupt = generation::AfterInterrupt::finish_drawn;
   options.on_progress = [progress = std::shared_ptr<Progress>(), shown = std::int64_t{0}](
                             std::int64_t sampled, std::int64_t bound) mutable {
     if (!progress) progress = std::make_shared<Progress>("sampling", bound, "tokens");

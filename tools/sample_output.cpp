@@ -162,6 +162,7 @@ void SampleOutput::write(const GeneratedSample& sample) {
     file.write(image::encode_image(sample.images.back(), file.path()));
   }
   if (wants_meshes()) write_shape(sample, file);
+  ++written_;
 }
 
 void SampleOutput::write_codes(const GeneratedSample& sample) const {
@@ -205,8 +206,12 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
            " triangles, ", longest_side_m(shape), " m");
 }
 
-void SampleOutput::finish() const {
+void SampleOutput::write_preview() const {
   if (!pictures_.empty()) image::write_image(preview_.path(), image::contact_sheet(pictures_, 4));
+}
+
+void SampleOutput::finish() const {
+  write_preview();
   if (!failure_.empty()) fail(ErrorKind::input, failure_);
 }
 

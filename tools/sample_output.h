@@ -25,6 +25,9 @@ class SampleOutput {
   bool wants_meshes() const;
   // A sample without a surface is told of and passed over.
   void write(const generation::GeneratedSample& sample);
+  std::int64_t written() const { return written_; }  // samples
+  // Of all that is written.
+  void write_preview() const;
   // The preview of all. Throws Error(input) where a sample had no surface.
   void finish() const;
 
@@ -39,7 +42,7 @@ class SampleOutput {
   ResultFile file_of(const ResultFile& file, const generation::GeneratedSample& sample) const;
 
   ResultFile out_, preview_, turntable_, codes_;  // without an `out` texts go to standard output
-  std::int64_t count_ = 1;
+  std::int64_t count_ = 1, written_ = 0;
   std::vector<image::Image> pictures_;
   std::string failure_;
 };

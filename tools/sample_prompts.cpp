@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -74,21 +73,24 @@ class PromptRun {
   }
 
   void run() {
-    progress_ =
-        std::make_unique<Progress>("sampling", static_cast<std::int64_t>(list_.prompts.size()), "prompts");
-    progress_->advance(static_cast<std::int64_t>(list_.prompts.size() - planned_.size()));
+    const auto all = static_cast<std::int64_t>(list_.prompts.size());
+    progress_ = std::make_unique<Progress>("sampling", all, "prompts",
+                                           all - static_cast<std::int64_t>(planned_.size()));
     try {
       for (std::size_t next = 0; next < planned_.size();) {
         const std::size_t end = std::min(planned_.size(), next + prompts_together());
         sample(std::span(planned_).subspan(next, end - next));
         next = end;
       }
+    } catch (const Error& error) {
+      close();  // with what is done
+      if (error.kind() == ErrorKind::interrupted) tell_interrupted();
+      throw;
     } catch (...) {
-      folder_->write_index(title());  // of what is done
+      close();
       throw;
     }
-    progress_.reset();
-    folder_->write_index(title());
+    close();
   }
 
   // Throws Error(input) where a prompt gave nothing.
@@ -116,7 +118,19 @@ class PromptRun {
            sampler_->task().name, " makes no .", format, " file. Choose another --format");
   }
 
-  std::string title() const { return concat("Samples of ", arguments_.prompts_file); }
+  void close() {
+    progress_->set_note("");
+    progress_.reset();
+    folder_->write_index(concat("Samples of ", arguments_.prompts_file));
+  }
+
+  [[noreturn]] void tell_interrupted() const {
+    const auto left = std::count_if(planned_.begin(), planned_.end(),
+                                    [&](const Planned& planned) { return !is_done(planned); });
+    fail(ErrorKind::interrupted, "sampling the prompts of ", arguments_.prompts_file, ": interrupted; ",
+         list_.prompts.size() - static_cast<std::size_t>(left), " of ", list_.prompts.size(),
+         " are done. The same command goes on with the rest");
+  }
 
   void plan() {
     for (const data::PromptList::Problem& problem : list_.left_out)
@@ -131,8 +145,23 @@ class PromptRun {
       }
       for (std::int64_t i = 0; i < arguments_.count; ++i)
         names_[sample_name(planned, static_cast<std::uint64_t>(i))] = line.line;
-      if (!is_done(planned)) planned_.push_back(std::move(planned));
+      const bool done = is_done(planned);
+      if (note_lost_files(planned) || !done) planned_.push_back(std::move(planned));
     }
+    if (!lost_.empty()) folder_->forget(lost_);
+  }
+
+  // Its samples whose files were deleted are to be made again. Whether there are any.
+  bool note_lost_files(const Planned& planned) {
+    const std::size_t before = lost_.size();
+    for (std::int64_t i = 0; i < arguments_.count; ++i) {
+      const std::string name = sample_name(planned, static_cast<std::uint64_t>(i));
+      const std::string file = folder_->missing_file(name);
+      if (file.empty()) continue;
+      log_info(file, " is gone from ", folder_->path(), ": it is made again");
+      lost_.insert(name);
+    }
+    return lost_.size() > before;
   }
 
   // No prompt can have it: it is none for files.
@@ -209,16 +238,18 @@ class PromptRun {
   void make(std::span<const SeededPrompt> prompts, const std::vector<const Planned*>& asked) {
     generation::SampleOptions options =
         sample_options(arguments_, sequence::makes(sampler_->task(), Modality::shape));
-    options.on_progress = {};
-    auto begun = std::chrono::steady_clock::now();
+    const std::int64_t samples = static_cast<std::int64_t>(prompts.size()) * arguments_.count;
+    options.on_progress = [&](std::int64_t drawn, std::int64_t bound) {
+      show(concat(drawn, "/", bound, " tokens of ", samples, samples == 1 ? " sample" : " samples"));
+    };
+    std::int64_t written = 0;
     bool writing = false;
     try {
       sampler_->sample(prompts, options, [&](const GeneratedSample& sample) {
-        const auto now = std::chrono::steady_clock::now();
         writing = true;
-        write(*asked[sample.request], sample, std::chrono::duration<double>(now - begun).count());
+        write(*asked[sample.request], sample);
         writing = false;
-        begun = std::chrono::steady_clock::now();
+        show(concat("made ", ++written, " of ", samples, samples == 1 ? " sample" : " samples"));
       });
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage || writing) throw;
@@ -227,6 +258,11 @@ class PromptRun {
       make_rest(prompts.first(half), std::span(asked).first(half));
       make_rest(prompts.subspan(half), std::span(asked).subspan(half));
     }
+  }
+
+  void show(std::string note) {
+    progress_->set_note(std::move(note));
+    progress_->advance(0);
   }
 
   // Of these the ones that are not there yet.
@@ -241,7 +277,7 @@ class PromptRun {
     if (!left.empty()) make(left, left_asked);
   }
 
-  void write(const Planned& planned, const GeneratedSample& sample, double seconds) {
+  void write(const Planned& planned, const GeneratedSample& sample) {
     Json line = line_of(planned, sample.sample_number);
     const std::string name = line["name"].get<std::string>();
     if (folder_->find(name) != nullptr) return;  // of a run that was stopped between the samples of a prompt
@@ -256,7 +292,9 @@ class PromptRun {
       write_shape(name, sample.shapes.back(), line);
     }
     line["log_probability"] = sample.log_probability;
-    if (arguments_.device != "cuda") line["seconds"] = seconds;  // there other samples are drawn meanwhile
+    line["settings"] = sampler_->effective_settings();
+    line["drawing_seconds"] = sample.drawing_seconds;
+    line["meshing_seconds"] = sample.meshing_seconds;
     line["peak_memory_gb"] = kernels::peak_gigabytes(at::kCPU);
     folder_->add(std::move(line));
     if (is_done(planned)) progress_->advance(1);
@@ -301,6 +339,7 @@ class PromptRun {
   std::unique_ptr<PromptSampler> sampler_;
   std::unique_ptr<SampleFolder> folder_;
   std::vector<Planned> planned_;               // what is to be done
+  std::set<std::string> lost_;                 // samples without a file that they had
   std::map<std::string, std::int64_t> names_;  // of all results that this run is for, with their lines
   std::unique_ptr<Progress> progress_;         // while it runs
 };

@@ -220,6 +220,12 @@ TEST_F(Cube3dSample, AFileOfPromptsFillsAFolderThatGoesOn) {
   EXPECT_LT(longest, 1.9f);
   EXPECT_THAT(alone.output, HasSubstr(concat("triangles, ", longest, " m")));
   EXPECT_EQ(result_of("run", "chair").at("longest_side_m").get<float>(), longest);
+  const nlohmann::json chair = result_of("run", "chair"), settings = chair.at("settings");
+  EXPECT_EQ(settings.at("guidance").get<double>(), 3);  // the published one, which nobody named
+  EXPECT_EQ(settings.at("temperature").get<double>(), 1);
+  EXPECT_EQ(settings.at("resolution").get<int>(), 24);
+  EXPECT_GT(chair.at("drawing_seconds").get<double>(), 0);
+  EXPECT_GT(chair.at("meshing_seconds").get<double>(), 0);
   // As after a kill.
   const std::string results = bytes("run/results.jsonl");
   write_file_atomically(folder_ / "run/results.jsonl",

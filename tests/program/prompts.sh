@@ -45,7 +45,40 @@ check 'a run that went on makes the same' cmp table.glb run/table.glb
 check 'what was done is not done again' [ -z "$(find run/chair.glb -newermt 2002-01-01)" ]
 expect 3 '2 of 5 gave nothing' "${sample[@]}" --out run
 
+# A result whose file was deleted is made again, and nothing else.
+rm run/chair.glb
+touch -d '2001-01-01' run/table.glb
+expect 3 'chair.glb is gone' "${sample[@]}" --out run
+check 'a deleted mesh is made again' cmp alone.glb run/chair.glb
+check 'what is there stays' [ -z "$(find run/table.glb -newermt 2002-01-01)" ]
+check 'no line stands there twice' [ "$(wc -l <run/results.jsonl)" = 5 ]
+
+check 'a result tells its settings and times' python3 - run/results.jsonl <<'PYTHON'
+import json, sys
+lines = {line["name"]: line for line in map(json.loads, open(sys.argv[1]))}
+for name in ("chair", "table", "00003-a-blue-mug"):
+    settings = lines[name]["settings"]
+    expected = {"device": "cpu", "precision": "fp32", "temperature": 0.0, "top_p": 1.0, "top_k": 0, "best_of": 1,
+                "guidance_schedule": "constant"}
+    assert settings.items() >= expected.items(), settings
+    assert settings["resolution"] > 0 and settings["guidance"] == [1.0], settings
+    assert lines[name]["drawing_seconds"] > 0 and lines[name]["meshing_seconds"] > 0
+PYTHON
+
 expect 2 'another run, whose temperature' "${sample[@]}" --out run --temperature 1
+head -c 65537 /dev/zero | tr '\0' a >long.txt
+expect 3 'p.*65537 bytes; 65536 are the most' sample --model "$bundle" --prompts long.txt --out long
+expect 2 'reading the prompt: it has 65537 bytes; 65536 are the most' \
+  sample --model "$bundle" --prompt "$(cat long.txt)" --out never.glb
+expect 2 'neither a folder nor a public model. Those are cube3d-v0.5 and cube3d-v0.1' \
+  sample --model cube3d-v0.6 --weights "$bundle" --prompt "a mug" --out never.glb
+
+# A quote that is never closed costs its own line.
+printf 'prompt,name\na red chair,first\n"a blue mug,second\na green table,third\n' >quote.csv
+expect 3 'quote.csv:3: a quoted field is never closed' sample --model "$bundle" --prompts quote.csv --out quote
+present quote/first.glb
+present quote/third.glb
+
 printf 'a table\n' >q.txt
 sed -i 's/a red chair/a grey chair/' p.csv
 expect 2 'chair.*another prompt' "${sample[@]}" --out run
@@ -56,6 +89,22 @@ head -n 1 several/results.jsonl >first && mv first several/results.jsonl
 expect 0 '' sample --model "$bundle" --prompts q.txt --count 3 --out several
 check 'no sample stands there twice' [ "$(wc -l <several/results.jsonl)" = 3 ]
 present several/00001-a-table.2.glb
+# Ctrl-C: what is whole stays, the rest is made by the same command, whose rate counts it alone.
+for i in $(seq 24); do echo "a red chair"; done >many.txt
+many=(sample --model "$bundle" --prompts many.txt --temperature 1 --batch 2 --resolution 16 --out many)
+"$omni" "${many[@]}" >many.log 2>&1 &
+run=$!
+check 'the run has begun' wait_until has_lines many/results.jsonl 2
+kill -INT "$run"
+code=0
+wait "$run" || code=$?
+check 'Ctrl-C ends with 130' [ "$code" = 130 ]
+check 'it tells how to go on' grep -qE 'interrupted; [0-9]+ of 24 are done. The same command goes on' many.log
+done_before=$(wc -l <many/results.jsonl)
+check 'meshes of whole samples are there' [ "$(ls many/*.glb | wc -l)" = "$done_before" ]
+expect 0 '24/24 prompts' "${many[@]}"
+check 'the rest is made' [ "$(ls many/*.glb | wc -l)" = 24 ]
+expect 0 '24/24 prompts, 0.00/s' "${many[@]}"
 expect 0 '' sample --model "$bundle" --prompts q.txt --task 'text->image' --out pictures
 present pictures/00001-a-table.png
 finish
