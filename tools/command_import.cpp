@@ -50,23 +50,28 @@ void add_import_command(CLI::App& app) {
   import->require_subcommand(1);
 
   const Arguments cube3d_arguments = std::make_shared<ImportArguments>();
-  CLI::App* cube3d =
-      add_family(import, cube3d_arguments, "cube3d",
-                 "Cube3D's text-to-shape GPT, v0.1 or v0.5, with the CLIP text tower that it reads",
-                 "shape_gpt.safetensors, or a folder with it");
+  CLI::App* cube3d = add_family(import, cube3d_arguments, "cube3d",
+                                "Cube3D's text-to-shape GPT, v0.1 or v0.5, with the text tower that it reads",
+                                "shape_gpt.safetensors, or a folder with it");
   cube3d->get_option("--config")->description("the reference's JSON configuration; else the published sizes");
   cube3d
-      ->add_option("--text", cube3d_arguments->text,
-                   "CLIP ViT-L/14 with config.json and tokenizer.json beside its weights, or as imported")
+      ->add_option(
+          "--text", cube3d_arguments->text,
+          "CLIP ViT-L/14 with config.json and tokenizer.json beside its weights, or as imported; or a Qwen3, on "
+          "whose features the GPT is to be fine-tuned")
       ->required();
   cube3d->add_option("--shape-tokenizer", cube3d_arguments->shape_tokenizer,
                      "shape_tokenizer.safetensors; else the one in the folder, if there is one");
   cube3d->callback([a = cube3d_arguments] {
-    model::import_cube3d(a->files(), {.weights = a->text, .config = {}, .tokenizer = {}}, a->shape_tokenizer,
-                         a->out);
+    const model::ImportedCube3d imported = model::import_cube3d(
+        a->files(), {.weights = a->text, .config = {}, .tokenizer = {}}, a->shape_tokenizer, a->out);
     print_saved("shape GPT: " + millions_in(a->out) +
                     ", text tower: " + millions_in(std::filesystem::path(a->out) / "text"),
                 a->out);
+    if (imported.fresh_text_projection)
+      std::printf(
+          "the GPT has a fresh projection of texts, %lld numbers a token: fine-tune it before it is sampled\n",
+          static_cast<long long>(imported.text_width));
   });
 
   const Arguments clip_arguments = std::make_shared<ImportArguments>();

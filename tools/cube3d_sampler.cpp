@@ -218,7 +218,7 @@ void Cube3dSampler::sample(std::span<const SeededPrompt> prompts, const generati
   const at::Device device = on_gpu(arguments_) ? at::kCUDA : at::kCPU;
   if (!text_) {
     text_ = model::open_cube3d_text(files_);
-    text_->network->to(device);
+    text_->to(device);
   }
   const generation::TextFeatures features = generation::text_features(*text_, texts);
   if (!keeps_text_tower(arguments_)) text_.reset();

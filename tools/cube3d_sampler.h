@@ -37,8 +37,8 @@ class Cube3dSampler final : public PromptSampler {
   model::Cube3dFiles files_;
   generation::TextToShapeRequest request_;  // but for the seed
   std::int64_t sequences_ = 0;
-  std::optional<model::ClipWithTokenizer> text_;  // while it is needed
-  std::optional<model::Cube3dModel> model_;       // once it is needed
+  std::unique_ptr<model::TextTower> text_;   // while it is needed
+  std::optional<model::Cube3dModel> model_;  // once it is needed
 };
 
 }  // namespace omni::tools

@@ -148,25 +148,24 @@ Amount amount_of(std::span<const TextToShapeRequest> requests) {
 
 }  // namespace
 
-TextFeatures text_features(const model::ClipWithTokenizer& text, const std::vector<std::string>& prompts) {
+TextFeatures text_features(const model::TextTower& text, const std::vector<std::string>& prompts) {
   const c10::InferenceMode no_gradients;
-  if (text.tokenizer == nullptr)
+  if (text.tokenizer() == nullptr)
     fail(ErrorKind::input,
          "reading prompts: the text tower has no tokenizer.json. Import it with --tokenizer");
-  const model::ClipTextConfig& config = *text.network->config().text;
-  for (const std::string& prompt : prompts) {
-    const std::size_t tokens = text.tokenizer->encode(prompt, /*with_special_tokens=*/true).size();
-    if (static_cast<std::int64_t>(tokens) > config.positions)
-      log_warning("the prompt \"", prompt.substr(0, 40), "...\" has ", tokens - 2,
-                  " tokens, of which the text tower reads ", config.positions - 2, ": the rest is cut off");
-  }
-  const auto features = [&](const std::vector<std::string>& texts) {
-    return text.network->text(clip_prompt_ids(*text.tokenizer, config, texts)).hidden.cpu();
+  const auto features = [&](const std::vector<std::int32_t>& tokens) {
+    return text.features(text.ids({tokens})).cpu();
   };
   // One by one: the last bits of a product depend on how many rows it has, and a sample is to depend on its prompt alone.
   std::vector<at::Tensor> rows;
-  for (const std::string& prompt : prompts) rows.push_back(features({prompt}));
-  return {at::cat(rows, 0), features({""})};
+  for (const std::string& prompt : prompts) {
+    const std::vector<std::int32_t> tokens = text.tokenizer()->encode(prompt);
+    if (static_cast<std::int64_t>(tokens.size()) > text.longest_text())
+      log_warning("the prompt \"", prompt.substr(0, 40), "...\" has ", tokens.size(),
+                  " tokens, of which the text tower reads ", text.longest_text(), ": the rest is cut off");
+    rows.push_back(features(tokens));
+  }
+  return {at::cat(rows, 0), features(text.tokenizer()->encode(""))};
 }
 
 void check_request(const TextToShapeRequest& request, const model::Cube3dGptConfig& config) {

@@ -33,9 +33,9 @@ PublicLayout layout_in(const sequence::Vocabulary& vocabulary, const Cube3dGptCo
 
 tokenizers::TokenizerSet tokenizers_of(const Cube3dFiles& files,
                                        std::unique_ptr<tokenizers::ImageTokenizer> image) {
-  std::unique_ptr<tokenizers::TextTokenizer> text = open_cube3d_text(files).tokenizer;
+  std::unique_ptr<tokenizers::TextTokenizer> text = open_cube3d_text(files)->release_tokenizer();
   if (!text)
-    fail(ErrorKind::input, "growing a Cube3D: its CLIP in '", files.text.weights.string(),
+    fail(ErrorKind::input, "growing a Cube3D: its text tower in '", files.text.weights.string(),
          "' has no tokenizer.json, whose tokens texts are made of. Put it beside the weights");
   std::unique_ptr<tokenizers::ShapeTokenizer> shape = open_shape_tokenizer(files);
   if (!shape)

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "cube3d_inputs.h"
+#include "feature_projection.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/sequence/vocabulary.h"
@@ -50,6 +51,13 @@ PublicLayout layout_with_inputs(const Cube3dGptConfig& config) {
     layout.add(std::move(tensor));
   }
   return layout;
+}
+
+std::map<std::string, Tensor> fresh_text_projection(const Cube3dGptConfig& config, nn::ParameterStart start) {
+  nn::ParameterStore store(std::move(start));
+  const TransformerConfig t = config_with_inputs(config);
+  const FeatureProjection fresh = add_feature_projection(nn::ParameterScope(store), t, t.features.front());
+  return {{"text_proj.weight", fresh.weight.detach()}, {"text_proj.bias", fresh.bias.detach()}};
 }
 
 namespace {

@@ -168,13 +168,16 @@ Tensor read_parameter(const WeightSource& source, const PublicLayout& layout, co
   return values;
 }
 
-void copy_weights(const WeightSource& source, const PublicLayout& layout, const std::filesystem::path& path) {
+void copy_weights(const WeightSource& source, const PublicLayout& layout, const std::filesystem::path& path,
+                  const std::map<std::string, Tensor>& replaced) {
   require_layout(source, layout);
   std::vector<NamedTensorView> views;
   for (const PublicTensor& wanted : layout.tensors()) {
     throw_if_interrupted();
     checked_tensor(source, wanted);
-    views.push_back({wanted.name, source.at(wanted.name)});
+    const auto other = replaced.find(wanted.name);
+    views.push_back(
+        {wanted.name, other == replaced.end() ? source.at(wanted.name) : nn::view_of(other->second)});
   }
   write_safetensors(path, views);
 }

@@ -1,14 +1,17 @@
 #include "omni/model/public_model.h"
 
 #include <array>
+#include <map>
 #include <optional>
 
+#include "cube3d_inputs.h"
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/output_folder.h"
 #include "omni/model/cube3d_training.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
+#include "public_config.h"
 
 namespace omni::model {
 namespace {
@@ -79,11 +82,11 @@ fs::path config_of(const PublicFiles& files) {
 
 // Puts a folder together where it is still to be committed.
 void write(const fs::path& folder, const Description& description, const WeightSource& weights,
-           const PublicLayout& layout) {
+           const PublicLayout& layout, const std::map<std::string, at::Tensor>& replaced = {}) {
   Description written = description;
   write_file_atomically(folder / kDescription,
                         config_to_yaml([&](ConfigVisitor& v) { describe(v, written); }));
-  copy_weights(weights, layout, folder / kWeights);
+  copy_weights(weights, layout, folder / kWeights, replaced);
 }
 
 // Null where there is none. Its ids must all be the model's.
@@ -113,14 +116,36 @@ void write_clip(const PublicFiles& files, const WeightSource& weights, const Cli
   if (config.text) write_tokenizer(files, config.text->vocabulary, folder);
 }
 
+void write_qwen3(const PublicFiles& files, const WeightSource& weights, const Qwen3Config& config,
+                 const fs::path& folder) {
+  write(folder, {.family = "qwen3", .cube3d = {}, .clip = {}, .qwen3 = config}, weights,
+        layout_in(weights, config));
+  write_tokenizer(files, config.vocabulary, folder);
+}
+
+// Whether they are a folder that was imported, not what a publisher gives.
+bool is_imported(const PublicFiles& files) {
+  return files.config.empty() && fs::exists(beside(files.weights, kDescription));
+}
+
 // Of a publisher's files, or of a folder that was imported already.
 ClipConfig text_alone_of(const PublicFiles& files, const WeightSource& weights) {
-  const bool imported = files.config.empty() && fs::exists(beside(files.weights, kDescription));
-  ClipConfig config = imported ? require_family(beside(files.weights, ""), "clip").clip
-                               : ClipConfig::load(config_of(files), weights);
+  ClipConfig config = is_imported(files) ? require_family(beside(files.weights, ""), "clip").clip
+                                         : ClipConfig::load(config_of(files), weights);
   if (!config.text) fail(ErrorKind::input, "reading '", weights.name(), "': this CLIP has no text tower");
   config.vision.reset();
   return config;
+}
+
+Qwen3Config qwen3_of(const PublicFiles& files) {
+  return is_imported(files) ? require_family(beside(files.weights, ""), "qwen3").qwen3
+                            : Qwen3Config::load(config_of(files));
+}
+
+// The publishers' configurations tell their models apart.
+bool is_qwen3(const PublicFiles& files) {
+  if (is_imported(files)) return public_family(beside(files.weights, "")) == PublicFamily::qwen3;
+  return PublicConfig::load(config_of(files)).text("model_type", "clip").starts_with("qwen3");
 }
 
 // The GPT's features of codes and texts are as wide as those that the tokenizer and the text tower give.
@@ -131,10 +156,11 @@ void require_codebook(const at::Tensor& codebook, const Cube3dGptConfig& config,
          "]. Give the files of one version");
 }
 
-void require_text_width(const ClipTextConfig& text, const Cube3dGptConfig& config, const std::string& name) {
-  if (text.width != config.text_width)
-    fail(ErrorKind::input, "reading '", name, "': the text tower has the width ", text.width,
-         ", the GPT expects ", config.text_width, ". Give CLIP ViT-L/14");
+void require_text_width(std::int64_t width, const Cube3dGptConfig& config, const std::string& name) {
+  if (width != config.text_width)
+    fail(ErrorKind::input, "reading '", name, "': the text tower has the width ", width, ", the GPT expects ",
+         config.text_width,
+         ". Give CLIP ViT-L/14; a Qwen3 is put in its place by `omni import cube3d --text`");
 }
 
 void write_shape_tokenizer(const fs::path& file, const Cube3dGptConfig& config, const fs::path& folder) {
@@ -156,9 +182,7 @@ void import_qwen3(const PublicFiles& files, const fs::path& out) {
   AtomicDirectory directory(out, kDescription);
   const WeightSource weights(files.weights);
   const Qwen3Config config = Qwen3Config::load(config_of(files));
-  write(directory.staging_path(), {.family = "qwen3", .cube3d = {}, .clip = {}, .qwen3 = config}, weights,
-        layout_in(weights, config));
-  write_tokenizer(files, config.vocabulary, directory.staging_path());
+  write_qwen3(files, weights, config, directory.staging_path());
   directory.commit();
 }
 
@@ -172,8 +196,50 @@ void import_clip(const PublicFiles& files, bool text_alone, const fs::path& out)
   directory.commit();
 }
 
-void import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::path& shape_tokenizer,
-                   const fs::path& out) {
+namespace {
+
+// How wide the projection of texts is in the file; as the configuration says where it does not tell.
+std::int64_t text_width_in(const WeightSource& gpt, const Cube3dGptConfig& config) {
+  const auto projection = gpt.tensors().find("text_proj.weight");
+  return projection != gpt.tensors().end() && projection->second.shape.size() == 2
+             ? projection->second.shape[1]
+             : config.text_width;
+}
+
+// A GPT that reads a Qwen3, whose own projection is kept where it is as wide.
+ImportedCube3d write_gpt_for(const Qwen3Config& text, const WeightSource& gpt, Cube3dGptConfig config,
+                             const fs::path& folder) {
+  // One that has been trained on such features has their width whatever the published sizes are.
+  if (text_width_in(gpt, config) == text.width) config.text_width = text.width;
+  const PublicLayout given = public_layout(config);
+  const bool fresh = config.text_width != text.width;
+  config.text_width = text.width;
+  require_layout(gpt, given);  // which bounds what is allocated
+  std::map<std::string, at::Tensor> projection;
+  if (fresh) projection = fresh_text_projection(config, {});
+  write(folder, {.family = "cube3d", .cube3d = config, .clip = {}, .qwen3 = {}}, gpt, given, projection);
+  return {text.width, fresh};
+}
+
+ImportedCube3d write_gpt_for(const ClipTextConfig& text, const WeightSource& gpt,
+                             const Cube3dGptConfig& config, const std::string& text_name,
+                             const fs::path& folder) {
+  require_text_width(text.width, config, text_name);
+  write(folder, {.family = "cube3d", .cube3d = config, .clip = {}, .qwen3 = {}}, gpt, public_layout(config));
+  return {text.width, false};
+}
+
+// A text that has no tokens has no features.
+void require_text_tokenizer(const PublicFiles& files, std::int64_t vocabulary) {
+  if (tokenizer_of(files, vocabulary) == nullptr)
+    fail(ErrorKind::input, "reading the Qwen3 '", files.weights.string(),
+         "' as a text tower: it has no tokenizer.json. Put it beside the weights");
+}
+
+}  // namespace
+
+ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::path& shape_tokenizer,
+                             const fs::path& out) {
   require_public_place(out);
   AtomicDirectory directory(out, kDescription);
   const fs::path& folder = directory.staging_path();
@@ -181,16 +247,23 @@ void import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::pa
   Cube3dGptConfig config;
   config.box = weights.contains("bbox_proj.weight");
   if (!gpt.config.empty()) config = Cube3dGptConfig::load(gpt.config);
-  const ClipConfig clip = text_alone_of(text, text_weights);
-  require_text_width(*clip.text, config, text_weights.name());
-  write(folder, {.family = "cube3d", .cube3d = config, .clip = {}, .qwen3 = {}}, weights,
-        public_layout(config));
+  ImportedCube3d imported;
   fs::create_directory(folder / kText);
-  write_clip(text, text_weights, clip, folder / kText);
+  if (is_qwen3(text)) {
+    const Qwen3Config qwen3 = qwen3_of(text);
+    require_text_tokenizer(text, qwen3.vocabulary);
+    write_qwen3(text, text_weights, qwen3, folder / kText);
+    imported = write_gpt_for(qwen3, weights, config, folder);
+  } else {
+    const ClipConfig clip = text_alone_of(text, text_weights);
+    imported = write_gpt_for(*clip.text, weights, config, text_weights.name(), folder);
+    write_clip(text, text_weights, clip, folder / kText);
+  }
   const fs::path shape =
       shape_tokenizer.empty() ? inside(gpt.weights, kShapeTokenizerName).value_or("") : shape_tokenizer;
   if (!shape.empty()) write_shape_tokenizer(shape, config, folder);
   directory.commit();
+  return imported;
 }
 
 PublicFamily public_family(const fs::path& folder) {
@@ -216,6 +289,20 @@ ClipWithTokenizer open_clip_text(const PublicFiles& files) {
   return {tokenizer_of(files, config.text->vocabulary), std::make_unique<Clip>(config, weights)};
 }
 
+Qwen3Source open_qwen3_source(const PublicFiles& files) {
+  const Qwen3Config config = qwen3_of(files);
+  return {config, WeightSource(files.weights), tokenizer_of(files, config.vocabulary)};
+}
+
+std::unique_ptr<TextTower> open_text_tower(const PublicFiles& files) {
+  if (!is_qwen3(files)) {
+    ClipWithTokenizer clip = open_clip_text(files);
+    return make_text_tower(std::move(clip.tokenizer), std::move(clip.network));
+  }
+  Qwen3Source source = open_qwen3_source(files);
+  return make_text_tower(std::move(source.tokenizer), std::make_unique<Qwen3>(source.config, source.weights));
+}
+
 Cube3dFiles imported_cube3d(const fs::path& folder) {
   const fs::path shape = folder / kShapeTokenizer;
   return {.weights = folder / kWeights,
@@ -239,9 +326,9 @@ std::int64_t codes_per_shape(const Cube3dFiles& files) {
   return positions.shape[0];
 }
 
-ClipWithTokenizer open_cube3d_text(const Cube3dFiles& files) {
-  ClipWithTokenizer text = open_clip_text(files.text);
-  require_text_width(*text.network->config().text, files.config, files.text.weights.string());
+std::unique_ptr<TextTower> open_cube3d_text(const Cube3dFiles& files) {
+  std::unique_ptr<TextTower> text = open_text_tower(files.text);
+  require_text_width(text->width(), files.config, files.text.weights.string());
   return text;
 }
 
@@ -278,16 +365,18 @@ Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device) {
 
 Cube3dParts open_cube3d_parts(const fs::path& folder) {
   const Description d = require_family(folder, "cube3d");
-  Cube3dParts parts{d.cube3d, folder / kWeights, load_clip(folder / kText), {}};
+  Cube3dParts parts{d.cube3d,
+                    folder / kWeights,
+                    open_text_tower({.weights = folder / kText, .config = {}, .tokenizer = {}}),
+                    {}};
   const auto require = [&](bool there, const char* what, const char* option) {
     if (!there)
       fail(ErrorKind::input, "reading '", folder.string(), "': it has no tokenizer of ", what,
            ", which training needs. Import it anew with ", option);
   };
-  require(parts.text.tokenizer != nullptr && parts.text.network->config().text.has_value(), "texts",
-          "--text");
+  require(parts.text->tokenizer() != nullptr, "texts", "--text");
   require(fs::exists(folder / kShapeTokenizer), "shapes", "--shape-tokenizer");
-  require_text_width(*parts.text.network->config().text, d.cube3d, (folder / kText).string());
+  require_text_width(parts.text->width(), d.cube3d, (folder / kText).string());
   parts.tokenizers = tokenizers::TokenizerSet::load({.text = (folder / kText / kTokenizer).string(),
                                                      .image = {},
                                                      .shape = (folder / kShapeTokenizer).string()});
@@ -310,7 +399,7 @@ void save_trained_cube3d(const fs::path& start, const Transformer& trained, cons
 
 Cube3dModel load_cube3d(const fs::path& folder, const std::optional<kernels::DecodeFormat>& mapped) {
   const Cube3dFiles files = imported_cube3d(folder);
-  ClipWithTokenizer text = open_cube3d_text(files);
+  std::unique_ptr<TextTower> text = open_cube3d_text(files);
   Cube3dModel model = open_cube3d(files, mapped);
   model.text = std::move(text);
   return model;

@@ -145,8 +145,9 @@ Tensor Qwen3::token_rows(const Tensor& ids) const {
   if (ids.numel() > 0 &&
       (ids.min().item<std::int64_t>() < 0 || ids.max().item<std::int64_t>() >= config_.vocabulary))
     fail(ErrorKind::input, "the ids of a text must be from 0 to ", config_.vocabulary - 1);
-  return at::embedding(transformer_->network().embedding,
-                       ids.flatten() + static_cast<std::int64_t>(sequence::kSpecialCount));
+  const Tensor& table = transformer_->network().embedding;
+  return at::embedding(table,
+                       ids.flatten().to(table.device()) + static_cast<std::int64_t>(sequence::kSpecialCount));
 }
 
 Tensor Qwen3::token_logits(const Tensor& hidden) const {

@@ -19,6 +19,14 @@ double projection_deviation(const Tensor& codebook, double wanted) {
 
 }  // namespace
 
+FeatureProjection add_feature_projection(const nn::ParameterScope& root, const TransformerConfig& config,
+                                         const TransformerConfig::FeatureInput& input) {
+  const nn::ParameterScope scope = root.sub("feature_projection").sub(input.name);
+  const double deviation = config.initial_deviation / std::sqrt(static_cast<double>(input.width));
+  return {scope.add("weight", {config.width, input.width}, nn::Init::normal(deviation)),
+          scope.add("bias", {config.width}, nn::Init::zeros())};
+}
+
 std::uint64_t block_dropout_key(std::uint64_t seed, std::size_t block) { return hash_combine(seed, block); }
 
 Tensor index_tensor(const std::vector<std::int64_t>& values) {
@@ -71,13 +79,8 @@ Transformer::Network::Network(const TransformerConfig& given, const sequence::Vo
       code_ranges.push_back(std::move(code));
     }
   }
-  for (const TransformerConfig::FeatureInput& input : config.features) {
-    const nn::ParameterScope scope = root.sub("feature_projection").sub(input.name);
-    const double deviation = config.initial_deviation / std::sqrt(static_cast<double>(input.width));
-    feature_projections.push_back(
-        {scope.add("weight", {config.width, input.width}, nn::Init::normal(deviation)),
-         scope.add("bias", {config.width}, nn::Init::zeros())});
-  }
+  for (const TransformerConfig::FeatureInput& input : config.features)
+    feature_projections.push_back(add_feature_projection(root, config, input));
   constexpr auto block = nn::ParameterUnit::Kind::block;
   for (std::int64_t i = 0; i < config.dual_blocks; ++i) {
     const bool keys_only = config.drops_text() && i + 1 == config.dual_blocks;

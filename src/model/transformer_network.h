@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "feature_projection.h"
 #include "omni/kernels/cross_entropy.h"
 #include "omni/kernels/embedding.h"
 #include "omni/kernels/fused_kernels.h"
@@ -58,9 +59,6 @@ struct Transformer::Network {
   Tensor slots, next_slots;    // [slot_count() + 1, width], the last row for no slot; undefined without
   Tensor final_norm;           // [width] or undefined
   std::vector<CodeRange> code_ranges;
-  struct FeatureProjection {
-    Tensor weight, bias;  // [width, features], [width]
-  };
   std::vector<FeatureProjection> feature_projections;  // of config.features
   std::vector<nn::DecoderBlock> dual_blocks, single_blocks;
   nn::LowRankConfig adapters;

@@ -38,15 +38,13 @@ std::optional<std::vector<float>> kept(const fs::path& path, const at::Tensor& i
 
 std::vector<float> TextFeatures::of(const std::vector<std::int32_t>& tokens) const {
   const c10::NoGradGuard no_grad;
-  const model::ClipTextConfig& config = *tower_.network->config().text;
-  const at::Tensor ids =
-      model::clip_prompt_ids(*tower_.tokenizer, config, std::vector<std::vector<std::int32_t>>{tokens});
+  const at::Tensor ids = tower_->ids({tokens});
   std::uint64_t hash = hash_string("text features");
   for (std::int64_t i = 0; i < ids.numel(); ++i)
     hash = hash_combine(hash, static_cast<std::uint64_t>(ids.const_data_ptr<std::int64_t>()[i]));
   const fs::path path = folder_ / (hexadecimal(hash) + ".safetensors");
   if (auto known = kept(path, ids, {rows(), width()})) return std::move(*known);
-  const at::Tensor features = tower_.network->text(ids).hidden[0].to(at::kFloat).contiguous();
+  const at::Tensor features = tower_->features(ids)[0].contiguous();
   fs::create_directories(folder_);
   nn::write_tensors(path, {{kIds, ids}, {kFeatures, features}});
   const float* first = features.const_data_ptr<float>();

@@ -2,9 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <vector>
 
-#include "omni/model/public_model.h"
+#include "omni/model/text_tower.h"
 
 namespace omni::training {
 
@@ -12,17 +13,17 @@ namespace omni::training {
 class TextFeatures {
  public:
   // Keeps them in `folder`, which is made when it is needed. A folder belongs to one tower.
-  TextFeatures(model::ClipWithTokenizer tower, std::filesystem::path folder)
+  TextFeatures(std::unique_ptr<model::TextTower> tower, std::filesystem::path folder)
       : tower_(std::move(tower)), folder_(std::move(folder)) {}
 
-  std::int64_t rows() const { return tower_.network->config().text->positions; }
-  std::int64_t width() const { return tower_.network->config().text->width; }
+  std::int64_t rows() const { return tower_->rows(); }
+  std::int64_t width() const { return tower_->width(); }
   // [rows, width] row by row: the last hidden states of a caption's tokens, cut off where they are too many; of no tokens, of
   // the empty text. From any thread, and for several processes at once. Throws Error(io).
   std::vector<float> of(const std::vector<std::int32_t>& tokens) const;
 
  private:
-  model::ClipWithTokenizer tower_;
+  std::unique_ptr<model::TextTower> tower_;
   std::filesystem::path folder_;
 };
 

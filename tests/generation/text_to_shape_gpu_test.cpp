@@ -44,8 +44,7 @@ class TextToShapeGpu : public testing::Test {
     files_ = model::find_cube3d(folder_.path(), model::Cube3dVersion::v0_5, {}, folder_ / "gpt.json");
   }
 
-  static std::vector<GeneratedSample> samples(const model::ClipWithTokenizer& text,
-                                              const model::Cube3dModel& model,
+  static std::vector<GeneratedSample> samples(const model::TextTower& text, const model::Cube3dModel& model,
                                               const std::string& precision = "fp32") {
     const std::vector<std::string> prompts = {"a small red chair", "a mug"};
     std::vector<TextToShapeRequest> requests(2);
@@ -70,15 +69,15 @@ class TextToShapeGpu : public testing::Test {
 };
 
 TEST_F(TextToShapeGpu, InFp32TheSameSeedMakesTheProcessorsShapes) {
-  const model::ClipWithTokenizer text = model::open_cube3d_text(files_);
-  const TextFeatures features = text_features(text, {"a small red chair"});
-  const std::vector<GeneratedSample> expected = samples(text, model::open_cube3d(files_));
-  text.network->to(test::device());
-  const TextFeatures on_device = text_features(text, {"a small red chair"});
+  const std::unique_ptr<model::TextTower> text = model::open_cube3d_text(files_);
+  const TextFeatures features = text_features(*text, {"a small red chair"});
+  const std::vector<GeneratedSample> expected = samples(*text, model::open_cube3d(files_));
+  text->to(test::device());
+  const TextFeatures on_device = text_features(*text, {"a small red chair"});
   ASSERT_TRUE(on_device.prompts.is_cpu());
   EXPECT_LT(test::relative_error(on_device.prompts, features.prompts), 1e-5);
   EXPECT_LT(test::relative_error(on_device.no_text, features.no_text), 1e-5);
-  const std::vector<GeneratedSample> found = samples(text, model::open_cube3d(files_, test::device()));
+  const std::vector<GeneratedSample> found = samples(*text, model::open_cube3d(files_, test::device()));
   ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
     const GeneratedShape &own = found[i].shapes.at(0), &other = expected[i].shapes.at(0);
@@ -93,14 +92,14 @@ TEST_F(TextToShapeGpu, InFp32TheSameSeedMakesTheProcessorsShapes) {
 
 // A code may be another one there, so that the field of the same codes is compared.
 TEST_F(TextToShapeGpu, HalfPrecisionMakesNearlyTheProcessorsFields) {
-  const model::ClipWithTokenizer text = model::open_cube3d_text(files_);
-  text.network->to(test::device());
+  const std::unique_ptr<model::TextTower> text = model::open_cube3d_text(files_);
+  text->to(test::device());
   const std::unique_ptr<tokenizers::ShapeTokenizer> expected = model::open_shape_tokenizer(files_);
   const model::Cube3dModel model = model::open_cube3d(files_, test::device());
   model.gpt->transformer().set_activation_type(at::kBFloat16);
   model.shape->compute_in(at::kBFloat16);
   for (const char* precision : {"bf16", "int8"}) {
-    const std::vector<GeneratedSample> found = samples(text, model, precision);
+    const std::vector<GeneratedSample> found = samples(*text, model, precision);
     ASSERT_EQ(found.size(), 4u);
     for (const GeneratedSample& sample : found) {
       const GeneratedShape& shape = sample.shapes.at(0);

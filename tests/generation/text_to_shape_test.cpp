@@ -27,7 +27,7 @@ class TextToShape : public testing::Test {
     test::write_small_cube3d(OMNI_TEST_FIXTURES, folder_->path());
     files_ = new model::Cube3dFiles(
         model::find_cube3d(folder_->path(), model::Cube3dVersion::v0_5, {}, *folder_ / "gpt.json"));
-    text_ = new model::ClipWithTokenizer(model::open_cube3d_text(*files_));
+    text_ = model::open_cube3d_text(*files_).release();
     model_ = new model::Cube3dModel(model::open_cube3d(*files_));
   }
   static void TearDownTestSuite() {
@@ -76,12 +76,12 @@ class TextToShape : public testing::Test {
 
   static test::TemporaryDirectory* folder_;
   static model::Cube3dFiles* files_;
-  static model::ClipWithTokenizer* text_;
+  static model::TextTower* text_;
   static model::Cube3dModel* model_;
 };
 test::TemporaryDirectory* TextToShape::folder_ = nullptr;
 model::Cube3dFiles* TextToShape::files_ = nullptr;
-model::ClipWithTokenizer* TextToShape::text_ = nullptr;
+model::TextTower* TextToShape::text_ = nullptr;
 model::Cube3dModel* TextToShape::model_ = nullptr;
 
 TEST_F(TextToShape, DrawsTheReferencesGreedyCodes) {

@@ -37,14 +37,14 @@ TEST_F(Cube3dFilesTest, OpenTheModelThatImportingThemMakes) {
   const Cube3dFiles files = find();
   EXPECT_EQ(codes_per_shape(files), 8);
   const Cube3dModel direct = open_cube3d(files);
-  const ClipWithTokenizer text = open_cube3d_text(files);
+  const std::unique_ptr<TextTower> text = open_cube3d_text(files);
   import_cube3d({.weights = folder_.path(), .config = folder_ / "gpt.json", .tokenizer = {}},
                 {.weights = folder_ / "clip", .config = {}, .tokenizer = {}}, {}, folder_ / "imported");
   EXPECT_EQ(codes_per_shape(imported_cube3d(folder_ / "imported")), 8);
   const Cube3dModel imported = load_cube3d(folder_ / "imported");
   const at::Tensor ids = at::arange(6, at::kLong).view({1, 6});
-  const at::Tensor features = text.network->text(ids).hidden, box = at::ones({1, 3});
-  EXPECT_TRUE(features.equal(imported.text.network->text(ids).hidden));
+  const at::Tensor features = text->features(ids), box = at::ones({1, 3});
+  EXPECT_TRUE(features.equal(imported.text->features(ids)));
   EXPECT_TRUE(direct.gpt->logits(direct.gpt->condition(features, box), ids)
                   .equal(imported.gpt->logits(imported.gpt->condition(features, box), ids)));
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "omni/model/cube3d_training.h"
 #include "omni/nn/parameters.h"
 #include "public_case.h"
 #include "small_cube3d.h"
@@ -115,12 +116,9 @@ TEST_F(Cube3dFolder, HoldsGptTextTowerAndShapeTokenizer) {
   import_cube3d(gpt(), text(), kCube3d / "tokenizer/shape_tokenizer.safetensors", out);
   const Cube3dModel loaded = load_cube3d(out);
   ASSERT_NE(loaded.shape, nullptr);
-  ASSERT_NE(loaded.text.tokenizer, nullptr);
-  const ClipTextConfig& sizes = *loaded.text.network->config().text;
+  ASSERT_NE(loaded.text->tokenizer(), nullptr);
   const at::Tensor features =
-      loaded.text.network
-          ->text(clip_prompt_ids(*loaded.text.tokenizer, sizes, std::vector<std::string>{"a chair", ""}))
-          .hidden;
+      loaded.text->features(loaded.text->ids({loaded.text->tokenizer()->encode("a chair"), {}}));
   const at::Tensor condition = loaded.gpt->condition(features, at::zeros({2, 3}));
   const auto codes =
       loaded.gpt->greedy_codes(condition.narrow(0, 0, 1), condition.narrow(0, 1, 1), {.steps = 6});
@@ -190,9 +188,59 @@ TEST_F(Cube3dFolder, TakesAClipThatWasImportedBefore) {
   import_cube3d(gpt(), {.weights = clip_ / "imported", .config = {}, .tokenizer = {}}, {}, clip_ / "out");
   const Cube3dModel loaded = load_cube3d(clip_ / "out");
   EXPECT_EQ(loaded.shape, nullptr);
-  EXPECT_FALSE(loaded.text.network->config().vision.has_value());
-  EXPECT_TRUE(loaded.text.network->text(some_ids())
-                  .hidden.equal(load_clip(clip_ / "imported").network->text(some_ids()).hidden));
+  EXPECT_FALSE(load_clip(clip_ / "out/text").network->config().vision.has_value());
+  EXPECT_TRUE(loaded.text->features(some_ids())
+                  .equal(load_clip(clip_ / "imported").network->text(some_ids()).hidden));
+}
+
+// The published GPT's projection is 16 wide, the small Qwen3's features 32.
+TEST_F(Cube3dFolder, AQwen3GetsAProjectionOfItsOwnWhichIsKeptOnceItIsThere) {
+  const PublicCase qwen("qwen3");
+  const PublicFiles published{.weights = kCube3d / "gpt/shape_gpt.safetensors",
+                              .config = kCube3d / "gpt/config.json",
+                              .tokenizer = {}};
+  const PublicFiles text{.weights = qwen.weights(), .config = {}, .tokenizer = {}};
+  const fs::path tokenizer = kCube3d / "tokenizer/shape_tokenizer.safetensors";
+  const ImportedCube3d first = import_cube3d(published, text, tokenizer, clip_ / "out");
+  EXPECT_TRUE(first.fresh_text_projection);
+  EXPECT_EQ(first.text_width, 32);
+  EXPECT_EQ(public_family(clip_ / "out/text"), PublicFamily::qwen3);
+
+  // It starts as any transformer of these sizes starts it; all else is the publication's.
+  const Cube3dParts parts = open_cube3d_parts(clip_ / "out");
+  EXPECT_EQ(parts.config.text_width, 32);
+  const auto fresh =
+      trainable_cube3d(parts.config, nn::ParameterStart(0), parts.tokenizers.shape()->geometry_codebook());
+  const WeightSource imported(clip_ / "out/model.safetensors"), original(published.weights);
+  const at::Tensor projection = nn::to_tensor(imported.at("text_proj.weight"));
+  EXPECT_TRUE(projection.equal(fresh->parameters().find("feature_projection.text.weight")->value));
+  EXPECT_GT(projection.std().item<double>(), 0);
+  EXPECT_EQ(nn::to_tensor(imported.at("text_proj.bias")).abs().max().item<double>(), 0);
+  for (const auto& [name, view] : original.tensors())
+    if (!name.starts_with("text_proj"))
+      EXPECT_TRUE(nn::to_tensor(imported.at(name)).equal(nn::to_tensor(view))) << name;
+
+  const Cube3dModel loaded = load_cube3d(clip_ / "out");
+  const at::Tensor features =
+      loaded.text->features(loaded.text->ids({loaded.text->tokenizer()->encode("a chair")}));
+  EXPECT_EQ(loaded.gpt->condition(features, at::zeros({1, 3})).size(1), kQwen3TextRows + 1);
+
+  // What was trained on such features is imported with its own projection, whatever the sizes say; here of another folder.
+  import_qwen3(text, clip_ / "qwen3");
+  const ImportedCube3d again =
+      import_cube3d({.weights = clip_ / "out/model.safetensors", .config = published.config, .tokenizer = {}},
+                    {.weights = clip_ / "qwen3", .config = {}, .tokenizer = {}}, tokenizer, clip_ / "again");
+  EXPECT_FALSE(again.fresh_text_projection);
+  EXPECT_EQ(read_file_bytes(clip_ / "again/model.safetensors"),
+            read_file_bytes(clip_ / "out/model.safetensors"));
+  // Without its tokenizer it reads no text.
+  fs::remove(clip_ / "qwen3/tokenizer.json");
+  expect_input_error(
+      [&] {
+        import_cube3d(published, {.weights = clip_ / "qwen3", .config = {}, .tokenizer = {}}, tokenizer,
+                      clip_ / "never");
+      },
+      {"as a text tower: it has no tokenizer.json"});
 }
 
 TEST_F(Cube3dFolder, PartsThatDoNotBelongTogetherAreNamed) {

@@ -93,6 +93,33 @@ TEST_F(Cube3dSample, PublishedAndImportedFilesMakeTheSameMesh) {
   EXPECT_EQ(bytes("a.glb"), bytes("c.glb"));
 }
 
+TEST_F(Cube3dSample, AQwen3ReadsThePromptsOfAModelThatWasImportedWithIt) {
+  const std::string fixtures = OMNI_SOURCE_DIR "/tests/fixtures";
+  const Ending import =
+      run_forked({"import", "cube3d", fixtures + "/tiny/cube3d/gpt/shape_gpt.safetensors", "--config",
+                  fixtures + "/tiny/cube3d/gpt/config.json", "--text", fixtures + "/public/qwen3",
+                  "--shape-tokenizer", "published/shape_tokenizer.safetensors", "--out", "imported"},
+                 folder_.path());
+  ASSERT_EQ(import.code, 0) << import.output;
+  EXPECT_THAT(import.output, HasSubstr("a fresh projection of texts, 32 numbers a token"));
+  const Words imported = {"--model", "imported"};
+  const auto drawn = [&](const std::string& prompt) {
+    const Ending ending = sample(imported, {"--prompt", prompt, "--temperature", "1", "--seed", "5",
+                                            "--guidance", "100", "--guidance-schedule", "constant",
+                                            "--resolution", "24", "--codes", "q.npy", "--out", "q.glb"});
+    EXPECT_EQ(ending.code, 0) << ending.output;
+    return codes("q.npy");
+  };
+  const auto chair = drawn("a small red chair");
+  EXPECT_EQ(chair.size(), 8u);
+  EXPECT_EQ(drawn("a small red chair"), chair);
+  EXPECT_NE(drawn("two blue tables and a lamp"), chair);
+  // The published GPT has no projection of such features.
+  expect_refused({"--model", "cube3d-v0.5", "--weights", "published", "--config",
+                  fixtures + "/tiny/cube3d/gpt/config.json", "--text", fixtures + "/public/qwen3"},
+                 kPrompt, "the text tower has the width 32, the GPT expects 16", ErrorKind::input);
+}
+
 TEST_F(Cube3dSample, SettingsReachTheDraw) {
   const auto drawn = [&](const Words& more) {
     const Ending ending = sample(published(), joined(joined(kPrompt, more), {"--codes", "x.npy"}));

@@ -1,4 +1,4 @@
-// `omni init` with the small Cube3D and image tokenizer of the reference cases.
+// `omni init` with the small Cube3D, Qwen3 and image tokenizer of the reference cases.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -64,6 +64,40 @@ TEST_F(Init, PublishedAndImportedFilesGrowIntoTheSameBundle) {
   EXPECT_THAT(model.output, HasSubstr("image 64 geometry 32"));
 }
 
+// As somebody would go on: a configuration of the Qwen3's own sizes, its folder as it was published or imported.
+TEST_F(Init, AQwen3StartsTheTextStreamOfABundle) {
+  const std::string qwen3 = OMNI_SOURCE_DIR "/tests/fixtures/public/qwen3";
+  write_file_atomically(folder_ / "model.yaml", std::string_view(R"(family: omni
+transformer: {width: 32, streams: 2, dual_blocks: 2, single_blocks: 1, heads: 4, head_size: 16, key_value_heads: 2,
+  mlp_hidden: 72, query_key_norm_epsilon: 1e-6, rope_theta: 1e6}
+layout: {text_capacity: 20}
+)"));
+  const auto start = [&](const std::string& from, const std::string& out, const Words& more = {}) {
+    Words all = {"init", "model.yaml", "--text-stream", from, "--image", "image", "--out", out};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  const Ending made = start(qwen3, "made");
+  ASSERT_EQ(made.code, 0) << made.output;
+  EXPECT_THAT(made.output, HasSubstr("16 codes a picture, 0 a shape"));
+  ASSERT_EQ(run({"import", "qwen3", qwen3, "--out", "imported"}).code, 0);
+  ASSERT_EQ(start("imported", "again").code, 0);
+  EXPECT_EQ(read_file_bytes(folder_ / "made/model.safetensors"), read_file_bytes(folder_ / "again/model.safetensors"));
+  EXPECT_EQ(read_file_bytes(folder_ / "made/text_tokenizer.json"), read_file_bytes(qwen3 + "/tokenizer.json"));
+  const Ending bundle = run({"info", "bundle", "made"});
+  EXPECT_EQ(bundle.code, 0) << bundle.output;
+  EXPECT_THAT(bundle.output, HasSubstr("text stream from: qwen3"));
+  // It draws, though nothing of it is trained but the texts.
+  const Ending drawn = run({"sample", "--model", "made", "--task", "text->image", "--prompt", "a red chair", "--out", "x.png"});
+  EXPECT_EQ(drawn.code, 0) << drawn.output;
+
+  EXPECT_THAT(start(qwen3, "never", {"--weights", "published"}).output, HasSubstr("--weights is for --from"));
+  EXPECT_THAT(start(qwen3, "never", {"--from", "published"}).output, HasSubstr("--from a Cube3D or with --text-stream"));
+  expect_refused({"init", "--text-stream", qwen3, "--out", "never"}, ErrorKind::usage, "Name its configuration");
+  expect_refused({"init", OMNI_SOURCE_DIR "/configs/model/tiny.yaml", "--text-stream", qwen3, "--out", "never"},
+                 ErrorKind::usage, "'width' is 192, the Qwen3's is 32");
+}
+
 TEST_F(Init, WhatDoesNotFitIsRefusedByName) {
   ASSERT_EQ(run(words("there")).code, 0);
   expect_refused(words("there"), ErrorKind::usage, "'there' exists");
@@ -79,6 +113,9 @@ TEST_F(Init, WhatDoesNotFitIsRefusedByName) {
                  ErrorKind::input, "is 2 pixels a side, so that it is not llamagen-vq16");
   expect_refused(words("never", {"--image", "image", "--image-weights", kImageFile}), ErrorKind::usage,
                  "--image-weights is for");
+  expect_refused(words("never", {}), ErrorKind::usage, "Name their tokenizer with --image");
+  expect_refused(words("never", {"--image", "image", "--shape-tokenizer", "image"}), ErrorKind::usage,
+                 "--shape-tokenizer is for --text-stream");
   expect_refused(words("never", {"--image", "absent"}), ErrorKind::io, "absent");
   expect_refused(words("never", {"--image", "published"}), ErrorKind::io, "published");
 }

@@ -41,7 +41,11 @@ expect 0 '^PASS$' model verify qwen3 --weights qwen3 --config "$qwen/config.json
 expect 0 'million parameters' import clip "$clip/$weights" --text-alone --out text
 expect 3 'the text tower has the width 32, the GPT expects 16' import cube3d "$gpt/shape_gpt.safetensors" \
   --config "$gpt/config.json" --text text --out never
-expect 3 'of the family qwen3, not clip' import cube3d "$gpt/shape_gpt.safetensors" --text qwen3 --out never
+absent never
+expect 0 'a fresh projection of texts, 32 numbers a token' import cube3d "$gpt/shape_gpt.safetensors" \
+  --config "$gpt/config.json" --text qwen3 --out cube3d
+present cube3d/text/public.yaml
+expect 3 'of the family cube3d, not clip' import cube3d "$gpt/shape_gpt.safetensors" --config "$gpt/config.json" --text cube3d --out never
 absent never
 mkdir mine
 echo mine >mine/mine.txt

@@ -29,7 +29,12 @@ class Cube3dFinetuning : public testing::Test {
     model::import_cube3d({.weights = small_.gpt, .config = small_.gpt_config, .tokenizer = {}},
                          {.weights = small_.clip, .config = {}, .tokenizer = {}}, small_.shape_tokenizer,
                          folder_ / "cube3d");
-    const model::Cube3dParts parts = model::open_cube3d_parts(folder_ / "cube3d");
+    write_shard(folder_ / "cube3d", folder_ / "shards");
+  }
+
+  // Four shapes with their captions, in the tokens of `model`.
+  static void write_shard(const fs::path& model, const fs::path& shards) {
+    const model::Cube3dParts parts = model::open_cube3d_parts(model);
     data::TokenShardInfo info;
     info.tokens = parts.tokenizers.format();
     std::vector<data::TokenObject> objects;
@@ -42,8 +47,8 @@ class Cube3dFinetuning : public testing::Test {
       for (int k = 0; k < 8; ++k) object.geometry.push_back((5 * i + 3 * k * k) % 32);
       objects.push_back(std::move(object));
     }
-    prepare_output_directory(folder_ / "shards");
-    data::write_token_shard(folder_ / "shards/shard-00000.safetensors", info, objects);
+    prepare_output_directory(shards);
+    data::write_token_shard(shards / "shard-00000.safetensors", info, objects);
   }
 
   static std::vector<std::string> captions() {
@@ -97,10 +102,7 @@ TEST_F(Cube3dFinetuning, LearnsOwnShapesAndLeavesAModelOfThePublishersLayout) {
     const model::Cube3dModel before = model::load_cube3d(folder_ / "cube3d"),
                              after = model::load_cube3d(summary.bundle);
     const at::Tensor features =
-        before.text.network
-            ->text(model::clip_prompt_ids(*before.text.tokenizer, *before.text.network->config().text,
-                                          std::vector<std::string>{"a table"}))
-            .hidden;
+        before.text->features(before.text->ids({before.text->tokenizer()->encode("a table")}));
     const at::Tensor box = at::tensor({1.925f, 0.5f, 0.9f}).view({1, 3});
     const at::Tensor codes = at::arange(8, at::kLong).view({1, 8});
     const auto logits = [&](const model::Cube3dModel& model) {
@@ -128,6 +130,49 @@ TEST_F(Cube3dFinetuning, LearnsOwnShapesAndLeavesAModelOfThePublishersLayout) {
       if (name.find("pre_x.c_qk") != std::string::npos) EXPECT_FALSE(same) << name;
       if (name.starts_with("shape_proj")) EXPECT_EQ(same, low_rank) << name;
     }
+  }
+}
+
+// With a Qwen3 the projection of texts begins anew.
+TEST_F(Cube3dFinetuning, LearnsToReadAQwen3) {
+  const fs::path fixtures = OMNI_TEST_FIXTURES, gpt = fixtures / "tiny/cube3d/gpt";
+  const model::PublicFiles qwen3{
+      .weights = fixtures / "public/qwen3/model.safetensors", .config = {}, .tokenizer = {}};
+  const model::ImportedCube3d imported = model::import_cube3d(
+      {.weights = gpt / "shape_gpt.safetensors", .config = gpt / "config.json", .tokenizer = {}}, qwen3,
+      small_.shape_tokenizer, folder_ / "with_qwen3");
+  ASSERT_TRUE(imported.fresh_text_projection);
+  write_shard(folder_ / "with_qwen3", folder_ / "qwen3_shards");
+  StageConfig c = config("run");
+  c.start_bundle = (folder_ / "with_qwen3").string();
+  c.shards = {(folder_ / "qwen3_shards").string()};
+  c.steps = 150;
+  const TrainingSummary summary = run_stage(c, {});
+  EXPECT_LT(summary.loss, 0.5 * losses(c).front());
+  std::size_t kept = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(c.output) / "text_features"))
+    kept += entry.is_regular_file() ? 1 : 0;
+  EXPECT_EQ(kept, captions().size() + 1);  // that of no caption
+
+  const WeightSource before(folder_ / "with_qwen3/model.safetensors"),
+      after(summary.bundle / "model.safetensors");
+  for (const char* name : {"text_proj.weight", "text_proj.bias"})
+    EXPECT_FALSE(nn::to_tensor(after.at(name)).equal(nn::to_tensor(before.at(name)))) << name;
+  // The captions are told apart: each one's own shape is the likeliest of the four.
+  const model::Cube3dModel model = model::load_cube3d(summary.bundle);
+  for (int caption = 0; caption < 4; ++caption) {
+    const at::Tensor features =
+        model.text->features(model.text->ids({model.text->tokenizer()->encode(captions()[caption])}));
+    std::vector<double> likelihoods;
+    for (int shape = 0; shape < 4; ++shape) {
+      std::vector<std::int64_t> codes;
+      for (int k = 0; k < 8; ++k) codes.push_back((5 * shape + 3 * k * k) % 32);
+      const at::Tensor targets = at::tensor(codes).view({1, 8});
+      const at::Tensor logits = model.gpt->logits(model.gpt->condition(features, at::zeros({1, 3})), targets);
+      const at::Tensor chances = logits[0].narrow(0, 0, 8).narrow(1, 0, 32).log_softmax(1);
+      likelihoods.push_back(chances.gather(1, targets.view({8, 1})).sum().item<double>());
+    }
+    EXPECT_EQ(std::max_element(likelihoods.begin(), likelihoods.end()) - likelihoods.begin(), caption);
   }
 }
 

@@ -19,12 +19,12 @@ namespace omni::generation {
 
 // The text tower's features of prompts, and of no text, from which guidance leads away.
 struct TextFeatures {
-  at::Tensor prompts;  // [P, positions, width]
-  at::Tensor no_text;  // [1, positions, width]
+  at::Tensor prompts;  // [P, rows, width]
+  at::Tensor no_text;  // [1, rows, width]
 };
 // What is too long for the tower is cut off, as the reference does, which a warning tells. Throws Error(input) where the
 // text tower came without its tokenizer.
-TextFeatures text_features(const model::ClipWithTokenizer& text, const std::vector<std::string>& prompts);
+TextFeatures text_features(const model::TextTower& text, const std::vector<std::string>& prompts);
 
 inline constexpr int kCube3dMeshResolution = 256;  // of the reference's meshes; where MeshOptions say 0
 

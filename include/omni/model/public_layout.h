@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <span>
 #include <string>
@@ -69,7 +70,9 @@ void overwrite_weights(const WeightSource& source, const PublicLayout& layout,
 at::Tensor read_parameter(const WeightSource& source, const PublicLayout& layout,
                           const std::string& parameter, at::IntArrayRef shape);
 
-// One safetensors file of just these tensors, in the types that they have. Throws as read_weights, and Error(io).
-void copy_weights(const WeightSource& source, const PublicLayout& layout, const std::filesystem::path& path);
+// One safetensors file of just these tensors, in the types that they have; `replaced`: by name, what is written in place of
+// those of the source. Throws as read_weights, and Error(io).
+void copy_weights(const WeightSource& source, const PublicLayout& layout, const std::filesystem::path& path,
+                  const std::map<std::string, at::Tensor>& replaced = {});
 
 }  // namespace omni::model
