@@ -82,20 +82,26 @@ layout: {text_capacity: 20}
   EXPECT_THAT(made.output, HasSubstr("16 codes a picture, 0 a shape"));
   ASSERT_EQ(run({"import", "qwen3", qwen3, "--out", "imported"}).code, 0);
   ASSERT_EQ(start("imported", "again").code, 0);
-  EXPECT_EQ(read_file_bytes(folder_ / "made/model.safetensors"), read_file_bytes(folder_ / "again/model.safetensors"));
-  EXPECT_EQ(read_file_bytes(folder_ / "made/text_tokenizer.json"), read_file_bytes(qwen3 + "/tokenizer.json"));
+  EXPECT_EQ(read_file_bytes(folder_ / "made/model.safetensors"),
+            read_file_bytes(folder_ / "again/model.safetensors"));
+  EXPECT_EQ(read_file_bytes(folder_ / "made/text_tokenizer.json"),
+            read_file_bytes(qwen3 + "/tokenizer.json"));
   const Ending bundle = run({"info", "bundle", "made"});
   EXPECT_EQ(bundle.code, 0) << bundle.output;
   EXPECT_THAT(bundle.output, HasSubstr("text stream from: qwen3"));
   // It draws, though nothing of it is trained but the texts.
-  const Ending drawn = run({"sample", "--model", "made", "--task", "text->image", "--prompt", "a red chair", "--out", "x.png"});
+  const Ending drawn = run(
+      {"sample", "--model", "made", "--task", "text->image", "--prompt", "a red chair", "--out", "x.png"});
   EXPECT_EQ(drawn.code, 0) << drawn.output;
 
   EXPECT_THAT(start(qwen3, "never", {"--weights", "published"}).output, HasSubstr("--weights is for --from"));
-  EXPECT_THAT(start(qwen3, "never", {"--from", "published"}).output, HasSubstr("--from a Cube3D or with --text-stream"));
-  expect_refused({"init", "--text-stream", qwen3, "--out", "never"}, ErrorKind::usage, "Name its configuration");
-  expect_refused({"init", OMNI_SOURCE_DIR "/configs/model/tiny.yaml", "--text-stream", qwen3, "--out", "never"},
-                 ErrorKind::usage, "'width' is 192, the Qwen3's is 32");
+  EXPECT_THAT(start(qwen3, "never", {"--from", "published"}).output,
+              HasSubstr("--from a Cube3D or with --text-stream"));
+  expect_refused({"init", "--text-stream", qwen3, "--out", "never"}, ErrorKind::usage,
+                 "Name its configuration");
+  expect_refused(
+      {"init", OMNI_SOURCE_DIR "/configs/model/tiny.yaml", "--text-stream", qwen3, "--out", "never"},
+      ErrorKind::usage, "'width' is 192, the Qwen3's is 32");
 }
 
 TEST_F(Init, WhatDoesNotFitIsRefusedByName) {
