@@ -8,6 +8,7 @@
 
 #include "omni/core/config.h"
 #include "omni/core/error.h"
+#include "omni/core/finite_values.h"
 #include "omni/core/interrupt.h"
 
 namespace omni::model {
@@ -46,13 +47,9 @@ void require_nothing_else(const WeightSource& source, const PublicLayout& layout
 
 // The tensor in its own type, all of its elements finite.
 Tensor checked_tensor(const WeightSource& source, const PublicTensor& wanted) {
-  const Tensor tensor = nn::to_tensor(source.at(wanted.name));
-  const Tensor finite = tensor.isfinite();
-  if (finite.all().item<bool>()) return tensor;
-  const std::int64_t first = finite.flatten().logical_not().nonzero()[0].item<std::int64_t>();
-  refuse(source, "element ", first, " of the tensor ", described(wanted.name, wanted.shape), " is ",
-         tensor.flatten()[first].item<double>(),
-         ", but weights are finite. Take the file anew from where it came");
+  const TensorView& view = source.at(wanted.name);
+  require_finite(view, wanted.name, source.name());
+  return nn::to_tensor(view);
 }
 
 const nn::Parameter& find(std::span<nn::ParameterStore* const> stores, const std::string& name) {
@@ -174,7 +171,7 @@ void copy_weights(const WeightSource& source, const PublicLayout& layout, const 
   std::vector<NamedTensorView> views;
   for (const PublicTensor& wanted : layout.tensors()) {
     throw_if_interrupted();
-    checked_tensor(source, wanted);
+    require_finite(source.at(wanted.name), wanted.name, source.name());
     const auto other = replaced.find(wanted.name);
     views.push_back(
         {wanted.name, other == replaced.end() ? source.at(wanted.name) : nn::view_of(other->second)});

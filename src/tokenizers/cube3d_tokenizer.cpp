@@ -169,6 +169,14 @@ std::unique_ptr<VecsetShapeTokenizer> import_cube3d_tokenizer(const std::filesys
   return tokenizer;
 }
 
+std::unique_ptr<VecsetShapeTokenizer> cube3d_tokenizer_shapes(const std::filesystem::path& weights) {
+  const SafetensorsFile file(weights);
+  auto tokenizer =
+      std::make_unique<VecsetShapeTokenizer>(cube3d_tokenizer_config(file), nn::ParameterStart::shapes());
+  tokenizer->network().require_fitting(file);
+  return tokenizer;
+}
+
 Cube3dAgreement verify_cube3d_tokenizer(const std::filesystem::path& weights,
                                         const std::filesystem::path& config,
                                         const std::filesystem::path& expected, at::ScalarType precision) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "omni/core/error.h"
+#include "omni/core/finite_values.h"
 #include "omni/core/safetensors.h"
 #include "omni/nn/parameters.h"
 #include "omni/tokenizers/image_network.h"
@@ -93,7 +94,11 @@ std::unique_ptr<ImageTokenizer> ImageTokenizer::import_llamagen(const std::files
         fail(ErrorKind::input, "the tensor '", parameter.name, "' has the shape ", value.sizes(),
              " in place of ", parameter.value.sizes());
       }
-      parameter.value.copy_(value);
+      const at::Tensor own = value.contiguous();
+      if (const auto element = first_not_finite(nn::view_of(own)))
+        fail(ErrorKind::input, "element ", *element, " of the tensor '", parameter.name,
+             "' is not finite, as weights are. Take the file anew from where it came");
+      parameter.value.copy_(own);
     }
     tokenizer->network_->parameters.set_trainable(false);
     return tokenizer;

@@ -1,8 +1,11 @@
 #include "omni/tokenizers/shape_tokenizer.h"
 
+#include <optional>
+
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/tokenizers/shape_grid.h"
+#include "omni/tokenizers/shape_tokenizer_shapes.h"
 #include "omni/tokenizers/shape_vecset.h"
 
 namespace omni::tokenizers {
@@ -26,25 +29,51 @@ void ShapeTokenizer::to(at::Device device) {
          device.str(), ". Choose the device cpu");
 }
 
-std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path& folder) {
+namespace {
+
+// What a folder holds.
+struct StoredShapes {
+  explicit StoredShapes(const std::filesystem::path& folder) {
+    read_stored_config(folder / "config.yaml", [&](ConfigVisitor& v) {
+      v.choice("layout", layout, {"grid", "vecset"});
+      v.section("grid", [&](ConfigVisitor& s) { describe(s, grid); });
+      v.section("vecset", [&](ConfigVisitor& s) { describe(s, vecset); });
+    });
+    weights.emplace(folder / "weights.safetensors");
+  }
+
   std::string layout = "grid";
   GridShapeConfig grid;
   VecsetShapeConfig vecset;
-  read_stored_config(folder / "config.yaml", [&](ConfigVisitor& v) {
-    v.choice("layout", layout, {"grid", "vecset"});
-    v.section("grid", [&](ConfigVisitor& s) { describe(s, grid); });
-    v.section("vecset", [&](ConfigVisitor& s) { describe(s, vecset); });
-  });
-  const SafetensorsFile weights(folder / "weights.safetensors");
-  if (layout == "vecset") {
-    auto tokenizer = std::make_unique<VecsetShapeTokenizer>(vecset, nn::ParameterStart::to_load(weights));
-    tokenizer->network().load(weights);
+  std::optional<SafetensorsFile> weights;
+};
+
+}  // namespace
+
+std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path& folder) {
+  const StoredShapes stored(folder);
+  const nn::ParameterStart start = nn::ParameterStart::to_load(*stored.weights);
+  if (stored.layout == "vecset") {
+    auto tokenizer = std::make_unique<VecsetShapeTokenizer>(stored.vecset, start);
+    tokenizer->network().load(*stored.weights);
     tokenizer->network().parameters().set_trainable(false);
     return tokenizer;
   }
-  auto tokenizer = std::make_unique<GridShapeTokenizer>(grid, nn::ParameterStart::to_load(weights));
-  tokenizer->network().parameters().load(weights);
+  auto tokenizer = std::make_unique<GridShapeTokenizer>(stored.grid, start);
+  tokenizer->network().parameters().load(*stored.weights);
   tokenizer->network().parameters().set_trainable(false);
+  return tokenizer;
+}
+
+std::unique_ptr<ShapeTokenizer> load_shape_tokenizer_shapes(const std::filesystem::path& folder) {
+  const StoredShapes stored(folder);
+  if (stored.layout == "vecset") {
+    auto tokenizer = std::make_unique<VecsetShapeTokenizer>(stored.vecset, nn::ParameterStart::shapes());
+    tokenizer->network().require_fitting(*stored.weights);
+    return tokenizer;
+  }
+  auto tokenizer = std::make_unique<GridShapeTokenizer>(stored.grid, nn::ParameterStart::shapes());
+  tokenizer->network().parameters().require_fitting(*stored.weights);
   return tokenizer;
 }
 

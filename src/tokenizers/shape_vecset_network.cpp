@@ -2,11 +2,13 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
 #include "farthest_points.h"
 #include "omni/core/error.h"
+#include "omni/core/finite_values.h"
 #include "omni/tokenizers/shape_vecset.h"
 
 namespace omni::tokenizers {
@@ -165,33 +167,77 @@ void VecsetShapeNetwork::compute_in(at::ScalarType type) {
       Tensor(parameter.master).set_data(parameter.value.detach());
 }
 
-void VecsetShapeNetwork::load(const SafetensorsFile& file) {
-  c10::NoGradGuard no_grad;
-  static const std::vector<std::string> kEmbedderNames = {"embedder.weight", "encoder.embedder.weight",
-                                                          "occupancy_decoder.embedder.weight"};
-  constexpr std::string_view kColour = "colour.";
-  const bool coloured = std::any_of(file.tensors().begin(), file.tensors().end(),
-                                    [&](const auto& entry) { return entry.first.starts_with(kColour); });
-  std::set<std::string> known(kEmbedderNames.begin(), kEmbedderNames.end());
-  for (const auto& parameter : store_.all()) {
+namespace {
+
+constexpr std::string_view kColour = "colour.";
+
+// The shared embedder's, in the order in which the last one there is taken.
+const std::array<std::string, 3>& embedder_names() {
+  static const std::array<std::string, 3> names = {"embedder.weight", "encoder.embedder.weight",
+                                                   "occupancy_decoder.embedder.weight"};
+  return names;
+}
+
+bool holds_colour(const SafetensorsFile& file) {
+  return std::any_of(file.tensors().begin(), file.tensors().end(),
+                     [](const auto& entry) { return entry.first.starts_with(kColour); });
+}
+
+// Where a parameter lies in the file.
+std::string name_in(const SafetensorsFile& file, const std::string& parameter) {
+  std::string name = parameter;
+  if (parameter == embedder_names()[0])
+    for (const std::string& alias : embedder_names())
+      if (file.contains(alias)) name = alias;
+  return name;
+}
+
+const TensorView& fitting_tensor(const SafetensorsFile& file, const std::string& name,
+                                 at::IntArrayRef shape) {
+  if (!file.contains(name)) {
+    try {
+      file.at(name);  // which knows why
+    } catch (const Error& error) {
+      throw Error(ErrorKind::input, concat(error.what(), ". The network expects it in the shape ", shape,
+                                           ". Take the file anew from where it came"));
+    }
+  }
+  const TensorView& view = file.at(name);
+  if (at::IntArrayRef(view.shape) != shape)
+    fail(ErrorKind::input, "reading ", file.name(), ": tensor ", name, " has shape ",
+         at::IntArrayRef(view.shape), ", the configuration says ", shape,
+         ". Give the configuration that belongs to the file");
+  return view;
+}
+
+}  // namespace
+
+void VecsetShapeNetwork::require_fitting(const SafetensorsFile& file) const {
+  const bool coloured = holds_colour(file);
+  std::set<std::string> known(embedder_names().begin(), embedder_names().end());
+  for (const nn::Parameter& parameter : store_.all()) {
     known.insert(parameter.name);
-    std::string name = parameter.name;
-    if (!coloured && name.starts_with(kColour)) continue;
-    if (name == kEmbedderNames[0])
-      for (const auto& alias : kEmbedderNames)
-        if (file.contains(alias)) name = alias;
-    const TensorView& view = file.at(name);
-    if (at::IntArrayRef(view.shape) != parameter.value.sizes())
-      fail(ErrorKind::input, "reading ", file.name(), ": tensor ", name, " has shape ",
-           at::IntArrayRef(view.shape), ", the configuration says ", parameter.value.sizes(),
-           ". Give the configuration that belongs to the file");
-    Tensor target = parameter.value;
-    target.copy_(nn::to_tensor(view));
+    if (coloured || !parameter.name.starts_with(kColour))
+      fitting_tensor(file, name_in(file, parameter.name), parameter.value.sizes());
   }
   for (const auto& [name, view] : file.tensors())
     if (!known.contains(name))
       fail(ErrorKind::input, "reading ", file.name(), ": tensor ", name,
            " has no place in this network. Give the configuration that belongs to the file");
+}
+
+void VecsetShapeNetwork::load(const SafetensorsFile& file) {
+  const c10::NoGradGuard no_grad;
+  require_fitting(file);
+  const bool coloured = holds_colour(file);
+  for (const nn::Parameter& parameter : store_.all()) {
+    if (!coloured && parameter.name.starts_with(kColour)) continue;
+    const std::string name = name_in(file, parameter.name);
+    const TensorView& view = file.at(name);
+    require_finite(view, name, file.name());
+    Tensor target = parameter.value;
+    target.copy_(nn::to_tensor(view));
+  }
 }
 
 }  // namespace omni::tokenizers

@@ -1,8 +1,12 @@
 #include "omni/tokenizers/cube3d_tokenizer.h"
+#include "omni/tokenizers/shape_tokenizer_shapes.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 
 #include "omni/core/error.h"
@@ -105,6 +109,62 @@ TEST_F(Cube3dTokenizer, ImportedFolderHoldsTheSameNetwork) {
   imported->decode(std::span(&codes, 1))[0]->values(points, a);
   loaded->decode(std::span(&codes, 1))[0]->values(points, b);
   EXPECT_EQ(a, b);
+}
+
+std::string refusal_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
+    return error.what();
+  }
+  return "";
+}
+
+TEST_F(Cube3dTokenizer, ValuesThatAreNotFiniteAreNamed) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = INFINITY;
+  for (const auto& [name, wrong] :
+       std::map<std::string, float>{{"bottleneck.block.codebook.weight", kNan},
+                                    {"occupancy_decoder.c_head.weight", kInfinity},
+                                    {"occupancy_decoder.ln_f.bias", kNan},
+                                    {"bottleneck.block.c_x.bias", -kInfinity}}) {
+    const fs::path file = changed(weights_, [&](auto& tensors) { tensors[name].view({-1})[3].fill_(wrong); });
+    EXPECT_THAT(refusal_of([&] { import_cube3d_tokenizer(file); }),
+                testing::AllOf(testing::HasSubstr(file.string()),
+                               testing::HasSubstr("element 3 of the tensor '" + name + "'")));
+    EXPECT_NO_THROW(cube3d_tokenizer_shapes(file)) << "no value is read";
+  }
+  // Also where it lies in a folder of ours.
+  import_cube3d_tokenizer(weights_)->save(folder_ / "stored");
+  fs::rename(
+      changed(folder_ / "stored/weights.safetensors",
+              [](auto& tensors) { tensors["decoder.positional_encodings"].view({-1})[5].fill_(kNan); }),
+      folder_ / "stored/weights.safetensors");
+  EXPECT_THAT(refusal_of([&] { load_shape_tokenizer(folder_ / "stored"); }),
+              testing::HasSubstr("element 5 of the tensor 'decoder.positional_encodings'"));
+}
+
+TEST_F(Cube3dTokenizer, TensorsThatDoNotFitAreNamedBeforeAnyIsRead) {
+  const std::string name = "encoder.blocks.1.attn.c_proj.weight";
+  const auto refusals = [&](const std::function<void(std::map<std::string, Tensor>&)>& change) {
+    const fs::path file = changed(weights_, change);
+    const std::string refusal = refusal_of([&] { import_cube3d_tokenizer(file); });
+    EXPECT_EQ(refusal_of([&] { cube3d_tokenizer_shapes(file); }), refusal);
+    // The config of a stored one says the sizes.
+    import_cube3d_tokenizer(weights_)->save(folder_ / "stored");
+    fs::copy_file(file, folder_ / "stored/weights.safetensors", fs::copy_options::overwrite_existing);
+    EXPECT_NE(refusal_of([&] { load_shape_tokenizer_shapes(folder_ / "stored"); }), "");
+    return refusal;
+  };
+  EXPECT_THAT(refusals([&](auto& tensors) { tensors.erase(name); }),
+              testing::HasSubstr("'" + name + "' is missing. The network expects it in the shape [32, 32]"));
+  EXPECT_THAT(refusals([&](auto& tensors) {
+                tensors[name] = at::zeros({32, 31});
+              }),
+              testing::HasSubstr("tensor " + name + " has shape [32, 31]"));
+  EXPECT_THAT(refusals([&](auto& tensors) { tensors["more"] = at::zeros({2}); }),
+              testing::HasSubstr("tensor more has no place"));
+  EXPECT_EQ(cube3d_tokenizer_shapes(weights_)->geometry_codebook().sizes(), at::IntArrayRef({32, 8}));
 }
 
 // What trainers leave beside the weights, of types that nothing here computes with.

@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/random.h"
 #include "omni/core/safetensors.h"
 #include "omni/nn/parameters.h"
 #include "omni/tokenizers/image_network.h"
+#include "temporary_directory.h"
 
 namespace omni::tokenizers {
 namespace {
@@ -121,6 +124,25 @@ TEST(ImageImport, ReadsBothFileTypesOfTheReferenceCase) {
   }
   EXPECT_THROW(ImageTokenizer::import_llamagen(fixture / "expected.safetensors"), Error);
   EXPECT_THROW(ImageTokenizer::import_llamagen(fixture / "config.json"), Error);
+}
+
+TEST(ImageImport, ValuesThatAreNotFiniteAreNamed) {
+  const std::string name = "decoder.conv_out.weight";
+  const SafetensorsFile original(fixture / "vq.safetensors");
+  std::vector<float> values = original.at(name).to_vector<float>();
+  values[6] = std::numeric_limits<float>::infinity();
+  std::vector<NamedTensorView> tensors;
+  for (const auto& [own, view] : original.tensors())
+    tensors.push_back({own, own == name ? tensor_view(values, view.shape) : view});
+  const test::TemporaryDirectory folder;
+  write_safetensors(folder / "vq.safetensors", tensors);
+  try {
+    ImageTokenizer::import_llamagen(folder / "vq.safetensors", 16);
+    ADD_FAILURE() << "infinity is taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), testing::HasSubstr("vq.safetensors: element 6 of the tensor '" + name + "'"));
+  }
 }
 
 }  // namespace

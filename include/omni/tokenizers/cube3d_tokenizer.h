@@ -11,8 +11,10 @@ namespace omni::tokenizers {
 
 // The public shape tokenizer of Cube3D (Roblox 2025, arXiv 2503.15475), v0.1 and v0.5, from its file
 // shape_tokenizer.safetensors. Every size is read off the tensors' names and shapes. Throws Error(input) for
-// a file of another layout.
+// a file of another layout, and for a tensor with an element that is not finite.
 std::unique_ptr<VecsetShapeTokenizer> import_cube3d_tokenizer(const std::filesystem::path& weights);
+// The same with parameters that have shapes alone, once the file was found to have them; no value is read.
+std::unique_ptr<VecsetShapeTokenizer> cube3d_tokenizer_shapes(const std::filesystem::path& weights);
 VecsetShapeConfig cube3d_tokenizer_config(const SafetensorsFile& weights);
 
 // How this implementation agrees with outputs that the reference implementation saved.

@@ -77,8 +77,11 @@ class VecsetShapeNetwork {
 
   // Reads a file in Cube3D's layout. The shared embedder may lie under `embedder.`, `encoder.embedder.` or
   // `occupancy_decoder.embedder.`. A file without any colour leaves the colour as it is. Throws Error(input)
-  // for missing, misshapen or unknown tensors.
+  // for missing, misshapen or unknown tensors, and for one with an element that is not finite.
   void load(const SafetensorsFile& file);
+  // Whether load() would take it, but for the values, which are not read: throws as load(). The parameters may have
+  // shapes alone.
+  void require_fitting(const SafetensorsFile& file) const;
 
  private:
   at::Tensor at_farthest_points(const at::Tensor& surface, const at::Tensor& data) const;

@@ -1,0 +1,105 @@
+#include "omni/core/finite_values.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <limits>
+
+#include "omni/core/error.h"
+#include "omni/core/parallel.h"
+
+namespace omni {
+namespace {
+
+// Bytes of a mapped file may lie anywhere.
+template <class Bits>
+Bits bits_at(const std::byte* bytes, std::int64_t index) {
+  Bits bits;
+  std::memcpy(&bits, bytes + static_cast<std::size_t>(index) * sizeof(Bits), sizeof(Bits));
+  return bits;
+}
+
+// No early end inside, so that the loop becomes vector instructions.
+template <class Bits>
+bool all_finite(const std::byte* bytes, std::int64_t begin, std::int64_t end, Bits exponent) {
+  Bits others = 0;
+  for (std::int64_t i = begin; i < end; ++i)
+    others |= static_cast<Bits>((bits_at<Bits>(bytes, i) & exponent) == exponent ? 1 : 0);
+  return others == 0;
+}
+
+template <class Bits>
+std::optional<std::int64_t> first_of(const TensorView& view, Bits exponent) {
+  constexpr std::int64_t kGrain = std::int64_t{1} << 22, kBlock = 4096;
+  constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
+  const std::byte* bytes = view.bytes.data();
+  std::atomic<std::int64_t> first{kNone};
+  parallel_for(view.element_count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t from = begin; from < end && from < first; from += kBlock) {
+      const std::int64_t to = std::min(end, from + kBlock);
+      if (all_finite(bytes, from, to, exponent)) continue;
+      std::int64_t own = from;
+      while ((bits_at<Bits>(bytes, own) & exponent) != exponent) ++own;
+      for (std::int64_t known = first; own < known && !first.compare_exchange_weak(known, own);) {
+      }
+      return;
+    }
+  });
+  return first == kNone ? std::nullopt : std::optional(first.load());
+}
+
+// How a value that is not finite is called.
+template <class Bits>
+const char* name_of(Bits bits, Bits exponent) {
+  const auto sign = static_cast<Bits>(Bits{1} << (8 * sizeof(Bits) - 1));
+  if ((bits & static_cast<Bits>(~(sign | exponent))) != 0) return "nan";
+  return (bits & sign) != 0 ? "-inf" : "inf";
+}
+
+// All ones in these bits: infinite or not a number.
+constexpr std::uint64_t kExponent64 = 0x7ff0000000000000;
+constexpr std::uint32_t kExponent32 = 0x7f800000;
+constexpr std::uint16_t kExponent16 = 0x7c00, kExponentBrain = 0x7f80;
+
+const char* name_at(const TensorView& view, std::int64_t index) {
+  const std::byte* bytes = view.bytes.data();
+  switch (view.dtype) {
+    case DType::f64:
+      return name_of(bits_at<std::uint64_t>(bytes, index), kExponent64);
+    case DType::f32:
+      return name_of(bits_at<std::uint32_t>(bytes, index), kExponent32);
+    case DType::f16:
+      return name_of(bits_at<std::uint16_t>(bytes, index), kExponent16);
+    default:
+      return name_of(bits_at<std::uint16_t>(bytes, index), kExponentBrain);
+  }
+}
+
+}  // namespace
+
+std::optional<std::int64_t> first_not_finite(const TensorView& view) {
+  switch (view.dtype) {
+    case DType::f64:
+      return first_of(view, kExponent64);
+    case DType::f32:
+      return first_of(view, kExponent32);
+    case DType::f16:
+      return first_of(view, kExponent16);
+    case DType::bf16:
+      return first_of(view, kExponentBrain);
+    default:
+      return {};
+  }
+}
+
+void require_finite(const TensorView& view, const std::string& tensor, const std::string& file) {
+  const std::optional<std::int64_t> first = first_not_finite(view);
+  if (!first) return;
+  std::string shape;
+  for (const std::int64_t side : view.shape) shape += concat(shape.empty() ? "" : ", ", side);
+  fail(ErrorKind::input, "reading '", file, "': element ", *first, " of the tensor '", tensor, "' of shape [",
+       shape, "] is ", name_at(view, *first),
+       ", but weights are finite. Take the file anew from where it came");
+}
+
+}  // namespace omni
