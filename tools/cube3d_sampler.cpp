@@ -23,13 +23,20 @@ constexpr double kMeshing = 0.5e9;
 
 bool is_imported(const std::string& folder) { return fs::exists(fs::path(folder) / "public.yaml"); }
 
-model::Cube3dFiles files_of(const SampleArguments& arguments) {
+model::Cube3dFiles find_files(const SampleArguments& arguments) {
   if (names_imported_cube3d(arguments)) return model::imported_cube3d(arguments.model);
   if (arguments.weights.empty())
     fail(ErrorKind::usage, "choosing a model: ", arguments.model,
          " is read from the files that were published. Name their folder with --weights");
   return model::find_cube3d(arguments.weights, *model::parse_cube3d_version(arguments.model),
                             arguments.text_tower, arguments.config);
+}
+
+// Before memory is reckoned by sizes that the files may not have.
+model::Cube3dFiles files_of(const SampleArguments& arguments) {
+  model::Cube3dFiles files = find_files(arguments);
+  model::require_fitting(files);
+  return files;
 }
 
 geometry::Vec3 parse_box(const std::string& text) {
@@ -174,7 +181,7 @@ Cube3dSampler::Cube3dSampler(const SampleArguments& arguments)
 
 PromptSampler::Json Cube3dSampler::settings() const {
   Json settings = shared_settings(arguments_);
-  settings["weights"] = identity_of(files_.weights);
+  settings["weights"] = identity_of_all(files_.weights);
   if (names_imported_cube3d(arguments_))
     add_contents(settings, "weights", folder_of(files_.weights), {"public.yaml"});
   if (!arguments_.config.empty()) settings["config"] = content_of(arguments_.config);

@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char *kGptName = "shape_gpt.safetensors",
+constexpr const char *kGptName = "shape_gpt.safetensors", *kGptIndexName = "shape_gpt.safetensors.index.json",
                      *kShapeTokenizerName = "shape_tokenizer.safetensors";
 
 // What cannot be looked at is not there.
@@ -96,8 +96,10 @@ Cube3dFiles find_cube3d(const fs::path& folder, Cube3dVersion version, const fs:
                         const fs::path& config) {
   if (!is_folder(folder))
     fail(ErrorKind::io, "reading a Cube3D in '", folder.string(), "': there is no such folder");
-  for (const char* name : {kGptName, kShapeTokenizerName}) require_file(folder, name);
-  Cube3dFiles files{.weights = folder / kGptName,
+  const bool sharded = !has(folder, kGptName) && has(folder, kGptIndexName);
+  if (!sharded) require_file(folder, kGptName);
+  require_file(folder, kShapeTokenizerName);
+  Cube3dFiles files{.weights = folder / (sharded ? kGptIndexName : kGptName),
                     .config = {},
                     .text = {.weights = text, .config = {}, .tokenizer = {}},
                     .shape_tokenizer = folder / kShapeTokenizerName};

@@ -11,6 +11,7 @@
 #include "omni/core/output_folder.h"
 #include "omni/model/cube3d_training.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
+#include "omni/tokenizers/shape_tokenizer_shapes.h"
 #include "public_config.h"
 
 namespace omni::model {
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kFormatVersion = 1;
 constexpr const char *kDescription = "public.yaml", *kWeights = "model.safetensors",
                      *kTokenizer = "tokenizer.json", *kText = "text", *kShapeTokenizer = "shape_tokenizer",
-                     *kGptName = "shape_gpt.safetensors",
+                     *kGptName = "shape_gpt.safetensors", *kGptIndexName = "shape_gpt.safetensors.index.json",
                      *kShapeTokenizerName = "shape_tokenizer.safetensors";
 
 // What kDescription holds.
@@ -74,6 +75,12 @@ fs::path beside(const fs::path& weights, const char* name) {
 std::optional<fs::path> inside(const fs::path& weights, const char* name) {
   if (!fs::is_directory(weights) || !fs::exists(weights / name)) return {};
   return weights / name;
+}
+
+fs::path gpt_weights(const fs::path& given) {
+  for (const char* name : {kGptName, kGptIndexName})
+    if (const auto found = inside(given, name)) return *found;
+  return given;
 }
 
 fs::path config_of(const PublicFiles& files) {
@@ -163,10 +170,33 @@ void require_text_width(std::int64_t width, const Cube3dGptConfig& config, const
          ". Give CLIP ViT-L/14; a Qwen3 is put in its place by `omni import cube3d --text`");
 }
 
-void write_shape_tokenizer(const fs::path& file, const Cube3dGptConfig& config, const fs::path& folder) {
-  const auto tokenizer = tokenizers::import_cube3d_tokenizer(file);
-  require_codebook(tokenizer->geometry_codebook(), config, file);
-  tokenizer->save(folder / kShapeTokenizer);
+void write_shape_tokenizer(const fs::path& file, const fs::path& folder) {
+  tokenizers::import_cube3d_tokenizer(file)->save(folder / kShapeTokenizer);
+}
+
+void require_fitting_gpt(const Cube3dFiles& files) {
+  require_layout(WeightSource(files.weights), public_layout(files.config));
+}
+
+void require_fitting_text(const Cube3dFiles& files) {
+  const WeightSource weights(files.text.weights);
+  if (is_qwen3(files.text)) {
+    const Qwen3Config qwen3 = qwen3_of(files.text);
+    require_text_width(qwen3.width, files.config, weights.name());
+    return require_layout(weights, layout_in(weights, qwen3));
+  }
+  const ClipConfig clip = text_alone_of(files.text, weights);
+  require_text_width(clip.text->width, files.config, weights.name());
+  require_layout(weights, Clip::layout_in(weights, clip));
+}
+
+void require_fitting_shape_tokenizer(const Cube3dFiles& files) {
+  const fs::path& path = files.shape_tokenizer;
+  if (path.empty()) return;
+  const std::unique_ptr<tokenizers::ShapeTokenizer> shapes =
+      fs::is_directory(path) ? tokenizers::load_shape_tokenizer_shapes(path)
+                             : tokenizers::cube3d_tokenizer_shapes(path);
+  require_codebook(shapes->geometry_codebook(), files.config, path);
 }
 
 void require_public_place(const fs::path& out) {
@@ -221,14 +251,6 @@ ImportedCube3d write_gpt_for(const Qwen3Config& text, const WeightSource& gpt, C
   return {text.width, fresh};
 }
 
-ImportedCube3d write_gpt_for(const ClipTextConfig& text, const WeightSource& gpt,
-                             const Cube3dGptConfig& config, const std::string& text_name,
-                             const fs::path& folder) {
-  require_text_width(text.width, config, text_name);
-  write(folder, {.family = "cube3d", .cube3d = config, .clip = {}, .qwen3 = {}}, gpt, public_layout(config));
-  return {text.width, false};
-}
-
 // A text that has no tokens has no features.
 void require_text_tokenizer(const PublicFiles& files, std::int64_t vocabulary) {
   if (tokenizer_of(files, vocabulary) == nullptr)
@@ -243,25 +265,32 @@ ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text, co
   require_public_place(out);
   AtomicDirectory directory(out, kDescription);
   const fs::path& folder = directory.staging_path();
-  const WeightSource weights(inside(gpt.weights, kGptName).value_or(gpt.weights)), text_weights(text.weights);
-  Cube3dGptConfig config;
-  config.box = weights.contains("bbox_proj.weight");
-  if (!gpt.config.empty()) config = Cube3dGptConfig::load(gpt.config);
+  const WeightSource weights(gpt_weights(gpt.weights)), text_weights(text.weights);
+  Cube3dFiles files{.weights = gpt_weights(gpt.weights),
+                    .config = {},
+                    .text = text,
+                    .shape_tokenizer = shape_tokenizer.empty()
+                                           ? inside(gpt.weights, kShapeTokenizerName).value_or("")
+                                           : shape_tokenizer};
+  files.config.box = weights.contains("bbox_proj.weight");
+  if (!gpt.config.empty()) files.config = Cube3dGptConfig::load(gpt.config);
   ImportedCube3d imported;
   fs::create_directory(folder / kText);
   if (is_qwen3(text)) {
     const Qwen3Config qwen3 = qwen3_of(text);
     require_text_tokenizer(text, qwen3.vocabulary);
+    require_fitting_shape_tokenizer(files);
     write_qwen3(text, text_weights, qwen3, folder / kText);
-    imported = write_gpt_for(qwen3, weights, config, folder);
+    imported = write_gpt_for(qwen3, weights, files.config, folder);
   } else {
+    require_fitting(files);
     const ClipConfig clip = text_alone_of(text, text_weights);
-    imported = write_gpt_for(*clip.text, weights, config, text_weights.name(), folder);
     write_clip(text, text_weights, clip, folder / kText);
+    write(folder, {.family = "cube3d", .cube3d = files.config, .clip = {}, .qwen3 = {}}, weights,
+          public_layout(files.config));
+    imported = {clip.text->width, false};
   }
-  const fs::path shape =
-      shape_tokenizer.empty() ? inside(gpt.weights, kShapeTokenizerName).value_or("") : shape_tokenizer;
-  if (!shape.empty()) write_shape_tokenizer(shape, config, folder);
+  if (!files.shape_tokenizer.empty()) write_shape_tokenizer(files.shape_tokenizer, folder);
   directory.commit();
   return imported;
 }
@@ -311,6 +340,12 @@ Cube3dFiles imported_cube3d(const fs::path& folder) {
           .shape_tokenizer = fs::exists(shape) ? shape : fs::path()};
 }
 
+void require_fitting(const Cube3dFiles& files) {
+  require_fitting_text(files);
+  require_fitting_gpt(files);
+  require_fitting_shape_tokenizer(files);
+}
+
 std::int64_t codes_per_shape(const Cube3dFiles& files) {
   if (files.shape_tokenizer.empty())
     fail(ErrorKind::input, "the Cube3D '", files.weights.parent_path().string(),
@@ -351,12 +386,15 @@ Cube3dModel with_shape_tokenizer(std::unique_ptr<Cube3dGpt> gpt, const Cube3dFil
 
 }  // namespace
 
+// The GPT's weights take a while to be packed or copied, which a tokenizer that cannot be read would make in vain.
 Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped) {
+  require_fitting_shape_tokenizer(files);
   return with_shape_tokenizer(std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), mapped),
                               files);
 }
 
 Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device) {
+  require_fitting_shape_tokenizer(files);
   Cube3dModel model = with_shape_tokenizer(
       std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), device), files);
   if (model.shape) model.shape->to(device);

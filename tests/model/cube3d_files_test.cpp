@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+
 #include "omni/core/error.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
@@ -47,6 +51,94 @@ TEST_F(Cube3dFilesTest, OpenTheModelThatImportingThemMakes) {
   EXPECT_TRUE(features.equal(imported.text->features(ids)));
   EXPECT_TRUE(direct.gpt->logits(direct.gpt->condition(features, box), ids)
                   .equal(imported.gpt->logits(imported.gpt->condition(features, box), ids)));
+}
+
+// The tensors in two files by turns, and the index of them in place of the file.
+void cut_in_two(const fs::path& file) {
+  {
+    const SafetensorsFile whole(file);
+    std::map<std::string, std::vector<NamedTensorView>> shards;
+    nlohmann::json index;
+    for (const auto& [name, view] : whole.tensors()) {
+      const std::string shard =
+          concat("shape_gpt-0000", 1 + index["weight_map"].size() % 2, "-of-00002.safetensors");
+      index["weight_map"][name] = shard;
+      shards[shard].push_back({name, view});
+    }
+    for (const auto& [name, tensors] : shards) write_safetensors(file.parent_path() / name, tensors);
+    write_file_atomically(file.string() + ".index.json", std::string_view(index.dump()));
+  }
+  fs::remove(file);
+}
+
+TEST_F(Cube3dFilesTest, AGptInShardsIsFoundByItsIndex) {
+  const at::Tensor ids = at::arange(6, at::kLong).view({1, 6}), box = at::ones({1, 3});
+  const auto logits = [&](const Cube3dModel& model, const ClipWithTokenizer& text) {
+    return model.gpt->logits(model.gpt->condition(text.network->text(ids).hidden, box), ids);
+  };
+  const at::Tensor whole = logits(open_cube3d(find()), open_cube3d_text(find()));
+  cut_in_two(folder_ / "shape_gpt.safetensors");
+  EXPECT_TRUE(logits(open_cube3d(find()), open_cube3d_text(find())).equal(whole));
+  EXPECT_TRUE(
+      logits(open_cube3d(find(), kernels::DecodeFormat::fp32), open_cube3d_text(find())).equal(whole));
+  import_cube3d({.weights = folder_.path(), .config = folder_ / "gpt.json", .tokenizer = {}},
+                {.weights = folder_ / "clip", .config = {}, .tokenizer = {}}, {}, folder_ / "imported");
+  const Cube3dModel imported = load_cube3d(folder_ / "imported");
+  EXPECT_TRUE(logits(imported, imported.text).equal(whole));
+  fs::remove(folder_ / "shape_gpt-00002-of-00002.safetensors");
+  expect_refused(ErrorKind::io, "shape_gpt-00002-of-00002.safetensors., which is not there");
+}
+
+// Sizes that a configuration or a header says, and nothing that follows from them.
+TEST_F(Cube3dFilesTest, AllHeadersAreComparedBeforeAnythingIsMade) {
+  const std::string right = read_file_text(folder_ / "gpt.json");
+  EXPECT_NO_THROW(require_fitting(find()));
+  const auto refusal = [&](const std::function<void()>& action) -> std::string {
+    try {
+      action();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
+      return error.what();
+    }
+    return "";
+  };
+  const auto expect_forged = [&](const std::string& from, const std::string& to, const std::string& words) {
+    const std::string forged = test::with_text(right, from, to);
+    ASSERT_NE(forged, right);
+    write_file_atomically(folder_ / "gpt.json", std::string_view(forged));
+    EXPECT_THAT(refusal([&] { require_fitting(find()); }), testing::HasSubstr(words));
+    write_file_atomically(folder_ / "gpt.json", std::string_view(right));
+  };
+  expect_forged("\"n_embd\": 32", "\"n_embd\": 65536", "transformer.dual_blocks.0.attn.pre_c");
+  expect_forged("\"text_model_embed_dim\": 32", "\"text_model_embed_dim\": 64", "the GPT expects 64");
+  expect_forged("\"shape_model_vocab_size\": 32", "\"shape_model_vocab_size\": 31", "transformer.wte.weight");
+
+  const auto expect_broken = [&](const std::string& file, const std::string& words) {
+    EXPECT_THAT(refusal([&] { require_fitting(find()); }), testing::HasSubstr(words));
+    const PublicFiles gpt{.weights = folder_.path(), .config = folder_ / "gpt.json", .tokenizer = {}};
+    EXPECT_THAT(refusal([&] {
+                  import_cube3d(gpt, {.weights = folder_ / "clip", .config = {}, .tokenizer = {}}, {},
+                                folder_ / "never");
+                }),
+                testing::HasSubstr(words));
+    EXPECT_FALSE(fs::exists(folder_ / "never")) << file;
+  };
+  // No packed weights are left by a tokenizer that cannot be read.
+  const SafetensorsFile tokenizer(fs::path(OMNI_TEST_FIXTURES) /
+                                  "tiny/cube3d/tokenizer/shape_tokenizer.safetensors");
+  std::vector<NamedTensorView> tensors;
+  for (const auto& [name, view] : tokenizer.tensors())
+    if (name != "occupancy_decoder.c_head.bias") tensors.push_back({name, view});
+  write_safetensors(folder_ / "shape_tokenizer.safetensors", tensors);
+  const std::string missing =
+      "'occupancy_decoder.c_head.bias' is missing. The network expects it in the shape [1]";
+  expect_broken("shape_tokenizer.safetensors", missing);
+  EXPECT_THAT(refusal([&] { open_cube3d(find(), kernels::DecodeFormat::bf16); }),
+              testing::HasSubstr(missing));
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
+    EXPECT_THAT(entry.path().string(), testing::Not(testing::HasSubstr("panels")));
+  write_safetensors(folder_ / "clip/model.safetensors", tensors);
+  expect_broken("clip/model.safetensors", "'text_model.");
 }
 
 TEST_F(Cube3dFilesTest, WhatIsMissingIsNamed) {

@@ -12,6 +12,7 @@
 #include "forked_run.h"
 #include "omni/core/error.h"
 #include "omni/core/npy.h"
+#include "omni/core/safetensors.h"
 #include "omni/geometry/mesh_files.h"
 #include "sample_model.h"
 #include "small_cube3d.h"
@@ -313,6 +314,23 @@ TEST_F(Cube3dSample, AFolderOfPromptsIsOfOneModel) {
   expect_another_run(published(), "run3", "published/clip/shard.safetensors", "\"F32\"", "\"I32\"");
 }
 
+// Before memory is reckoned with, and before anything is packed.
+TEST_F(Cube3dSample, FilesThatDoNotFitAreNamedFirst) {
+  const std::string config = bytes("published/gpt.json"),
+                    forged = test::with_text(config, "\"n_embd\": 32", "\"n_embd\": 65536");
+  ASSERT_NE(forged, config);
+  write_file_atomically(folder_ / "published/gpt.json", std::string_view(forged));
+  expect_refused(published(), kPrompt, "shape_gpt.safetensors.*the configuration expects \\[",
+                 ErrorKind::input);
+  write_file_atomically(folder_ / "published/gpt.json", std::string_view(config));
+  const std::string tokenizer = bytes("published/shape_tokenizer.safetensors");
+  write_file_atomically(folder_ / "published/shape_tokenizer.safetensors",
+                        std::string_view(test::with_text(tokenizer, "c_head.bias", "c_head.bies")));
+  expect_refused(published(), kPrompt, "c_head.bias. is missing", ErrorKind::input);
+  for (const auto& entry : fs::directory_iterator(folder_ / "published"))
+    EXPECT_THAT(entry.path().string(), testing::Not(HasSubstr("panels")));
+}
+
 TEST_F(Cube3dSample, WithoutAGpuItsDeviceIsRefused) {
   const char* plugin = std::getenv("OMNI_CUDA_PLUGIN");
   const std::string before = plugin != nullptr ? plugin : "";
@@ -343,17 +361,23 @@ TEST_F(Cube3dSample, TheTextTowerIsReadOnceForAFileOfPrompts) {
   EXPECT_EQ(draw(), first);
 }
 
-// A file without blocks on the disk, of more than any machine's memory.
+// The same weights beside a tensor that nobody reads, without blocks on the disk, of more than any machine's memory.
 void make_huge(const fs::path& weights) {
   constexpr std::uint64_t kElements = std::uint64_t{1} << 40;
-  const std::string header = concat(R"({"text_model.large":{"dtype":"F32","shape":[)", kElements,
-                                    R"(],"data_offsets":[0,)", 4 * kElements, "]}}");
-  std::ofstream file(weights, std::ios::binary | std::ios::trunc);
-  const std::uint64_t length = header.size();
-  file.write(reinterpret_cast<const char*>(&length), sizeof length);
-  file << header;
-  file.close();
-  fs::resize_file(weights, sizeof length + length + 4 * kElements);
+  const std::string before = weights.string() + ".before";
+  fs::rename(weights, before);
+  const SafetensorsFile original(before);
+  std::vector<TensorDescription> tensors;
+  std::string bytes;
+  for (const auto& [name, view] : original.tensors()) {
+    if (name == "logit_scale") continue;
+    tensors.push_back({name, view.dtype, view.shape});
+    bytes.append(reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size());
+  }
+  tensors.push_back({"logit_scale", DType::f32, {static_cast<std::int64_t>(kElements)}});
+  const std::string head = safetensors_head(tensors, {});
+  std::ofstream(weights, std::ios::binary) << head << bytes;
+  fs::resize_file(weights, head.size() + bytes.size() + 4 * kElements);
 }
 
 TEST_F(Cube3dSample, TheTextTowerCountsWhereItStays) {

@@ -13,10 +13,11 @@ enum class Cube3dVersion { v0_1, v0_5 };
 // Of "cube3d-v0.1" and "cube3d-v0.5"; nothing for any other name.
 std::optional<Cube3dVersion> parse_cube3d_version(std::string_view name);
 
-// The parts of a Cube3D in a folder as its publisher has them: shape_gpt.safetensors and shape_tokenizer.safetensors, and a
-// CLIP ViT-L/14 (weights, config.json, tokenizer.json) there, in one of its folders, or in `text`. `config`: the
-// reference's JSON configuration; empty: the published sizes. Nothing but names of tensors is read. Throws Error(io)
-// naming what is missing and where it was looked for, and Error(input) for files of the other version.
+// The parts of a Cube3D in a folder as its publisher has them: shape_gpt.safetensors, or the index of its shards
+// (shape_gpt.safetensors.index.json), shape_tokenizer.safetensors, and a CLIP ViT-L/14 (weights, config.json,
+// tokenizer.json) there, in one of its folders, or in `text`. `config`: the reference's JSON configuration; empty: the
+// published sizes. Nothing but names of tensors is read. Throws Error(io) naming what is missing and where it was looked
+// for, and Error(input) for files of the other version.
 Cube3dFiles find_cube3d(const std::filesystem::path& folder, Cube3dVersion version,
                         const std::filesystem::path& text = {}, const std::filesystem::path& config = {});
 

@@ -35,8 +35,9 @@ struct PublicFiles {
 void import_qwen3(const PublicFiles& files, const std::filesystem::path& out);
 // text_alone: without the vision tower.
 void import_clip(const PublicFiles& files, bool text_alone, const std::filesystem::path& out);
-// gpt.weights: a file, or a folder with shape_gpt.safetensors; gpt.config may be empty: sizes are those of v0.1 and v0.5
-// then, and the weights tell which. text: a publisher's CLIP or Qwen3, or one that was imported. shape_tokenizer:
+// gpt.weights: a file, an index, or a folder with shape_gpt.safetensors or its index; gpt.config may be empty: sizes are
+// those of v0.1 and v0.5 then, and the weights tell which. text: a publisher's CLIP or Qwen3, or one that was imported.
+// shape_tokenizer:
 // shape_tokenizer.safetensors; empty: the one in that folder, if there is one.
 //
 // The GPT's projection of texts is as wide as the features of its tower. Where a Qwen3's are of another width, a fresh one
@@ -83,6 +84,10 @@ struct Cube3dFiles {
       shape_tokenizer;  // the publisher's file, or a folder of ShapeTokenizer::save; empty: none
 };
 Cube3dFiles imported_cube3d(const std::filesystem::path& folder);
+// Whether the headers of all these files say what the configuration, and the other parts, expect. No value is read, and
+// nothing is allocated by what they say: to be asked before anything is sized, packed or copied. Throws Error(io), and
+// Error(input) naming the file, the tensor and what was expected.
+void require_fitting(const Cube3dFiles& files);
 // How many codes a shape of its tokenizer has, which is not read for it. Throws Error(input) where there is none.
 std::int64_t codes_per_shape(const Cube3dFiles& files);
 
