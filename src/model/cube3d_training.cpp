@@ -7,6 +7,7 @@
 
 #include "cube3d_inputs.h"
 #include "feature_projection.h"
+#include "low_rank_layers.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/sequence/vocabulary.h"
@@ -126,6 +127,11 @@ std::unique_ptr<Transformer> trainable_cube3d(const Cube3dGptConfig& config, con
                               projection.find("shape_proj.bias")->value.unsqueeze(1)},
                              1));
   return transformer;
+}
+
+void add_cube3d_adapters(Transformer& trainable, const nn::LowRankConfig& config, nn::ParameterStart start) {
+  add_adapters_beside(trainable, config, std::move(start),
+                      [](const nn::Parameter& parameter) { return parameter.name == kCodeProjection; });
 }
 
 void export_cube3d(const Cube3dGptConfig& config, const Transformer& trained, const WeightSource& original,

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "low_rank_layers.h"
 #include "omni/core/error.h"
 #include "omni/core/name_pattern.h"
 #include "omni/core/random.h"
@@ -75,12 +76,18 @@ void Transformer::set_executor(std::unique_ptr<nn::BlockExecutor> executor) {
 }
 
 void Transformer::add_adapters(const nn::LowRankConfig& config, nn::ParameterStart start) {
-  ensure(config.rank > 0 && network_->adapters.rank == 0, "adapters are added once");
-  std::vector<Network::NamedLinear> layers = network_->linear_layers();
+  add_adapters_beside(*this, config, std::move(start), [](const nn::Parameter&) { return false; });
+}
+
+void add_adapters_beside(Transformer& transformer, const nn::LowRankConfig& config, nn::ParameterStart start,
+                         const std::function<bool(const nn::Parameter&)>& whole) {
+  Transformer::Network& network = transformer.network();
+  ensure(config.rank > 0 && network.adapters.rank == 0, "adapters are added once");
+  std::vector<Transformer::Network::NamedLinear> layers = network.linear_layers();
   std::vector<std::string> names;
-  for (const Network::NamedLinear& own : layers) names.push_back(own.name);
+  for (const Transformer::Network::NamedLinear& own : layers) names.push_back(own.name);
   const std::vector<bool> chosen = chosen_by_patterns(config.layers, names, "lora.layers");
-  nn::ParameterStore& store = network_->parameters;
+  nn::ParameterStore& store = network.parameters;
   store.start_from(std::move(start));
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (!chosen[i]) continue;
@@ -89,8 +96,10 @@ void Transformer::add_adapters(const nn::LowRankConfig& config, nn::ParameterSta
     layers[i].layer->adapter =
         nn::LowRankAdapter(scope, layers[i].layer->weight.weight(), weight.stacked_rows, config);
   }
-  store.freeze([](const nn::Parameter& parameter) { return !nn::LowRankAdapter::owns(parameter); });
-  network_->adapters = config;
+  store.freeze([&](const nn::Parameter& parameter) {
+    return !nn::LowRankAdapter::owns(parameter) && !whole(parameter);
+  });
+  network.adapters = config;
 }
 
 void Transformer::merge_adapters() {

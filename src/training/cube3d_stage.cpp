@@ -86,7 +86,7 @@ model::Bundle Cube3dStage::bundle_of(std::unique_ptr<model::Transformer> transfo
   bundle.transformer = std::move(transformer);
   bundle.notes["stage"] = config_.stage;
   if (config_.lora.rank == 0) return bundle;
-  bundle.transformer->add_adapters(config_.lora, std::move(adapters));
+  model::add_cube3d_adapters(*bundle.transformer, config_.lora, std::move(adapters));
   bundle.notes["lora"] = nn::to_text(config_.lora);
   return bundle;
 }

@@ -128,8 +128,24 @@ TEST_F(Cube3dFinetuning, LearnsOwnShapesAndLeavesAModelOfThePublishersLayout) {
       const bool same = nn::to_tensor(trained.at(name)).equal(nn::to_tensor(view));
       if (low_rank && name.find("pre_c") != std::string::npos) EXPECT_TRUE(same) << name;
       if (name.find("pre_x.c_qk") != std::string::npos) EXPECT_FALSE(same) << name;
-      if (name.starts_with("shape_proj")) EXPECT_EQ(same, low_rank) << name;
+      if (name.starts_with("shape_proj")) EXPECT_FALSE(same) << name;
+      if (low_rank && name.starts_with("lm_head")) EXPECT_TRUE(same) << name;
     }
+    // Of the rows of tokens, those of codes are as the reference will overwrite them, the others as they were.
+    const auto values = [&](const char* name) { return nn::to_tensor(trained.at(name)); };
+    const at::Tensor rows = values("transformer.wte.weight"), codebook = after.shape->geometry_codebook();
+    const std::int64_t count = codebook.size(0);
+    EXPECT_LT((rows.narrow(0, 0, count) -
+               at::linear(codebook, values("shape_proj.weight"), values("shape_proj.bias")))
+                  .abs()
+                  .max()
+                  .item<double>(),
+              1e-6);
+    EXPECT_TRUE(rows.narrow(0, count, 3)
+                    .equal(nn::to_tensor(original.at("transformer.wte.weight")).narrow(0, count, 3)));
+    model::Cube3dModel overwritten = model::load_cube3d(summary.bundle);
+    overwritten.gpt->set_codebook(codebook);
+    EXPECT_TRUE(logits(overwritten).equal(logits(after)));
   }
 }
 
@@ -174,6 +190,21 @@ TEST_F(Cube3dFinetuning, LearnsToReadAQwen3) {
     }
     EXPECT_EQ(std::max_element(likelihoods.begin(), likelihoods.end()) - likelihoods.begin(), caption);
   }
+}
+
+TEST_F(Cube3dFinetuning, AdaptersLeaveTheProjectionOfCodesAsItWasWhereItIsFrozen) {
+  StageConfig c = config("frozen");
+  c.lora.rank = 2;
+  c.freeze = {"codebook_projection.*"};
+  const TrainingSummary summary = run_stage(c, {});
+  const WeightSource trained(summary.bundle / "model.safetensors"),
+      original(folder_ / "cube3d/model.safetensors");
+  const auto is_same = [&](const char* name) {
+    return nn::to_tensor(trained.at(name)).equal(nn::to_tensor(original.at(name)));
+  };
+  EXPECT_TRUE(is_same("shape_proj.weight"));
+  EXPECT_TRUE(is_same("shape_proj.bias"));
+  EXPECT_FALSE(is_same("transformer.dual_blocks.0.attn.pre_x.c_qk.weight"));
 }
 
 TEST_F(Cube3dFinetuning, ComputesTheFeaturesOfEachCaptionOnce) {

@@ -26,6 +26,10 @@ std::unique_ptr<Transformer> trainable_cube3d(const Cube3dGptConfig& config, con
 std::unique_ptr<Transformer> trainable_cube3d(const Cube3dGptConfig& config, nn::ParameterStart start,
                                               const at::Tensor& codebook);
 
+// As Transformer::add_adapters() on one of these, but for the projection of codes with its bias, which goes on being trained
+// whole: it is small, and codes have no other way in.
+void add_cube3d_adapters(Transformer& trainable, const nn::LowRankConfig& config, nn::ParameterStart start);
+
 // A file of the publisher's layout, which the reference reads as well: names, shapes and types are those of `original`, what
 // it holds beside the layout is copied. `trained` has no adapters (any more). Throws Error(io).
 void export_cube3d(const Cube3dGptConfig& config, const Transformer& trained, const WeightSource& original,
