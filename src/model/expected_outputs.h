@@ -20,6 +20,8 @@ class ExpectedOutputs {
   // where it is missing, of another kind, of another shape or empty.
   at::Tensor integers(const std::string& name, const std::vector<std::int64_t>& shape) const;
   at::Tensor reals(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  // Integers that are ids of a vocabulary of `count`. Throws also where one is not.
+  at::Tensor ids(const std::string& name, const std::vector<std::int64_t>& shape, std::int64_t count) const;
   const std::map<std::string, std::string>& metadata() const { return file_.metadata(); }
   const std::string& name() const { return file_.name(); }
 

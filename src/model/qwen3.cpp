@@ -47,6 +47,12 @@ Qwen3Config read_config(const PublicConfig& json) {
   if (json.text("hidden_act", "silu") != "silu") json.unsupported("hidden_act", "silu");
   for (const char* key : {"attention_bias", "use_sliding_window"})
     if (json.flag(key, false)) json.unsupported(key, "false");
+  // Under several names, which no configuration of a dense model has.
+  for (const char* key : {"num_experts", "num_local_experts", "n_routed_experts"})
+    if (json.integer(key, {.minimum = 0, .maximum = 1 << 20}, 0) != 0)
+      json.unsupported(key, "0, or left out");
+  for (const char* key : {"num_experts_per_tok", "moe_intermediate_size"})
+    if (!json.is_null(key)) json.unsupported(key, "left out");
   if (const std::string type = json.text("model_type", "qwen3"); type != "qwen3")
     json.unsupported("model_type", "qwen3");
   if (config.heads % config.key_value_heads != 0)

@@ -85,10 +85,7 @@ Agreement verify_cube3d(const ReferenceCase& given, const Cube3dComparison& comp
   const std::int64_t batch = text.size(0);
   const Tensor no_text = outputs.reals("uncond_text_embed", {batch, text.size(1), c.text_width});
   const Tensor box = c.box ? outputs.reals("bbox", {batch, 3}) : at::zeros({batch, 3});
-  const Tensor codes = outputs.integers("shape_ids", {batch, -1});
-  if (codes.min().item<std::int64_t>() < 0 || codes.max().item<std::int64_t>() >= c.shape_codes)
-    fail(ErrorKind::input, "reading '", outputs.name(),
-         "': the tensor 'shape_ids' must hold codes from 0 to ", c.shape_codes - 1);
+  const Tensor codes = outputs.ids("shape_ids", {batch, -1}, c.shape_codes);
   Agreement agreement;
   if (!comparison.text.weights.empty()) compare_prompts(comparison.text, text, no_text, outputs, agreement);
   const Tensor condition = gpt.condition(text, box);
@@ -120,7 +117,8 @@ Agreement verify_clip(const ReferenceCase& given, const std::filesystem::path& t
     if (found.embedding.defined()) compare(embedding, found.embedding);
   };
   if (clip.config().text)
-    compare_tower("text", "text_embeds", clip.text(outputs.integers("input_ids", {-1, -1})));
+    compare_tower("text", "text_embeds",
+                  clip.text(outputs.ids("input_ids", {-1, -1}, clip.config().text->vocabulary)));
   if (const auto& vision = clip.config().vision)
     compare_tower("vision", "image_embeds",
                   clip.image(outputs.reals("pixel_values",
@@ -132,7 +130,7 @@ Agreement verify_clip(const ReferenceCase& given, const std::filesystem::path& t
 Agreement verify_qwen3(const ReferenceCase& given, const std::filesystem::path& tokenizer) {
   const Qwen3 model(Qwen3Config::load(given.config), WeightSource(given.weights));
   const ExpectedOutputs outputs(given.expected);
-  const Tensor ids = outputs.integers("input_ids", {-1, -1});
+  const Tensor ids = outputs.ids("input_ids", {-1, -1}, model.config().vocabulary);
   Agreement agreement;
   agreement.compare_values("logits", model.logits(ids),
                            outputs.reals("logits", {ids.size(0), ids.size(1), -1}));

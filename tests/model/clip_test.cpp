@@ -95,6 +95,18 @@ TEST_F(ClipTest, TensorsThatDoNotFitAreNamed) {
   expect_input_error(verify, {"vision_config.patch_size"});
 }
 
+TEST_F(ClipTest, IdsBeyondTheVocabularyAreNamed) {
+  std::vector<std::int64_t> ids;
+  files.replace_expected([&](PublicCase::Tensors& tensors) {
+    TensorView& view = tensors.at("input_ids");
+    ids = view.to_vector<std::int64_t>();
+    ids[2] = 1 << 20;
+    view = tensor_view(ids, view.shape);
+  });
+  expect_input_error([&] { verify_clip(files.reference()); },
+                     {files.expected().string(), "element 2 of the tensor 'input_ids' is 1048576"});
+}
+
 // A case with CLIP's own vocabulary of 49,408 tokens, which is too large to be kept here: a folder that
 // make_public_fixtures.py --clip-vocabulary wrote.
 TEST(ClipVocabulary, ThePublishedOneGivesTheReferencesIds) {

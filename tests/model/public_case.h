@@ -38,12 +38,11 @@ class PublicCase {
   using Tensors = std::map<std::string, TensorView>;
   void rewrite(const std::function<void(Tensors&)>& change,
                const std::string& file = "model.safetensors") const {
-    const SafetensorsFile original(source_ / "model.safetensors");
-    Tensors tensors = original.tensors();
-    change(tensors);
-    std::vector<NamedTensorView> views;
-    for (const auto& [name, view] : tensors) views.push_back({name, view});
-    write_safetensors(folder_ / file, views);
+    rewrite("model.safetensors", change, file);
+  }
+  // The same of the reference's inputs and outputs.
+  void replace_expected(const std::function<void(Tensors&)>& change) const {
+    rewrite("expected.safetensors", change, "expected.safetensors");
   }
   void replace_in_config(const std::string& from, const std::string& to) const {
     std::string text = read_file_text(source_ / "config.json");
@@ -56,6 +55,16 @@ class PublicCase {
   }
 
  private:
+  void rewrite(const std::string& name, const std::function<void(Tensors&)>& change,
+               const std::string& file) const {
+    const SafetensorsFile original(source_ / name);
+    Tensors tensors = original.tensors();
+    change(tensors);
+    std::vector<NamedTensorView> views;
+    for (const auto& [tensor, view] : tensors) views.push_back({tensor, view});
+    write_safetensors(folder_ / file, views, original.metadata());
+  }
+
   std::filesystem::path source_;
   test::TemporaryDirectory folder_;
 };

@@ -155,14 +155,38 @@ TEST_F(Qwen3Test, WhatHasNoNetworkHereIsNamed) {
            {"\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\"}",
             "rope_scaling.rope_type is \"yarn\""},
            {"\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", "hidden_act is \"gelu\""},
+           {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2, \"num_experts\": 8", "num_experts is 8"},
+           {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2, \"num_local_experts\": 4",
+            "num_local_experts is 4"},
+           {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2, \"moe_intermediate_size\": 48",
+            "moe_intermediate_size is 48"},
            {"\"model_type\": \"qwen3\"", "\"model_type\": \"qwen3_moe\"", "model_type is \"qwen3_moe\""}}) {
     files.replace_in_config(from, to);
     expect_refusal({words});
   }
+  files.replace_in_config("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2, \"num_experts\": 0");
+  EXPECT_TRUE(verify().holds());
   // Newer versions of the publisher's library write the angle so.
   files.replace_in_config("\"rope_theta\": 1000000.0",
                           "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 1e6}");
   EXPECT_TRUE(verify().holds());
+}
+
+TEST_F(Qwen3Test, ExpectedFilesThatDoNotFitAreNamed) {
+  files.replace_expected([](PublicCase::Tensors& tensors) { tensors.erase("greedy_ids"); });
+  expect_refusal({files.expected().string(), "'greedy_ids' is missing", "in the shape [2, -1]",
+                  "Give a file with the reference's inputs and outputs"});
+  std::vector<std::int64_t> ids;
+  for (const std::int64_t wrong : {std::int64_t{-1}, std::int64_t{382}}) {
+    files.replace_expected([&](PublicCase::Tensors& tensors) {
+      TensorView& view = tensors.at("input_ids");
+      ids = view.to_vector<std::int64_t>();
+      ids[4] = wrong;
+      view = tensor_view(ids, view.shape);
+    });
+    expect_refusal({files.expected().string(), concat("element 4 of the tensor 'input_ids' is ", wrong),
+                    "from 0 to 381"});
+  }
 }
 
 TEST_F(Qwen3Test, AnEncoderAloneIsTheSameWithoutThePrefix) {
