@@ -13,6 +13,7 @@
 #include "omni/evaluation/bundle_figures.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/bundle.h"
+#include "public_info.h"
 
 namespace omni::tools {
 namespace {
@@ -114,6 +115,12 @@ void print_figures(const std::string& folder) {
 }
 
 void print_bundle(const std::string& folder) {
+  refuse_weights(folder);
+  if (is_public_folder(folder)) {
+    print_public_folder(folder);
+    std::cout << "what it was trained on is not told by its publisher; `omni info model` tells its sizes\n";
+    return;
+  }
   for (const sequence::Task& task : model::load_bundle_tasks(folder))
     std::cout << "task of its own: " << task.name << '\n';
   const std::map<std::string, std::string> notes = model::load_bundle_notes(folder);
@@ -150,7 +157,8 @@ void add_info_command(CLI::App& app) {
       "bundle",
       "what a model was trained on (tasks, classes, words, views, sizes, instructions) and its figures");
   const auto folder = std::make_shared<std::string>();
-  bundle->add_option("bundle", *folder, "a folder with tokenizers and weights")->required();
+  bundle->add_option("bundle", *folder, "a folder with tokenizers and weights, or an imported model")
+      ->required();
   bundle->callback([folder] { print_bundle(*folder); });
   add_info_model_command(*info);
 }

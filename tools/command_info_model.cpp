@@ -7,6 +7,7 @@
 #include "omni/model/bundle.h"
 #include "omni/model/model_sizes.h"
 #include "omni/sequence/segment_parts.h"
+#include "public_info.h"
 
 namespace omni::tools {
 namespace {
@@ -70,10 +71,7 @@ model::ModelSizes sizes_of_bundle(const std::string& folder) {
       sequence::SegmentParts(shapes.vocabulary(), shapes.layout()).document_capacity(modalities));
 }
 
-void print_model(const std::string& path) {
-  const model::ModelSizes sizes = std::filesystem::is_directory(path)
-                                      ? sizes_of_bundle(path)
-                                      : model::model_sizes(model::ModelDescription::load(path));
+void print_sizes(const model::ModelSizes& sizes) {
   print_layout(sizes);
   print_parts(sizes);
   print_memory(sizes);
@@ -83,13 +81,26 @@ void print_model(const std::string& path) {
   print_flops(sizes.transformer.streams == 2 ? "generated" : "each", sizes.generated);
 }
 
+void print_model(const std::string& path) {
+  refuse_weights(path);
+  if (is_public_folder(path)) {
+    print_public_folder(path);
+    if (const auto sizes = sizes_of_public_folder(path)) print_sizes(*sizes);
+  } else if (std::filesystem::is_directory(path)) {
+    print_sizes(sizes_of_bundle(path));
+  } else {
+    print_sizes(model::model_sizes(model::ModelDescription::load(path)));
+  }
+}
+
 }  // namespace
 
 void add_info_model_command(CLI::App& info) {
   CLI::App* command = info.add_subcommand(
       "model", "layout, parameters, memory and FLOPs of a model, such as those in configs/model");
   const auto file = std::make_shared<std::string>();
-  command->add_option("config", *file, "a YAML file that describes a model, or a bundle")->required();
+  command->add_option("config", *file, "a YAML file that describes a model, a bundle, or an imported model")
+      ->required();
   command->callback([file] { print_model(*file); });
 }
 

@@ -295,11 +295,14 @@ ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text, co
   return imported;
 }
 
-PublicFamily public_family(const fs::path& folder) {
-  const std::string family = read_description(folder).family;
-  return family == "clip"    ? PublicFamily::clip
-         : family == "qwen3" ? PublicFamily::qwen3
-                             : PublicFamily::cube3d;
+PublicFamily public_family(const fs::path& folder) { return describe_public(folder).family; }
+
+PublicDescription describe_public(const fs::path& folder) {
+  const Description d = read_description(folder);
+  const PublicFamily family = d.family == "clip"    ? PublicFamily::clip
+                              : d.family == "qwen3" ? PublicFamily::qwen3
+                                                    : PublicFamily::cube3d;
+  return {family, d.cube3d, d.clip, d.qwen3};
 }
 
 Qwen3WithTokenizer load_qwen3(const fs::path& folder) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cube3d_sampler.h"
@@ -92,6 +93,60 @@ TEST_F(Cube3dSample, PublishedAndImportedFilesMakeTheSameMesh) {
                                     folder_.path());
   ASSERT_EQ(decoded.code, 0) << decoded.output;
   EXPECT_EQ(bytes("a.glb"), bytes("c.glb"));
+
+  for (const char* command : {"bundle", "model"}) {
+    const Ending info = run_forked({"info", command, "imported"}, folder_.path());
+    EXPECT_EQ(info.code, 0) << info.output;
+    for (const char* words : {"Cube3D v0.5", "text tower +2 blocks", "text tokenizer +tokenizer.json",
+                              "shape tokenizer +8 codes a shape, of 32"})
+      EXPECT_THAT(info.output, ContainsRegex(words)) << command;
+    // 77 of text, the box, the start and 8 codes.
+    EXPECT_EQ(info.output.find("context           87 tokens") != std::string::npos,
+              std::string(command) == "model");
+  }
+}
+
+TEST_F(Cube3dSample, AGptInShardsIsSampledAndImported) {
+  ASSERT_EQ(sample(published(), joined(kPrompt, {"--codes", "whole.npy"})).code, 0);
+  const fs::path whole = folder_ / "published/shape_gpt.safetensors";
+  fs::rename(whole, folder_ / "published/shard.safetensors");
+  nlohmann::json index;
+  const SafetensorsFile shard(folder_ / "published/shard.safetensors");
+  for (const auto& [name, view] : shard.tensors()) index["weight_map"][name] = "shard.safetensors";
+  std::ofstream(whole.string() + ".index.json") << index;
+  const Ending direct = sample(published(), joined(kPrompt, {"--codes", "shards.npy"}));
+  EXPECT_EQ(direct.code, 0) << direct.output;
+  EXPECT_EQ(bytes("shards.npy"), bytes("whole.npy"));
+  const Ending import = run_forked({"import", "cube3d", "published", "--config", "published/gpt.json",
+                                    "--text", "published/clip", "--out", "imported"},
+                                   folder_.path());
+  EXPECT_EQ(import.code, 0) << import.output;
+  EXPECT_EQ(sample({"--model", "imported"}, joined(kPrompt, {"--codes", "imported.npy"})).code, 0);
+  EXPECT_EQ(bytes("imported.npy"), bytes("whole.npy"));
+}
+
+TEST_F(Cube3dSample, ValuesThatAreNotFiniteAreNamed) {
+  const fs::path path = folder_ / "published/shape_tokenizer.safetensors";
+  const std::string name = "occupancy_decoder.query_in.out_layer.weight";
+  {
+    const SafetensorsFile file(path);
+    std::vector<NamedTensorView> tensors;
+    std::vector<float> values = file.at(name).to_vector<float>();
+    values[4] = std::numeric_limits<float>::quiet_NaN();
+    for (const auto& [own, view] : file.tensors())
+      tensors.push_back({own, own == name ? tensor_view(values, view.shape) : view});
+    write_safetensors(folder_ / "broken.safetensors", tensors);
+  }
+  fs::rename(folder_ / "broken.safetensors", path);
+  expect_refused(published(), kPrompt,
+                 "shape_tokenizer.safetensors.*element 4 of the tensor '" + name + "'.* nan",
+                 ErrorKind::input);
+  const Ending import = run_forked({"import", "cube3d", "published", "--config", "published/gpt.json",
+                                    "--text", "published/clip", "--out", "imported"},
+                                   folder_.path());
+  EXPECT_EQ(import.code, exit_code(ErrorKind::input));
+  EXPECT_THAT(import.output, HasSubstr("element 4 of the tensor '" + name + "'"));
+  EXPECT_FALSE(fs::exists(folder_ / "imported"));
 }
 
 TEST_F(Cube3dSample, AQwen3ReadsThePromptsOfAModelThatWasImportedWithIt) {

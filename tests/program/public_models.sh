@@ -47,6 +47,15 @@ expect 0 'a fresh projection of texts, 32 numbers a token' import cube3d "$gpt/s
 present cube3d/text/public.yaml
 expect 3 'of the family cube3d, not clip' import cube3d "$gpt/shape_gpt.safetensors" --config "$gpt/config.json" --text cube3d --out never
 absent never
+# Imported folders are told of like bundles; a file of weights by what it is.
+expect 0 'in all +[0-9]+ +24 tensors' info model qwen3
+expect 0 'text tower +2 blocks' info model text
+expect 0 'public model +Qwen3, .* million' info bundle qwen3
+expect 2 'it is a file of weights' info model "$qwen/$weights"
+expect 2 'it is a file of weights' info bundle "$qwen/$weights"
+sed 's/"num_experts": *[0-9]*,//; s/{/{"num_experts": 8,/' "$qwen/config.json" >experts.json
+expect 3 'experts.json.*num_experts is 8' import qwen3 "$qwen" --config experts.json --out never
+absent never
 mkdir mine
 echo mine >mine/mine.txt
 expect 2 'mine' import qwen3 "$qwen" --out mine

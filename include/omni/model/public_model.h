@@ -51,6 +51,14 @@ ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text,
 
 // Of such a folder. Throw Error(io) where there is none, Error(input) where it is damaged or of another family.
 PublicFamily public_family(const std::filesystem::path& folder);
+// What its description says, of that family.
+struct PublicDescription {
+  PublicFamily family = PublicFamily::cube3d;
+  Cube3dGptConfig cube3d;
+  ClipConfig clip;
+  Qwen3Config qwen3;
+};
+PublicDescription describe_public(const std::filesystem::path& folder);
 
 struct Qwen3WithTokenizer {
   std::unique_ptr<tokenizers::TextTokenizer> tokenizer;  // null without one

@@ -1,0 +1,100 @@
+#include "public_info.h"
+
+#include <cstdio>
+#include <string>
+#include <system_error>
+
+#include "omni/core/error.h"
+#include "omni/core/files.h"
+#include "omni/core/text_format.h"
+#include "omni/core/weight_source.h"
+#include "omni/model/public_model.h"
+
+namespace omni::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string millions_in(const fs::path& folder) {
+  return with_decimals(1e-6 * WeightSource(folder).element_count(), 1) + " million parameters";
+}
+
+void print_tower(const char* name, const model::ClipTowerConfig& tower) {
+  std::printf("%-18s%lld blocks, width %lld, MLP %lld, %lld heads\n", name,
+              static_cast<long long>(tower.layers), static_cast<long long>(tower.width),
+              static_cast<long long>(tower.mlp_width), static_cast<long long>(tower.heads));
+}
+
+void print_clip(const model::ClipConfig& clip) {
+  if (clip.text) print_tower("text tower", *clip.text);
+  if (clip.vision) print_tower("vision tower", *clip.vision);
+}
+
+const char* tokenizer_in(const fs::path& folder) {
+  return fs::exists(folder / "tokenizer.json") ? "tokenizer.json" : "none";
+}
+
+}  // namespace
+
+bool is_public_folder(const fs::path& path) {
+  std::error_code unreadable;
+  return fs::exists(path / "public.yaml", unreadable);
+}
+
+void refuse_weights(const fs::path& path) {
+  std::error_code unreadable;
+  if (!fs::is_regular_file(path, unreadable)) return;
+  const std::string extension = lower_extension(path);
+  if (extension == ".safetensors" || extension == ".pt" || extension == ".panels")
+    fail(
+        ErrorKind::usage, "reading '", path.string(),
+        "': it is a file of weights, which does not say what model they are of. Name a bundle, the folder that "
+        "`omni import` makes of it, or a YAML file such as those in configs/model");
+}
+
+void print_public_folder(const fs::path& folder) {
+  const model::PublicDescription d = model::describe_public(folder);
+  switch (d.family) {
+    case model::PublicFamily::cube3d: {
+      const model::Cube3dFiles files = model::imported_cube3d(folder);
+      std::printf("public model      Cube3D %s, %s\n", d.cube3d.box ? "v0.5" : "v0.1",
+                  millions_in(folder).c_str());
+      print_clip(model::describe_public(folder / "text").clip);
+      std::printf("text tokenizer    %s\n", tokenizer_in(folder / "text"));
+      if (files.shape_tokenizer.empty())
+        std::printf("shape tokenizer   none\n");
+      else
+        std::printf("shape tokenizer   %lld codes a shape, of %lld\n",
+                    static_cast<long long>(model::codes_per_shape(files)),
+                    static_cast<long long>(d.cube3d.shape_codes));
+      return;
+    }
+    case model::PublicFamily::clip:
+      std::printf("public model      CLIP, %s\n", millions_in(folder).c_str());
+      print_clip(d.clip);
+      break;
+    case model::PublicFamily::qwen3:
+      std::printf("public model      Qwen3, %s\n", millions_in(folder).c_str());
+      break;
+  }
+  std::printf("text tokenizer    %s\n", tokenizer_in(folder));
+}
+
+std::optional<model::ModelSizes> sizes_of_public_folder(const fs::path& folder) {
+  const model::PublicDescription d = model::describe_public(folder);
+  if (d.family == model::PublicFamily::clip) return {};
+  model::ModelDescription described;
+  described.cube3d = d.cube3d;
+  described.qwen3 = d.qwen3;
+  described.family = d.family == model::PublicFamily::cube3d ? "cube3d" : "qwen3";
+  if (d.family == model::PublicFamily::cube3d) {
+    // A text, the box, the start, and the codes; without a tokenizer nothing tells how many.
+    const model::Cube3dFiles files = model::imported_cube3d(folder);
+    const std::optional<model::ClipTextConfig> text = model::describe_public(folder / "text").clip.text;
+    described.context = (text ? text->positions : 0) + (d.cube3d.box ? 1 : 0) + 1;
+    if (!files.shape_tokenizer.empty()) described.context += model::codes_per_shape(files);
+  }
+  return model::model_sizes(described);
+}
+
+}  // namespace omni::tools

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "omni/model/model_sizes.h"
+
+namespace omni::tools {
+
+// Whether it is the folder of a public model.
+bool is_public_folder(const std::filesystem::path& path);
+// Throws Error(usage) for a file of weights, in which nothing says what model they are of.
+void refuse_weights(const std::filesystem::path& path);
+
+// What such a folder holds: family, towers, tokenizers.
+void print_public_folder(const std::filesystem::path& folder);
+// Nothing for a CLIP, which is no decoder and described whole by the above.
+std::optional<model::ModelSizes> sizes_of_public_folder(const std::filesystem::path& folder);
+
+}  // namespace omni::tools
