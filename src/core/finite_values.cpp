@@ -34,7 +34,7 @@ std::optional<std::int64_t> first_of(const TensorView& view, Bits exponent) {
   constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
   const std::byte* bytes = view.bytes.data();
   std::atomic<std::int64_t> first{kNone};
-  parallel_for(view.element_count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+  const auto look = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t from = begin; from < end && from < first; from += kBlock) {
       const std::int64_t to = std::min(end, from + kBlock);
       if (all_finite(bytes, from, to, exponent)) continue;
@@ -44,7 +44,12 @@ std::optional<std::int64_t> first_of(const TensorView& view, Bits exponent) {
       }
       return;
     }
-  });
+  };
+  // Most tensors are small: asking for cores takes longer than these.
+  if (const std::int64_t count = view.element_count(); count <= kGrain)
+    look(0, count);
+  else
+    parallel_for(count, kGrain, look);
   return first == kNone ? std::nullopt : std::optional(first.load());
 }
 

@@ -11,7 +11,7 @@
 #include "omni/core/output_folder.h"
 #include "omni/model/cube3d_training.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
-#include "omni/tokenizers/shape_tokenizer_shapes.h"
+#include "omni/tokenizers/shape_tokenizer_check.h"
 #include "public_config.h"
 
 namespace omni::model {
@@ -156,11 +156,16 @@ bool is_qwen3(const PublicFiles& files) {
 }
 
 // The GPT's features of codes and texts are as wide as those that the tokenizer and the text tower give.
-void require_codebook(const at::Tensor& codebook, const Cube3dGptConfig& config, const fs::path& tokenizer) {
-  if (codebook.size(0) != config.shape_codes || codebook.size(1) != config.code_dimension)
-    fail(ErrorKind::input, "reading '", tokenizer.string(), "': its codebook is ", codebook.sizes(),
-         ", the GPT expects [", config.shape_codes, ", ", config.code_dimension,
+void require_codebook(const tokenizers::CodebookSize& codebook, const Cube3dGptConfig& config,
+                      const fs::path& tokenizer) {
+  if (codebook.codes != config.shape_codes || codebook.dimension != config.code_dimension)
+    fail(ErrorKind::input, "reading '", tokenizer.string(), "': its codebook is [", codebook.codes, ", ",
+         codebook.dimension, "], the GPT expects [", config.shape_codes, ", ", config.code_dimension,
          "]. Give the files of one version");
+}
+
+void require_codebook(const at::Tensor& codebook, const Cube3dGptConfig& config, const fs::path& tokenizer) {
+  require_codebook({codebook.size(0), codebook.size(1)}, config, tokenizer);
 }
 
 void require_text_width(std::int64_t width, const Cube3dGptConfig& config, const std::string& name) {
@@ -193,10 +198,9 @@ void require_fitting_text(const Cube3dFiles& files) {
 void require_fitting_shape_tokenizer(const Cube3dFiles& files) {
   const fs::path& path = files.shape_tokenizer;
   if (path.empty()) return;
-  const std::unique_ptr<tokenizers::ShapeTokenizer> shapes =
-      fs::is_directory(path) ? tokenizers::load_shape_tokenizer_shapes(path)
-                             : tokenizers::cube3d_tokenizer_shapes(path);
-  require_codebook(shapes->geometry_codebook(), files.config, path);
+  require_codebook(fs::is_directory(path) ? tokenizers::require_fitting_shape_tokenizer(path)
+                                          : tokenizers::require_fitting_cube3d_tokenizer(path),
+                   files.config, path);
 }
 
 void require_public_place(const fs::path& out) {

@@ -169,12 +169,11 @@ std::unique_ptr<VecsetShapeTokenizer> import_cube3d_tokenizer(const std::filesys
   return tokenizer;
 }
 
-std::unique_ptr<VecsetShapeTokenizer> cube3d_tokenizer_shapes(const std::filesystem::path& weights) {
+CodebookSize require_fitting_cube3d_tokenizer(const std::filesystem::path& weights) {
   const SafetensorsFile file(weights);
-  auto tokenizer =
-      std::make_unique<VecsetShapeTokenizer>(cube3d_tokenizer_config(file), nn::ParameterStart::shapes());
-  tokenizer->network().require_fitting(file);
-  return tokenizer;
+  const VecsetShapeConfig config = cube3d_tokenizer_config(file);
+  VecsetShapeNetwork(config, nn::ParameterStart::shapes()).require_fitting(file);
+  return {config.quantiser.codebook_size, config.quantiser.codebook_dim};
 }
 
 Cube3dAgreement verify_cube3d_tokenizer(const std::filesystem::path& weights,

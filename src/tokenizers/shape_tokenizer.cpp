@@ -5,7 +5,7 @@
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/tokenizers/shape_grid.h"
-#include "omni/tokenizers/shape_tokenizer_shapes.h"
+#include "omni/tokenizers/shape_tokenizer_check.h"
 #include "omni/tokenizers/shape_vecset.h"
 
 namespace omni::tokenizers {
@@ -65,16 +65,16 @@ std::unique_ptr<ShapeTokenizer> load_shape_tokenizer(const std::filesystem::path
   return tokenizer;
 }
 
-std::unique_ptr<ShapeTokenizer> load_shape_tokenizer_shapes(const std::filesystem::path& folder) {
+CodebookSize require_fitting_shape_tokenizer(const std::filesystem::path& folder) {
   const StoredShapes stored(folder);
   if (stored.layout == "vecset") {
-    auto tokenizer = std::make_unique<VecsetShapeTokenizer>(stored.vecset, nn::ParameterStart::shapes());
-    tokenizer->network().require_fitting(*stored.weights);
-    return tokenizer;
+    const VecsetShapeNetwork network(stored.vecset, nn::ParameterStart::shapes());
+    network.require_fitting(*stored.weights);
+    return {network.quantiser().vocabulary(), network.quantiser().dimensions()};
   }
-  auto tokenizer = std::make_unique<GridShapeTokenizer>(stored.grid, nn::ParameterStart::shapes());
-  tokenizer->network().parameters().require_fitting(*stored.weights);
-  return tokenizer;
+  GridShapeTokenizer tokenizer(stored.grid, nn::ParameterStart::shapes());
+  tokenizer.network().parameters().require_fitting(*stored.weights);
+  return {tokenizer.geometry_vocabulary(), tokenizer.network().codes().quantiser().dimensions()};
 }
 
 }  // namespace omni::tokenizers

@@ -73,18 +73,18 @@ void cut_in_two(const fs::path& file) {
 
 TEST_F(Cube3dFilesTest, AGptInShardsIsFoundByItsIndex) {
   const at::Tensor ids = at::arange(6, at::kLong).view({1, 6}), box = at::ones({1, 3});
-  const auto logits = [&](const Cube3dModel& model, const ClipWithTokenizer& text) {
-    return model.gpt->logits(model.gpt->condition(text.network->text(ids).hidden, box), ids);
+  const auto logits = [&](const Cube3dModel& model, const TextTower& text) {
+    return model.gpt->logits(model.gpt->condition(text.features(ids), box), ids);
   };
-  const at::Tensor whole = logits(open_cube3d(find()), open_cube3d_text(find()));
+  const at::Tensor whole = logits(open_cube3d(find()), *open_cube3d_text(find()));
   cut_in_two(folder_ / "shape_gpt.safetensors");
-  EXPECT_TRUE(logits(open_cube3d(find()), open_cube3d_text(find())).equal(whole));
+  EXPECT_TRUE(logits(open_cube3d(find()), *open_cube3d_text(find())).equal(whole));
   EXPECT_TRUE(
-      logits(open_cube3d(find(), kernels::DecodeFormat::fp32), open_cube3d_text(find())).equal(whole));
+      logits(open_cube3d(find(), kernels::DecodeFormat::fp32), *open_cube3d_text(find())).equal(whole));
   import_cube3d({.weights = folder_.path(), .config = folder_ / "gpt.json", .tokenizer = {}},
                 {.weights = folder_ / "clip", .config = {}, .tokenizer = {}}, {}, folder_ / "imported");
   const Cube3dModel imported = load_cube3d(folder_ / "imported");
-  EXPECT_TRUE(logits(imported, imported.text).equal(whole));
+  EXPECT_TRUE(logits(imported, *imported.text).equal(whole));
   fs::remove(folder_ / "shape_gpt-00002-of-00002.safetensors");
   expect_refused(ErrorKind::io, "shape_gpt-00002-of-00002.safetensors., which is not there");
 }

@@ -1,5 +1,5 @@
 #include "omni/tokenizers/cube3d_tokenizer.h"
-#include "omni/tokenizers/shape_tokenizer_shapes.h"
+#include "omni/tokenizers/shape_tokenizer_check.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -132,7 +132,7 @@ TEST_F(Cube3dTokenizer, ValuesThatAreNotFiniteAreNamed) {
     EXPECT_THAT(refusal_of([&] { import_cube3d_tokenizer(file); }),
                 testing::AllOf(testing::HasSubstr(file.string()),
                                testing::HasSubstr("element 3 of the tensor '" + name + "'")));
-    EXPECT_NO_THROW(cube3d_tokenizer_shapes(file)) << "no value is read";
+    EXPECT_NO_THROW(require_fitting_cube3d_tokenizer(file)) << "no value is read";
   }
   // Also where it lies in a folder of ours.
   import_cube3d_tokenizer(weights_)->save(folder_ / "stored");
@@ -149,11 +149,11 @@ TEST_F(Cube3dTokenizer, TensorsThatDoNotFitAreNamedBeforeAnyIsRead) {
   const auto refusals = [&](const std::function<void(std::map<std::string, Tensor>&)>& change) {
     const fs::path file = changed(weights_, change);
     const std::string refusal = refusal_of([&] { import_cube3d_tokenizer(file); });
-    EXPECT_EQ(refusal_of([&] { cube3d_tokenizer_shapes(file); }), refusal);
+    EXPECT_EQ(refusal_of([&] { require_fitting_cube3d_tokenizer(file); }), refusal);
     // The config of a stored one says the sizes.
     import_cube3d_tokenizer(weights_)->save(folder_ / "stored");
     fs::copy_file(file, folder_ / "stored/weights.safetensors", fs::copy_options::overwrite_existing);
-    EXPECT_NE(refusal_of([&] { load_shape_tokenizer_shapes(folder_ / "stored"); }), "");
+    EXPECT_NE(refusal_of([&] { require_fitting_shape_tokenizer(folder_ / "stored"); }), "");
     return refusal;
   };
   EXPECT_THAT(refusals([&](auto& tensors) { tensors.erase(name); }),
@@ -164,7 +164,12 @@ TEST_F(Cube3dTokenizer, TensorsThatDoNotFitAreNamedBeforeAnyIsRead) {
               testing::HasSubstr("tensor " + name + " has shape [32, 31]"));
   EXPECT_THAT(refusals([&](auto& tensors) { tensors["more"] = at::zeros({2}); }),
               testing::HasSubstr("tensor more has no place"));
-  EXPECT_EQ(cube3d_tokenizer_shapes(weights_)->geometry_codebook().sizes(), at::IntArrayRef({32, 8}));
+  import_cube3d_tokenizer(weights_)->save(folder_ / "stored");
+  for (const CodebookSize& size :
+       {require_fitting_cube3d_tokenizer(weights_), require_fitting_shape_tokenizer(folder_ / "stored")}) {
+    EXPECT_EQ(size.codes, 32);
+    EXPECT_EQ(size.dimension, 8);
+  }
 }
 
 // What trainers leave beside the weights, of types that nothing here computes with.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "omni/tokenizers/shape_tokenizer_check.h"
 #include "omni/tokenizers/shape_vecset.h"
 
 namespace omni::tokenizers {
@@ -13,8 +14,8 @@ namespace omni::tokenizers {
 // shape_tokenizer.safetensors. Every size is read off the tensors' names and shapes. Throws Error(input) for
 // a file of another layout, and for a tensor with an element that is not finite.
 std::unique_ptr<VecsetShapeTokenizer> import_cube3d_tokenizer(const std::filesystem::path& weights);
-// The same with parameters that have shapes alone, once the file was found to have them; no value is read.
-std::unique_ptr<VecsetShapeTokenizer> cube3d_tokenizer_shapes(const std::filesystem::path& weights);
+// Whether import_cube3d_tokenizer() would take the file, but for its values, which are not read.
+CodebookSize require_fitting_cube3d_tokenizer(const std::filesystem::path& weights);
 VecsetShapeConfig cube3d_tokenizer_config(const SafetensorsFile& weights);
 
 // How this implementation agrees with outputs that the reference implementation saved.
