@@ -23,7 +23,7 @@ class PanelHashes {
   static constexpr const char* kName = "hashes";
   static TensorDescription description(std::size_t tensors);
 
-  void add(std::string_view bytes);         // of each tensor
+  void add(std::string_view bytes);          // of each tensor
   void set_header(std::string_view header);  // without its length
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(values_)); }
 

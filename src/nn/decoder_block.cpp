@@ -70,7 +70,7 @@ namespace {
 // Many rows are those of one sequence: see CachedBlocks::append().
 Tensor decoded(const Tensor& x, const kernels::DecodeWeight& weight, const Tensor& bias) {
   return x.size(0) < kernels::rows_for_products() ? kernels::decode_linear(x, weight, bias)
-                                                                 : kernels::packed_products(x, weight, bias);
+                                                  : kernels::packed_products(x, weight, bias);
 }
 
 }  // namespace

@@ -70,9 +70,7 @@ SurfaceColours surface_colours(std::span<const ShapeSample> samples) {
 
 // Slots are a soft segmentation whose means are rounded to a palette: bf16 is precise enough, and three times
 // as fast where the processor multiplies bf16 matrices.
-at::ScalarType slot_dtype() {
-  return kernels::has_matrix_tiles() ? at::kBFloat16 : at::kFloat;
-}
+at::ScalarType slot_dtype() { return kernels::has_matrix_tiles() ? at::kBFloat16 : at::kFloat; }
 
 }  // namespace
 

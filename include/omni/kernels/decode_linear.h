@@ -34,7 +34,7 @@ class DecodeWeight {
   // Of panels that were made before, such as mapped ones, which are kept as they are. Throws Error(internal)
   // where they are not those of such a weight.
   DecodeWeight(DecodePanels panels, std::int64_t outputs, std::int64_t inputs, DecodeFormat format);
-  // In twelve bits a number, without loss, where every number is one of bf16, as those of public weights are, and their
+  // In twelve bits a number, without loss, where every number is one of bf16, as many published ones are, and their
   // upper bytes are few; else as above. Products are the same bit for bit, in fp32 as well. Takes longer to make, and
   // less time to read from memory: for weights that the caches do not hold.
   static DecodeWeight shortest(const at::Tensor& weight, DecodeFormat format);

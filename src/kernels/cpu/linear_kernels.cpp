@@ -17,8 +17,7 @@ namespace omni::kernels {
 
 const LinearKernels* linear_kernels() {
 #if defined(__x86_64__) && !defined(__clang__)
-  static const bool are_best =
-      bf16_instruction_set() == InstructionSet::avx512_bf16 && !has_matrix_tiles();
+  static const bool are_best = bf16_instruction_set() == InstructionSet::avx512_bf16 && !has_matrix_tiles();
   if (are_best) return &level_avx512_bf16::linear::kernels;
 #endif
   return nullptr;
