@@ -181,6 +181,34 @@ TEST(DecodeLinear, InTwelveBitsIsTheSameBitForBit) {
   }
 }
 
+TEST(DecodeLinearKernels, TwelveBitsAreTheSameBitForBitInEveryInstructionSet) {
+  at::manual_seed(11);
+  const std::int64_t outputs = 96, inputs = 203;
+  const at::Tensor weight = with_exceptions(bf16_numbers({outputs, inputs})).nan_to_num(3.0, 2.0);
+  const auto products = [&](InstructionSet level, const DecodeWeight& packed, const at::Tensor& x) {
+    at::Tensor y = at::zeros({x.size(0), outputs});
+    DecodeLinearCall call = call_of(packed);
+    call.rows = x.size(0);
+    at::Tensor lanes = at::zeros({call.rows, call.steps});
+    call.x = x.const_data_ptr();
+    call.lanes = lanes.mutable_data_ptr<float>();
+    call.y = y.mutable_data_ptr();
+    decode_linear_kernels(level).prepare(call);
+    decode_linear_kernels(level).multiply(call, 0, outputs / 32);
+    return y;
+  };
+  for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16}) {
+    const DecodeWeight plain(weight, format), packed = DecodeWeight::shortest(weight, format);
+    ASSERT_TRUE(packed.in_twelve_bits());
+    for (const int rows : {1, 2, 3, 9}) {
+      const at::Tensor x = at::randn({rows, inputs});
+      for (const InstructionSet level : levels())
+        EXPECT_TRUE(same_bits(products(level, packed, x), products(level, plain, x)))
+            << static_cast<int>(level) << ", " << rows << " rows";
+    }
+  }
+}
+
 TEST(DecodeLinearKernels, EveryInstructionSetExpandsAlike) {
   at::manual_seed(10);
   const at::Tensor weight = with_exceptions(bf16_numbers({96, 203}));
