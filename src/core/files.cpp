@@ -161,14 +161,12 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
 void AtomicFile::rewrite_start(std::string_view text) {
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t count =
-        ::pwrite(state_->descriptor.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_io("write", state_->path, errno);
-    done += static_cast<std::size_t>(count);
-  }
+  const auto go_to = [this](int whence) {
+    if (::lseek(state_->descriptor.get(), 0, whence) < 0) fail_io("write", state_->path, errno);
+  };
+  go_to(SEEK_SET);
+  write(text);
+  go_to(SEEK_END);
 }
 
 void AtomicFile::commit() {
