@@ -61,50 +61,44 @@ const char* name_of(Bits bits, Bits exponent) {
   return (bits & sign) != 0 ? "-inf" : "inf";
 }
 
-// All ones in these bits: infinite or not a number.
-constexpr std::uint64_t kExponent64 = 0x7ff0000000000000;
-constexpr std::uint32_t kExponent32 = 0x7f800000;
-constexpr std::uint16_t kExponent16 = 0x7c00, kExponentBrain = 0x7f80;
-
-const char* name_at(const TensorView& view, std::int64_t index) {
-  const std::byte* bytes = view.bytes.data();
-  switch (view.dtype) {
+// action(bits of the exponent) for elements of that type, all ones in which are infinite or not a number; `otherwise` for
+// those that are whole.
+template <class Result, class Action>
+Result with_exponent(DType dtype, const Action& action, Result otherwise) {
+  switch (dtype) {
     case DType::f64:
-      return name_of(bits_at<std::uint64_t>(bytes, index), kExponent64);
+      return action(std::uint64_t{0x7ff0000000000000});
     case DType::f32:
-      return name_of(bits_at<std::uint32_t>(bytes, index), kExponent32);
+      return action(std::uint32_t{0x7f800000});
     case DType::f16:
-      return name_of(bits_at<std::uint16_t>(bytes, index), kExponent16);
+      return action(std::uint16_t{0x7c00});
+    case DType::bf16:
+      return action(std::uint16_t{0x7f80});
     default:
-      return name_of(bits_at<std::uint16_t>(bytes, index), kExponentBrain);
+      return otherwise;
   }
 }
 
 }  // namespace
 
 std::optional<std::int64_t> first_not_finite(const TensorView& view) {
-  switch (view.dtype) {
-    case DType::f64:
-      return first_of(view, kExponent64);
-    case DType::f32:
-      return first_of(view, kExponent32);
-    case DType::f16:
-      return first_of(view, kExponent16);
-    case DType::bf16:
-      return first_of(view, kExponentBrain);
-    default:
-      return {};
-  }
+  return with_exponent(
+      view.dtype, [&](auto exponent) { return first_of(view, exponent); }, std::optional<std::int64_t>());
 }
 
 void require_finite(const TensorView& view, const std::string& tensor, const std::string& file) {
   const std::optional<std::int64_t> first = first_not_finite(view);
   if (!first) return;
+  const char* name = with_exponent(
+      view.dtype,
+      [&](auto exponent) {
+        return name_of(bits_at<decltype(exponent)>(view.bytes.data(), *first), exponent);
+      },
+      "finite");
   std::string shape;
   for (const std::int64_t side : view.shape) shape += concat(shape.empty() ? "" : ", ", side);
   fail(ErrorKind::input, "reading '", file, "': element ", *first, " of the tensor '", tensor, "' of shape [",
-       shape, "] is ", name_at(view, *first),
-       ", but weights are finite. Take the file anew from where it came");
+       shape, "] is ", name, ", but weights are finite. Take the file anew from where it came");
 }
 
 }  // namespace omni
