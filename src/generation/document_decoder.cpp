@@ -1,6 +1,5 @@
 #include "omni/generation/document_decoder.h"
 
-#include <chrono>
 #include <memory>
 
 #include "document_program.h"
@@ -26,16 +25,14 @@ class DocumentBatch {
 
   void decode() {
     if (programs_.empty()) return;
-    const auto begun = std::chrono::steady_clock::now();
     const ProgramScores scores =
         run_programs(model_, programs_, {.precision = options_.precision, .on_tokens = options_.on_tokens});
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
     std::vector<DecodedDocument> whole;
     for (std::size_t i = 0; i < programs_.size(); ++i) {
       if (!programs_[i]->finished()) continue;
       documents_[i].document = static_cast<const DocumentProgram&>(*programs_[i]).document();
       documents_[i].log_probability = scores.log_probabilities[i];
-      documents_[i].drawing_seconds = taken.count() / static_cast<double>(programs_.size());
+      documents_[i].drawing_seconds = scores.seconds_each;
       whole.push_back(std::move(documents_[i]));
     }
     programs_.clear();

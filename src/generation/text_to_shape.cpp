@@ -1,7 +1,6 @@
 #include "omni/generation/text_to_shape.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 
@@ -66,14 +65,12 @@ class DrawBatch {
 
   void decode() {
     if (programs_.empty()) return;
-    const auto begun = std::chrono::steady_clock::now();
     const ProgramScores scores = run_programs(transformer_, programs_, options_);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
     std::vector<Draw> whole;
     for (std::size_t i = 0; i < draws_.size(); ++i) {
       if (!programs_[i]->finished()) continue;
       draws_[i].log_probability = scores.log_probabilities[i];
-      draws_[i].drawing_seconds = taken.count() / static_cast<double>(programs_.size());
+      draws_[i].drawing_seconds = scores.seconds_each;
       draws_[i].codes = static_cast<const Cube3dProgram&>(*programs_[i]).codes();
       whole.push_back(std::move(draws_[i]));
     }

@@ -1,6 +1,7 @@
 #include "omni/generation/token_program.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <utility>
 
@@ -188,6 +189,7 @@ ProgramScores run_programs(const model::Transformer& model,
                            const ProgramOptions& options) {
   if (programs.empty()) return {};
   if (interrupt_requested()) return {std::vector<double>(programs.size()), true};
+  const auto begun = std::chrono::steady_clock::now();
   const c10::InferenceMode no_gradients;
   ProgramRun run(model, programs, options.precision);
   run.prefill();
@@ -199,7 +201,9 @@ ProgramScores run_programs(const model::Transformer& model,
   }
   const bool whole =
       std::all_of(programs.begin(), programs.end(), [](const auto& p) { return p->finished(); });
-  return {std::move(run).log_probabilities(), interrupted && !whole};
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+  return {std::move(run).log_probabilities(), interrupted && !whole,
+          taken.count() / static_cast<double>(programs.size())};
 }
 
 }  // namespace omni::generation

@@ -56,13 +56,15 @@ struct ProgramOptions {
 struct ProgramScores {
   std::vector<double> log_probabilities;  // of each program, in nats; of those that finished()
   bool interrupted = false;               // by Ctrl-C, which left the others where they were
+  double seconds_each = 0;                // an even share of the time that all took
 };
 
 // Runs programs side by side to their ends. Where the session has steps on a GPU (see DecodeSession::draw()),
-// choices are made there, as many at a time as are settled in all programs, with the same result. The score of one is the
-// sum of the log-probabilities of its choices, under the guided logits before temperature and filters. A program's tokens depend on it and the model alone: what runs beside it changes nothing but
-// rounding, and in fp32 on a CPU not even that. Ctrl-C is looked for between steps and stretches, which take at
-// most DecodeSession::longest_stretch() choices of each program.
+// choices are made there, as many at a time as are settled in all programs, with the same result. The score of
+// one is the sum of the log-probabilities of its choices, under the guided logits before temperature and filters.
+// A program's tokens depend on it and the model alone: what runs beside it changes nothing but rounding, and in
+// fp32 on a CPU not even that. Ctrl-C is looked for between steps and stretches, which take at most
+// DecodeSession::longest_stretch() choices of each program.
 ProgramScores run_programs(const model::Transformer& model,
                            std::span<const std::unique_ptr<TokenProgram>> programs,
                            const ProgramOptions& options = {});
