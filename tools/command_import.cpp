@@ -4,9 +4,8 @@
 #include <memory>
 
 #include "commands.h"
-#include "omni/core/text_format.h"
-#include "omni/core/weight_source.h"
 #include "omni/model/public_model.h"
+#include "public_info.h"
 
 namespace omni::tools {
 namespace {
@@ -33,10 +32,6 @@ CLI::App* add_family(CLI::App* import, const Arguments& arguments, const std::st
 void add_tokenizer(CLI::App* command, const Arguments& arguments) {
   command->add_option("--tokenizer", arguments->tokenizer,
                       "tokenizer.json; else the one beside the weights, if there is one");
-}
-
-std::string millions_in(const std::filesystem::path& folder) {
-  return with_decimals(1e-6 * WeightSource(folder).element_count(), 1) + " million parameters";
 }
 
 void print_saved(const std::string& what, const std::string& out) {

@@ -1,7 +1,6 @@
 #include "public_info.h"
 
 #include <cstdio>
-#include <string>
 #include <system_error>
 
 #include "omni/core/error.h"
@@ -14,10 +13,6 @@ namespace omni::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string millions_in(const fs::path& folder) {
-  return with_decimals(1e-6 * WeightSource(folder).element_count(), 1) + " million parameters";
-}
 
 void print_tower(const char* name, const model::ClipTowerConfig& tower) {
   std::printf("%-18s%lld blocks, width %lld, MLP %lld, %lld heads\n", name,
@@ -35,6 +30,10 @@ const char* tokenizer_in(const fs::path& folder) {
 }
 
 }  // namespace
+
+std::string millions_in(const fs::path& folder) {
+  return with_decimals(1e-6 * WeightSource(folder).element_count(), 1) + " million parameters";
+}
 
 bool is_public_folder(const fs::path& path) {
   std::error_code unreadable;
