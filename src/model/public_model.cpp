@@ -269,13 +269,13 @@ ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text, co
   require_public_place(out);
   AtomicDirectory directory(out, kDescription);
   const fs::path& folder = directory.staging_path();
-  const WeightSource weights(gpt_weights(gpt.weights)), text_weights(text.weights);
   Cube3dFiles files{.weights = gpt_weights(gpt.weights),
                     .config = {},
                     .text = text,
                     .shape_tokenizer = shape_tokenizer.empty()
                                            ? inside(gpt.weights, kShapeTokenizerName).value_or("")
                                            : shape_tokenizer};
+  const WeightSource weights(files.weights), text_weights(text.weights);
   files.config.box = weights.contains("bbox_proj.weight");
   if (!gpt.config.empty()) files.config = Cube3dGptConfig::load(gpt.config);
   ImportedCube3d imported;

@@ -37,8 +37,7 @@ void import_qwen3(const PublicFiles& files, const std::filesystem::path& out);
 void import_clip(const PublicFiles& files, bool text_alone, const std::filesystem::path& out);
 // gpt.weights: a file, an index, or a folder with shape_gpt.safetensors or its index; gpt.config may be empty: sizes are
 // those of v0.1 and v0.5 then, and the weights tell which. text: a publisher's CLIP or Qwen3, or one that was imported.
-// shape_tokenizer:
-// shape_tokenizer.safetensors; empty: the one in that folder, if there is one.
+// shape_tokenizer: shape_tokenizer.safetensors; empty: the one in that folder, if there is one.
 //
 // The GPT's projection of texts is as wide as the features of its tower. Where a Qwen3's are of another width, a fresh one
 // takes its place, to be trained.
