@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "input_refusal.h"
 #include "omni/core/error.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
@@ -92,20 +92,11 @@ TEST_F(Cube3dFilesTest, AGptInShardsIsFoundByItsIndex) {
 TEST_F(Cube3dFilesTest, AllHeadersAreComparedBeforeAnythingIsMade) {
   const std::string right = read_file_text(folder_ / "gpt.json");
   EXPECT_NO_THROW(require_fitting(find()));
-  const auto refusal = [&](const std::function<void()>& action) -> std::string {
-    try {
-      action();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
-      return error.what();
-    }
-    return "";
-  };
   const auto expect_forged = [&](const std::string& from, const std::string& to, const std::string& words) {
     const std::string forged = test::with_text(right, from, to);
     ASSERT_NE(forged, right);
     write_file_atomically(folder_ / "gpt.json", std::string_view(forged));
-    EXPECT_THAT(refusal([&] { require_fitting(find()); }), testing::HasSubstr(words));
+    EXPECT_THAT(test::input_refusal([&] { require_fitting(find()); }), testing::HasSubstr(words));
     write_file_atomically(folder_ / "gpt.json", std::string_view(right));
   };
   expect_forged("\"n_embd\": 32", "\"n_embd\": 65536", "transformer.dual_blocks.0.attn.pre_c");
@@ -113,9 +104,9 @@ TEST_F(Cube3dFilesTest, AllHeadersAreComparedBeforeAnythingIsMade) {
   expect_forged("\"shape_model_vocab_size\": 32", "\"shape_model_vocab_size\": 31", "transformer.wte.weight");
 
   const auto expect_broken = [&](const std::string& file, const std::string& words) {
-    EXPECT_THAT(refusal([&] { require_fitting(find()); }), testing::HasSubstr(words));
+    EXPECT_THAT(test::input_refusal([&] { require_fitting(find()); }), testing::HasSubstr(words));
     const PublicFiles gpt{.weights = folder_.path(), .config = folder_ / "gpt.json", .tokenizer = {}};
-    EXPECT_THAT(refusal([&] {
+    EXPECT_THAT(test::input_refusal([&] {
                   import_cube3d(gpt, {.weights = folder_ / "clip", .config = {}, .tokenizer = {}}, {},
                                 folder_ / "never");
                 }),
@@ -132,7 +123,7 @@ TEST_F(Cube3dFilesTest, AllHeadersAreComparedBeforeAnythingIsMade) {
   const std::string missing =
       "'occupancy_decoder.c_head.bias' is missing. The network expects it in the shape [1]";
   expect_broken("shape_tokenizer.safetensors", missing);
-  EXPECT_THAT(refusal([&] { open_cube3d(find(), kernels::DecodeFormat::bf16); }),
+  EXPECT_THAT(test::input_refusal([&] { open_cube3d(find(), kernels::DecodeFormat::bf16); }),
               testing::HasSubstr(missing));
   for (const auto& entry : fs::directory_iterator(folder_.path()))
     EXPECT_THAT(entry.path().string(), testing::Not(testing::HasSubstr("panels")));

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <iterator>
 #include <thread>
 
@@ -68,7 +69,8 @@ class PanelFile : public testing::TestWithParam<std::tuple<int, std::string>> {
     transformer->fold_codebooks();
     return transformer;
   }
-  std::unique_ptr<Transformer> map() const {
+  // on_read is called before each parameter is given.
+  std::unique_ptr<Transformer> map(const std::function<void()>& on_read = [] {}) const {
     const std::unique_ptr<Transformer> source = read();
     MappedWeights weights{.files = {folder / "model.safetensors"},
                           .format = precision().weights,
@@ -79,6 +81,7 @@ class PanelFile : public testing::TestWithParam<std::tuple<int, std::string>> {
                           .changed = {}};
     weights.config.codebook_embedding = false;
     weights.values = [&](const std::string& name, at::IntArrayRef) {
+      on_read();
       return source->parameters().find(name)->master;
     };
     return map_transformer(weights);
@@ -113,20 +116,10 @@ TEST_P(PanelFile, IsMadeOnceByTwoAtATime) {
   const std::vector<float> expected = logits(*read());
   std::atomic<int> asked = 0;
   const auto map_it = [&] {
-    const std::unique_ptr<Transformer> source = read();
-    MappedWeights weights{.files = {folder / "model.safetensors"},
-                          .format = precision().weights,
-                          .config = config(),
-                          .vocabulary = small_vocabulary(),
-                          .layout = small_layout(),
-                          .values = {},
-                          .changed = {}};
-    weights.config.codebook_embedding = false;
-    weights.values = [&](const std::string& name, at::IntArrayRef) {
+    const auto wait_at_first = [&] {
       if (asked++ == 0) std::this_thread::sleep_for(std::chrono::milliseconds(300));
-      return source->parameters().find(name)->master;
     };
-    EXPECT_EQ(logits(*map_transformer(weights)), expected);
+    EXPECT_EQ(logits(*map(wait_at_first)), expected);
   };
   std::thread other(map_it);
   map_it();

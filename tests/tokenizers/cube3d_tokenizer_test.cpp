@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 
+#include "input_refusal.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "temporary_directory.h"
@@ -111,16 +112,6 @@ TEST_F(Cube3dTokenizer, ImportedFolderHoldsTheSameNetwork) {
   EXPECT_EQ(a, b);
 }
 
-std::string refusal_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
-    return error.what();
-  }
-  return "";
-}
-
 TEST_F(Cube3dTokenizer, ValuesThatAreNotFiniteAreNamed) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = INFINITY;
   for (const auto& [name, wrong] :
@@ -129,7 +120,7 @@ TEST_F(Cube3dTokenizer, ValuesThatAreNotFiniteAreNamed) {
                                     {"occupancy_decoder.ln_f.bias", kNan},
                                     {"bottleneck.block.c_x.bias", -kInfinity}}) {
     const fs::path file = changed(weights_, [&](auto& tensors) { tensors[name].view({-1})[3].fill_(wrong); });
-    EXPECT_THAT(refusal_of([&] { import_cube3d_tokenizer(file); }),
+    EXPECT_THAT(test::input_refusal([&] { import_cube3d_tokenizer(file); }),
                 testing::AllOf(testing::HasSubstr(file.string()),
                                testing::HasSubstr("element 3 of the tensor '" + name + "'")));
     EXPECT_NO_THROW(require_fitting_cube3d_tokenizer(file)) << "no value is read";
@@ -140,7 +131,7 @@ TEST_F(Cube3dTokenizer, ValuesThatAreNotFiniteAreNamed) {
       changed(folder_ / "stored/weights.safetensors",
               [](auto& tensors) { tensors["decoder.positional_encodings"].view({-1})[5].fill_(kNan); }),
       folder_ / "stored/weights.safetensors");
-  EXPECT_THAT(refusal_of([&] { load_shape_tokenizer(folder_ / "stored"); }),
+  EXPECT_THAT(test::input_refusal([&] { load_shape_tokenizer(folder_ / "stored"); }),
               testing::HasSubstr("element 5 of the tensor 'decoder.positional_encodings'"));
 }
 
@@ -148,12 +139,12 @@ TEST_F(Cube3dTokenizer, TensorsThatDoNotFitAreNamedBeforeAnyIsRead) {
   const std::string name = "encoder.blocks.1.attn.c_proj.weight";
   const auto refusals = [&](const std::function<void(std::map<std::string, Tensor>&)>& change) {
     const fs::path file = changed(weights_, change);
-    const std::string refusal = refusal_of([&] { import_cube3d_tokenizer(file); });
-    EXPECT_EQ(refusal_of([&] { require_fitting_cube3d_tokenizer(file); }), refusal);
+    const std::string refusal = test::input_refusal([&] { import_cube3d_tokenizer(file); });
+    EXPECT_EQ(test::input_refusal([&] { require_fitting_cube3d_tokenizer(file); }), refusal);
     // The config of a stored one says the sizes.
     import_cube3d_tokenizer(weights_)->save(folder_ / "stored");
     fs::copy_file(file, folder_ / "stored/weights.safetensors", fs::copy_options::overwrite_existing);
-    EXPECT_NE(refusal_of([&] { require_fitting_shape_tokenizer(folder_ / "stored"); }), "");
+    EXPECT_NE(test::input_refusal([&] { require_fitting_shape_tokenizer(folder_ / "stored"); }), "");
     return refusal;
   };
   EXPECT_THAT(refusals([&](auto& tensors) { tensors.erase(name); }),
