@@ -69,21 +69,29 @@ void save_norm(AutogradContext* context, const Tensor& sum, const Tensor& weight
   context->set_materialize_grads(false);
 }
 
+// The sum of both, or the residual where there is no delta, and its norm.
+std::pair<Tensor, Tensor> norm_rows(const Tensor& residual, const Tensor& delta, const Tensor& weight,
+                                    bool centred, double epsilon, bool bf16) {
+  RECORD_FUNCTION("omni::norm", std::vector<c10::IValue>());
+  Tensor sum = delta.defined() ? at::empty_like(residual) : Tensor();
+  Tensor output = at::empty(residual.sizes(), residual.options().dtype(bf16 ? at::kBFloat16 : at::kFloat));
+  const NormParameters norm = parameters_of(residual.size(1), weight, centred, epsilon, bf16);
+  const NormForward arguments{
+      residual.const_data_ptr<float>(), delta.defined() ? delta.const_data_ptr() : nullptr,
+      sum.defined() ? sum.mutable_data_ptr<float>() : nullptr, output.mutable_data_ptr()};
+  for_row_chunks(residual.size(0), [&](std::int64_t, std::int64_t first, std::int64_t last) {
+    add_norm_kernels().forward(norm, arguments, first, last);
+  });
+  return {sum.defined() ? sum : residual, output};
+}
+
 class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
  public:
   static variable_list forward(AutogradContext* context, const Tensor& residual, const Tensor& delta,
                                const std::optional<Tensor>& given_weight, bool centred, double epsilon,
                                bool bf16) {
     const Tensor weight = given_weight.value_or(Tensor());
-    RECORD_FUNCTION("omni::norm", std::vector<c10::IValue>());
-    Tensor sum = at::empty_like(residual);
-    Tensor output = at::empty(residual.sizes(), residual.options().dtype(bf16 ? at::kBFloat16 : at::kFloat));
-    const NormParameters norm = parameters_of(residual.size(1), weight, centred, epsilon, bf16);
-    const NormForward arguments{residual.const_data_ptr<float>(), delta.const_data_ptr(),
-                                sum.mutable_data_ptr<float>(), output.mutable_data_ptr()};
-    for_row_chunks(residual.size(0), [&](std::int64_t, std::int64_t first, std::int64_t last) {
-      add_norm_kernels().forward(norm, arguments, first, last);
-    });
+    const auto [sum, output] = norm_rows(residual, delta, weight, centred, epsilon, bf16);
     save_norm(context, sum, weight, centred, epsilon, bf16);
     return {sum, output};
   }
@@ -99,13 +107,7 @@ class NormFunction : public torch::autograd::Function<NormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& residual,
                         const std::optional<Tensor>& given_weight, bool centred, double epsilon, bool bf16) {
     const Tensor weight = given_weight.value_or(Tensor());
-    Tensor output = at::empty(residual.sizes(), residual.options().dtype(bf16 ? at::kBFloat16 : at::kFloat));
-    const NormParameters norm = parameters_of(residual.size(1), weight, centred, epsilon, bf16);
-    const NormForward arguments{residual.const_data_ptr<float>(), nullptr, nullptr,
-                                output.mutable_data_ptr()};
-    for_row_chunks(residual.size(0), [&](std::int64_t, std::int64_t first, std::int64_t last) {
-      add_norm_kernels().forward(norm, arguments, first, last);
-    });
+    const Tensor output = norm_rows(residual, {}, weight, centred, epsilon, bf16).second;
     save_norm(context, residual, weight, centred, epsilon, bf16);
     return output;
   }
@@ -132,6 +134,10 @@ std::pair<Tensor, Tensor> add_norm(const Tensor& residual, const Tensor& delta, 
   const bool centred = options.kind == NormKind::layer, bf16 = options.output_type == at::kBFloat16;
   if (has_row_kernel(residual) && (bf16 || options.output_type == at::kFloat)) {
     const Tensor rows = residual.contiguous();
+    // Sampling makes many of these, of two rows: what keeps them for a backward pass takes longer than they.
+    if (!at::GradMode::is_enabled())
+      return norm_rows(rows, delta.defined() ? delta.contiguous() : Tensor(), weight, centred,
+                       options.epsilon, bf16);
     if (!delta.defined())
       return {residual, NormFunction::apply(rows, if_defined(weight), centred, options.epsilon, bf16)};
     const variable_list out =

@@ -5,10 +5,12 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "decode_linear_call.h"
 #include "int8_rows.h"
 #include "omni/core/error.h"
+#include "omni/kernels/matrix_tiles.h"
 #include "short_panels.h"
 
 namespace omni::kernels {
@@ -64,6 +66,21 @@ Tensor expanded_rows(const DecodeWeight& weight) {
   for (std::int64_t block = 0; block < blocks; ++block)
     decode_linear_kernels().expand(call, block, lanes + block * steps * kDecodeBlock);
   return panels.permute({0, 2, 1, 3}).reshape({blocks * kDecodeBlock, 2 * steps});
+}
+
+// Some blocks at a time, whenever a thread is done with its last ones: cores read memory at different speeds.
+template <class Work>
+void share_blocks(const RowRange& blocks, std::int64_t grain, const Work& work) {
+  constexpr std::int64_t kTurns = 8;
+  const std::int64_t count = blocks.last - blocks.first, most = (count + grain - 1) / grain;
+  const std::int64_t threads = std::min<std::int64_t>(at::get_num_threads(), most);
+  if (threads <= 1 || at::in_parallel_region()) return work(blocks.first, blocks.last);
+  const std::int64_t some = std::max(grain, (count + kTurns * threads - 1) / (kTurns * threads));
+  std::atomic<std::int64_t> next{blocks.first};
+  at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
+    for (std::int64_t first = next.fetch_add(some); first < blocks.last; first = next.fetch_add(some))
+      work(first, std::min(blocks.last, first + some));
+  });
 }
 
 }  // namespace
@@ -196,7 +213,14 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   call.rows = x.size(0);
   call.first_output = outputs.first;
   call.last_output = outputs.last;
-  const Tensor lanes = at::empty({call.rows * (bytes ? 2 : 1), call.steps}, at::kFloat);
+  if (has_matrix_tiles() && call.rows > 0) {
+    call.tile_lanes = tile_lanes_of(call);
+    call.pieces = tile_pieces_of(call);
+  }
+  const Tensor lanes =
+      call.tile_lanes > 0
+          ? at::empty({call.pieces * call.rows * (bytes ? 2 : 1), call.tile_lanes}, at::kFloat)
+          : at::empty({call.rows * (bytes ? 2 : 1), call.steps}, at::kFloat);
   const Tensor row_scales = bytes ? at::empty({call.rows}, at::kFloat) : Tensor();
   call.x = own.const_data_ptr();
   call.lanes = lanes.mutable_data_ptr<float>();
@@ -208,8 +232,8 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   const std::int64_t first_block = outputs.first / kDecodeBlock;
   const std::int64_t last_block = (outputs.last + kDecodeBlock - 1) / kDecodeBlock;
   const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerThread / (call.steps * kDecodeBlock * 4));
-  at::parallel_for(first_block, last_block, grain,
-                   [&](std::int64_t first, std::int64_t last) { kernels.multiply(call, first, last); });
+  share_blocks({first_block, last_block}, grain,
+               [&](std::int64_t first, std::int64_t last) { kernels.multiply(call, first, last); });
   return y;
 }
 

@@ -1,5 +1,6 @@
 #include "omni/kernels/swiglu.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -15,20 +16,24 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+Tensor swiglu_rows(const Tensor& gate_up) {
+  RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
+  const std::int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
+  const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
+  Tensor output = at::empty({rows, width}, gate_up.options());
+  const void* source = gate_up.const_data_ptr();
+  void* target = output.mutable_data_ptr();
+  for_row_chunks(rows, [&](std::int64_t, std::int64_t first, std::int64_t last) {
+    swiglu_kernels().forward(bf16, source, target, width, first, last);
+  });
+  return output;
+}
+
 class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
-    RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
-    const std::int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
-    const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
-    Tensor output = at::empty({rows, width}, gate_up.options());
-    const void* source = gate_up.const_data_ptr();
-    void* target = output.mutable_data_ptr();
-    for_row_chunks(rows, [&](std::int64_t, std::int64_t first, std::int64_t last) {
-      swiglu_kernels().forward(bf16, source, target, width, first, last);
-    });
     context->save_for_backward({gate_up});
-    return output;
+    return swiglu_rows(gate_up);
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     RECORD_FUNCTION("omni::swiglu_backward", std::vector<c10::IValue>());
@@ -48,7 +53,10 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
 }  // namespace
 
 Tensor swiglu(const Tensor& gate_up, KernelPath path) {
-  if (has_row_kernel(gate_up) && gate_up.dim() == 2) return SwigluFunction::apply(gate_up.contiguous());
+  if (has_row_kernel(gate_up) && gate_up.dim() == 2) {
+    const Tensor rows = gate_up.contiguous();
+    return at::GradMode::is_enabled() ? SwigluFunction::apply(rows) : swiglu_rows(rows);
+  }
   if (gate_up.dim() == 2 && takes_fused_kernel(gate_up, path, "swiglu")) return cuda_swiglu(gate_up);
   const auto halves = gate_up.chunk(2, -1);
   return at::silu(halves[0]) * halves[1];

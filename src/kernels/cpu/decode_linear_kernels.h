@@ -17,7 +17,10 @@ struct DecodeLinearCall {
   std::int64_t rows = 0, inputs = 0, steps = 0;
   std::int64_t first_output = 0, last_output = 0;  // those that are wanted
   const void* x = nullptr;                         // [rows, inputs]
-  float* lanes = nullptr;         // prepared x: [rows, steps], or twice as many rows for int8 weights
+  float* lanes = nullptr;  // prepared x: [rows, steps], or twice as many rows for int8 weights
+  // By the processor's tiles: lanes of two bf16 or four int8 in a row of inputs, and of how many bf16 an input is the sum (of
+  // three, which hold 24 bits, with a weight of bf16 numbers, products are those of fp32); lanes are [pieces, rows, tile_lanes].
+  std::int64_t tile_lanes = 0, pieces = 1;
   float* row_scales = nullptr;    // [rows], of int8 weights
   const float* panels = nullptr;  // [blocks, steps, 32], of a weight in twelve bits null
   ShortPanels short_panels;       // of one of fp32 or bf16, whose steps fill whole units
@@ -40,6 +43,17 @@ inline constexpr std::int64_t expanded_steps(const DecodeLinearCall& call) {
          : call.format == DecodeFormat::int8 ? 2 * call.steps
                                              : call.steps;
 }
+
+// The lanes that tiles want of a weight's inputs; 0 where its panels do not divide into tiles or its numbers do not fit them.
+inline constexpr std::int64_t tile_lanes_of(const DecodeLinearCall& call) {
+  if (call.format == DecodeFormat::fp32 && call.short_panels.units == nullptr) return 0;
+  const std::int64_t lanes = call.format == DecodeFormat::int8 ? call.steps : expanded_steps(call);
+  return lanes % 16 == 0 ? lanes : 0;
+}
+inline constexpr std::int64_t tile_pieces_of(const DecodeLinearCall& call) {
+  return call.format == DecodeFormat::fp32 ? 3 : 1;
+}
+
 DecodeLinearKernels decode_linear_kernels(InstructionSet level = bf16_instruction_set());
 
 }  // namespace omni::kernels

@@ -25,7 +25,8 @@ namespace {
 bool ask_for_tiles() {
 #if defined(__linux__) && defined(__x86_64__) && !defined(__clang__)
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  return detect_cpu_features().amx_bf16 && bf16_instruction_set() == InstructionSet::avx512_bf16 &&
+  const CpuFeatures features = detect_cpu_features();
+  return features.amx_bf16 && features.amx_int8 && bf16_instruction_set() == InstructionSet::avx512_bf16 &&
          ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
   return false;
