@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
@@ -195,14 +196,31 @@ kernels::RotaryAttention DecoderBlock::attention(const DecoderShape& shape, cons
   return attention;
 }
 
+namespace {
+
+std::optional<std::size_t> only_stream_with_rows(const std::vector<StreamRows>& rows) {
+  std::optional<std::size_t> only;
+  for (std::size_t s = 0; s < rows.size(); ++s) {
+    if (rows[s].residual.size(0) == 0) continue;
+    if (only) return std::nullopt;
+    only = s;
+  }
+  return only;
+}
+
+}  // namespace
+
 std::vector<StreamRows> DecoderBlock::run(std::vector<StreamRows> rows, const DecoderShape& shape,
                                           const StreamOrder& order, const AttentionPlan& plan,
                                           const BlockPass& pass, const Attend& attend) const {
   ensure(rows.size() == streams.size(), "decoder block: wrong number of streams");
+  // A step of sampling is most often one of a single stream.
+  const std::optional<std::size_t> sole = pass.decoding ? only_stream_with_rows(rows) : std::nullopt;
+  const auto takes_part = [&](std::size_t s) { return !sole || s == *sole; };
   std::vector<Tensor> projected;
   for (std::size_t s = 0; s < streams.size(); ++s)
-    projected.push_back(streams[s].project(rows[s], shape, pass));
-  const bool joined = streams.size() > 1;
+    if (takes_part(s)) projected.push_back(streams[s].project(rows[s], shape, pass));
+  const bool joined = projected.size() > 1;
   const Tensor attended =
       attend(joined ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0],
              attention(shape, order, plan, pass));
@@ -212,7 +230,10 @@ std::vector<StreamRows> DecoderBlock::run(std::vector<StreamRows> rows, const De
     BlockPass own = pass;
     own.dropout.key = hash_combine(pass.dropout.key, s);
     if (own.dropout.keys.defined()) own.dropout.keys = pass.dropout.keys[static_cast<std::int64_t>(s)];
-    streams[s].finish(rows[s], joined ? attended.index_select(0, order.rows[s]) : attended, shape, own);
+    if (takes_part(s))
+      streams[s].finish(rows[s], joined ? attended.index_select(0, order.rows[s]) : attended, shape, own);
+    else
+      rows[s].delta = rows[s].residual.to(pass.type);  // of no rows
     outputs.push_back(rows[s]);
   }
   return outputs;
