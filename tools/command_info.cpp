@@ -126,7 +126,7 @@ void print_bundle(const std::string& folder) {
   const std::map<std::string, std::string> notes = model::load_bundle_notes(folder);
   if (const auto adapted = notes.find("lora"); adapted != notes.end())
     std::cout << "fine-tuned by low-rank adapters: " << adapted->second << '\n';
-  for (const char* source : {"grown from", "text stream from"})
+  for (const char* source : {"grown from", "text stream from", "text tower"})
     if (const auto found = notes.find(source); found != notes.end())
       std::cout << found->first << ": " << found->second << '\n';
   const std::optional<tokenizers::WordList> words = model::load_bundle_words(folder);

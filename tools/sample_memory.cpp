@@ -64,11 +64,12 @@ void require_memory(const SampleArguments& arguments, const generation::Generati
   const bool guided = std::any_of(weights.begin(), weights.end(), [](double weight) { return weight != 1; });
   const std::int64_t rows = guided ? static_cast<std::int64_t>(weights.size()) + 1 : 1;
   const std::int64_t sequences = std::min(arguments.batch, rows * request.count * request.best_of);
+  const auto tower = static_cast<double>(shapes.text_tower ? shapes.text_tower->bytes() : 0);
   require_memory(arguments.model, precision, [&](const std::string& name) {
-    return static_cast<double>(model::decoding_memory(*shapes.transformer,
-                                                      model::parse_decode_precision(name),
-                                                      std::max(rows, sequences), capacity, true)
-                                   .total());
+    return tower + static_cast<double>(model::decoding_memory(*shapes.transformer,
+                                                              model::parse_decode_precision(name),
+                                                              std::max(rows, sequences), capacity, true)
+                                           .total());
   });
 }
 

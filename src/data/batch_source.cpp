@@ -298,7 +298,8 @@ sequence::Document BatchSource::State::document(std::int64_t number,
 
 bool BatchSource::State::append(sequence::PackedSequence& packed, const sequence::Document& document) const {
   if (!options.own_layout)
-    return sequence::append_document(packed, document, vocabulary, layout, options.tokens_per_batch);
+    return sequence::append_document(packed, document, vocabulary, layout, options.tokens_per_batch,
+                                     options.features ? &*options.features : nullptr);
   if (options.own_layout->length > options.tokens_per_batch - packed.length()) return false;
   options.own_layout->append(packed, document);
   return true;

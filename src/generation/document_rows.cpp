@@ -120,8 +120,17 @@ bool DocumentRow::advance_to_choice() {
   return false;
 }
 
+// The opening token, <bos> and <eos> have slot 0; a text's features begin behind it.
+at::Tensor DocumentRow::embedded_at(const sequence::TokenPlace& place) const {
+  const auto segment = static_cast<std::size_t>(place.segment);
+  if (place.slot == 0 || segment >= plan_.size() || plan_[segment].dropped) return {};
+  const at::Tensor& features = (*segments_)[segment].features;
+  return features.defined() ? features[place.slot - 1] : at::Tensor();
+}
+
 void DocumentRow::lay_down(std::int32_t token) {
   model::DecodeToken entry{.token = token, .place = walker_.place(), .next_place = std::nullopt};
+  entry.embedded = embedded_at(entry.place);
   walker_.advance(token);
   if (!walker_.finished()) entry.next_place = walker_.place();
   tokens_.push_back(token);

@@ -36,6 +36,8 @@ class DocumentRow {
   void lay_down(std::int32_t token);
   std::optional<std::int32_t> fixed_token(const sequence::GrammarWalker& walker) const;
   std::optional<std::int32_t> known_token();
+  // What the token that comes next is embedded from, if not from itself.
+  at::Tensor embedded_at(const sequence::TokenPlace& place) const;
 
   std::vector<sequence::SegmentPlan> plan_;
   const std::vector<SegmentRequest>* segments_;

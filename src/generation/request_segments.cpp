@@ -1,6 +1,7 @@
 #include "request_segments.h"
 
 #include <algorithm>
+#include <map>
 
 #include "omni/core/error.h"
 #include "omni/geometry/mesh_field.h"
@@ -37,6 +38,15 @@ std::vector<std::int32_t> prompt_tokens(const std::string& prompt, const model::
   return tokens;
 }
 
+// One text at a time: the last bits of a product depend on how many rows it has, and a sample is to depend on its prompt alone.
+at::Tensor condition_features(const std::vector<std::int32_t>& tokens, const model::Bundle& bundle) {
+  const model::TextTower& tower = *bundle.text_tower->tower();
+  const at::Tensor rows = model::rows_of_text(tower, tower.features(tower.ids({tokens}))[0],
+                                              static_cast<std::int64_t>(tokens.size()));
+  const model::Transformer& transformer = *bundle.transformer;
+  return transformer.embed_features(model::text_input(transformer.config()), rows);
+}
+
 // The conditions of all requests, encoded in one go per modality, and taken in order.
 class EncodedConditions {
  public:
@@ -46,7 +56,13 @@ class EncodedConditions {
     encode_shapes(requests, bundle);
   }
 
-  Segment take_text() { return {.payload = sequence::TextPayload{std::move(texts_[next_text_++])}}; }
+  SegmentRequest take_text() {
+    const std::size_t text = next_text_++;
+    return {.modality = Modality::text,
+            .given = Segment{.payload = sequence::TextPayload{std::move(texts_[text])}},
+            .features = text_features_.empty() ? at::Tensor() : text_features_[text],
+            .fixed_tokens = {}};
+  }
 
   Segment take_image(const ImageCondition& image) {
     const auto* codes = std::get_if<std::vector<std::int32_t>>(&image.image);
@@ -70,6 +86,13 @@ class EncodedConditions {
   void encode_texts(std::span<const GenerationRequest> requests, const model::Bundle& bundle) {
     for (const GenerationRequest& request : requests) {
       for (const std::string& prompt : request.prompts) texts_.push_back(prompt_tokens(prompt, bundle));
+    }
+    if (!bundle.text_tower) return;
+    std::map<std::vector<std::int32_t>, at::Tensor> known;
+    for (const std::vector<std::int32_t>& text : texts_) {
+      at::Tensor& features = known[text];
+      if (!features.defined()) features = condition_features(text, bundle);
+      text_features_.push_back(features);
     }
   }
 
@@ -97,6 +120,7 @@ class EncodedConditions {
   }
 
   std::vector<std::vector<std::int32_t>> texts_, image_codes_;
+  std::vector<at::Tensor> text_features_;  // of each text, where they are shown
   std::vector<tokenizers::ShapeCodes> shape_codes_;
   std::size_t next_text_ = 0, next_image_ = 0, next_shape_ = 0;
 };
@@ -149,11 +173,13 @@ std::vector<SegmentRequest> request_segments(const GenerationRequest& request, c
       segments.push_back(generated_segment(segment, request, bundle));
       continue;
     }
-    Segment given{.payload = sequence::empty_payload(segment.modality), .dropped = true};
     if (segment.modality == Modality::text && text < request.prompts.size()) {
-      given = conditions.take_text();
+      segments.push_back(conditions.take_text());
       ++text;
-    } else if (segment.modality == Modality::image && image < request.images.size()) {
+      continue;
+    }
+    Segment given{.payload = sequence::empty_payload(segment.modality), .dropped = true};
+    if (segment.modality == Modality::image && image < request.images.size()) {
       given = conditions.take_image(request.images[image++]);
     } else if (segment.modality == Modality::shape && shape < request.shapes.size()) {
       given = conditions.take_shape(request.shapes[shape++]);

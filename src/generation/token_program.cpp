@@ -71,7 +71,9 @@ void ProgramRun::prefill() {
       const std::int64_t sequence = first_[p] + row;
       DecodePrompt prompt = programs_[p]->take_prompt(row);
       std::vector<std::int32_t> tokens;
-      for (const DecodeToken& token : prompt.tokens) tokens.push_back(token.token);
+      // Features in a token's place are a function of the text: what tells them from the tokens is enough.
+      for (const DecodeToken& token : prompt.tokens)
+        tokens.push_back(token.embedded.defined() ? -1 - token.token : token.token);
       const void* features = prompt.features.defined() ? prompt.features.const_data_ptr() : nullptr;
       const auto [found, is_new] = first_with.emplace(std::pair(features, std::move(tokens)), sequence);
       if (is_new) {

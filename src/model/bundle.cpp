@@ -9,6 +9,7 @@
 #include "omni/core/files.h"
 #include "omni/core/log.h"
 #include "omni/core/output_folder.h"
+#include "omni/core/text_format.h"
 #include "omni/geometry/camera.h"
 #include "omni/model/bundle_place.h"
 #include "omni/model/panel_file.h"
@@ -22,6 +23,7 @@ constexpr std::int64_t kFormatVersion = 1;
 constexpr const char* kWeightsName = "model.safetensors";
 constexpr const char* kDescriptionName = "bundle.yaml";
 constexpr const char* kWordsName = "words.json";
+constexpr const char* kTextTowerName = "text_tower";
 
 // What kDescriptionName holds.
 struct BundleDescription {
@@ -33,6 +35,7 @@ struct BundleDescription {
   std::vector<sequence::Task> tasks;
   std::vector<std::string> note_names, note_texts;
   nn::LowRankConfig adapters;  // of a checkpoint; a bundle's are merged
+  std::string text_tower;      // the fingerprint of the folder kTextTowerName; empty: there is none
 };
 
 void describe(ConfigVisitor& visitor, BundleDescription& d) {
@@ -51,6 +54,8 @@ void describe(ConfigVisitor& visitor, BundleDescription& d) {
   visitor.added_later(d.adapters.rank == 0, [&](ConfigVisitor& later) {
     later.section("lora", [&](ConfigVisitor& v) { nn::describe(v, d.adapters); });
   });
+  visitor.added_later(d.text_tower.empty(),
+                      [&](ConfigVisitor& later) { later.text("text_tower", d.text_tower); });
 }
 
 std::string fingerprint_text(const sequence::Vocabulary& vocabulary) {
@@ -69,6 +74,7 @@ BundleDescription describe_bundle(const Bundle& bundle) {
   d.shape_tokenizer = bundle.tokenizers.shape() != nullptr;
   d.tasks = bundle.tasks;
   d.adapters = bundle.transformer->adapters();
+  if (bundle.text_tower) d.text_tower = hexadecimal(bundle.text_tower->fingerprint());
   for (const auto& [name, text] : bundle.notes) {
     d.note_names.push_back(name);
     d.note_texts.push_back(text);
@@ -171,6 +177,7 @@ namespace {
 
 void write_frame(const Bundle& bundle, const std::filesystem::path& folder) {
   bundle.tokenizers.save(folder);
+  if (bundle.text_tower) bundle.text_tower->save(folder / kTextTowerName);
   write_file_atomically(folder / "vocabulary.json", bundle.vocabulary().to_json());
   if (bundle.words) write_file_atomically(folder / kWordsName, bundle.words->to_json());
   BundleDescription d = describe_bundle(bundle);
@@ -193,9 +200,28 @@ struct Frame {
   tokenizers::TokenizerSet tokenizers;
   sequence::Vocabulary vocabulary;
   std::optional<tokenizers::WordList> words;
+  std::optional<BundleTextTower> text_tower;
 };
 
-Frame load_frame(const std::filesystem::path& folder) {
+// The tower that the bundle was trained with, or its sizes.
+std::optional<BundleTextTower> read_text_tower(const std::filesystem::path& folder,
+                                               const BundleDescription& d, bool shapes_alone) {
+  if (d.text_tower.empty()) return {};
+  const std::filesystem::path own = folder / kTextTowerName;
+  if (!std::filesystem::is_directory(own))
+    fail(ErrorKind::io, "the bundle ", folder, " reads texts by a text tower, and its folder ", own,
+         " is missing. Copy it from where the bundle came from");
+  BundleTextTower tower = shapes_alone ? BundleTextTower::sizes(own) : BundleTextTower::load(own);
+  if (!has_text_input(d.transformer, tower.width()) ||
+      (!shapes_alone && hexadecimal(tower.fingerprint()) != d.text_tower))
+    fail(
+        ErrorKind::input, "the bundle ", folder, ": ", own,
+        " is another text tower than the one that it was trained with. Copy that one from where the bundle came "
+        "from");
+  return tower;
+}
+
+Frame load_frame(const std::filesystem::path& folder, bool shapes_alone = false) {
   BundleDescription d = read_description(folder);
   if (!d.transformer.features.empty() && !d.text_tokenizer)  // one that was grown reads tokens of texts, too
     fail(
@@ -215,7 +241,9 @@ Frame load_frame(const std::filesystem::path& folder) {
     fail(ErrorKind::input, "the bundle ", folder,
          " is of another vocabulary: vocabulary.json does not match bundle.yaml");
   check_tokenizers(tokenizers.format(), vocabulary, d.layout, folder);
-  return {std::move(d), std::move(tokenizers), std::move(vocabulary), read_words(folder)};
+  std::optional<BundleTextTower> text_tower = read_text_tower(folder, d, shapes_alone);
+  return {std::move(d), std::move(tokenizers), std::move(vocabulary), read_words(folder),
+          std::move(text_tower)};
 }
 
 Bundle bundle_of(Frame frame, std::unique_ptr<Transformer> transformer) {
@@ -225,6 +253,7 @@ Bundle bundle_of(Frame frame, std::unique_ptr<Transformer> transformer) {
   bundle.tokenizers = std::move(frame.tokenizers);
   bundle.tasks = d.tasks;
   bundle.words = std::move(frame.words);
+  bundle.text_tower = std::move(frame.text_tower);
   for (std::size_t i = 0; i < d.note_names.size(); ++i) bundle.notes[d.note_names[i]] = d.note_texts[i];
   return bundle;
 }
@@ -273,7 +302,7 @@ checkpoint::CheckpointReader open_sound(const std::filesystem::path& checkpoint)
 
 void require_bundle_place(const std::filesystem::path& folder) {
   // figures.json is of `omni eval`, the panels of sampling.
-  static constexpr std::array<std::string_view, 11> kWritten = {kDescriptionName,
+  static constexpr std::array<std::string_view, 12> kWritten = {kDescriptionName,
                                                                 kWeightsName,
                                                                 kWordsName,
                                                                 "vocabulary.json",
@@ -282,6 +311,7 @@ void require_bundle_place(const std::filesystem::path& folder) {
                                                                 "image_tokenizer/weights.safetensors",
                                                                 "shape_tokenizer/config.yaml",
                                                                 "shape_tokenizer/weights.safetensors",
+                                                                "text_tower/*",
                                                                 "figures.json",
                                                                 "model.*.panels*"};
   require_only_written(folder, kDescriptionName, kWritten);
@@ -375,8 +405,9 @@ void load_weights(const checkpoint::CheckpointReader& checkpoint, Transformer& t
 
 Bundle load_bundle_shapes(const std::filesystem::path& folder) {
   if (checkpoint::is_checkpoint(folder))
-    return with_transformer(load_frame(checkpoint::common_folder_of(folder)), nn::ParameterStart::shapes());
-  Frame frame = load_frame(folder);
+    return with_transformer(load_frame(checkpoint::common_folder_of(folder), /*shapes_alone=*/true),
+                            nn::ParameterStart::shapes());
+  Frame frame = load_frame(folder, /*shapes_alone=*/true);
   open_weights(folder, frame);
   return with_transformer(std::move(frame), nn::ParameterStart::shapes());
 }

@@ -153,6 +153,12 @@ struct DecodeSession::Appended {
     for (const DecodeToken& t : tokens) {
       ensure(t.token >= 0 && t.token < net.vocabulary.size(), "token ", t.token,
              " is outside the model's vocabulary");
+      if (t.embedded.defined()) {
+        ensure(t.embedded.dim() == 1 && t.embedded.size(0) == net.config.width, "features ",
+               t.embedded.sizes(), " for a model ", net.config.width, " wide");
+        features.push_back(t.embedded.to(at::kFloat).unsqueeze(0));
+        feature_rows.push_back(static_cast<std::int64_t>(ids.size()));
+      }
       ids.push_back(t.token);
       slots.push_back(net.slot_row(t.place.modality, t.place.slot));
       next_slots.push_back(t.next_place ? net.slot_row(t.next_place->modality, t.next_place->slot)

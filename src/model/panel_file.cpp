@@ -100,6 +100,8 @@ std::vector<PackedMatrix> packed_matrices(Transformer::Network& network, const P
 std::vector<Tensor*> plain_tensors(Transformer::Network& network) {
   std::vector<Tensor*> tensors = {&network.embedding, &network.slots, &network.next_slots,
                                   &network.final_norm};
+  for (FeatureProjection& projection : network.feature_projections)
+    tensors.insert(tensors.end(), {&projection.weight, &projection.bias});
   for (auto* blocks : {&network.dual_blocks, &network.single_blocks})
     for (nn::DecoderBlock& block : *blocks)
       for (nn::StreamLayers& stream : block.streams) {

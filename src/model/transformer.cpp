@@ -75,6 +75,15 @@ void Transformer::set_executor(std::unique_ptr<nn::BlockExecutor> executor) {
   network_->executor = std::move(executor);
 }
 
+at::Tensor Transformer::embed_features(std::int32_t input, const at::Tensor& features) const {
+  const c10::NoGradGuard no_grad;
+  const FeatureProjection& projection = network_->feature_projections.at(static_cast<std::size_t>(input));
+  const auto device = network_->embedding.device();
+  return at::linear(features.to(device, at::kFloat), projection.weight.to(at::kFloat),
+                    projection.bias.to(at::kFloat))
+      .cpu();
+}
+
 void Transformer::add_adapters(const nn::LowRankConfig& config, nn::ParameterStart start) {
   add_adapters_beside(*this, config, std::move(start), [](const nn::Parameter&) { return false; });
 }

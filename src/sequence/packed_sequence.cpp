@@ -45,17 +45,34 @@ void append_position(PackedSequence& sequence, const TokenPlace& place, std::int
   sequence.allowed.push_back(-1);
 }
 
+// Of each segment; empty where its tokens are shown.
+std::vector<std::vector<float>> features_of(const Document& document, const ConditionFeatures* features) {
+  std::vector<std::vector<float>> values(document.segments.size());
+  for (std::size_t i = 0; features != nullptr && i < values.size(); ++i) {
+    const Segment& segment = document.segments[i];
+    const auto* text = std::get_if<TextPayload>(&segment.payload);
+    if (text != nullptr && !segment.carries_loss && !segment.dropped)
+      values[i] = features->rows(text->tokens);
+  }
+  return values;
+}
+
 }  // namespace
 
 bool append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
-                     const SequenceLayout& layout, std::int64_t longest) {
+                     const SequenceLayout& layout, std::int64_t longest, const ConditionFeatures* features) {
   GrammarWalker walker(vocabulary, layout, plan_of(document));
   const std::vector<std::int32_t> tokens = write_tokens(document, walker.parts(), layout);
   if (static_cast<std::int64_t>(tokens.size()) > longest - sequence.length()) return false;
+  std::vector<std::vector<float>> values = features_of(document, features);
   if (sequence.document_starts.empty()) sequence.document_starts.push_back(0);
   for (const std::int32_t token : tokens) {
     const TokenPlace place = walker.place();
     if (token != kBos) label_last_position(sequence, place, walker.allowed(), document, token);
+    // They begin behind the opening token, and all stand together.
+    if (const auto segment = static_cast<std::size_t>(place.segment);
+        place.slot == 1 && !values[segment].empty())
+      sequence.features.push_back({sequence.length(), features->input, std::move(values[segment])});
     append_position(sequence, place, token);
     walker.advance(token);
   }

@@ -4,7 +4,6 @@
 
 #include "omni/core/content_hash.h"
 #include "omni/core/error.h"
-#include "omni/core/text_format.h"
 #include "omni/core/weight_source.h"
 #include "omni/model/public_layout.h"
 #include "omni/model/public_model.h"
@@ -35,8 +34,9 @@ void check(const StageConfig& config) {
   if (config.view_rows_steps != 0) refuse("'view_rows_steps' is for bundles");
 }
 
-// A model with inputs of features: no bundle has any.
+// A model with inputs of features and without a tokenizer of texts, which a bundle has that reads any.
 bool is_public_models(const checkpoint::CheckpointReader& checkpoint) {
+  if (fs::exists(tokenizers::TokenizerPaths::inside(checkpoint.common_folder()).text)) return false;
   return std::any_of(checkpoint.tensors().begin(), checkpoint.tensors().end(),
                      [](const auto& tensor) { return tensor.first.starts_with("feature_projection."); });
 }
@@ -69,9 +69,9 @@ Cube3dStage::Cube3dStage(const StageConfig& config, bool estimated) : config_(co
       {.text = form_.tokens.text.vocabulary, .geometry = form_.tokens.shape.geometry_vocabulary});
   form_.layout.text_capacity = kAnyLength;
   form_.layout.geometry_lengths = {form_.tokens.shape.geometry_codes()};
-  fs::path kept = fs::path(config.output) / "text_features";
-  if (!estimated) kept /= hexadecimal(content_hash(fs::path(config.start_bundle) / "text"));
-  text_.emplace(std::move(parts.text), std::move(kept));
+  // An estimate keeps none.
+  const std::uint64_t tower = estimated ? 0 : content_hash(fs::path(config.start_bundle) / "text");
+  text_.emplace(std::move(parts.text), text_features_folder(config.output, tower));
   documents_.emplace(
       sizes_, text_->rows(), form_.layout.geometry_capacity(),
       [this, estimated](const std::vector<std::int32_t>& tokens) {

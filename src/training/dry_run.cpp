@@ -146,6 +146,8 @@ MemoryParts expected_memory(const StageConfig& config, const model::Bundle& bund
   optimizer::seal_for(store, config.adamw, config.muon, seal, config.optimizer_groups);
   MemoryParts parts = memory_of(store);
   parts.gathered = gathered_bytes(store);
+  if (bundle.text_tower && config.device == "cpu")
+    parts.text_tower = static_cast<double>(bundle.text_tower->bytes());
   for (const nn::ParameterUnit& unit : store.units()) {
     for (const nn::ParameterSection& section : unit.sections) {
       const int moments = optimizer::group_of(section) == optimizer::Group::orthogonal ? 1 : 2;
@@ -176,7 +178,7 @@ void print_dry_run(const StageConfig& config, const TrainerOptions& options) {
   double flops = 0, forward_flops = 0, tokens = 0, activation_bytes = 0;
   if (cube3d && !has_shards)
     fail(ErrorKind::io, "there are no shards in '", *missing, "' yet. Make them with `omni data tokenize`");
-  const DocumentForm form = cube3d ? cube3d->form() : DocumentForm::of(bundle);
+  const DocumentForm form = cube3d ? cube3d->form() : DocumentForm::of(config, bundle);
   for (const sequence::PackedSequence& batch :
        has_shards ? StageData(config, bundle, form, 0, ranks).step(0) : longest_step(config, bundle)) {
     const model::TrainingFlops own = model::training_flops(transformer, batch, prepare);

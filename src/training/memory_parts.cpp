@@ -12,7 +12,9 @@ std::vector<std::pair<std::string, double>> MemoryParts::by_name() const {
                                                        {"optimizer", moments},
                                                        {"activations", activations}};
   if (gathered > 0) parts.emplace_back("gathered blocks", gathered);
-  parts.insert(parts.end(), {{"checkpoint copy", checkpoint_copy}, {"batches", batches}, {"other", other}});
+  parts.insert(parts.end(), {{"checkpoint copy", checkpoint_copy}, {"batches", batches}});
+  if (text_tower > 0) parts.emplace_back("text tower", text_tower);
+  parts.emplace_back("other", other);
   return parts;
 }
 

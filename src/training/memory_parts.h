@@ -22,10 +22,11 @@ struct MemoryParts {
   // Not of the device's memory where that is a GPU.
   double checkpoint_copy = 0;  // of the state that is being written
   double batches = 0;          // prepared ones, of this step and ahead of it
+  double text_tower = 0;       // whose features texts are shown as
   double other = 0;            // the process takes beside all these
 
   double sum() const;
-  // In this order, with the names that tables and metrics have; what is gathered only where something is.
+  // In this order, with the names that tables and metrics have; what is gathered, and the text tower, only where something is.
   std::vector<std::pair<std::string, double>> by_name() const;
 };
 

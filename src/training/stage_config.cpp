@@ -16,6 +16,7 @@ constexpr const char *kSwigluPart = "swiglu", *kNormsPart = "norms";
 void describe_start(ConfigVisitor& v, StageConfig& c) {
   v.text("start_bundle", c.start_bundle);
   v.section("tokenizers", [&](ConfigVisitor& s) { tokenizers::describe(s, c.tokenizers); });
+  v.added_later(c.text_tower.empty(), [&](ConfigVisitor& later) { later.text("text_tower", c.text_tower); });
   v.integer("text_capacity", c.text_capacity, {0, 4096});
   v.section("model", [&](ConfigVisitor& s) { model::describe(s, c.model); });
   v.added_later(c.lora.rank == 0, [&](ConfigVisitor& later) {
@@ -195,12 +196,20 @@ void check(const StageConfig& c, const std::string& name) {
   if (c.text_loss_weight == 0 && c.image_loss_weight == 0 && c.shape_loss_weight == 0)
     refuse("'loss_weights' gives every kind of tokens the weight 0, so that nothing would be learnt");
   if (find_stage(c.stage).starts_fresh) {
-    if (c.start_bundle.empty() && c.tokenizers.text.empty()) refuse("'tokenizers.text' is missing");
+    if (c.start_bundle.empty() && c.tokenizers.text.empty() && c.text_tower.empty())
+      refuse("'tokenizers.text' is missing");
+    if (!c.tokenizers.text.empty() && !c.text_tower.empty())
+      refuse("'text_tower' has a tokenizer of its own, whose tokens texts are. Leave 'tokenizers.text' out");
     if (c.start_bundle.empty() && !c.model.features.empty())
-      refuse("'model.features' is for public models, which are fine-tuned and not pre-trained. Leave it out");
+      refuse(
+          "'model.features' follows from 'text_tower', the folder of a CLIP or a Qwen3 that is imported. Name that "
+          "and leave it out");
   } else if (c.start_bundle.empty()) {
     refuse("'start_bundle' is missing. Name the bundle of the stage before, such as out/pretrain/bundle");
   }
+  if (!find_stage(c.stage).starts_fresh && !c.text_tower.empty())
+    refuse(
+        "'text_tower' is for pretraining; this run reads texts as the bundle 'start_bundle' does. Leave it out");
   if (!c.fused_kernels.empty() && c.device != "cuda")
     refuse("'fused_kernels' are for device: cuda; the processor has its own. Leave it out");
   if (!c.start_bundle.empty() && describes_a_model(c))

@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/core/log.h"
 #include "omni/tokenizers/caption_text.h"
+#include "text_features.h"
 
 namespace omni::training {
 namespace {
@@ -84,8 +85,11 @@ void require_batch_for_each_rank(const StageConfig& config, int ranks) {
         " micro-batches, fewer than ranks. Raise tokens_per_step, lower tokens_per_micro_batch, or start fewer");
 }
 
-DocumentForm DocumentForm::of(const model::Bundle& bundle) {
-  return {bundle.tokenizers.format(), bundle.vocabulary(), bundle.layout(), {}};
+DocumentForm DocumentForm::of(const StageConfig& config, const model::Bundle& bundle) {
+  DocumentForm form{bundle.tokenizers.format(), bundle.vocabulary(), bundle.layout(), {}, {}};
+  if (bundle.text_tower)
+    form.features = condition_features(*bundle.text_tower, bundle.transformer->config(), config.output);
+  return form;
 }
 
 StageData::StageData(const StageConfig& config, const model::Bundle& bundle, const DocumentForm& form,
@@ -110,6 +114,7 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, con
   const WeightedTasks tasks = weighted_tasks(config, bundle);
   data::BatchOptions training = training_options(config, bundle);
   training.own_layout = form.own_layout;
+  training.features = form.features;
   source_ =
       std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary, std::move(training));
   if (config.validation_steps > 0) open_validation(config, bundle, form, tasks);
@@ -121,6 +126,7 @@ void StageData::open_validation(const StageConfig& config, const model::Bundle& 
   data::BatchOptions options = plain_options(config, bundle, data::parse_split(config.validation_split));
   options.batches_per_step = config.validation_batches;
   options.own_layout = form.own_layout;
+  options.features = form.features;
   try {
     validation_source_ = std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary,
                                                              std::move(options));
@@ -142,6 +148,7 @@ void StageData::open_earlier(const StageConfig& config, const model::Bundle& bun
     options.mixture_unit = "documents";
     options.batches_per_step = config.validation_batches;
     options.own_layout = form.own_layout;
+    options.features = form.features;
     return std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary,
                                                std::move(options));
   };

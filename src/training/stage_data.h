@@ -29,8 +29,9 @@ struct DocumentForm {
   sequence::Vocabulary vocabulary;
   sequence::SequenceLayout layout;
   std::optional<data::BatchOptions::OwnLayout> own_layout;  // absent: the grammar's
+  std::optional<sequence::ConditionFeatures> features;      // absent: texts are shown as tokens
 
-  static DocumentForm of(const model::Bundle& bundle);
+  static DocumentForm of(const StageConfig& config, const model::Bundle& bundle);
 };
 
 // The batches of a stage.
@@ -41,7 +42,7 @@ class StageData {
   // they are does not depend on how many ranks there are. Throws Error(io), Error(input) or Error(usage), also
   // for more ranks than micro-batches.
   StageData(const StageConfig& config, const model::Bundle& bundle, int rank = 0, int ranks = 1)
-      : StageData(config, bundle, DocumentForm::of(bundle), rank, ranks) {}
+      : StageData(config, bundle, DocumentForm::of(config, bundle), rank, ranks) {}
   StageData(const StageConfig& config, const model::Bundle& bundle, const DocumentForm& form, int rank,
             int ranks);
 

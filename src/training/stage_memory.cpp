@@ -24,6 +24,7 @@ MeasuredMemory StageMemory::measure() const {
   const double on_device = parts.sum();
   parts.checkpoint_copy = static_cast<double>(checkpoints_.copy_bytes());
   parts.batches = static_cast<double>(batch_bytes_);
+  parts.text_tower = static_cast<double>(text_tower_bytes_);
   parts.other = measured.total - (device_.is_cpu() ? parts.sum() : on_device);
   return measured;
 }

@@ -11,10 +11,14 @@ namespace omni::training {
 // Where the memory of this rank goes while a stage runs.
 class StageMemory {
  public:
-  // All must outlive it.
+  // All must outlive it. `text_tower_bytes`: of the bundle's text tower, if it has one.
   StageMemory(const nn::ParameterStore& parameters, const StageOptimizer& optimizer,
-              const StageCheckpoints& checkpoints, at::Device device)
-      : parameters_(parameters), optimizer_(optimizer), checkpoints_(checkpoints), device_(device) {}
+              const StageCheckpoints& checkpoints, at::Device device, std::int64_t text_tower_bytes)
+      : parameters_(parameters),
+        optimizer_(optimizer),
+        checkpoints_(checkpoints),
+        device_(device),
+        text_tower_bytes_(text_tower_bytes) {}
 
   // What a step's passes made and freed again at most, and what its batches and those ahead take.
   // `gathered_bytes`: of what the passes made, see MemoryParts.
@@ -30,6 +34,7 @@ class StageMemory {
   const StageOptimizer& optimizer_;
   const StageCheckpoints& checkpoints_;
   at::Device device_;
+  std::int64_t text_tower_bytes_;
   std::int64_t activation_bytes_ = 0, gathered_bytes_ = 0, batch_bytes_ = 0;
   double told_bytes_ = 0;
 };

@@ -13,32 +13,32 @@ namespace {
 
 // Where a run lies, when it ends, what it logs, and on what it runs. All other keys decide what it learns.
 const ChangeRules& stage_rules() {
-  static const ChangeRules rules{
-      .free = {"output",
-               "steps",
-               "minutes",
-               "device",
-               "deterministic",
-               "attention",
-               "fused_kernels",
-               "cuda_graphs",
-               "sharding",
-               "recompute",
-               "recompute_every",
-               "recompute_parts",
-               "checkpoint_minutes",
-               "checkpoint_steps",
-               "checkpoints_kept",
-               "checkpoint_keep_every",
-               "log_steps",
-               "peak_tflops",
-               "timeouts",
-               "validation_steps",
-               "keep_best",
-               "sample_steps",
-               "samples",
-               "sample_prompts"},
-      .fixed = {"stage", "tokenizers", "text_capacity", "model", "lora", "freeze", "muon.enabled"}};
+  static const ChangeRules rules{.free = {"output",
+                                          "steps",
+                                          "minutes",
+                                          "device",
+                                          "deterministic",
+                                          "attention",
+                                          "fused_kernels",
+                                          "cuda_graphs",
+                                          "sharding",
+                                          "recompute",
+                                          "recompute_every",
+                                          "recompute_parts",
+                                          "checkpoint_minutes",
+                                          "checkpoint_steps",
+                                          "checkpoints_kept",
+                                          "checkpoint_keep_every",
+                                          "log_steps",
+                                          "peak_tflops",
+                                          "timeouts",
+                                          "validation_steps",
+                                          "keep_best",
+                                          "sample_steps",
+                                          "samples",
+                                          "sample_prompts"},
+                                 .fixed = {"stage", "tokenizers", "text_tower", "text_capacity", "model",
+                                           "lora", "freeze", "muon.enabled"}};
   return rules;
 }
 
@@ -54,6 +54,7 @@ RunInputs stage_inputs(const StageConfig& config, std::uint64_t shards) {
   add("tokenizers.text", config.tokenizers.text, content_hash);
   add("tokenizers.image", config.tokenizers.image, tokenizers::folder_fingerprint);
   add("tokenizers.shape", config.tokenizers.shape, tokenizers::folder_fingerprint);
+  add("text_tower", config.text_tower, content_hash);
   add("start_bundle", config.start_bundle, model::bundle_content_hash);
   return inputs;
 }

@@ -66,7 +66,8 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
       weights_{.modalities = {config.text_loss_weight, config.image_loss_weight, config.shape_loss_weight},
                .z_loss = config.z_loss},
       agreement_(collectives_, device) {
-  data_ = std::make_unique<StageData>(config, bundle_, cube3d_ ? cube3d_->form() : DocumentForm::of(bundle_),
+  data_ = std::make_unique<StageData>(config, bundle_,
+                                      cube3d_ ? cube3d_->form() : DocumentForm::of(config, bundle_),
                                       collectives_.rank(), collectives_.size());
   if (data_->validation_source() != nullptr)
     validation_.emplace(*data_, *data_->validation_source(), config.validation_batches, weights_.modalities);
@@ -99,7 +100,8 @@ StageRun::StageRun(const StageConfig& config, const std::optional<checkpoint::Ch
   if (config.sample_steps > 0 && collectives_.rank() == 0)
     samples_.emplace(config, *data_, bundle_, collectives_.size() > 1);
   checkpoints_ = std::make_unique<StageCheckpoints>(config, bundle_, *optimizer_, ranks);
-  memory_ = std::make_unique<StageMemory>(transformer.parameters(), *optimizer_, *checkpoints_, device);
+  memory_ = std::make_unique<StageMemory>(transformer.parameters(), *optimizer_, *checkpoints_, device,
+                                          bundle_.text_tower ? bundle_.text_tower->bytes() : 0);
 }
 
 void StageRun::seal_parameters() {

@@ -24,10 +24,55 @@ void keep_tasks(const StageConfig& config, model::Bundle& bundle) {
   }
 }
 
+model::BundleTextTower open_tower(const StageConfig& config, bool shapes_alone) {
+  return shapes_alone ? model::BundleTextTower::sizes(config.text_tower)
+                      : model::BundleTextTower::load(config.text_tower);
+}
+
+void note_tower(const StageConfig& config, model::Bundle& bundle) {
+  if (bundle.text_tower) bundle.notes["text tower"] = config.text_tower;
+}
+
+void require_whole_texts(const model::BundleTextTower& tower, std::int64_t text_capacity) {
+  if (text_capacity <= tower.longest_text()) return;
+  fail(ErrorKind::usage, "'text_tower' reads texts of ", tower.longest_text(),
+       " tokens at most, and 'text_capacity' is ", text_capacity,
+       ". Set text_capacity: ", tower.longest_text(), " or less");
+}
+
 model::Bundle fresh_bundle(const StageConfig& config, bool views, nn::ParameterStart start) {
   const std::int64_t text_capacity = config.text_capacity > 0 ? config.text_capacity : kDefaultTextCapacity;
-  return model::make_bundle(config.model, tokenizers::TokenizerSet::load(config.tokenizers), text_capacity,
-                            views, std::move(start));
+  model::TransformerConfig model = config.model;
+  tokenizers::TokenizerPaths tokenizers = config.tokenizers;
+  std::optional<model::BundleTextTower> tower;
+  if (!config.text_tower.empty()) {
+    tower = open_tower(config, start.kind == nn::ParameterStart::Kind::shapes);
+    require_whole_texts(*tower, text_capacity);
+    model.features = {model::text_input_of_width(tower->width())};
+    tokenizers.text = tower->tokenizer_file().string();
+  }
+  model::Bundle bundle = model::make_bundle(model, tokenizers::TokenizerSet::load(tokenizers), text_capacity,
+                                            views, std::move(start));
+  bundle.text_tower = std::move(tower);
+  note_tower(config, bundle);
+  return bundle;
+}
+
+// A bundle that `omni init` made with an input of features, and which is to be shown some.
+void give_tower(const StageConfig& config, model::Bundle& bundle, bool shapes_alone) {
+  model::BundleTextTower tower = open_tower(config, shapes_alone);
+  const auto refuse = [&](const auto&... what) {
+    fail(ErrorKind::usage, "starting from ", config.start_bundle, ": ", what..., " 'text_tower' ('",
+         config.text_tower, "'). Leave the key out, and texts are shown as they were");
+  };
+  if (!model::has_text_input(bundle.transformer->config(), tower.width()))
+    refuse("it has no input of the ", tower.width(), " features of");
+  const auto own = tokenizers::TextTokenizer::load(tower.tokenizer_file());
+  if (bundle.tokenizers.text() == nullptr || own.fingerprint() != bundle.tokenizers.text()->fingerprint())
+    refuse("its texts are tokens of another tokenizer than that of");
+  require_whole_texts(tower, bundle.layout().text_capacity);
+  bundle.text_tower = std::move(tower);
+  note_tower(config, bundle);
 }
 
 // From what a stage may start, by its place among stages(): the stage before, and itself. Before the first
@@ -55,6 +100,7 @@ model::Bundle earlier_bundle(const StageConfig& config, bool views, bool shapes_
          text_capacity, " tokens, and text_capacity is ", config.text_capacity,
          ". Leave the key out, or pre-train anew");
   }
+  if (!config.text_tower.empty()) give_tower(config, bundle, shapes_alone);
   if (views && !bundle.vocabulary().has(sequence::kRangeAzimuth)) {
     sequence::Vocabulary larger = bundle.vocabulary();
     sequence::append_views(larger, {geometry::kAzimuthBins, geometry::kElevationBins});

@@ -51,4 +51,29 @@ std::vector<float> TextFeatures::of(const std::vector<std::int32_t>& tokens) con
   return {first, first + features.numel()};
 }
 
+fs::path text_features_folder(const fs::path& output, std::uint64_t tower) {
+  return output / "text_features" / hexadecimal(tower);
+}
+
+sequence::ConditionFeatures condition_features(const model::BundleTextTower& tower,
+                                               const model::TransformerConfig& config,
+                                               const fs::path& output) {
+  const std::int32_t input = model::text_input(config);
+  const auto width = static_cast<std::size_t>(tower.width());
+  if (tower.tower() == nullptr)
+    return {input, [width](const std::vector<std::int32_t>& tokens) {
+              return std::vector<float>((tokens.size() + 1) * width);
+            }};
+  const auto features =
+      std::make_shared<const TextFeatures>(tower.tower(), text_features_folder(output, tower.fingerprint()));
+  return {input, [features, width, network = tower.tower()](const std::vector<std::int32_t>& tokens) {
+            std::vector<float> all = features->of(tokens);
+            const at::Tensor rows = model::rows_of_text(
+                *network, at::from_blob(all.data(), {network->rows(), network->width()}, at::kFloat),
+                static_cast<std::int64_t>(tokens.size()));
+            const float* first = rows.const_data_ptr<float>();
+            return std::vector<float>(first, first + (tokens.size() + 1) * width);
+          }};
+}
+
 }  // namespace omni::training

@@ -5,7 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "omni/model/text_tower.h"
+#include "omni/model/bundle_text_tower.h"
+#include "omni/sequence/packed_sequence.h"
 
 namespace omni::training {
 
@@ -13,7 +14,7 @@ namespace omni::training {
 class TextFeatures {
  public:
   // Keeps them in `folder`, which is made when it is needed. A folder belongs to one tower.
-  TextFeatures(std::unique_ptr<model::TextTower> tower, std::filesystem::path folder)
+  TextFeatures(std::shared_ptr<const model::TextTower> tower, std::filesystem::path folder)
       : tower_(std::move(tower)), folder_(std::move(folder)) {}
 
   std::int64_t rows() const { return tower_->rows(); }
@@ -23,8 +24,17 @@ class TextFeatures {
   std::vector<float> of(const std::vector<std::int32_t>& tokens) const;
 
  private:
-  std::unique_ptr<model::TextTower> tower_;
+  std::shared_ptr<const model::TextTower> tower_;
   std::filesystem::path folder_;
 };
+
+// Where a run keeps the features of the tower whose folder has that content.
+std::filesystem::path text_features_folder(const std::filesystem::path& output, std::uint64_t tower);
+
+// What a bundle with that tower, whose transformer has that configuration, is shown of texts that are conditions, kept in a run's
+// output. Of the tower's sizes alone zeros, and nothing is kept.
+sequence::ConditionFeatures condition_features(const model::BundleTextTower& tower,
+                                               const model::TransformerConfig& config,
+                                               const std::filesystem::path& output);
 
 }  // namespace omni::training

@@ -33,6 +33,47 @@ TEST(PackedSequence, LossWeightsOfATextToShapeDocument) {
   EXPECT_EQ(weights_of(document, vocabulary, layout), expected);
 }
 
+TEST(PackedSequence, FeaturesTakeThePlacesOfAConditionsTokensAndOfItsEnd) {
+  const SequenceLayout layout = small_layout();
+  const Vocabulary vocabulary = small_vocabulary();
+  const Segment image = {.payload = ImagePayload{.azimuth = {}, .elevation = {}, .codes = {1, 2, 3, 4}}};
+  Segment dropped = text_segment({7});
+  dropped.dropped = true;
+  const Document document = {
+      {text_segment({1, 2}), image, text_segment({}), dropped, text_segment({3, 4}, /*loss=*/true)}};
+  const ConditionFeatures features{3, [](const std::vector<std::int32_t>& tokens) {
+                                     return std::vector<float>(2 * (tokens.size() + 1),
+                                                               static_cast<float>(tokens.size()));
+                                   }};
+  PackedSequence plain, sequence;
+  for (int i = 0; i < 2; ++i) {
+    append_document(plain, document, vocabulary, layout);
+    append_document(sequence, document, vocabulary, layout, 1000, &features);
+  }
+  // <bos> <text> a b </text> <image> azimuth elevation 4 codes </image> <text> </text> ...
+  const std::int64_t second = sequence.document_starts[1];
+  const std::vector<FeatureRows> expected = {
+      {2, 3, {2, 2, 2, 2, 2, 2}},
+      {14, 3, {0, 0}},
+      {second + 2, 3, {2, 2, 2, 2, 2, 2}},
+      {second + 14, 3, {0, 0}},
+  };
+  EXPECT_EQ(sequence.features, expected);
+  for (const FeatureRows& rows : sequence.features)
+    EXPECT_EQ(sequence.tokens[static_cast<std::size_t>(rows.first) + rows.values.size() / 2 - 1], kTextEnd);
+  // All else is as it is without them.
+  sequence.features.clear();
+  EXPECT_EQ(sequence, plain);
+
+  const ConditionFeatures broken{0, [](const std::vector<std::int32_t>&) -> std::vector<float> {
+                                   throw Error(ErrorKind::io, "no disk");
+                                 }};
+  EXPECT_THROW(append_document(sequence, document, vocabulary, layout, 1000, &broken), Error);
+  EXPECT_EQ(sequence, plain);
+  // What does not fit is not asked for.
+  EXPECT_FALSE(append_document(sequence, document, vocabulary, layout, plain.length() + 1, &broken));
+}
+
 TEST(PackedSequence, ASingleOfferedLengthIsNoChoice) {
   SequenceLayout layout = small_layout();
   layout.geometry_lengths = {8};

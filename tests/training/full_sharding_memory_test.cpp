@@ -122,7 +122,7 @@ class FullShardingMemory : public CaptionWorld {
   static void train(const StageConfig& c, distributed::Collectives& collectives) {
     const model::Bundle bundle = start_bundle(c);
     model::Transformer& transformer = *bundle.transformer;
-    const StageData data(c, bundle, DocumentForm::of(bundle), collectives.rank(), kRanks);
+    const StageData data(c, bundle, DocumentForm::of(c, bundle), collectives.rank(), kRanks);
     transformer.set_activation_type(nn::precision_type(c.precision));
     transformer.set_recompute(recomputation_of(c, kRanks));
     StageOptimizer optimizer(transformer.parameters(), c.adamw, c.muon, nn::precision_type(c.precision),

@@ -44,6 +44,9 @@ struct BatchOptions {
   // Encodes the instructions of editing tasks; they cannot be drawn without it.
   std::function<std::vector<std::int32_t>(std::string_view)> encode_text;
 
+  // What texts that are conditions are shown as, in place of their tokens.
+  std::optional<sequence::ConditionFeatures> features;
+
   // Of documents that are not laid out by the grammar: each is so many positions, which `append` adds to a sequence. Without
   // noise.
   struct OwnLayout {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/ATen.h>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -20,6 +22,9 @@ struct SegmentRequest {
   sequence::Modality modality = sequence::Modality::text;
   // A condition: its payload, or {.dropped = true} without one. Absent: the segment is generated.
   std::optional<sequence::Segment> given;
+  // Of a text that is a condition, what its tokens and its end are embedded from, [tokens + 1, width] on the CPU (see
+  // model::DecodeToken); undefined: the tokens.
+  at::Tensor features = {};
   // Generated segments: slot -> token (in the vocabulary's numbering), for what the caller fixes: controls, or
   // the codes that a shape or picture starts with.
   std::vector<std::pair<std::int32_t, std::int32_t>> fixed_tokens;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "omni/kernels/decode_format.h"
+#include "omni/model/bundle_text_tower.h"
 #include "omni/model/transformer.h"
 #include "omni/tokenizers/tokenizer_set.h"
 #include "omni/tokenizers/word_list.h"
@@ -21,13 +22,16 @@ namespace omni::model {
 
 // Everything that sampling needs, in one folder: bundle.yaml, vocabulary.json, model.safetensors, words.json
 // where the words of its captions are known, and the tokenizers as TokenizerSet::save leaves them. Any
-// tokenizer may be absent where the layout has no such modality.
+// tokenizer may be absent where the layout has no such modality. text_tower/: a copy of its text tower's folder, if it has
+// one.
 struct Bundle {
   omni::tokenizers::TokenizerSet tokenizers;
   std::unique_ptr<Transformer> transformer;
   std::vector<sequence::Task> tasks;         // what it was trained on beside the built-in tasks
   std::map<std::string, std::string> notes;  // free text: the command, the seed, the stage that made it
   std::optional<omni::tokenizers::WordList> words;  // of its training captions; absent in older bundles
+  // What it is shown of texts that are conditions; absent: their tokens. Of a bundle of shapes alone, its sizes.
+  std::optional<BundleTextTower> text_tower;
 
   const sequence::Vocabulary& vocabulary() const { return transformer->vocabulary(); }
   const sequence::SequenceLayout& layout() const { return transformer->layout(); }

@@ -20,6 +20,8 @@ struct DecodeToken {
   std::int32_t token = 0;
   sequence::TokenPlace place;
   std::optional<sequence::TokenPlace> next_place;
+  // [width], on the CPU: what it is embedded as in place of itself and its slots. Undefined: as itself.
+  at::Tensor embedded = {};
 };
 
 // What a sequence starts with: features in place of embedded tokens (a text encoder's, say), then tokens.

@@ -27,6 +27,8 @@ class TextTower {
   virtual std::int64_t width() const = 0;
   // In tokens; of a longer text the rest is cut off.
   virtual std::int64_t longest_text() const = 0;
+  // The row of a text's first token. Its other tokens follow, then its end.
+  virtual std::int64_t first_text_row() const = 0;
   // What the encoder is shown of texts, tokens without what stands around them: [texts, rows] int64. Needs the tokenizer.
   virtual at::Tensor ids(const std::vector<std::vector<std::int32_t>>& texts) const = 0;
   // Of what ids() gives, [texts, rows, width] fp32 where the weights are: the last hidden states, after the final norm. From

@@ -151,6 +151,10 @@ class Transformer {
   // [N, vocabulary] fp32, every token, allowed or not. Without graph; for tests and evaluation.
   at::Tensor logits(const sequence::PackedSequence& sequence) const;
 
+  // What rows are embedded from by the input of features of that number, as decoding takes it: [rows, width of the input] ->
+  // [rows, width] fp32 on the CPU. Without graph.
+  at::Tensor embed_features(std::int32_t input, const at::Tensor& features) const;
+
   // Puts low-rank adapters, which start as `start` says, into the linear layers of the blocks that the patterns choose, and
   // freezes all other parameters. Layers are called as their parameters are, "dual_blocks.0.text.qkv",
   // "single_blocks.2.down". Throws Error(usage) as chosen_by_patterns(). Once, before the store is sealed.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -41,13 +42,23 @@ struct PackedSequence {
   friend bool operator==(const PackedSequence&, const PackedSequence&) = default;
 };
 
+// What texts that are conditions are embedded from in place of their tokens: a frozen encoder's rows of a text's tokens and,
+// after them, of its end, which take the places of the tokens and of </text>.
+struct ConditionFeatures {
+  std::int32_t input = 0;  // see FeatureRows
+  // [tokens + 1, width of that input]; from any thread.
+  std::function<std::vector<float>(const std::vector<std::int32_t>& tokens)> rows;
+};
+
 // Appends a document, unless the sequence would become longer than `longest`; returns whether. A target has
 // loss weight 1 where its segment carries loss and is not dropped, the grammar leaves a choice, and the
 // target is not <any>; the </text> that ends a text counts. Opening and closing tokens, <bos> and <eos> are
-// never a choice. Throws like document_tokens and leaves the sequence as it was.
+// never a choice. `features`, if there are any: of texts without loss that are not dropped. Throws like document_tokens,
+// and what `features` throws, and leaves the sequence as it was.
 bool append_document(PackedSequence& sequence, const Document& document, const Vocabulary& vocabulary,
                      const SequenceLayout& layout,
-                     std::int64_t longest = std::numeric_limits<std::int64_t>::max());
+                     std::int64_t longest = std::numeric_limits<std::int64_t>::max(),
+                     const ConditionFeatures* features = nullptr);
 
 // Appends short documents of <pad> without loss until the text positions and the generated ones (image and
 // shape) are each a multiple of `multiple` in number; there are some afterwards, and of each stream with

@@ -36,6 +36,9 @@ struct StageConfig {
   // What the stage starts from: the bundle of an earlier stage; pretrain: of `omni init`, or tokenizers and a fresh model.
   std::string start_bundle;
   omni::tokenizers::TokenizerPaths tokenizers;
+  // Pretrain: the folder of an imported CLIP or Qwen3, whose features texts that are conditions are shown as; empty: as tokens,
+  // or as the start bundle is shown them.
+  std::string text_tower;
   std::int64_t text_capacity = 0;  // longest text in tokens; 0: 48, or what the start bundle has
   model::TransformerConfig model;
   nn::LowRankConfig lora;  // finetune: adapters are trained in place of the weights, and merged at the end
