@@ -72,6 +72,28 @@ TEST_P(DocumentDecoderGpu, TheSameSeedDrawsTheProcessorsTokens) {
       EXPECT_NO_THROW((void)sequence::document_tokens(document, vocabulary, layout)) << precision;
 }
 
+TEST_P(DocumentDecoderGpu, TextsMayBeFeatures) {
+  if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
+  const sequence::Vocabulary vocabulary = sequence::testing::small_vocabulary();
+  const sequence::SequenceLayout layout = sequence::testing::small_layout();
+  model::TransformerConfig config = testing::tiny_transformer_config_without_codebooks();
+  config.width = 2 * GetParam();
+  model::Transformer model(config, vocabulary, layout, 3);
+  std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary, layout);
+  const std::vector<sequence::Document> of_tokens = decode(model, requests);
+  for (DocumentRequest& request : requests)
+    for (SegmentRequest& segment : request.segments) {
+      if (!segment.given || segment.modality != sequence::Modality::text) continue;
+      const auto& tokens = std::get<sequence::TextPayload>(segment.given->payload).tokens;
+      const auto rows = static_cast<std::int64_t>(tokens.size()) + 1;
+      segment.features = at::arange(rows * config.width, at::kFloat).sin().view({rows, config.width});
+    }
+  const std::vector<sequence::Document> expected = decode(model, requests);
+  EXPECT_NE(expected, of_tokens);
+  model.to(test::device());
+  EXPECT_EQ(decode(model, requests), expected);
+}
+
 // What a program draws step by step: each choice by the host, from logits that it fetches.
 struct StepByStep {
   std::vector<std::int32_t> tokens;

@@ -76,6 +76,16 @@ class TextStreamStartTest : public testing::Test {
   const PublicCase files_{"qwen3"};
 };
 
+// What pre-training gives a text tower needs such an input, and takes no part in what the stream computes.
+TEST_F(TextStreamStartTest, AnInputOfTextsFeaturesStandsBeside) {
+  ModelDescription description = plain();
+  description.transformer.features = {text_input_of_width(32)};
+  const Bundle bundle = start_text_stream(description, qwen3(), {});
+  EXPECT_TRUE(has_text_input(bundle.transformer->config(), 32));
+  EXPECT_FALSE(bundle.text_tower.has_value());
+  EXPECT_LT(difference_from_qwen3(bundle), 1e-4);
+}
+
 TEST_F(TextStreamStartTest, TextsHaveQwen3sLogitsInAPlainDecoder) {
   EXPECT_LT(difference_from_qwen3(start_text_stream(plain(), qwen3(), {})), 1e-4);
   ModelDescription own;

@@ -24,7 +24,7 @@ cp meshes/*.glb other_meshes
 "$omni" mesh render "$(ls meshes/*.glb | head -n 1)" --views 1 --azimuth 45 --elevation 30 --out picture.png
 
 # What needs files or machines that are not here: KayKit's packs, published weights, GPUs, other programs, a run of an hour.
-left_out='kaykit|llamagen|cube3d|text-stream|(import|verify) (clip|qwen3)|--device cuda|\.\.\.|turns=true|asset_tokenizer|out/grown'
+left_out='kaykit|llamagen|cube3d|text-stream|(import|verify) (clip|qwen3)|--device cuda|\.\.\.|turns=true|asset_tokenizer|out/(grown|clip|features)'
 # One command a line: lines that go on are joined, remarks cut off.
 commands() {
   awk 'FNR == 1 {code = 0} /^```/ {code = $0 ~ /^```sh/; next} code' "$source/README.md" "$source"/docs/*.md |
