@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "document_program.h"
+#include "kept_programs.h"
 #include "omni/core/interrupt.h"
 
 namespace omni::generation {
@@ -25,14 +26,18 @@ class DocumentBatch {
 
   void decode() {
     if (programs_.empty()) return;
-    const ProgramScores scores =
-        run_programs(model_, programs_, {.precision = options_.precision, .on_tokens = options_.on_tokens});
+    std::vector<DrawPlace> places;
+    for (const DecodedDocument& document : documents_)
+      places.push_back({document.request, document.sample_number});
+    const ProgramScores scores = run_kept_programs(
+        model_, programs_, places, {.precision = options_.precision, .on_tokens = options_.on_tokens},
+        options_.keeper);
     std::vector<DecodedDocument> whole;
     for (std::size_t i = 0; i < programs_.size(); ++i) {
       if (!programs_[i]->finished()) continue;
       documents_[i].document = static_cast<const DocumentProgram&>(*programs_[i]).document();
       documents_[i].log_probability = scores.log_probabilities[i];
-      documents_[i].drawing_seconds = scores.seconds_each;
+      documents_[i].drawing_seconds = scores.seconds[i];
       whole.push_back(std::move(documents_[i]));
     }
     programs_.clear();

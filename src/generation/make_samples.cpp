@@ -148,7 +148,8 @@ void make_samples(const model::Bundle& bundle, std::span<const GenerationRequest
   SamplingProgress progress(documents, bundle, options);
   const DecodeOptions decode{.precision = options.precision,
                              .sequences_per_batch = options.sequences_per_batch,
-                             .on_tokens = [&](std::int64_t count) { progress.add_tokens(count); }};
+                             .on_tokens = [&](std::int64_t count) { progress.add_tokens(count); },
+                             .keeper = options.keeper};
   const bool shapes = std::any_of(requests.begin(), requests.end(), [](const GenerationRequest& request) {
     return sequence::makes(request.task, sequence::Modality::shape);
   });

@@ -6,6 +6,7 @@
 
 #include "batch_finisher.h"
 #include "best_draws.h"
+#include "kept_programs.h"
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/core/log.h"
@@ -50,10 +51,11 @@ class DrawBatch {
   using OnDraws = std::function<void(std::span<Draw>)>;
 
   DrawBatch(const model::Transformer& transformer, std::int64_t sequences, ProgramOptions options,
-            OnDraws on_draws)
+            DrawKeeper* keeper, OnDraws on_draws)
       : transformer_(transformer),
         sequences_(sequences),
         options_(std::move(options)),
+        keeper_(keeper),
         on_draws_(std::move(on_draws)) {}
 
   void add(std::unique_ptr<Cube3dProgram> program, std::size_t request, std::uint64_t number) {
@@ -65,12 +67,14 @@ class DrawBatch {
 
   void decode() {
     if (programs_.empty()) return;
-    const ProgramScores scores = run_programs(transformer_, programs_, options_);
+    std::vector<DrawPlace> places;
+    for (const Draw& draw : draws_) places.push_back({draw.request, draw.sample_number});
+    const ProgramScores scores = run_kept_programs(transformer_, programs_, places, options_, keeper_);
     std::vector<Draw> whole;
     for (std::size_t i = 0; i < draws_.size(); ++i) {
       if (!programs_[i]->finished()) continue;
       draws_[i].log_probability = scores.log_probabilities[i];
-      draws_[i].drawing_seconds = scores.seconds_each;
+      draws_[i].drawing_seconds = scores.seconds[i];
       draws_[i].codes = static_cast<const Cube3dProgram&>(*programs_[i]).codes();
       whole.push_back(std::move(draws_[i]));
     }
@@ -85,6 +89,7 @@ class DrawBatch {
   const model::Transformer& transformer_;
   std::int64_t sequences_;
   ProgramOptions options_;
+  DrawKeeper* keeper_;
   OnDraws on_draws_;
   std::vector<std::unique_ptr<TokenProgram>> programs_;  // Cube3dPrograms
   std::vector<Draw> draws_;
@@ -210,14 +215,15 @@ void make_samples(const model::Cube3dModel& model, const TextFeatures& texts,
     if (options.on_progress) options.on_progress(sampled, amount.tokens);
   };
   DrawBatch batch(model.gpt->transformer(), options.sequences_per_batch,
-                  {.precision = options.precision, .on_tokens = count_tokens}, finish);
+                  {.precision = options.precision, .on_tokens = count_tokens}, options.keeper, finish);
   const at::Tensor unconditional = model.gpt->condition(texts.no_text, box_tensor({}))[0];
   finisher.run([&] {
     for (std::size_t i = 0; i < requests.size(); ++i) {
       const at::Tensor features = texts.prompts.narrow(0, static_cast<std::int64_t>(i), 1);
       const at::Tensor condition = model.gpt->condition(features, box_tensor(requests[i].box))[0];
       const auto draws = static_cast<std::uint64_t>(requests[i].count * requests[i].best_of);
-      for (std::uint64_t k = 0; k < draws; ++k)
+      const std::uint64_t first = requests[i].first_sample * static_cast<std::uint64_t>(requests[i].best_of);
+      for (std::uint64_t k = first; k < first + draws; ++k)
         batch.add(std::make_unique<Cube3dProgram>(model.gpt->config(), condition, unconditional,
                                                   requests[i].sampling, k),
                   i, k);

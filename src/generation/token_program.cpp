@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "settled_stretch.h"
 
@@ -21,14 +22,17 @@ class ProgramRun {
              const model::DecodePrecision& precision)
       : programs_(programs),
         first_(first_sequences(programs)),
-        log_probabilities_(programs.size(), 0),
+        drawn_(programs.size()),
         session_(model, first_.back(), capacity(programs), precision),
         unseen_(static_cast<std::size_t>(first_.back())) {}
 
   void prefill();
+  // Makes the choices that were made before, and shows them to the model but for those of the last step. -> how many.
+  std::int64_t go_on(std::vector<DrawnChoices> begun);
   // One choice of each program, or those of a stretch: how many were made; 0 once all programs are finished.
   std::int64_t step();
-  std::vector<double> log_probabilities() && { return std::move(log_probabilities_); }
+  // With the time of each that this run has taken so far.
+  const std::vector<DrawnChoices>& drawn();
 
  private:
   using Programs = std::span<const std::unique_ptr<TokenProgram>>;
@@ -38,11 +42,15 @@ class ProgramRun {
   std::int64_t draw_stretch();
   std::int64_t choose_by_logits();
   void choose(std::size_t program, std::span<const std::vector<float>> logits);
+  void note_choice(std::size_t program, std::int32_t token, double log_probability);
   void take_unseen(std::size_t program);
+  void show(const std::vector<std::vector<std::vector<DecodeToken>>>& steps);
 
   Programs programs_;
   std::vector<std::int64_t> first_;  // of each program, and one past the last one's
-  std::vector<double> log_probabilities_;
+  std::vector<DrawnChoices> drawn_;  // by program; but for the time of this run
+  std::vector<double> seconds_before_ = std::vector<double>(programs_.size(), 0);
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   model::DecodeSession session_;
   std::vector<std::vector<DecodeToken>>
       unseen_;                        // of each sequence: chosen and forced, not shown to the model
@@ -85,6 +93,64 @@ void ProgramRun::prefill() {
   }
   session_.prefill(prompts);
   for (const auto& [from, to] : copies) session_.copy_sequence(from, to);
+}
+
+std::int64_t ProgramRun::go_on(std::vector<DrawnChoices> begun) {
+  if (begun.empty()) return 0;
+  ensure(begun.size() == programs_.size(), "what was drawn before of each program");
+  std::int64_t made = 0;
+  std::vector<std::vector<std::vector<DecodeToken>>> steps(unseen_.size());
+  for (std::size_t p = 0; p < programs_.size(); ++p) {
+    for (const std::int32_t token : begun[p].tokens) {
+      for (std::int64_t s = first_[p]; s < first_[p + 1]; ++s) {
+        auto& unseen = unseen_[static_cast<std::size_t>(s)];
+        if (!unseen.empty()) steps[static_cast<std::size_t>(s)].push_back(std::move(unseen));
+      }
+      programs_[p]->choose(token);
+      take_unseen(p);
+    }
+    if (programs_[p]->finished())
+      for (std::int64_t s = first_[p]; s < first_[p + 1]; ++s) steps[static_cast<std::size_t>(s)].clear();
+    made += static_cast<std::int64_t>(begun[p].tokens.size());
+    seconds_before_[p] = begun[p].seconds;
+  }
+  drawn_ = std::move(begun);
+  show(steps);
+  return made;
+}
+
+// Of each sequence the tokens of steps, as many steps at a time as have no more rows than a prompt's products take
+// without another order of sums; a step of more rows by itself, as it came.
+void ProgramRun::show(const std::vector<std::vector<std::vector<DecodeToken>>>& steps) {
+  constexpr std::size_t kRows = 64;
+  std::vector<std::size_t> shown(steps.size(), 0);
+  while (!interrupt_requested()) {
+    bool any = false;
+    std::vector<std::vector<DecodeToken>> piece(steps.size());
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      for (; shown[s] < steps[s].size(); ++shown[s]) {
+        const std::vector<DecodeToken>& step = steps[s][shown[s]];
+        if (!piece[s].empty() && piece[s].size() + step.size() > kRows) break;
+        piece[s].insert(piece[s].end(), step.begin(), step.end());
+      }
+      any = any || !piece[s].empty();
+    }
+    if (!any) return;
+    session_.append(piece);
+  }
+}
+
+const std::vector<DrawnChoices>& ProgramRun::drawn() {
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - started_;
+  for (std::size_t p = 0; p < drawn_.size(); ++p)
+    drawn_[p].seconds = seconds_before_[p] + taken.count() / static_cast<double>(drawn_.size());
+  return drawn_;
+}
+
+void ProgramRun::note_choice(std::size_t program, std::int32_t token, double log_probability) {
+  drawn_[program].tokens.push_back(token);
+  drawn_[program].log_probability += log_probability;
+  programs_[program]->choose(token);
 }
 
 std::vector<std::size_t> ProgramRun::open_programs() const {
@@ -138,10 +204,8 @@ std::int64_t ProgramRun::draw_stretch() {
   }
   for (const std::vector<kernels::DrawnToken>& tokens : *drawn) {
     for (std::size_t i = 0; i < open.size(); ++i) {
-      TokenProgram& program = *programs_[open[i]];
-      kernels::require_drawn(tokens[i].fault, program.describe_place());
-      log_probabilities_[open[i]] += tokens[i].log_probability;
-      program.choose(tokens[i].token);
+      kernels::require_drawn(tokens[i].fault, programs_[open[i]]->describe_place());
+      note_choice(open[i], tokens[i].token, tokens[i].log_probability);
       take_unseen(open[i]);
     }
   }
@@ -171,7 +235,7 @@ std::int64_t ProgramRun::choose_by_logits() {
 }
 
 void ProgramRun::choose(std::size_t number, std::span<const std::vector<float>> logits) {
-  TokenProgram& program = *programs_[number];
+  const TokenProgram& program = *programs_[number];
   const TokenChoice choice = program.choice();
   const std::string place = program.describe_place();
   const std::vector<std::span<const float>> rows(logits.begin(), logits.end());
@@ -180,8 +244,7 @@ void ProgramRun::choose(std::size_t number, std::span<const std::vector<float>> 
   input.guidance = choice.guidance;
   input.place = place;
   const kernels::SampledToken sampled = kernels::sample_token(input, *choice.sampling, choice.key);
-  log_probabilities_[number] += sampled.log_probability;
-  program.choose(choice.allowed.token(sampled.index));
+  note_choice(number, choice.allowed.token(sampled.index), sampled.log_probability);
 }
 
 }  // namespace
@@ -190,22 +253,34 @@ ProgramScores run_programs(const model::Transformer& model,
                            std::span<const std::unique_ptr<TokenProgram>> programs,
                            const ProgramOptions& options) {
   if (programs.empty()) return {};
-  if (interrupt_requested()) return {std::vector<double>(programs.size()), true};
-  const auto begun = std::chrono::steady_clock::now();
+  const std::size_t count = programs.size();
+  if (interrupt_requested())
+    return {.log_probabilities = std::vector<double>(count),
+            .interrupted = true,
+            .seconds = std::vector<double>(count)};
   const c10::InferenceMode no_gradients;
   ProgramRun run(model, programs, options.precision);
   run.prefill();
+  const auto tell = [&](std::int64_t chosen) {
+    if (options.on_tokens && chosen > 0) options.on_tokens(chosen);
+    if (options.on_drawn) options.on_drawn(run.drawn());
+  };
+  if (const std::int64_t made = run.go_on(options.begun); made > 0) tell(made);
   bool interrupted = false;
   while (!(interrupted = interrupt_requested())) {
     const std::int64_t chosen = run.step();
     if (chosen == 0) break;
-    if (options.on_tokens) options.on_tokens(chosen);
+    tell(chosen);
   }
+  tell(0);
   const bool whole =
       std::all_of(programs.begin(), programs.end(), [](const auto& p) { return p->finished(); });
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
-  return {std::move(run).log_probabilities(), interrupted && !whole,
-          taken.count() / static_cast<double>(programs.size())};
+  ProgramScores scores{.log_probabilities = {}, .interrupted = interrupted && !whole, .seconds = {}};
+  for (const DrawnChoices& drawn : run.drawn()) {
+    scores.log_probabilities.push_back(drawn.log_probability);
+    scores.seconds.push_back(drawn.seconds);
+  }
+  return scores;
 }
 
 }  // namespace omni::generation

@@ -51,6 +51,46 @@ TEST_P(Cube3dProgramTest, CompletesWhatAShapeStartsWith) {
   EXPECT_EQ(sample_cube3d(*gpt, condition.narrow(0, 0, 1), unconditional.narrow(0, 0, 1), sampling), whole);
 }
 
+// Of more codes than a cache's chunk has and than are multiplied in another order: the same bits all the same. The
+// shapes were stopped at different codes, one of them whole and one before its first.
+TEST_P(Cube3dProgramTest, ShapesThatWereStoppedEndAsIfTheyHadNotBeen) {
+  constexpr std::int64_t kCodes = 200;
+  for (const char* precision : {"fp32", "bf16"}) {
+    const Cube3dSampling sampling{.codes = kCodes, .sampling = {.temperature = 1}, .seed = 4};
+    const auto draw = [&](std::vector<DrawnChoices> begun) {
+      std::vector<std::unique_ptr<TokenProgram>> programs;
+      for (std::uint64_t number = 0; number < 4; ++number)
+        programs.push_back(std::make_unique<Cube3dProgram>(gpt->config(), condition[number % 2 == 0 ? 0 : -1],
+                                                           unconditional[0], sampling, number));
+      std::vector<std::vector<DrawnChoices>> drawn;  // step by step
+      std::int64_t counted = 0;
+      run_programs(
+          gpt->transformer(), programs,
+          {.precision = model::parse_decode_precision(precision),
+           .on_tokens = [&](std::int64_t tokens) { counted += tokens; },
+           .begun = std::move(begun),
+           .on_drawn =
+               [&](std::span<const DrawnChoices> all) { drawn.emplace_back(all.begin(), all.end()); }});
+      EXPECT_EQ(counted, 4 * kCodes);
+      return drawn;
+    };
+    const std::vector<std::vector<DrawnChoices>> steps = draw({});
+    const std::vector<DrawnChoices>& whole = steps.back();
+    std::vector<DrawnChoices> begun(4);
+    for (const auto& [shape, codes] : {std::pair(0, 190), {2, 200}, {3, 131}}) {
+      begun[shape] = steps.at(codes - 1).at(shape);
+      ASSERT_EQ(begun[shape].tokens.size(), static_cast<std::size_t>(codes));
+      begun[shape].seconds = 1000;
+    }
+    const std::vector<DrawnChoices> resumed = draw(begun).back();
+    for (std::size_t i = 0; i < begun.size(); ++i) {
+      EXPECT_EQ(resumed[i].tokens, whole[i].tokens) << precision << " " << i;
+      EXPECT_EQ(resumed[i].log_probability, whole[i].log_probability) << precision << " " << i;
+      EXPECT_EQ(resumed[i].seconds > 1000, i != 1);
+    }
+  }
+}
+
 TEST_P(Cube3dProgramTest, MappedWeightsDrawTheSameCodes) {
   const test::TemporaryDirectory copy;
   std::filesystem::copy_file(folder / "shape_gpt.safetensors", copy / "shape_gpt.safetensors");

@@ -10,6 +10,7 @@
 #include "omni/core/error.h"
 #include "omni/sequence/packed_sequence.h"
 #include "omni/sequence/task.h"
+#include "recording_keeper.h"
 
 namespace omni::generation {
 namespace {
@@ -202,6 +203,67 @@ TEST_P(EveryStreamLayout, SettledChoicesHaveTheSamePlacesWhateverIsChosen) {
     }
   }
   EXPECT_EQ(longest, 8) << "the codes of a shape come in one go";
+}
+
+// The reference: drawing that nothing stopped, of every task, with prompts of several lengths and some under guidance.
+TEST_P(EveryStreamLayout, DrawsThatWereStoppedEndAsIfTheyHadNotBeen) {
+  std::vector<DocumentRequest> requests;
+  for (const sequence::Task& task : tasks()) {
+    requests.push_back(request_for(task, 60 + requests.size()));
+    const std::int64_t conditions = shown_condition_count(requests.back().segments);
+    if (requests.size() % 2 == 1) requests.back().guidance.assign(static_cast<std::size_t>(conditions), 2.5);
+  }
+  requests.front().count = 2;
+  const auto decode_all = [&](DrawKeeper* keeper, std::int64_t sequences) {
+    std::vector<DecodedDocument> all;
+    DecodeOptions options;
+    options.keeper = keeper;
+    options.sequences_per_batch = sequences;
+    decode_documents(model_, requests, options, [&](std::span<DecodedDocument> batch) {
+      for (DecodedDocument& decoded : batch) all.push_back(std::move(decoded));
+    });
+    return all;
+  };
+  const std::vector<DecodedDocument> expected = decode_all(nullptr, 96);
+  for (const int stopped_after : {1, 2, 7, 15, 1000}) {
+    testing::RecordingKeeper keeper(stopped_after);
+    decode_all(&keeper, 96);
+    ASSERT_GT(keeper.tokens(), 0u);
+    const std::vector<DecodedDocument> resumed = decode_all(&keeper, stopped_after == 2 ? 5 : 96);
+    EXPECT_TRUE(keeper.refused.empty());
+    ASSERT_EQ(resumed.size(), expected.size());
+    for (std::size_t i = 0; i < resumed.size(); ++i) {
+      EXPECT_EQ(resumed[i].document, expected[i].document) << stopped_after << ": " << i;
+      EXPECT_EQ(resumed[i].log_probability, expected[i].log_probability) << stopped_after << ": " << i;
+    }
+  }
+}
+
+TEST_P(EveryStreamLayout, WhatNoDrawCouldHaveChosenIsRefusedAndDrawnAnew) {
+  DocumentRequest request = request_for(sequence::built_in_task("text->shape"), 11);
+  const DecodedDocument expected = decode(request);
+  const auto with = [&](testing::RecordingKeeper& keeper) {
+    DecodedDocument decoded;
+    DecodeOptions options;
+    options.keeper = &keeper;
+    decode_documents(model_, {&request, 1}, options,
+                     [&](std::span<DecodedDocument> batch) { decoded = std::move(batch.front()); });
+    return decoded;
+  };
+  for (const std::int32_t wrong : {-1, static_cast<std::int32_t>(sequence::kEos), 1 << 30}) {
+    testing::RecordingKeeper keeper(5);
+    with(keeper);
+    keeper.kept(0, 0).tokens.at(3) = wrong;
+    const DecodedDocument anew = with(keeper);
+    EXPECT_EQ(keeper.refused.size(), 1u) << wrong;
+    EXPECT_EQ(anew.document, expected.document) << wrong;
+    EXPECT_EQ(anew.log_probability, expected.log_probability) << wrong;
+  }
+  testing::RecordingKeeper keeper(1000);
+  with(keeper);
+  keeper.kept(0, 0).tokens.push_back(keeper.kept(0, 0).tokens.back());  // one more than there are choices
+  EXPECT_EQ(with(keeper).document, expected.document);
+  EXPECT_EQ(keeper.refused.size(), 1u);
 }
 
 TEST(GuidanceSchedule, FallsLinearlyToOne) {

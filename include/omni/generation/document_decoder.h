@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "omni/generation/drawn_choices.h"
 #include "omni/generation/guidance_schedule.h"
 #include "omni/kernels/token_sampling.h"
 #include "omni/model/decode_precision.h"
@@ -59,6 +60,7 @@ struct DecodeOptions {
   std::int64_t sequences_per_batch = 96;  // sequences decoded side by side, those for guidance included
   // Called after each step with the number of tokens that it sampled.
   std::function<void(std::int64_t)> on_tokens;
+  DrawKeeper* keeper = nullptr;  // of what is drawn: with it, draws go on where they were. Not owned
 };
 
 // Completes documents token by token under the grammar, many side by side, and hands them on batch by batch:

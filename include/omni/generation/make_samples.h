@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "omni/generation/drawn_choices.h"
 #include "omni/generation/mesh_export.h"
 #include "omni/generation/request.h"
 #include "omni/model/bundle.h"
@@ -55,6 +56,7 @@ struct SampleOptions {
   // Tokens sampled so far and the most that there will be; once all are sampled, the two are equal.
   std::function<void(std::int64_t sampled, std::int64_t bound)> on_progress;
   AfterInterrupt after_interrupt = AfterInterrupt::give_up;
+  DrawKeeper* keeper = nullptr;  // of what is drawn: with it, draws go on where they were. Not owned
 };
 
 // From requests to texts, pictures, shapes and meshes with the models of one bundle: all samples of all

@@ -32,8 +32,9 @@ inline constexpr int kCube3dMeshResolution = 256;  // of the reference's meshes;
 struct TextToShapeRequest {
   // The sides of the shape's box along x, y and z, in any unit: their shares of the longest one count.
   std::optional<geometry::Vec3> box;
-  Cube3dSampling sampling;   // `codes`: as many as the tokenizer's shapes have
-  std::int64_t count = 1;    // samples, numbered from 0
+  Cube3dSampling sampling;  // `codes`: as many as the tokenizer's shapes have
+  std::int64_t count = 1;   // samples, numbered from first_sample
+  std::uint64_t first_sample = 0;
   std::int64_t best_of = 1;  // each sample is the most probable one of so many draws
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "omni/generation/drawn_choices.h"
 #include "omni/kernels/token_sampling.h"
 #include "omni/model/decode_precision.h"
 #include "omni/model/decode_session.h"
@@ -50,13 +51,18 @@ class TokenProgram {
 
 struct ProgramOptions {
   model::DecodePrecision precision;
-  std::function<void(std::int64_t)> on_tokens;  // called after each step or stretch with the choices made
+  // Called after each step or stretch with the number of choices made, and first with that of `begun`.
+  std::function<void(std::int64_t)> on_tokens;
+  // What was drawn of each program before, which it could have chosen; empty: all begin.
+  std::vector<DrawnChoices> begun = {};
+  // Called after each step or stretch, and at the end, with all that is drawn of each program by now.
+  std::function<void(std::span<const DrawnChoices>)> on_drawn = {};
 };
 
 struct ProgramScores {
   std::vector<double> log_probabilities;  // of each program, in nats; of those that finished()
   bool interrupted = false;               // by Ctrl-C, which left the others where they were
-  double seconds_each = 0;                // an even share of the time that all took
+  std::vector<double> seconds;  // of each: an even share of the time that all took, and what it took before
 };
 
 // Runs programs side by side to their ends. Where the session has steps on a GPU (see DecodeSession::draw()),
@@ -64,7 +70,9 @@ struct ProgramScores {
 // one is the sum of the log-probabilities of its choices, under the guided logits before temperature and filters.
 // A program's tokens depend on it and the model alone: what runs beside it changes nothing but rounding, and in
 // fp32 on a CPU not even that. Ctrl-C is looked for between steps and stretches, which take at most
-// DecodeSession::longest_stretch() choices of each program.
+// DecodeSession::longest_stretch() choices of each program. What was drawn before is shown to the model again, many
+// tokens at a time, by the operations of single steps: on a CPU with the same bits. So a program that was interrupted
+// ends with the tokens and the score of one that was not.
 ProgramScores run_programs(const model::Transformer& model,
                            std::span<const std::unique_ptr<TokenProgram>> programs,
                            const ProgramOptions& options = {});
