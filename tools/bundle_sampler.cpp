@@ -94,6 +94,8 @@ void BundleSampler::sample(std::span<const SeededPrompt> prompts, const generati
     requests.push_back(base_);
     if (!is_blank(prompt.text)) requests.back().prompts = {prompt.text};
     requests.back().seed = prompt.seed;
+    requests.back().first_sample = prompt.first_sample;
+    requests.back().count = prompt.count;
   }
   generation::make_samples(bundle_, requests, options, on_sample);
 }

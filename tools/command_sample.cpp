@@ -37,7 +37,7 @@ void make_into(SampleOutput& output, const SampleArguments& arguments,
 }
 
 void sample_cube3d(const SampleArguments& arguments) {
-  const SeededPrompt prompt{the_prompt(arguments), arguments.seed};
+  const SeededPrompt prompt{.text = the_prompt(arguments), .seed = arguments.seed, .count = arguments.count};
   Cube3dSampler sampler(arguments);
   sampler.check(prompt.text);
   SampleOutput output(arguments, sampler.task());

@@ -221,6 +221,8 @@ void Cube3dSampler::sample(std::span<const SeededPrompt> prompts, const generati
     texts.push_back(is_blank(prompt.text) ? "" : prompt.text);
     requests.push_back(request_);
     requests.back().sampling.seed = prompt.seed;
+    requests.back().first_sample = prompt.first_sample;
+    requests.back().count = prompt.count;
   }
   const at::Device device = on_gpu(arguments_) ? at::kCUDA : at::kCPU;
   if (!text_) {

@@ -15,7 +15,8 @@ namespace omni::tools {
 
 struct SeededPrompt {
   std::string text;
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 0, first_sample = 0;
+  std::int64_t count = 1;  // samples, numbered from first_sample
 };
 
 // A model that `omni sample` draws from, prompt by prompt; all else that is asked for stands in the arguments.

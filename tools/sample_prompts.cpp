@@ -22,6 +22,7 @@
 #include "sample_memory.h"
 #include "sample_model.h"
 #include "sample_output.h"
+#include "unfinished_draws.h"
 
 namespace omni::tools {
 namespace {
@@ -59,6 +60,13 @@ struct Planned {
   std::uint64_t seed;
 };
 
+// Samples that follow each other, of one prompt.
+struct Asked {
+  const Planned* planned;
+  std::uint64_t first;
+  std::int64_t count;
+};
+
 class PromptRun {
  public:
   explicit PromptRun(const SampleArguments& arguments)
@@ -68,7 +76,10 @@ class PromptRun {
            ": there is no folder for what they make. Name one with --out");
     sampler_ = open_prompt_sampler(arguments_);
     choose_format();
-    folder_ = std::make_unique<SampleFolder>(arguments_.out, sampler_->settings());
+    const Json settings = sampler_->settings();
+    folder_ = std::make_unique<SampleFolder>(arguments_.out, settings);
+    unfinished_ = std::make_unique<UnfinishedDraws>(folder_->path() / "unfinished.jsonl", settings.dump(),
+                                                    arguments_.best_of);
     plan();
   }
 
@@ -121,6 +132,7 @@ class PromptRun {
   void close() {
     progress_->set_note("");
     progress_.reset();
+    unfinished_->save();
     folder_->write_index(concat("Samples of ", arguments_.prompts_file));
   }
 
@@ -129,7 +141,7 @@ class PromptRun {
                                     [&](const Planned& planned) { return !is_done(planned); });
     fail(ErrorKind::interrupted, "sampling the prompts of ", arguments_.prompts_file, ": interrupted; ",
          list_.prompts.size() - static_cast<std::size_t>(left), " of ", list_.prompts.size(),
-         " are done. The same command goes on with the rest");
+         " are done. The same command goes on with the rest, from what is drawn of it");
   }
 
   void plan() {
@@ -157,6 +169,7 @@ class PromptRun {
     for (std::int64_t i = 0; i < arguments_.count; ++i) {
       const std::string name = sample_name(planned, static_cast<std::uint64_t>(i));
       const std::string file = folder_->missing_file(name);
+      if (folder_->find(name) != nullptr) unfinished_->forget(name);
       if (file.empty()) continue;
       log_info(file, " is gone from ", folder_->path(), ": it is made again");
       lost_.insert(name);
@@ -219,26 +232,47 @@ class PromptRun {
   }
 
   void sample(std::span<const Planned> batch) {
-    std::vector<SeededPrompt> prompts;
-    std::vector<const Planned*> asked;
+    std::vector<Asked> asked;
     for (const Planned& planned : batch) {
       try {
         sampler_->check(planned.line->prompt);
-        prompts.push_back({planned.line->prompt, planned.seed});
-        asked.push_back(&planned);
+        ask_for_missing(planned, asked);
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::usage) throw;
         leave_out(planned, error.what());
       }
     }
-    if (!prompts.empty()) make(prompts, asked);
+    if (!asked.empty()) make(asked);
+  }
+
+  void ask_for_missing(const Planned& planned, std::vector<Asked>& asked) const {
+    bool follows = false;
+    for (std::int64_t i = 0; i < arguments_.count; ++i) {
+      const auto number = static_cast<std::uint64_t>(i);
+      const bool missing = folder_->find(sample_name(planned, number)) == nullptr;
+      if (missing && follows)
+        ++asked.back().count;
+      else if (missing)
+        asked.push_back({&planned, number, 1});
+      follows = missing;
+    }
   }
 
   // A prompt that the model refuses (one too long for it, say) costs itself.
-  void make(std::span<const SeededPrompt> prompts, const std::vector<const Planned*>& asked) {
+  void make(std::span<const Asked> asked) {
+    std::vector<SeededPrompt> prompts;
+    std::int64_t samples = 0;
+    for (const Asked& each : asked) {
+      prompts.push_back({each.planned->line->prompt, each.planned->seed, each.first, each.count});
+      samples += each.count;
+    }
     generation::SampleOptions options =
         sample_options(arguments_, sequence::makes(sampler_->task(), Modality::shape));
-    const std::int64_t samples = static_cast<std::int64_t>(prompts.size()) * arguments_.count;
+    unfinished_->name_samples([&](std::size_t request, std::uint64_t number) -> UnfinishedDraws::Sample {
+      const Planned& planned = *asked[request].planned;
+      return {sample_name(planned, number), planned.line->prompt, planned.seed};
+    });
+    options.keeper = unfinished_.get();
     options.on_progress = [&](std::int64_t drawn, std::int64_t bound) {
       show(concat(drawn, "/", bound, " tokens of ", samples, samples == 1 ? " sample" : " samples"));
     };
@@ -247,16 +281,16 @@ class PromptRun {
     try {
       sampler_->sample(prompts, options, [&](const GeneratedSample& sample) {
         writing = true;
-        write(*asked[sample.request], sample);
+        write(*asked[sample.request].planned, sample);
         writing = false;
         show(concat("made ", ++written, " of ", samples, samples == 1 ? " sample" : " samples"));
       });
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage || writing) throw;
-      if (prompts.size() == 1) return leave_out(*asked.front(), error.what());
-      const std::size_t half = prompts.size() / 2;
-      make_rest(prompts.first(half), std::span(asked).first(half));
-      make_rest(prompts.subspan(half), std::span(asked).subspan(half));
+      if (asked.size() == 1) return leave_out(*asked.front().planned, error.what());
+      const std::size_t half = asked.size() / 2;
+      make_rest(asked.first(half));
+      make_rest(asked.subspan(half));
     }
   }
 
@@ -266,15 +300,11 @@ class PromptRun {
   }
 
   // Of these the ones that are not there yet.
-  void make_rest(std::span<const SeededPrompt> prompts, std::span<const Planned* const> asked) {
-    std::vector<SeededPrompt> left;
-    std::vector<const Planned*> left_asked;
-    for (std::size_t i = 0; i < prompts.size(); ++i) {
-      if (is_done(*asked[i])) continue;
-      left.push_back(prompts[i]);
-      left_asked.push_back(asked[i]);
-    }
-    if (!left.empty()) make(left, left_asked);
+  void make_rest(std::span<const Asked> asked) {
+    std::vector<Asked> left;
+    for (const Asked& each : asked)
+      if (!is_done(*each.planned)) left.push_back(each);
+    if (!left.empty()) make(left);
   }
 
   void write(const Planned& planned, const GeneratedSample& sample) {
@@ -297,6 +327,7 @@ class PromptRun {
     line["meshing_seconds"] = sample.meshing_seconds;
     line["peak_memory_gb"] = kernels::peak_gigabytes(at::kCPU);
     folder_->add(std::move(line));
+    unfinished_->forget(name);
     if (is_done(planned)) progress_->advance(1);
   }
 
@@ -338,6 +369,7 @@ class PromptRun {
   data::PromptList list_;
   std::unique_ptr<PromptSampler> sampler_;
   std::unique_ptr<SampleFolder> folder_;
+  std::unique_ptr<UnfinishedDraws> unfinished_;
   std::vector<Planned> planned_;               // what is to be done
   std::set<std::string> lost_;                 // samples without a file that they had
   std::map<std::string, std::int64_t> names_;  // of all results that this run is for, with their lines

@@ -30,7 +30,9 @@ ProgramScores run_kept_programs(const model::Transformer& model,
     }
     options.begun.push_back(std::move(begun));
   }
-  options.on_drawn = [&](std::span<const DrawnChoices> drawn) { keeper->note(places, drawn); };
+  options.on_drawn = [&](std::span<const DrawnChoices> drawn, bool ended) {
+    keeper->note(places, drawn, ended);
+  };
   return run_programs(model, programs, options);
 }
 

@@ -263,7 +263,7 @@ ProgramScores run_programs(const model::Transformer& model,
   run.prefill();
   const auto tell = [&](std::int64_t chosen) {
     if (options.on_tokens && chosen > 0) options.on_tokens(chosen);
-    if (options.on_drawn) options.on_drawn(run.drawn());
+    if (options.on_drawn) options.on_drawn(run.drawn(), /*ended=*/chosen == 0);
   };
   if (const std::int64_t made = run.go_on(options.begun); made > 0) tell(made);
   bool interrupted = false;

@@ -64,13 +64,12 @@ TEST_P(Cube3dProgramTest, ShapesThatWereStoppedEndAsIfTheyHadNotBeen) {
                                                            unconditional[0], sampling, number));
       std::vector<std::vector<DrawnChoices>> drawn;  // step by step
       std::int64_t counted = 0;
-      run_programs(
-          gpt->transformer(), programs,
-          {.precision = model::parse_decode_precision(precision),
-           .on_tokens = [&](std::int64_t tokens) { counted += tokens; },
-           .begun = std::move(begun),
-           .on_drawn =
-               [&](std::span<const DrawnChoices> all) { drawn.emplace_back(all.begin(), all.end()); }});
+      run_programs(gpt->transformer(), programs,
+                   {.precision = model::parse_decode_precision(precision),
+                    .on_tokens = [&](std::int64_t tokens) { counted += tokens; },
+                    .begun = std::move(begun),
+                    .on_drawn = [&](std::span<const DrawnChoices> all,
+                                    bool) { drawn.emplace_back(all.begin(), all.end()); }});
       EXPECT_EQ(counted, 4 * kCodes);
       return drawn;
     };

@@ -17,7 +17,7 @@ class RecordingKeeper final : public DrawKeeper {
     return found == kept_.end() ? DrawnChoices() : found->second;
   }
   void refuse(const DrawPlace& place) override { refused.emplace_back(place.request, place.number); }
-  void note(std::span<const DrawPlace> places, std::span<const DrawnChoices> drawn) override {
+  void note(std::span<const DrawPlace> places, std::span<const DrawnChoices> drawn, bool) override {
     if (notes_left_-- <= 0) return;
     for (std::size_t i = 0; i < places.size(); ++i) kept_[{places[i].request, places[i].number}] = drawn[i];
   }

@@ -11,6 +11,7 @@
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
 #include "omni/model/cube3d_files.h"
+#include "recording_keeper.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
 
@@ -193,6 +194,37 @@ TEST_F(TextToShape, OfSeveralDrawsTheMostProbableOneIsKept) {
     EXPECT_EQ(best[k].sample_number, k);
     EXPECT_EQ(best[k].log_probability, likeliest->log_probability);
     EXPECT_EQ(best[k].shapes[0].codes.geometry, likeliest->shapes[0].codes.geometry);
+  }
+}
+
+// Among them the best of several, of which some draws were whole and some had not begun.
+TEST_F(TextToShape, SamplesThatWereStoppedEndAsIfTheyHadNotBeen) {
+  std::vector<TextToShapeRequest> requests(2, request(1.5));
+  requests[0].count = 2;
+  requests[0].best_of = 3;
+  requests[1].first_sample = 4;
+  const std::vector<std::string> prompts = {"a chair", "a red table"};
+  SampleOptions options;
+  options.sequences_per_batch = 8;  // four draws
+  const std::vector<GeneratedSample> expected = samples(prompts, requests, options);
+  ASSERT_EQ(expected.size(), 3u);
+  EXPECT_EQ(expected[2].sample_number, 4u);
+  for (const int stopped_after : {1, 5, 9, 12}) {
+    testing::RecordingKeeper keeper(stopped_after);
+    options.keeper = &keeper;
+    samples(prompts, requests, options);
+    ASSERT_GT(keeper.tokens(), 0u);
+    std::int64_t last = 0, bound = -1;
+    options.on_progress = [&](std::int64_t sampled, std::int64_t all) { last = sampled, bound = all; };
+    const std::vector<GeneratedSample> resumed = samples(prompts, requests, options);
+    options.on_progress = nullptr;
+    EXPECT_EQ(last, bound);
+    ASSERT_EQ(resumed.size(), expected.size());
+    for (std::size_t i = 0; i < resumed.size(); ++i) {
+      EXPECT_EQ(resumed[i].sample_number, expected[i].sample_number);
+      EXPECT_EQ(resumed[i].shapes[0].codes.geometry, expected[i].shapes[0].codes.geometry) << i;
+      EXPECT_EQ(resumed[i].log_probability, expected[i].log_probability) << i;
+    }
   }
 }
 

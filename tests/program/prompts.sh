@@ -89,22 +89,48 @@ head -n 1 several/results.jsonl >first && mv first several/results.jsonl
 expect 0 '' sample --model "$bundle" --prompts q.txt --count 3 --out several
 check 'no sample stands there twice' [ "$(wc -l <several/results.jsonl)" = 3 ]
 present several/00001-a-table.2.glb
-# Ctrl-C: what is whole stays, the rest is made by the same command, whose rate counts it alone.
-for i in $(seq 24); do echo "a red chair"; done >many.txt
-many=(sample --model "$bundle" --prompts many.txt --temperature 1 --batch 2 --resolution 16 --out many)
-"$omni" "${many[@]}" >many.log 2>&1 &
-run=$!
-check 'the run has begun' wait_until has_lines many/results.jsonl 2
-kill -INT "$run"
-code=0
-wait "$run" || code=$?
-check 'Ctrl-C ends with 130' [ "$code" = 130 ]
-check 'it tells how to go on' grep -qE 'interrupted; [0-9]+ of 24 are done. The same command goes on' many.log
+# Ctrl-C: what is whole stays, the rest is made by the same command, whose rate counts it alone. Of two prompts a batch,
+# each the best of forty draws, most of the time is drawing's.
+echo 'prompt,seed' >many.csv
+for i in $(seq 6); do echo "a red chair,$i"; done >>many.csv
+many=(sample --model "$bundle" --prompts many.csv --temperature 1 --best-of 40 --batch 80 --resolution 16 --out)
+expect 0 '6/6 prompts' "${many[@]}" whole
+absent whole/unfinished.jsonl
+# Once more where it came between two batches.
+for lines in 2 4; do
+  "$omni" "${many[@]}" many >many.log 2>&1 &
+  run=$!
+  check 'the run has begun' wait_until has_lines many/results.jsonl "$lines"
+  sleep 0.3
+  kill -INT "$run"
+  code=0
+  wait "$run" || code=$?
+  check 'Ctrl-C ends with 130' [ "$code" = 130 ]
+  [ ! -e many/unfinished.jsonl ] || break
+done
+check 'it tells how to go on' grep -qE 'interrupted; [0-9]+ of 6 are done. The same command goes on' many.log
 done_before=$(wc -l <many/results.jsonl)
 check 'meshes of whole samples are there' [ "$(ls many/*.glb | wc -l)" = "$done_before" ]
-expect 0 '24/24 prompts' "${many[@]}"
-check 'the rest is made' [ "$(ls many/*.glb | wc -l)" = 24 ]
-expect 0 '24/24 prompts, 0.00/s' "${many[@]}"
+present many/unfinished.jsonl
+cp -r many damaged
+# same_samples FOLDER: codes and log-probabilities are those of the run that nothing interrupted.
+same_samples() {
+  python3 - "$1" whole <<'PYTHON'
+import json, sys
+results = [{line["name"]: (line["log_probability"], open(f"{folder}/{line['codes']}", "rb").read())
+            for line in map(json.loads, open(f"{folder}/results.jsonl"))} for folder in sys.argv[1:]]
+assert len(results[0]) == 6 and results[0] == results[1]
+PYTHON
+}
+expect 0 'unfinished.jsonl.*draws go on where the run before was stopped' "${many[@]}" many
+check 'the rest is made as if nothing had interrupted it' same_samples many
+absent many/unfinished.jsonl
+expect 0 '6/6 prompts, 0.00/s' "${many[@]}" many
+expect 2 'another run, whose temperature' "${many[@]}" damaged --temperature 0.9
+truncate -s -20 damaged/unfinished.jsonl
+expect 0 'unfinished.jsonl.*the draw of line [0-9]+ is damaged: drawn anew' "${many[@]}" damaged
+check 'a draw that broke off is made anew' same_samples damaged
+absent damaged/unfinished.jsonl
 expect 0 '' sample --model "$bundle" --prompts q.txt --task 'text->image' --out pictures
 present pictures/00001-a-table.png
 finish

@@ -32,9 +32,9 @@ class DrawKeeper {
   virtual DrawnChoices begun(const DrawPlace& place) = 0;
   // Those choices are none that this model could have made of this request: the draw begins anew.
   virtual void refuse(const DrawPlace& place) = 0;
-  // All that is drawn of a batch by now: after each step or stretch, and once more when no more of it is drawn, be it
-  // whole or interrupted. The spans are good for the call.
-  virtual void note(std::span<const DrawPlace> places, std::span<const DrawnChoices> drawn) = 0;
+  // All that is drawn of a batch by now: after each step or stretch, and once more when it has ended, whole or
+  // interrupted. The spans are good for the call.
+  virtual void note(std::span<const DrawPlace> places, std::span<const DrawnChoices> drawn, bool ended) = 0;
 };
 
 }  // namespace omni::generation

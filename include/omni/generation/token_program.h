@@ -55,8 +55,8 @@ struct ProgramOptions {
   std::function<void(std::int64_t)> on_tokens;
   // What was drawn of each program before, which it could have chosen; empty: all begin.
   std::vector<DrawnChoices> begun = {};
-  // Called after each step or stretch, and at the end, with all that is drawn of each program by now.
-  std::function<void(std::span<const DrawnChoices>)> on_drawn = {};
+  // Called with all that is drawn of each program by now: after each step or stretch, and when drawing has ended.
+  std::function<void(std::span<const DrawnChoices>, bool ended)> on_drawn = {};
 };
 
 struct ProgramScores {
