@@ -5,24 +5,29 @@
 
 #include "omni/generation/drawn_choices.h"
 
-namespace omni::generation::testing {
+namespace omni::test {
 
 // Keeps what it is told `notes` times, and nothing later: as if drawing had been stopped then.
-class RecordingKeeper final : public DrawKeeper {
+class RecordingKeeper final : public generation::DrawKeeper {
  public:
   explicit RecordingKeeper(int notes) : notes_left_(notes) {}
 
-  DrawnChoices begun(const DrawPlace& place) override {
+  generation::DrawnChoices begun(const generation::DrawPlace& place) override {
     const auto found = kept_.find({place.request, place.number});
-    return found == kept_.end() ? DrawnChoices() : found->second;
+    return found == kept_.end() ? generation::DrawnChoices() : found->second;
   }
-  void refuse(const DrawPlace& place) override { refused.emplace_back(place.request, place.number); }
-  void note(std::span<const DrawPlace> places, std::span<const DrawnChoices> drawn, bool) override {
+  void refuse(const generation::DrawPlace& place) override {
+    refused.emplace_back(place.request, place.number);
+  }
+  void note(std::span<const generation::DrawPlace> places, std::span<const generation::DrawnChoices> drawn,
+            bool) override {
     if (notes_left_-- <= 0) return;
     for (std::size_t i = 0; i < places.size(); ++i) kept_[{places[i].request, places[i].number}] = drawn[i];
   }
 
-  DrawnChoices& kept(std::size_t request, std::uint64_t number) { return kept_[{request, number}]; }
+  generation::DrawnChoices& kept(std::size_t request, std::uint64_t number) {
+    return kept_[{request, number}];
+  }
   std::size_t tokens() const {
     std::size_t count = 0;
     for (const auto& [place, drawn] : kept_) count += drawn.tokens.size();
@@ -33,7 +38,7 @@ class RecordingKeeper final : public DrawKeeper {
 
  private:
   int notes_left_;
-  std::map<std::pair<std::size_t, std::uint64_t>, DrawnChoices> kept_;
+  std::map<std::pair<std::size_t, std::uint64_t>, generation::DrawnChoices> kept_;
 };
 
-}  // namespace omni::generation::testing
+}  // namespace omni::test

@@ -210,7 +210,7 @@ TEST_F(TextToShape, SamplesThatWereStoppedEndAsIfTheyHadNotBeen) {
   ASSERT_EQ(expected.size(), 3u);
   EXPECT_EQ(expected[2].sample_number, 4u);
   for (const int stopped_after : {1, 5, 9, 12}) {
-    testing::RecordingKeeper keeper(stopped_after);
+    test::RecordingKeeper keeper(stopped_after);
     options.keeper = &keeper;
     samples(prompts, requests, options);
     ASSERT_GT(keeper.tokens(), 0u);

@@ -226,7 +226,7 @@ TEST_P(EveryStreamLayout, DrawsThatWereStoppedEndAsIfTheyHadNotBeen) {
   };
   const std::vector<DecodedDocument> expected = decode_all(nullptr, 96);
   for (const int stopped_after : {1, 2, 7, 15, 1000}) {
-    testing::RecordingKeeper keeper(stopped_after);
+    test::RecordingKeeper keeper(stopped_after);
     decode_all(&keeper, 96);
     ASSERT_GT(keeper.tokens(), 0u);
     const std::vector<DecodedDocument> resumed = decode_all(&keeper, stopped_after == 2 ? 5 : 96);
@@ -242,7 +242,7 @@ TEST_P(EveryStreamLayout, DrawsThatWereStoppedEndAsIfTheyHadNotBeen) {
 TEST_P(EveryStreamLayout, WhatNoDrawCouldHaveChosenIsRefusedAndDrawnAnew) {
   DocumentRequest request = request_for(sequence::built_in_task("text->shape"), 11);
   const DecodedDocument expected = decode(request);
-  const auto with = [&](testing::RecordingKeeper& keeper) {
+  const auto with = [&](test::RecordingKeeper& keeper) {
     DecodedDocument decoded;
     DecodeOptions options;
     options.keeper = &keeper;
@@ -251,7 +251,7 @@ TEST_P(EveryStreamLayout, WhatNoDrawCouldHaveChosenIsRefusedAndDrawnAnew) {
     return decoded;
   };
   for (const std::int32_t wrong : {-1, static_cast<std::int32_t>(sequence::kEos), 1 << 30}) {
-    testing::RecordingKeeper keeper(5);
+    test::RecordingKeeper keeper(5);
     with(keeper);
     keeper.kept(0, 0).tokens.at(3) = wrong;
     const DecodedDocument anew = with(keeper);
@@ -259,7 +259,7 @@ TEST_P(EveryStreamLayout, WhatNoDrawCouldHaveChosenIsRefusedAndDrawnAnew) {
     EXPECT_EQ(anew.document, expected.document) << wrong;
     EXPECT_EQ(anew.log_probability, expected.log_probability) << wrong;
   }
-  testing::RecordingKeeper keeper(1000);
+  test::RecordingKeeper keeper(1000);
   with(keeper);
   keeper.kept(0, 0).tokens.push_back(keeper.kept(0, 0).tokens.back());  // one more than there are choices
   EXPECT_EQ(with(keeper).document, expected.document);
