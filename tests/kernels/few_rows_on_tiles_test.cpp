@@ -9,6 +9,7 @@
 #include "gradient_check.h"
 #include "instruction_sets.h"
 #include "omni/kernels/matrix_tiles.h"
+#include "omni/kernels/packed_products.h"
 
 namespace omni::kernels {
 namespace {
@@ -93,6 +94,17 @@ TEST(FewRowsOnTiles, OtherRowsAndThreadsDoNotChangeABit) {
     EXPECT_TRUE(decode_linear(x, weight, {}, {37, 300}).equal(together.narrow(1, 37, 300 - 37)));
   }
   at::set_num_threads(before);
+}
+
+// Nor on whether they were shown one by one or as a long prompt.
+TEST(FewRowsOnTiles, AreThePackedProductsBitForBit) {
+  if (!has_matrix_tiles()) GTEST_SKIP() << "this processor has no tiles";
+  at::manual_seed(4);
+  for (const DecodeWeight& weight : weights(75, 192)) {
+    if (weight.format() == DecodeFormat::int8) continue;  // inputs are rounded otherwise there
+    const at::Tensor x = at::randn({40, 192});
+    EXPECT_TRUE(decode_linear(x, weight, {}).equal(packed_products(x, weight, {})));
+  }
 }
 
 TEST(FewRowsOnTiles, NotFiniteInputsAreNotHidden) {
