@@ -193,7 +193,7 @@ TEST_F(Cube3dProgramGpu, InFp32TheSameSeedDrawsTheProcessorsCodes) {
 // In fp32 with the codes of shapes that were not stopped; in halves, where a code that is shown again may be rounded
 // otherwise, with those that were kept.
 TEST_F(Cube3dProgramGpu, ShapesThatWereStoppedGoOn) {
-  const Cube3dSampling sampling{.codes = 140, .sampling = {.temperature = 1}, .seed = 5};
+  const Cube3dSampling sampling{.codes = 12, .sampling = {.temperature = 1}, .seed = 5};
   const at::Tensor condition = own_->condition(text_, box_), unconditional = no_text(*own_)[0];
   const auto draw = [&](const char* precision, std::vector<DrawnChoices> begun) {
     own_->transformer().set_activation_type(precision == std::string("fp32") ? at::kFloat : at::kBFloat16);
@@ -211,14 +211,14 @@ TEST_F(Cube3dProgramGpu, ShapesThatWereStoppedGoOn) {
                   }});
     return last;
   };
-  for (const char* precision : {"fp32", "bf16", "int8"}) {
+  for (const char* precision : {"fp32", "bf16"}) {
     const std::vector<DrawnChoices> whole = draw(precision, {});
     std::vector<DrawnChoices> begun = whole;
-    for (std::size_t i = 0; i < 2; ++i) begun[i].tokens.resize(i == 0 ? 131 : 70);
+    for (std::size_t i = 0; i < 2; ++i) begun[i].tokens.resize(i == 0 ? 9 : 4);
     const std::vector<DrawnChoices> resumed = draw(precision, begun);
     for (std::size_t i = 0; i < 2; ++i) {
       if (precision == std::string("fp32")) EXPECT_EQ(resumed[i].tokens, whole[i].tokens) << i;
-      ASSERT_EQ(resumed[i].tokens.size(), 140u) << precision;
+      ASSERT_EQ(resumed[i].tokens.size(), 12u) << precision;
       EXPECT_TRUE(std::equal(begun[i].tokens.begin(), begun[i].tokens.end(), resumed[i].tokens.begin()))
           << precision;
     }
