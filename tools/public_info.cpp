@@ -25,6 +25,21 @@ void print_clip(const model::ClipConfig& clip) {
   if (clip.vision) print_tower("vision tower", *clip.vision);
 }
 
+// A Cube3D's, which is either.
+void print_text_tower(const model::PublicDescription& text) {
+  if (text.family != model::PublicFamily::qwen3) return print_clip(text.clip);
+  const model::Qwen3Config& qwen3 = text.qwen3;
+  std::printf("text tower        Qwen3, %lld blocks, width %lld, MLP %lld, %lld heads\n",
+              static_cast<long long>(qwen3.layers), static_cast<long long>(qwen3.width),
+              static_cast<long long>(qwen3.mlp_width), static_cast<long long>(qwen3.heads));
+}
+
+// Rows that a text has by it.
+std::int64_t text_rows(const model::PublicDescription& text) {
+  if (text.family == model::PublicFamily::qwen3) return model::kQwen3TextRows;
+  return text.clip.text ? text.clip.text->positions : 0;
+}
+
 const char* tokenizer_in(const fs::path& folder) {
   return fs::exists(folder / "tokenizer.json") ? "tokenizer.json" : "none";
 }
@@ -58,7 +73,7 @@ void print_public_folder(const fs::path& folder) {
       const model::Cube3dFiles files = model::imported_cube3d(folder);
       std::printf("public model      Cube3D %s, %s\n", d.cube3d.box ? "v0.5" : "v0.1",
                   millions_in(folder).c_str());
-      print_clip(model::describe_public(folder / "text").clip);
+      print_text_tower(model::describe_public(folder / "text"));
       std::printf("text tokenizer    %s\n", tokenizer_in(folder / "text"));
       if (files.shape_tokenizer.empty())
         std::printf("shape tokenizer   none\n");
@@ -89,8 +104,7 @@ std::optional<model::ModelSizes> sizes_of_public_folder(const fs::path& folder) 
   if (d.family == model::PublicFamily::cube3d) {
     // A text, the box, the start, and the codes; without a tokenizer nothing tells how many.
     const model::Cube3dFiles files = model::imported_cube3d(folder);
-    const std::optional<model::ClipTextConfig> text = model::describe_public(folder / "text").clip.text;
-    described.context = (text ? text->positions : 0) + (d.cube3d.box ? 1 : 0) + 1;
+    described.context = text_rows(model::describe_public(folder / "text")) + (d.cube3d.box ? 1 : 0) + 1;
     if (!files.shape_tokenizer.empty()) described.context += model::codes_per_shape(files);
   }
   return model::model_sizes(described);
