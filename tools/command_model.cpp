@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "omni/core/error.h"
+#include "omni/model/cube3d_files.h"
 #include "omni/model/panel_check.h"
 #include "omni/model/verify_public.h"
 
@@ -110,9 +111,10 @@ void add_model_command(CLI::App& app) {
       "greedy codes as the reference draws them with its cache on, whose single block sees one key alone");
   cube3d->add_option(
       "--text", cube3d_arguments->text,
-      "CLIP ViT-L/14 with config.json and tokenizer.json beside its weights: its features of no text, and "
-      "of the file's prompts, are compared, too");
+      "CLIP ViT-L/14 or a Qwen3, with config.json and tokenizer.json beside its weights or as imported: its "
+      "features of no text, and of the file's prompts, are compared, too");
   cube3d->callback([a = cube3d_arguments] {
+    a->weights = model::published_gpt(a->weights).string();
     judge(model::verify_cube3d(a->given(),
                                {a->reference_cache, {.weights = a->text, .config = {}, .tokenizer = {}}}),
           a->weights);

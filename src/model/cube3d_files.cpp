@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char *kGptName = "shape_gpt.safetensors", *kGptIndexName = "shape_gpt.safetensors.index.json",
+constexpr const char *kGptIndexName = "shape_gpt.safetensors.index.json",
                      *kShapeTokenizerName = "shape_tokenizer.safetensors";
 
 // What cannot be looked at is not there.
@@ -92,17 +92,27 @@ std::optional<Cube3dVersion> parse_cube3d_version(std::string_view name) {
   return {};
 }
 
+fs::path published_gpt(const fs::path& path) {
+  for (const char* name : {kPublishedGptName, kGptIndexName})
+    if (has(path, name)) return path / name;
+  return path;
+}
+
+fs::path published_shape_tokenizer(const fs::path& path) {
+  return has(path, kShapeTokenizerName) ? path / kShapeTokenizerName : fs::path();
+}
+
 Cube3dFiles find_cube3d(const fs::path& folder, Cube3dVersion version, const fs::path& text,
                         const fs::path& config) {
   if (!is_folder(folder))
     fail(ErrorKind::io, "reading a Cube3D in '", folder.string(), "': there is no such folder");
-  const bool sharded = !has(folder, kGptName) && has(folder, kGptIndexName);
-  if (!sharded) require_file(folder, kGptName);
+  const fs::path gpt = published_gpt(folder);
+  if (gpt == folder) require_file(folder, kPublishedGptName);
   require_file(folder, kShapeTokenizerName);
-  Cube3dFiles files{.weights = folder / (sharded ? kGptIndexName : kGptName),
+  Cube3dFiles files{.weights = gpt,
                     .config = {},
                     .text = {.weights = text, .config = {}, .tokenizer = {}},
-                    .shape_tokenizer = folder / kShapeTokenizerName};
+                    .shape_tokenizer = published_shape_tokenizer(folder)};
   std::error_code unreadable;
   if (!text.empty() && !fs::exists(text, unreadable))
     fail(ErrorKind::io, "reading the text tower in '", text.string(), "': there is no such file or folder");

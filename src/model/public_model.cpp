@@ -9,6 +9,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/output_folder.h"
+#include "omni/model/cube3d_files.h"
 #include "omni/model/cube3d_training.h"
 #include "omni/tokenizers/cube3d_tokenizer.h"
 #include "omni/tokenizers/shape_tokenizer_check.h"
@@ -21,9 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kFormatVersion = 1;
 constexpr const char *kDescription = "public.yaml", *kWeights = "model.safetensors",
-                     *kTokenizer = "tokenizer.json", *kText = "text", *kShapeTokenizer = "shape_tokenizer",
-                     *kGptName = "shape_gpt.safetensors", *kGptIndexName = "shape_gpt.safetensors.index.json",
-                     *kShapeTokenizerName = "shape_tokenizer.safetensors";
+                     *kTokenizer = "tokenizer.json", *kText = "text", *kShapeTokenizer = "shape_tokenizer";
 
 // What kDescription holds.
 struct Description {
@@ -71,18 +70,6 @@ fs::path beside(const fs::path& weights, const char* name) {
   return (fs::is_directory(weights) ? weights : weights.parent_path()) / name;
 }
 
-// A file of Cube3D's own names, where a folder is given.
-std::optional<fs::path> inside(const fs::path& weights, const char* name) {
-  if (!fs::is_directory(weights) || !fs::exists(weights / name)) return {};
-  return weights / name;
-}
-
-fs::path gpt_weights(const fs::path& given) {
-  for (const char* name : {kGptName, kGptIndexName})
-    if (const auto found = inside(given, name)) return *found;
-  return given;
-}
-
 fs::path config_of(const PublicFiles& files) {
   return files.config.empty() ? beside(files.weights, "config.json") : files.config;
 }
@@ -94,6 +81,14 @@ void write(const fs::path& folder, const Description& description, const WeightS
   write_file_atomically(folder / kDescription,
                         config_to_yaml([&](ConfigVisitor& v) { describe(v, written); }));
   copy_weights(weights, layout, folder / kWeights, replaced);
+}
+
+// Said of the whole, where else the first of its files would be missed.
+void require_there(const PublicFiles& files, const char* what) {
+  std::error_code unreadable;
+  if (!fs::exists(files.weights, unreadable))
+    fail(ErrorKind::io, "reading the ", what, " '", files.weights.string(),
+         "': there is no such file or folder");
 }
 
 // Null where there is none. Its ids must all be the model's.
@@ -118,16 +113,16 @@ std::unique_ptr<tokenizers::TextTokenizer> read_tokenizer(const fs::path& folder
 
 void write_clip(const PublicFiles& files, const WeightSource& weights, const ClipConfig& config,
                 const fs::path& folder) {
+  if (config.text) write_tokenizer(files, config.text->vocabulary, folder);
   write(folder, {.family = "clip", .cube3d = {}, .clip = config, .qwen3 = {}}, weights,
         Clip::layout_in(weights, config));
-  if (config.text) write_tokenizer(files, config.text->vocabulary, folder);
 }
 
 void write_qwen3(const PublicFiles& files, const WeightSource& weights, const Qwen3Config& config,
                  const fs::path& folder) {
+  write_tokenizer(files, config.vocabulary, folder);
   write(folder, {.family = "qwen3", .cube3d = {}, .clip = {}, .qwen3 = config}, weights,
         layout_in(weights, config));
-  write_tokenizer(files, config.vocabulary, folder);
 }
 
 // Whether they are a folder that was imported, not what a publisher gives.
@@ -175,8 +170,9 @@ void require_text_width(std::int64_t width, const Cube3dGptConfig& config, const
          ". Give CLIP ViT-L/14; a Qwen3 is put in its place by `omni import cube3d --text`");
 }
 
+// If there is one.
 void write_shape_tokenizer(const fs::path& file, const fs::path& folder) {
-  tokenizers::import_cube3d_tokenizer(file)->save(folder / kShapeTokenizer);
+  if (!file.empty()) tokenizers::import_cube3d_tokenizer(file)->save(folder / kShapeTokenizer);
 }
 
 void require_fitting_gpt(const Cube3dFiles& files) {
@@ -205,7 +201,8 @@ void require_fitting_shape_tokenizer(const Cube3dFiles& files) {
 
 void require_public_place(const fs::path& out) {
   static constexpr std::array<std::string_view, 7> kWritten = {
-      kDescription, kWeights, kTokenizer, kGptName, "text/*", "shape_tokenizer/*", "model.*.panels*"};
+      kDescription,        kWeights,         kTokenizer, kPublishedGptName, "text/*",
+      "shape_tokenizer/*", "model.*.panels*"};
   require_only_written(out, kDescription, kWritten);
 }
 
@@ -264,17 +261,17 @@ void require_text_tokenizer(const PublicFiles& files, std::int64_t vocabulary) {
 
 }  // namespace
 
+// What is read in a moment is read first, the GPT, which takes longest to copy, last.
 ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text, const fs::path& shape_tokenizer,
                              const fs::path& out) {
   require_public_place(out);
   AtomicDirectory directory(out, kDescription);
   const fs::path& folder = directory.staging_path();
-  Cube3dFiles files{.weights = gpt_weights(gpt.weights),
-                    .config = {},
-                    .text = text,
-                    .shape_tokenizer = shape_tokenizer.empty()
-                                           ? inside(gpt.weights, kShapeTokenizerName).value_or("")
-                                           : shape_tokenizer};
+  Cube3dFiles files{
+      .weights = published_gpt(gpt.weights),
+      .config = {},
+      .text = text,
+      .shape_tokenizer = shape_tokenizer.empty() ? published_shape_tokenizer(gpt.weights) : shape_tokenizer};
   const WeightSource weights(files.weights), text_weights(text.weights);
   files.config.box = weights.contains("bbox_proj.weight");
   if (!gpt.config.empty()) files.config = Cube3dGptConfig::load(gpt.config);
@@ -284,17 +281,19 @@ ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text, co
     const Qwen3Config qwen3 = qwen3_of(text);
     require_text_tokenizer(text, qwen3.vocabulary);
     require_fitting_shape_tokenizer(files);
+    write_shape_tokenizer(files.shape_tokenizer, folder);
     write_qwen3(text, text_weights, qwen3, folder / kText);
     imported = write_gpt_for(qwen3, weights, files.config, folder);
   } else {
     require_fitting(files);
     const ClipConfig clip = text_alone_of(text, text_weights);
+    (void)tokenizer_of(text, clip.text->vocabulary);  // whether it can be read
+    write_shape_tokenizer(files.shape_tokenizer, folder);
     write_clip(text, text_weights, clip, folder / kText);
     write(folder, {.family = "cube3d", .cube3d = files.config, .clip = {}, .qwen3 = {}}, weights,
           public_layout(files.config));
     imported = {clip.text->width, false};
   }
-  if (!files.shape_tokenizer.empty()) write_shape_tokenizer(files.shape_tokenizer, folder);
   directory.commit();
   return imported;
 }
@@ -326,11 +325,13 @@ ClipWithTokenizer open_clip_text(const PublicFiles& files) {
 }
 
 Qwen3Source open_qwen3_source(const PublicFiles& files) {
+  require_there(files, "Qwen3");
   const Qwen3Config config = qwen3_of(files);
   return {config, WeightSource(files.weights), tokenizer_of(files, config.vocabulary)};
 }
 
 std::unique_ptr<TextTower> open_text_tower(const PublicFiles& files) {
+  require_there(files, "text tower");
   if (!is_qwen3(files)) {
     ClipWithTokenizer clip = open_clip_text(files);
     return make_text_tower(std::move(clip.tokenizer), std::move(clip.network));
@@ -385,25 +386,25 @@ std::unique_ptr<tokenizers::ShapeTokenizer> open_shape_tokenizer(const Cube3dFil
 
 namespace {
 
-Cube3dModel with_shape_tokenizer(std::unique_ptr<Cube3dGpt> gpt, const Cube3dFiles& files) {
-  Cube3dModel model{{}, std::move(gpt), open_shape_tokenizer(files)};
+// The shape tokenizer is read first: the GPT's weights take a while to be packed or copied, which one that cannot be read
+// would make in vain.
+template <class Where>  // a device, or how the weights are mapped
+Cube3dModel open_parts(const Cube3dFiles& files, const Where& where) {
+  Cube3dModel model;
+  model.shape = open_shape_tokenizer(files);
+  model.gpt = std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), where);
   if (model.shape) model.gpt->set_codebook(model.shape->geometry_codebook());
   return model;
 }
 
 }  // namespace
 
-// The GPT's weights take a while to be packed or copied, which a tokenizer that cannot be read would make in vain.
 Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped) {
-  require_fitting_shape_tokenizer(files);
-  return with_shape_tokenizer(std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), mapped),
-                              files);
+  return open_parts(files, mapped);
 }
 
 Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device) {
-  require_fitting_shape_tokenizer(files);
-  Cube3dModel model = with_shape_tokenizer(
-      std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), device), files);
+  Cube3dModel model = open_parts(files, device);
   if (model.shape) model.shape->to(device);
   return model;
 }
@@ -437,8 +438,8 @@ void save_trained_cube3d(const fs::path& start, const Transformer& trained, cons
     fs::copy(start / part, folder / part, fs::copy_options::recursive);
   export_cube3d(d.cube3d, trained, WeightSource(start / kWeights), folder / kWeights);
   std::error_code unlinked;  // where the disk has no links
-  fs::create_hard_link(folder / kWeights, folder / kGptName, unlinked);
-  if (unlinked) fs::copy_file(folder / kWeights, folder / kGptName);
+  fs::create_hard_link(folder / kWeights, folder / kPublishedGptName, unlinked);
+  if (unlinked) fs::copy_file(folder / kWeights, folder / kPublishedGptName);
   directory.commit();
 }
 

@@ -52,12 +52,14 @@ void compare_tokenisation(const std::filesystem::path& tokenizer, const Expected
 
 void compare_prompts(const PublicFiles& files, const Tensor& text, const Tensor& no_text,
                      const ExpectedOutputs& outputs, Agreement& agreement) {
-  const ClipWithTokenizer clip = open_clip_text(files);
-  if (clip.tokenizer == nullptr)
+  const std::unique_ptr<TextTower> tower = open_text_tower(files);
+  if (tower->tokenizer() == nullptr)
     fail(ErrorKind::input, "there is no tokenizer.json beside '", files.weights.string(),
          "' to read prompts with");
   const auto features = [&](const std::vector<std::string>& prompts) {
-    return clip.network->text(clip_prompt_ids(*clip.tokenizer, *clip.network->config().text, prompts)).hidden;
+    std::vector<std::vector<std::int32_t>> tokens;
+    for (const std::string& prompt : prompts) tokens.push_back(tower->tokenizer()->encode(prompt));
+    return tower->features(tower->ids(tokens));
   };
   agreement.compare_values("uncond_text_embed", features({""}).expand({no_text.size(0), -1, -1}), no_text);
   if (const auto prompts = texts_in(outputs, "prompts"); prompts && !prompts->empty())

@@ -170,6 +170,71 @@ TEST_F(Cube3dFolder, PromptsAreComparedWithTheTextTowersFeatures) {
     EXPECT_THROW(verify(no_list, none), Error) << no_list;
 }
 
+// The features are asked of the network itself: 77 rows, the text's tokens and its end.
+TEST_F(Cube3dFolder, PromptsAreComparedWithAQwen3sFeatures) {
+  const PublicCase qwen("qwen3");
+  const PublicFiles tower{.weights = qwen.weights(), .config = {}, .tokenizer = {}};
+  import_qwen3(tower, clip_ / "qwen3");
+  const Qwen3WithTokenizer qwen3 = load_qwen3(clip_ / "qwen3");
+  const std::int32_t end = qwen3.tokenizer->encode("<|endoftext|>").at(0);
+  const auto features = [&](const std::string& prompt) {
+    at::Tensor ids = at::full({1, 77}, std::int64_t{end}, at::kLong);
+    const std::vector<std::int32_t> tokens = qwen3.tokenizer->encode(prompt);
+    for (std::size_t i = 0; i < tokens.size(); ++i) ids[0][static_cast<std::int64_t>(i)] = tokens[i];
+    return qwen3.network->hidden_states(ids);
+  };
+  const Cube3dGpt original(Cube3dGptConfig::load(clip_ / "gpt.json"),
+                           WeightSource(clip_ / "shape_gpt.safetensors"));
+  const at::Tensor text = features("a small red chair"), none = features(""), box = at::zeros({1, 3});
+  const at::Tensor codes = at::arange(5, at::kLong).view({1, 5});
+  const auto greedy =
+      original.greedy_codes(original.condition(text, box), original.condition(none, box), {.steps = 4});
+  const auto holds = [&](const std::string& prompt) {
+    nn::write_tensors(
+        clip_ / "case.safetensors",
+        {{"text_embed", text},
+         {"uncond_text_embed", none},
+         {"bbox", box},
+         {"shape_ids", codes},
+         {"teacher_forced_logits", original.logits(original.condition(text, box), codes)},
+         {"greedy_ids_full_context",
+          at::tensor(std::vector<std::int64_t>(greedy[0].begin(), greedy[0].end())).view({1, 4})}},
+        {{"prompts", "[\"" + prompt + "\"]"}});
+    return verify_cube3d({clip_ / "shape_gpt.safetensors", clip_ / "gpt.json", clip_ / "case.safetensors"},
+                         {.reference_cache = false, .text = tower})
+        .holds();
+  };
+  EXPECT_TRUE(holds("a small red chair"));
+  EXPECT_FALSE(holds("a small blue chair"));
+}
+
+// Damage of what is read in a moment is met before that of what takes long to copy.
+TEST_F(Cube3dFolder, BrokenTokenizersAreFoundBeforeWeightsAreCopied) {
+  const auto write_broken = [&](const fs::path& source, const std::string& tensor, const std::string& name) {
+    const SafetensorsFile file(source);
+    const std::vector<float> values(static_cast<std::size_t>(file.at(tensor).element_count()), NAN);
+    std::vector<NamedTensorView> tensors;
+    for (const auto& [own, view] : file.tensors())
+      tensors.push_back({own, own == tensor ? tensor_view(values, view.shape) : view});
+    write_safetensors(clip_ / name, tensors);
+  };
+  const fs::path tokenizer = kCube3d / "tokenizer/shape_tokenizer.safetensors";
+  write_broken(small_.gpt, "text_proj.weight", "broken_gpt.safetensors");
+  write_broken(tokenizer, "occupancy_decoder.c_head.weight", "broken_shape.safetensors");
+  PublicFiles broken = gpt();
+  broken.weights = clip_ / "broken_gpt.safetensors";
+  const auto import_with = [&](const fs::path& shape) {
+    return [&, shape] { import_cube3d(broken, text(), shape, clip_ / "out"); };
+  };
+  expect_input_error(import_with(tokenizer), {"'text_proj.weight'"});
+  expect_input_error(import_with(clip_ / "broken_shape.safetensors"), {"'occupancy_decoder.c_head.weight'"});
+  write_file_atomically(clip_.tokenizer(), std::string_view("{\"model\": "));
+  expect_input_error(import_with(clip_ / "broken_shape.safetensors"), {"tokenizer.json"});
+  write_broken(small_.clip, "text_model.final_layer_norm.weight", "model.safetensors");
+  expect_input_error([&] { import_clip(text(), /*text_alone=*/true, clip_ / "out"); }, {"tokenizer.json"});
+  EXPECT_FALSE(fs::exists(clip_ / "out"));
+}
+
 TEST_F(Cube3dFolder, FindsBothFilesInThePublishersFolder) {
   fs::create_directory(clip_ / "published");
   fs::copy_file(gpt().weights, clip_ / "published" / "shape_gpt.safetensors");

@@ -141,6 +141,7 @@ TEST_F(Cube3dSample, ValuesThatAreNotFiniteAreNamed) {
   expect_refused(published(), kPrompt,
                  "shape_tokenizer.safetensors.*element 4 of the tensor '" + name + "'.* nan",
                  ErrorKind::input);
+  EXPECT_FALSE(fs::exists(folder_ / "published/shape_gpt.fp32.panels")) << "found before the GPT is packed";
   const Ending import = run_forked({"import", "cube3d", "published", "--config", "published/gpt.json",
                                     "--text", "published/clip", "--out", "imported"},
                                    folder_.path());

@@ -97,6 +97,8 @@ layout: {text_capacity: 20}
   EXPECT_THAT(start(qwen3, "never", {"--weights", "published"}).output, HasSubstr("--weights is for --from"));
   EXPECT_THAT(start(qwen3, "never", {"--from", "published"}).output,
               HasSubstr("--from a Cube3D or with --text-stream"));
+  expect_refused({"init", "model.yaml", "--text-stream", "nowhere", "--out", "never"}, ErrorKind::io,
+                 "'nowhere': there is no such file or folder");
   expect_refused({"init", "--text-stream", qwen3, "--out", "never"}, ErrorKind::usage,
                  "Name its configuration");
   expect_refused(

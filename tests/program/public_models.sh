@@ -18,6 +18,9 @@ expect 0 'text_ids: .* tokens equal' model verify qwen3 $(case_of "$qwen") --tok
 expect 0 'vision_pooler_output: largest difference' model verify clip $(case_of "$clip") --tokenizer "$clip/tokenizer.json"
 expect 0 '^PASS$' model verify cube3d $cube_case
 expect 0 'greedy_ids_reference_cached: 24 of 24' model verify cube3d $cube_case --reference-cache
+# In a folder they are found by their published names, as import finds them.
+expect 0 '^PASS$' model verify cube3d --weights "$gpt" --config "$gpt/config.json" --expected "$gpt/expected.safetensors"
+expect 4 'absent.: there is no such file or folder' model verify cube3d $cube_case --text absent
 # The wrong tokenizer, the wrong activation: the answer is no.
 expect 1 'the first other one: row' model verify qwen3 $(case_of "$qwen") --tokenizer "$clip/tokenizer.json"
 cp -r "$clip" wrong
@@ -50,6 +53,9 @@ absent never
 # Imported folders are told of like bundles; a file of weights by what it is.
 expect 0 'in all +[0-9]+ +24 tensors' info model qwen3
 expect 0 'text tower +2 blocks' info model text
+# 77 rows of a text, the box and the start; no shape tokenizer tells how many codes.
+for what in bundle model; do expect 0 'text tower +Qwen3, 2 blocks, width 32, MLP 72, 4 heads' info $what cube3d; done
+expect 0 'context +79 tokens' info model cube3d
 expect 0 'public model +Qwen3, .* million' info bundle qwen3
 expect 2 'it is a file of weights' info model "$qwen/$weights"
 expect 2 'it is a file of weights' info bundle "$qwen/$weights"
