@@ -10,6 +10,7 @@
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/cube3d_files.h"
 #include "omni/model/decoding_memory.h"
+#include "public_info.h"
 #include "sample_memory.h"
 #include "sample_model.h"
 
@@ -20,8 +21,6 @@ namespace fs = std::filesystem;
 
 // Of features, meshes and the field at the points of a mesh, in bytes.
 constexpr double kMeshing = 0.5e9;
-
-bool is_imported(const std::string& folder) { return fs::exists(fs::path(folder) / "public.yaml"); }
 
 model::Cube3dFiles find_files(const SampleArguments& arguments) {
   if (names_imported_cube3d(arguments)) return model::imported_cube3d(arguments.model);
@@ -159,7 +158,7 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
 
 bool names_cube3d(const SampleArguments& arguments) {
   if (model::parse_cube3d_version(arguments.model)) return true;
-  if (arguments.model.empty() || !is_imported(arguments.model)) return false;
+  if (arguments.model.empty() || !is_public_folder(arguments.model)) return false;
   if (model::public_family(arguments.model) == model::PublicFamily::cube3d) return true;
   fail(ErrorKind::usage, "choosing a model: '", arguments.model,
        "' is a public model that makes no shapes. Name a bundle or a Cube3D");
@@ -167,7 +166,7 @@ bool names_cube3d(const SampleArguments& arguments) {
 
 bool names_imported_cube3d(const SampleArguments& arguments) {
   return !model::parse_cube3d_version(arguments.model) ||
-         (arguments.weights.empty() && is_imported(arguments.model));
+         (arguments.weights.empty() && is_public_folder(arguments.model));
 }
 
 Cube3dSampler::Cube3dSampler(const SampleArguments& arguments)
