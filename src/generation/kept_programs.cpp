@@ -7,6 +7,7 @@ namespace {
 
 // Whether the program could have made these choices one after the other.
 bool fits(const TokenProgram& program, const DrawnChoices& drawn) {
+  if (drawn.tokens.empty()) return true;
   const std::unique_ptr<TokenProgram> own = program.copy();
   for (const std::int32_t token : drawn.tokens) {
     if (own->finished() || !own->choice().allowed.contains(token)) return false;

@@ -118,7 +118,7 @@ TEST_F(UnfinishedDrawsTest, ALineThatBreaksOffIsDrawnAnewWhereverItDoes) {
   }
 }
 
-TEST_F(UnfinishedDrawsTest, AFileOfAnotherRunIsToldOfAndLeftAlone) {
+TEST_F(UnfinishedDrawsTest, AFileOfAnotherRunIsToldOfAndDrawnAnew) {
   write();
   for (const DrawnChoices& drawn : read_again("another run")) EXPECT_TRUE(drawn.tokens.empty());
   EXPECT_THAT(told_, HasSubstr("of another run or damaged: drawn anew"));
