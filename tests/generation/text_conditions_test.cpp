@@ -33,6 +33,7 @@ class TextConditions : public ::testing::Test {
          std::make_unique<tokenizers::GridShapeTokenizer>(testing::tiny_shape_config(), 5)},
         kCapacity, /*views=*/true, 5);
     // Features are as large as embedded tokens, so that they matter.
+    const c10::NoGradGuard no_grad;
     bundle_.transformer->parameters().find("feature_projection.text.weight")->value.mul_(10);
     bundle_.text_tower = model::BundleTextTower::load(folder_ / "clip");
   }
@@ -115,7 +116,7 @@ TEST_F(TextConditions, TheCacheGivesTheLogitsOfTheWholeSequence) {
     document.segments[0].dropped = dropped;
     const at::Tensor whole = bundle_.transformer->logits(packed(document));
     const std::vector<Choice> choices = cached(encoded[0].segments, dropped ? 0 : 1, document);
-    EXPECT_GT(choices.size(), 20u);
+    EXPECT_EQ(choices.size(), 15u);  // size, box, eight codes and three colours
     for (const Choice& choice : choices)
       for (std::int32_t i = 0; i < choice.allowed.count(); ++i)
         ASSERT_NEAR(choice.logits[static_cast<std::size_t>(i)],
@@ -138,10 +139,10 @@ TEST_F(TextConditions, ADroppedOneIsTheUnconditionalRow) {
   dropped.advance_to_choice();
   // What comes after it stands where it would.
   EXPECT_EQ(shown.take_unseen().back().place.offset, dropped.take_unseen().back().place.offset);
+  const std::vector<Choice> c = cached(segments, 1, document);
   document.segments[0].dropped = true;
   EXPECT_TRUE(packed(document).features.empty());
   const std::vector<Choice> a = cached(segments, 0, document), b = cached(none, 0, document);
-  const std::vector<Choice> c = cached(segments, 1, document);
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].logits, b[i].logits) << i;
   EXPECT_NE(a[0].logits, c[0].logits);
@@ -164,7 +165,8 @@ TEST_F(TextConditions, SamplesFollowTheFeaturesAndTheGuidance) {
                                              request("text->image", {"a red chair"})};
   requests[2].guidance.everywhere = 3;
   requests[3].guidance.everywhere = 0;  // the row without the text alone
-  requests[4].task = requests[3].task;
+  // What is drawn at random depends on how many tokens stand before.
+  for (const std::size_t i : {3, 4}) requests[i].sampling.temperature = 0;
   const std::vector<Document> together = samples(bundle_, requests);
   ASSERT_EQ(together.size(), requests.size());
   const auto made = [&](std::size_t i) { return together[i].segments[1].payload; };
@@ -175,8 +177,9 @@ TEST_F(TextConditions, SamplesFollowTheFeaturesAndTheGuidance) {
   // And do not depend on their company.
   for (std::size_t i = 0; i < requests.size(); ++i)
     EXPECT_EQ(samples(bundle_, {&requests[i], 1}).front(), together[i]) << i;
-  // With another tower of the same sizes they are other ones.
+  // With another projection they are other ones, but for those without a text.
   const model::Bundle& bundle = bundle_;
+  const c10::NoGradGuard no_grad;
   at::Tensor weight = bundle.transformer->parameters().find("feature_projection.text.weight")->value;
   weight.neg_();
   EXPECT_NE(samples(bundle_, {&requests[0], 1}).front().segments[1].payload, made(0));
