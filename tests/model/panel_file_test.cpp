@@ -18,6 +18,7 @@
 #include "omni/core/interrupt.h"
 #include "omni/core/safetensors.h"
 #include "omni/kernels/decode_attention.h"
+#include "omni/kernels/matrix_tiles.h"
 #include "omni/model/decoding_memory.h"
 #include "omni/model/panel_check.h"
 #include "small_world.h"
@@ -151,14 +152,19 @@ TEST_P(PanelFile, IsMadeOnceForEachStateOfTheWeights) {
 TEST_P(PanelFile, NumbersOfBf16TakeTwelveBits) {
   save(9, /*of_bf16=*/true);
   const std::vector<float> expected = logits(*read());
-  EXPECT_EQ(logits(*map()), expected);
+  const std::vector<float> first = logits(*map());
+  // In fp32 tiles multiply those that take twelve bits alone: as exactly, but in another order.
+  const bool same_order = precision().weights != kernels::DecodeFormat::fp32 || !kernels::has_matrix_tiles();
+  ASSERT_EQ(first.size(), expected.size());
+  for (std::size_t i = 0; i < first.size(); ++i)
+    EXPECT_NEAR(first[i], expected[i], same_order ? 0 : 1e-4) << i;
   const bool bytes = precision().weights == kernels::DecodeFormat::int8;
   std::size_t in_twelve_bits = 0;
   const SafetensorsFile file(panels());
   for (const auto& [name, view] : file.tensors())
     if (name.ends_with(".tables")) ++in_twelve_bits;
   EXPECT_EQ(in_twelve_bits > 0, !bytes);
-  EXPECT_EQ(logits(*map()), expected);
+  EXPECT_EQ(logits(*map()), first);
 }
 
 // A place of an exception is where a product writes: one beyond its block would write anywhere.
