@@ -65,6 +65,9 @@ void give_tower(const StageConfig& config, model::Bundle& bundle, bool shapes_al
     fail(ErrorKind::usage, "starting from ", config.start_bundle, ": ", what..., " 'text_tower' ('",
          config.text_tower, "'). Leave the key out, and texts are shown as they were");
   };
+  const auto made_by = bundle.notes.find("stage");
+  if (made_by == bundle.notes.end() || made_by->second != "init")
+    refuse("it was trained on texts as it is shown them, which is not by");
   if (!model::has_text_input(bundle.transformer->config(), tower.width()))
     refuse("it has no input of the ", tower.width(), " features of");
   const auto own = tokenizers::TextTokenizer::load(tower.tokenizer_file());

@@ -290,6 +290,12 @@ TEST_F(TextTowerStage, WhatDoesNotFitIsRefusedByName) {
   c = config("refused");
   c.start_bundle = plain.bundle.string();
   c.tokenizers = {};
+  EXPECT_THAT(refusal(c),
+              HasSubstr("it was trained on texts as it is shown them, which is not by 'text_tower'"));
+  model::Bundle untrained = model::load_bundle(plain.bundle);
+  untrained.notes["stage"] = "init";
+  model::save_bundle(untrained, folder_ / "untrained");
+  c.start_bundle = (folder_ / "untrained").string();
   EXPECT_THAT(refusal(c), HasSubstr("it has no input of the 32 features of 'text_tower'"));
 }
 
