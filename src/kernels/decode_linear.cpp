@@ -213,14 +213,11 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   call.rows = x.size(0);
   call.first_output = outputs.first;
   call.last_output = outputs.last;
-  if (has_matrix_tiles() && call.rows > 0) {
-    call.tile_lanes = tile_lanes_of(call);
-    call.pieces = tile_pieces_of(call);
-  }
-  const Tensor lanes =
-      call.tile_lanes > 0
-          ? at::empty({call.pieces * call.rows * (bytes ? 2 : 1), call.tile_lanes}, at::kFloat)
-          : at::empty({call.rows * (bytes ? 2 : 1), call.steps}, at::kFloat);
+  if (has_matrix_tiles() && call.rows > 0) call.tile_lanes = tile_lanes_of(call);
+  if (call.tile_lanes > 0) call.pieces = tile_pieces_of(call);
+  const Tensor lanes = at::empty(
+      {call.pieces * call.rows * (bytes ? 2 : 1), call.tile_lanes > 0 ? call.tile_lanes : call.steps},
+      at::kFloat);
   const Tensor row_scales = bytes ? at::empty({call.rows}, at::kFloat) : Tensor();
   call.x = own.const_data_ptr();
   call.lanes = lanes.mutable_data_ptr<float>();

@@ -21,18 +21,13 @@ int pieces_of(const DecodeWeight& weight) {
   return weight.format() == DecodeFormat::bf16 ? 1 : weight.format() == DecodeFormat::int8 ? 2 : 3;
 }
 
-// An fp32 weight of other numbers than those of bf16 would need pieces of its own.
-bool fits_tiles(const DecodeWeight& weight) {
-  return weight.format() != DecodeFormat::fp32 || weight.in_twelve_bits();
-}
-
 }  // namespace
 
 Tensor packed_products(const Tensor& x, const DecodeWeight& weight, const Tensor& bias) {
   const c10::NoGradGuard no_gradient;
   ensure(weight.defined() && x.dim() == 2 && x.size(1) == weight.inputs(), "packed_products: rows ",
          x.sizes(), " do not fit a weight of ", weight.inputs(), " inputs");
-  if (!fits_tiles(weight)) return decode_linear(x, weight, bias);
+  if (!fits_tiles(call_of(weight))) return decode_linear(x, weight, bias);
   RECORD_FUNCTION("omni::packed_products", std::vector<c10::IValue>());
   const Tensor own = x.contiguous();
   const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();

@@ -44,9 +44,13 @@ inline constexpr std::int64_t expanded_steps(const DecodeLinearCall& call) {
                                              : call.steps;
 }
 
-// The lanes that tiles want of a weight's inputs; 0 where its panels do not divide into tiles or its numbers do not fit them.
+// An fp32 weight of other numbers than those of bf16 would need pieces of its own.
+inline constexpr bool fits_tiles(const DecodeLinearCall& call) {
+  return call.format != DecodeFormat::fp32 || call.short_panels.units != nullptr;
+}
+// The lanes that tiles want of a weight's inputs; 0 where its panels do not divide into tiles or it does not fit them.
 inline constexpr std::int64_t tile_lanes_of(const DecodeLinearCall& call) {
-  if (call.format == DecodeFormat::fp32 && call.short_panels.units == nullptr) return 0;
+  if (!fits_tiles(call)) return 0;
   const std::int64_t lanes = call.format == DecodeFormat::int8 ? call.steps : expanded_steps(call);
   return lanes % 16 == 0 ? lanes : 0;
 }
