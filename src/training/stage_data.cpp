@@ -75,6 +75,12 @@ data::BatchOptions plain_options(const StageConfig& config, const model::Bundle&
   return options;
 }
 
+data::BatchOptions laid_out(data::BatchOptions options, const DocumentForm& form) {
+  options.own_layout = form.own_layout;
+  options.features = form.features;
+  return options;
+}
+
 }  // namespace
 
 void require_batch_for_each_rank(const StageConfig& config, int ranks) {
@@ -112,21 +118,17 @@ StageData::StageData(const StageConfig& config, const model::Bundle& bundle, con
     range_weights_.push_back({bundle.vocabulary().range(name), static_cast<float>(factor)});
   }
   const WeightedTasks tasks = weighted_tasks(config, bundle);
-  data::BatchOptions training = training_options(config, bundle);
-  training.own_layout = form.own_layout;
-  training.features = form.features;
-  source_ =
-      std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary, std::move(training));
+  source_ = std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary,
+                                                laid_out(training_options(config, bundle), form));
   if (config.validation_steps > 0) open_validation(config, bundle, form, tasks);
   if (!config.earlier_tasks.empty()) open_earlier(config, bundle, form);
 }
 
 void StageData::open_validation(const StageConfig& config, const model::Bundle& bundle,
                                 const DocumentForm& form, const WeightedTasks& tasks) {
-  data::BatchOptions options = plain_options(config, bundle, data::parse_split(config.validation_split));
+  data::BatchOptions options =
+      laid_out(plain_options(config, bundle, data::parse_split(config.validation_split)), form);
   options.batches_per_step = config.validation_batches;
-  options.own_layout = form.own_layout;
-  options.features = form.features;
   try {
     validation_source_ = std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary,
                                                              std::move(options));
@@ -144,11 +146,9 @@ void StageData::open_earlier(const StageConfig& config, const model::Bundle& bun
     model::check_task(bundle.transformer->config(), tasks.back().first);
   }
   const auto open = [&](data::Split split) {
-    data::BatchOptions options = plain_options(config, bundle, split);
+    data::BatchOptions options = laid_out(plain_options(config, bundle, split), form);
     options.mixture_unit = "documents";
     options.batches_per_step = config.validation_batches;
-    options.own_layout = form.own_layout;
-    options.features = form.features;
     return std::make_unique<data::BatchSource>(dataset_, tasks, form.layout, form.vocabulary,
                                                std::move(options));
   };
