@@ -49,49 +49,51 @@ std::vector<sequence::Document> decode(const model::Transformer& model,
   return documents;
 }
 
-class DocumentDecoderGpu : public ::testing::TestWithParam<int> {};
+class DocumentDecoderGpu : public ::testing::TestWithParam<int> {
+ protected:
+  void SetUp() override {
+    if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
+  }
+  static model::TransformerConfig config() {
+    model::TransformerConfig config = testing::tiny_transformer_config_without_codebooks();
+    config.width = 2 * GetParam();
+    return config;
+  }
+
+  const sequence::Vocabulary vocabulary_ = sequence::testing::small_vocabulary();
+  const sequence::SequenceLayout layout_ = sequence::testing::small_layout();
+  model::Transformer model_{config(), vocabulary_, layout_, 3};
+};
 INSTANTIATE_TEST_SUITE_P(HeadSizes, DocumentDecoderGpu, ::testing::Values(16, 64));
 
 TEST_P(DocumentDecoderGpu, TheSameSeedDrawsTheProcessorsTokens) {
-  if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
-  const sequence::Vocabulary vocabulary = sequence::testing::small_vocabulary();
-  const sequence::SequenceLayout layout = sequence::testing::small_layout();
-  model::TransformerConfig config = testing::tiny_transformer_config_without_codebooks();
-  config.width = 2 * GetParam();
-  model::Transformer model(config, vocabulary, layout, 3);
-  const std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary, layout);
-  const std::vector<sequence::Document> expected = decode(model, requests);
-  model.to(test::device());
-  EXPECT_EQ(decode(model, requests), expected);
-  EXPECT_EQ(decode(model, {&requests[1], 1}).front(), expected[1]) << "one sequence alone";
+  const std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary_, layout_);
+  const std::vector<sequence::Document> expected = decode(model_, requests);
+  model_.to(test::device());
+  EXPECT_EQ(decode(model_, requests), expected);
+  EXPECT_EQ(decode(model_, {&requests[1], 1}).front(), expected[1]) << "one sequence alone";
   // In half precision a token may differ; what is drawn is well-formed all the same.
-  model.set_activation_type(at::kBFloat16);
+  model_.set_activation_type(at::kBFloat16);
   for (const char* precision : {"bf16", "int8"})
     for (const sequence::Document& document :
-         decode(model, requests, {.precision = model::parse_decode_precision(precision), .on_tokens = {}}))
-      EXPECT_NO_THROW((void)sequence::document_tokens(document, vocabulary, layout)) << precision;
+         decode(model_, requests, {.precision = model::parse_decode_precision(precision), .on_tokens = {}}))
+      EXPECT_NO_THROW((void)sequence::document_tokens(document, vocabulary_, layout_)) << precision;
 }
 
 TEST_P(DocumentDecoderGpu, TextsMayBeFeatures) {
-  if (!test::device_refusal().empty()) GTEST_SKIP() << test::device_refusal();
-  const sequence::Vocabulary vocabulary = sequence::testing::small_vocabulary();
-  const sequence::SequenceLayout layout = sequence::testing::small_layout();
-  model::TransformerConfig config = testing::tiny_transformer_config_without_codebooks();
-  config.width = 2 * GetParam();
-  model::Transformer model(config, vocabulary, layout, 3);
-  std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary, layout);
-  const std::vector<sequence::Document> of_tokens = decode(model, requests);
+  std::vector<DocumentRequest> requests = requests_of_every_task(vocabulary_, layout_);
+  const std::vector<sequence::Document> of_tokens = decode(model_, requests);
   for (DocumentRequest& request : requests)
     for (SegmentRequest& segment : request.segments) {
       if (!segment.given || segment.modality != sequence::Modality::text) continue;
       const auto& tokens = std::get<sequence::TextPayload>(segment.given->payload).tokens;
       const auto rows = static_cast<std::int64_t>(tokens.size()) + 1;
-      segment.features = at::arange(rows * config.width, at::kFloat).sin().view({rows, config.width});
+      segment.features = at::arange(rows * config().width, at::kFloat).sin().view({rows, config().width});
     }
-  const std::vector<sequence::Document> expected = decode(model, requests);
+  const std::vector<sequence::Document> expected = decode(model_, requests);
   EXPECT_NE(expected, of_tokens);
-  model.to(test::device());
-  EXPECT_EQ(decode(model, requests), expected);
+  model_.to(test::device());
+  EXPECT_EQ(decode(model_, requests), expected);
 }
 
 // What a program draws step by step: each choice by the host, from logits that it fetches.

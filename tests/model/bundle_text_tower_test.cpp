@@ -3,12 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "input_refusal.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/model/bundle.h"
 #include "omni/model/decode_session.h"
 #include "omni/model/public_model.h"
+#include "refusal.h"
 #include "temporary_directory.h"
 
 namespace omni::model {
@@ -23,15 +23,7 @@ PublicFiles published(const char* name) {
   return {.weights = fixtures / name / "model.safetensors", .config = {}, .tokenizer = {}};
 }
 
-std::string io_refusal(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::io) << error.what();
-    return error.what();
-  }
-  return "";
-}
+std::string io_refusal(const std::function<void()>& action) { return test::refusal(ErrorKind::io, action); }
 
 class BundleTextTowerTest : public testing::TestWithParam<const char*> {
  protected:

@@ -6,8 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "input_refusal.h"
 #include "omni/core/error.h"
+#include "refusal.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
 

@@ -8,6 +8,7 @@
 #include "omni/core/files.h"
 #include "sample_model.h"
 #include "small_cube3d.h"
+#include "small_cube3d_arguments.h"
 #include "temporary_directory.h"
 #include "unfinished_draws.h"
 
@@ -23,12 +24,7 @@ struct Drawn {
 TEST(Cube3dResume, SamplesThatAKillCutShortEndAsIfItHadNot) {
   const test::TemporaryDirectory folder;
   test::write_small_cube3d(OMNI_SOURCE_DIR "/tests/fixtures", folder / "published");
-  SampleArguments arguments;
-  arguments.model = "cube3d-v0.5";
-  arguments.weights = (folder / "published").string();
-  arguments.config = (folder / "published/gpt.json").string();
-  arguments.prompts_file = "p.txt";
-  arguments.guidance_schedule = "linear";
+  SampleArguments arguments = test::small_cube3d_arguments(folder / "published");
   arguments.sampling.temperature = 1;
   arguments.best_of = 3;
   Cube3dSampler sampler(arguments);

@@ -17,6 +17,7 @@
 #include "omni/geometry/mesh_files.h"
 #include "sample_model.h"
 #include "small_cube3d.h"
+#include "small_cube3d_arguments.h"
 #include "temporary_directory.h"
 
 namespace omni::tools {
@@ -397,12 +398,7 @@ TEST_F(Cube3dSample, WithoutAGpuItsDeviceIsRefused) {
 }
 
 TEST_F(Cube3dSample, TheTextTowerIsReadOnceForAFileOfPrompts) {
-  SampleArguments arguments;
-  arguments.model = "cube3d-v0.5";
-  arguments.weights = (folder_ / "published").string();
-  arguments.config = (folder_ / "published/gpt.json").string();
-  arguments.prompts_file = "p.txt";
-  arguments.guidance_schedule = "linear";
+  const SampleArguments arguments = test::small_cube3d_arguments(folder_ / "published");
   Cube3dSampler sampler(arguments);
   std::vector<std::int32_t> last;
   const auto draw = [&] {

@@ -9,9 +9,9 @@
 #include <limits>
 #include <map>
 
-#include "input_refusal.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "refusal.h"
 #include "temporary_directory.h"
 #include "unread_tensor.h"
 
