@@ -13,6 +13,7 @@
 #include "omni/evaluation/bundle_figures.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/bundle.h"
+#include "omni/model/public_model.h"
 #include "public_info.h"
 
 namespace omni::tools {
@@ -116,7 +117,7 @@ void print_figures(const std::string& folder) {
 
 void print_bundle(const std::string& folder) {
   refuse_weights(folder);
-  if (is_public_folder(folder)) {
+  if (model::is_public_folder(folder)) {
     print_public_folder(folder);
     std::cout << "what it was trained on is not told by its publisher; `omni info model` tells its sizes\n";
     return;

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "omni/model/bundle.h"
 #include "omni/model/model_sizes.h"
+#include "omni/model/public_model.h"
 #include "omni/sequence/segment_parts.h"
 #include "public_info.h"
 
@@ -83,7 +84,7 @@ void print_sizes(const model::ModelSizes& sizes) {
 
 void print_model(const std::string& path) {
   refuse_weights(path);
-  if (is_public_folder(path)) {
+  if (model::is_public_folder(path)) {
     print_public_folder(path);
     if (const auto sizes = sizes_of_public_folder(path)) print_sizes(*sizes);
   } else if (std::filesystem::is_directory(path)) {

@@ -9,9 +9,9 @@
 #include "omni/core/text_format.h"
 #include "omni/model/cube3d_files.h"
 #include "omni/model/cube3d_growth.h"
+#include "omni/model/public_model.h"
 #include "omni/model/text_stream_start.h"
 #include "options.h"
-#include "public_info.h"
 
 namespace omni::tools {
 namespace {
@@ -38,7 +38,7 @@ model::Cube3dFiles files_of(const InitArguments& arguments) {
   if (!arguments.weights.empty())
     fail(ErrorKind::usage, "--weights is for --from cube3d-v0.5 or cube3d-v0.1; '", arguments.from,
          "' is read as a folder of 'omni import cube3d'. Leave --weights out");
-  if (version && !is_public_folder(arguments.from))
+  if (version && !model::is_public_folder(arguments.from))
     fail(ErrorKind::usage, "growing a model: ", arguments.from,
          " is read from the files that were published. Name their folder with --weights");
   if (!arguments.text.empty() || !arguments.config.empty())

@@ -10,7 +10,7 @@
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/cube3d_files.h"
 #include "omni/model/decoding_memory.h"
-#include "public_info.h"
+#include "omni/model/public_model.h"
 #include "sample_memory.h"
 #include "sample_model.h"
 
@@ -158,7 +158,7 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
 
 bool names_cube3d(const SampleArguments& arguments) {
   if (model::parse_cube3d_version(arguments.model)) return true;
-  if (arguments.model.empty() || !is_public_folder(arguments.model)) return false;
+  if (arguments.model.empty() || !model::is_public_folder(arguments.model)) return false;
   if (model::public_family(arguments.model) == model::PublicFamily::cube3d) return true;
   fail(ErrorKind::usage, "choosing a model: '", arguments.model,
        "' is a public model that makes no shapes. Name a bundle or a Cube3D");
@@ -166,7 +166,7 @@ bool names_cube3d(const SampleArguments& arguments) {
 
 bool names_imported_cube3d(const SampleArguments& arguments) {
   return !model::parse_cube3d_version(arguments.model) ||
-         (arguments.weights.empty() && is_public_folder(arguments.model));
+         (arguments.weights.empty() && model::is_public_folder(arguments.model));
 }
 
 Cube3dSampler::Cube3dSampler(const SampleArguments& arguments)

@@ -50,11 +50,6 @@ std::string millions_in(const fs::path& folder) {
   return with_decimals(1e-6 * WeightSource(folder).element_count(), 1) + " million parameters";
 }
 
-bool is_public_folder(const fs::path& path) {
-  std::error_code unreadable;
-  return fs::exists(path / "public.yaml", unreadable);
-}
-
 void refuse_weights(const fs::path& path) {
   std::error_code unreadable;
   if (!fs::is_regular_file(path, unreadable)) return;

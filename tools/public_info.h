@@ -10,8 +10,6 @@ namespace omni::tools {
 
 // How many parameters the weights in such a folder, or in one of its parts, are: "427.6 million parameters".
 std::string millions_in(const std::filesystem::path& folder);
-// Whether it is the folder of a public model.
-bool is_public_folder(const std::filesystem::path& path);
 // Throws Error(usage) for a file of weights, in which nothing says what model they are of.
 void refuse_weights(const std::filesystem::path& path);
 

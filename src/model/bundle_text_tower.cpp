@@ -30,7 +30,7 @@ std::int64_t fp32_bytes(double elements) { return static_cast<std::int64_t>(elem
 }  // namespace
 
 BundleTextTower BundleTextTower::sizes(const fs::path& folder) {
-  if (!fs::exists(folder / "public.yaml"))
+  if (!is_public_folder(folder))
     fail(ErrorKind::io, "reading the text tower '", folder.string(),
          "': there is none. Name a folder that `omni import clip` or `omni import qwen3` made");
   const PublicDescription description = describe_public(folder);

@@ -298,6 +298,11 @@ ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text, co
   return imported;
 }
 
+bool is_public_folder(const fs::path& path) {
+  std::error_code unreadable;
+  return fs::exists(path / kDescription, unreadable);
+}
+
 PublicFamily public_family(const fs::path& folder) { return describe_public(folder).family; }
 
 PublicDescription describe_public(const fs::path& folder) {

@@ -48,6 +48,8 @@ struct ImportedCube3d {
 ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text,
                              const std::filesystem::path& shape_tokenizer, const std::filesystem::path& out);
 
+// Whether it is such a folder. One that cannot be looked at is none.
+bool is_public_folder(const std::filesystem::path& path);
 // Of such a folder. Throw Error(io) where there is none, Error(input) where it is damaged or of another family.
 PublicFamily public_family(const std::filesystem::path& folder);
 // What its description says, of that family.
