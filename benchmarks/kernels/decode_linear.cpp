@@ -9,6 +9,8 @@
 //   26.8 18.8  6.1   products of bf16 pairs: an instruction takes two cycles, fused products of as many numbers one
 //   51.0 47.7 33.6   tiles, a step of 32 inputs expanded while the one before it is multiplied (rings of 4 and 8 steps: as fast)
 //   there int8 34.0 30.9 10.2 by byte products, 47.2 42.4 27.4 on tiles, 86.4 77.0 45.8 with sums joined sixteen at a time; fp32 inputs in three parts 24.7 20.6 8.7 and 34.3 32.0 19.9
+//   and with a busy neighbour on the same core, fp32 in three parts: 9.9 9.9 7.4, each part added to the sum of the one before;
+//   19.1 17.6 7.4 with the parts as rows of their own, which do not wait for each other
 // int8 through fixed-point inputs and byte products is read at the same speed up to four rows; at eight, a
 // block takes two passes and reaches half of it.
 #include <ATen/ATen.h>

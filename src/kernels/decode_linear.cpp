@@ -68,21 +68,6 @@ Tensor expanded_rows(const DecodeWeight& weight) {
   return panels.permute({0, 2, 1, 3}).reshape({blocks * kDecodeBlock, 2 * steps});
 }
 
-// Some blocks at a time, whenever a thread is done with its last ones: cores read memory at different speeds.
-template <class Work>
-void share_blocks(const RowRange& blocks, std::int64_t grain, const Work& work) {
-  constexpr std::int64_t kTurns = 8;
-  const std::int64_t count = blocks.last - blocks.first, most = (count + grain - 1) / grain;
-  const std::int64_t threads = std::min<std::int64_t>(at::get_num_threads(), most);
-  if (threads <= 1 || at::in_parallel_region()) return work(blocks.first, blocks.last);
-  const std::int64_t some = std::max(grain, (count + kTurns * threads - 1) / (kTurns * threads));
-  std::atomic<std::int64_t> next{blocks.first};
-  at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
-    for (std::int64_t first = next.fetch_add(some); first < blocks.last; first = next.fetch_add(some))
-      work(first, std::min(blocks.last, first + some));
-  });
-}
-
 }  // namespace
 
 DecodePanels panel_shapes(std::int64_t outputs, std::int64_t inputs, DecodeFormat format) {
@@ -190,6 +175,28 @@ DecodeLinearCall call_of(const DecodeWeight& weight) {
   return call;
 }
 
+void set_rows(DecodeLinearCall& call, std::int64_t rows, bool bf16) {
+  call.rows = rows;
+  call.bf16 = bf16;
+  call.tile_lanes = has_matrix_tiles() && rows > 0 ? tile_lanes_of(call) : 0;
+  call.pieces = call.tile_lanes > 0 ? tile_pieces_of(call) : 1;
+}
+
+std::int64_t lane_count(const DecodeLinearCall& call) {
+  const std::int64_t rows = call.pieces * call.rows * (call.format == DecodeFormat::int8 ? 2 : 1);
+  return rows * (call.tile_lanes > 0 ? call.tile_lanes : call.steps);
+}
+
+BlockTurns::BlockTurns(const DecodeLinearCall& call, std::int64_t threads)
+    : first_(call.first_output / kDecodeBlock),
+      last_((call.last_output + kDecodeBlock - 1) / kDecodeBlock),
+      least_(std::max<std::int64_t>(1, kBytesPerThread / (call.steps * kDecodeBlock * 4))) {
+  constexpr std::int64_t kTurns = 8;
+  some_ = std::max(least_, (last_ - first_ + kTurns * threads - 1) / (kTurns * threads));
+}
+
+std::int64_t BlockTurns::most_threads() const { return (last_ - first_ + least_ - 1) / least_; }
+
 Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& bias) {
   return decode_linear(x, weight, bias, {0, weight.outputs()});
 }
@@ -206,31 +213,27 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   const Tensor own = x.contiguous();
   const std::int64_t wanted = outputs.last - outputs.first;
   const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();
-  const bool bytes = weight.format() == DecodeFormat::int8;
   Tensor y = at::empty({x.size(0), wanted}, x.options());
   DecodeLinearCall call = call_of(weight);
-  call.bf16 = x.scalar_type() == at::kBFloat16;
-  call.rows = x.size(0);
   call.first_output = outputs.first;
   call.last_output = outputs.last;
-  if (has_matrix_tiles() && call.rows > 0) call.tile_lanes = tile_lanes_of(call);
-  if (call.tile_lanes > 0) call.pieces = tile_pieces_of(call);
-  const Tensor lanes = at::empty(
-      {call.pieces * call.rows * (bytes ? 2 : 1), call.tile_lanes > 0 ? call.tile_lanes : call.steps},
-      at::kFloat);
-  const Tensor row_scales = bytes ? at::empty({call.rows}, at::kFloat) : Tensor();
+  set_rows(call, x.size(0), x.scalar_type() == at::kBFloat16);
+  const Tensor lanes = at::empty({lane_count(call)}, at::kFloat);
+  const Tensor row_scales =
+      weight.format() == DecodeFormat::int8 ? at::empty({call.rows}, at::kFloat) : Tensor();
   call.x = own.const_data_ptr();
   call.lanes = lanes.mutable_data_ptr<float>();
   call.bias = shift.defined() ? shift.const_data_ptr<float>() + outputs.first : nullptr;
-  if (bytes) call.row_scales = row_scales.mutable_data_ptr<float>();
+  if (row_scales.defined()) call.row_scales = row_scales.mutable_data_ptr<float>();
   call.y = y.mutable_data_ptr();
   const DecodeLinearKernels kernels = decode_linear_kernels();
-  kernels.prepare(call);
-  const std::int64_t first_block = outputs.first / kDecodeBlock;
-  const std::int64_t last_block = (outputs.last + kDecodeBlock - 1) / kDecodeBlock;
-  const std::int64_t grain = std::max<std::int64_t>(1, kBytesPerThread / (call.steps * kDecodeBlock * 4));
-  share_blocks({first_block, last_block}, grain,
-               [&](std::int64_t first, std::int64_t last) { kernels.multiply(call, first, last); });
+  kernels.prepare(call, 0, call.rows);
+  const std::int64_t all_threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  const BlockTurns turns(call, all_threads);
+  std::atomic<std::int64_t> next{0};
+  at::parallel_for(0, std::min(all_threads, turns.most_threads()), 1, [&](std::int64_t, std::int64_t) {
+    turns.take(next, [&](std::int64_t first, std::int64_t last) { kernels.multiply(call, first, last); });
+  });
   return y;
 }
 

@@ -193,7 +193,7 @@ TEST(DecodeLinearKernels, TwelveBitsAreTheSameBitForBitInEveryInstructionSet) {
     call.x = x.const_data_ptr();
     call.lanes = lanes.mutable_data_ptr<float>();
     call.y = y.mutable_data_ptr();
-    decode_linear_kernels(level).prepare(call);
+    decode_linear_kernels(level).prepare(call, 0, call.rows);
     decode_linear_kernels(level).multiply(call, 0, outputs / 32);
     return y;
   };
@@ -314,7 +314,7 @@ TEST(DecodeLinearKernels, EveryInstructionSetAgrees) {
       rows.scales = scales.const_data_ptr<float>();
       rows.sums = sums.const_data_ptr<std::int32_t>();
       rows.y = y.mutable_data_ptr();
-      decode_linear_kernels(level).prepare(rows);
+      decode_linear_kernels(level).prepare(rows, 0, rows.rows);
       decode_linear_kernels(level).multiply(rows, 0, outputs / 32);
       return y;
     };

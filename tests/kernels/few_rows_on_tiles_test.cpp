@@ -46,7 +46,7 @@ at::Tensor products(InstructionSet level, const DecodeWeight& weight, const at::
   call.lanes = lanes.mutable_data_ptr<float>();
   call.row_scales = row_scales.mutable_data_ptr<float>();
   call.y = y.mutable_data_ptr();
-  decode_linear_kernels(level).prepare(call);
+  decode_linear_kernels(level).prepare(call, 0, call.rows);
   decode_linear_kernels(level).multiply(call, 0, 1);
   decode_linear_kernels(level).multiply(call, 1, (weight.outputs() + 31) / 32);
   return y;

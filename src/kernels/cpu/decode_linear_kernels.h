@@ -19,7 +19,7 @@ struct DecodeLinearCall {
   const void* x = nullptr;                         // [rows, inputs]
   float* lanes = nullptr;  // prepared x: [rows, steps], or twice as many rows for int8 weights
   // By the processor's tiles: lanes of two bf16 or four int8 in a row of inputs, and of how many bf16 an input is the sum (of
-  // three, which hold 24 bits, with a weight of bf16 numbers, products are those of fp32); lanes are [pieces, rows, tile_lanes].
+  // three, which hold 24 bits, with a weight of bf16 numbers, products are those of fp32); lanes are [rows, pieces, tile_lanes].
   std::int64_t tile_lanes = 0, pieces = 1;
   float* row_scales = nullptr;    // [rows], of int8 weights
   const float* panels = nullptr;  // [blocks, steps, 32], of a weight in twelve bits null
@@ -31,8 +31,8 @@ struct DecodeLinearCall {
 };
 
 struct DecodeLinearKernels {
-  // x -> lanes; before any block.
-  void (*prepare)(const DecodeLinearCall&);
+  // x -> lanes, row by row; all before any block.
+  void (*prepare)(const DecodeLinearCall&, std::int64_t first_row, std::int64_t last_row);
   void (*multiply)(const DecodeLinearCall&, std::int64_t first_block, std::int64_t last_block);
   // A block of a weight as lanes of two bf16 inputs each, [steps of two inputs, 32]; of fp32 weights short ones alone, of
   // int8 the whole numbers without their scales.
