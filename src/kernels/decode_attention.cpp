@@ -17,19 +17,11 @@ using at::Tensor;
 void check_places(const Tensor& qkv, const RotaryAttention& o, const KeyValueCache& cache,
                   std::span<const std::int32_t> sequence, std::span<const std::int32_t> position,
                   std::span<const std::int32_t> last_seen) {
-  const auto rows = static_cast<std::size_t>(qkv.size(0));
-  ensure(sequence.size() == rows && position.size() == rows && last_seen.size() == rows,
-         "cached attention: one place per row");
+  ensure(static_cast<std::int64_t>(sequence.size()) == qkv.size(0), "cached attention: one place per row");
   ensure(o.key_value_heads == cache.key_value_heads() && o.head_size == cache.head_size() &&
              qkv.size(1) == (o.heads + 2 * o.key_value_heads) * o.head_size,
          "cached attention: the cache has other heads than the rows");
-  for (std::size_t i = 0; i < rows; ++i) {
-    ensure(sequence[i] >= 0 && sequence[i] < cache.sequences() && position[i] >= 0 &&
-               position[i] <= last_seen[i] && last_seen[i] < cache.capacity(),
-           "cached attention: row ", i, " lies outside the cache");
-    ensure(cache.holder(sequence[i], position[i] / kCacheChunk) == sequence[i], "cached attention: row ", i,
-           " would overwrite a shared prefix");
-  }
+  cache.check_places(sequence, position, last_seen);
 }
 
 }  // namespace

@@ -87,6 +87,20 @@ void KeyValueCache::release(std::int64_t sequence) {
   }
 }
 
+void KeyValueCache::check_places(std::span<const std::int32_t> sequence,
+                                 std::span<const std::int32_t> position,
+                                 std::span<const std::int32_t> last_seen) const {
+  ensure(position.size() == sequence.size() && last_seen.size() == sequence.size(),
+         "cached attention: one place per row");
+  for (std::size_t i = 0; i < sequence.size(); ++i) {
+    ensure(sequence[i] >= 0 && sequence[i] < sequences() && position[i] >= 0 && position[i] <= last_seen[i] &&
+               last_seen[i] < capacity_,
+           "cached attention: row ", i, " lies outside the cache");
+    ensure(holder(sequence[i], position[i] / kCacheChunk) == sequence[i], "cached attention: row ", i,
+           " would overwrite a shared prefix");
+  }
+}
+
 void KeyValueCache::write(std::int64_t sequence, std::int64_t position, const Tensor& key,
                           const Tensor& value) {
   const c10::NoGradGuard no_gradient;

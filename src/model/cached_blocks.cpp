@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "host_step.h"
 #include "omni/core/error.h"
 #include "omni/kernels/packed_products.h"
 
@@ -12,6 +13,10 @@ namespace {
 // Places in one kind of cache: every row, or those of the generated stream alone.
 struct Places {
   std::vector<std::int32_t> sequences, positions, last_seen;
+
+  kernels::DecodeStepRows::Places view() const {
+    return {sequences, positions, last_seen.empty() ? positions : last_seen};
+  }
 };
 
 // Sequences of `many` rows or more by themselves, shorter ones together while they are fewer.
@@ -103,6 +108,12 @@ CachedBlocks::Outputs CachedBlocks::append_together(const Tensor& embedded, cons
   }
   const std::vector<std::int64_t> starts = {0, count};
   const RowPlan plan = network_->plan({rows.offsets, rows.rows, rows.columns, rows.streams, starts});
+  if (kernels::DecodeStep* const step = host_step(rows)) {
+    const nn::AttentionPlan& turned = plan.dual.cosine.defined() ? plan.dual : plan.single;
+    out.hidden =
+        step->run({embedded.contiguous(), turned.cosine, turned.sine, {all.view(), generated.view()}});
+    return out;
+  }
   const auto attend = [&](std::size_t block, const Tensor& qkv, const kernels::RotaryAttention& attention) {
     const Places& own = holds_generated_rows(block) ? generated : all;
     const Tensor attended = kernels::cached_attention(qkv, attention, caches_[block], own.sequences,
@@ -112,6 +123,22 @@ CachedBlocks::Outputs CachedBlocks::append_together(const Tensor& embedded, cons
   };
   out.hidden = network_->run(embedded, plan, {.attend = attend, .decoding = weights_, .dropout_seed = {}});
   return out;
+}
+
+kernels::DecodeStep* CachedBlocks::host_step(const NewRows& rows) {
+  if (rows.streams.size() > static_cast<std::size_t>(kernels::DecodeStep::kMostRows) || first_row_alone_)
+    return nullptr;
+  const std::size_t stream = network_->config.streams == 2 ? rows.streams.front() : 0;
+  if (network_->config.streams == 2 &&
+      !std::all_of(rows.streams.begin(), rows.streams.end(), [&](std::uint8_t s) { return s == stream; }))
+    return nullptr;
+  auto& step = host_steps_.at(stream);
+  if (!step) {
+    const std::size_t dual = network_->dual_blocks.size();
+    step = make_host_step(*network_, stream, weights_, caches_,
+                          network_->config.drops_text() ? dual : caches_.size());
+  }
+  return step->get();
 }
 
 // Over one key the softmax is 1.

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <array>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "omni/kernels/cuda_decode_step.h"
 #include "omni/kernels/decode_attention.h"
+#include "omni/kernels/decode_step.h"
 #include "omni/model/decode_precision.h"
 #include "transformer_network.h"
 
@@ -54,6 +58,7 @@ class CachedBlocks {
 
  private:
   Outputs append_together(const Tensor& embedded, const NewRows& rows);
+  kernels::DecodeStep* host_step(const NewRows& rows);
   Tensor attend_to_first_rows(std::size_t block, const std::vector<std::int32_t>& sequences) const;
 
   const Transformer::Network* network_;
@@ -62,6 +67,8 @@ class CachedBlocks {
   bool first_row_alone_ = false;
   std::vector<kernels::KeyValueCache> caches_;  // dual blocks, then single blocks
   std::vector<std::int64_t> lengths_, generated_lengths_;
+  // Of each stream's rows, made when such rows come; null where they go through the layers.
+  std::array<std::optional<std::unique_ptr<kernels::DecodeStep>>, 2> host_steps_;
 };
 
 }  // namespace omni::model

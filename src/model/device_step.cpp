@@ -8,6 +8,7 @@
 #include "omni/core/log.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/nn/rotary.h"
+#include "stream_blocks.h"
 
 namespace omni::model {
 namespace {
@@ -16,12 +17,6 @@ using kernels::CudaDecodeMatrix;
 
 void say_once(std::once_flag& said, const std::string& refusal) {
   std::call_once(said, [&] { log_debug("steps on a GPU run layer by layer, because ", refusal); });
-}
-
-bool has_adapters(const nn::StreamLayers& layers) {
-  for (const nn::CastLinear* layer : {&layers.qkv, &layers.attention_out, &layers.gate_up, &layers.down})
-    if (layer->adapter.defined()) return true;
-  return false;
 }
 
 // The copies in bf16 that the layers multiply on a GPU, whatever the session's precision: a row gets the same
@@ -44,14 +39,15 @@ kernels::CudaDecodeLayer layer_of(const nn::StreamLayers& layers) {
   return layer;
 }
 
+std::vector<const nn::StreamLayers*> generated_blocks(const Transformer::Network& network) {
+  return stream_blocks(network, network.config.streams == 2 ? 1 : 0);
+}
+
 std::string precision_refusal(const Transformer::Network& network, const DecodePrecision& precision) {
   if (network.type != at::kBFloat16) return "activations are not in bf16";
   if (precision.weights == kernels::DecodeFormat::fp32) return "weights are wanted in fp32";
   if (precision.cache == kernels::CacheType::fp32) return "the cache is in fp32";
-  for (const nn::DecoderBlock& block : network.dual_blocks)
-    if (has_adapters(block.streams.back())) return "there are adapters";
-  for (const nn::DecoderBlock& block : network.single_blocks)
-    if (has_adapters(block.streams.back())) return "there are adapters";
+  if (have_adapters(generated_blocks(network))) return "there are adapters";
   return {};
 }
 
@@ -67,11 +63,9 @@ std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network
   kernels::CudaDecodeNetwork plan;
   if (refusal.empty()) {
     const TransformerConfig& config = network.config;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(config.block_count()); ++i) {
-      const bool dual = i < network.dual_blocks.size();
-      const nn::DecoderBlock& block =
-          dual ? network.dual_blocks[i] : network.single_blocks[i - network.dual_blocks.size()];
-      plan.layers.push_back(layer_of(block.streams.back()));
+    for (const nn::StreamLayers* block : generated_blocks(network)) {
+      const std::size_t i = plan.layers.size();
+      plan.layers.push_back(layer_of(*block));
       plan.layers.back().cache = &blocks.cache(i);
       plan.layers.back().second_place = blocks.holds_generated_rows(i);
     }

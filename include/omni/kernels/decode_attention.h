@@ -33,6 +33,10 @@ class KeyValueCache {
   // To be called before a sequence starts anew: copies what other sequences share with it to them.
   void release(std::int64_t sequence);
 
+  // Throws Error(internal) for rows that lie outside, or would overwrite what sequences share.
+  void check_places(std::span<const std::int32_t> sequence, std::span<const std::int32_t> position,
+                    std::span<const std::int32_t> last_seen) const;
+
   // Writes one token of one sequence: [key_value_heads, head_size] fp32. Its chunk must be its own.
   void write(std::int64_t sequence, std::int64_t position, const at::Tensor& key, const at::Tensor& value);
   // The first `count` tokens: [key_value_heads, count, head_size] fp32, as attention sees them.

@@ -4,9 +4,9 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "../projected_heads.h"
+#include "cache_visits.h"
 #include "cpu_attention_call.h"
 #include "cpu_rotary_attention.h"
 #include "decode_attention_kernels.h"
@@ -18,46 +18,9 @@ namespace {
 using at::Tensor;
 
 constexpr std::int64_t kMaximumPartials = 1 << 22;  // numbers of partial results held at a time
-constexpr std::int64_t kMaximumRowsPerVisit = 16;   // so that the work can be dealt out
 // Rows of a sequence from its first token on that are worth laying its keys out anew. Of the sequence alone, so that
 // what it gets does not depend on the rows beside it.
 constexpr std::int64_t kLongPrompt = kCacheChunk;
-
-float* floats_of(const Tensor& tensor) {
-  return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
-}
-
-DecodeCache view_of(const KeyValueCache& cache) {
-  return {cache.type(),
-          cache.keys().mutable_data_ptr(),
-          cache.values().mutable_data_ptr(),
-          floats_of(cache.key_scales()),
-          floats_of(cache.value_scales()),
-          cache.keys().size(2)};
-}
-
-// Which rows see which chunks, in an order that keeps each chunk's readers together.
-struct Visits {
-  std::vector<ChunkVisit> visits;
-  std::vector<std::int32_t> visitors;
-};
-
-Visits visits_of(const KeyValueCache& cache, const DecodeRows& rows, std::int64_t first, std::int64_t last) {
-  std::vector<std::tuple<std::int32_t, std::int32_t, std::int32_t>> seen;  // holder, chunk, row
-  for (std::int64_t row = first; row < last; ++row)
-    for (std::int32_t c = 0; c <= rows.last_seen[row] / kCacheChunk; ++c)
-      seen.emplace_back(cache.holder(rows.sequence[row], c), c, static_cast<std::int32_t>(row));
-  std::sort(seen.begin(), seen.end());
-  Visits result;
-  for (const auto& [holder, chunk, row] : seen) {
-    if (result.visits.empty() || result.visits.back().holder != holder ||
-        result.visits.back().chunk != chunk || result.visits.back().row_count == kMaximumRowsPerVisit)
-      result.visits.push_back({holder, chunk, static_cast<std::int64_t>(result.visitors.size()), 0});
-    ++result.visits.back().row_count;
-    result.visitors.push_back(row);
-  }
-  return result;
-}
 
 // Which rows of a call, and whether they are all that their sequence holds and many.
 struct Stretch {
@@ -122,16 +85,13 @@ Tensor attend_by_library(const AttentionInputs& in, const KeyValueCache& cache, 
 void attend(const AttentionInputs& in, const KeyValueCache& cache, DecodeRows rows, std::int64_t first,
             std::int64_t last, std::vector<float>& partials) {
   const DecodeAttentionKernels kernels = decode_attention_kernels();
-  const Visits visits = visits_of(cache, rows, first, last);
+  const CacheVisits visits(cache, rows, {first, last});
   const std::int64_t count = last - first;
-  partials.resize(static_cast<std::size_t>(count * rows.chunks * in.heads * (in.head_size + kPartialTail)));
+  visits.give_to(rows);
+  partials.resize(static_cast<std::size_t>(count * partials_per_row(rows.chunks, in.heads, in.head_size)));
   rows.partials = partials.data();
-  rows.first_row = first;
-  rows.visits = visits.visits.data();
-  rows.visit_count = static_cast<std::int64_t>(visits.visits.size());
-  rows.visitors = visits.visitors.data();
   const DecodeCache view = view_of(cache);
-  at::parallel_for(0, static_cast<std::int64_t>(visits.visits.size()) * in.key_value_heads, 4,
+  at::parallel_for(0, rows.visit_count * in.key_value_heads, 4,
                    [&](std::int64_t begin, std::int64_t end) { kernels.attend(in, view, rows, begin, end); });
   at::parallel_for(0, count * in.heads, 64,
                    [&](std::int64_t begin, std::int64_t end) { kernels.merge(in, rows, begin, end); });
@@ -140,19 +100,18 @@ void attend(const AttentionInputs& in, const KeyValueCache& cache, DecodeRows ro
 // The same of any number of rows.
 void attend_to_cache(const AttentionInputs& in, const KeyValueCache& cache, DecodeRows rows,
                      const RowRange& range, std::vector<float>& partials) {
-  rows.chunks =
+  const std::int64_t chunks =
       *std::max_element(rows.last_seen + range.first, rows.last_seen + range.last) / kCacheChunk + 1;
-  const std::int64_t partials_per_row = rows.chunks * in.heads * (in.head_size + kPartialTail);
-  const std::int64_t batch = std::max<std::int64_t>(1, kMaximumPartials / partials_per_row);
+  const std::int64_t batch =
+      std::max<std::int64_t>(1, kMaximumPartials / partials_per_row(chunks, in.heads, in.head_size));
   for (std::int64_t first = range.first; first < range.last; first += batch)
     attend(in, cache, rows, first, std::min(range.last, first + batch), partials);
 }
 
 }  // namespace
 
-bool cpu_can_attend(const Tensor& qkv, std::int64_t head_size) {
-  return qkv.device().is_cpu() && head_size % 16 == 0 && head_size <= kWidestHead &&
-         (qkv.scalar_type() == at::kFloat || qkv.scalar_type() == at::kBFloat16);
+bool has_cpu_attention_kernel(at::ScalarType type, std::int64_t head_size) {
+  return head_size % 16 == 0 && head_size <= kWidestHead && (type == at::kFloat || type == at::kBFloat16);
 }
 
 Tensor cpu_cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCache& cache,

@@ -4,8 +4,12 @@
 
 namespace omni::kernels {
 
-// Whether there are kernels for such rows.
-bool cpu_can_attend(const at::Tensor& qkv, std::int64_t head_size);
+// Whether there are kernels for rows of such a type.
+bool has_cpu_attention_kernel(at::ScalarType type, std::int64_t head_size);
+// And for these.
+inline bool cpu_can_attend(const at::Tensor& qkv, std::int64_t head_size) {
+  return qkv.device().is_cpu() && has_cpu_attention_kernel(qkv.scalar_type(), head_size);
+}
 
 // cached_attention() by the CPU's kernels, of rows that lie inside the cache.
 at::Tensor cpu_cached_attention(const at::Tensor& qkv, const RotaryAttention& options, KeyValueCache& cache,
