@@ -115,13 +115,11 @@ bool on_gpu(const SampleArguments& arguments) { return arguments.device == "cuda
 // Of the GPT, in bytes.
 double decoding_bytes(const model::Transformer& shapes, const SampleArguments& arguments,
                       const std::string& precision_name, std::int64_t sequences, std::int64_t capacity) {
-  model::DecodePrecision precision = model::parse_decode_precision(precision_name);
-  const bool in_fp32 = precision.weights == kernels::DecodeFormat::fp32;
-  // A GPU has the weights in fp32 and, but for products in fp32, their copies in bf16.
-  if (on_gpu(arguments) && !in_fp32) precision.weights = kernels::DecodeFormat::bf16;
-  const bool once = !on_gpu(arguments) || in_fp32;
-  return static_cast<double>(
-      model::decoding_memory(shapes, precision, sequences, capacity, /*mapped=*/once).total());
+  const model::DecodePrecision precision = model::parse_decode_precision(precision_name);
+  const model::DecodingMemory memory =
+      on_gpu(arguments) ? model::device_decoding_memory(shapes, precision, sequences, capacity)
+                        : model::decoding_memory(shapes, precision, sequences, capacity, /*mapped=*/true);
+  return static_cast<double>(memory.total());
 }
 
 // So many sequences as fit, of at most as many as are asked for.
@@ -233,7 +231,7 @@ void Cube3dSampler::sample(std::span<const SeededPrompt> prompts, const generati
   if (!model_) {
     const bool in_fp32 = options.precision.weights == kernels::DecodeFormat::fp32;
     model_ = device.is_cpu() ? model::open_cube3d(files_, options.precision.weights)
-                             : model::open_cube3d(files_, device);
+                             : model::open_cube3d(files_, device, in_fp32 ? at::kFloat : at::kBFloat16);
     if (!in_fp32) model_->shape->compute_in(at::kBFloat16);
     if (!in_fp32 && !device.is_cpu()) model_->gpt->transformer().set_activation_type(at::kBFloat16);
     kernels::return_freed_memory();  // of the text tower, and of weights in fp32

@@ -79,12 +79,11 @@ double require_memory(const std::string& model, const std::string& precision,
                  model, precision, bytes);
 }
 
-// In fp32 there are no copies in bf16.
 double require_gpu_memory(const std::string& model, const std::string& precision,
                           const std::function<double(const std::string&)>& bytes) {
   return require({.free = 1e9 * kernels::free_device_gigabytes(at::Device(at::kCUDA, 0)),
                   .name = "the GPU's memory",
-                  .precisions = {"fp32", "bf16", "int8"}},
+                  .precisions = {"bf16", "int8"}},
                  model, precision, bytes);
 }
 

@@ -36,8 +36,9 @@ model::Bundle load_model(const SampleArguments& arguments, const generation::Gen
   }
   kernels::require_capable_gpu("sampling", 0);
   model::Bundle bundle = model::load_bundle(arguments.model);
-  bundle.transformer->to(at::kCUDA);
-  bundle.transformer->set_activation_type(arguments.precision == "fp32" ? at::kFloat : at::kBFloat16);
+  const at::ScalarType type = arguments.precision == "fp32" ? at::kFloat : at::kBFloat16;
+  bundle.transformer->to(at::kCUDA, type);
+  bundle.transformer->set_activation_type(type);
   return bundle;
 }
 

@@ -176,20 +176,23 @@ void add_projections(nn::ParameterStore& store, const Cube3dGptConfig& config) {
 }  // namespace
 
 // Memory that nobody has written to costs the host nothing: it is moved before it is filled.
-void Cube3dGpt::read(const WeightSource& weights, const PublicLayout& layout, at::Device device) {
+void Cube3dGpt::read(const WeightSource& weights, const PublicLayout& layout, at::Device device,
+                     at::ScalarType matrix_type) {
   transformer_ = std::make_unique<Transformer>(transformer_config(config_), vocabulary(config_),
                                                sequence::SequenceLayout{}, nn::ParameterStart::unset());
   nn::ParameterStore* const stores[] = {&transformer_->parameters(), &projections_};
-  for (nn::ParameterStore* store : stores) store->to(device);
+  transformer_->to(device, matrix_type);
+  projections_.to(device);
   read_weights(weights, layout, stores);
 }
 
-Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights, at::Device device)
+Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights, at::Device device,
+                     at::ScalarType matrix_type)
     : config_(config) {
   const PublicLayout layout = public_layout(config);
   require_layout(weights, layout);
   add_projections(projections_, config);
-  read(weights, layout, device);
+  read(weights, layout, device, matrix_type);
 }
 
 Cube3dGpt::Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights,

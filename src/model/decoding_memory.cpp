@@ -22,6 +22,27 @@ std::int64_t cache_bytes_per_number(kernels::CacheType type) {
   return type == kernels::CacheType::fp32 ? 4 : type == kernels::CacheType::bf16 ? 2 : 1;
 }
 
+std::int64_t cache_bytes(const TransformerConfig& config, kernels::CacheType type, std::int64_t sequences,
+                         std::int64_t capacity) {
+  constexpr std::int64_t kChunk = kernels::kCacheChunk;
+  const std::int64_t places = (capacity + kChunk - 1) / kChunk * kChunk;
+  std::int64_t per_place = config.attention_head_size() * cache_bytes_per_number(type);
+  if (type == kernels::CacheType::int8) per_place += 4;  // a scale
+  return 2 * config.block_count() * sequences * config.stored_heads() * places * per_place;
+}
+
+// The weights of all linear layers of the blocks.
+std::vector<Tensor> block_matrices(const Transformer::Network& network) {
+  std::vector<Tensor> matrices;
+  for (const auto* blocks : {&network.dual_blocks, &network.single_blocks})
+    for (const nn::DecoderBlock& block : *blocks)
+      for (const nn::StreamLayers& stream : block.streams)
+        for (const nn::CastLinear* layer :
+             {&stream.qkv, &stream.attention_out, &stream.gate_up, &stream.down})
+          if (layer->defined()) matrices.push_back(layer->weight.weight());
+  return matrices;
+}
+
 }  // namespace
 
 DecodingMemory decoding_memory(const Transformer& transformer, const DecodePrecision& precision,
@@ -30,21 +51,28 @@ DecodingMemory decoding_memory(const Transformer& transformer, const DecodePreci
   const TransformerConfig& config = network.config;
   std::int64_t packed = packed_bytes(network.output_rows.weight(), precision.weights, mapped);
   std::int64_t matrices = network.head.defined() ? network.head.numel() : 0;
-  for (const auto* blocks : {&network.dual_blocks, &network.single_blocks})
-    for (const nn::DecoderBlock& block : *blocks)
-      for (const nn::StreamLayers& stream : block.streams)
-        for (const nn::CastLinear* layer :
-             {&stream.qkv, &stream.attention_out, &stream.gate_up, &stream.down}) {
-          packed += packed_bytes(layer->weight.weight(), precision.weights, mapped);
-          if (layer->defined()) matrices += layer->weight.weight().numel();
-        }
-  const std::int64_t all = network.parameters.element_count(), chunk = kernels::kCacheChunk;
+  for (const Tensor& matrix : block_matrices(network)) {
+    packed += packed_bytes(matrix, precision.weights, mapped);
+    matrices += matrix.numel();
+  }
+  const std::int64_t all = network.parameters.element_count();
   DecodingMemory memory;
   memory.weights = packed + 4 * (mapped ? all - matrices : all);
-  const std::int64_t places = (capacity + chunk - 1) / chunk * chunk;
-  std::int64_t per_place = config.attention_head_size() * cache_bytes_per_number(precision.cache);
-  if (precision.cache == kernels::CacheType::int8) per_place += 4;  // a scale
-  memory.cache = 2 * config.block_count() * sequences * config.stored_heads() * places * per_place;
+  memory.cache = cache_bytes(config, precision.cache, sequences, capacity);
+  return memory;
+}
+
+DecodingMemory device_decoding_memory(const Transformer& transformer, const DecodePrecision& precision,
+                                      std::int64_t sequences, std::int64_t capacity) {
+  const Transformer::Network& network = transformer.network();
+  const std::int64_t each = precision.weights == kernels::DecodeFormat::fp32 ? 4 : 2;
+  std::int64_t matrices = network.head.defined() ? network.head.numel() : 0;
+  for (const Tensor& matrix : block_matrices(network)) matrices += matrix.numel();
+  DecodingMemory memory;
+  memory.weights = each * matrices + 4 * (network.parameters.element_count() - matrices);
+  // The embedding is looked up in fp32, and multiplied with in bf16.
+  if (!network.head.defined() && each == 2) memory.weights += each * network.embedding.numel();
+  memory.cache = cache_bytes(network.config, precision.cache, sequences, capacity);
   return memory;
 }
 

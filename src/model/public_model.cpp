@@ -393,11 +393,11 @@ namespace {
 
 // The shape tokenizer is read first: the GPT's weights take a while to be packed or copied, which one that cannot be read
 // would make in vain.
-template <class Where>  // a device, or how the weights are mapped
-Cube3dModel open_parts(const Cube3dFiles& files, const Where& where) {
+template <class... Where>  // a device and what is there, or how the weights are mapped
+Cube3dModel open_parts(const Cube3dFiles& files, const Where&... where) {
   Cube3dModel model;
   model.shape = open_shape_tokenizer(files);
-  model.gpt = std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), where);
+  model.gpt = std::make_unique<Cube3dGpt>(files.config, WeightSource(files.weights), where...);
   if (model.shape) model.gpt->set_codebook(model.shape->geometry_codebook());
   return model;
 }
@@ -408,8 +408,8 @@ Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::D
   return open_parts(files, mapped);
 }
 
-Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device) {
-  Cube3dModel model = open_parts(files, device);
+Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device, at::ScalarType matrix_type) {
+  Cube3dModel model = open_parts(files, device, matrix_type);
   if (model.shape) model.shape->to(device);
   return model;
 }

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <set>
 
 #include "low_rank_layers.h"
 #include "omni/core/error.h"
@@ -57,7 +58,17 @@ void Transformer::set_attention_path(kernels::AttentionPath path) { network_->at
 
 void Transformer::set_fused_kernels(const kernels::FusedKernels& fused) { network_->fused = fused; }
 
-void Transformer::to(at::Device device) { network_->parameters.to(device); }
+void Transformer::to(at::Device device, at::ScalarType matrix_type) {
+  std::set<const void*> matrices;
+  for (const Network::NamedLinear& own : network_->linear_layers())
+    matrices.insert(own.layer->weight.weight().unsafeGetTensorImpl());
+  // A head that codebooks are added to is added up in fp32.
+  if (network_->head.defined() && network_->code_ranges.empty())
+    matrices.insert(network_->head.unsafeGetTensorImpl());
+  network_->parameters.to(device, [&](const nn::Parameter& parameter) {
+    return matrices.contains(parameter.value.unsafeGetTensorImpl()) ? matrix_type : at::kFloat;
+  });
+}
 
 at::Device Transformer::device() const { return network_->embedding.device(); }
 

@@ -126,11 +126,12 @@ void ParameterStore::remove(const std::function<bool(const Parameter&)>& which) 
   for (std::size_t i = 0; i < parameters_.size(); ++i) index_.emplace(parameters_[i].name, i);
 }
 
-void ParameterStore::to(at::Device device) {
+void ParameterStore::to(at::Device device, const std::function<at::ScalarType(const Parameter&)>& type) {
   ensure(!sealed_, "parameters move after their store was sealed");
   const c10::NoGradGuard no_grad;
   for (Parameter& parameter : parameters_) {
-    parameter.value.set_data(parameter.value.to(device));
+    const at::ScalarType own = type ? type(parameter) : parameter.value.scalar_type();
+    parameter.value.set_data(parameter.value.to(device, own));
     parameter.master = parameter.value.detach();
   }
 }

@@ -6,6 +6,7 @@
 
 #include "omni/generation/text_to_shape.h"
 #include "omni/model/cube3d_files.h"
+#include "omni/model/decoding_memory.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
 #include "test_device.h"
@@ -110,6 +111,36 @@ TEST_F(TextToShapeGpu, HalfPrecisionMakesNearlyTheProcessorsFields) {
       const auto tensor = [](const std::vector<float>& of) { return at::tensor(of); };
       EXPECT_LT(test::relative_error(tensor(values), tensor(others)), 0.03) << precision;
     }
+  }
+}
+
+// Matrices that are there in bf16 alone are those that products in bf16 round to.
+TEST_F(TextToShapeGpu, MatricesInHalfPrecisionAloneMakeTheSameShapes) {
+  const std::unique_ptr<model::TextTower> text = model::open_cube3d_text(files_);
+  text->to(test::device());
+  const model::Cube3dModel both = model::open_cube3d(files_, test::device()),
+                           alone = model::open_cube3d(files_, test::device(), at::kBFloat16);
+  std::int64_t bytes = 0, elements = 0;
+  for (const nn::Parameter& parameter : alone.gpt->transformer().parameters().all()) {
+    EXPECT_EQ(parameter.master.scalar_type(), parameter.value.scalar_type());
+    bytes += static_cast<std::int64_t>(parameter.value.nbytes());
+    elements += parameter.value.numel();
+  }
+  EXPECT_LT(bytes, 4 * elements * 3 / 4);
+  EXPECT_EQ(
+      model::device_decoding_memory(alone.gpt->transformer(), model::parse_decode_precision("bf16"), 1, 1)
+          .weights,
+      bytes);
+  for (const model::Cube3dModel* model : {&both, &alone}) {
+    model->gpt->transformer().set_activation_type(at::kBFloat16);
+    model->shape->compute_in(at::kBFloat16);
+  }
+  const std::vector<GeneratedSample> expected = samples(*text, both, "bf16"),
+                                     found = samples(*text, alone, "bf16");
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].shapes.at(0).codes.geometry, expected[i].shapes.at(0).codes.geometry) << i;
+    EXPECT_EQ(found[i].log_probability, expected[i].log_probability) << i;
   }
 }
 

@@ -46,8 +46,10 @@ class Cube3dGpt {
   // in that format alone, from packed weights that are mapped (see panel_file.h); there is no logits() then.
   Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights,
             const std::optional<kernels::DecodeFormat>& mapped = {});
-  // The same on a GPU, where each tensor is put as it is read, so that the host never holds all of them.
-  Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights, at::Device device);
+  // The same on a GPU, where each tensor is put as it is read, so that the host never holds all of them. See
+  // Transformer::to().
+  Cube3dGpt(const Cube3dGptConfig& config, const WeightSource& weights, at::Device device,
+            at::ScalarType matrix_type = at::kFloat);
 
   // Overwrites the rows of the shape codes by shape_proj(codebook), as the reference does before it samples.
   void set_codebook(const at::Tensor& codebook);  // [shape_codes, code_dimension]
@@ -75,7 +77,8 @@ class Cube3dGpt {
   const Transformer& transformer() const { return *transformer_; }
 
  private:
-  void read(const WeightSource& weights, const PublicLayout& layout, at::Device device);
+  void read(const WeightSource& weights, const PublicLayout& layout, at::Device device,
+            at::ScalarType matrix_type = at::kFloat);
 
   Cube3dGptConfig config_;
   std::unique_ptr<Transformer> transformer_;

@@ -115,7 +115,7 @@ std::unique_ptr<TextTower> open_cube3d_text(const Cube3dFiles& files);
 std::unique_ptr<tokenizers::ShapeTokenizer> open_shape_tokenizer(const Cube3dFiles& files);
 Cube3dModel open_cube3d(const Cube3dFiles& files, const std::optional<kernels::DecodeFormat>& mapped = {});
 // The same on a GPU; see Cube3dGpt and ShapeTokenizer::to().
-Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device);
+Cube3dModel open_cube3d(const Cube3dFiles& files, at::Device device, at::ScalarType matrix_type = at::kFloat);
 
 // Its parts but for the GPT's weights, to train those. Throws as load_cube3d(), and where there is no tokenizer of texts or
 // shapes.

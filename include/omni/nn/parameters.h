@@ -144,8 +144,8 @@ class ParameterStore {
   void start_from(ParameterStart start) { start_ = std::move(start); }
   // They are the store's no longer. Not once it is sealed.
   void remove(const std::function<bool(const Parameter&)>& which);
-  // Not once it is sealed.
-  void to(at::Device device);
+  // `type`: that each is to have there; without it, its own. Not once it is sealed.
+  void to(at::Device device, const std::function<at::ScalarType(const Parameter&)>& type = {});
 
   // Whether load() would take the file: throws Error(input) as it does, and reads no values.
   void require_fitting(const SafetensorsFile& file, const std::string& prefix = "",
