@@ -21,16 +21,20 @@ std::string the_prompt(const SampleArguments& arguments) {
   return arguments.prompts.front();
 }
 
+// Options of a single command leave no folder in which what is drawn could be kept.
+constexpr const char* kGoingOn =
+    "; with the prompt in a file, --prompts FILE --out FOLDER goes on where it was stopped";
+
 // What is written when Ctrl-C comes stays, and is told of.
 void make_into(SampleOutput& output, const SampleArguments& arguments,
                const std::function<void(const generation::OnSample&)>& make) {
   try {
     make([&](const generation::GeneratedSample& sample) { output.write(sample); });
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::interrupted || arguments.count == 1) throw;
+    if (error.kind() != ErrorKind::interrupted) throw;
     output.write_preview();
-    fail(ErrorKind::interrupted, "interrupted: ", output.written(), " of ", arguments.count,
-         " samples are written. The same command begins anew; one with a file of --prompts would go on");
+    fail(ErrorKind::interrupted, "interrupted: ", output.told_of_written(), ". The same command begins anew",
+         arguments.prompts.empty() ? "" : kGoingOn);
   }
   tell_peak_memory(arguments.device == "cuda");
   output.finish();

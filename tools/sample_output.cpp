@@ -16,6 +16,7 @@ using generation::GeneratedSample;
 using sequence::Modality;
 
 constexpr int kPreviewPixels = 192;
+constexpr std::size_t kPlacesTold = 20;
 
 std::string segment_json(const sequence::Segment& segment) {
   if (const auto* shape = std::get_if<sequence::ShapePayload>(&segment.payload)) {
@@ -161,8 +162,25 @@ void SampleOutput::write(const GeneratedSample& sample) {
   if (file.wanted() && modality_of_output(file.path()) == Modality::image && !sample.images.empty()) {
     file.write(image::encode_image(sample.images.back(), file.path()));
   }
-  if (wants_meshes()) write_shape(sample, file);
+  if (wants_meshes() && !write_shape(sample, file)) return;
   ++written_;
+  std::string place = main_place(sample);
+  if (places_.size() < kPlacesTold && (places_.empty() || places_.back() != place))
+    places_.push_back(std::move(place));
+}
+
+std::string SampleOutput::main_place(const GeneratedSample& sample) const {
+  for (const ResultFile* file : {&out_, &turntable_, &codes_})
+    if (file->wanted() && !file->is_standard_output()) return file_of(*file, sample).path().string();
+  return preview_.wanted() ? preview_.path().string() : "standard output";
+}
+
+std::string SampleOutput::told_of_written() const {
+  if (written_ == 0) return "nothing is written";
+  std::string places;
+  for (const std::string& place : places_) places += (places.empty() ? "" : ", ") + place;
+  if (places_.size() == kPlacesTold && written_ > static_cast<std::int64_t>(kPlacesTold)) places += ", ...";
+  return concat(written_, " of ", count_, " samples ", written_ == 1 ? "is" : "are", " written: ", places);
 }
 
 void SampleOutput::write_codes(const GeneratedSample& sample) const {
@@ -179,14 +197,14 @@ void SampleOutput::write_texts(const GeneratedSample& sample, const ResultFile& 
   }
 }
 
-void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& file) {
+bool SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& file) {
   const generation::GeneratedShape& shape = sample.shapes.back();
   const geometry::Mesh& mesh = shape.mesh->mesh;
   if (shape.mesh->empty()) {
     failure_ = concat("extracting the mesh of sample ", sample.sample_number,
                       ": the shape is empty. Try another seed or a lower temperature.");
     log_warning(failure_);
-    return;
+    return false;
   }
   ensure(shape.mesh->health.healthy(), "the mesh of sample ", sample.sample_number,
          " is not closed and manifold");
@@ -196,7 +214,7 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
     }
   }
   if (turntable_.wanted()) file_of(turntable_, sample).write(generation::encode_turntable(mesh, {}));
-  if (!file.wanted() || modality_of_output(file.path()) != Modality::shape) return;
+  if (!file.wanted() || modality_of_output(file.path()) != Modality::shape) return true;
   for (std::size_t i = 0; i < sample.images.size() && !file.is_standard_output(); ++i) {
     const std::string suffix = sample.images.size() > 1 ? concat("_image", i, ".png") : "_image.png";
     image::write_png(file.path().parent_path() / (file.path().stem().string() + suffix), sample.images[i]);
@@ -204,6 +222,7 @@ void SampleOutput::write_shape(const GeneratedSample& sample, const ResultFile& 
   file.write(generation::encode_file(*shape.mesh, file.path()));
   log_info(file.is_standard_output() ? "standard output" : file.path().string(), ": ", mesh.triangles.size(),
            " triangles, ", longest_side_m(shape), " m");
+  return true;
 }
 
 void SampleOutput::write_preview() const {

@@ -25,7 +25,8 @@ class SampleOutput {
   bool wants_meshes() const;
   // A sample without a surface is told of and passed over.
   void write(const generation::GeneratedSample& sample);
-  std::int64_t written() const { return written_; }  // samples
+  // How many of the samples are written, and where: "2 of 3 samples are written: chair_0.glb, chair_1.glb".
+  std::string told_of_written() const;
   // Of all that is written.
   void write_preview() const;
   // The preview of all. Throws Error(input) where a sample had no surface.
@@ -34,15 +35,19 @@ class SampleOutput {
  private:
   void write_codes(const generation::GeneratedSample& sample) const;
   void write_texts(const generation::GeneratedSample& sample, const ResultFile& file) const;
-  void write_shape(const generation::GeneratedSample& sample, const ResultFile& file);
+  // Whether there is a surface.
+  bool write_shape(const generation::GeneratedSample& sample, const ResultFile& file);
   // Whether the file of some sample is at that path.
   bool writes(const ResultFile& file, const std::filesystem::path& path) const;
+  // The first of the files that the sample alone is in.
+  std::string main_place(const generation::GeneratedSample& sample) const;
   // Refuses two files at one path, and those that are read.
   void check_paths(const SampleArguments& arguments) const;
   ResultFile file_of(const ResultFile& file, const generation::GeneratedSample& sample) const;
 
   ResultFile out_, preview_, turntable_, codes_;  // without an `out` texts go to standard output
   std::int64_t count_ = 1, written_ = 0;
+  std::vector<std::string> places_;  // of the first of them
   std::vector<image::Image> pictures_;
   std::string failure_;
 };
