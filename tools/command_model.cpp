@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "commands.h"
 #include "omni/core/error.h"
+#include "omni/model/bundle.h"
 #include "omni/model/cube3d_files.h"
 #include "omni/model/panel_check.h"
 #include "omni/model/verify_public.h"
@@ -71,10 +73,21 @@ void judge(const model::Agreement& agreement, const std::string& weights) {
   conclude(agreement.holds() && sound);
 }
 
+// Of a bundle, if it is one.
+bool print_text_tower(const std::string& bundle) {
+  const std::optional<bool> sound = model::text_tower_is_sound(bundle);
+  if (!sound) return true;
+  std::printf("text tower of %s: %s\n", bundle.c_str(),
+              *sound ? "as it was written"
+                     : "not as it was written. Copy its folder from where the bundle came from");
+  return *sound;
+}
+
 void judge_panels(const std::string& weights) {
   const std::vector<model::PanelCheck> checks = model::check_panels(weights);
   if (checks.empty()) std::printf("there are no packed weights of '%s'\n", weights.c_str());
-  conclude(print_panels(checks));
+  const bool tower_is_sound = print_text_tower(weights);
+  conclude(print_panels(checks) && tower_is_sound);
 }
 
 CLI::App* add_family(CLI::App* verify, const std::string& name, const std::string& help,
@@ -131,7 +144,8 @@ void add_model_command(CLI::App& app) {
   qwen3->callback(
       [a = qwen3_arguments] { judge(model::verify_qwen3(a->given(), a->tokenizer), a->weights); });
 
-  CLI::App* panels = verify->add_subcommand("panels", "every byte of the files of packed weights");
+  CLI::App* panels = verify->add_subcommand(
+      "panels", "every byte of the files of packed weights, and of a bundle's text tower");
   const auto packed = std::make_shared<std::string>();
   panels
       ->add_option("--weights", *packed,

@@ -1,10 +1,12 @@
 #include "omni/model/bundle.h"
 
 #include <array>
+#include <charconv>
 
 #include "checkpoint_values.h"
 #include "omni/checkpoint/reader.h"
 #include "omni/checkpoint/run_folder.h"
+#include "omni/core/content_hash.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/log.h"
@@ -14,6 +16,7 @@
 #include "omni/model/bundle_place.h"
 #include "omni/model/panel_file.h"
 #include "omni/sequence/layout.h"
+#include "tower_stamp.h"
 #include "transformer_network.h"
 
 namespace omni::model {
@@ -203,25 +206,41 @@ struct Frame {
   std::optional<BundleTextTower> text_tower;
 };
 
+// Of what a frame is read, which tells how far its text tower is.
+enum class FrameOf {
+  bundle,      // compared with what the bundle was trained with
+  checkpoint,  // whose files are known to be as they were written
+  shapes,      // its sizes alone
+};
+
+// As it stands in the description; nothing where no fingerprint stands there.
+std::optional<std::uint64_t> fingerprint_of_tower(const BundleDescription& d) {
+  std::uint64_t value = 0;
+  const char* const end = d.text_tower.data() + d.text_tower.size();
+  const auto [last, error] = std::from_chars(d.text_tower.data(), end, value, 16);
+  return error == std::errc() && last == end ? std::optional(value) : std::nullopt;
+}
+
 // The tower that the bundle was trained with, or its sizes.
 std::optional<BundleTextTower> read_text_tower(const std::filesystem::path& folder,
-                                               const BundleDescription& d, bool shapes_alone) {
+                                               const BundleDescription& d, FrameOf of) {
   if (d.text_tower.empty()) return {};
   const std::filesystem::path own = folder / kTextTowerName;
   if (!std::filesystem::is_directory(own))
     fail(ErrorKind::io, "the bundle ", folder, " reads texts by a text tower, and its folder ", own,
          " is missing. Copy it from where the bundle came from");
-  BundleTextTower tower = shapes_alone ? BundleTextTower::sizes(own) : BundleTextTower::load(own);
-  if (!has_text_input(d.transformer, tower.width()) ||
-      (!shapes_alone && hexadecimal(tower.fingerprint()) != d.text_tower))
+  const BundleTextTower sizes = BundleTextTower::sizes(own);
+  const std::optional<std::uint64_t> fingerprint = fingerprint_of_tower(d);
+  if (!has_text_input(d.transformer, sizes.width()) || !fingerprint ||
+      (of == FrameOf::bundle && !has_fingerprint(own, *fingerprint)))
     fail(
         ErrorKind::input, "the bundle ", folder, ": ", own,
         " is another text tower than the one that it was trained with. Copy that one from where the bundle came "
         "from");
-  return tower;
+  return of == FrameOf::shapes ? sizes : BundleTextTower::load(own, *fingerprint);
 }
 
-Frame load_frame(const std::filesystem::path& folder, bool shapes_alone = false) {
+Frame load_frame(const std::filesystem::path& folder, FrameOf of) {
   BundleDescription d = read_description(folder);
   if (!d.transformer.features.empty() && !d.text_tokenizer)  // one that was grown reads tokens of texts, too
     fail(
@@ -241,7 +260,7 @@ Frame load_frame(const std::filesystem::path& folder, bool shapes_alone = false)
     fail(ErrorKind::input, "the bundle ", folder,
          " is of another vocabulary: vocabulary.json does not match bundle.yaml");
   check_tokenizers(tokenizers.format(), vocabulary, d.layout, folder);
-  std::optional<BundleTextTower> text_tower = read_text_tower(folder, d, shapes_alone);
+  std::optional<BundleTextTower> text_tower = read_text_tower(folder, d, of);
   return {std::move(d), std::move(tokenizers), std::move(vocabulary), read_words(folder),
           std::move(text_tower)};
 }
@@ -301,8 +320,8 @@ checkpoint::CheckpointReader open_sound(const std::filesystem::path& checkpoint)
 }  // namespace
 
 void require_bundle_place(const std::filesystem::path& folder) {
-  // figures.json is of `omni eval`, the panels of sampling.
-  static constexpr std::array<std::string_view, 12> kWritten = {kDescriptionName,
+  // figures.json is of `omni eval`, panels and stamp of sampling.
+  static constexpr std::array<std::string_view, 13> kWritten = {kDescriptionName,
                                                                 kWeightsName,
                                                                 kWordsName,
                                                                 "vocabulary.json",
@@ -312,6 +331,7 @@ void require_bundle_place(const std::filesystem::path& folder) {
                                                                 "shape_tokenizer/config.yaml",
                                                                 "shape_tokenizer/weights.safetensors",
                                                                 "text_tower/*",
+                                                                "text_tower.stamp*",
                                                                 "figures.json",
                                                                 "model.*.panels*"};
   require_only_written(folder, kDescriptionName, kWritten);
@@ -339,7 +359,7 @@ Bundle load_bundle(const std::filesystem::path& folder) {
     bundle.transformer->merge_adapters();
     return bundle;
   }
-  Frame frame = load_frame(folder);
+  Frame frame = load_frame(folder, FrameOf::bundle);
   const SafetensorsFile weights = open_weights(folder, frame);
   Bundle bundle = with_transformer(std::move(frame), nn::ParameterStart::to_load(weights));
   bundle.transformer->parameters().load(weights);
@@ -362,7 +382,7 @@ Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::De
   if (absent || checkpoint::is_checkpoint(folder) ||
       size < smallest_mapped_file.value_or(kSmallestMappedFile))
     return load_bundle(folder);
-  Frame frame = load_frame(folder);
+  Frame frame = load_frame(folder, FrameOf::bundle);
   const SafetensorsFile weights = open_weights(folder, frame);
   Transformer(frame.description.transformer, frame.vocabulary, frame.description.layout,
               nn::ParameterStart::shapes(), codebooks_of(frame.tokenizers))
@@ -391,7 +411,7 @@ Bundle load_bundle_for_decoding(const std::filesystem::path& folder, kernels::De
 }
 
 Bundle load_bundle(const checkpoint::CheckpointReader& checkpoint) {
-  Frame frame = load_frame(checkpoint.common_folder());
+  Frame frame = load_frame(checkpoint.common_folder(), FrameOf::checkpoint);
   const nn::LowRankConfig adapters = frame.description.adapters;
   Bundle bundle = with_transformer(std::move(frame), start_of(checkpoint));
   if (adapters.rank > 0) bundle.transformer->add_adapters(adapters, start_of(checkpoint));
@@ -405,15 +425,22 @@ void load_weights(const checkpoint::CheckpointReader& checkpoint, Transformer& t
 
 Bundle load_bundle_shapes(const std::filesystem::path& folder) {
   if (checkpoint::is_checkpoint(folder))
-    return with_transformer(load_frame(checkpoint::common_folder_of(folder), /*shapes_alone=*/true),
+    return with_transformer(load_frame(checkpoint::common_folder_of(folder), FrameOf::shapes),
                             nn::ParameterStart::shapes());
-  Frame frame = load_frame(folder, /*shapes_alone=*/true);
+  Frame frame = load_frame(folder, FrameOf::shapes);
   open_weights(folder, frame);
   return with_transformer(std::move(frame), nn::ParameterStart::shapes());
 }
 
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder) {
   return read_description(frame_folder(folder)).tasks;
+}
+
+std::optional<bool> text_tower_is_sound(const std::filesystem::path& folder) {
+  if (!std::filesystem::is_regular_file(folder / kDescriptionName)) return {};
+  const BundleDescription d = read_description(folder);
+  if (d.text_tower.empty()) return {};
+  return hexadecimal(content_hash(folder / kTextTowerName)) == d.text_tower;
 }
 
 std::map<std::string, std::string> load_bundle_notes(const std::filesystem::path& folder) {

@@ -41,14 +41,14 @@ BundleTextTower BundleTextTower::sizes(const fs::path& folder) {
   tower.folder_ = folder;
   if (description.family == PublicFamily::qwen3) {
     tower.width_ = description.qwen3.width;
-    tower.longest_text_ = kQwen3TextRows - 1;
+    tower.longest_text_ = kQwen3LongestText;
     tower.bytes_ = fp32_bytes(weights.element_count());
   } else {
     ClipConfig text = description.clip;
     if (!text.text) refuse(folder, "this CLIP has no text tower");
     text.vision.reset();
     tower.width_ = text.text->width;
-    tower.longest_text_ = text.text->positions - 2;
+    tower.longest_text_ = model::longest_text(*text.text);
     tower.bytes_ = fp32_bytes(static_cast<double>(Clip::layout_in(weights, text).element_count()));
   }
   if (!fs::exists(tower.tokenizer_file()))
@@ -57,9 +57,14 @@ BundleTextTower BundleTextTower::sizes(const fs::path& folder) {
 }
 
 BundleTextTower BundleTextTower::load(const fs::path& folder) {
+  sizes(folder);  // tells what is wrong before all is read
+  return load(folder, content_hash(folder));
+}
+
+BundleTextTower BundleTextTower::load(const fs::path& folder, std::uint64_t fingerprint) {
   BundleTextTower tower = sizes(folder);
   tower.tower_ = open_text_tower({.weights = folder, .config = {}, .tokenizer = {}});
-  tower.fingerprint_ = content_hash(folder);
+  tower.fingerprint_ = fingerprint;
   return tower;
 }
 

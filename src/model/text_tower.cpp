@@ -21,7 +21,7 @@ class ClipTextTower final : public TextTower {
 
   std::int64_t rows() const override { return config().positions; }
   std::int64_t width() const override { return config().width; }
-  std::int64_t longest_text() const override { return config().positions - 2; }
+  std::int64_t longest_text() const override { return model::longest_text(config()); }
   std::int64_t first_text_row() const override { return 1; }
   Tensor ids(const std::vector<std::vector<std::int32_t>>& texts) const override {
     return clip_prompt_ids(*tokenizer(), config(), texts);
@@ -54,7 +54,7 @@ class Qwen3TextTower final : public TextTower {
 
   std::int64_t rows() const override { return kQwen3TextRows; }
   std::int64_t width() const override { return network_->config().width; }
-  std::int64_t longest_text() const override { return kQwen3TextRows - 1; }
+  std::int64_t longest_text() const override { return kQwen3LongestText; }
   std::int64_t first_text_row() const override { return 0; }
   Tensor ids(const std::vector<std::vector<std::int32_t>>& texts) const override {
     ensure(tokenizer() != nullptr, "a text tower without a tokenizer");

@@ -16,6 +16,7 @@ TEST(BundleContent, IsThatOfItsOwnFiles) {
   const std::uint64_t before = bundle_content_hash(folder.path());
   write_file_atomically(folder / "figures.json", std::string_view("{}"));
   write_file_atomically(folder / "model.bf16.panels", std::string_view("packed"));
+  write_file_atomically(folder / "text_tower.stamp", std::string_view("stamp"));
   EXPECT_EQ(bundle_content_hash(folder.path()), before);
   write_file_atomically(folder / "words.json", std::string_view("{}"));
   EXPECT_NE(bundle_content_hash(folder.path()), before);

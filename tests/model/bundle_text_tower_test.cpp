@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/model/bundle.h"
+#include "omni/model/bundle_place.h"
 #include "omni/model/decode_session.h"
 #include "omni/model/public_model.h"
 #include "refusal.h"
@@ -107,6 +110,52 @@ TEST_P(BundleTextTowerTest, AMissingOrOtherOneIsNamed) {
   fs::remove_all(own);
   fs::rename(folder_ / "away", own);
   EXPECT_NO_THROW(load_bundle(folder_ / "bundle"));
+}
+
+// Whose weights are larger than the pieces that a stamp takes of them: what loading trusts, verification finds.
+class StampedTextTowerTest : public BundleTextTowerTest {};
+INSTANTIATE_TEST_SUITE_P(Towers, StampedTextTowerTest, testing::Values("clip"));
+
+TEST_P(StampedTextTowerTest, IsReadWholeOnceAndThenVerified) {
+  const fs::path saved = folder_ / "bundle", weights = saved / "text_tower/model.safetensors",
+                 stamp = saved / "text_tower.stamp";
+  save_bundle(bundle(folder_ / GetParam()), saved);
+  EXPECT_EQ(text_tower_is_sound(saved), true);
+  EXPECT_EQ(text_tower_is_sound(folder_ / GetParam()), std::nullopt) << "no bundle";
+  const std::uint64_t fingerprint = load_bundle(saved).text_tower->fingerprint();
+  EXPECT_TRUE(fs::exists(stamp));
+  EXPECT_NO_THROW(require_bundle_place(saved));
+
+  // Between the 64 pieces of 4096 bytes.
+  constexpr std::uint64_t kPieces = 64, kPiece = 4096;
+  const std::uint64_t size = fs::file_size(weights), place = (size - kPiece) * 31 / (kPieces - 1) + kPiece;
+  ASSERT_LT(place + 4, (size - kPiece) * 32 / (kPieces - 1));
+  const auto time = fs::last_write_time(weights);
+  {
+    std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(place));
+    file.write("\1\1\1\1", 4);
+  }
+  const auto expect_refused = [&] {
+    EXPECT_THAT(test::input_refusal([&] { load_bundle(saved); }), HasSubstr("is another text tower"));
+  };
+  expect_refused();  // its time is another one
+  fs::last_write_time(weights, time);
+  EXPECT_EQ(load_bundle(saved).text_tower->fingerprint(), fingerprint);
+  EXPECT_EQ(text_tower_is_sound(saved), false);
+  EXPECT_THAT(io_refusal([&] { save_bundle(load_bundle(saved), folder_ / "copy"); }),
+              HasSubstr("other ones than when it was read"));
+  fs::remove(stamp);
+  expect_refused();  // nothing says that it was ever read
+  write_file_atomically(stamp, std::string_view("torn"));
+  expect_refused();
+}
+
+TEST_P(BundleTextTowerTest, AStampThatCannotBeWrittenIsDoneWithout) {
+  const fs::path saved = folder_ / "bundle";
+  save_bundle(bundle(folder_ / GetParam()), saved);
+  fs::create_directories(saved / "text_tower.stamp/occupied");
+  EXPECT_NO_THROW(load_bundle(saved));
 }
 
 TEST_P(BundleTextTowerTest, AFolderThatChangedMeanwhileIsNotCopied) {

@@ -67,6 +67,9 @@ void load_weights(const checkpoint::CheckpointReader& checkpoint, Transformer& t
 // The same without its weights: the transformer has shapes alone (ParameterStart::shapes) and takes no
 // memory.
 Bundle load_bundle_shapes(const std::filesystem::path& folder);
+// Reads all of a bundle's text tower, of which loading looks at size, time, header and some pieces where it has read it whole
+// before: whether it is as it was written. Absent where it has none, and where the folder is no bundle. Throws Error(io).
+std::optional<bool> text_tower_is_sound(const std::filesystem::path& folder);
 // Its own tasks alone, without reading weights. Throws like load_bundle.
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder);
 // Its notes alone, likewise.

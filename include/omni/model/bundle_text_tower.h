@@ -19,6 +19,8 @@ class BundleTextTower {
   // Of a folder that `omni import clip` or `omni import qwen3` made. Throws Error(io) where there is none, Error(input) for one
   // that is damaged, of another family, or without a tokenizer.
   static BundleTextTower load(const std::filesystem::path& folder);
+  // Of a folder whose content is known to have that fingerprint, so that it is read once. Throws likewise.
+  static BundleTextTower load(const std::filesystem::path& folder, std::uint64_t fingerprint);
   // Its sizes alone, for estimates: no weights are read, and there is no tower(). Throws likewise.
   static BundleTextTower sizes(const std::filesystem::path& folder);
 

@@ -44,12 +44,16 @@ class TextTower {
   std::unique_ptr<tokenizers::TextTokenizer> tokenizer_;
 };
 
+// TextTower::longest_text() of a CLIP's: all places but those of start and end.
+constexpr std::int64_t longest_text(const ClipTextConfig& config) { return config.positions - 2; }
+
 // CLIP's text tower, which the network must have: a text stands between start and end, in all of the tower's places.
 std::unique_ptr<TextTower> make_text_tower(std::unique_ptr<tokenizers::TextTokenizer> tokenizer,
                                            std::unique_ptr<Clip> network);
 
 // As many rows as CLIP's towers have, so that a condition is as long by either.
 inline constexpr std::int64_t kQwen3TextRows = 77;
+inline constexpr std::int64_t kQwen3LongestText = kQwen3TextRows - 1;  // its end follows
 // A text is followed by its end, "<|endoftext|>" or what the tokenizer puts there. Throws Error(input) where it has neither.
 std::unique_ptr<TextTower> make_text_tower(std::unique_ptr<tokenizers::TextTokenizer> tokenizer,
                                            std::unique_ptr<Qwen3> network);
