@@ -6,6 +6,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/geometry/mesh_frame.h"
 
 namespace omni::data {
 namespace {
@@ -23,6 +24,8 @@ std::string defect(const geometry::Mesh& mesh) {
   return "";
 }
 
+geometry::Vec3 with_y_up(const geometry::Vec3& v) { return {v.x, v.z, -v.y}; }
+
 }  // namespace
 
 void read_mesh_object(const fs::path& file, bool z_up, ObjectRecord& record,
@@ -30,13 +33,17 @@ void read_mesh_object(const fs::path& file, bool z_up, ObjectRecord& record,
   record.mesh = geometry::read_mesh(file, warnings);
   if (const std::string what = defect(record.mesh); !what.empty())
     fail(ErrorKind::input, "reading the mesh ", file, ": ", what);
+  std::optional<geometry::Normalisation> frame = geometry::read_frame(file);
   if (z_up) {
     for (auto* vectors : {&record.mesh.positions, &record.mesh.normals})
-      for (geometry::Vec3& v : *vectors) v = {v.x, v.z, -v.y};
+      for (geometry::Vec3& v : *vectors) v = with_y_up(v);
+    if (frame) frame->centre = with_y_up(frame->centre);
   }
   const geometry::Vec3 extent = record.mesh.bounds().extent();
-  geometry::normalise(record.mesh);
-  record.longest_side_m = std::max({extent.x, extent.y, extent.z});
+  const geometry::Normalisation taken = geometry::normalise(record.mesh, frame);
+  const bool as_told = frame && taken.centre == frame->centre && taken.scale == frame->scale;
+  record.longest_side_m =
+      as_told ? geometry::kNormalisedLongestSide / taken.scale : std::max({extent.x, extent.y, extent.z});
   if (!(record.longest_side_m >= kSmallestSide && record.longest_side_m <= kMaximumSide)) {
     fail(ErrorKind::input, "reading the mesh ", file, ": its longest side is ", record.longest_side_m,
          " m. Scale it to between ", kSmallestSide, " and ", kMaximumSide, " m");

@@ -11,6 +11,7 @@
 #include "omni/data/data_set.h"
 #include "omni/data/procedural_world.h"
 #include "omni/geometry/mesh_files.h"
+#include "omni/geometry/mesh_frame.h"
 #include "temporary_directory.h"
 
 namespace omni::data {
@@ -116,6 +117,36 @@ TEST_F(Import, TurnsZUpFiles) {
   EXPECT_NEAR(turned.bounds().extent().y, before.z, 1e-3);
   EXPECT_NEAR(turned.bounds().extent().z, before.y, 1e-3);
   EXPECT_GT(turned.signed_volume(), 0);
+}
+
+// A shape that was decoded from codes, as sampling writes it: it fills its tokenizer's frame nearly, off the middle, in metres.
+TEST_F(Import, AGlbThatTellsItsFrameIsReadInIt) {
+  geometry::Mesh decoded = ProceduralSource({.seed = 1, .count = 3}).load(0).mesh;
+  for (geometry::Vec3& p : decoded.positions) p = p * 0.98f + geometry::Vec3{0.02f, -0.01f, 0.03f};
+  const geometry::Normalisation frame{{0.25f, 0.5f, -0.125f}, 2};
+  geometry::Mesh written = decoded;
+  for (geometry::Vec3& p : written.positions) p = p / frame.scale + frame.centre;
+  write_file_atomically(folder_ / "meshes" / "sampled.glb",
+                        std::span<const std::byte>(geometry::encode_glb(written, frame)));
+  const auto expect_in_frame = [&](const ObjectRecord& read, const auto& turned) {
+    ASSERT_EQ(read.mesh.positions.size(), decoded.positions.size());
+    for (std::size_t i = 0; i < decoded.positions.size(); ++i)
+      EXPECT_LT(length(read.mesh.positions[i] - turned(decoded.positions[i])), 1e-6f) << i;
+    EXPECT_NEAR(read.longest_side_m, 0.96, 1e-6) << "the frame's, not the mesh's";
+  };
+  const std::string csv = "path,caption\nsampled.glb,a thing\n";
+  run(csv);
+  expect_in_frame(FolderSource(folder_ / "out").load(0), [](const geometry::Vec3& p) { return p; });
+  run(csv, {.z_up = true});
+  expect_in_frame(FolderSource(folder_ / "out").load(0), [](const geometry::Vec3& p) {
+    return geometry::Vec3{p.x, p.z, -p.y};
+  });
+  // One that was changed since is read by its own box.
+  for (geometry::Vec3& p : written.positions) p.y *= 3;
+  write_file_atomically(folder_ / "meshes" / "sampled.glb",
+                        std::span<const std::byte>(geometry::encode_glb(written, frame)));
+  run(csv);
+  EXPECT_NEAR(length(FolderSource(folder_ / "out").load(0).mesh.bounds().centre()), 0, 1e-4);
 }
 
 TEST_F(Import, SkipsMeshesOfImpossibleSizeAndCanBeOpenedAgain) {
