@@ -10,6 +10,7 @@
 #include "omni/checkpoint/run_folder.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/name_pattern.h"
 #include "omni/core/progress.h"
 #include "omni/core/text_format.h"
 #include "omni/model/bundle.h"
@@ -36,8 +37,20 @@ fs::path run_folder_in(const fs::path& path) {
 }
 
 [[noreturn]] void refuse(const fs::path& path) {
-  fail(ErrorKind::io, "'", path.string(), "' holds no checkpoint. Name a run's output, or one of its ",
+  fail(ErrorKind::io, "'", path.string(), "' holds no checkpoint: no folder with ", checkpoint::kManifestName,
+       " and ", checkpoint::shard_name(0, 1), ". Name a run's output, or one of its ",
        "checkpoints, such as out/pretrain/checkpoints/step-00001000");
+}
+
+// Whether the folder is a checkpoint or was one, by its name or by its shards.
+bool may_have_been_checkpoint(const fs::path& path) {
+  if (!fs::is_directory(path)) return false;
+  const fs::path named = path.filename().empty() ? path.parent_path() : path;
+  if (checkpoint::step_of(named)) return true;
+  const fs::directory_iterator files(path);
+  return std::any_of(begin(files), end(files), [](const fs::directory_entry& file) {
+    return matches_pattern("shard-*-of-*.safetensors", file.path().filename().string());
+  });
 }
 
 // The checkpoint itself, or all those of a run.
@@ -100,7 +113,7 @@ void show(const CheckpointArguments& arguments) {
 void verify(const CheckpointArguments& arguments) {
   const fs::path path = arguments.input;
   const bool is_run = !checkpoint::is_checkpoint(path) && !run_folder_in(path).empty();
-  if (!is_run && !fs::is_directory(path)) refuse(path);
+  if (!is_run && !checkpoint::is_checkpoint(path) && !may_have_been_checkpoint(path)) refuse(path);
   bool sound = true;
   for (const fs::path& checkpoint : is_run ? named_checkpoints(path) : std::vector<fs::path>{path}) {
     const std::vector<std::string> damage = checkpoint::damage_of(checkpoint);

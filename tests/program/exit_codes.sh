@@ -148,4 +148,16 @@ expect 3 'noise.glb' tokenizer import cube3d noise.glb --out never
 expect 3 "'surface' is missing" tokenizer verify cube3d --weights "$weights" --config "$tokenizer/config.json" --expected "$weights"
 absent never
 
+# What is no checkpoint is not a damaged one; one that lost its manifest is, by its name or by its shards.
+mkdir -p plain run/checkpoints run/step-00000003 lost nothing
+touch plain/notes.txt lost/shard-00000-of-00002.safetensors
+for folder in plain nothing run closed.obj; do
+  for command in show verify; do
+    expect 4 ".$folder. holds no checkpoint: no folder with manifest.json and shard-00000-of-.*step-00001000" checkpoint "$command" "$folder"
+  done
+done
+for folder in run/step-00000003 run/step-00000003/ lost; do
+  expect 1 "damaged: .*manifest.json. is missing" checkpoint verify "$folder"
+done
+
 finish
