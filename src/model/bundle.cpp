@@ -39,6 +39,7 @@ struct BundleDescription {
   std::vector<std::string> note_names, note_texts;
   nn::LowRankConfig adapters;  // of a checkpoint; a bundle's are merged
   std::string text_tower;      // the fingerprint of the folder kTextTowerName; empty: there is none
+  bool words = false;          // whether kWordsName is a part; earlier versions did not say
 };
 
 void describe(ConfigVisitor& visitor, BundleDescription& d) {
@@ -59,6 +60,7 @@ void describe(ConfigVisitor& visitor, BundleDescription& d) {
   });
   visitor.added_later(d.text_tower.empty(),
                       [&](ConfigVisitor& later) { later.text("text_tower", d.text_tower); });
+  visitor.added_later(!d.words, [&](ConfigVisitor& later) { later.flag("words", d.words); });
 }
 
 std::string fingerprint_text(const sequence::Vocabulary& vocabulary) {
@@ -77,6 +79,7 @@ BundleDescription describe_bundle(const Bundle& bundle) {
   d.shape_tokenizer = bundle.tokenizers.shape() != nullptr;
   d.tasks = bundle.tasks;
   d.adapters = bundle.transformer->adapters();
+  d.words = bundle.words.has_value();
   if (bundle.text_tower) d.text_tower = hexadecimal(bundle.text_tower->fingerprint());
   for (const auto& [name, text] : bundle.notes) {
     d.note_names.push_back(name);
@@ -187,9 +190,10 @@ void write_frame(const Bundle& bundle, const std::filesystem::path& folder) {
   write_file_atomically(folder / kDescriptionName, config_to_yaml([&](ConfigVisitor& v) { describe(v, d); }));
 }
 
-std::optional<tokenizers::WordList> read_words(const std::filesystem::path& folder) {
+std::optional<tokenizers::WordList> read_words(const std::filesystem::path& folder,
+                                               const BundleDescription& d) {
   const std::filesystem::path path = folder / kWordsName;
-  if (!std::filesystem::exists(path)) return {};
+  if (!d.words && !std::filesystem::exists(path)) return {};
   return tokenizers::WordList::parse(read_file_text(path, tokenizers::WordList::kLargestFile), path.string());
 }
 
@@ -261,7 +265,8 @@ Frame load_frame(const std::filesystem::path& folder, FrameOf of) {
          " is of another vocabulary: vocabulary.json does not match bundle.yaml");
   check_tokenizers(tokenizers.format(), vocabulary, d.layout, folder);
   std::optional<BundleTextTower> text_tower = read_text_tower(folder, d, of);
-  return {std::move(d), std::move(tokenizers), std::move(vocabulary), read_words(folder),
+  std::optional<tokenizers::WordList> words = read_words(folder, d);
+  return {std::move(d), std::move(tokenizers), std::move(vocabulary), std::move(words),
           std::move(text_tower)};
 }
 
@@ -452,8 +457,7 @@ std::map<std::string, std::string> load_bundle_notes(const std::filesystem::path
 
 std::optional<tokenizers::WordList> load_bundle_words(const std::filesystem::path& folder) {
   const std::filesystem::path frame = frame_folder(folder);
-  (void)read_description(frame);
-  return read_words(frame);
+  return read_words(frame, read_description(frame));
 }
 
 }  // namespace omni::model

@@ -208,6 +208,25 @@ TEST_F(BundleTest, TruncatedFilesAreRefused) {
   }
 }
 
+// Its marker is there, and another file of it is not, or not whole.
+TEST_F(BundleTest, EveryFileThatIsMissingOrCutIsNoticed) {
+  bundle.words.emplace().add_caption("a red chair");
+  save_bundle(bundle, folder);
+  ASSERT_EQ(error_of_loading(), "");
+  for (const std::filesystem::path& file : files_below(folder)) {
+    const std::string name = file.lexically_relative(folder).generic_string(), whole = read_file_text(file);
+    std::filesystem::remove(file);
+    EXPECT_NE(error_of_loading(), "") << name << " is missing";
+    for (const std::size_t size :
+         {std::size_t{0}, whole.size() / 3, whole.size() * 2 / 3, whole.size() - 20}) {
+      write_file_atomically(file, std::string_view(whole).substr(0, size));
+      EXPECT_NE(error_of_loading(), "") << name << " has " << size << " of " << whole.size() << " bytes";
+    }
+    write_file_atomically(file, whole);
+  }
+  EXPECT_EQ(error_of_loading(), "");
+}
+
 TEST_F(BundleTest, AnotherVocabularyIsRefused) {
   save_bundle(bundle, folder);
   tokenizers::TextTokenizer::from_merges({{"a", "b"}}).save(folder / "text_tokenizer.json");
