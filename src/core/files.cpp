@@ -52,13 +52,22 @@ pid_t maker_of(const std::string& temporary, const std::string& name) {
   return number_error == std::errc() && last == end ? process : 0;
 }
 
-// An open folder under a lock that ends with the process, or none where somebody else holds it or the file
-// system has no such locks.
-Descriptor lock_folder(const fs::path& folder) {
+// An open folder under a lock that ends with the process. -1 where there is none, with errno: EWOULDBLOCK where somebody
+// else holds it.
+int lock_folder(const fs::path& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0) return Descriptor(fd);
-  if (fd >= 0) ::close(fd);
-  return Descriptor(-1);
+  if (fd < 0 || ::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return -1;
+}
+
+bool is_of_name(int folder, const fs::path& path) {
+  struct stat open {};
+  struct stat named {};
+  return ::fstat(folder, &open) == 0 && ::stat(path.c_str(), &named) == 0 && open.st_ino == named.st_ino &&
+         open.st_dev == named.st_dev;
 }
 
 // Removes the staging folders of `path` whose makers are no more. A process number alone does not tell: it is
@@ -76,7 +85,24 @@ void remove_abandoned(const fs::path& path) {
     if (!may_be_alive) abandoned.push_back(at->path());
   }
   for (const fs::path& folder : abandoned)
-    if (const Descriptor lock = lock_folder(folder); lock.get() >= 0) fs::remove_all(folder, ignored);
+    if (const Descriptor lock(lock_folder(folder)); lock.get() >= 0) fs::remove_all(folder, ignored);
+}
+
+// A new staging folder of `path`. -> lock_folder() of it; -1 where the file system has no locks. Whoever looks for
+// abandoned ones between making and locking it takes it away: then another is made.
+int make_locked(const fs::path& path, fs::path& staging) {
+  constexpr int kAttempts = 1000;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    staging = temporary_beside(path);
+    std::error_code error;
+    if (!fs::create_directory(staging, error)) fail_io("create", staging, error ? error.value() : EEXIST);
+    const int lock = lock_folder(staging);
+    if (lock < 0 && errno != EWOULDBLOCK && errno != ENOENT) return lock;
+    if (lock >= 0 && is_of_name(lock, staging)) return lock;
+    if (lock >= 0) ::close(lock);
+  }
+  fail(ErrorKind::io, "filling the folder '", path.string(),
+       "': others that fill it take away what is begun. Run them one after the other");
 }
 
 void sync_tree(const fs::path& folder) {
@@ -199,6 +225,7 @@ void require_replaceable(const fs::path& path, std::string_view marker) {
 }
 
 struct AtomicDirectory::Lock {
+  explicit Lock(int fd) : descriptor(fd) {}
   Descriptor descriptor;
 };
 
@@ -214,11 +241,7 @@ AtomicDirectory::AtomicDirectory(fs::path path, std::string_view marker) : path_
   require_replaceable(path_, marker);
   if (path_.has_parent_path()) prepare_output_directory(path_.parent_path());
   remove_abandoned(path_);
-  staging_ = temporary_beside(path_);
-  std::error_code error;
-  if (!fs::create_directory(staging_, error)) fail_io("create", staging_, error ? error.value() : EEXIST);
-  // A descriptor cannot be moved into an argument of make_unique. NOLINTNEXTLINE(modernize-make-unique)
-  lock_.reset(new Lock{lock_folder(staging_)});
+  lock_ = std::make_unique<Lock>(make_locked(path_, staging_));
 }
 
 AtomicDirectory::~AtomicDirectory() {

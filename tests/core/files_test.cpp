@@ -5,8 +5,10 @@
 
 #include <sys/resource.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <thread>
 
 #include "omni/core/content_hash.h"
 #include "omni/core/error.h"
@@ -131,6 +133,27 @@ TEST(AtomicDirectory, RemovesWhatAKilledProcessLeft) {
   EXPECT_TRUE(std::filesystem::exists(living.staging_path()));
   EXPECT_TRUE(std::filesystem::exists(second.staging_path()));
   EXPECT_TRUE(std::filesystem::exists(folder / "bundle.old.tmp"));
+}
+
+// Each looks for abandoned ones while the others begin theirs.
+TEST(AtomicDirectory, ThreadsThatFillTheSameFolderLeaveEachOtherAlone) {
+  const test::TemporaryDirectory folder;
+  std::atomic<int> lost{0};
+  const auto fill = [&] {
+    for (int round = 0; round < 200; ++round) {
+      try {
+        const AtomicDirectory directory(folder / "bundle", "x");
+        write_file_atomically(directory.staging_path() / "x", "text");
+      } catch (const Error&) {
+        ++lost;
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back(fill);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(lost, 0);
+  EXPECT_EQ(entry_count(folder.path()), 0u);
 }
 
 TEST(AtomicDirectory, FillsWhatALinkLeadsTo) {
