@@ -1,6 +1,7 @@
 #include "cube3d_sampler.h"
 
 #include <algorithm>
+#include <set>
 
 #include "omni/core/error.h"
 #include "omni/core/number.h"
@@ -112,13 +113,25 @@ double text_tower_bytes(const model::Cube3dFiles& files) {
 
 bool on_gpu(const SampleArguments& arguments) { return arguments.device == "cuda"; }
 
-// Of the GPT, in bytes.
+// Of parameters that are mapped: all where the publisher's numbers are of bf16, else none that is known before.
+std::set<std::string> parameters_of_bf16(const model::Transformer& shapes, const fs::path& weights) {
+  const WeightSource source(weights);
+  for (const auto& [name, view] : source.tensors())
+    if (view.dtype != DType::bf16) return {};
+  std::set<std::string> names;
+  for (const nn::Parameter& parameter : shapes.parameters().all()) names.insert(parameter.name);
+  return names;
+}
+
+// Of the GPT, in bytes. `of_bf16`: its parameters whose numbers are of bf16.
 double decoding_bytes(const model::Transformer& shapes, const SampleArguments& arguments,
-                      const std::string& precision_name, std::int64_t sequences, std::int64_t capacity) {
+                      const std::set<std::string>& of_bf16, const std::string& precision_name,
+                      std::int64_t sequences, std::int64_t capacity) {
   const model::DecodePrecision precision = model::parse_decode_precision(precision_name);
   const model::DecodingMemory memory =
       on_gpu(arguments) ? model::device_decoding_memory(shapes, precision, sequences, capacity)
-                        : model::decoding_memory(shapes, precision, sequences, capacity, /*mapped=*/true);
+                        : model::decoding_memory(shapes, precision, sequences, capacity,
+                                                 {.mapped = true, .of_bf16 = of_bf16});
   return static_cast<double>(memory.total());
 }
 
@@ -127,6 +140,9 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
                                const generation::TextToShapeRequest& request) {
   const model::Transformer shapes(model::transformer_config(files.config), model::vocabulary(files.config),
                                   {}, nn::ParameterStart::shapes());
+  // On a GPU no weights are packed.
+  const std::set<std::string> of_bf16 =
+      on_gpu(arguments) ? std::set<std::string>() : parameters_of_bf16(shapes, files.weights);
   constexpr std::int64_t kLongestPrompt = 78;
   const std::int64_t capacity = kLongestPrompt + request.sampling.codes;
   const double others = kMeshing + (keeps_text_tower(arguments) ? text_tower_bytes(files) : 0);
@@ -136,7 +152,7 @@ std::int64_t fitting_sequences(const SampleArguments& arguments, const model::Cu
   // Of a sequence: the prompt's activations, which pass all together, and half of a shape's field until it is handed on.
   constexpr double kBesideOnGpu = 8e6;
   const auto needed = [&](const std::string& precision, std::int64_t sequences) {
-    const double decoding = decoding_bytes(shapes, arguments, precision, sequences, capacity);
+    const double decoding = decoding_bytes(shapes, arguments, of_bf16, precision, sequences, capacity);
     if (on_gpu(arguments))
       return others + tokenizer_bytes + decoding + kBesideOnGpu * static_cast<double>(sequences);
     if (precision == "fp32") return others + tokenizer_bytes + decoding;

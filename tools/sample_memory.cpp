@@ -9,6 +9,7 @@
 #include "omni/core/text_format.h"
 #include "omni/kernels/peak_memory.h"
 #include "omni/model/bundle.h"
+#include "omni/model/bundle_numbers.h"
 #include "omni/model/decoding_memory.h"
 #include "omni/model/panel_file.h"
 #include "omni/sequence/segment_parts.h"
@@ -65,10 +66,11 @@ void require_memory(const SampleArguments& arguments, const generation::Generati
   const std::int64_t rows = guided ? static_cast<std::int64_t>(weights.size()) + 1 : 1;
   const std::int64_t sequences = std::min(arguments.batch, rows * request.count * request.best_of);
   const auto tower = static_cast<double>(shapes.text_tower ? shapes.text_tower->bytes() : 0);
+  const model::WeightStorage storage{.mapped = true, .of_bf16 = model::parameters_of_bf16(arguments.model)};
   require_memory(arguments.model, precision, [&](const std::string& name) {
     return tower + static_cast<double>(model::decoding_memory(*shapes.transformer,
                                                               model::parse_decode_precision(name),
-                                                              std::max(rows, sequences), capacity, true)
+                                                              std::max(rows, sequences), capacity, storage)
                                            .total());
   });
 }

@@ -1,5 +1,6 @@
 #include "omni/model/bundle.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -13,6 +14,7 @@
 #include "omni/core/output_folder.h"
 #include "omni/core/text_format.h"
 #include "omni/geometry/camera.h"
+#include "omni/model/bundle_numbers.h"
 #include "omni/model/bundle_place.h"
 #include "omni/model/panel_file.h"
 #include "omni/sequence/layout.h"
@@ -289,15 +291,17 @@ Bundle with_transformer(Frame frame, nn::ParameterStart start) {
   return bundle_of(std::move(frame), std::move(transformer));
 }
 
+constexpr const char *kEmbedding = "embedding.weight", *kCodebook = "codebook.";
+
 // A parameter of the file, in a type that can be packed; rows of codes with the share of their codebooks.
 at::Tensor value_with_codebooks(const SafetensorsFile& weights, const std::string& name,
                                 const sequence::Vocabulary& vocabulary) {
   at::Tensor value = nn::to_tensor(weights.at(name));
-  const bool with_codes = name == "embedding.weight";
+  const bool with_codes = name == kEmbedding;
   if (with_codes || value.scalar_type() != at::kBFloat16) value = value.to(at::kFloat);
   if (!with_codes) return value;
   for (const sequence::TokenRange& range : vocabulary.ranges()) {
-    const std::string codebook = concat("codebook.", range.name);
+    const std::string codebook = concat(kCodebook, range.name);
     if (!weights.contains(codebook)) continue;
     const at::Tensor projection = nn::to_tensor(weights.at(concat("codebook_projection.", range.name)));
     value.narrow(0, range.first, range.size)
@@ -435,6 +439,18 @@ Bundle load_bundle_shapes(const std::filesystem::path& folder) {
   Frame frame = load_frame(folder, FrameOf::shapes);
   open_weights(folder, frame);
   return with_transformer(std::move(frame), nn::ParameterStart::shapes());
+}
+
+std::set<std::string> parameters_of_bf16(const std::filesystem::path& folder) {
+  const SafetensorsFile weights(folder / kWeightsName);
+  std::set<std::string> names;
+  for (const auto& [name, view] : weights.tensors())
+    if (view.dtype == DType::bf16) names.insert(name);
+  const bool has_codebooks =
+      std::any_of(weights.tensors().begin(), weights.tensors().end(),
+                  [](const auto& tensor) { return tensor.first.starts_with(kCodebook); });
+  if (has_codebooks) names.erase(kEmbedding);
+  return names;
 }
 
 std::vector<sequence::Task> load_bundle_tasks(const std::filesystem::path& folder) {

@@ -7,16 +7,38 @@
 namespace omni::model {
 namespace {
 
-// A file of bf16 panels has twelve bits of a number; one of fp32 as well where its numbers are those of bf16, which is not
-// known before.
-std::int64_t packed_bytes(const Tensor& matrix, kernels::DecodeFormat format, bool mapped) {
-  if (!matrix.defined()) return 0;
+using kernels::DecodeFormat;
+
+std::int64_t packed_bytes(const Tensor& matrix, DecodeFormat format) {
   const kernels::DecodePanels panels = kernels::panel_shapes(matrix.size(0), matrix.size(1), format);
   std::int64_t bytes = 0;
   for (const Tensor& part : {panels.panels, panels.scales, panels.sums})
     if (part.defined()) bytes += static_cast<std::int64_t>(part.nbytes());
-  return mapped && format == kernels::DecodeFormat::bf16 ? bytes / 4 * 3 : bytes;
+  return bytes;
 }
+
+// The bytes of a matrix's panels.
+class PanelBytes {
+ public:
+  PanelBytes(const nn::ParameterStore& parameters, DecodeFormat format, const WeightStorage& storage)
+      : format_(format), mapped_(storage.mapped) {
+    for (const nn::Parameter& parameter : parameters.all())
+      if (storage.of_bf16.contains(parameter.name)) of_bf16_.insert(parameter.value.unsafeGetTensorImpl());
+  }
+
+  std::int64_t of(const Tensor& matrix) const {
+    if (!matrix.defined()) return 0;
+    const bool in_twelve_bits =
+        mapped_ && (format_ == DecodeFormat::bf16 ||
+                    (format_ == DecodeFormat::fp32 && of_bf16_.contains(matrix.unsafeGetTensorImpl())));
+    return in_twelve_bits ? packed_bytes(matrix, DecodeFormat::bf16) / 4 * 3 : packed_bytes(matrix, format_);
+  }
+
+ private:
+  DecodeFormat format_;
+  bool mapped_;
+  std::set<const void*> of_bf16_;
+};
 
 std::int64_t cache_bytes_per_number(kernels::CacheType type) {
   return type == kernels::CacheType::fp32 ? 4 : type == kernels::CacheType::bf16 ? 2 : 1;
@@ -46,18 +68,19 @@ std::vector<Tensor> block_matrices(const Transformer::Network& network) {
 }  // namespace
 
 DecodingMemory decoding_memory(const Transformer& transformer, const DecodePrecision& precision,
-                               std::int64_t sequences, std::int64_t capacity, bool mapped) {
+                               std::int64_t sequences, std::int64_t capacity, const WeightStorage& storage) {
   const Transformer::Network& network = transformer.network();
   const TransformerConfig& config = network.config;
-  std::int64_t packed = packed_bytes(network.output_rows.weight(), precision.weights, mapped);
+  const PanelBytes panels(network.parameters, precision.weights, storage);
+  std::int64_t packed = panels.of(network.output_rows.weight());
   std::int64_t matrices = network.head.defined() ? network.head.numel() : 0;
   for (const Tensor& matrix : block_matrices(network)) {
-    packed += packed_bytes(matrix, precision.weights, mapped);
+    packed += panels.of(matrix);
     matrices += matrix.numel();
   }
   const std::int64_t all = network.parameters.element_count();
   DecodingMemory memory;
-  memory.weights = packed + 4 * (mapped ? all - matrices : all);
+  memory.weights = packed + 4 * (storage.mapped ? all - matrices : all);
   memory.cache = cache_bytes(config, precision.cache, sequences, capacity);
   return memory;
 }

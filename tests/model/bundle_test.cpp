@@ -7,6 +7,10 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/safetensors.h"
+#include "omni/core/text_format.h"
+#include "omni/model/bundle_numbers.h"
+#include "omni/model/decoding_memory.h"
 #include "omni/tokenizers/shape_grid.h"
 #include "small_shape.h"
 #include "small_world.h"
@@ -114,6 +118,34 @@ TEST_F(BundleTest, MappedForDecodingItSamplesTheSame) {
   EXPECT_EQ(mapped.notes, bundle.notes);
   EXPECT_EQ(decoded(load_bundle_for_decoding(folder, kernels::DecodeFormat::int8)), expected)
       << "a small one is read";
+}
+
+// The estimate against the file of packed weights: of a bundle in bf16 twelve bits a number in fp32, too.
+TEST_F(BundleTest, TheMemoryOfItsMappedWeightsIsKnownBefore) {
+  TransformerConfig config = small_config();
+  config.width = 256;  // next to whose matrices tables are small
+  for (const at::ScalarType type : {at::kBFloat16, at::kFloat}) {
+    Bundle large = make_bundle(config, {small_text(), small_image(), nullptr}, 8, false, 5);
+    save_bundle(large, folder, type);
+    EXPECT_FALSE(parameters_of_bf16(folder).contains("embedding.weight"))
+        << "the codebook's share is in fp32";
+    large.transformer->fold_codebooks();
+    save_bundle(large, folder, type);
+    const std::set<std::string> of_bf16 = parameters_of_bf16(folder);
+    EXPECT_EQ(of_bf16.contains("embedding.weight"), type == at::kBFloat16);
+    const Bundle shapes = load_bundle_shapes(folder);
+    for (const char* precision : {"fp32", "bf16", "int8"}) {
+      const DecodePrecision decode = parse_decode_precision(precision);
+      load_bundle_for_decoding(folder, decode.weights, 0);
+      double held = 0;
+      const SafetensorsFile file(folder / concat("model.", precision, ".panels"));
+      for (const auto& [name, view] : file.tensors()) held += static_cast<double>(view.bytes.size());
+      const DecodingMemory memory =
+          decoding_memory(*shapes.transformer, decode, 1, 16, {.mapped = true, .of_bf16 = of_bf16});
+      EXPECT_LE(static_cast<double>(memory.weights), held) << precision << " of " << type;
+      EXPECT_GT(static_cast<double>(memory.weights), 0.95 * held) << precision << " of " << type;
+    }
+  }
 }
 
 TEST_F(BundleTest, MappedForDecodingItsWeightsMayBeOfAnyFloatingType) {

@@ -339,7 +339,7 @@ TEST_P(PanelFile, TheMemoryOfDecodingIsKnownBefore) {
   const auto mapped = map();
   const Transformer shapes(mapped->config(), small_vocabulary(), small_layout(),
                            nn::ParameterStart::shapes());
-  const DecodingMemory memory = decoding_memory(shapes, precision(), 3, 130, true);
+  const DecodingMemory memory = decoding_memory(shapes, precision(), 3, 130, {.mapped = true});
   double held = 0;
   const SafetensorsFile file(panels());
   for (const auto& [name, view] : file.tensors()) held += static_cast<double>(view.bytes.size());
@@ -351,7 +351,7 @@ TEST_P(PanelFile, TheMemoryOfDecodingIsKnownBefore) {
   for (const at::Tensor& part : {cache.keys(), cache.values(), cache.key_scales(), cache.value_scales()})
     if (part.defined()) bytes += static_cast<std::int64_t>(part.nbytes());
   EXPECT_EQ(memory.cache, c.block_count() * bytes);
-  EXPECT_GT(decoding_memory(shapes, precision(), 3, 130, false).weights, memory.weights);
+  EXPECT_GT(decoding_memory(shapes, precision(), 3, 130, {.mapped = false}).weights, memory.weights);
 }
 
 }  // namespace
