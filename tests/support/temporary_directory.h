@@ -1,22 +1,23 @@
 #pragma once
 
-#include <unistd.h>
+#include <stdlib.h>
 
-#include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 namespace omni::test {
 
-// A folder for one test's files, removed when the test ends.
+// A new folder for one test's files, removed when the test ends.
 
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    static std::atomic<int> counter{0};
-    path_ = std::filesystem::temp_directory_path() /
-            ("omni-test-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
-    std::filesystem::create_directories(path_);
+    std::string name = (std::filesystem::temp_directory_path() / "omni-test-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr)
+      throw std::system_error(errno, std::generic_category(), "making " + name);
+    path_ = name;
   }
   ~TemporaryDirectory() {
     std::error_code ignored;
