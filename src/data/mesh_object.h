@@ -11,9 +11,9 @@ namespace omni::data {
 // A mesh file as an object of a data set: what importing one and reading one where it lies have in common.
 
 // Reads the file into record.mesh, normalised, and record.longest_side_m: of a GLB that tells its frame (see
-// omni/geometry/mesh_frame.h), in that. `z_up`: the file's up axis is Z
-// instead of Y. `warnings` receives what the mesh is without. Throws Error(io), and Error(input) for what is
-// not a mesh or has no triangles, positions that are not finite or an impossible size.
+// omni/geometry/mesh_frame.h), in that. `z_up`: the file's up axis is Z instead of Y. `warnings` receives what the mesh is
+// without. Throws Error(io), and Error(input) for what is not a mesh or has no triangles, positions that are not finite or
+// an impossible size.
 void read_mesh_object(const std::filesystem::path& file, bool z_up, ObjectRecord& record,
                       std::vector<std::string>& warnings);
 
