@@ -60,8 +60,21 @@ function(omni_show_openmp_to_sanitizer test)
   target_link_libraries(${test} PRIVATE openmp_for_thread_sanitizer)
 endfunction()
 
+# Registers the suites of a test program that are neither slow nor need a GPU, each as one fast test <name>.<suite>.
+function(omni_add_fast_suites test name)
+  set(_listed "${CMAKE_CURRENT_BINARY_DIR}/${test}_suites.cmake")
+  add_custom_command(TARGET ${test} POST_BUILD BYPRODUCTS "${_listed}" VERBATIM
+    COMMAND ${CMAKE_COMMAND} "-DTEST=$<TARGET_FILE:${test}>" "-DFILTER=-*Slow.*:*Gpu.*" "-DNAME=${name}" "-DINTO=${_listed}"
+      -P "${PROJECT_SOURCE_DIR}/cmake/list_suites.cmake")
+  # A program that is not built is a test that fails.
+  set(_include "${CMAKE_CURRENT_BINARY_DIR}/${test}_include.cmake")
+  file(WRITE "${_include}" "if(EXISTS \"${_listed}\")\n  include(\"${_listed}\")\nelse()\n"
+    "  add_test(${test}_NOT_BUILT ${test}_NOT_BUILT)\nendif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${_include}")
+endfunction()
+
 # omni_add_room_tests(<room>): tests/<room>/*_test.cpp become test_<room>, which links that room and those below it.
-# Tests whose suite name ends in "Slow" are labelled slow; those that end in "Gpu", which need one, gpu.
+# Tests whose suite name ends in "Slow" are labelled slow; those that end in "Gpu", which need one, gpu: a process each.
 function(omni_add_room_tests room)
   file(GLOB _sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${room}/*.cpp")
   if(NOT _sources)
@@ -98,8 +111,7 @@ function(omni_add_room_tests room)
     OMNI_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     OMNI_SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
   include(GoogleTest)
-  gtest_discover_tests(test_${room} TEST_FILTER "-*Slow.*:*Gpu.*" PROPERTIES LABELS "fast" TIMEOUT 300
-    DISCOVERY_TIMEOUT 120 TEST_LIST test_${room}_fast)
+  omni_add_fast_suites(test_${room} ${room})
   gtest_discover_tests(test_${room} TEST_FILTER "*Slow.*" TEST_SUFFIX ".slow" PROPERTIES LABELS "slow" TIMEOUT 900
     DISCOVERY_TIMEOUT 120 TEST_LIST test_${room}_slow)
   gtest_discover_tests(test_${room} TEST_FILTER "*Gpu.*" TEST_SUFFIX ".gpu" PROPERTIES LABELS "gpu" TIMEOUT 900
