@@ -1,5 +1,7 @@
 #include "omni/distributed/collectives.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "omni/core/error.h"
 
 namespace omni::distributed {

@@ -1,4 +1,5 @@
 // Texts that a bundle is shown as the features of a frozen tower.
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "document_rows.h"

@@ -1,5 +1,6 @@
 // What full sharding leaves of a rank's memory, counted at LibTorch's allocator.
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include <barrier>

@@ -1,6 +1,7 @@
 // Steps whose passes are replayed as a graph against the same without.
 #include "pass_graph.h"
 
+#include <ATen/core/grad_mode.h>
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 

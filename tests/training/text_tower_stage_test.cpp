@@ -1,4 +1,5 @@
 // Stages of a bundle that is shown the features of a frozen text tower.
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

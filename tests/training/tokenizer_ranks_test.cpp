@@ -1,5 +1,6 @@
 // Tokenizers that several ranks train, which are threads here, against one that trains alone.
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 
 #include <array>
