@@ -19,6 +19,7 @@ namespace {
 using at::Tensor;
 
 constexpr std::int64_t kBytesPerThread = 128 << 10;  // less is read faster than another thread wakes up
+constexpr std::int64_t kBytesPerTurn = 64 << 10;     // less is mostly waiting for its first bytes
 
 std::int64_t per_lane(DecodeFormat format) {
   return format == DecodeFormat::fp32 ? 1 : format == DecodeFormat::bf16 ? 2 : 4;
@@ -189,13 +190,14 @@ std::int64_t lane_count(const DecodeLinearCall& call) {
 
 BlockTurns::BlockTurns(const DecodeLinearCall& call, std::int64_t threads)
     : first_(call.first_output / kDecodeBlock),
-      last_((call.last_output + kDecodeBlock - 1) / kDecodeBlock),
-      least_(std::max<std::int64_t>(1, kBytesPerThread / (call.steps * kDecodeBlock * 4))) {
-  constexpr std::int64_t kTurns = 8;
-  some_ = std::max(least_, (last_ - first_ + kTurns * threads - 1) / (kTurns * threads));
+      count_((call.last_output + kDecodeBlock - 1) / kDecodeBlock - first_),
+      shares_(2 * threads) {
+  const std::int64_t block_bytes = call.steps * kDecodeBlock * 4;
+  per_thread_ = std::max<std::int64_t>(1, kBytesPerThread / block_bytes);
+  fewest_ = std::max<std::int64_t>(1, kBytesPerTurn / block_bytes);
 }
 
-std::int64_t BlockTurns::most_threads() const { return (last_ - first_ + least_ - 1) / least_; }
+std::int64_t BlockTurns::most_threads() const { return (count_ + per_thread_ - 1) / per_thread_; }
 
 Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& bias) {
   return decode_linear(x, weight, bias, {0, weight.outputs()});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 
 #include "cpu/decode_linear_kernels.h"
@@ -14,8 +15,8 @@ DecodeLinearCall call_of(const DecodeWeight& weight);
 void set_rows(DecodeLinearCall& call, std::int64_t rows, bool bf16);
 std::int64_t lane_count(const DecodeLinearCall& call);  // numbers at `lanes`, of a call whose rows are set
 
-// The blocks of a call, handed out some at a time to whoever is done with its last ones: cores read memory at
-// different speeds.
+// The blocks of a call, handed out to whoever is done with its last ones: cores read memory at different speeds. Many at
+// first and then ever fewer, so that threads end together.
 class BlockTurns {
  public:
   BlockTurns(const DecodeLinearCall& call, std::int64_t threads);
@@ -24,13 +25,16 @@ class BlockTurns {
   // To be called by every thread, with one counter that starts at zero.
   template <class Work>
   void take(std::atomic<std::int64_t>& next, const Work& work) const {
-    for (std::int64_t first = first_ + next.fetch_add(some_); first < last_;
-         first = first_ + next.fetch_add(some_))
-      work(first, std::min(last_, first + some_));
+    for (std::int64_t taken = next.load(std::memory_order_relaxed); taken < count_;) {
+      const std::int64_t some = std::min(count_ - taken, std::max(fewest_, (count_ - taken) / shares_));
+      if (!next.compare_exchange_weak(taken, taken + some, std::memory_order_relaxed)) continue;
+      work(first_ + taken, first_ + taken + some);
+      taken = next.load(std::memory_order_relaxed);
+    }
   }
 
  private:
-  std::int64_t first_, last_, least_, some_;
+  std::int64_t first_, count_, fewest_, shares_, per_thread_;
 };
 
 }  // namespace omni::kernels
