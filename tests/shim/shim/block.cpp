@@ -45,6 +45,7 @@ void Block::prepare(const Schedule& schedule) {
     thread.products.clear();
     thread.fibre->start(&Block::thread_main, this);
   }
+  in_collective_.assign((threads_.size() + kWarpSize - 1) / kWarpSize, 0);
   bulk_copies_.clear();
   group_waits_.clear();
   error_ = nullptr;
@@ -181,26 +182,27 @@ void Block::collective(const Collective& collective, unsigned mask, LaneRequest 
   thread.mask = mask;
   thread.request = request;
   thread.site = site;
-  LaneRequest requests[kWarpSize] = {};
-  bool complete = true;
-  for (unsigned i = 0; i < kWarpSize && complete; ++i) {
-    if (!(mask >> i & 1u)) continue;
-    const Thread* other = lane(warp, i);
-    complete = other && other->state == ThreadState::in_collective && other->mask == mask &&
-               other->collective->combine == collective.combine;
-    if (complete) requests[i] = other->request;
-  }
-  if (complete) {
-    collective.combine(requests, mask);
-    for (unsigned i = 0; i < kWarpSize; ++i)
-      if (mask >> i & 1u) lane(warp, i)->state = ThreadState::ready;
-  }
+  // Nearly always the last lane of the mask alone has anything to look at.
+  unsigned& there = in_collective_[warp];
+  there |= 1u << thread.number % kWarpSize;
+  if ((mask & ~there) == 0) meet(thread);
   thread.fibre->suspend();
 }
 
-Thread* Block::lane(unsigned warp, unsigned lane) {
-  const unsigned number = warp * kWarpSize + lane;
-  return number < threads_.size() ? &threads_[number] : nullptr;
+// All lanes of its mask wait in a collective: where it is the same one, they make it and go on.
+void Block::meet(const Thread& last) {
+  const unsigned warp = last.number / kWarpSize;
+  LaneRequest requests[kWarpSize] = {};
+  for (unsigned i = 0; i < kWarpSize; ++i) {
+    if (!(last.mask >> i & 1u)) continue;
+    const Thread& other = *lane(warp, i);
+    if (other.mask != last.mask || other.collective->combine != last.collective->combine) return;
+    requests[i] = other.request;
+  }
+  last.collective->combine(requests, last.mask);
+  for (unsigned i = 0; i < kWarpSize; ++i)
+    if (last.mask >> i & 1u) lane(warp, i)->state = ThreadState::ready;
+  in_collective_[warp] &= ~last.mask;
 }
 
 std::string Block::describe(const Thread& thread) const {

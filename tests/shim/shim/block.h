@@ -72,7 +72,11 @@ class Block {
   void release_barrier();
   [[noreturn]] void report_stuck() const;
   std::string describe(const Thread& thread) const;
-  Thread* lane(unsigned warp, unsigned lane);
+  void meet(const Thread& last);
+  Thread* lane(unsigned warp, unsigned lane) {  // null beyond the block's last thread
+    const unsigned number = warp * kWarpSize + lane;
+    return number < threads_.size() ? &threads_[number] : nullptr;
+  }
   static void thread_main(void* block);
 
   dim3 grid_, size_;
@@ -81,6 +85,7 @@ class Block {
   BulkCopies bulk_copies_;
   GroupWaits group_waits_;
   std::vector<Thread> threads_;
+  std::vector<unsigned> in_collective_;  // of each warp, the lanes that wait in one
   Thread* running_ = nullptr;
   const std::function<void()>* body_ = nullptr;
   std::exception_ptr error_;
