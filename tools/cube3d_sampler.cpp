@@ -220,7 +220,7 @@ std::int64_t Cube3dSampler::rows_per_sample() const {
 }
 
 void Cube3dSampler::check(const std::string& prompt) const {
-  check_prompt_length(prompt);
+  check_prompt(prompt);
   if (is_blank(prompt) && !arguments_.any)
     fail(ErrorKind::usage,
          "reading the prompt: it is empty. Say what to make, or draw without a prompt by --any.");

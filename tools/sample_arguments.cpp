@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/log.h"
+#include "omni/core/utf8.h"
 #include "omni/data/prompt_list.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/mesh_frame.h"
@@ -349,7 +350,9 @@ Modality modality_of_output(const std::filesystem::path& path) {
 
 bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
-void check_prompt_length(const std::string& prompt) {
+void check_prompt(const std::string& prompt) {
+  if (const std::size_t broken = find_invalid_utf8(prompt); broken != std::string_view::npos)
+    fail(ErrorKind::usage, "reading the prompt: byte ", broken + 1, " is no UTF-8. Write it in UTF-8");
   if (prompt.size() > data::kLongestPrompt)
     fail(ErrorKind::usage, "reading the prompt: it has ", prompt.size(), " bytes; ", data::kLongestPrompt,
          " are the most. Shorten it");
@@ -400,7 +403,7 @@ sequence::Task task_of(const SampleArguments& arguments) {
 
 void check_prompts(std::vector<std::string>& prompts, const std::optional<tokenizers::WordList>& words,
                    const SampleArguments& arguments) {
-  for (const std::string& prompt : prompts) check_prompt_length(prompt);
+  for (const std::string& prompt : prompts) check_prompt(prompt);
   const std::size_t blank = static_cast<std::size_t>(std::count_if(prompts.begin(), prompts.end(), is_blank));
   if (blank > 0 && !arguments.any)
     fail(ErrorKind::usage,

@@ -38,7 +38,7 @@ sequence::Modality modality_of_output(const std::filesystem::path& path);
 std::vector<std::int32_t> read_first_codes(const SampleArguments& arguments);
 bool is_blank(const std::string& text);
 // Throws Error(usage) for a prompt of more bytes than data::kLongestPrompt, as one in a file is refused.
-void check_prompt_length(const std::string& prompt);
+void check_prompt(const std::string& prompt);
 
 // What the arguments ask for. Throws Error(usage).
 sequence::Task task_of(const SampleArguments& arguments);

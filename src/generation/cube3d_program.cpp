@@ -17,17 +17,18 @@ sequence::TokenPlace place_of(sequence::Modality modality, std::size_t offset) {
 
 void validate(const Cube3dSampling& sampling, std::int64_t shape_codes) {
   kernels::validate(sampling.sampling);
-  if (sampling.codes < 1 || static_cast<std::int64_t>(sampling.first_codes.size()) > sampling.codes)
-    fail(ErrorKind::usage, "sampling ", sampling.codes, " codes that start with ",
-         sampling.first_codes.size(),
-         " given ones: ask for one code at least, and for no fewer than are given");
+  if (sampling.codes < 1) fail(ErrorKind::usage, "sampling ", sampling.codes, " codes: ask for one at least");
+  if (static_cast<std::int64_t>(sampling.first_codes.size()) > sampling.codes)
+    fail(ErrorKind::usage, "completing a shape: ", sampling.first_codes.size(),
+         " codes are given that a shape of ", sampling.codes,
+         " starts with (--first-codes). Give no more than it has");
   if (!(sampling.guidance >= 0 && sampling.guidance <= 100))
     fail(ErrorKind::usage, "setting guidance: the scale ", sampling.guidance,
          " is not between 0 and 100. 0 is none, 3 is the published one");
   for (const std::int32_t code : sampling.first_codes)
     if (code < 0 || code >= shape_codes)
-      fail(ErrorKind::usage, "completing a shape: its code ", code, " is not one of the model's ",
-           shape_codes);
+      fail(ErrorKind::usage, "completing a shape: the first codes (--first-codes) name ", code,
+           ", which is not one of the model's ", shape_codes, ". Give codes of its shape tokenizer");
 }
 
 Cube3dProgram::Cube3dProgram(const model::Cube3dGptConfig& config, const at::Tensor& condition,

@@ -221,6 +221,8 @@ void check(const StageConfig& c, const std::string& name) {
     refuse("'lora' is for finetune; the stages before it train new rows of the vocabulary");
   if (c.lora.rank == 0 && !(c.lora == nn::LowRankConfig{}))
     refuse("'lora' has no rank. Set lora.rank, such as 8");
+  if (c.lora.rank > 0 && c.lora.layers.empty())
+    refuse("'lora.layers' chooses no layer. Name some, such as '*.qkv', or leave it out for all");
   if (!c.freeze.empty() && c.view_rows_steps > 0)
     refuse("'freeze' and 'view_rows_steps', which freezes all but the new rows, exclude each other");
   if (c.replay_share != StageConfig{}.replay_share && c.replay.empty())

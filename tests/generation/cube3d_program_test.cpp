@@ -1,10 +1,12 @@
 #include "omni/generation/cube3d_program.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
 #include "omni/core/error.h"
+#include "refusal.h"
 #include "temporary_directory.h"
 
 namespace omni::generation {
@@ -122,7 +124,13 @@ TEST_P(Cube3dProgramTest, RefusesWhatCannotBeSampled) {
   EXPECT_THROW(sample({.codes = 0}), Error);
   EXPECT_THROW(sample({.codes = 4, .guidance = -1}), Error);
   EXPECT_THROW(sample({.codes = 4, .sampling = {.top_p = 0}}), Error);
-  EXPECT_THROW(sample({.codes = 1, .first_codes = {0, 0}}), Error);
+  EXPECT_THAT(test::refusal(ErrorKind::usage,
+                            [&] {
+                              sample({.codes = 1, .first_codes = {0, 0}});
+                            }),
+              testing::HasSubstr("2 codes are given that a shape of 1 starts with (--first-codes)"));
+  EXPECT_THAT(test::refusal(ErrorKind::usage, [&] { sample({.codes = 2, .first_codes = {-1}}); }),
+              testing::HasSubstr("(--first-codes) name -1"));
   EXPECT_THROW(sample({.codes = 2, .first_codes = {static_cast<std::int32_t>(gpt->config().shape_codes)}}),
                Error);
 }

@@ -276,7 +276,7 @@ TEST_F(TextToShape, MeaninglessRequestsAreRefused) {
   EXPECT_THAT(refusal(wrong), HasSubstr("a shape has 8"));
   wrong = request();
   wrong.sampling.first_codes = {32};
-  EXPECT_THAT(refusal(wrong), HasSubstr("code 32"));
+  EXPECT_THAT(refusal(wrong), HasSubstr("name 32"));
 }
 
 TEST(TextToShapeWithoutBoxes, RefusesOneByItsName) {

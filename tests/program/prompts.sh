@@ -68,6 +68,8 @@ PYTHON
 expect 2 'another run, whose temperature' "${sample[@]}" --out run --temperature 1
 head -c 65537 /dev/zero | tr '\0' a >long.txt
 expect 3 'p.*65537 bytes; 65536 are the most' sample --model "$bundle" --prompts long.txt --out long
+expect 2 'reading the prompt: byte 5 is no UTF-8' \
+  sample --model "$bundle" --prompt $'mug \xff' --out never.glb
 expect 2 'reading the prompt: it has 65537 bytes; 65536 are the most' \
   sample --model "$bundle" --prompt "$(cat long.txt)" --out never.glb
 expect 2 'neither a folder nor a public model. Those are cube3d-v0.5 and cube3d-v0.1' \

@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/training/trainer.h"
 #include "rank_runs.h"
+#include "refusal.h"
 #include "stage_start.h"
 
 namespace omni::training {
@@ -146,6 +147,15 @@ TEST_F(AdaptersTraining, GoOnBitForBit) {
   EXPECT_THROW(
       run_stage(other, {.run = {.resume = Resume::yes, .allowed_changes = {"lora"}}, .dry_run = false}),
       Error);
+}
+
+TEST_F(AdaptersTraining, WantALayer) {
+  const std::string file = std::string(OMNI_SOURCE_DIR) + "/configs/tiny/finetune.yaml";
+  const auto load = [&](const std::string& layers) {
+    load_stage_config(file, "finetune", {"lora.rank=4", "lora.layers=" + layers});
+  };
+  EXPECT_EQ(test::refusal(ErrorKind::usage, [&] { load("['*.qkv']"); }), "");
+  EXPECT_THAT(test::refusal(ErrorKind::usage, [&] { load("[]"); }), testing::HasSubstr("'lora.layers'"));
 }
 
 TEST_F(AdaptersTraining, TakeTheSameStepsOnTwoRanks) {
