@@ -133,11 +133,7 @@ kernels::DecodeStep* CachedBlocks::host_step(const NewRows& rows) {
       !std::all_of(rows.streams.begin(), rows.streams.end(), [&](std::uint8_t s) { return s == stream; }))
     return nullptr;
   auto& step = host_steps_.at(stream);
-  if (!step) {
-    const std::size_t dual = network_->dual_blocks.size();
-    step = make_host_step(*network_, stream, weights_, caches_,
-                          network_->config.drops_text() ? dual : caches_.size());
-  }
+  if (!step) step = make_host_step(*network_, *this, stream, weights_);
   return step->get();
 }
 

@@ -62,7 +62,7 @@ std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network
                             : precision_refusal(network, precision);
   kernels::CudaDecodeNetwork plan;
   if (refusal.empty()) {
-    const TransformerConfig& config = network.config;
+    static_cast<kernels::DecodeSizes&>(plan) = decode_sizes(network.config);
     for (const nn::StreamLayers* block : generated_blocks(network)) {
       const std::size_t i = plan.layers.size();
       plan.layers.push_back(layer_of(*block));
@@ -76,14 +76,6 @@ std::unique_ptr<DeviceStep> DeviceStep::make(const Transformer::Network& network
     }
     if (network.final_norm.defined()) plan.final_norm = network.final_norm.detach();
     plan.head.weight = head_rows.detach().contiguous();
-    plan.heads = config.heads;
-    plan.key_value_heads = config.stored_heads();
-    plan.head_size = config.attention_head_size();
-    plan.inner = config.mlp_width();
-    plan.interleaved = config.rope == "interleaved";
-    plan.centred = config.norm_kind() == kernels::NormKind::layer;
-    plan.norm_epsilon = config.norm_epsilon;
-    plan.head_norm_epsilon = config.query_key_norm_epsilon;
     refusal = kernels::CudaDecodeStep::refusal(plan);
   }
   if (!refusal.empty()) {

@@ -18,4 +18,15 @@ bool have_adapters(const std::vector<const nn::StreamLayers*>& blocks) {
   return false;
 }
 
+kernels::DecodeSizes decode_sizes(const TransformerConfig& config) {
+  return {.heads = config.heads,
+          .key_value_heads = config.stored_heads(),
+          .head_size = config.attention_head_size(),
+          .inner = config.mlp_width(),
+          .interleaved = config.rope == "interleaved",
+          .centred = config.norm_kind() == kernels::NormKind::layer,
+          .norm_epsilon = config.norm_epsilon,
+          .head_norm_epsilon = config.query_key_norm_epsilon};
+}
+
 }  // namespace omni::model

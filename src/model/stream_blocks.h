@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "omni/kernels/decode_sizes.h"
 #include "transformer_network.h"
 
 namespace omni::model {
@@ -12,5 +13,8 @@ std::vector<const nn::StreamLayers*> stream_blocks(const Transformer::Network& n
 
 // Whether any of their linear layers has an adapter.
 bool have_adapters(const std::vector<const nn::StreamLayers*>& blocks);
+
+// What a step of decoding through them is told of the network.
+kernels::DecodeSizes decode_sizes(const TransformerConfig& config);
 
 }  // namespace omni::model

@@ -12,6 +12,7 @@
 #include "omni/kernels/cuda_decode_attention.h"
 #include "omni/kernels/decode_attention.h"
 #include "omni/kernels/decode_format.h"
+#include "omni/kernels/decode_sizes.h"
 #include "omni/kernels/drawn_token.h"
 #include "omni/kernels/token_sampling.h"
 
@@ -36,15 +37,12 @@ struct CudaDecodeLayer {
   bool second_place = false;       // rows stand in this cache at CudaDecodeStepRow::second
 };
 
-struct CudaDecodeNetwork {
+struct CudaDecodeNetwork : DecodeSizes {
   std::vector<CudaDecodeLayer> layers;
   at::Tensor token_rows;                 // [vocabulary, width] fp32
   at::Tensor slot_rows, next_slot_rows;  // [slots, width] fp32 or undefined
   at::Tensor final_norm;                 // [width] fp32 or undefined
   CudaDecodeMatrix head;                 // [vocabulary, width], no bias; without a weight nothing is drawn
-  std::int64_t heads = 0, key_value_heads = 0, head_size = 0, inner = 0;
-  bool interleaved = false, centred = false;  // which dimensions turn together; layer norm or RMS norm
-  double norm_epsilon = 0, head_norm_epsilon = 0;
 };
 
 // A row of a step: its token, the rows of its slots, its places in the two kinds of caches (the rows of a group

@@ -10,6 +10,7 @@
 
 #include "omni/kernels/decode_attention.h"
 #include "omni/kernels/decode_linear.h"
+#include "omni/kernels/decode_sizes.h"
 
 namespace omni::kernels {
 
@@ -27,13 +28,11 @@ struct DecodeStepLayer {
   std::size_t place = 0;           // which of DecodeStepRows::places says where rows stand in it
 };
 
-struct DecodeStepNetwork {
+struct DecodeStepNetwork : DecodeSizes {
   std::vector<DecodeStepLayer> layers;
   at::Tensor final_norm;             // [width] fp32 or undefined
   at::ScalarType type = at::kFloat;  // of the activations: fp32 or bf16
-  std::int64_t width = 0, inner = 0, heads = 0, key_value_heads = 0, head_size = 0;
-  bool interleaved = false, centred = false;  // which dimensions turn together; layer norm or RMS norm
-  double norm_epsilon = 0, head_norm_epsilon = 0;
+  std::int64_t width = 0;
 };
 
 struct DecodeStepRows {
