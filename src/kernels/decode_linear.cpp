@@ -184,8 +184,7 @@ void set_rows(DecodeLinearCall& call, std::int64_t rows, bool bf16) {
 }
 
 std::int64_t lane_count(const DecodeLinearCall& call) {
-  const std::int64_t rows = call.pieces * call.rows * (call.format == DecodeFormat::int8 ? 2 : 1);
-  return rows * (call.tile_lanes > 0 ? call.tile_lanes : call.steps);
+  return call.rows * lanes_per_row(call) * (call.tile_lanes > 0 ? call.tile_lanes : call.steps);
 }
 
 BlockTurns::BlockTurns(const DecodeLinearCall& call, std::int64_t threads)

@@ -13,16 +13,13 @@
 #include "cpu/swiglu_kernels.h"
 #include "cpu/thread_team.h"
 #include "decode_linear_call.h"
+#include "floats_or_null.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-
-const float* floats_or_null(const Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
-}
 
 Tensor fp32_row(const Tensor& row) {
   return row.defined() ? row.detach().to(at::kFloat).contiguous() : Tensor();

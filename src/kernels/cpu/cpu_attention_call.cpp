@@ -5,14 +5,12 @@
 
 #include <atomic>
 
+#include "../floats_or_null.h"
+
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-
-const float* floats(const Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
-}
 
 // Every thread takes tasks until none is left.
 template <class Kernel, class Results>
@@ -66,11 +64,11 @@ AttentionInputs inputs_of(const RotaryAttention& options, const Tensor& query, c
   in.heads = options.heads;
   in.key_value_heads = options.key_value_heads;
   in.head_size = options.head_size;
-  in.cosine = floats(options.cosine);
-  in.sine = floats(options.sine);
+  in.cosine = floats_or_null(options.cosine);
+  in.sine = floats_or_null(options.sine);
   in.interleaved = options.interleaved;
-  in.query_norm = floats(query_norm);
-  in.key_norm = floats(key_norm);
+  in.query_norm = floats_or_null(query_norm);
+  in.key_norm = floats_or_null(key_norm);
   in.row_group = options.row_group.defined() ? options.row_group.const_data_ptr<std::uint8_t>() : nullptr;
   in.groups = query_norm.defined() ? query_norm.size(0) : 1;
   in.norm_epsilon = static_cast<float>(options.norm_epsilon);

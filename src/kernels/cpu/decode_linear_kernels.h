@@ -58,6 +58,11 @@ inline constexpr std::int64_t tile_pieces_of(const DecodeLinearCall& call) {
   return call.format == DecodeFormat::fp32 ? 3 : 1;
 }
 
+// Rows of lanes that a row of inputs is: of int8 weights its upper and its lower bytes.
+inline constexpr std::int64_t lanes_per_row(const DecodeLinearCall& call) {
+  return call.format == DecodeFormat::int8 ? 2 : call.pieces;
+}
+
 DecodeLinearKernels decode_linear_kernels(InstructionSet level = bf16_instruction_set());
 
 }  // namespace omni::kernels

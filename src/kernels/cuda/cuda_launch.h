@@ -4,15 +4,12 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include "../floats_or_null.h"
 #include "omni/core/error.h"
 #include "omni/kernels/fused_kernels.h"
 #include "plugin_functions.h"
 
 namespace omni::kernels {
-
-inline const float* floats_or_null(const at::Tensor& x) {
-  return x.defined() ? x.const_data_ptr<float>() : nullptr;
-}
 
 inline void* native_stream(const c10::Stream& stream) {
   return c10::impl::VirtualGuardImpl(stream.device_type()).getStreamNativeHandle(stream);
