@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -72,12 +71,9 @@ class Fields {
     return at(key).get<std::string>();
   }
   std::uint64_t hash(const char* key) const {
-    const std::string digits = text(key);
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    if (error != std::errc() || end != digits.data() + digits.size() || hexadecimal(value) != digits)
-      refuse(concat("'", key, "' is no checksum"));
-    return value;
+    const std::optional<std::uint64_t> value = parse_hexadecimal(text(key));
+    if (!value) refuse(concat("'", key, "' is no checksum"));
+    return *value;
   }
   std::vector<StoredFile> files(const char* key, bool (*is_fine)(std::string_view)) const {
     if (!at(key).is_array()) refuse(concat("'", key, "' is no list"));

@@ -11,6 +11,14 @@ std::string hexadecimal(std::uint64_t value) {
   return text;
 }
 
+std::optional<std::uint64_t> parse_hexadecimal(std::string_view digits) {
+  std::uint64_t value = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [last, error] = std::from_chars(digits.data(), end, value, 16);
+  if (error != std::errc() || last != end || hexadecimal(value) != digits) return {};
+  return value;
+}
+
 std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
 
 std::string with_decimals(double value, int decimals) {

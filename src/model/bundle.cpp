@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "checkpoint_values.h"
 #include "omni/checkpoint/reader.h"
@@ -219,14 +218,6 @@ enum class FrameOf {
   shapes,      // its sizes alone
 };
 
-// As it stands in the description; nothing where no fingerprint stands there.
-std::optional<std::uint64_t> fingerprint_of_tower(const BundleDescription& d) {
-  std::uint64_t value = 0;
-  const char* const end = d.text_tower.data() + d.text_tower.size();
-  const auto [last, error] = std::from_chars(d.text_tower.data(), end, value, 16);
-  return error == std::errc() && last == end ? std::optional(value) : std::nullopt;
-}
-
 // The tower that the bundle was trained with, or its sizes.
 std::optional<BundleTextTower> read_text_tower(const std::filesystem::path& folder,
                                                const BundleDescription& d, FrameOf of) {
@@ -236,7 +227,7 @@ std::optional<BundleTextTower> read_text_tower(const std::filesystem::path& fold
     fail(ErrorKind::io, "the bundle ", folder, " reads texts by a text tower, and its folder ", own,
          " is missing. Copy it from where the bundle came from");
   const BundleTextTower sizes = BundleTextTower::sizes(own);
-  const std::optional<std::uint64_t> fingerprint = fingerprint_of_tower(d);
+  const std::optional<std::uint64_t> fingerprint = parse_hexadecimal(d.text_tower);
   if (!has_text_input(d.transformer, sizes.width()) || !fingerprint ||
       (of == FrameOf::bundle && !has_fingerprint(own, *fingerprint)))
     fail(

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,6 +10,8 @@ namespace omni {
 
 // 16 digits, lower case, zeros in front: how fingerprints stand in files.
 std::string hexadecimal(std::uint64_t value);
+// The value of such digits; nothing for any other text.
+std::optional<std::uint64_t> parse_hexadecimal(std::string_view digits);
 
 // The shortest text that reads back as the same number of that type.
 template <class Number>
