@@ -58,6 +58,8 @@ void Transformer::set_attention_path(kernels::AttentionPath path) { network_->at
 
 void Transformer::set_fused_kernels(const kernels::FusedKernels& fused) { network_->fused = fused; }
 
+void Transformer::to(at::Device device) { network_->parameters.to(device); }
+
 void Transformer::to(at::Device device, at::ScalarType matrix_type) {
   std::set<const void*> matrices;
   for (const Network::NamedLinear& own : network_->linear_layers())
@@ -66,7 +68,8 @@ void Transformer::to(at::Device device, at::ScalarType matrix_type) {
   if (network_->head.defined() && network_->code_ranges.empty())
     matrices.insert(network_->head.unsafeGetTensorImpl());
   network_->parameters.to(device, [&](const nn::Parameter& parameter) {
-    return matrices.contains(parameter.value.unsafeGetTensorImpl()) ? matrix_type : at::kFloat;
+    return matrices.contains(parameter.value.unsafeGetTensorImpl()) ? matrix_type
+                                                                    : parameter.value.scalar_type();
   });
 }
 

@@ -276,7 +276,8 @@ TEST_F(Cube3dSample, GivenCodesAreCompletedOrRefused) {
   expect_refused(published(), joined(kPrompt, {"--first-codes", "far.npy"}),
                  "name 32, which is not one of the model's 32");
   write_codes("long.npy", std::vector<std::int32_t>(9, 1));
-  expect_refused(published(), joined(kPrompt, {"--first-codes", "long.npy"}), "9 codes are given that a shape of 8 starts with");
+  expect_refused(published(), joined(kPrompt, {"--first-codes", "long.npy"}),
+                 "9 codes are given that a shape of 8 starts with");
   std::ofstream(folder_ / "text.npy") << "no array";
   expect_refused(published(), joined(kPrompt, {"--first-codes", "text.npy"}), "text.npy.*not a NumPy file",
                  ErrorKind::input);

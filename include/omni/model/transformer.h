@@ -128,9 +128,10 @@ class Transformer {
   void set_attention_path(kernels::AttentionPath path);
   // Which operations of training run as one kernel each on a GPU; at first none.
   void set_fused_kernels(const kernels::FusedKernels& fused);
-  // matrix_type: of the matrices of blocks and head, which alone are multiplied with rows of activations: bf16 halves
-  // the memory of a model that samples in bf16 on a GPU, with the same results. Such a model is not trained or saved.
-  void to(at::Device device, at::ScalarType matrix_type = at::kFloat);
+  void to(at::Device device);
+  // And the matrices of blocks and head, which alone are multiplied with rows of activations, in that type: bf16 halves the
+  // memory of a model that samples in bf16 on a GPU, with the same results. Such a model is not trained or saved.
+  void to(at::Device device, at::ScalarType matrix_type);
   at::Device device() const;
   // What of the blocks is made again in the backward pass instead of being kept.
   void set_recompute(const nn::Recomputation& recomputation);
