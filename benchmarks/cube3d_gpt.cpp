@@ -3,7 +3,6 @@
 // weights' file, once it is in the page cache, to the first code. peers/cube3d_gpt.py does the same in PyTorch;
 // tools/bench.sh runs both.
 //   cube3d_gpt FOLDER [codes]    FOLDER: where the packed weights go, 5.5 GB
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
@@ -19,6 +18,7 @@
 #include "omni/generation/cube3d_program.h"
 #include "omni/kernels/decode_linear.h"
 #include "omni/kernels/peak_memory.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/panel_file.h"
 
 namespace {

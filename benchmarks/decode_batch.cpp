@@ -1,7 +1,6 @@
 // Steps per second of decoding 64 sequences together, and where the time of a step goes. peers/train_step.py
 // --decode does the same in PyTorch; tools/bench.sh runs both and prints the ratio.
 //   decode_batch [--shape tiny|100m|200m|1b]
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <cstdio>
@@ -10,6 +9,7 @@
 
 #include "documents.h"
 #include "kernels/timing.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/decode_session.h"
 #include "operation_profile.h"
 #include "shapes.h"

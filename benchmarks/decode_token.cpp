@@ -3,7 +3,6 @@
 // of a stretch, in which the device draws.
 // peers/decode_token.py does the same in PyTorch; tools/bench.sh and tools/gpu-report.sh run both.
 //   decode_token [--shape tiny|100m|200m|1b]
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <array>
@@ -14,6 +13,7 @@
 #include "documents.h"
 #include "kernels/timing.h"
 #include "omni/core/error.h"
+#include "omni/kernels/tensor.h"
 #include "omni/kernels/token_sampling.h"
 #include "omni/model/decode_session.h"
 #include "shapes.h"

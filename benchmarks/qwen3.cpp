@@ -7,7 +7,6 @@
 //   qwen3 FOLDER [tokens] [prompt] [timed] [precision]    FOLDER: where the packed weights go, 5 GB; timed: so many tokens,
 //                                                         those in the middle, stand for all, since the time of a token
 //                                                         grows evenly; precision: that one alone, without training's layers
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
@@ -21,6 +20,7 @@
 #include "kernels/timing.h"
 #include "omni/core/random.h"
 #include "omni/kernels/peak_memory.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/decode_session.h"
 #include "omni/model/panel_file.h"
 #include "omni/model/qwen3.h"

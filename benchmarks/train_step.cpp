@@ -28,7 +28,6 @@
 // processor's own rounding to bf16; asking for the attention's rows and the gates further ahead. Competing
 // tokens in place, not gathered, and gradients added where they stay leave a step without codebooks as long
 // as it was.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -46,6 +45,7 @@
 #include "kernels/timing.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/kernels/peak_memory.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/training_cost.h"
 #include "omni/optimizer/groups.h"
 #include "operation_profile.h"

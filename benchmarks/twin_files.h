@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <filesystem>
 #include <vector>
 
 #include "omni/core/error.h"
+#include "omni/kernels/tensor.h"
 #include "omni/nn/parameters.h"
 #include "omni/sequence/packed_sequence.h"
 #include "omni/sequence/segment_parts.h"

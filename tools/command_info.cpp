@@ -1,4 +1,3 @@
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
 
@@ -12,6 +11,7 @@
 #include "omni/core/text_format.h"
 #include "omni/evaluation/bundle_figures.h"
 #include "omni/kernels/cuda_plugin.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/bundle.h"
 #include "omni/model/public_model.h"
 #include "public_info.h"

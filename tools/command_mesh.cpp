@@ -41,28 +41,30 @@ struct MeshArguments {
   std::uint64_t seed = 0;
 };
 
-void print_row(const char* name, const std::string& value) { std::printf("%-28s %s\n", name, value.c_str()); }
+void print_mesh_row(const char* name, const std::string& value) {
+  std::printf("%-28s %s\n", name, value.c_str());
+}
 
 void print_health(const Mesh& mesh, const geometry::MeshHealth& health, std::int64_t self_intersections) {
   const geometry::Vec3 extent = mesh.positions.empty() ? geometry::Vec3{} : mesh.bounds().extent();
-  print_row("triangles", std::to_string(health.triangles));
-  print_row("vertices", std::to_string(health.vertices));
-  print_row("components", std::to_string(health.components));
-  print_row("size", concat(extent.x, " x ", extent.y, " x ", extent.z));
-  print_row("area", concat(health.area));
-  print_row("volume", concat(health.volume));
-  print_row("boundary edges", std::to_string(health.boundary_edges));
-  print_row("non-manifold edges", std::to_string(health.non_manifold_edges));
-  print_row("misoriented edges", std::to_string(health.misoriented_edges));
-  print_row("non-manifold vertices", std::to_string(health.non_manifold_vertices));
-  print_row("degenerate triangles", std::to_string(health.degenerate_triangles));
-  print_row("self-intersecting triangles", std::to_string(self_intersections));
-  print_row("closed", health.closed() ? "yes" : "no");
-  print_row("manifold", health.manifold() ? "yes" : "no");
-  print_row("healthy", health.healthy() ? "yes" : "no");
+  print_mesh_row("triangles", std::to_string(health.triangles));
+  print_mesh_row("vertices", std::to_string(health.vertices));
+  print_mesh_row("components", std::to_string(health.components));
+  print_mesh_row("size", concat(extent.x, " x ", extent.y, " x ", extent.z));
+  print_mesh_row("area", concat(health.area));
+  print_mesh_row("volume", concat(health.volume));
+  print_mesh_row("boundary edges", std::to_string(health.boundary_edges));
+  print_mesh_row("non-manifold edges", std::to_string(health.non_manifold_edges));
+  print_mesh_row("misoriented edges", std::to_string(health.misoriented_edges));
+  print_mesh_row("non-manifold vertices", std::to_string(health.non_manifold_vertices));
+  print_mesh_row("degenerate triangles", std::to_string(health.degenerate_triangles));
+  print_mesh_row("self-intersecting triangles", std::to_string(self_intersections));
+  print_mesh_row("closed", health.closed() ? "yes" : "no");
+  print_mesh_row("manifold", health.manifold() ? "yes" : "no");
+  print_mesh_row("healthy", health.healthy() ? "yes" : "no");
   // What slicers ask for: one unambiguous inside.
   const bool printable = health.healthy() && health.volume > 0 && self_intersections == 0;
-  print_row("printable", printable ? "yes" : "no");
+  print_mesh_row("printable", printable ? "yes" : "no");
 }
 
 // The exit code that the file alone would give.
@@ -167,17 +169,17 @@ void compare(const MeshArguments& arguments) {
   geometry::normalise(target);
   const geometry::MeshField candidate_field(candidate), target_field(target);
   const auto print_sampled = [](const char* name, double value, double of_two_draws, int digits) {
-    print_row(name, concat(with_decimals(value, digits), "   ", with_decimals(of_two_draws, digits)));
+    print_mesh_row(name, concat(with_decimals(value, digits), "   ", with_decimals(of_two_draws, digits)));
   };
-  print_row("", "value    two draws of the target");
+  print_mesh_row("", "value    two draws of the target");
   print_sampled("CD-L1", surfaces.chamfer_l1, floor.chamfer_l1, 5);
   print_sampled("F-score at 1 %", surfaces.f_score_1, floor.f_score_1, 4);
   print_sampled("F-score at 2 %", surfaces.f_score_2, floor.f_score_2, 4);
   print_sampled("normal consistency", surfaces.normal_consistency, floor.normal_consistency, 4);
-  print_row("volume IoU",
-            with_decimals(geometry::volume_iou(candidate_field, target_field, arguments.grid), 4));
-  print_row("surface IoU",
-            with_decimals(geometry::surface_iou(candidate_field, target_field, arguments.grid), 4));
+  print_mesh_row("volume IoU",
+                 with_decimals(geometry::volume_iou(candidate_field, target_field, arguments.grid), 4));
+  print_mesh_row("surface IoU",
+                 with_decimals(geometry::surface_iou(candidate_field, target_field, arguments.grid), 4));
 }
 
 CLI::App* add(CLI::App& parent, const char* name, const char* description,

@@ -93,12 +93,12 @@ void train_image(TokenizerArguments arguments, const CLI::App& command) {
             << "\nsaved: " << arguments.out << '\n';
 }
 
-struct EvalArguments {
+struct EvalImageArguments {
   std::string tokenizer, sheet;
   training::TokenizerDataConfig data;
 };
 
-void eval_image(const EvalArguments& arguments) {
+void eval_image(const EvalImageArguments& arguments) {
   if (!arguments.sheet.empty()) image::require_image_file(arguments.sheet);
   const auto tokenizer = tokenizers::ImageTokenizer::load(arguments.tokenizer);
   const auto size = static_cast<int>(tokenizer->config().image_size);
@@ -128,7 +128,7 @@ void add_eval(CLI::App& tokenizer) {
   eval->require_subcommand(1);
   CLI::App* image =
       eval->add_subcommand("image", "PSNR and code use on held-out renders or a folder of pictures");
-  const auto arguments = std::make_shared<EvalArguments>();
+  const auto arguments = std::make_shared<EvalImageArguments>();
   arguments->data.source.count = 300;
   arguments->data.views_per_object = 1;
   image->add_option("tokenizer", arguments->tokenizer, "folder of the image tokenizer")->required();
@@ -143,16 +143,16 @@ void add_eval(CLI::App& tokenizer) {
   image->callback([arguments] { eval_image(*arguments); });
 }
 
-struct ImportArguments {
+struct ImportTokenizerArguments {
   std::string file, out;
   std::int64_t image_size = 0;
 };
 
-void add_import(CLI::App& tokenizer) {
+void add_tokenizer_import(CLI::App& tokenizer) {
   CLI::App* import = tokenizer.add_subcommand("import", "read a public tokenizer");
   import->require_subcommand(1);
   CLI::App* llamagen = import->add_subcommand("llamagen", "LlamaGen's image tokenizer, .pt or .safetensors");
-  const auto arguments = std::make_shared<ImportArguments>();
+  const auto arguments = std::make_shared<ImportTokenizerArguments>();
   llamagen->add_option("file", arguments->file, "the checkpoint")->required();
   llamagen->add_option("--out", arguments->out, "folder to write")->required();
   add_number(*llamagen, "--image-size", arguments->image_size, {0, 2048},
@@ -187,7 +187,7 @@ void add_tokenizer_command(CLI::App& app) {
   image->callback([image_arguments, image] { train_image(*image_arguments, *image); });
 
   add_eval(*tokenizer);
-  add_import(*tokenizer);
+  add_tokenizer_import(*tokenizer);
   add_tokenizer_codes_commands(*tokenizer);
   add_tokenizer_cube3d_commands(*tokenizer);
   add_tokenizer_train_shape_command(*train);

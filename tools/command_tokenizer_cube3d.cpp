@@ -11,11 +11,11 @@
 namespace omni::tools {
 namespace {
 
-struct ImportArguments {
+struct ImportCube3dArguments {
   std::string file, out;
 };
 
-void import_cube3d(const ImportArguments& arguments) {
+void import_cube3d(const ImportCube3dArguments& arguments) {
   const auto tokenizer = tokenizers::import_cube3d_tokenizer(arguments.file);
   tokenizer->save(arguments.out);
   const auto& config = tokenizer->network().config();
@@ -28,7 +28,7 @@ void import_cube3d(const ImportArguments& arguments) {
   std::printf("saved: %s\n", arguments.out.c_str());
 }
 
-struct VerifyArguments {
+struct VerifyCube3dArguments {
   std::string weights, config, expected, precision = "fp32";
 };
 
@@ -55,7 +55,7 @@ void print(const tokenizers::Cube3dAgreement& agreement) {
       static_cast<long long>(worst.row), static_cast<long long>(worst.query), worst.expected, worst.found);
 }
 
-void verify_cube3d(const VerifyArguments& arguments) {
+void verify_cube3d(const VerifyCube3dArguments& arguments) {
   const auto agreement = tokenizers::verify_cube3d_tokenizer(
       arguments.weights, arguments.config, arguments.expected, nn::precision_type(arguments.precision));
   print(agreement);
@@ -69,7 +69,7 @@ void verify_cube3d(const VerifyArguments& arguments) {
 void add_tokenizer_cube3d_commands(CLI::App& tokenizer) {
   CLI::App* import = tokenizer.get_subcommand("import")->add_subcommand(
       "cube3d", "Cube3D's shape tokenizer, v0.1 or v0.5, shape_tokenizer.safetensors");
-  const auto import_arguments = std::make_shared<ImportArguments>();
+  const auto import_arguments = std::make_shared<ImportCube3dArguments>();
   import->add_option("file", import_arguments->file, "the checkpoint")->required();
   import->add_option("--out", import_arguments->out, "folder to write")->required();
   import->callback([import_arguments] { import_cube3d(*import_arguments);
@@ -80,7 +80,7 @@ CLI::App* verify =
 verify->require_subcommand(1);
 CLI::App* cube3d = verify->add_subcommand(
     "cube3d", "exits 0 if all indices are equal (or ties) and the field is within 1e-4, else 1");
-const auto arguments = std::make_shared<VerifyArguments>();
+const auto arguments = std::make_shared<VerifyCube3dArguments>();
 cube3d->add_option("--weights", arguments->weights, "shape_tokenizer.safetensors")->required();
 cube3d->add_option("--config", arguments->config, "the reference's JSON configuration")->required();
 cube3d

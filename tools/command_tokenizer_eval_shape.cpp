@@ -16,7 +16,7 @@
 namespace omni::tools {
 namespace {
 
-struct EvalArguments {
+struct EvalShapeArguments {
   std::string tokenizer, out, precision = "fp32";
   data::SourceSpec source{.split = data::Split::new_instance};
   std::int64_t objects = 128, pictures = 24;
@@ -24,7 +24,7 @@ struct EvalArguments {
 };
 
 void write_table(const tokenizers::TokenizerSet& set, const data::ObjectSource& source,
-                 const EvalArguments& arguments) {
+                 const EvalShapeArguments& arguments) {
   const auto table =
       evaluation::measure_shape_tokenizer(*set.shape(), source,
                                           {.out = arguments.out,
@@ -37,7 +37,7 @@ void write_table(const tokenizers::TokenizerSet& set, const data::ObjectSource& 
             << " skipped\nsaved: " << arguments.out << '\n';
 }
 
-void eval_shape(const EvalArguments& arguments) {
+void eval_shape(const EvalShapeArguments& arguments) {
   kernels::keep_freed_memory();
   tokenizers::TokenizerSet set = tokenizers::TokenizerSet::load({.shape = arguments.tokenizer});
   set.shape()->compute_in(nn::precision_type(arguments.precision));
@@ -52,7 +52,7 @@ void eval_shape(const EvalArguments& arguments) {
 void add_tokenizer_eval_shape_command(CLI::App& eval) {
   CLI::App* shape = eval.add_subcommand(
       "shape", "volume IoU, part colours and code use on held-out objects; with --out a table and pictures");
-  const auto arguments = std::make_shared<EvalArguments>();
+  const auto arguments = std::make_shared<EvalShapeArguments>();
   shape->add_option("tokenizer", arguments->tokenizer, "folder of the shape tokenizer")->required();
   add_source_options(*shape, arguments->source, ",--meshes");
   add_split_option(*shape, arguments->source);

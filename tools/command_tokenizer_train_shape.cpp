@@ -17,12 +17,12 @@
 namespace omni::tools {
 namespace {
 
-struct TrainArguments : TokenizerArguments {
+struct TrainShapeArguments : TokenizerArguments {
   data::SourceSpec source;
   std::int64_t seed = -1;
 };
 
-void train_shape(TrainArguments arguments, const CLI::App& command) {
+void train_shape(TrainShapeArguments arguments, const CLI::App& command) {
   training::ShapeTokenizerTrainingConfig config;
   data::SourceSpec spec;
   const auto description = [&](ConfigVisitor& visitor) {
@@ -60,7 +60,7 @@ void train_shape(TrainArguments arguments, const CLI::App& command) {
 void add_train(CLI::App& train) {
   CLI::App* shape =
       train.add_subcommand("shape", "grid or vecset autoencoder with geometry and colour codes");
-  const auto arguments = std::make_shared<TrainArguments>();
+  const auto arguments = std::make_shared<TrainShapeArguments>();
   add_tokenizer_arguments(*shape, *arguments, "folder to write");
   add_number(*shape, "--seed", arguments->seed, kSeeds, "overrides the config's seed")->default_str("");
   add_source_options(*shape, arguments->source);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "json_text.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/evaluation/report.h"
@@ -16,8 +17,6 @@ constexpr const char* kRunName = "run.json";
 constexpr const char* kResultsName = "results.jsonl";
 constexpr const char* kLockName = "lock";
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 void check_same_run(const fs::path& path, const Json& run) {
   const Json before = Json::parse(read_file_text(path), nullptr, false);
   if (!before.is_object())
@@ -29,7 +28,7 @@ void check_same_run(const fs::path& path, const Json& run) {
     const Json theirs = before.value(key, Json()), value = run.value(key, Json());
     if (theirs == value) continue;
     fail(ErrorKind::usage, "sampling into ", path.parent_path(), ": it holds another run, whose ", key,
-         " is ", dump(theirs), ", not ", dump(value),
+         " is ", json_text(theirs), ", not ", json_text(value),
          ". Take another folder for --out, or the same settings");
   }
 }
@@ -45,7 +44,7 @@ std::vector<Json> read_lines(const fs::path& path) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     Json line = Json::parse(text.substr(begin, end - begin), nullptr, false);
     if (line.is_object() && line.contains("name") && line["name"].is_string()) {
-      whole += dump(line) + "\n";
+      whole += json_text(line) + "\n";
       lines.push_back(std::move(line));
     }
     begin = end + 1;
@@ -125,7 +124,7 @@ void SampleFolder::forget(const std::set<std::string>& names) {
   for (Json& line : lines_) {
     const std::string name = text_of(line, "name");
     if (names.contains(name)) continue;
-    whole += dump(line) + "\n";
+    whole += json_text(line) + "\n";
     places_[name] = kept.size();
     kept.push_back(std::move(line));
   }
@@ -137,7 +136,7 @@ void SampleFolder::forget(const std::set<std::string>& names) {
 }
 
 void SampleFolder::add(Json line) {
-  log_->append(dump(line));
+  log_->append(json_text(line));
   places_[text_of(line, "name")] = lines_.size();
   lines_.push_back(std::move(line));
 }

@@ -15,7 +15,6 @@ namespace {
 using generation::GeneratedSample;
 using sequence::Modality;
 
-constexpr int kPreviewPixels = 192;
 constexpr std::size_t kPlacesTold = 20;
 
 std::string segment_json(const sequence::Segment& segment) {

@@ -9,6 +9,9 @@
 
 namespace omni::tools {
 
+// The side of a view of a mesh in a picture that shows several.
+inline constexpr int kPreviewPixels = 192;
+
 // The longest side of a shape's mesh: as its model says, else of the mesh as it is.
 float longest_side_m(const generation::GeneratedShape& shape);
 

@@ -33,7 +33,6 @@ using sequence::Modality;
 using Json = SampleFolder::Json;
 
 constexpr std::size_t kWordsOfName = 40;  // bytes
-constexpr int kPreviewPixels = 192;
 
 // "00012-a-tall-chair": its line and as much of the prompt as is fit for a file name.
 std::string name_of(const data::PromptLine& line) {

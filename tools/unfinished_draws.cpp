@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "json_text.h"
 #include "omni/core/crc32c.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
@@ -22,11 +23,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kChecksum = "crc32c";  // of the rest of its line
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 std::string checked_line(Json line) {
-  line[kChecksum] = crc32c(dump(line));
-  return dump(line) + "\n";
+  line[kChecksum] = crc32c(json_text(line));
+  return json_text(line) + "\n";
 }
 
 // A line without its checksum; nothing where the two do not fit.
@@ -35,7 +34,7 @@ std::optional<Json> parse_line(std::string_view text) {
   if (!line.is_object() || !line.contains(kChecksum)) return std::nullopt;
   const Json checksum = line[kChecksum];
   line.erase(kChecksum);
-  return checksum == crc32c(dump(line)) ? std::optional(std::move(line)) : std::nullopt;
+  return checksum == crc32c(json_text(line)) ? std::optional(std::move(line)) : std::nullopt;
 }
 
 }  // namespace

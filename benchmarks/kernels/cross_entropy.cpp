@@ -1,12 +1,12 @@
 // Cross-entropy of hidden rows against a table of classes, forward and backward, against a product, PyTorch's
 // cross-entropy and their backward pass, which hold all logits (in the type of hidden and in fp32).
 //   cross_entropy [rounds] [most classes]
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <cstdlib>
 
 #include "omni/kernels/cross_entropy.h"
+#include "omni/kernels/tensor.h"
 #include "timing.h"
 
 namespace {

@@ -8,7 +8,6 @@
 //   the same head by head                                                7,500
 //   key by key: one ascending run of addresses                           5,700
 //   bf16, int8                                                           2,000, 1,440
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
@@ -19,6 +18,7 @@
 #include "memory_read.h"
 #include "omni/kernels/cuda_decode_attention.h"
 #include "omni/kernels/decode_attention.h"
+#include "omni/kernels/tensor.h"
 
 namespace {
 

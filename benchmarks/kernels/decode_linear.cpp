@@ -13,7 +13,6 @@
 //   19.1 17.6 7.4 with the parts as rows of their own, which do not wait for each other
 // int8 through fixed-point inputs and byte products is read at the same speed up to four rows; at eight, a
 // block takes two passes and reaches half of it.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
@@ -21,6 +20,7 @@
 
 #include "memory_read.h"
 #include "omni/kernels/decode_linear.h"
+#include "omni/kernels/tensor.h"
 #include "timing.h"
 
 namespace {

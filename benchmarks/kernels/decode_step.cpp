@@ -1,7 +1,6 @@
 // A decoding step of a whole transformer on a GPU, as a graph and launch by launch, against the sum of as many
 // bytes as its weights have, which reads them once. Nothing is drawn.
 //   decode_step [rounds]
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
@@ -10,6 +9,7 @@
 
 #include "gpu_timing.h"
 #include "omni/kernels/cuda_decode_step.h"
+#include "omni/kernels/tensor.h"
 
 namespace {
 

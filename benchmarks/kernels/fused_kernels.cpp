@@ -4,7 +4,6 @@
 // gb_per_s counts what has to be read and written once, whatever either of them moves; the rotation and the cross-entropy,
 // which are measured with what stands around them, have none, and win more than their ratio says. On the processor, which has its
 // own kernels, each is called once.
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -21,6 +20,7 @@
 #include "omni/kernels/embedding.h"
 #include "omni/kernels/rotary_attention.h"
 #include "omni/kernels/swiglu.h"
+#include "omni/kernels/tensor.h"
 
 namespace {
 

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <functional>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "timing.h"
 
 namespace omni::benchmark {

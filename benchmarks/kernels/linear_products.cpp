@@ -10,8 +10,8 @@
 //   454  pieces of 1,024 rows, not 512
 // Tiles of 8 x 32, 8 x 48, 12 x 32 and 6 x 64 are equally fast.
 #include "omni/kernels/linear_products.h"
+#include "omni/kernels/tensor.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -10,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "timing.h"
 
 namespace omni::benchmark {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "omni/kernels/cuda_plugin.h"
+#include "omni/kernels/tensor.h"
 
 // Helpers of the kernel benchmarks. Every benchmark prints one line per measurement, words and then key=value
 // pairs, which tools/gpu-report.sh reads.

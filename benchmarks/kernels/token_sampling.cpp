@@ -5,7 +5,6 @@
 //   all candidates into a list, nth_element, an fp64 exponential per logit  5,455
 //   block maxima bound the candidates; weights as integers, sixteen wide       84
 //   the log-probability before the filters from fp32 sums                      57
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
@@ -13,6 +12,7 @@
 
 #include "gpu_timing.h"
 #include "omni/kernels/cuda_token_sampler.h"
+#include "omni/kernels/tensor.h"
 #include "omni/kernels/token_sampling.h"
 
 // GCC 12 takes the absent generator of at::multinomial for one that was never set.

@@ -1,6 +1,5 @@
 #include "omni/data/tokenize.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include "omni/data/shape_sample.h"
 #include "omni/data/token_shard.h"
 #include "omni/geometry/renderer.h"
+#include "omni/kernels/tensor.h"
 #include "omni/kernels/thread_count.h"
 #include "omni/sequence/vocabulary.h"
 #include "omni/tokenizers/caption_text.h"

@@ -167,7 +167,7 @@ TextFeatures text_features(const model::TextTower& text, const std::vector<std::
                   " tokens, of which the text tower reads ", text.longest_text(), ": the rest is cut off");
     rows.push_back(features(tokens));
   }
-  return {at::cat(rows, 0), features(text.tokenizer()->encode(""))};
+  return {at::concat(rows, 0), features(text.tokenizer()->encode(""))};
 }
 
 void check_request(const TextToShapeRequest& request, const model::Cube3dGptConfig& config) {

@@ -134,7 +134,7 @@ Tensor library_attention(const Tensor& query, const Tensor& key, const Tensor& v
                         .squeeze(0)
                         .transpose(0, 1));
   }
-  return parts.empty() ? at::zeros_like(query) : at::cat(parts, 0);
+  return parts.empty() ? at::zeros_like(query) : at::concat(parts, 0);
 }
 
 Tensor reference_attention(const Tensor& query, const Tensor& key, const Tensor& value,
@@ -163,7 +163,7 @@ Tensor reference_attention(const Tensor& query, const Tensor& key, const Tensor&
                                .masked_fill(hidden.all(1, true), 0.0);
     parts.push_back(at::matmul(weights, heads(value, group)).transpose(0, 1).to(query.scalar_type()));
   }
-  return parts.empty() ? at::zeros_like(query) : at::cat(parts, 0);
+  return parts.empty() ? at::zeros_like(query) : at::concat(parts, 0);
 }
 
 }  // namespace omni::kernels

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <string>
 
 #include "omni/kernels/packed_attention.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

@@ -1,12 +1,11 @@
 #include "omni/kernels/attention_spans.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "omni/core/error.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 namespace {

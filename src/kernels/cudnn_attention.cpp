@@ -47,7 +47,7 @@ Tensor cudnn_attention(const Tensor& query, const Tensor& key, const Tensor& val
                         .flatten(0, 1));
     first = last;
   }
-  return parts.empty() ? at::zeros_like(query) : at::cat(parts, 0);
+  return parts.empty() ? at::zeros_like(query) : at::concat(parts, 0);
 }
 
 std::string cudnn_refusal(const Tensor& query, const AttentionSpans& spans) {

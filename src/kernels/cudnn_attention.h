@@ -1,10 +1,9 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <string>
 
 #include "omni/kernels/attention_spans.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

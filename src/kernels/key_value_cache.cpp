@@ -130,7 +130,7 @@ Tensor KeyValueCache::read(const Tensor& store, const Tensor& scales, std::int64
     parts.push_back(part);
   }
   if (parts.empty()) return at::empty({key_value_heads(), 0, head_size()}, keys_.options().dtype(at::kFloat));
-  return at::cat(parts, 1);
+  return at::concat(parts, 1);
 }
 
 Tensor KeyValueCache::read_keys(std::int64_t sequence, std::int64_t count) const {

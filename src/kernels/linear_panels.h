@@ -1,11 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 
 #include "cpu/linear_kernels.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

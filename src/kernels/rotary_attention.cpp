@@ -28,7 +28,7 @@ Tensor norm_and_rotate(const Tensor& x, const RotaryAttention& options, const Te
       y = at::stack({a * c - b * s, a * s + b * c}, -1).flatten(2);
     } else {
       const auto halves = y.chunk(2, -1);
-      y = at::cat({halves[0] * c - halves[1] * s, halves[0] * s + halves[1] * c}, -1);
+      y = at::concat({halves[0] * c - halves[1] * s, halves[0] * s + halves[1] * c}, -1);
     }
   }
   return y.to(x.scalar_type());

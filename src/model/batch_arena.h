@@ -1,11 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <vector>
+
+#include "omni/kernels/tensor.h"
 
 namespace omni::model {
 

@@ -78,7 +78,7 @@ CachedBlocks::Outputs CachedBlocks::append(const Tensor& embedded, const NewRows
     hidden.push_back(own.hidden);
     outputs += own.hidden.size(0);
   }
-  all.hidden = at::cat(hidden, 0);
+  all.hidden = at::concat(hidden, 0);
   return all;
 }
 

@@ -293,7 +293,7 @@ Clip::Features Clip::image(const Tensor& given_pixels) const {
          "a picture of another size than CLIP's");
   const Tensor patches = tower.patches(pixels).flatten(2).transpose(1, 2);
   const Tensor first = tower.class_token.expand({pixels.size(0), 1, -1});
-  const Tensor rows = tower.first_norm(at::cat({first, patches}, 1) + tower.positions);
+  const Tensor rows = tower.first_norm(at::concat({first, patches}, 1) + tower.positions);
   const Tensor hidden = tower.run(rows, /*causal=*/false);
   const Tensor pooled = tower.last_norm(hidden.select(1, 0));
   return {hidden, pooled, tower.project(pooled)};

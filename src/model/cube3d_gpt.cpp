@@ -12,9 +12,9 @@ namespace omni::model {
 namespace {
 
 Tensor file_order(const Tensor& rows, const Cube3dGptConfig& config) {
-  return at::cat({rows.narrow(0, sequence::kSpecialCount, config.shape_codes),
-                  rows[sequence::kBos].unsqueeze(0), rows[sequence::kEos].unsqueeze(0),
-                  rows[sequence::kPad].unsqueeze(0)});
+  return at::concat({rows.narrow(0, sequence::kSpecialCount, config.shape_codes),
+                     rows[sequence::kBos].unsqueeze(0), rows[sequence::kEos].unsqueeze(0),
+                     rows[sequence::kPad].unsqueeze(0)});
 }
 
 // Condition rows stand at position 0, shape rows at 0, 1, 2, ...
@@ -237,7 +237,7 @@ Tensor Cube3dGpt::condition(const Tensor& text_features, const Tensor& box) cons
     return at::linear(x.to(weight.device(), at::kFloat), weight, projections_.find(name + ".bias")->value);
   };
   const Tensor text = project("text_proj", text_features);
-  return (config_.box ? at::cat({text, project("bbox_proj", box).unsqueeze(1)}, 1) : text).cpu();
+  return (config_.box ? at::concat({text, project("bbox_proj", box).unsqueeze(1)}, 1) : text).cpu();
 }
 
 Tensor Cube3dGpt::logits(const Tensor& condition, const Tensor& shape_codes) const {
@@ -247,9 +247,10 @@ Tensor Cube3dGpt::logits(const Tensor& condition, const Tensor& shape_codes) con
   const Tensor start = at::full({batch, 1}, static_cast<std::int64_t>(sequence::kBos), at::kLong);
   const auto device = net.embedding.device();
   const Tensor tokens =
-      at::cat({start, shape_codes.to(at::kLong) + static_cast<std::int64_t>(sequence::kSpecialCount)}, 1)
+      at::concat({start, shape_codes.to(at::kLong) + static_cast<std::int64_t>(sequence::kSpecialCount)}, 1)
           .to(device);
-  const Tensor rows = at::cat({condition.to(device), at::embedding(net.embedding, tokens)}, 1).flatten(0, 1);
+  const Tensor rows =
+      at::concat({condition.to(device), at::embedding(net.embedding, tokens)}, 1).flatten(0, 1);
   NewRows places;
   std::vector<std::int64_t> starts = {0};
   for (std::int64_t b = 0; b < batch; ++b) {
@@ -275,9 +276,9 @@ std::vector<std::vector<std::int32_t>> Cube3dGpt::greedy_codes(const Tensor& con
   CachedBlocks blocks(net, 2 * batch, prompt + options.steps);
   if (options.reference_cache) blocks.see_first_generated_row_alone();
   const auto device = net.embedding.device();
-  const Tensor prompts = at::cat({condition, unconditional.expand({batch, -1, -1})}, 0).to(device);
+  const Tensor prompts = at::concat({condition, unconditional.expand({batch, -1, -1})}, 0).to(device);
   const Tensor bos = net.embedding[sequence::kBos].view({1, 1, -1}).expand({2 * batch, 1, -1});
-  Tensor rows = at::cat({prompts, bos}, 1).flatten(0, 1).contiguous();
+  Tensor rows = at::concat({prompts, bos}, 1).flatten(0, 1).contiguous();
   std::vector<std::vector<std::int32_t>> codes(batch);
   for (std::int64_t step = 0; step < options.steps; ++step) {
     NewRows places;
@@ -298,7 +299,7 @@ std::vector<std::vector<std::int32_t>> Cube3dGpt::greedy_codes(const Tensor& con
       chosen.push_back(codes[b].back() + sequence::kSpecialCount);
     }
     const Tensor next = at::embedding(net.embedding, index_tensor(chosen).to(device));
-    rows = at::cat({next, next}, 0);
+    rows = at::concat({next, next}, 0);
   }
   return codes;
 }

@@ -64,7 +64,7 @@ std::map<std::string, Tensor> fresh_text_projection(const Cube3dGptConfig& confi
 namespace {
 
 Tensor with_ones(const Tensor& codebook) {
-  return at::cat({codebook.to(at::kFloat), at::ones({codebook.size(0), 1}, at::kFloat)}, 1);
+  return at::concat({codebook.to(at::kFloat), at::ones({codebook.size(0), 1}, at::kFloat)}, 1);
 }
 
 // Of a parameter whose first rows no tensor gives: queries and keys without a bias.
@@ -123,9 +123,9 @@ std::unique_ptr<Transformer> trainable_cube3d(const Cube3dGptConfig& config, con
   read_weights(weights, layout_with_inputs(config), stores);
   parameters.find(kCodebook)->master.copy_(with_ones(codebook));
   parameters.find(kCodeProjection)
-      ->master.copy_(at::cat({projection.find("shape_proj.weight")->value,
-                              projection.find("shape_proj.bias")->value.unsqueeze(1)},
-                             1));
+      ->master.copy_(at::concat({projection.find("shape_proj.weight")->value,
+                                 projection.find("shape_proj.bias")->value.unsqueeze(1)},
+                                1));
   return transformer;
 }
 

@@ -92,7 +92,7 @@ struct DecodeSession::State {
       const std::int64_t first = allowed.runs[r].first, size = allowed.runs[r].size;
       parts.push_back(logits(hidden, kernels::RowRange{first, first + size}));
     }
-    return (parts.size() == 1 ? parts[0] : at::cat(parts, 1)).cpu().contiguous();
+    return (parts.size() == 1 ? parts[0] : at::concat(parts, 1)).cpu().contiguous();
   }
 };
 
@@ -190,7 +190,7 @@ struct DecodeSession::Appended {
                                              index_tensor(next_slots).to(device),
                                              {}});
     if (!features.empty())
-      embedded.index_copy_(0, index_tensor(feature_rows).to(device), at::cat(features, 0).to(device));
+      embedded.index_copy_(0, index_tensor(feature_rows).to(device), at::concat(features, 0).to(device));
     return embedded;
   }
 };

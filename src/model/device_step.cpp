@@ -173,7 +173,7 @@ Tensor DeviceStep::logits(const Tensor& hidden, const sequence::AllowedTokens& a
   const Tensor all = step_.logits(hidden, runs);
   std::vector<Tensor> parts;
   for (const TokenRun& run : runs) parts.push_back(all.narrow(1, run.first, run.size));
-  return at::cat(parts, 1);
+  return at::concat(parts, 1);
 }
 
 }  // namespace omni::model

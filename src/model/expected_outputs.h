@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "omni/core/safetensors.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::model {
 

@@ -191,7 +191,7 @@ Tensor Qwen3::continue_greedily(const Tensor& ids, std::int64_t steps) const {
         blocks.append(token_rows(next), rows).hidden.view({batch, next.size(1), config_.width});
     chosen.push_back(token_logits(hidden.select(1, next.size(1) - 1)).argmax(1, /*keepdim=*/true));
   }
-  return chosen.empty() ? at::empty({batch, 0}, at::kLong) : at::cat(chosen, 1);
+  return chosen.empty() ? at::empty({batch, 0}, at::kLong) : at::concat(chosen, 1);
 }
 
 }  // namespace omni::model

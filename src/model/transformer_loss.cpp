@@ -48,17 +48,17 @@ GroupLosses group_losses(const Transformer::Network& net, const Tensor& hidden,
     correct.push_back(one.correct);
     first += group.rows;
   }
-  result.losses = at::cat(losses);
-  result.correct = at::cat(correct);
+  result.losses = at::concat(losses);
+  result.correct = at::concat(correct);
   return result;
 }
 
 Tensor sums_of(const GroupLosses& groups, const PreparedBatch::Arrays& arrays, const Tensor& bytes) {
   const Tensor modalities = array_at(bytes, arrays.modalities), tasks = array_at(bytes, arrays.tasks);
   const Tensor entropies = array_at(bytes, arrays.weights).to(at::kDouble) * groups.losses.to(at::kDouble);
-  return at::cat({sums_by_label(entropies, modalities, kModalities),
-                  sums_by_label(groups.correct.to(at::kDouble), modalities, kModalities),
-                  sums_by_label(entropies, tasks, arrays.task_count)});
+  return at::concat({sums_by_label(entropies, modalities, kModalities),
+                     sums_by_label(groups.correct.to(at::kDouble), modalities, kModalities),
+                     sums_by_label(entropies, tasks, arrays.task_count)});
 }
 
 // Weights and keys that are not at their places are those of the options.

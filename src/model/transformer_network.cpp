@@ -122,7 +122,7 @@ Tensor Transformer::Network::token_rows() const {
   }
   parts.push_back(
       at::zeros({vocabulary.size() - next, config.width}, embedding.options().requires_grad(false)));
-  return embedding + at::cat(parts, 0);
+  return embedding + at::concat(parts, 0);
 }
 
 Tensor Transformer::Network::head_rows(const Tensor& rows) const { return head.defined() ? head : rows; }
@@ -185,7 +185,7 @@ std::vector<nn::StreamRows> split_streams(const Tensor& embedded, const nn::Stre
 
 nn::StreamRows join_streams(const std::vector<nn::StreamRows>& rows, const nn::StreamOrder& order) {
   const auto joined = [&](const Tensor& text, const Tensor& generated) {
-    return at::cat({text, generated}, 0).index_select(0, order.joint_order);
+    return at::concat({text, generated}, 0).index_select(0, order.joint_order);
   };
   return {joined(rows[0].residual, rows[1].residual), joined(rows[0].delta, rows[1].delta)};
 }

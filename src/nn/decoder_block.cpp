@@ -222,7 +222,7 @@ std::vector<StreamRows> DecoderBlock::run(std::vector<StreamRows> rows, const De
     if (takes_part(s)) projected.push_back(streams[s].project(rows[s], shape, pass));
   const bool joined = projected.size() > 1;
   const Tensor attended =
-      attend(joined ? at::cat(projected, 0).index_select(0, order.joint_order) : projected[0],
+      attend(joined ? at::concat(projected, 0).index_select(0, order.joint_order) : projected[0],
              attention(shape, order, plan, pass));
   std::vector<StreamRows> outputs;
   for (std::size_t s = 0; s < streams.size(); ++s) {

@@ -110,7 +110,7 @@ Tensor nearest_rows(const Tensor& rows, const Tensor& codes) {
     parts.push_back(at::addmm(offset, part, transposed, 1, -1).argmin(1));
   }
   if (parts.empty()) return at::empty({0}, rows.options().dtype(at::kLong));
-  return parts.size() == 1 ? parts[0] : at::cat(parts);
+  return parts.size() == 1 ? parts[0] : at::concat(parts);
 }
 
 namespace {

@@ -32,7 +32,7 @@ RotaryAngles rotary_angles(std::span<const RotaryAxis> axes) {
     sines.push_back(angles.sin().to(at::kFloat).index_select(0, axis.of_row));
   }
   if (axes.size() == 1) return {cosines[0], sines[0]};
-  return {at::cat(cosines, 1), at::cat(sines, 1)};
+  return {at::concat(cosines, 1), at::concat(sines, 1)};
 }
 
 }  // namespace omni::nn

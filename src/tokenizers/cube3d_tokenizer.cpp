@@ -126,9 +126,9 @@ Tensor field_in_chunks(const VecsetShapeNetwork& network, const Tensor& latents,
     std::vector<Tensor> parts;
     for (const Tensor& part : queries.narrow(0, row, 1).split(kChunk, 1))
       parts.push_back(network.field(keys_values, part));
-    rows.push_back(at::cat(parts, 1));
+    rows.push_back(at::concat(parts, 1));
   }
-  return at::cat(rows, 0);
+  return at::concat(rows, 0);
 }
 
 }  // namespace

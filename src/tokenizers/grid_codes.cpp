@@ -95,7 +95,7 @@ Tensor GridCodes::walk(const Tensor& h, const Tensor& all_levels, const Choose& 
   Tensor context;
   for (std::size_t i = 0; i < levels_.size(); ++i) {
     Tensor seen = norm_(features[i]);
-    if (context.defined()) seen = at::cat({seen, context_norm_(context)}, -1);
+    if (context.defined()) seen = at::concat({seen, context_norm_(context)}, -1);
     const Tensor values = choose(quantiser_->prepare(levels_[i].in(seen)));
     context = merged(i, context, values.to(h.scalar_type()), levels);
   }
@@ -114,8 +114,8 @@ GridCodes::Coded GridCodes::quantise(const Tensor& h, const Tensor& levels, cons
     if (!mix) return quantised.values;
     return mix(prepared.flatten(1, 3), quantised.values.flatten(1, 3)).view(prepared.sizes());
   });
-  coded.indices = at::cat(indices, 1);
-  coded.vectors = rows_of(at::cat(vectors, 1));
+  coded.indices = at::concat(indices, 1);
+  coded.vectors = rows_of(at::concat(vectors, 1));
   return coded;
 }
 
@@ -158,7 +158,7 @@ void GridCodes::start(const Tensor& h, CounterRng& rng) {
     vectors.push_back(rows.slice(0, 0, {}, (rows.size(0) + kStartVectors - 1) / kStartVectors));
     return prepared;
   });
-  quantiser_->start(at::cat(vectors), rng);
+  quantiser_->start(at::concat(vectors), rng);
 }
 
 }  // namespace omni::tokenizers

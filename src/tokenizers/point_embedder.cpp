@@ -17,7 +17,7 @@ at::Tensor PointEmbedder::operator()(const at::Tensor& points) const {
   const at::Tensor column = x.unsqueeze(-1);
   const at::Tensor learned = (column * weight_).flatten(-2);
   const at::Tensor carried = (column * (std::numbers::pi / 2) + carrier_.to(x.device())).flatten(-2);
-  return at::cat({x, learned.cos() + carried.cos(), learned.sin() + carried.sin()}, -1);
+  return at::concat({x, learned.cos() + carried.cos(), learned.sin() + carried.sin()}, -1);
 }
 
 }  // namespace omni::tokenizers

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <memory>
 
+#include "omni/kernels/tensor.h"
 #include "omni/tokenizers/shape_tokenizer.h"
 
 namespace omni::tokenizers {

@@ -105,7 +105,7 @@ VecsetShapeNetwork::VecsetShapeNetwork(const VecsetShapeConfig& config, nn::Para
 
 VecsetShapeNetwork::Encoded VecsetShapeNetwork::encode(const Tensor& surface) const {
   const Tensor features =
-      at::cat({embedder_(surface.narrow(-1, 0, 3)), surface.narrow(-1, 3, kNormalChannels)}, -1);
+      at::concat({embedder_(surface.narrow(-1, 0, 3)), surface.narrow(-1, 3, kNormalChannels)}, -1);
   const Tensor data = feat_out_(at::silu(feat_in_(features.to(type_))));
   Tensor h = query_.unsqueeze(0).expand({surface.size(0), query_.size(0), query_.size(1)});
   if (config_.queries == "farthest_points") h = h + at_farthest_points(surface, data);

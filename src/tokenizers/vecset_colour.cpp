@@ -55,8 +55,8 @@ void VecsetColour::compute_in(at::ScalarType type) {
 }
 
 Tensor VecsetColour::encode(const Tensor& points, const Tensor& colours, const Tensor& latents) const {
-  const Tensor features = at::cat({embedder_(points).detach(), colours}, -1);
-  const Tensor data = at::cat({feat_out_(at::silu(feat_in_(features))), latents.detach()}, 1);
+  const Tensor features = at::concat({embedder_(points).detach(), colours}, -1);
+  const Tensor data = at::concat({feat_out_(at::silu(feat_in_(features))), latents.detach()}, 1);
   Tensor h = query_.unsqueeze(0).expand({points.size(0), query_.size(0), query_.size(1)});
   h = (*encoder_cross_)(h, data);
   for (const auto& block : encoder_blocks_) h = block(h, h);
@@ -66,7 +66,7 @@ Tensor VecsetColour::encode(const Tensor& points, const Tensor& colours, const T
 VecsetBlock::KeysValues VecsetColour::context(const Tensor& code_values, const Tensor& latents) const {
   Tensor h = code_out_(code_values) + positions_;
   for (const auto& block : decoder_blocks_) h = block(h, h);
-  return head_cross_->keys_values(at::cat({latents.detach(), h}, 1));
+  return head_cross_->keys_values(at::concat({latents.detach(), h}, 1));
 }
 
 Tensor VecsetColour::colours(const VecsetBlock::KeysValues& context, const Tensor& points) const {

@@ -1,13 +1,12 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <array>
 #include <cstdint>
 #include <optional>
 
 #include "omni/core/error.h"
 #include "omni/distributed/collectives.h"
+#include "omni/kernels/tensor.h"
 #include "omni/sequence/document.h"
 
 namespace omni::training {

@@ -34,7 +34,7 @@ Tensor BatchShare::gather(const Tensor& own) const {
   std::vector<Tensor> parts;
   for (int rank = 0; rank < ranks; ++rank)
     parts.push_back(padded.narrow(0, rank * most * rows, (first_of(rank + 1) - first_of(rank)) * rows));
-  return at::cat(parts);
+  return at::concat(parts);
 }
 
 void BatchShare::sum(const Tensor& values) const {

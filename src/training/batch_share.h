@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "omni/distributed/collectives.h"
+#include "omni/kernels/tensor.h"
 #include "omni/nn/quantisers.h"
 #include "omni/tokenizers/code_use.h"
 

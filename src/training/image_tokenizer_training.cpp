@@ -103,7 +103,7 @@ class ImageLearner : public TokenizerLearner {
       rows.push_back(
           share_.gather(rows_of(ImageNetwork::normalise(network_.encode(next_pixels().to(dtype_))))));
     }
-    codebook_.start(at::cat(rows), rng_);
+    codebook_.start(at::concat(rows), rng_);
   }
 
   Tensor loss(bool quantised) override {

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <functional>
 #include <string>
 
 #include "omni/distributed/ranks.h"
+#include "omni/kernels/tensor.h"
 #include "omni/training/rank_settings.h"
 
 namespace omni::training {

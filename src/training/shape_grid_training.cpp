@@ -86,8 +86,8 @@ class GridTraining : public ShapeLayoutTraining {
       const auto features = network_.decode(network_.codes().continuous(h, all).features).features;
       colours.push_back(share_.gather(pooled(batch, network_.slot_logits(features)).reshape({-1, 3})));
     }
-    if (config_.start.empty()) network_.codes().start(at::cat(vectors), rng);
-    if (network_.has_colour()) network_.palette().start(at::cat(colours), rng);
+    if (config_.start.empty()) network_.codes().start(at::concat(vectors), rng);
+    if (network_.has_colour()) network_.palette().start(at::concat(colours), rng);
   }
 
   void learn_codebooks(CounterRng& rng) override {

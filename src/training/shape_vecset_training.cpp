@@ -56,8 +56,8 @@ class VecsetTraining : public ShapeLayoutTraining {
       if (network_.has_colour())
         colours.push_back(share_.gather(colour_vectors(batch, network_.decode(z)).flatten(0, 1)));
     }
-    if (config_.start.empty()) network_.quantiser().start(at::cat(codes), rng);
-    if (network_.has_colour()) network_.colour().quantiser().start(at::cat(colours), rng);
+    if (config_.start.empty()) network_.quantiser().start(at::concat(codes), rng);
+    if (network_.has_colour()) network_.colour().quantiser().start(at::concat(colours), rng);
   }
 
   void learn_codebooks(CounterRng& rng) override {

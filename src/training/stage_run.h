@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -17,6 +15,7 @@
 #include "full_sharding.h"
 #include "gradient_reduction.h"
 #include "omni/distributed/ranks.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/bundle.h"
 #include "omni/training/trainer.h"
 #include "pass_graph.h"

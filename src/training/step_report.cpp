@@ -49,7 +49,7 @@ std::pair<StepSums, at::Tensor> StepReport::of_all_ranks() const {
   at::Tensor compute_seconds = at::zeros({ranks}, at::kDouble);
   compute_seconds[collectives_->rank()] = compute_seconds_;
   if (ranks == 1) return {sums_, compute_seconds};
-  const at::Tensor added = at::cat({sums_.row(task_names_.size()), compute_seconds}).to(device_);
+  const at::Tensor added = at::concat({sums_.row(task_names_.size()), compute_seconds}).to(device_);
   collectives_->all_reduce(added).wait();
   const at::Tensor read = added.cpu();
   const std::int64_t own = read.size(0) - ranks;

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "omni/core/safetensors.h"
+#include "omni/kernels/tensor.h"
 #include "omni/nn/parameters.h"
 #include "omni/nn/quantisers.h"
 

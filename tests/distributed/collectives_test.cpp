@@ -1,11 +1,11 @@
 #include "omni/distributed/collectives.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "network_address.h"
 #include "omni/core/error.h"
+#include "omni/kernels/tensor.h"
 #include "rank_processes.h"
 
 namespace omni::distributed {

@@ -1,10 +1,10 @@
 // NCCL on a GPU, or its double on the one that the host plays.
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "nccl_collectives.h"
 #include "omni/core/error.h"
+#include "omni/kernels/tensor.h"
 #include "rank_processes.h"
 #include "test_device.h"
 

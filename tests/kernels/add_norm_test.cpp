@@ -24,7 +24,7 @@ TEST_P(AddNormTest, MatchesReferenceWithGradients) {
   const auto run = [&](const std::vector<at::Tensor>& x) {
     const auto [delta, weight] = pick(x);
     const auto [sum, normed] = add_norm(x[0], delta, weight, options);
-    return at::cat({sum, normed.to(at::kFloat)});
+    return at::concat({sum, normed.to(at::kFloat)});
   };
   const auto reference = [&](const std::vector<at::Tensor>& x) {
     const auto [delta, weight] = pick(x);
@@ -32,7 +32,7 @@ TEST_P(AddNormTest, MatchesReferenceWithGradients) {
     const at::Tensor mean = kind == NormKind::layer ? sum.mean(1, true) : at::zeros({1}, at::kDouble);
     at::Tensor normed = (sum - mean) * ((sum - mean).square().mean(1, true) + 1e-6).rsqrt();
     if (weight.defined()) normed = normed * weight;
-    return at::cat({sum, normed});
+    return at::concat({sum, normed});
   };
   expect_same(inputs, run, reference, bf16 ? 2e-2 : 1e-5);
 }

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <ATen/ATen.h>
 #include <ATen/Context.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "omni/core/error.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/kernels/packed_attention.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 namespace {

@@ -1,13 +1,12 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
 
 #include "omni/kernels/attention_spans.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

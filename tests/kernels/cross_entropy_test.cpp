@@ -61,7 +61,7 @@ TEST(RowCrossEntropy, CompetesAmongRunsWithCodebooks) {
       return at::mm(codebooks[c].to(at::kDouble).narrow(0, first, size), x[2 + c].t());
     };
     const at::Tensor rows = x[1].index_select(0, at::tensor(classes, at::kLong)) +
-                            at::cat({at::zeros({3, 32}, at::kDouble), share(0, 4, 12), share(1, 0, 9)});
+                            at::concat({at::zeros({3, 32}, at::kDouble), share(0, 4, 12), share(1, 0, 9)});
     return exact_objective(at::mm(x[0], rows.t()), at::arange(count), weights, 0.1).unsqueeze(0);
   };
   expect_same({at::randn({count, 32}), at::randn({50, 32}), at::randn({32, 5}), at::randn({32, 3})}, run,

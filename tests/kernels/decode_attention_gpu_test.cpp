@@ -1,4 +1,3 @@
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -6,6 +5,7 @@
 #include "omni/core/error.h"
 #include "omni/kernels/cuda_decode_attention.h"
 #include "omni/kernels/cuda_plugin.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 namespace {
@@ -46,7 +46,7 @@ Tensor truth(const Case& c, const Tensor& query, const Tensor& keys, const Tenso
     const CudaDecodePlace& p = c.places[r];
     const std::int64_t count = p.position + 1;
     const auto past = [&](const Tensor& all) {
-      const Tensor parts = at::cat(
+      const Tensor parts = at::concat(
           {all[p.holder].narrow(1, 0, p.shared), all[p.sequence].narrow(1, p.shared, count - p.shared)}, 1);
       return parts.repeat_interleave(c.heads / c.key_value_heads, 0);
     };

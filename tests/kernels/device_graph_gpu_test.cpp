@@ -1,9 +1,9 @@
 #include "omni/kernels/device_graph.h"
 
-#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
 #include "omni/core/error.h"
+#include "omni/kernels/tensor.h"
 #include "test_device.h"
 
 namespace omni::kernels {

@@ -173,7 +173,7 @@ TEST_P(FusedKernelsGpu, CrossEntropyOverRanges) {
       [&](const Tensors& x) {
         const Tensor codes =
             x[1].narrow(0, 20, 30) + at::mm(codebook.to(at::kDouble).narrow(0, 2, 30), x[2].t());
-        const Tensor logits = at::mm(x[0], at::cat({x[1].narrow(0, 3, 9), codes}).t());
+        const Tensor logits = at::mm(x[0], at::concat({x[1].narrow(0, 3, 9), codes}).t());
         const Tensor log_sums = logits.logsumexp(1);
         const Tensor losses = log_sums - logits.gather(1, chosen.unsqueeze(1)).squeeze(1);
         return Tensors{(weights.to(at::kDouble) * (losses + kZLoss * log_sums.square())).sum()};

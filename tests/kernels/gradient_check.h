@@ -1,10 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <vector>
+
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

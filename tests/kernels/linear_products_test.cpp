@@ -1,6 +1,6 @@
 #include "omni/kernels/linear_products.h"
+#include "omni/kernels/tensor.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 

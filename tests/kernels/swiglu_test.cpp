@@ -39,7 +39,7 @@ TEST(Swiglu, EveryInstructionSetAgrees) {
     swiglu_kernels(level).forward(false, x.const_data_ptr(), y.mutable_data_ptr(), 37, 0, 9);
     swiglu_kernels(level).backward(false, x.const_data_ptr(), y.const_data_ptr(), g.mutable_data_ptr(), 37, 0,
                                    9);
-    return at::cat({y, g}, 1);
+    return at::concat({y, g}, 1);
   };
   const at::Tensor plain = run(InstructionSet::generic);
   if (instruction_set() >= InstructionSet::avx2)

@@ -1,5 +1,4 @@
 // The tables of the processor's and the shim's tests on a GPU.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,6 +6,7 @@
 #include "omni/core/error.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/kernels/cuda_token_sampler.h"
+#include "omni/kernels/tensor.h"
 #include "token_sampling_cases.h"
 
 namespace omni::kernels {

@@ -64,9 +64,9 @@ class Cube3dGrowthTest : public testing::Test {
   }
   // Of the tokens that the public model has, in its order.
   static at::Tensor public_columns(const at::Tensor& logits, const Transformer& model) {
-    return at::cat({logits.narrow(1, first_code(model), kGptCodes), logits.narrow(1, sequence::kBos, 1),
-                    logits.narrow(1, sequence::kEos, 1), logits.narrow(1, sequence::kPad, 1)},
-                   1);
+    return at::concat({logits.narrow(1, first_code(model), kGptCodes), logits.narrow(1, sequence::kBos, 1),
+                       logits.narrow(1, sequence::kEos, 1), logits.narrow(1, sequence::kPad, 1)},
+                      1);
   }
   static double difference(const at::Tensor& a, const at::Tensor& b) {
     return (a - b).abs().max().item<double>();

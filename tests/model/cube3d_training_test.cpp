@@ -53,9 +53,9 @@ class Cube3dTraining : public testing::Test {
                             std::size_t document) {
     const std::int64_t end = packed.document_starts[document + 1];
     const at::Tensor own = model.logits(packed).narrow(0, end - kCodes - 1, kCodes + 1);
-    return at::cat({own.narrow(1, sequence::kSpecialCount, 32), own.narrow(1, sequence::kBos, 1),
-                    own.narrow(1, sequence::kEos, 1), own.narrow(1, sequence::kPad, 1)},
-                   1);
+    return at::concat({own.narrow(1, sequence::kSpecialCount, 32), own.narrow(1, sequence::kBos, 1),
+                       own.narrow(1, sequence::kEos, 1), own.narrow(1, sequence::kPad, 1)},
+                      1);
   }
   static double difference(const at::Tensor& a, const at::Tensor& b) {
     return (a - b).abs().max().item<double>();
@@ -231,7 +231,7 @@ TEST_F(Cube3dTraining, FeaturesSampleAsTheyTrain) {
   documents_.append(packed, own);
   const auto parameter = [&](const char* name) { return model->parameters().find(name)->value.detach(); };
   DecodePrompt prompt;
-  prompt.features = at::cat(
+  prompt.features = at::concat(
       {at::linear(as_tensor(features({6}), {kTextRows, 32}), parameter("feature_projection.text.weight"),
                   parameter("feature_projection.text.bias")),
        at::linear(as_tensor(packed.features[1].values, {1, 3}), parameter("feature_projection.box.weight"),

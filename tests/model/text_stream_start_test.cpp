@@ -125,7 +125,7 @@ TEST_F(TextStreamStartTest, ATextWithoutOutputKeepsTheKeysOfItsLastBlock) {
   const auto own = [&](const std::string& name) {
     return bundle.transformer->parameters().find("dual_blocks.1.text." + name + ".weight")->value;
   };
-  EXPECT_TRUE(own("qkv").equal(at::cat({published("k_proj"), published("v_proj")})));
+  EXPECT_TRUE(own("qkv").equal(at::concat({published("k_proj"), published("v_proj")})));
   EXPECT_TRUE(own("key_norm").equal(published("k_norm")));
   EXPECT_TRUE(
       own("attention_norm").equal(nn::to_tensor(weights.at("model.layers.1.input_layernorm.weight"))));

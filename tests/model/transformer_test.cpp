@@ -257,7 +257,7 @@ TEST_P(EveryTransformer, RecomputingDropsTheSameElements) {
     std::vector<at::Tensor> all;
     for (const auto& p : dropping.parameters().all())
       if (p.trainable) all.push_back(p.value.grad().clone().flatten());
-    return at::cat(all);
+    return at::concat(all);
   };
   const at::Tensor kept = gradients(false, 9);
   EXPECT_TRUE(at::allclose(gradients(true, 9), kept, 1e-4, 1e-5));
@@ -448,7 +448,7 @@ TEST(Transformer, GroupedQueriesEqualRepeatedHeads) {
     const auto repeated = [&](std::int64_t first) {
       return source.narrow(0, first, 32).view({2, 16, 64}).repeat_interleave(2, 0).reshape({64, 64});
     };
-    value.copy_(at::cat({source.narrow(0, 0, 64), repeated(64), repeated(96)}));
+    value.copy_(at::concat({source.narrow(0, 0, 64), repeated(64), repeated(96)}));
   }
   const auto sequence = packed({random_document(1), random_document(2)}, vocabulary);
   EXPECT_LT(largest_difference(a.logits(sequence), b.logits(sequence)), 1e-4);

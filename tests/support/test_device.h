@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdlib>
 #include <string>
 
 #include "omni/kernels/cuda_plugin.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::test {
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <condition_variable>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "omni/distributed/ranks.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::test {
 
@@ -84,7 +84,7 @@ class ThreadCollectives final : public distributed::Collectives {
   }
   Pending start_all_gather(const at::Tensor& part, const at::Tensor& whole) override {
     whole.copy_(
-        meeting_->meet(rank(), part, [](const std::vector<at::Tensor>& all) { return at::cat(all); }));
+        meeting_->meet(rank(), part, [](const std::vector<at::Tensor>& all) { return at::concat(all); }));
     return {};
   }
   Pending start_broadcast(const at::Tensor& values, int root) override {

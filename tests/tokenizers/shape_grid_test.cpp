@@ -236,7 +236,7 @@ TEST(GridTokenizer, SurfaceCellsOfABoxAreItsShell) {
 TEST(GridTokenizer, SlotColoursAreMeansOverTheirSurface) {
   const at::Tensor weights = at::eye(2).repeat({1, 50, 1}).view({1, 100, 2});
   at::Tensor colours = at::zeros({1, 100, 3});
-  colours.index_put_({at::indexing::Slice(), at::indexing::Slice(0, at::indexing::None, 2), 0}, 1.0);
+  colours.slice(1, 0, 100, 2).select(2, 0).fill_(1.0);
   const at::Tensor present = at::ones({1, 100});
   const at::Tensor slots = slot_colours(weights, colours, present);
   EXPECT_NEAR(slots[0][0][0].item<float>(), 1.0, 0.03);

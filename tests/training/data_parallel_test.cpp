@@ -1,10 +1,10 @@
 // Ranks that share the work of a step against one that does all of it.
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "full_sharding.h"
 #include "gradient_reduction.h"
 #include "omni/kernels/cast_linear.h"
+#include "omni/kernels/tensor.h"
 #include "omni/nn/cast_weights.h"
 #include "section_exchange.h"
 #include "stage_optimizer.h"

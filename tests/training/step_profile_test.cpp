@@ -1,12 +1,12 @@
 #include "step_profile.h"
 
-#include <ATen/ATen.h>
 #include <ATen/record_function.h>
 #include <gmock/gmock.h>
 
 #include <thread>
 
 #include "caption_world.h"
+#include "omni/kernels/tensor.h"
 #include "omni/training/trainer.h"
 
 namespace omni::training {

@@ -1,10 +1,10 @@
 // Which values are waited for when, among two ranks of which the other one is late.
 #include "value_gathering.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 
+#include "omni/kernels/tensor.h"
 #include "omni/nn/parameters.h"
 #include "omni/optimizer/groups.h"
 

@@ -1,13 +1,12 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "omni/generation/guidance_schedule.h"
 #include "omni/generation/token_program.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/cube3d_gpt.h"
 
 namespace omni::generation {

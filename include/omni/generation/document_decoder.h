@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -11,6 +9,7 @@
 
 #include "omni/generation/drawn_choices.h"
 #include "omni/generation/guidance_schedule.h"
+#include "omni/kernels/tensor.h"
 #include "omni/kernels/token_sampling.h"
 #include "omni/model/decode_precision.h"
 #include "omni/model/transformer.h"

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -10,6 +8,7 @@
 
 #include "omni/generation/cube3d_program.h"
 #include "omni/generation/make_samples.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/public_model.h"
 
 namespace omni::generation {

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <utility>
 
 #include "omni/kernels/fused_kernels.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

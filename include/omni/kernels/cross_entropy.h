@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "omni/kernels/fused_kernels.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +12,7 @@
 #include "omni/kernels/decode_format.h"
 #include "omni/kernels/decode_sizes.h"
 #include "omni/kernels/drawn_token.h"
+#include "omni/kernels/tensor.h"
 #include "omni/kernels/token_sampling.h"
 
 namespace omni::kernels {

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "omni/kernels/token_sampling.h"
 
 namespace omni::kernels {

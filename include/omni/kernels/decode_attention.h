@@ -1,13 +1,12 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "omni/kernels/cache_type.h"
 #include "omni/kernels/rotary_attention.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 
 #include "omni/kernels/decode_format.h"
 #include "omni/kernels/row_range.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

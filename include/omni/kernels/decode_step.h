@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -11,6 +9,7 @@
 #include "omni/kernels/decode_attention.h"
 #include "omni/kernels/decode_linear.h"
 #include "omni/kernels/decode_sizes.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

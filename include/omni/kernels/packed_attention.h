@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <span>
 #include <string_view>
 
 #include "omni/kernels/attention_spans.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

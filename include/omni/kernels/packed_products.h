@@ -1,10 +1,9 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 
 #include "omni/kernels/decode_linear.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

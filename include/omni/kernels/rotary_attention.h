@@ -1,13 +1,12 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "omni/kernels/fused_kernels.h"
 #include "omni/kernels/packed_attention.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ATen/ATen.h>
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include "omni/kernels/fused_kernels.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

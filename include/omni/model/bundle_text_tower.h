@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "omni/model/text_tower.h"
 #include "omni/model/transformer.h"
 

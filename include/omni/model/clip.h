@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "omni/core/config.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/public_layout.h"
 #include "omni/tokenizers/text_tokenizer.h"
 

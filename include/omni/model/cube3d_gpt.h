@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "omni/kernels/decode_format.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/public_layout.h"
 #include "omni/model/transformer.h"
 

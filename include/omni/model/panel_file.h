@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "omni/kernels/decode_format.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/transformer.h"
 
 namespace omni::model {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -9,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "omni/model/public_layout.h"
 #include "omni/model/transformer.h"
 

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "omni/model/clip.h"
 #include "omni/model/qwen3.h"
 #include "omni/tokenizers/text_tokenizer.h"

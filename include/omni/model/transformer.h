@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -11,6 +9,7 @@
 
 #include "omni/core/config.h"
 #include "omni/kernels/packed_attention.h"
+#include "omni/kernels/tensor.h"
 #include "omni/model/prepared_batch.h"
 #include "omni/nn/block_executor.h"
 #include "omni/nn/decoder_shape.h"

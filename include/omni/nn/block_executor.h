@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "omni/nn/recomputation.h"
 
 namespace omni::nn {

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include "omni/kernels/decode_linear.h"
+#include "omni/kernels/tensor.h"
 
 namespace omni::nn {
 

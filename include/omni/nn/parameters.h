@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "omni/core/safetensors.h"
+#include "omni/kernels/tensor.h"
 #include "omni/nn/parameter_units.h"
 
 namespace omni::nn {

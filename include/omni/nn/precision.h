@@ -1,8 +1,8 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <string_view>
+
+#include "omni/kernels/tensor.h"
 
 namespace omni::nn {
 

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <functional>
 
+#include "omni/kernels/tensor.h"
 #include "omni/nn/parameters.h"
 
 namespace omni::optimizer {

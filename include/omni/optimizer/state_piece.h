@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -9,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "omni/nn/parameters.h"
 
 namespace omni::optimizer {

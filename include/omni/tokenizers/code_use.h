@@ -1,10 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <map>
 #include <span>
+
+#include "omni/kernels/tensor.h"
 
 namespace omni::tokenizers {
 

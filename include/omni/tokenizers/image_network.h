@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "omni/kernels/tensor.h"
 #include "omni/nn/layers.h"
 #include "omni/nn/parameters.h"
 #include "omni/nn/quantisers.h"

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -10,6 +8,7 @@
 
 #include "omni/core/config.h"
 #include "omni/image/image.h"
+#include "omni/kernels/tensor.h"
 #include "omni/nn/parameters.h"
 #include "omni/tokenizers/stored_tokenizer.h"
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -11,6 +9,7 @@
 
 #include "omni/geometry/solid_field.h"
 #include "omni/geometry/surface_points.h"
+#include "omni/kernels/tensor.h"
 #include "omni/tokenizers/stored_tokenizer.h"
 
 namespace omni::tokenizers {

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstddef>
 #include <filesystem>
 #include <map>
 #include <span>
 #include <string>
+
+#include "omni/kernels/tensor.h"
 
 namespace omni::tokenizers {
 

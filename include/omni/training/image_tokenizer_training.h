@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -11,6 +9,7 @@
 
 #include "omni/core/config.h"
 #include "omni/image/image.h"
+#include "omni/kernels/tensor.h"
 #include "omni/optimizer/adamw.h"
 #include "omni/optimizer/schedule.h"
 #include "omni/tokenizers/image_tokenizer.h"

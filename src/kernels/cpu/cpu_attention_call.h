@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cstdint>
@@ -8,6 +7,7 @@
 
 #include "omni/kernels/attention_spans.h"
 #include "omni/kernels/rotary_attention.h"
+#include "omni/kernels/tensor.h"
 #include "packed_attention_kernels.h"
 #include "packed_attention_schedule.h"
 

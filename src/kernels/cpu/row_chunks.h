@@ -1,10 +1,11 @@
 #pragma once
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cstdint>
+
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

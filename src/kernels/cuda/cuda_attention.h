@@ -1,8 +1,8 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <string>
+
+#include "omni/kernels/tensor.h"
 
 namespace omni::kernels {
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <ATen/ATen.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "../floats_or_null.h"
 #include "omni/core/error.h"
 #include "omni/kernels/fused_kernels.h"
+#include "omni/kernels/tensor.h"
 #include "plugin_functions.h"
 
 namespace omni::kernels {

@@ -1,4 +1,3 @@
-#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -9,6 +8,7 @@
 #include "nccl_collectives.h"
 #include "omni/core/error.h"
 #include "omni/distributed/launch_environment.h"
+#include "omni/kernels/tensor.h"
 #include "rank_program.h"
 
 namespace omni::distributed {

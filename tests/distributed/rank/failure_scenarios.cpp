@@ -1,4 +1,3 @@
-#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -7,6 +6,7 @@
 
 #include "omni/core/error.h"
 #include "omni/distributed/ranks.h"
+#include "omni/kernels/tensor.h"
 #include "rank_program.h"
 
 namespace omni::distributed {
