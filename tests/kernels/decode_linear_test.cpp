@@ -282,6 +282,17 @@ TEST(DecodeLinear, RowsOfZerosAndTinyRows) {
   EXPECT_EQ(decode_linear(at::zeros({0, 40}), packed, {}).size(0), 0);
 }
 
+TEST(DecodeLinear, SumsOfTheLargestIntegersFit) {
+  const std::int64_t inputs = 8192;
+  const DecodeWeight packed(at::stack({at::ones({inputs}), -at::ones({inputs})}), DecodeFormat::int8);
+  for (const std::int64_t rows : {1, 2, 3}) {
+    const at::Tensor x = at::ones({rows, inputs});
+    x[rows - 1].neg_();
+    const at::Tensor expected = x.sum(1, true) * at::tensor({1.0f, -1.0f});
+    EXPECT_LT(difference(decode_linear(x, packed, {}), expected), 1e-6 * inputs) << rows;
+  }
+}
+
 TEST(DecodeLinearKernels, EveryInstructionSetAgrees) {
   at::manual_seed(3);
   const std::int64_t count = 5, outputs = 96, inputs = 200;
