@@ -100,7 +100,8 @@ TEST_F(Cube3dGrowthTest, ShapesAloneHaveTheLogitsOfThePublicModel) {
   for (std::int32_t shape = 0; shape < 3; ++shape) {
     const at::Tensor wanted =
         gpt.logits(nothing, at::tensor(codes(shape)).to(at::kLong).view({1, kCodes}))[0];
-    EXPECT_LT(difference(found.narrow(0, shape * (kCodes + 1), kCodes + 1), wanted), 1e-6) << shape;
+    // Which order sums of three shapes and of one take is the processor's: AVX2 differs by 2e-6.
+    EXPECT_LT(difference(found.narrow(0, shape * (kCodes + 1), kCodes + 1), wanted), 1e-5) << shape;
     EXPECT_GT(wanted.std().item<double>(), 0.01);
   }
 }
