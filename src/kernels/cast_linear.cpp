@@ -2,6 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "library_products.h"
 #include "omni/kernels/if_defined.h"
 #include "omni/kernels/linear_products.h"
 
@@ -20,7 +21,12 @@ class CastLinearFunction : public torch::autograd::Function<CastLinearFunction> 
     (void)weight;
     context->save_for_backward({x, cast});
     context->saved_data["bias"] = bias.defined();
-    return bias.defined() ? at::addmm(bias.to(x.scalar_type()), x, cast.t()) : linear_rows(x, cast);
+    if (!bias.defined()) return linear_rows(x, cast);
+    if (!is_widened(x)) return at::addmm(bias.to(x.scalar_type()), x, cast.t());
+    const Tensor y =
+        bias.to(x.scalar_type()).expand({x.size(0), cast.size(0)}).clone(at::MemoryFormat::Contiguous);
+    add_product(y, x, cast.t());
+    return y;
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();

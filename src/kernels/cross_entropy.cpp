@@ -10,6 +10,7 @@
 #include "cuda/cuda_cross_entropy.h"
 #include "cuda/cuda_launch.h"
 #include "gradients.h"
+#include "library_products.h"
 #include "omni/core/error.h"
 
 namespace omni::kernels {
@@ -92,9 +93,10 @@ Tensor logits_of(const Tensor& used, const Tensor& hidden, const Classes& classe
   Tensor logits = fits ? used : at::empty({hidden.size(0), classes.columns.back()}, hidden.options());
   for (std::size_t r = 0; r < classes.runs.size(); ++r) {
     Tensor own = classes.run_of(logits, r);
-    at::mm_out(own, hidden, classes.weights_of(r).t());
+    put_product(own, hidden, classes.weights_of(r).t());
     const std::int64_t codebook = classes.runs[r].codebook;
-    if (codebook >= 0) own.addmm_(at::mm(hidden, classes.projections[codebook]), classes.codes_of(r).t());
+    if (codebook >= 0)
+      add_product(own, product(hidden, classes.projections[codebook]), classes.codes_of(r).t());
     const std::int64_t end = classes.columns[r] + classes.runs[r].size, gap = classes.columns[r + 1] - end;
     if (gap > 0) logits.narrow(1, end, gap).fill_(-std::numeric_limits<double>::infinity());
   }
@@ -119,12 +121,12 @@ void add_gradients(const Tensor& logits, const Tensor& hidden, const Tensor& sca
     if (gradients.table.defined())
       add_weight_gradient(gradients.table.narrow(0, classes.runs[r].first, classes.runs[r].size), own,
                           scaled);
-    if (rows.defined() && r == 0) at::mm_out(rows, own, classes.weights_of(r));
-    if (rows.defined() && r > 0) rows.addmm_(own, classes.weights_of(r));
+    if (rows.defined() && r == 0) put_product(rows, own, classes.weights_of(r));
+    if (rows.defined() && r > 0) add_product(rows, own, classes.weights_of(r));
     const std::int64_t codebook = classes.runs[r].codebook;
     if (codebook < 0) continue;
-    const Tensor codes = at::mm(own, classes.codes_of(r));
-    if (rows.defined()) rows.addmm_(codes, classes.projections[codebook].t());
+    const Tensor codes = product(own, classes.codes_of(r));
+    if (rows.defined()) add_product(rows, codes, classes.projections[codebook].t());
     if (gradients.projections[codebook].defined())
       add_weight_gradient(gradients.projections[codebook], scaled, codes);
   }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "library_products.h"
+
 namespace omni::kernels {
 namespace {
 
@@ -47,6 +49,8 @@ void add_weight_gradient(const Tensor& gradient, const Tensor& rows, const Tenso
     at::addmm_out(sums, sums, rows.t(), x, at::kFloat);
   } else if (x.scalar_type() == at::kFloat) {
     sums.addmm_(rows.t(), x);
+  } else if (is_widened(x)) {
+    put_widened_product(sums, rows.t(), x, true);
   } else {
     // A sum of two types is made of copies in the wider one.
     const std::int64_t most = std::max<std::int64_t>(1, kPieceBytes / (x.size(1) * gradient.element_size()));

@@ -1,0 +1,66 @@
+#include "library_products.h"
+
+#include <algorithm>
+
+#include "cpu/instruction_set.h"
+
+namespace omni::kernels {
+namespace {
+
+using at::Tensor;
+
+// Numbers of fp32 that a piece of a matrix holds, or a row or column where those are longer.
+constexpr std::int64_t kPieceNumbers = 4 << 20;
+
+std::int64_t piece_of(std::int64_t count, std::int64_t length) {
+  return std::clamp<std::int64_t>(kPieceNumbers / std::max<std::int64_t>(1, length), 1,
+                                  std::max<std::int64_t>(1, count));
+}
+
+}  // namespace
+
+bool is_widened(const Tensor& left) {
+  return left.is_cpu() && left.scalar_type() == at::kBFloat16 && instruction_set() < InstructionSet::avx512;
+}
+
+void put_widened_product(const Tensor& out, const Tensor& left, const Tensor& right, bool added) {
+  const std::int64_t rows = left.size(0), depth = left.size(1), columns = right.size(1);
+  const std::int64_t wide = piece_of(columns, depth), high = piece_of(rows, std::max(depth, wide));
+  for (std::int64_t column = 0; column < columns; column += wide) {
+    const std::int64_t width = std::min(wide, columns - column);
+    const Tensor factor = right.narrow(1, column, width).to(at::kFloat);
+    for (std::int64_t row = 0; row < rows; row += high) {
+      const std::int64_t height = std::min(high, rows - row);
+      const Tensor sums = at::mm(left.narrow(0, row, height).to(at::kFloat), factor);
+      const Tensor own = out.narrow(0, row, height).narrow(1, column, width);
+      own.copy_(added ? sums.add_(own) : sums);
+    }
+  }
+}
+
+Tensor product(const Tensor& left, const Tensor& right) {
+  if (!is_widened(left)) return at::mm(left, right);
+  Tensor out = at::empty({left.size(0), right.size(1)}, left.options());
+  put_widened_product(out, left, right, false);
+  return out;
+}
+
+void put_product(const Tensor& out, const Tensor& left, const Tensor& right) {
+  if (is_widened(left)) return put_widened_product(out, left, right, false);
+  Tensor own = out;
+  at::mm_out(own, left, right);
+}
+
+void add_product(const Tensor& out, const Tensor& left, const Tensor& right) {
+  if (is_widened(left)) return put_widened_product(out, left, right, true);
+  out.addmm_(left, right);
+}
+
+Tensor wide_product(const Tensor& left, const Tensor& right) {
+  if (!is_widened(left)) return at::mm(left, right).to(at::kFloat);
+  Tensor out = at::empty({left.size(0), right.size(1)}, left.options().dtype(at::kFloat));
+  put_widened_product(out, left, right, false);
+  return out;
+}
+
+}  // namespace omni::kernels
