@@ -7,6 +7,7 @@
 #include "omni/core/weight_source.h"
 #include "omni/model/public_layout.h"
 #include "omni/model/public_model.h"
+#include "stage_record.h"
 
 namespace omni::training {
 namespace {
@@ -95,6 +96,7 @@ model::Bundle Cube3dStage::start(const checkpoint::CheckpointReader* checkpoint)
   if (checkpoint == nullptr)
     return bundle_of(model::trainable_cube3d(sizes_, WeightSource(weights_), codebook_),
                      static_cast<std::uint64_t>(config_.seed));
+  refuse_other_adapters(config_);
   model::Bundle bundle = bundle_of(model::trainable_cube3d(sizes_, nn::ParameterStart::unset(), codebook_),
                                    nn::ParameterStart::unset());
   model::load_weights(*checkpoint, *bundle.transformer);

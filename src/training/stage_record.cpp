@@ -65,4 +65,13 @@ void refuse_another_run(const StageConfig& config, const RunInputs& earlier, con
                  stage_rules(), allowed_changes);
 }
 
+void refuse_other_adapters(const StageConfig& config) {
+  const auto adapters_of = [](const StageConfig& c) {
+    std::vector<ConfigValue> values = values_of(c);
+    std::erase_if(values, [](const ConfigValue& value) { return !is_within(value.key, "lora"); });
+    return RunRecord{.config = std::move(values), .inputs = {}};
+  };
+  refuse_changes(config.output, adapters_of(recorded_config(config)), adapters_of(config), stage_rules(), {});
+}
+
 }  // namespace omni::training

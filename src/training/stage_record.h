@@ -16,4 +16,8 @@ RunInputs stage_inputs(const StageConfig& config, std::uint64_t shards);
 void refuse_another_run(const StageConfig& config, const RunInputs& earlier, const RunInputs& now,
                         const std::vector<std::string>& allowed_changes);
 
+// Throws Error(usage) where `config` has other adapters than the run in config.output: before the checkpoint is read, of which they
+// would miss a tensor.
+void refuse_other_adapters(const StageConfig& config);
+
 }  // namespace omni::training

@@ -143,10 +143,17 @@ TEST_F(AdaptersTraining, GoOnBitForBit) {
   StageConfig other = tuning("part0fp32");
   other.checkpoint_steps = 5;
   other.checkpoints_kept = 9;
+  const auto refusal = [&] {
+    return test::refusal(ErrorKind::usage, [&] {
+      run_stage(other, {.run = {.resume = Resume::yes, .allowed_changes = {"lora"}}, .dry_run = false});
+    });
+  };
   other.lora.rank = 8;
-  EXPECT_THROW(
-      run_stage(other, {.run = {.resume = Resume::yes, .allowed_changes = {"lora"}}, .dry_run = false}),
-      Error);
+  EXPECT_THAT(refusal(),
+              testing::HasSubstr("lora.rank was 4 and is 8. The checkpoint holds what cannot change"));
+  other.lora.rank = 4;
+  other.lora.layers = {"*.down"};
+  EXPECT_THAT(refusal(), testing::HasSubstr("lora.layers was [*] and is [*.down]"));
 }
 
 TEST_F(AdaptersTraining, WantALayer) {

@@ -13,6 +13,7 @@
 #include "omni/tokenizers/caption_text.h"
 #include "omni/training/trainer.h"
 #include "rank_runs.h"
+#include "refusal.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
 
@@ -312,6 +313,29 @@ TEST_F(Cube3dFinetuning, GoesOnBitForBit) {
               read_file_bytes(expected.bundle / "model.safetensors"));
     EXPECT_EQ(losses(part), losses(whole));
   }
+}
+
+// The checkpoint would miss a tensor, of which nobody knows what to do about it.
+TEST_F(Cube3dFinetuning, OtherAdaptersThanTheRunsAreRefusedByKey) {
+  StageConfig run = config("run");
+  run.steps = 1;
+  run.lora.rank = 2;
+  run.lora.layers = {"single_blocks.*"};
+  run_stage(run, {});
+  run.steps = 2;
+  const auto refusal = [&](const auto& change) {
+    StageConfig other = run;
+    change(other.lora);
+    return test::refusal(ErrorKind::usage, [&] { run_stage(other, kResumed); });
+  };
+  EXPECT_THAT(
+      refusal([](auto& lora) { lora.rank = 4; }),
+      testing::HasSubstr("it was started with another config: lora.rank was 2 and is 4. The checkpoint "
+                         "holds what cannot change. Take the old value, or choose another output"));
+  EXPECT_THAT(refusal([](auto& lora) { lora.layers = {"*"}; }),
+              testing::HasSubstr("lora.layers was [single_blocks.*] and is [*]"));
+  EXPECT_THAT(refusal([](auto& lora) { lora = {}; }), testing::HasSubstr("lora.rank was 2 and is 0"));
+  EXPECT_EQ(run_stage(run, kResumed).steps, 2);
 }
 
 TEST_F(Cube3dFinetuning, TakesTheSameStepsOnTwoRanks) {
