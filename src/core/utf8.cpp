@@ -1,6 +1,7 @@
 #include "omni/core/utf8.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -77,14 +78,19 @@ void escape(std::string& out, unsigned char byte) {
   out += kDigits[byte & 15];
 }
 
+// U+0080 to U+009F steer terminals, too.
+bool is_control(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7F;
+  return character.size() == 2 && byte(0) == 0xC2 && byte(1) < 0xA0;
+}
+
 void append_printable(std::string& out, std::string_view text, bool keep_breaks) {
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t length = character_bytes(text.substr(i, 4));
     const auto byte = static_cast<unsigned char>(text[i]);
     const bool is_break = byte == '\n' || byte == '\t';
-    // U+0080 to U+009F steer terminals, too.
-    const bool control = byte < 0x20 || byte == 0x7F ||
-                         (length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0);
+    const bool control = is_control(text.substr(i, length));
     if (length == 0) {
       escape(out, byte);
       ++i;
@@ -114,6 +120,22 @@ std::size_t character_bytes(std::string_view text) {
   const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
   const bool surrogate = first == 0xED && second >= 0xA0, beyond = first == 0xF4 && second >= 0x90;
   return overlong || surrogate || beyond ? 0 : length;
+}
+
+bool is_blank(std::string_view text) {
+  // Unicode's White_Space beyond ASCII; none of it has four bytes.
+  static constexpr std::array<std::string_view, 18> kSpaces = {
+      "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+      "\u2007", "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"};
+  for (std::size_t i = 0; i < text.size();) {
+    const std::string_view character =
+        text.substr(i, std::max<std::size_t>(1, character_bytes(text.substr(i, 4))));
+    if (character != " " && !is_control(character) &&
+        std::find(kSpaces.begin(), kSpaces.end(), character) == kSpaces.end())
+      return false;
+    i += character.size();
+  }
+  return true;
 }
 
 std::size_t find_invalid_utf8(std::string_view text) {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/utf8.h"
@@ -16,8 +17,14 @@ namespace {
 
 constexpr std::size_t kLongestName = 100;
 constexpr std::string_view kBlanks = " \t";  // around names and seeds
+constexpr std::array<const char*, 3> kKeys = {"prompt", "name", "seed"};
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+// Somebody who misspelt one would not see that what it says is not heeded. `found`: "it has the key", say.
+std::string unknown_key(const char* found, std::string_view key) {
+  const std::string nearest = nearest_word(key, {kKeys.begin(), kKeys.end()});
+  return concat(found, " '", printable(key), "', which is none of 'prompt', 'name' and 'seed'. ",
+                nearest.empty() ? "Take it out" : concat("Did you mean '", nearest, "'?"));
+}
 
 bool is_file_name(std::string_view name) {
   if (name.empty() || name.size() > kLongestName) return false;
@@ -69,8 +76,10 @@ void for_each_line(std::string_view text, const Line& use) {
 void read_object(std::int64_t line, std::string_view text, Collector& found) {
   const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
   if (!object.is_object()) return found.leave_out(line, "it is no JSON object");
-  std::array<std::string, 3> values;  // prompt, name, seed
-  constexpr std::array<const char*, 3> kKeys = {"prompt", "name", "seed"};
+  for (const auto& [key, value] : object.items())
+    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
+      return found.leave_out(line, unknown_key("it has the key", key));
+  std::array<std::string, 3> values;  // in the order of kKeys
   for (std::size_t i = 0; i < kKeys.size(); ++i) {
     const auto value = object.find(kKeys[i]);
     if (value == object.end() || value->is_null()) continue;
@@ -89,6 +98,15 @@ void read_table(std::string_view bytes, const std::string& file, Collector& foun
   if (prompt < 0)
     fail(ErrorKind::input, "reading the prompts ", file,
          ": its header has no column 'prompt'. Name the columns in the first line");
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const std::string& column = table.columns[i];
+    const auto at = static_cast<std::int64_t>(i);
+    if (column.empty() || at == prompt || at == name || at == seed) continue;
+    fail(ErrorKind::input, "reading the prompts ", file, ": ",
+         table.find(column) < at
+             ? concat("its header has the column '", printable(column), "' twice. Take one out")
+             : unknown_key("its header has the column", column));
+  }
   for (const CsvProblem& problem : table.left_out)
     found.leave_out(problem.line,
                     problem.detail.empty() ? problem.kind : concat(problem.kind, ": ", problem.detail));
@@ -120,7 +138,7 @@ PromptList parse_prompts(std::string_view bytes, const std::string& file) {
     read_table(bytes, file, found);
   } else {
     for_each_line(bytes, [&](std::int64_t number, std::string_view line) {
-      if (is_blank(line)) return;
+      if (trimmed(line, kBlanks).empty()) return;
       if (const std::size_t broken = find_invalid_utf8(line); broken != std::string_view::npos)
         return found.leave_out(number, concat("byte ", broken + 1, " is no UTF-8"));
       ending == ".txt" ? found.add(number, std::string(line), "", "") : read_object(number, line, found);

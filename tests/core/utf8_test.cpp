@@ -33,6 +33,15 @@ TEST(Utf8, TellsWhereItEnds) {
   }
 }
 
+TEST(Utf8, TellsTextsThatSayNothing) {
+  for (const std::string& nothing :
+       {""s, " \t\r\n\v\f"s, "\x01\x02\x7f\n"s, "\0"s, "\u0085\u009f"s, "\u00a0\u2003 \u3000\u2028"s})
+    EXPECT_TRUE(is_blank(nothing)) << printable(nothing);
+  for (const std::string& something :
+       {" a"s, "\x01.\x02"s, "\u00a1"s, "\u4e16"s, "\u2003\U0001F600"s, " \xA0"s})
+    EXPECT_FALSE(is_blank(something)) << printable(something);
+}
+
 TEST(Utf8, ReadsTextInUtf16AndWithAMark) {
   const std::string text = "a \u00e9\u4e16\U0001F600\nb";
   EXPECT_EQ(decode_text("\xEF\xBB\xBF" + text, "t"), text);

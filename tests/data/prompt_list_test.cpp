@@ -47,12 +47,56 @@ TEST(PromptList, ReadsNamesAndSeedsOfATable) {
 TEST(PromptList, ReadsObjectsLineByLine) {
   const PromptList list = parse_prompts(
       "{\"prompt\":\"a chair\",\"seed\":18446744073709551615}\n{broken\n[1]\n{\"prompt\":7}\n"
-      "{\"name\":\"b\",\"prompt\":\"a mug\",\"seed\":null,\"more\":1}\n{\"prompt\":\"x\",\"seed\":1.5}\n{}\n{\"prompt\":\"a\\u0000\"}\n",
+      "{\"name\":\"b\",\"prompt\":\"a mug\",\"seed\":null}\n{\"prompt\":\"x\",\"seed\":1.5}\n{}\n{\"prompt\":\"a\\u0000\"}\n",
       "p.jsonl");
   ASSERT_EQ(list.prompts.size(), 2u);
   EXPECT_EQ(list.prompts[0], (PromptLine{1, "a chair", "", 18446744073709551615u}));
   EXPECT_EQ(list.prompts[1], (PromptLine{5, "a mug", "b", {}}));
   EXPECT_EQ(broken(list), (Lines{2, 3, 4, 6, 7, 8}));
+}
+
+TEST(PromptList, AKeyThatIsNotKnownCostsItsLine) {
+  const PromptList list = parse_prompts(
+      "{\"prompt\":\"a chair\",\"sede\":7}\n{\"promt\":\"a mug\"}\n{\"prompt\":\"a lamp\",\"seed\":7}\n"
+      "{\"prompt\":\"a lamp\",\"zzzzzzzz\":null}\n{\"Prompt\":\"a table\"}\n",
+      "p.jsonl");
+  ASSERT_EQ(list.prompts.size(), 1u);
+  EXPECT_EQ(list.prompts[0], (PromptLine{3, "a lamp", "", 7}));
+  ASSERT_EQ(broken(list), (Lines{1, 2, 4, 5}));
+  EXPECT_EQ(list.left_out[0].what,
+            "it has the key 'sede', which is none of 'prompt', 'name' and 'seed'. Did you mean 'seed'?");
+  EXPECT_NE(list.left_out[1].what.find("'promt'"), std::string::npos);
+  EXPECT_NE(
+      list.left_out[2].what.find("'zzzzzzzz', which is none of 'prompt', 'name' and 'seed'. Take it out"),
+      std::string::npos);
+  EXPECT_NE(list.left_out[3].what.find("Did you mean 'prompt'?"), std::string::npos);
+}
+
+TEST(PromptList, AColumnThatIsNotKnownIsRefused) {
+  const auto refusal = [](const std::string& header) -> std::string {
+    try {
+      (void)parse_prompts(header + "\na chair,1\n", "p.csv");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(refusal("prompt,sede")
+                .find("p.csv: its header has the column 'sede', which is none of 'prompt', "
+                      "'name' and 'seed'. Did you mean 'seed'?"),
+            std::string::npos);
+  EXPECT_NE(refusal("prompt,seed,colour").find("'colour'"), std::string::npos);
+  EXPECT_NE(refusal("seed,Seed,prompt").find("has the column 'Seed' twice"), std::string::npos);
+  EXPECT_EQ(refusal("PROMPT,seed"), "");
+  EXPECT_EQ(refusal(",prompt"), "") << "which a table of numbered rows begins with";
+}
+
+TEST(PromptList, APromptOfControlCharactersIsEmpty) {
+  const PromptList list = parse_prompts("\x01\x7f\n \t\n\u3000\na mug\n", "p.txt");
+  ASSERT_EQ(list.prompts.size(), 1u);
+  ASSERT_EQ(broken(list), (Lines{1, 3}));
+  EXPECT_EQ(list.left_out[0].what, "the prompt is empty");
 }
 
 TEST(PromptList, ReadsWhatNotepadSavesAsUnicode) {

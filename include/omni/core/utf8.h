@@ -15,6 +15,9 @@ std::size_t character_bytes(std::string_view text);
 std::size_t find_invalid_utf8(std::string_view text);
 inline bool is_utf8(std::string_view text) { return find_invalid_utf8(text) == std::string_view::npos; }
 
+// Whether a text of UTF-8 says nothing: it holds white space and control characters alone, or nothing at all.
+bool is_blank(std::string_view text);
+
 // What a text file says, as UTF-8 without a byte order mark: UTF-16 is converted, told by its mark or by
 // zeros at every other byte. Throws Error(input) that names `name`, the line, the byte and what to convert
 // from.

@@ -29,8 +29,8 @@ struct PromptList {
 
 // Texts to sample from, by the file's ending: .txt (one a line, blank ones skipped; lines end with LF, CRLF or CR), .csv (a header with `prompt`, and
 // if wanted `name` and `seed`; see parse_csv) or .jsonl (an object with the same keys a line). A broken line costs
-// itself. Names are file names: letters, digits, '-' and '_', up to 100 bytes. Throws Error(usage) for
-// another ending, Error(input) for a file that is no text or holds no prompt at all.
+// itself, also one with another key; another column costs the table. Names are file names: letters, digits, '-' and '_', up
+// to 100 bytes. Throws Error(usage) for another ending, Error(input) for a file that is no text, has a column of another name or holds no prompt at all.
 PromptList parse_prompts(std::string_view bytes, const std::string& file);
 // The same of a file of at most kLargestPromptFile bytes. Throws Error(io).
 PromptList read_prompts(const std::filesystem::path& file);
