@@ -137,14 +137,14 @@ void UnfinishedDraws::refuse(const DrawPlace& place) {
 
 void UnfinishedDraws::note(std::span<const DrawPlace> places, std::span<const DrawnChoices> drawn,
                            bool ended) {
-  const bool due = interrupt_requested() || std::chrono::steady_clock::now() - saved_ >= period_;
-  if (!due && !ended) return;
+  // Meshes of a batch that has ended may take long, and a second Ctrl-C meanwhile leaves no time to save.
+  if (!ended && !interrupt_requested() && std::chrono::steady_clock::now() - saved_ < period_) return;
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (drawn[i].tokens.empty()) continue;
     auto [key, sample] = place_of(places[i]);
     draws_[std::move(key)] = {std::move(sample.prompt), sample.seed, drawn[i]};
   }
-  if (due) save();
+  save();
 }
 
 }  // namespace omni::tools

@@ -14,7 +14,7 @@
 namespace omni::tools {
 
 // What is drawn of samples that are not made yet, kept in a file of JSON lines: the first one tells the run, each other
-// one a draw, with a checksum. Written whole when drawing is interrupted and once in a while before.
+// one a draw, with a checksum. Written whole when drawing is interrupted, when a batch is drawn, and once in a while before.
 class UnfinishedDraws final : public generation::DrawKeeper {
  public:
   using Period = std::chrono::steady_clock::duration;

@@ -73,6 +73,13 @@ TEST_F(UnfinishedDrawsTest, IsWrittenWhileItIsDrawn) {
   EXPECT_EQ(read_again()[2].tokens, drawn_[2].tokens);
 }
 
+// What follows are its meshes, during which the process may be ended at once.
+TEST_F(UnfinishedDrawsTest, ABatchThatHasEndedIsWrittenAtOnce) {
+  open()->note(places_, drawn_, /*ended=*/true);
+  const std::vector<DrawnChoices> drawn = read_again();
+  for (std::size_t i = 0; i < drawn.size(); ++i) EXPECT_EQ(drawn[i].tokens, drawn_[i].tokens) << i;
+}
+
 TEST_F(UnfinishedDrawsTest, WhatIsMadeIsForgotten) {
   write();
   const auto draws = open();
