@@ -9,12 +9,13 @@ namespace {
 
 using at::Tensor;
 
-// Numbers of fp32 that a piece of a matrix holds, or a row or column where those are longer.
-constexpr std::int64_t kPieceNumbers = 4 << 20;
+// Numbers of fp32 that a piece of a matrix holds, few beside what a step keeps, or so many rows or columns where those are
+// long: of fewer the products would be slow.
+constexpr std::int64_t kPieceNumbers = 1 << 18, kFewest = 256;
 
 std::int64_t piece_of(std::int64_t count, std::int64_t length) {
-  return std::clamp<std::int64_t>(kPieceNumbers / std::max<std::int64_t>(1, length), 1,
-                                  std::max<std::int64_t>(1, count));
+  const std::int64_t most = std::max(kFewest, kPieceNumbers / std::max<std::int64_t>(1, length));
+  return std::clamp<std::int64_t>(count, 1, most);
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
 #include "omni/kernels/linear_products.h"
-#include "omni/kernels/tensor.h"
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
