@@ -106,7 +106,7 @@ void init(InitArguments& arguments) {
   if (arguments.from.empty() == arguments.text_stream.empty())
     fail(ErrorKind::usage,
          "growing a model: name what it begins as, with --from a Cube3D or with --text-stream a Qwen3");
-  if (arguments.text_capacity > 0) arguments.growth.text_capacity = arguments.text_capacity;
+  arguments.growth.text_capacity = arguments.text_capacity;
   const model::Bundle bundle = arguments.from.empty() ? with_text_stream(arguments) : grown(arguments);
   model::save_bundle(bundle, arguments.out);
   const double parameters = static_cast<double>(bundle.transformer->parameters().element_count());
@@ -143,8 +143,10 @@ void add_init_command(CLI::App& app) {
                       "llamagen-vq16, llamagen-vq8, or the folder of an image tokenizer");
   command->add_option("--image-weights", arguments->image_weights,
                       "the published file of --image, .pt or .safetensors");
-  add_number(*command, "--text-capacity", arguments->text_capacity, {0, 4096},
-             "longest text in tokens; 0: 75, with --text-stream the configuration's");
+  add_number(
+      *command, "--text-capacity", arguments->text_capacity, {0, 4096},
+      "longest text in tokens; 0: the longest that the Cube3D's text tower reads, with --text-stream the "
+      "configuration's");
   add_number(*command, "--seed", arguments->growth.seed, kSeeds, "of what is not read");
   command->add_option("--out", arguments->out, "bundle to write; a new folder")->required();
   command->callback([arguments] { init(*arguments); });

@@ -31,9 +31,18 @@ PublicLayout layout_in(const sequence::Vocabulary& vocabulary, const Cube3dGptCo
   return layout;
 }
 
-tokenizers::TokenizerSet tokenizers_of(const Cube3dFiles& files,
+// What a longer text says could never be shown to the tower, without which the bundle is not trained on features.
+std::int64_t fitting_text_capacity(std::int64_t asked, const TextTower& tower, const Cube3dFiles& files) {
+  if (asked > tower.longest_text())
+    fail(ErrorKind::usage, "growing a Cube3D: texts of ", asked,
+         " tokens are asked for, and its text tower in '", files.text.weights.string(), "' reads ",
+         tower.longest_text(), " at most. Give --text-capacity ", tower.longest_text(), " or less");
+  return asked > 0 ? asked : tower.longest_text();
+}
+
+tokenizers::TokenizerSet tokenizers_of(const Cube3dFiles& files, TextTower& tower,
                                        std::unique_ptr<tokenizers::ImageTokenizer> image) {
-  std::unique_ptr<tokenizers::TextTokenizer> text = open_cube3d_text(files)->release_tokenizer();
+  std::unique_ptr<tokenizers::TextTokenizer> text = tower.release_tokenizer();
   if (!text)
     fail(ErrorKind::input, "growing a Cube3D: its text tower in '", files.text.weights.string(),
          "' has no tokenizer.json, whose tokens texts are made of. Put it beside the weights");
@@ -62,8 +71,11 @@ Bundle grow_cube3d(const Cube3dFiles& files, std::unique_ptr<tokenizers::ImageTo
   ensure(image != nullptr, "a model is grown by the codes of pictures");
   const WeightSource weights(files.weights);
   require_layout(weights, public_layout(files.config));  // which bounds what is allocated
-  Bundle bundle = make_bundle(config_with_inputs(files.config), tokenizers_of(files, std::move(image)),
-                              options.text_capacity, /*views=*/false, options.seed);
+  const std::unique_ptr<TextTower> tower = open_cube3d_text(files);
+  const std::int64_t text_capacity = fitting_text_capacity(options.text_capacity, *tower, files);
+  Bundle bundle =
+      make_bundle(config_with_inputs(files.config), tokenizers_of(files, *tower, std::move(image)),
+                  text_capacity, /*views=*/false, options.seed);
   copy_gpt(files.config, weights, *bundle.transformer);
   bundle.notes["stage"] = "init";
   bundle.notes[kSource] = files.config.box ? "cube3d-v0.5" : "cube3d-v0.1";

@@ -64,6 +64,19 @@ TEST_F(Init, PublishedAndImportedFilesGrowIntoTheSameBundle) {
   EXPECT_THAT(model.output, HasSubstr("image 64 geometry 32"));
 }
 
+// No stage could show the tower longer texts, in whose place it would be trained on others.
+TEST_F(Init, ATextCapacityBeyondWhatTheCube3dsTowerReadsIsRefused) {
+  expect_refused(words("never", {"--image", "image", "--text-capacity", "76"}), ErrorKind::usage,
+                 "texts of 76 tokens are asked for, and its text tower in 'published/clip' reads 75 at most");
+  const Ending all = run(words("all", {"--image", "image", "--text-capacity", "75"}));
+  EXPECT_EQ(all.code, 0) << all.output;
+  const Ending fewer = run(words("fewer", {"--image", "image", "--text-capacity", "20"}));
+  EXPECT_EQ(fewer.code, 0) << fewer.output;
+  ASSERT_EQ(run(words("unsaid")).code, 0);
+  EXPECT_EQ(read_file_text(folder_ / "unsaid/bundle.yaml"), read_file_text(folder_ / "all/bundle.yaml"));
+  EXPECT_NE(read_file_text(folder_ / "unsaid/bundle.yaml"), read_file_text(folder_ / "fewer/bundle.yaml"));
+}
+
 // As somebody would go on: a configuration of the Qwen3's own sizes, its folder as it was published or imported.
 TEST_F(Init, AQwen3StartsTheTextStreamOfABundle) {
   const std::string qwen3 = OMNI_SOURCE_DIR "/tests/fixtures/public/qwen3";

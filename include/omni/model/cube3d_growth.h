@@ -10,8 +10,8 @@
 namespace omni::model {
 
 struct Cube3dGrowth {
-  std::int64_t text_capacity = 75;  // longest text in tokens of the CLIP that the GPT reads
-  std::uint64_t seed = 1;           // of the new rows
+  std::int64_t text_capacity = 0;  // longest text in tokens; 0: as the GPT's text tower reads, CLIP 75
+  std::uint64_t seed = 1;          // of the new rows
 };
 
 // A bundle of texts, pictures and shapes that begins as a public Cube3D: all weights of its GPT, which has inputs of features
@@ -20,7 +20,8 @@ struct Cube3dGrowth {
 // shape code gives what it gave. Rows of all other tokens, and the projection of the pictures' codebook, start as those of a
 // fresh model do. Nothing is trained yet: notes["stage"] is "init".
 //
-// Throws Error(input) where a tokenizer is missing or does not fit the GPT, or its weights are not those of its layout.
+// Throws Error(input) where a tokenizer is missing or does not fit the GPT, or its weights are not those of its layout, and
+// Error(usage) for a text capacity beyond what the text tower reads: no stage could show it such texts.
 Bundle grow_cube3d(const Cube3dFiles& files, std::unique_ptr<tokenizers::ImageTokenizer> image,
                    const Cube3dGrowth& options = {});
 
