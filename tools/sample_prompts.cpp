@@ -92,6 +92,7 @@ class PromptRun {
         sample(std::span(planned_).subspan(next, end - next));
         next = end;
       }
+      unfinished_->forget_all();
     } catch (const Error& error) {
       close();  // with what is done
       if (error.kind() == ErrorKind::interrupted) tell_interrupted();
@@ -160,6 +161,17 @@ class PromptRun {
       if (note_lost_files(planned) || !done) planned_.push_back(std::move(planned));
     }
     if (!lost_.empty()) folder_->forget(lost_);
+    unfinished_->match(missing_samples());
+  }
+
+  std::vector<UnfinishedDraws::Sample> missing_samples() const {
+    std::vector<UnfinishedDraws::Sample> missing;
+    for (const Planned& planned : planned_)
+      for (std::int64_t i = 0; i < arguments_.count; ++i)
+        if (std::string name = sample_name(planned, static_cast<std::uint64_t>(i));
+            folder_->find(name) == nullptr)
+          missing.push_back({std::move(name), planned.line->prompt, planned.seed});
+    return missing;
   }
 
   // Its samples whose files were deleted are to be made again. Whether there are any.

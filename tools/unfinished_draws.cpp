@@ -1,8 +1,10 @@
 #include "unfinished_draws.h"
 
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "json_text.h"
 #include "omni/core/crc32c.h"
@@ -61,9 +63,28 @@ void UnfinishedDraws::read() {
       tell_anew(concat("the draw of line ", number), "damaged");
     begin = end + 1;
   }
-  if (!draws_.empty())
-    log_info(file_, ": ", draws_.size(), draws_.size() == 1 ? " draw goes" : " draws go",
+}
+
+void UnfinishedDraws::match(std::span<const Sample> wanted) {
+  std::map<std::string_view, const Sample*> by_name;
+  for (const Sample& sample : wanted) by_name[sample.name] = &sample;
+  std::size_t going_on = 0, of_no_sample = 0;
+  std::set<std::string> changed;
+  for (auto at = draws_.begin(); at != draws_.end();) {
+    const auto found = by_name.find(at->first.first);
+    const bool is_wanted = found != by_name.end(), same = is_wanted && at->second.is_of(*found->second);
+    if (is_wanted && !same && changed.insert(at->first.first).second)
+      tell_anew(at->first.first, "of another prompt or seed");
+    going_on += same;
+    of_no_sample += !is_wanted;
+    at = is_wanted && !same ? draws_.erase(at) : std::next(at);
+  }
+  if (going_on > 0)
+    log_info(file_, ": ", going_on, going_on == 1 ? " draw goes" : " draws go",
              " on where the run before was stopped");
+  if (of_no_sample > 0)
+    log_info(file_, ": ", of_no_sample, of_no_sample == 1 ? " draw is" : " draws are",
+             " of no sample that is asked for now, and kept until all of those are made");
 }
 
 bool UnfinishedDraws::read_draw(std::string_view text) {
@@ -90,6 +111,8 @@ void UnfinishedDraws::forget(const std::string& name) {
   while (last != draws_.end() && last->first.first == name) ++last;
   draws_.erase(first, last);
 }
+
+void UnfinishedDraws::forget_all() { draws_.clear(); }
 
 void UnfinishedDraws::save() {
   saved_ = std::chrono::steady_clock::now();
@@ -123,7 +146,7 @@ DrawnChoices UnfinishedDraws::begun(const DrawPlace& place) {
   const auto [key, sample] = place_of(place);
   const auto found = draws_.find(key);
   if (found == draws_.end()) return {};
-  if (found->second.prompt == sample.prompt && found->second.seed == sample.seed) return found->second.drawn;
+  if (found->second.is_of(sample)) return found->second.drawn;
   tell_anew(sample.name, "of another prompt or seed");
   draws_.erase(found);
   return {};

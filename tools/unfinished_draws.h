@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,14 +26,19 @@ class UnfinishedDraws final : public generation::DrawKeeper {
   using Naming = std::function<Sample(std::size_t request, std::uint64_t sample)>;
 
   // Reads what an equal run left in `file`; `run` tells it from others. A damaged line is told of and left out, and so is
-  // a file of another run: those samples are drawn anew. With `best_of` draws of each sample. A kill costs at most what is
-  // drawn in `period`. Throws Error(io).
+  // a file of another run: those samples are drawn anew. match() says what goes on. With `best_of` draws of each sample. A
+  // kill costs at most what is drawn in `period`. Throws Error(io).
   UnfinishedDraws(std::filesystem::path file, std::string_view run, std::int64_t best_of,
                   Period period = std::chrono::minutes(1));
 
+  // `wanted`: all samples that are to be made. Tells once of how many draws of theirs the run goes on with, and how many are of
+  // no such sample: somebody may undo what was changed of the prompts, so these stay. What is of a sample's name and of
+  // another prompt or seed is told of and drawn anew.
+  void match(std::span<const Sample> wanted);
   // Which samples the next call of make_samples() draws.
   void name_samples(Naming naming) { naming_ = std::move(naming); }
   void forget(const std::string& name);  // the sample is made
+  void forget_all();                     // all that are wanted are made
   // Brings the file up to date: without unfinished draws there is none. Throws Error(io).
   void save();
 
@@ -47,6 +53,7 @@ class UnfinishedDraws final : public generation::DrawKeeper {
     std::string prompt;
     std::uint64_t seed = 0;
     generation::DrawnChoices drawn;
+    bool is_of(const Sample& sample) const { return prompt == sample.prompt && seed == sample.seed; }
   };
   std::pair<Key, Sample> place_of(const generation::DrawPlace& place) const;
   void read();

@@ -49,6 +49,13 @@ class Cube3dResume : public testing::Test {
     });
     return keeper;
   }
+  std::vector<UnfinishedDraws::Sample> samples() const {
+    std::vector<UnfinishedDraws::Sample> all;
+    for (const SeededPrompt& prompt : prompts_)
+      for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(prompt.count); ++i)
+        all.push_back({prompt.text + std::to_string(prompt.first_sample + i), prompt.text, prompt.seed});
+    return all;
+  }
   std::vector<Drawn> sample(Cube3dSampler& sampler, UnfinishedDraws* keeper, OnTokens on_tokens) const {
     generation::SampleOptions options = sample_options(arguments_, /*with_meshes=*/false);
     options.keeper = keeper;
@@ -83,6 +90,7 @@ class Cube3dResume : public testing::Test {
     ASSERT_EQ(expected.size(), 3u);
     testing::internal::CaptureStderr();
     UnfinishedDraws keeper = open(file, sampler);
+    keeper.match(samples());
     EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("9 draws go on"));
     EXPECT_EQ(keeper.begun({1, 5}).tokens.size(), static_cast<std::size_t>(steps));
     std::vector<std::int64_t> told;
