@@ -115,21 +115,46 @@ void print_figures(const std::string& folder) {
   }
 }
 
+constexpr const char *kPublicModel = "public model", *kFineTunedFrom = "fine-tuned from",
+                     *kNoCaptionsKept =
+                         "what it was trained on is not kept in it; `omni info model` tells its sizes\n";
+
+// What it began as, and whether all weights or adapters were trained from there.
+void print_start(const std::map<std::string, std::string>& notes) {
+  for (const char* source : {kPublicModel, kFineTunedFrom, "grown from", "text stream from", "text tower"})
+    if (const auto found = notes.find(source); found != notes.end())
+      std::cout << found->first << ": " << found->second << '\n';
+  if (const auto adapted = notes.find("lora"); adapted != notes.end())
+    std::cout << "fine-tuned by low-rank adapters: " << adapted->second << '\n';
+  else if (notes.contains(kFineTunedFrom))
+    std::cout << "fine-tuned without low-rank adapters\n";
+}
+
+// Of an imported model, or of one that was fine-tuned and lies like one.
+void print_public_training(std::map<std::string, std::string> notes) {
+  notes.erase(kPublicModel);  // told with its sizes
+  print_start(notes);
+  std::cout
+      << (notes.empty()
+              ? "what it was trained on is not told by its publisher; `omni info model` tells its sizes\n"
+              : kNoCaptionsKept);
+}
+
 void print_bundle(const std::string& folder) {
   refuse_weights(folder);
   if (model::is_public_folder(folder)) {
     print_public_folder(folder);
-    std::cout << "what it was trained on is not told by its publisher; `omni info model` tells its sizes\n";
+    print_public_training(model::describe_public(folder).notes);
     return;
   }
   for (const sequence::Task& task : model::load_bundle_tasks(folder))
     std::cout << "task of its own: " << task.name << '\n';
   const std::map<std::string, std::string> notes = model::load_bundle_notes(folder);
-  if (const auto adapted = notes.find("lora"); adapted != notes.end())
-    std::cout << "fine-tuned by low-rank adapters: " << adapted->second << '\n';
-  for (const char* source : {"grown from", "text stream from", "text tower"})
-    if (const auto found = notes.find(source); found != notes.end())
-      std::cout << found->first << ": " << found->second << '\n';
+  print_start(notes);
+  if (notes.contains(kPublicModel)) {  // a checkpoint of its fine-tuning
+    std::cout << kNoCaptionsKept;
+    return;
+  }
   const std::optional<tokenizers::WordList> words = model::load_bundle_words(folder);
   if (const auto stage = notes.find("stage"); stage != notes.end() && stage->second == "init") {
     std::cout

@@ -40,6 +40,19 @@ std::int64_t text_rows(const model::PublicDescription& text) {
   return text.clip.text ? text.clip.text->positions : 0;
 }
 
+[[noreturn]] void refuse_published(const fs::path& folder, model::PublicFamily family) {
+  const char *model = "Cube3D", *command = "cube3d", *others = " --text CLIP";
+  if (family != model::PublicFamily::cube3d) {
+    const bool clip = family == model::PublicFamily::clip;
+    model = clip ? "CLIP" : "Qwen3";
+    command = clip ? "clip" : "qwen3";
+    others = "";
+  }
+  fail(ErrorKind::usage, "reading '", folder.string(), "': it holds a ", model,
+       " as it was published. Name the folder that `omni import ", command, " ", folder.string(), others,
+       " --out FOLDER` makes of it");
+}
+
 const char* tokenizer_in(const fs::path& folder) {
   return fs::exists(folder / "tokenizer.json") ? "tokenizer.json" : "none";
 }
@@ -52,6 +65,9 @@ std::string millions_in(const fs::path& folder) {
 
 void refuse_weights(const fs::path& path) {
   std::error_code unreadable;
+  if (!model::is_public_folder(path))
+    if (const std::optional<model::PublicFamily> family = model::published_family(path))
+      refuse_published(path, *family);
   if (!fs::is_regular_file(path, unreadable)) return;
   const std::string extension = lower_extension(path);
   if (extension == ".safetensors" || extension == ".pt" || extension == ".panels")

@@ -10,7 +10,8 @@ namespace omni::tools {
 
 // How many parameters the weights in such a folder, or in one of its parts, are: "427.6 million parameters".
 std::string millions_in(const std::filesystem::path& folder);
-// Throws Error(usage) for a file of weights, in which nothing says what model they are of.
+// Throws Error(usage) for a file of weights, in which nothing says what model they are of, and for a folder of what was
+// published, with the command that imports it.
 void refuse_weights(const std::filesystem::path& path);
 
 // What such a folder holds: family, towers, tokenizers.

@@ -31,6 +31,7 @@ struct Description {
   Cube3dGptConfig cube3d;
   ClipConfig clip;
   Qwen3Config qwen3;
+  std::vector<std::string> note_names, note_texts;  // of one that was trained further
 };
 
 void describe(ConfigVisitor& visitor, Description& d) {
@@ -40,6 +41,10 @@ void describe(ConfigVisitor& visitor, Description& d) {
     if (d.family == "cube3d") describe(v, d.cube3d);
     if (d.family == "clip") describe(v, d.clip);
     if (d.family == "qwen3") describe(v, d.qwen3);
+  });
+  visitor.added_later(d.note_names.empty(), [&](ConfigVisitor& later) {
+    later.texts("note_names", d.note_names);
+    later.texts("note_texts", d.note_texts);
   });
 }
 
@@ -53,6 +58,9 @@ Description read_description(const fs::path& folder) {
   if (d.format_version != kFormatVersion)
     fail(ErrorKind::input, "reading '", path.string(), "': format version ", d.format_version,
          ", this program reads version ", kFormatVersion);
+  if (d.note_names.size() != d.note_texts.size())
+    fail(ErrorKind::input, "reading '", path.string(), "': it has ", d.note_names.size(), " note_names and ",
+         d.note_texts.size(), " note_texts. It is damaged; take the folder from where it was made");
   if (d.family == "clip") require_valid(d.clip, path.string());
   return d;
 }
@@ -310,7 +318,9 @@ PublicDescription describe_public(const fs::path& folder) {
   const PublicFamily family = d.family == "clip"    ? PublicFamily::clip
                               : d.family == "qwen3" ? PublicFamily::qwen3
                                                     : PublicFamily::cube3d;
-  return {family, d.cube3d, d.clip, d.qwen3};
+  PublicDescription description{family, d.cube3d, d.clip, d.qwen3, {}};
+  for (std::size_t i = 0; i < d.note_names.size(); ++i) description.notes[d.note_names[i]] = d.note_texts[i];
+  return description;
 }
 
 Qwen3WithTokenizer load_qwen3(const fs::path& folder) {
@@ -435,12 +445,20 @@ Cube3dParts open_cube3d_parts(const fs::path& folder) {
   return parts;
 }
 
-void save_trained_cube3d(const fs::path& start, const Transformer& trained, const fs::path& out) {
-  const Description d = require_family(start, "cube3d");
+void save_trained_cube3d(const fs::path& start, const Transformer& trained,
+                         const std::map<std::string, std::string>& notes, const fs::path& out) {
+  Description d = require_family(start, "cube3d");
+  d.note_names.clear();
+  d.note_texts.clear();
+  for (const auto& [name, text] : notes) {
+    d.note_names.push_back(name);
+    d.note_texts.push_back(text);
+  }
   AtomicDirectory directory(out, kDescription);
   const fs::path& folder = directory.staging_path();
-  for (const char* part : {kDescription, kText, kShapeTokenizer})
+  for (const char* part : {kText, kShapeTokenizer})
     fs::copy(start / part, folder / part, fs::copy_options::recursive);
+  write_file_atomically(folder / kDescription, config_to_yaml([&](ConfigVisitor& v) { describe(v, d); }));
   export_cube3d(d.cube3d, trained, WeightSource(start / kWeights), folder / kWeights);
   std::error_code unlinked;  // where the disk has no links
   fs::create_hard_link(folder / kWeights, folder / kPublishedGptName, unlinked);

@@ -86,6 +86,8 @@ model::Bundle Cube3dStage::bundle_of(std::unique_ptr<model::Transformer> transfo
   model::Bundle bundle;
   bundle.transformer = std::move(transformer);
   bundle.notes["stage"] = config_.stage;
+  bundle.notes["public model"] = sizes_.box ? "Cube3D v0.5" : "Cube3D v0.1";
+  bundle.notes["fine-tuned from"] = config_.start_bundle;
   if (config_.lora.rank == 0) return bundle;
   model::add_cube3d_adapters(*bundle.transformer, config_.lora, std::move(adapters));
   bundle.notes["lora"] = nn::to_text(config_.lora);
@@ -117,8 +119,8 @@ DocumentForm Cube3dStage::form() const {
   return form;
 }
 
-void Cube3dStage::save(const model::Transformer& trained, const fs::path& out) const {
-  model::save_trained_cube3d(config_.start_bundle, trained, out);
+void Cube3dStage::save(const model::Bundle& trained, const fs::path& out) const {
+  model::save_trained_cube3d(config_.start_bundle, *trained.transformer, trained.notes, out);
 }
 
 }  // namespace omni::training

@@ -32,8 +32,8 @@ class Cube3dStage {
   model::Bundle shapes() const;
   // Texts and shapes in the tokenizers' numbering. Lives no longer than this.
   DocumentForm form() const;
-  // What the run leaves: a folder as the one that it started from, with the trained weights.
-  void save(const model::Transformer& trained, const std::filesystem::path& out) const;
+  // What the run leaves: a folder as the one that it started from, with the trained weights and the notes of the bundle.
+  void save(const model::Bundle& trained, const std::filesystem::path& out) const;
 
  private:
   model::Bundle bundle_of(std::unique_ptr<model::Transformer> transformer, nn::ParameterStart adapters) const;

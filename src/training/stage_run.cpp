@@ -476,7 +476,7 @@ fs::path StageRun::finish() {
   if (!cube3d_) bundle_.transformer->fold_codebooks();
   if (collectives_.rank() == 0) {
     if (cube3d_)
-      cube3d_->save(*bundle_.transformer, folder);
+      cube3d_->save(bundle_, folder);
     else
       model::save_bundle(bundle_, folder);
   }

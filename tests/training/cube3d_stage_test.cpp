@@ -111,6 +111,18 @@ TEST_F(Cube3dFinetuning, LearnsOwnShapesAndLeavesAModelOfThePublishersLayout) {
     };
     EXPECT_GT((logits(after) - logits(before)).abs().max().item<double>(), 0.1);
 
+    // It tells how it came about.
+    const std::map<std::string, std::string> notes = model::describe_public(summary.bundle).notes;
+    EXPECT_EQ(notes.at("stage"), "finetune");
+    EXPECT_EQ(notes.at("fine-tuned from"), c.start_bundle);
+    EXPECT_EQ(notes.at("public model"), "Cube3D v0.5");
+    EXPECT_EQ(notes.contains("lora") ? notes.at("lora") : "",
+              low_rank ? "rank 8, alpha 16, layers *.generated.* single_blocks.*" : "");
+    EXPECT_EQ(
+        model::load_bundle_notes(checkpoint::checkpoints_in(fs::path(c.output) / "checkpoints").back().path),
+        notes);
+    EXPECT_TRUE(model::describe_public(c.start_bundle).notes.empty());
+
     // Under the publisher's name as well, as files that can be imported again.
     EXPECT_EQ(read_file_bytes(summary.bundle / "shape_gpt.safetensors"),
               read_file_bytes(summary.bundle / "model.safetensors"));

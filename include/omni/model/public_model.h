@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "omni/model/clip.h"
@@ -50,6 +52,9 @@ ImportedCube3d import_cube3d(const PublicFiles& gpt, const PublicFiles& text,
 
 // Whether it is such a folder. One that cannot be looked at is none.
 bool is_public_folder(const std::filesystem::path& path);
+// The family of what a publisher gives in a folder, which is still to be imported, by the files' names and config.json; nothing
+// where there is none of these. Throws Error(io), and Error(input) for a config.json that cannot be read.
+std::optional<PublicFamily> published_family(const std::filesystem::path& folder);
 // Of such a folder. Throw Error(io) where there is none, Error(input) where it is damaged or of another family.
 PublicFamily public_family(const std::filesystem::path& folder);
 // What its description says, of that family.
@@ -58,6 +63,7 @@ struct PublicDescription {
   Cube3dGptConfig cube3d;
   ClipConfig clip;
   Qwen3Config qwen3;
+  std::map<std::string, std::string> notes;  // of one that was trained further, as a bundle's; else none
 };
 PublicDescription describe_public(const std::filesystem::path& folder);
 
@@ -128,8 +134,8 @@ struct Cube3dParts {
 Cube3dParts open_cube3d_parts(const std::filesystem::path& folder);
 
 // The folder `start` with the GPT that was trained from it (see export_cube3d()), whose weights are there under the
-// publisher's name as well, shape_gpt.safetensors. Appears whole or not at all.
+// publisher's name as well, shape_gpt.safetensors. `notes` tell how it was trained. Appears whole or not at all.
 void save_trained_cube3d(const std::filesystem::path& start, const Transformer& trained,
-                         const std::filesystem::path& out);
+                         const std::map<std::string, std::string>& notes, const std::filesystem::path& out);
 
 }  // namespace omni::model
