@@ -3,6 +3,7 @@
 #include "omni/checkpoint/manifest.h"
 #include "omni/core/error.h"
 #include "omni/core/text_format.h"
+#include "omni/core/utf8.h"
 #include "sample_model.h"
 
 namespace omni::tools {

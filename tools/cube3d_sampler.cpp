@@ -6,6 +6,7 @@
 #include "omni/core/error.h"
 #include "omni/core/number.h"
 #include "omni/core/safetensors.h"
+#include "omni/core/utf8.h"
 #include "omni/core/weight_source.h"
 #include "omni/kernels/cpu_memory.h"
 #include "omni/kernels/cuda_plugin.h"

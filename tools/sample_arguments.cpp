@@ -348,8 +348,6 @@ Modality modality_of_output(const std::filesystem::path& path) {
        "\" is not known. Use .glb, .obj, .ply, .stl, .png, .jpg, .webp or .txt.");
 }
 
-bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
-
 void check_prompt(const std::string& prompt) {
   if (const std::size_t broken = find_invalid_utf8(prompt); broken != std::string_view::npos)
     fail(ErrorKind::usage, "reading the prompt: byte ", broken + 1, " is no UTF-8. Write it in UTF-8");

@@ -36,7 +36,6 @@ sequence::Modality modality_of_output(const std::filesystem::path& path);
 
 // The codes that shapes are to start with. Throws Error(usage) for another ending, Error(io), Error(input).
 std::vector<std::int32_t> read_first_codes(const SampleArguments& arguments);
-bool is_blank(const std::string& text);
 // Throws Error(usage) for a prompt that is no UTF-8, or of more bytes than data::kLongestPrompt, as one in a file is refused.
 void check_prompt(const std::string& prompt);
 

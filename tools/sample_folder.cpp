@@ -5,6 +5,7 @@
 #include "json_text.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/log.h"
 #include "omni/evaluation/report.h"
 
 namespace omni::tools {
@@ -33,19 +34,23 @@ void check_same_run(const fs::path& path, const Json& run) {
   }
 }
 
-// The lines that a run before wrote. What a kill cut short is taken out of the file, so that the next line does not
-// join it.
+// The lines that a run before wrote. What a kill cut short, or somebody broke, is taken out of the file, so that the next
+// line does not join it, and told of: its samples are made again.
 std::vector<Json> read_lines(const fs::path& path) {
   std::vector<Json> lines;
   if (!fs::exists(path)) return lines;
   const std::string text = read_file_text(path);
   std::string whole;
-  for (std::size_t begin = 0; begin < text.size();) {
+  std::size_t number = 1;
+  for (std::size_t begin = 0; begin < text.size(); ++number) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     Json line = Json::parse(text.substr(begin, end - begin), nullptr, false);
     if (line.is_object() && line.contains("name") && line["name"].is_string()) {
       whole += json_text(line) + "\n";
       lines.push_back(std::move(line));
+    } else if (end > begin) {
+      log_warning(path.string(), ":", number,
+                  ": the line is cut off or damaged, and taken out: what it told of is made again");
     }
     begin = end + 1;
   }

@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # What scripts rely on: exit codes, messages, and that a refused command leaves nothing behind.
 #   exit_codes.sh <omni> <fixtures>
-set -uo pipefail
 omni=$1 fixtures=$2
-. "$(dirname "$0")/expectations.sh"
-work=$(mktemp -d)
-trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/prelude.sh"
 # A closed tetrahedron, the same with a face missing, and noise.
 cat >closed.obj <<'OBJ'
 v 0 0 0

@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # Ctrl-C while several samples of one prompt are drawn: what is whole stays, and where it is and how to go on is told.
 #   interrupted_sample.sh <omni> <bundle>
-set -uo pipefail
 omni=$1 bundle=$2
-. "$(dirname "$0")/expectations.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/prelude.sh"
 # Each the best of forty draws, so that most of the time is drawing's.
 sample=(sample --model "$bundle" --seed 3 --temperature 1 --best-of 40 --batch 40 --resolution 16)
 # A process that waits for Ctrl-C, by the second bit of the signals that it catches.

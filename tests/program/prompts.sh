@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # A run over a file of prompts: what it leaves, that it goes on where it stopped, and what it refuses.
 #   prompts.sh <omni> <bundle>
-set -uo pipefail
 omni=$1 bundle=$2
-. "$(dirname "$0")/expectations.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/prelude.sh"
 cat >p.csv <<'CSV'
 prompt,name,seed
 a red chair,chair,3
@@ -40,10 +36,11 @@ cp run/table.glb table.glb
 head -c $(($(head -n 4 run/results.jsonl | wc -c) + 10)) run/results.jsonl >cut && mv cut run/results.jsonl
 rm run/table.glb
 touch -d '2001-01-01' run/chair.glb
-expect 3 '2 of 5 gave nothing' "${sample[@]}" --out run
+expect 3 'results.jsonl.*:5: the line is cut off or damaged, and taken out: what it told of is made again' "${sample[@]}" --out run
 check 'a run that went on makes the same' cmp table.glb run/table.glb
 check 'what was done is not done again' [ -z "$(find run/chair.glb -newermt 2002-01-01)" ]
 expect 3 '2 of 5 gave nothing' "${sample[@]}" --out run
+check 'of a whole file nothing is said' eval '! grep damaged <<<"$("$omni" "${sample[@]}" --out run 2>&1)"'
 
 # A result whose file was deleted is made again, and nothing else.
 rm run/chair.glb
@@ -115,6 +112,7 @@ done_before=$(wc -l <many/results.jsonl)
 check 'meshes of whole samples are there' [ "$(ls many/*.glb | wc -l)" = "$done_before" ]
 present many/unfinished.jsonl
 cp -r many damaged
+cp -r many changed
 # same_samples FOLDER: codes and log-probabilities are those of the run that nothing interrupted.
 same_samples() {
   python3 - "$1" whole <<'PYTHON'
@@ -128,6 +126,20 @@ expect 0 'unfinished.jsonl.*draws go on where the run before was stopped' "${man
 check 'the rest is made as if nothing had interrupted it' same_samples many
 absent many/unfinished.jsonl
 expect 0 '6/6 prompts, 0.00/s' "${many[@]}" many
+# Where what was drawn belongs to lines that are no longer asked for, it is said; it goes once the others are made.
+head -n $((done_before + 1)) many.csv >fewer.csv
+expect 0 'unfinished.jsonl.* of no sample that is asked for now' "${many[@]/many.csv/fewer.csv}" changed
+absent changed/unfinished.jsonl
+# Killed while meshes of the first batch may still be made: what is drawn of it is there.
+"$omni" "${many[@]}" killed >killed.log 2>&1 &
+run=$!
+check 'the run has begun' wait_until has_lines killed/results.jsonl 1
+kill -KILL "$run"
+wait "$run" 2>/dev/null
+present killed/unfinished.jsonl
+expect 0 '6/6 prompts' "${many[@]}" killed
+check 'a killed run goes on as if nothing had happened' same_samples killed
+absent killed/unfinished.jsonl
 expect 2 'another run, whose temperature' "${many[@]}" damaged --temperature 0.9
 truncate -s -20 damaged/unfinished.jsonl
 expect 0 'unfinished.jsonl.*the draw of line [0-9]+ is damaged: drawn anew' "${many[@]}" damaged

@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # Public models: exit codes and messages of import, model verify and info model, from small reference cases.
 #   public_models.sh <omni> <fixtures>
-set -uo pipefail
 omni=$1 fixtures=$2
-. "$(dirname "$0")/expectations.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/prelude.sh"
 qwen=$fixtures/public/qwen3 clip=$fixtures/public/clip gpt=$fixtures/tiny/cube3d/gpt
 weights=model.safetensors
 # case FOLDER [FILE]: the options that name a reference case.
@@ -59,6 +55,12 @@ expect 0 'context +79 tokens' info model cube3d
 expect 0 'public model +Qwen3, .* million' info bundle qwen3
 expect 2 'it is a file of weights' info model "$qwen/$weights"
 expect 2 'it is a file of weights' info bundle "$qwen/$weights"
+# What is still to be imported says how.
+for what in bundle model; do
+  expect 2 "holds a Qwen3 as it was published. Name the folder that .omni import qwen3 $qwen --out FOLDER. makes" info $what "$qwen"
+  expect 2 "omni import clip $clip --out FOLDER" info $what "$clip"
+  expect 2 "omni import cube3d $gpt --text CLIP --out FOLDER" info $what "$gpt"
+done
 sed 's/"num_experts": *[0-9]*,//; s/{/{"num_experts": 8,/' "$qwen/config.json" >experts.json
 expect 3 'experts.json.*num_experts is 8' import qwen3 "$qwen" --config experts.json --out never
 absent never

@@ -2,13 +2,9 @@
 # Tokenizers trained by two ranks: that they are the run of one, that the first rank alone tells and writes, that a signal
 # and a rank that dies end all of them, and that what is left goes on.
 #   tokenizer_ranks.sh <omni>
-set -uo pipefail
 omni=$1
-. "$(dirname "$0")/expectations.sh"
+. "$(dirname "$0")/prelude.sh"
 export OMP_NUM_THREADS=1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
 has_ended() { ! kill -0 "$1" 2>/dev/null; }
 
 cat >image.yaml <<YAML

@@ -2,12 +2,8 @@
 # From tokens to samples with a model of a few steps: that a stage can be stopped and goes on, that its mistakes are
 # named before anything is written, and that the same seed gives the same file.
 #   training.sh <omni> <models/tiny>
-set -uo pipefail
 omni=$1 tokenizers=$2
-. "$(dirname "$0")/expectations.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/prelude.sh"
 
 # stop_after SIGNAL CODE LINES METRICS LOG ARGUMENTS...: the signal, twice at once as launchers send it, once the run has
 # written that many lines; it has to end with the code. Meanwhile a second process is told of the first.
