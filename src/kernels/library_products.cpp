@@ -9,13 +9,25 @@ namespace {
 
 using at::Tensor;
 
-// Numbers of fp32 that a piece of a matrix holds, few beside what a step keeps, or so many rows or columns where those are
-// long: of fewer the products would be slow.
-constexpr std::int64_t kPieceNumbers = 1 << 18, kFewest = 256;
+// Numbers of fp32 that a piece of a matrix holds, few beside what a step keeps; rows or columns of a long one: of fewer the
+// products would be slow; and what is summed at a time.
+constexpr std::int64_t kPieceNumbers = 1 << 18, kFewest = 256, kDeepest = 4096;
 
 std::int64_t piece_of(std::int64_t count, std::int64_t length) {
   const std::int64_t most = std::max(kFewest, kPieceNumbers / std::max<std::int64_t>(1, length));
   return std::clamp<std::int64_t>(count, 1, most);
+}
+
+// left right in fp32, of bf16 matrices.
+Tensor widened_sums(const Tensor& left, const Tensor& right) {
+  Tensor sums;
+  for (std::int64_t first = 0; first == 0 || first < left.size(1); first += kDeepest) {
+    const std::int64_t count = std::min(kDeepest, left.size(1) - first);
+    const Tensor rows = left.narrow(1, first, count).to(at::kFloat);
+    const Tensor columns = right.narrow(0, first, count).to(at::kFloat);
+    sums = first == 0 ? at::mm(rows, columns) : sums.addmm_(rows, columns);
+  }
+  return sums;
 }
 
 }  // namespace
@@ -25,18 +37,15 @@ bool is_widened(const Tensor& left) {
 }
 
 void put_widened_product(const Tensor& out, const Tensor& left, const Tensor& right, bool added) {
-  const std::int64_t rows = left.size(0), depth = left.size(1), columns = right.size(1);
+  const std::int64_t rows = left.size(0), columns = right.size(1), depth = std::min(kDeepest, left.size(1));
   const std::int64_t wide = piece_of(columns, depth), high = piece_of(rows, std::max(depth, wide));
-  for (std::int64_t column = 0; column < columns; column += wide) {
-    const std::int64_t width = std::min(wide, columns - column);
-    const Tensor factor = right.narrow(1, column, width).to(at::kFloat);
+  for (std::int64_t column = 0; column < columns; column += wide)
     for (std::int64_t row = 0; row < rows; row += high) {
-      const std::int64_t height = std::min(high, rows - row);
-      const Tensor sums = at::mm(left.narrow(0, row, height).to(at::kFloat), factor);
+      const std::int64_t width = std::min(wide, columns - column), height = std::min(high, rows - row);
+      const Tensor sums = widened_sums(left.narrow(0, row, height), right.narrow(1, column, width));
       const Tensor own = out.narrow(0, row, height).narrow(1, column, width);
-      own.copy_(added ? sums.add_(own) : sums);
+      own.copy_(added ? sums.add(own) : sums);
     }
-  }
 }
 
 Tensor product(const Tensor& left, const Tensor& right) {
