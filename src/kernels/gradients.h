@@ -16,8 +16,8 @@ at::Tensor gradient_of(const at::Tensor& leaf);
 bool gives_wide_sums(const at::Tensor& x);
 
 // Adds rows^T x [m, k], from rows [n, m] and x [n, k] of one type, to `gradient` [m, k] fp32, which may be part of a
-// larger tensor. On a GPU the sum is rounded to fp32 alone, on the processor to the type first, as its matrix library
-// has it.
+// larger tensor. On a GPU the sum is rounded to fp32 alone, as where bf16 is widened (library_products.h), elsewhere on the
+// processor to the type first, as its matrix library has it.
 void add_weight_gradient(const at::Tensor& gradient, const at::Tensor& rows, const at::Tensor& x);
 
 // gradient[indices[i]] += rows[i]: gradient [m, width], rows [n, width], both fp32, indices [n] int64.

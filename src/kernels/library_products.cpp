@@ -30,6 +30,12 @@ Tensor widened_sums(const Tensor& left, const Tensor& right) {
   return sums;
 }
 
+Tensor widened_product(const Tensor& left, const Tensor& right, at::ScalarType type) {
+  Tensor out = at::empty({left.size(0), right.size(1)}, left.options().dtype(type));
+  put_widened_product(out, left, right, false);
+  return out;
+}
+
 }  // namespace
 
 bool is_widened(const Tensor& left) {
@@ -44,15 +50,12 @@ void put_widened_product(const Tensor& out, const Tensor& left, const Tensor& ri
       const std::int64_t width = std::min(wide, columns - column), height = std::min(high, rows - row);
       const Tensor sums = widened_sums(left.narrow(0, row, height), right.narrow(1, column, width));
       const Tensor own = out.narrow(0, row, height).narrow(1, column, width);
-      own.copy_(added ? sums.add(own) : sums);
+      own.copy_(added ? sums.add_(own) : sums);
     }
 }
 
 Tensor product(const Tensor& left, const Tensor& right) {
-  if (!is_widened(left)) return at::mm(left, right);
-  Tensor out = at::empty({left.size(0), right.size(1)}, left.options());
-  put_widened_product(out, left, right, false);
-  return out;
+  return is_widened(left) ? widened_product(left, right, left.scalar_type()) : at::mm(left, right);
 }
 
 void put_product(const Tensor& out, const Tensor& left, const Tensor& right) {
@@ -67,10 +70,7 @@ void add_product(const Tensor& out, const Tensor& left, const Tensor& right) {
 }
 
 Tensor wide_product(const Tensor& left, const Tensor& right) {
-  if (!is_widened(left)) return at::mm(left, right).to(at::kFloat);
-  Tensor out = at::empty({left.size(0), right.size(1)}, left.options().dtype(at::kFloat));
-  put_widened_product(out, left, right, false);
-  return out;
+  return is_widened(left) ? widened_product(left, right, at::kFloat) : at::mm(left, right).to(at::kFloat);
 }
 
 }  // namespace omni::kernels
