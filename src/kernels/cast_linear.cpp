@@ -5,6 +5,7 @@
 #include "library_products.h"
 #include "omni/kernels/if_defined.h"
 #include "omni/kernels/linear_products.h"
+#include "omni/kernels/widened.h"
 
 namespace omni::kernels {
 namespace {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "library_products.h"
+#include "omni/kernels/widened.h"
 
 namespace omni::kernels {
 namespace {

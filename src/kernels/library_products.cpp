@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cpu/instruction_set.h"
+#include "omni/kernels/widened.h"
 
 namespace omni::kernels {
 namespace {
@@ -37,10 +37,6 @@ Tensor widened_product(const Tensor& left, const Tensor& right, at::ScalarType t
 }
 
 }  // namespace
-
-bool is_widened(const Tensor& left) {
-  return left.is_cpu() && left.scalar_type() == at::kBFloat16 && instruction_set() < InstructionSet::avx512;
-}
 
 void put_widened_product(const Tensor& out, const Tensor& left, const Tensor& right, bool added) {
   const std::int64_t rows = left.size(0), columns = right.size(1), depth = std::min(kDeepest, left.size(1));

@@ -4,8 +4,8 @@
 
 namespace omni::kernels {
 
-// Matrix products by the library. Where the processor has no AVX-512 the library multiplies bf16 number by number, several
-// times slower than fp32: those products are made in fp32, piece by piece, and their sums rounded once.
+// Matrix products by the library. Those of bf16 that are to be widened (widened.h) are made in fp32 piece by piece, as few
+// numbers of fp32 are to be held beside what a step keeps.
 
 // left [n, d] right [d, m], both of one type, in that type.
 at::Tensor product(const at::Tensor& left, const at::Tensor& right);
@@ -15,8 +15,6 @@ void add_product(const at::Tensor& out, const at::Tensor& left, const at::Tensor
 // left right in fp32. Where the library multiplies bf16, sums are rounded to it.
 at::Tensor wide_product(const at::Tensor& left, const at::Tensor& right);
 
-// Whether it is one of bf16 to be made in fp32.
-bool is_widened(const at::Tensor& left);
 // out [n, m] of bf16 or fp32 = left right, plus what it holds where `added`: any bf16 matrices on the processor.
 void put_widened_product(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right, bool added);
 

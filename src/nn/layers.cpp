@@ -1,6 +1,7 @@
 #include "omni/nn/layers.h"
 
 #include "omni/core/error.h"
+#include "omni/kernels/widened.h"
 
 namespace omni::nn {
 namespace {
@@ -20,7 +21,8 @@ Linear::Linear(const ParameterScope& scope, std::int64_t in, std::int64_t out, b
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
-  return at::linear(x, as_type_of(weight, x), as_type_of(bias, x));
+  const Tensor in = kernels::widened(x);
+  return at::linear(in, as_type_of(weight, in), as_type_of(bias, in)).to(x.scalar_type());
 }
 
 LayerNorm::LayerNorm(const ParameterScope& scope, std::int64_t width, double epsilon)
@@ -67,7 +69,8 @@ static bool loses_gradients(const Tensor& x, const Tensor& weight) {
 }
 
 Tensor Convolution::operator()(const Tensor& x) const {
-  if (loses_gradients(x, weight)) return (*this)(x.to(at::kFloat)).to(x.scalar_type());
+  if (kernels::is_widened(x) || loses_gradients(x, weight))
+    return (*this)(x.to(at::kFloat)).to(x.scalar_type());
   const Tensor w = as_type_of(weight, x);
   const Tensor b = as_type_of(bias, x);
   if (weight.dim() == 4) return at::conv2d(x, w, b, stride, padding);

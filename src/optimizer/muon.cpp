@@ -7,6 +7,7 @@
 #include <map>
 
 #include "omni/core/error.h"
+#include "omni/kernels/widened.h"
 
 namespace omni::optimizer {
 
@@ -29,7 +30,7 @@ Tensor orthogonalised(const Tensor& matrices, std::int64_t iterations) {
   constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
   const bool tall = matrices.size(1) > matrices.size(2);
   Tensor x = tall ? matrices.transpose(1, 2) : matrices;
-  x = (x / (at::linalg_matrix_norm(x).view({-1, 1, 1}) + 1e-7)).to(at::kBFloat16);
+  x = kernels::widened((x / (at::linalg_matrix_norm(x).view({-1, 1, 1}) + 1e-7)).to(at::kBFloat16));
   for (std::int64_t i = 0; i < iterations; ++i) {
     const Tensor gram = at::bmm(x, x.transpose(1, 2));
     x = at::baddbmm(x, at::baddbmm(gram, gram, gram, b, c), x, a, 1.0);

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "omni/core/error.h"
+#include "omni/kernels/widened.h"
 
 namespace omni::tokenizers {
 
@@ -32,12 +33,12 @@ Tensor ImageNetwork::AttentionBlock::operator()(const Tensor& x) const {
   const Tensor normed = norm(x);
   const std::int64_t batch = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3);
   const auto as_rows = [&](const Tensor& t) {
-    return t.reshape({batch, channels, height * width}).transpose(1, 2);
+    return kernels::widened(t).reshape({batch, channels, height * width}).transpose(1, 2);
   };
   const Tensor scores =
       at::matmul(as_rows(q(normed)), as_rows(k(normed)).transpose(1, 2)) / std::sqrt(double(channels));
   const Tensor mixed = at::matmul(at::softmax(scores, -1), as_rows(v(normed)));
-  return x + proj_out(mixed.transpose(1, 2).reshape({batch, channels, height, width}));
+  return x + proj_out(mixed.transpose(1, 2).reshape({batch, channels, height, width}).to(x.scalar_type()));
 }
 
 nn::GroupNorm ImageNetwork::make_norm(const nn::ParameterScope& scope, std::int64_t channels) const {
