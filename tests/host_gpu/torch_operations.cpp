@@ -210,6 +210,57 @@ Tensor copy_from_and_resize(const Tensor& source, const Tensor& target) {
   return target;
 }
 
+// Sums of products of narrow types are fp32 and rounded once, as a GPU's are. Some processors have none of their own, and
+// multiply number by number.
+at::ScalarType sum_type(const Tensor& x) {
+  return at::isReducedFloatingType(x.scalar_type()) ? at::kFloat : x.scalar_type();
+}
+
+// out = beta sum + alpha a b, of matrices or of batches of them; a `sum` times nothing is not read.
+void put_product(const Tensor& out, const Tensor& sum, const Tensor& a, const Tensor& b,
+                 const at::Scalar& beta, const at::Scalar& alpha) {
+  perform([own = seen_by_host(out), start = seen_by_host(sum), left = seen_by_host(a),
+           right = seen_by_host(b), beta, alpha, type = sum_type(a)] {
+    const Tensor product = at::matmul(left.to(type), right.to(type)).mul_(alpha);
+    own.copy_(beta.toDouble() != 0 ? product.add_(start.to(type), beta) : product);
+  });
+}
+
+std::vector<std::int64_t> product_sizes(const Tensor& a, const Tensor& b) {
+  std::vector<std::int64_t> sizes = a.sizes().vec();
+  sizes.back() = b.size(-1);
+  return sizes;
+}
+
+Tensor& product_out(const Tensor& a, const Tensor& b, Tensor& out) {
+  TORCH_CHECK(out.sizes() == product_sizes(a, b), "host GPU: a product into another size");
+  put_product(out, {}, a, b, 0, 1);
+  return out;
+}
+
+Tensor product(const Tensor& a, const Tensor& b) {
+  Tensor out = at::empty(product_sizes(a, b), a.options());
+  return product_out(a, b, out);
+}
+
+Tensor& added_product_out(const Tensor& sum, const Tensor& a, const Tensor& b, const at::Scalar& beta,
+                          const at::Scalar& alpha, Tensor& out) {
+  TORCH_CHECK(out.sizes() == product_sizes(a, b), "host GPU: a product into another size");
+  put_product(out, sum, a, b, beta, alpha);
+  return out;
+}
+
+Tensor added_product(const Tensor& sum, const Tensor& a, const Tensor& b, const at::Scalar& beta,
+                     const at::Scalar& alpha) {
+  Tensor out = at::empty(product_sizes(a, b), a.options());
+  return added_product_out(sum, a, b, beta, alpha, out);
+}
+
+Tensor& add_product(Tensor& sum, const Tensor& a, const Tensor& b, const at::Scalar& beta,
+                    const at::Scalar& alpha) {
+  return added_product_out(sum, a, b, beta, alpha, sum);
+}
+
 // Products of narrow types with wide sums, which the processor does not have.
 Tensor wide_mm(const Tensor& a, const Tensor& b, at::ScalarType type) {
   const Tensor product = at::empty({a.size(0), b.size(1)}, a.options().dtype(type));
@@ -253,6 +304,15 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("empty_strided", &empty_strided);
   m.impl("copy_", &copy);
   m.impl("_copy_from_and_resize", &copy_from_and_resize);
+  for (const char* name : {"mm", "bmm"}) {
+    m.impl(name, &product);
+    m.impl((std::string(name) + ".out").c_str(), &product_out);
+  }
+  for (const char* name : {"addmm", "baddbmm"}) {
+    m.impl(name, &added_product);
+    m.impl((std::string(name) + ".out").c_str(), &added_product_out);
+    m.impl((std::string(name) + "_").c_str(), &add_product);
+  }
   m.impl("mm.dtype", &wide_mm);
   m.impl("addmm.dtype_out", &wide_addmm_out);
   m.impl("mse_loss.out", &mse_loss_out);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t kMaximumSpins = 10'000'000;
 
-thread_local Block* current_block = nullptr;
+[[gnu::tls_model("initial-exec")]] thread_local Block* current_block = nullptr;
 
 std::string place(const uint3& i) { return concat("(", i.x, ", ", i.y, ", ", i.z, ")"); }
 std::string place(Site site) { return concat(site.file, ":", site.line); }
@@ -100,23 +100,42 @@ void Block::run_thread(Thread& thread) {
   running_ = nullptr;
 }
 
-std::vector<unsigned> Block::ordered(unsigned count, const Schedule& schedule) {
-  std::vector<unsigned> order(count);
-  std::iota(order.begin(), order.end(), 0u);
-  if (schedule.order == Order::reversed) std::reverse(order.begin(), order.end());
-  if (schedule.order == Order::random) std::shuffle(order.begin(), order.end(), random_);
-  return order;
+void Block::put_in_order(std::span<unsigned> places, const Schedule& schedule) {
+  std::iota(places.begin(), places.end(), 0u);
+  if (schedule.order == Order::reversed) std::reverse(places.begin(), places.end());
+  if (schedule.order == Order::random) std::shuffle(places.begin(), places.end(), random_);
+}
+
+// The next lane of the pass that can run, or null.
+Thread* Block::next_of_pass() {
+  while (pass_.taken < kWarpSize) {
+    Thread* thread = lane(pass_.warp, pass_.lanes[pass_.taken++]);
+    if (!thread) continue;
+    if (thread->state == ThreadState::waiting && thread->barrier->ended(thread->parity, bulk_copies_))
+      thread->state = ThreadState::ready;
+    if (thread->state == ThreadState::ready) return thread;
+  }
+  return nullptr;
+}
+
+// The thread that runs stops until a later pass.
+void Block::suspend_running() {
+  Fibre& own = *running_->fibre;
+  if (Thread* next = next_of_pass()) {
+    running_ = next;
+    own.pass_to(*next->fibre);
+  } else {
+    own.suspend();
+  }
 }
 
 // Lets each lane of the warp that can run do so once; true if any did.
 bool Block::run_warp(unsigned warp, const Schedule& schedule) {
+  put_in_order(pass_.lanes, schedule);
+  pass_.warp = warp;
+  pass_.taken = 0;
   bool progress = false;
-  for (const unsigned i : ordered(kWarpSize, schedule)) {
-    Thread* thread = lane(warp, i);
-    if (!thread) continue;
-    if (thread->state == ThreadState::waiting && thread->barrier->ended(thread->parity, bulk_copies_))
-      thread->state = ThreadState::ready;
-    if (thread->state != ThreadState::ready) continue;
+  while (Thread* thread = next_of_pass()) {
     run_thread(*thread);
     progress = true;
     if (error_) return true;
@@ -127,7 +146,9 @@ bool Block::run_warp(unsigned warp, const Schedule& schedule) {
 bool Block::run_warps(const Schedule& schedule) {
   const auto warps = static_cast<unsigned>((threads_.size() + kWarpSize - 1) / kWarpSize);
   bool progress = false;
-  for (const unsigned warp : ordered(warps, schedule)) {
+  std::vector<unsigned> order(warps);
+  put_in_order(order, schedule);
+  for (const unsigned warp : order) {
     // A random schedule also changes over between warps in the middle of what they do.
     std::uint64_t turns = schedule.order == Order::random && random_() % 2 == 0 ? 1 + random_() % 8 : ~0ull;
     while (turns-- > 0 && !error_ && run_warp(warp, schedule)) progress = true;
@@ -145,7 +166,9 @@ void Block::release_barrier() {
   true_predicates_ = 0;
   const Thread& first = threads_.front();
   for (const Thread& thread : threads_) {
-    if (thread.site.line != first.site.line || std::string_view(thread.site.file) != first.site.file)
+    const bool same_file =
+        thread.site.file == first.site.file || std::string_view(thread.site.file) == first.site.file;
+    if (thread.site.line != first.site.line || !same_file)
       fail(ErrorKind::internal, "divergent barrier in block ", place(index_), ": ", describe(first), ", but ",
            describe(thread));
     true_predicates_ += thread.predicate ? 1 : 0;
@@ -158,7 +181,7 @@ int Block::barrier(bool predicate, Site site) {
   thread.state = ThreadState::at_barrier;
   thread.predicate = predicate;
   thread.site = site;
-  thread.fibre->suspend();
+  suspend_running();
   return true_predicates_;
 }
 
@@ -169,7 +192,7 @@ void Block::wait_for(SharedBarrier& barrier, unsigned parity, Site site) {
   thread.barrier = &barrier;
   thread.parity = parity;
   thread.site = site;
-  thread.fibre->suspend();
+  suspend_running();
 }
 
 void Block::collective(const Collective& collective, unsigned mask, LaneRequest request, Site site) {
@@ -186,7 +209,7 @@ void Block::collective(const Collective& collective, unsigned mask, LaneRequest 
   unsigned& there = in_collective_[warp];
   there |= 1u << thread.number % kWarpSize;
   if ((mask & ~there) == 0) meet(thread);
-  thread.fibre->suspend();
+  suspend_running();
 }
 
 // All lanes of its mask wait in a collective: where it is the same one, they make it and go on.

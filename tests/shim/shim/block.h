@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,9 +66,11 @@ class Block {
  private:
   void prepare(const Schedule& schedule);
   void run_thread(Thread& thread);
+  Thread* next_of_pass();
+  void suspend_running();
   bool run_warp(unsigned warp, const Schedule& schedule);
   bool run_warps(const Schedule& schedule);
-  std::vector<unsigned> ordered(unsigned count, const Schedule& schedule);
+  void put_in_order(std::span<unsigned> places, const Schedule& schedule);
   bool all_ended() const;
   void release_barrier();
   [[noreturn]] void report_stuck() const;
@@ -85,6 +88,11 @@ class Block {
   BulkCopies bulk_copies_;
   GroupWaits group_waits_;
   std::vector<Thread> threads_;
+  // The lanes of a warp, each of which runs once where it can, from one to the next.
+  struct Pass {
+    unsigned warp = 0, taken = 0;
+    std::array<unsigned, kWarpSize> lanes{};
+  } pass_;
   std::vector<unsigned> in_collective_;  // of each warp, the lanes that wait in one
   Thread* running_ = nullptr;
   const std::function<void()>* body_ = nullptr;

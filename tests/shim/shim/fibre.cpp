@@ -43,7 +43,7 @@ namespace omni::shim {
 namespace {
 
 // Read once, by a fibre that starts; set by the resume() just before.
-thread_local Fibre* starting = nullptr;
+[[gnu::tls_model("initial-exec")]] thread_local Fibre* starting = nullptr;
 
 constexpr std::size_t kSavedRegisters = 6;
 
@@ -71,6 +71,7 @@ void Fibre::start(Body body, void* argument) {
   body_ = body;
   argument_ = argument;
   fake_stack_ = nullptr;
+  passed_to_ = false;
   if (!ended_) unpoison(stack_, stack_bytes_);
   ended_ = false;
   // On entry the stack pointer is 8 short of a multiple of 16, as after a call.
@@ -83,7 +84,7 @@ void Fibre::start(Body body, void* argument) {
 
 void Fibre::enter() {
   Fibre& self = *starting;
-  finish_switch(nullptr, &self.resumer_stack_, &self.resumer_stack_bytes_);
+  self.arrive(nullptr);
   self.body_(self.argument_);
   self.ended_ = true;
   self.leave(nullptr);
@@ -92,6 +93,17 @@ void Fibre::enter() {
 void Fibre::leave(void** fake_stack) {
   start_switch(fake_stack, resumer_stack_, resumer_stack_bytes_);
   omni_shim_switch(&stack_pointer_, resumer_stack_pointer_);
+}
+
+void Fibre::arrive(void* fake_stack) {
+  const void* stack = nullptr;
+  std::size_t bytes = 0;
+  finish_switch(fake_stack, &stack, &bytes);
+  if (!passed_to_) {
+    resumer_stack_ = stack;
+    resumer_stack_bytes_ = bytes;
+  }
+  passed_to_ = false;
 }
 
 void Fibre::resume() {
@@ -104,7 +116,18 @@ void Fibre::resume() {
 
 void Fibre::suspend() {
   leave(&fake_stack_);
-  finish_switch(fake_stack_, &resumer_stack_, &resumer_stack_bytes_);
+  arrive(fake_stack_);
+}
+
+void Fibre::pass_to(Fibre& next) {
+  next.resumer_stack_pointer_ = resumer_stack_pointer_;
+  next.resumer_stack_ = resumer_stack_;
+  next.resumer_stack_bytes_ = resumer_stack_bytes_;
+  next.passed_to_ = true;
+  starting = &next;
+  start_switch(&fake_stack_, next.stack_, next.stack_bytes_);
+  omni_shim_switch(&stack_pointer_, next.stack_pointer_);
+  arrive(fake_stack_);
 }
 
 std::vector<Fibre*> FibrePool::first(std::size_t count) {

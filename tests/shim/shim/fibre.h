@@ -24,10 +24,13 @@ class Fibre {
   void resume();
   // From inside: goes back to the resume() that runs it.
   void suspend();
+  // From inside: suspends itself and runs `next`, in one switch, under the same resume().
+  void pass_to(Fibre& next);
 
  private:
   static void enter();
   void leave(void** fake_stack);
+  void arrive(void* fake_stack);
 
   void* memory_ = nullptr;
   std::size_t memory_bytes_ = 0;
@@ -40,7 +43,8 @@ class Fibre {
   void* fake_stack_ = nullptr;
   Body body_ = nullptr;
   void* argument_ = nullptr;
-  bool ended_ = true;  // what runs on the stack has unwound it
+  bool passed_to_ = false;  // what it comes from is another fibre, not the resumer
+  bool ended_ = true;       // what runs on the stack has unwound it
 };
 
 // Fibres that wait for their next use: making a stack costs more than running a small kernel on it.
