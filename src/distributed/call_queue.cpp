@@ -1,6 +1,5 @@
 #include "call_queue.h"
-
-#include <ATen/record_function.h>
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::distributed {
 
@@ -67,7 +66,7 @@ void CallQueue::run() {
       lock.unlock();
       std::optional<CollectiveError> failure;
       try {
-        RECORD_USER_SCOPE("communication");
+        const kernels::ProfiledRange profiled("communication", kernels::ProfiledRange::Kind::phase);
         job->work();
       } catch (const CollectiveError& error) {
         failure = error;

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +10,7 @@
 #include "int8_rows.h"
 #include "omni/core/error.h"
 #include "omni/kernels/matrix_tiles.h"
+#include "omni/kernels/profiled_range.h"
 #include "short_panels.h"
 
 namespace omni::kernels {
@@ -210,7 +210,7 @@ Tensor decode_linear(const Tensor& x, const DecodeWeight& weight, const Tensor& 
   ensure(0 <= outputs.first && outputs.first <= outputs.last && outputs.last <= weight.outputs(),
          "decode_linear: outputs ", outputs.first, " to ", outputs.last, " of ", weight.outputs());
   ensure(!bias.defined() || bias.numel() == weight.outputs(), "decode_linear: the bias has the wrong length");
-  RECORD_FUNCTION("omni::decode_linear", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::decode_linear");
   const Tensor own = x.contiguous();
   const std::int64_t wanted = outputs.last - outputs.first;
   const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();

@@ -1,7 +1,6 @@
 #include "omni/kernels/decode_step.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,6 +14,7 @@
 #include "decode_linear_call.h"
 #include "floats_or_null.h"
 #include "omni/core/error.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -296,7 +296,7 @@ DecodeStep::~DecodeStep() = default;
 
 Tensor DecodeStep::run(const DecodeStepRows& rows) {
   const c10::NoGradGuard no_gradient;
-  RECORD_FUNCTION("omni::decode_step", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::decode_step");
   State& state = *state_;
   state.check(rows);
   const std::int64_t count = rows.embedded.size(0);

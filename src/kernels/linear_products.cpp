@@ -1,10 +1,9 @@
 #include "omni/kernels/linear_products.h"
 
-#include <ATen/record_function.h>
-
 #include "gradients.h"
 #include "library_products.h"
 #include "linear_panels.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -96,21 +95,21 @@ Tensor row_panels(const Tensor& weight) {
 Tensor linear_rows(const Tensor& x, const Tensor& weight) {
   if (!has_linear_kernel(x, weight) || weight.size(0) % kLinearColumns != 0 || x.size(1) > kDeepestLinear)
     return product(x, weight.t());
-  RECORD_FUNCTION("omni::linear_rows", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::linear_rows");
   return multiplied(x, transposed_panels(weight), weight.size(0));
 }
 
 Tensor linear_input_gradient(const Tensor& incoming, const Tensor& weight) {
   if (!has_linear_kernel(incoming, weight) || weight.size(0) > kDeepestLinear)
     return product(incoming, weight);
-  RECORD_FUNCTION("omni::linear_input_gradient", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::linear_input_gradient");
   return multiplied(incoming, row_panels(weight), weight.size(1));
 }
 
 Tensor linear_weight_gradient(const Tensor& incoming, const Tensor& x) {
   if (gives_wide_sums(x)) return at::mm(incoming.t(), x, at::kFloat);
   if (!has_linear_kernel(incoming, x)) return wide_product(incoming.t(), x);
-  RECORD_FUNCTION("omni::linear_weight_gradient", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::linear_weight_gradient");
   Tensor gradient = at::empty({incoming.size(1), x.size(1)}, x.options().dtype(at::kFloat));
   auto* sums = gradient.mutable_data_ptr<float>();
   const std::int64_t stride = x.size(1);

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/record_function.h>
 
 #include <limits>
 
@@ -10,6 +9,7 @@
 #include "decode_linear_call.h"
 #include "omni/core/error.h"
 #include "omni/kernels/matrix_tiles.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -28,7 +28,7 @@ Tensor packed_products(const Tensor& x, const DecodeWeight& weight, const Tensor
   ensure(weight.defined() && x.dim() == 2 && x.size(1) == weight.inputs(), "packed_products: rows ",
          x.sizes(), " do not fit a weight of ", weight.inputs(), " inputs");
   if (!fits_tiles(call_of(weight))) return decode_linear(x, weight, bias);
-  RECORD_FUNCTION("omni::packed_products", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::packed_products");
   const Tensor own = x.contiguous();
   const Tensor shift = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : Tensor();
   Tensor y = at::empty({x.size(0), weight.outputs()}, x.options());

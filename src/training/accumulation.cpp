@@ -1,8 +1,7 @@
 #include "accumulation.h"
 
-#include <ATen/record_function.h>
-
 #include "omni/core/random.h"
+#include "omni/kernels/profiled_range.h"
 #include "pass_graph.h"
 
 namespace omni::training {
@@ -21,17 +20,17 @@ StepSums accumulate_gradients(const model::Transformer& transformer,
     options.dropout_seed = hash_combine(share.dropout_seed, number);
     sums.counts.add(batches[i].counts());
     if (graph != nullptr) {
-      RECORD_USER_SCOPE("forward and backward");
+      const kernels::ProfiledRange profiled("forward and backward", kernels::ProfiledRange::Kind::phase);
       sums.add_losses(graph->run(batches[i], options));
       continue;
     }
     const model::TransformerLoss loss = [&] {
-      RECORD_USER_SCOPE("forward");
+      const kernels::ProfiledRange profiled("forward", kernels::ProfiledRange::Kind::phase);
       return transformer.loss(batches[i], options);
     }();
     if (share.before_last && i + 1 == batches.size()) share.before_last();
     {
-      RECORD_USER_SCOPE("backward");
+      const kernels::ProfiledRange profiled("backward", kernels::ProfiledRange::Kind::phase);
       loss.objective.sum().backward();
     }
     sums.add_losses(loss.sums);

@@ -1,9 +1,8 @@
 #include "section_exchange.h"
 
-#include <ATen/record_function.h>
-
 #include <algorithm>
 #include <chrono>
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::training {
 namespace {
@@ -57,7 +56,7 @@ std::vector<Pending> gather_values(const nn::ParameterSection& section, Collecti
 }
 
 double wait_for(std::vector<Pending>& calls) {
-  RECORD_USER_SCOPE("wait for communication");
+  const kernels::ProfiledRange profiled("wait for communication", kernels::ProfiledRange::Kind::phase);
   const auto begun = std::chrono::steady_clock::now();
   for (Pending& call : calls) call.wait();
   calls.clear();

@@ -1,11 +1,10 @@
 #include "stage_data.h"
 
-#include <ATen/record_function.h>
-
 #include <algorithm>
 
 #include "omni/core/error.h"
 #include "omni/core/log.h"
+#include "omni/kernels/profiled_range.h"
 #include "omni/tokenizers/caption_text.h"
 #include "text_features.h"
 
@@ -257,7 +256,7 @@ void StageData::start(std::int64_t first_step, const model::Transformer& transfo
   if (fixed_positions_ > 0) options.capacity = measured_capacity(transformer);
   loader_ = std::make_unique<data::PrefetchLoader<model::PreparedBatch>>(
       [this, options, &transformer](std::int64_t index) {
-        RECORD_USER_SCOPE("data");
+        const kernels::ProfiledRange profiled("data", kernels::ProfiledRange::Kind::phase);
         const std::int64_t step = index / own_per_step_, own = index % own_per_step_;
         const sequence::PackedSequence sequence = make_batch(*source_, step, own * ranks_ + rank_);
         model::PreparedBatch batch = transformer.prepare(sequence, options);

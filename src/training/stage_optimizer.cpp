@@ -1,8 +1,7 @@
 #include "stage_optimizer.h"
 
-#include <ATen/record_function.h>
-
 #include "omni/core/error.h"
+#include "omni/kernels/profiled_range.h"
 #include "omni/optimizer/groups.h"
 #include "section_exchange.h"
 
@@ -39,7 +38,7 @@ StageOptimizer::StageOptimizer(nn::ParameterStore& parameters, const optimizer::
 }
 
 optimizer::GradientMeasure StageOptimizer::step(double learning_rate, double clip_norm) {
-  RECORD_USER_SCOPE("optimizer");
+  const kernels::ProfiledRange profiled("optimizer", kernels::ProfiledRange::Kind::phase);
   values_.finish();  // of blocks that no pass went through
   parameters_->zero_frozen_gradients();
   optimizer::SumOverRanks sum;

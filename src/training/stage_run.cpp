@@ -1,7 +1,5 @@
 #include "stage_run.h"
 
-#include <ATen/record_function.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,6 +12,7 @@
 #include "omni/core/run_metrics.h"
 #include "omni/core/text_format.h"
 #include "omni/kernels/attention_check.h"
+#include "omni/kernels/profiled_range.h"
 #include "omni/kernels/tensor_memory.h"
 #include "omni/model/training_cost.h"
 #include "omni/nn/precision.h"
@@ -207,7 +206,7 @@ StageRun::Coming StageRun::coming(std::int64_t step) {
   if (over) return next;
   const Clock::time_point asked = Clock::now();
   {
-    RECORD_USER_SCOPE("wait for data");
+    const kernels::ProfiledRange profiled("wait for data", kernels::ProfiledRange::Kind::phase);
     next.batches = data_->next_step();
   }
   next.loader_seconds = seconds_since(asked);
@@ -249,7 +248,7 @@ StepSums StageRun::take_step(const Coming& now, const StepHeader& agreed) {
   // A GPU has only been told what to do by now. A fast rank waits for the slow one within its passes.
   compute_seconds_ = device_.is_cpu() ? seconds_since(begun) - (waited() - waited_before) : 0;
   {
-    RECORD_USER_SCOPE("wait for communication");
+    const kernels::ProfiledRange profiled("wait for communication", kernels::ProfiledRange::Kind::phase);
     reduction_->finish();
   }
   learning_rate_ = optimizer::learning_rate_at(config_.schedule, agreed.progress);
@@ -284,7 +283,7 @@ bool StageRun::checkpoint_due(const StepHeader& agreed) const {
 }
 
 void StageRun::save(const StepReport& report) {
-  RECORD_USER_SCOPE("checkpoint");
+  const kernels::ProfiledRange profiled("checkpoint", kernels::ProfiledRange::Kind::phase);
   state_.numbers = report.state();
   state_.numbers[kSkippedInARow] = skipped_in_a_row_.item<double>();
   for (const auto& [task, loss] : earlier_before_) state_.numbers[kEarlierLoss + task] = loss;
@@ -303,7 +302,7 @@ bool StageRun::validation_due(bool over) const {
 }
 
 bool StageRun::validate(RunMetrics* metrics, StepReport& report) {
-  RECORD_USER_SCOPE("validation");
+  const kernels::ProfiledRange profiled("validation", kernels::ProfiledRange::Kind::phase);
   const Clock::time_point begun = Clock::now();
   const ValidationLosses losses =
       validation_->measure(*bundle_.transformer, collectives_, device_, sharding_.get());
@@ -353,7 +352,7 @@ void StageRun::sample(const StepHeader& agreed, bool over, StepReport& report) {
   const bool due = config_.sample_steps > 0 && (over || state_.step % config_.sample_steps == 0);
   const bool averaged = optimizer_->has_average() && config_.ema.samples;
   if (!due || !(samples_ || averaged || sharding_) || agreed.ends()) return;
-  RECORD_USER_SCOPE("samples");
+  const kernels::ProfiledRange profiled("samples", kernels::ProfiledRange::Kind::phase);
   const Clock::time_point begun = Clock::now();
   if (averaged) optimizer_->exchange_average();
   if (sharding_) sharding_->gather_all(/*keep=*/samples_.has_value());

@@ -1,11 +1,11 @@
 #include "cpu_attention_call.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/record_function.h>
 
 #include <atomic>
 
 #include "../floats_or_null.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -85,7 +85,7 @@ AttentionInputs inputs_of(const AttentionCall& call, const Tensor& query, const 
 }
 
 AttentionForward run_attention(const AttentionInputs& in, std::int64_t rows, at::ScalarType type) {
-  RECORD_FUNCTION("omni::attention", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::attention");
   AttentionForward out;
   out.output = at::empty({rows, in.heads * in.head_size}, type);
   out.log_sum = at::empty({rows, in.heads}, at::kFloat);
@@ -110,7 +110,7 @@ AttentionGradients gradients_of(const AttentionForward& forward, const Tensor& i
 }
 
 NormGradients run_attention_backward(const AttentionInputs& in, AttentionGradients gradients) {
-  RECORD_FUNCTION("omni::attention_backward", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::attention_backward");
   Tensor query, key;
   if (in.query_norm) {
     query = at::zeros({in.task_count() + in.shared_task_count(), in.groups, in.head_size}, at::kFloat);

@@ -1,7 +1,6 @@
 #include "cpu_cached_attention.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/record_function.h>
 
 #include <algorithm>
 
@@ -11,6 +10,7 @@
 #include "cpu_rotary_attention.h"
 #include "decode_attention_kernels.h"
 #include "omni/kernels/matrix_tiles.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -117,7 +117,7 @@ bool has_cpu_attention_kernel(at::ScalarType type, std::int64_t head_size) {
 Tensor cpu_cached_attention(const Tensor& qkv, const RotaryAttention& o, KeyValueCache& cache,
                             std::span<const std::int32_t> sequence, std::span<const std::int32_t> position,
                             std::span<const std::int32_t> last_seen) {
-  RECORD_FUNCTION("omni::cached_attention", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::cached_attention");
   const Tensor own = qkv.contiguous();
   const ProjectedHeads projected = projected_heads(own, o);
   const AttentionInputs in =

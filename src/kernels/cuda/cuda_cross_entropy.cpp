@@ -1,13 +1,12 @@
 #include "cuda_cross_entropy.h"
 
-#include <ATen/record_function.h>
-
 #include "cuda_launch.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 
 void cuda_cross_entropy(const CudaCrossEntropy& rows) {
-  RECORD_FUNCTION("omni::cross_entropy", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::cross_entropy");
   OmniCudaCrossEntropy a{};
   a.logits = rows.logits.mutable_data_ptr();
   a.targets = rows.targets.const_data_ptr<std::int32_t>();
