@@ -4,7 +4,7 @@
 #   tools/demo.sh                 about 15 minutes on two CPU cores after the build
 #   tools/demo.sh --full          trains longer: about 60 minutes
 #   tools/demo.sh --from-scratch  trains the tokenizers, too: about 40 minutes
-#   tools/demo.sh --smoke         every step at toy length, about 2 minutes; its figures mean nothing
+#   tools/demo.sh --smoke         every step at toy length, about a minute; its figures mean nothing
 #   --out DIR                     another folder than out/demo
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,7 +27,7 @@ done
 case "$mode" in
   short) viewed=8000  plain=14000 trained=13  continue=0.7 finetune=2.3 prompts=32 images=32 chains=4 edits=16 ;;
   full)  viewed=20000 plain=30000 trained=56  continue=2   finetune=14  prompts=32 images=32 chains=8 edits=16 ;;
-  smoke) viewed=160   plain=600   trained=0.6 continue=0.1 finetune=0.1 prompts=1  images=1 chains=1 edits=1 ;;
+  smoke) viewed=160   plain=600   trained=0.3 continue=0.05 finetune=0.05 prompts=1  images=1 chains=1 edits=1 ;;
 esac
 image_settings=() shape_settings=()  # of the tokenizers' training, beyond their configs
 if [ "$mode" = smoke ]; then

@@ -2,9 +2,9 @@
 # Four ranks that are killed at random moments (in steps, while they save, while old checkpoints are removed) and start
 # again end with the weights, moments and metrics of a run that nobody disturbed, and lose no checkpoint.
 #   fault_drill.sh <omni> <models/tiny> <token shards>
-# OMNI_FAULT_KILLS: how often a run is killed; 8 unless set.
+# OMNI_FAULT_KILLS: how often a run is killed; 5 unless set.
 set -uo pipefail
-kills=${OMNI_FAULT_KILLS:-8}
+kills=${OMNI_FAULT_KILLS:-5}
 . "$(dirname "$0")/rank_runs.sh"
 
 begun=$(date +%s%3N)

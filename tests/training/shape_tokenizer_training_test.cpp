@@ -356,6 +356,8 @@ struct ShippedFigures {
   std::uintmax_t bytes;
 };
 
+void PrintTo(const ShippedFigures& figures, std::ostream* out) { *out << figures.folder; }
+
 class ShippedShapeTokenizerSlow : public ::testing::TestWithParam<ShippedFigures> {};
 
 TEST_P(ShippedShapeTokenizerSlow, ReachesItsFiguresOnHeldOutObjects) {
