@@ -3,10 +3,10 @@
 
 #include <cmath>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "commands.h"
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/system_info.h"
 #include "omni/core/text_format.h"
 #include "omni/evaluation/bundle_figures.h"
@@ -52,11 +52,11 @@ nlohmann::ordered_json system_facts() {
 void print_system(bool as_json) {
   const nlohmann::ordered_json facts = system_facts();
   if (as_json) {
-    std::cout << facts.dump(2) << '\n';
+    std::cout << json_text(facts, 2) << '\n';
     return;
   }
   for (const auto& [key, value] : facts.items()) {
-    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+    std::cout << key << ": " << (value.is_string() ? value.get<std::string>() : json_text(value)) << '\n';
   }
 }
 

@@ -1,11 +1,11 @@
 #include <charconv>
 #include <cmath>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "commands.h"
 #include "devices_option.h"
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/progress.h"
 #include "omni/training/stage.h"
 #include "omni/training/trainer.h"
@@ -89,7 +89,7 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
   command->callback([name, arguments, ranks, command] {
     std::vector<std::string> overrides = arguments->overrides;
     // As a YAML string whatever characters the path has.
-    if (!arguments->out.empty()) overrides.push_back("output=" + nlohmann::json(arguments->out).dump());
+    if (!arguments->out.empty()) overrides.push_back("output=" + json_text(nlohmann::json(arguments->out)));
     const training::StageConfig config = training::load_stage_config(arguments->config, name, overrides);
     arguments->options.ranks = ranks->count() > 0 ? arguments->ranks : arguments->devices;
     if (!arguments->options.dry_run && ran_as_local_ranks(arguments->devices, config.device)) return;

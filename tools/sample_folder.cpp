@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "json_text.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/log.h"
 #include "omni/evaluation/report.h"
 
@@ -19,7 +19,7 @@ constexpr const char* kResultsName = "results.jsonl";
 constexpr const char* kLockName = "lock";
 
 void check_same_run(const fs::path& path, const Json& run) {
-  const Json before = Json::parse(read_file_text(path), nullptr, false);
+  const Json before = parse_json_or_discard<Json>(read_file_text(path));
   if (!before.is_object())
     fail(ErrorKind::input, "sampling into ", path.parent_path(), ": its ", path.filename(),
          ", which tells of the run, is damaged. Take another folder for --out");
@@ -44,7 +44,7 @@ std::vector<Json> read_lines(const fs::path& path) {
   std::size_t number = 1;
   for (std::size_t begin = 0; begin < text.size(); ++number) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
-    Json line = Json::parse(text.substr(begin, end - begin), nullptr, false);
+    Json line = parse_json_or_discard<Json>(text.substr(begin, end - begin));
     if (line.is_object() && line.contains("name") && line["name"].is_string()) {
       whole += json_text(line) + "\n";
       lines.push_back(std::move(line));
@@ -96,7 +96,7 @@ SampleFolder::SampleFolder(fs::path path, const Json& run) : path_(std::move(pat
         fail(ErrorKind::usage, "sampling into ", path_, ": it holds ", entry.path().filename(),
              ", which no run over prompts has left. Take an empty folder for --out");
   }
-  write_file_atomically(run_file, std::string_view(run.dump(2) + "\n"));
+  write_file_atomically(run_file, std::string_view(json_text(run, 2) + "\n"));
   for (Json& line : read_lines(results)) {
     places_[text_of(line, "name")] = lines_.size();
     lines_.push_back(std::move(line));

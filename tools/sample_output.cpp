@@ -3,9 +3,9 @@
 #include <array>
 #include <charconv>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/log.h"
 #include "omni/tokenizers/shape_codes_file.h"
 
@@ -28,7 +28,7 @@ std::string segment_json(const sequence::Segment& segment) {
   if (const auto* text = std::get_if<sequence::TextPayload>(&segment.payload)) entry["tokens"] = text->tokens;
   if (const auto* image = std::get_if<sequence::ImagePayload>(&segment.payload))
     entry["codes"] = image->codes;
-  return entry.dump();
+  return json_text(entry);
 }
 
 // One line of JSON: the document's segments in order.

@@ -11,6 +11,7 @@
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/log.h"
 #include "omni/core/npy.h"
 #include "omni/core/progress.h"
@@ -77,7 +78,7 @@ class PromptRun {
     choose_format();
     const Json settings = sampler_->settings();
     folder_ = std::make_unique<SampleFolder>(arguments_.out, settings);
-    unfinished_ = std::make_unique<UnfinishedDraws>(folder_->path() / "unfinished.jsonl", settings.dump(),
+    unfinished_ = std::make_unique<UnfinishedDraws>(folder_->path() / "unfinished.jsonl", json_text(settings),
                                                     arguments_.best_of);
     plan();
   }

@@ -2,15 +2,14 @@
 
 #include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
-#include "json_text.h"
 #include "omni/core/crc32c.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
+#include "omni/core/json_text.h"
 #include "omni/core/log.h"
 #include "omni/core/random.h"
 #include "omni/core/text_format.h"
@@ -32,7 +31,7 @@ std::string checked_line(Json line) {
 
 // A line without its checksum; nothing where the two do not fit.
 std::optional<Json> parse_line(std::string_view text) {
-  Json line = Json::parse(text, nullptr, false);
+  Json line = parse_json_or_discard<Json>(text);
   if (!line.is_object() || !line.contains(kChecksum)) return std::nullopt;
   const Json checksum = line[kChecksum];
   line.erase(kChecksum);

@@ -4,10 +4,10 @@
 #include <cctype>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/random.h"
 #include "omni/core/text_format.h"
 
@@ -135,14 +135,14 @@ std::string to_json(const Manifest& manifest) {
                      {"shards", to_json(manifest.shards)},
                      {"common", to_json(manifest.common)},
                      {"config", manifest.config}};
-  std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace);
+  std::string text = json_text(json, 2);
   text.resize(text.rfind("\n}"));
   const std::string checksum = hexadecimal(hash_string(text));
   return concat(text, kBeforeChecksum, checksum, "\"\n}\n");
 }
 
 Manifest parse_manifest(std::string_view text, const std::string& name) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = parse_json_or_discard<Json>(text);
   const Fields fields(json, name);
   if (fields.count("format_version") != kFormatVersion) fields.refuse("it has another format version");
   Manifest manifest;

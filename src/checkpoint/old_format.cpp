@@ -1,9 +1,8 @@
 #include "old_format.h"
 
-#include <nlohmann/json.hpp>
-
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 
 namespace omni::checkpoint {
 namespace {
@@ -14,7 +13,7 @@ using Json = nlohmann::json;
 constexpr const char* kSteps = "optimizer.steps";
 
 RunState read_state(const fs::path& path) {
-  const Json json = Json::parse(read_file_text(path, 1 << 20), nullptr, false);
+  const Json json = parse_json_or_discard(read_file_text(path, 1 << 20));
   const auto refuse = [&] {
     fail(ErrorKind::input, "reading the checkpoint '", path.string(),
          "': it is damaged or of another version of omni");

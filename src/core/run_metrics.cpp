@@ -4,10 +4,9 @@
 #include <cmath>
 #include <optional>
 
-#include <nlohmann/json.hpp>
-
 #include "omni/core/event_file.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/line_file.h"
 
 namespace omni {
@@ -39,7 +38,7 @@ void RunMetrics::write(const std::vector<std::pair<std::string, double>>& number
     else
       line[key] = value;
   }
-  state_->file.append(line.dump());
+  state_->file.append(json_text(line));
   if (!state_->events) return;
   const auto step =
       std::find_if(numbers.begin(), numbers.end(), [](const auto& number) { return number.first == "step"; });
@@ -58,7 +57,7 @@ void keep_metrics_until(const std::filesystem::path& path, std::int64_t step) {
     const std::size_t end = text.find('\n', start);
     if (end == std::string::npos) break;  // torn off
     const std::string line = text.substr(start, end + 1 - start);
-    const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, false);
+    const nlohmann::json parsed = parse_json_or_discard(line);
     const bool numbered = parsed.is_object() && parsed.contains("step") && parsed["step"].is_number();
     if (numbered && parsed["step"].get<double>() <= static_cast<double>(step)) kept += line;
     start = end + 1;

@@ -13,11 +13,10 @@
 #include <optional>
 #include <system_error>
 
-#include <nlohmann/json.hpp>
-
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/hash.h"
+#include "omni/core/json_text.h"
 
 namespace omni {
 namespace {
@@ -173,7 +172,7 @@ void SafetensorsFile::Mapping::parse() {
          " bytes but the file has ", bytes.size(), ". It is truncated or not a safetensors file");
   }
   const char* begin = reinterpret_cast<const char*>(bytes.data()) + 8;
-  const nlohmann::json header = nlohmann::json::parse(begin, begin + header_length, nullptr, false);
+  const nlohmann::json header = parse_json_or_discard({begin, header_length});
   if (!header.is_object())
     fail(ErrorKind::input, "reading '", name, "': the safetensors header is not a JSON object");
   const std::span<const std::byte> data = bytes.subspan(8 + header_length);
@@ -327,7 +326,7 @@ std::string safetensors_head(std::span<const TensorDescription> tensors,
         {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
-  std::string text = header.dump();
+  std::string text = json_text(header);
   const std::uint64_t behind_last = (sizeof(std::uint64_t) + text.size()) % alignment;
   text.append((alignment - behind_last) % alignment, ' ');
   const std::uint64_t length = text.size();

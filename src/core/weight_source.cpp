@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <set>
 
-#include <nlohmann/json.hpp>
-
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 
 namespace omni {
 namespace {
@@ -37,7 +36,7 @@ std::map<std::string, std::string> parse_weight_index(std::string_view json, con
   const auto refuse = [&](const auto&... what) {
     fail(ErrorKind::input, "reading '", name, "': ", what..., ". Take the file anew from where it came");
   };
-  const nlohmann::json index = nlohmann::json::parse(json, nullptr, false);
+  const nlohmann::json index = parse_json_or_discard(json);
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
     refuse("it is no index of safetensors files: it has no mapping 'weight_map'");
   std::map<std::string, std::string> files;

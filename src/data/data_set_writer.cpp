@@ -1,9 +1,9 @@
 #include "data_set_writer.h"
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/output_folder.h"
 #include "omni/core/random.h"
 #include "omni/core/text_format.h"
@@ -112,7 +112,7 @@ void DataSetWriter::commit(const DataSetSettings& settings) {
   manifest["label"] = label_mode_name(settings.label);
   manifest["renders"] = settings.renders;
   manifest["render_size"] = settings.render_size;
-  write_file_atomically(staging_path() / kManifest, manifest.dump(2) + "\n");
+  write_file_atomically(staging_path() / kManifest, json_text(manifest, 2) + "\n");
   directory_.commit();
 }
 

@@ -4,12 +4,12 @@
 
 #include <array>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "object_entry.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/log.h"
 #include "omni/core/random.h"
 #include "omni/data/data_set.h"
@@ -55,7 +55,7 @@ geometry::LabelMode read_label_mode(const json& manifest, const fs::path& path) 
 }
 
 Manifest read_manifest(const fs::path& path) {
-  const json parsed = json::parse(read_file_text(path, std::uint64_t{1} << 20), nullptr, false);
+  const json parsed = parse_json_or_discard(read_file_text(path, std::uint64_t{1} << 20));
   if (!parsed.is_object() || !parsed.contains("format") || parsed["format"] != "omni-data-set")
     damaged(path, "it is not the manifest of an omni data set");
   if (!parsed.contains("version") || parsed["version"] != 1)

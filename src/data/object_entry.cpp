@@ -1,9 +1,9 @@
 #include "object_entry.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/data/data_set.h"
 
 namespace omni::data {
@@ -164,13 +164,9 @@ bool is_valid_id(std::string_view id) {
   return true;
 }
 
-std::string write_object_entry(const ObjectEntry& entry) {
-  return describe(entry, true).dump(-1, ' ', false, json::error_handler_t::replace);
-}
+std::string write_object_entry(const ObjectEntry& entry) { return json_text(describe(entry, true)); }
 
-std::string write_object_description(const ObjectEntry& entry) {
-  return describe(entry, false).dump(-1, ' ', false, json::error_handler_t::replace);
-}
+std::string write_object_description(const ObjectEntry& entry) { return json_text(describe(entry, false)); }
 
 ObjectEntry read_object_entry(std::string_view line, const std::string& place) {
   // Deep nesting would overflow the parser's stack of values; no entry nests deeper than four levels.
@@ -179,7 +175,7 @@ ObjectEntry read_object_entry(std::string_view line, const std::string& place) {
     depth += (c == '[' || c == '{') - (c == ']' || c == '}');
     deepest = std::max(deepest, depth);
   }
-  const json parsed = deepest > 64 ? json() : json::parse(line, nullptr, false);
+  const json parsed = deepest > 64 ? json() : parse_json_or_discard(line);
   if (parsed.is_discarded() || deepest > 64)
     fail(ErrorKind::input, "reading ", place, ": not valid JSON. The file is damaged or truncated");
   const Fields fields(parsed, place);

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/utf8.h"
 #include "omni/data/csv.h"
 #include "trimmed.h"
@@ -74,7 +74,7 @@ void for_each_line(std::string_view text, const Line& use) {
 }
 
 void read_object(std::int64_t line, std::string_view text, Collector& found) {
-  const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json object = parse_json_or_discard(text);
   if (!object.is_object()) return found.leave_out(line, "it is no JSON object");
   for (const auto& [key, value] : object.items())
     if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
@@ -86,7 +86,7 @@ void read_object(std::int64_t line, std::string_view text, Collector& found) {
     const bool is_number = i == 2 && value->is_number_integer();
     if (!value->is_string() && !is_number)
       return found.leave_out(line, concat("its '", kKeys[i], "' is of another type"));
-    values[i] = is_number ? value->dump() : value->get<std::string>();
+    values[i] = is_number ? json_text(*value) : value->get<std::string>();
   }
   if (values[0].empty()) return found.leave_out(line, "it has no 'prompt'");
   found.add(line, std::move(values[0]), values[1], values[2]);

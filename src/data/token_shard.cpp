@@ -3,9 +3,9 @@
 #include <charconv>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/number.h"
 #include "omni/core/random.h"
 #include "omni/core/text_format.h"
@@ -233,8 +233,7 @@ std::string_view TokenShard::class_name(std::int64_t object) const {
 }
 
 std::map<std::string, std::string> TokenShard::attributes(std::int64_t object) const {
-  const nlohmann::json root =
-      nlohmann::json::parse(text(attribute_offsets_, attribute_bytes_, object), nullptr, false);
+  const nlohmann::json root = parse_json_or_discard(text(attribute_offsets_, attribute_bytes_, object));
   if (!root.is_object()) reject("the attributes of an object are not JSON");
   std::map<std::string, std::string> attributes;
   for (const auto& [key, value] : root.items()) {

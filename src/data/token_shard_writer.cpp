@@ -1,9 +1,9 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/random.h"
 #include "omni/core/text_format.h"
 #include "omni/data/token_shard.h"
@@ -108,8 +108,7 @@ struct Columns {
     split.push(static_cast<std::int64_t>(object.split));
     id.push(object.id);
     class_name.push(object.class_name);
-    attributes.push(
-        nlohmann::json(object.attributes).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    attributes.push(json_text(nlohmann::json(object.attributes)));
   }
 
   std::vector<NamedTensorView> tensors(const TokenShardInfo& info, std::int64_t count) const {

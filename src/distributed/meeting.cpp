@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
 #include "omni/core/interrupt.h"
+#include "omni/core/json_text.h"
 #include "verdict.h"
 
 namespace omni::distributed {
@@ -30,7 +30,7 @@ std::string describe(const std::map<std::string, std::vector<int>>& ranks_of, co
   std::map<int, std::string> parts;  // by their first rank
   for (const auto& [said, ranks] : ranks_of) {
     const bool one = ranks.size() == 1;
-    const std::string value = said.empty() ? "none" : nlohmann::json::parse(said)[1].get<std::string>();
+    const std::string value = said.empty() ? "none" : parse_json(said)[1].get<std::string>();
     parts[ranks.front()] =
         concat(list(ranks), " (", peers.hosts[ranks.front()], one ? ") has " : ", ...) have ", value);
   }
@@ -88,17 +88,16 @@ void compare_fingerprints(Store& store, const Peers& peers, int number, const st
   const std::string key = concat("fingerprints/", number, "/");
   nlohmann::json said = nlohmann::json::array();
   for (const Fingerprint& one : mine) said.push_back({one.name, one.value});
-  store.set(key + std::to_string(peers.rank),
-            said.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  store.set(key + std::to_string(peers.rank), json_text(said));
   std::vector<nlohmann::json> all;
   for (const std::string& value : gather(store, peers.size(), key, patience))
-    all.push_back(nlohmann::json::parse(value));
+    all.push_back(parse_json(value));
   const auto longest = std::max_element(all.begin(), all.end(),
                                         [](const auto& a, const auto& b) { return a.size() < b.size(); });
   for (std::size_t i = 0; i < longest->size(); ++i) {
     std::map<std::string, std::vector<int>> ranks_of;  // what they have
     for (int rank = 0; rank < peers.size(); ++rank)
-      ranks_of[i < all[rank].size() ? all[rank][i].dump() : ""].push_back(rank);
+      ranks_of[i < all[rank].size() ? json_text(all[rank][i]) : ""].push_back(rank);
     if (ranks_of.size() == 1) continue;
     throw CommonError(
         ErrorKind::usage,

@@ -2,11 +2,11 @@
 
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 
 namespace omni::evaluation {
 namespace {
@@ -76,14 +76,14 @@ void write_bundle_figures(const std::filesystem::path& bundle, const std::vector
                                {"low", figure.low},
                                {"high", figure.high},
                                {"count", figure.count}});
-  write_file_atomically(bundle / kName, std::string_view(json.dump(1) + "\n"));
+  write_file_atomically(bundle / kName, std::string_view(json_text(json, 1) + "\n"));
 }
 
 std::vector<BundleFigure> read_bundle_figures(const std::filesystem::path& bundle) {
   const std::filesystem::path path = bundle / kName;
   if (!std::filesystem::exists(path)) return {};
   try {
-    const Json json = Json::parse(read_file_text(path, kLargestFile));
+    const Json json = parse_json<Json>(read_file_text(path, kLargestFile));
     if (!json.is_object() || json.value("format", Json()) != kFormat)
       fail(ErrorKind::input, "it holds no figures");
     if (json.value("version", Json()) != kVersion)

@@ -1,10 +1,10 @@
 #include "omni/evaluation/result_log.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/line_file.h"
 #include "omni/core/log.h"
 
@@ -57,12 +57,12 @@ std::string to_json_line(const UnitResult& unit) {
   json["seconds"] = unit.seconds;
   json["samples"] = Json::array();
   for (const SampleResult& sample : unit.samples) json["samples"].push_back(sample_json(sample));
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(json);
 }
 
 UnitResult parse_unit(std::string_view line, const std::string& name) {
   try {
-    const Json json = Json::parse(line);
+    const Json json = parse_json<Json>(line);
     UnitResult unit;
     unit.key = json.at("key").get<std::string>();
     unit.bundle = json.at("bundle").get<std::string>();

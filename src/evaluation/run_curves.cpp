@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 
 namespace omni::evaluation {
 namespace {
@@ -95,7 +95,7 @@ RunCurves parse_run_curves(std::string_view lines) {
     const std::size_t end = std::min(lines.find('\n'), lines.size());
     const std::string_view text = lines.substr(0, end);
     lines.remove_prefix(std::min(lines.size(), end + 1));
-    const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
+    const nlohmann::json line = parse_json_or_discard(text);
     double step = kNotANumber;
     if (line.is_object() && line.contains("step")) reads_number(line["step"], step);
     if (std::isfinite(step))

@@ -1,10 +1,10 @@
 #include "omni/evaluation/summary.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/random.h"
 
 namespace omni::evaluation {
@@ -178,7 +178,7 @@ std::string summary_json(const SweepConfig& config, const SweepSummary& summary)
     }
     json["details"].push_back(std::move(entry));
   }
-  return json.dump(2) + "\n";
+  return json_text(json, 2) + "\n";
 }
 
 std::string results_csv(const std::vector<UnitResult>& units) {

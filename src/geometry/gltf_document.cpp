@@ -7,6 +7,7 @@
 #include "mesh_formats.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/utf8.h"
 #include "omni/image/texture_image.h"
 #include "references.h"
@@ -161,7 +162,7 @@ void GltfDocument::parse(std::span<const std::byte> text) {
   const char* begin = reinterpret_cast<const char*>(text.data());
   const char* end = begin + text.size();
   if (text.size() >= 3 && std::memcmp(begin, "\xef\xbb\xbf", 3) == 0) begin += 3;
-  json_ = Json::parse(begin, end, nullptr, false);
+  json_ = parse_json_or_discard({begin, static_cast<std::size_t>(end - begin)});
   if (json_.is_discarded() || !json_.is_object()) refuse("its JSON is not well-formed");
   const Json* asset = json_member(json_, "asset");
   const std::string version = asset ? json_string(*asset, "version", name_) : "";

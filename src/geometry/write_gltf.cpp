@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "mesh_formats.h"
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/log.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/geometry/mesh_frame.h"
@@ -119,7 +119,7 @@ std::vector<std::byte> encode(const Mesh& mesh, const std::optional<Normalisatio
   document["materials"] =
       Json::array({{{"pbrMetallicRoughness", {{"metallicFactor", 0.0}, {"roughnessFactor", 0.8}}}}});
   buffer.finish(document);
-  std::string json = document.dump();
+  std::string json = json_text(document);
   json.resize((json.size() + 3) / 4 * 4, ' ');
 
   const std::uint64_t total = 12 + 8 + json.size() + 8 + buffer.bytes().size();

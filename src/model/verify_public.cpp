@@ -3,10 +3,10 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "expected_outputs.h"
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 
 namespace omni::model {
 namespace {
@@ -17,7 +17,7 @@ using at::Tensor;
 std::optional<std::vector<std::string>> texts_in(const ExpectedOutputs& outputs, const std::string& key) {
   const auto found = outputs.metadata().find(key);
   if (found == outputs.metadata().end()) return {};
-  const auto list = nlohmann::json::parse(found->second, nullptr, false);
+  const auto list = parse_json_or_discard(found->second);
   const auto is_text = [](const nlohmann::json& text) { return text.is_string(); };
   if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_text))
     fail(ErrorKind::input, "reading '", outputs.name(), "': the metadata '", key, "' is no list of texts");

@@ -1,6 +1,6 @@
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/text_format.h"
 #include "omni/sequence/vocabulary.h"
 
@@ -21,12 +21,12 @@ std::string Vocabulary::to_json() const {
   for (const TokenRange& range : ranges_) ranges.push_back({{"name", range.name}, {"size", range.size}});
   const nlohmann::ordered_json root = {
       {"format", 1}, {"fingerprint", hexadecimal(fingerprint())}, {"ranges", std::move(ranges)}};
-  return root.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json_text(root, 1) + "\n";
 }
 
 Vocabulary Vocabulary::from_json(std::string_view text, const std::string& name) {
   if (text.size() > kMaximumText) reject(name, "it is longer than a vocabulary can be");
-  const nlohmann::json root = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json root = parse_json_or_discard(text);
   if (!root.is_object()) reject(name, "it is not a JSON object");
   const auto format = root.find("format");
   if (format == root.end() || *format != 1) reject(name, "its format is not 1");

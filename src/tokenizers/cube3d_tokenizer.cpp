@@ -3,11 +3,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 
 namespace omni::tokenizers {
 
@@ -45,17 +45,17 @@ std::int64_t head_size(const SafetensorsFile& file) {
 void require_config(const std::filesystem::path& path, const VecsetShapeConfig& sizes) {
   nlohmann::json json;
   try {
-    json = nlohmann::json::parse(read_file_text(path));
+    json = parse_json(read_file_text(path));
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::input, "reading ", path, ": ", error.what(), ". Give the reference's JSON configuration");
   }
   const auto require = [&](const char* key, const nlohmann::json& actual) {
     const auto found = json.is_object() ? json.find(key) : json.end();
     if (found == json.end())
-      fail(ErrorKind::input, "reading ", path, ": no key ", key, ". The weights have ", actual.dump());
+      fail(ErrorKind::input, "reading ", path, ": no key ", key, ". The weights have ", json_text(actual));
     if (*found != actual)
-      fail(ErrorKind::input, "reading ", path, ": ", key, " is ", found->dump(), ", the weights have ",
-           actual.dump(), ". Give the configuration that belongs to them");
+      fail(ErrorKind::input, "reading ", path, ": ", key, " is ", json_text(*found), ", the weights have ",
+           json_text(actual), ". Give the configuration that belongs to them");
   };
   require("num_encoder_latents", sizes.latents);
   require("encoder_with_cls_token", sizes.class_token);

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/config.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/npy.h"
 
 namespace omni::tokenizers {
@@ -90,11 +90,11 @@ std::string shape_segment_json(const StoredShape& shape) {
   if (shape.longest_side_m) segment["longest_side_m"] = *shape.longest_side_m;
   segment["geometry"] = shape.codes.geometry;
   segment["colour"] = shape.codes.colour;
-  return segment.dump();
+  return json_text(segment);
 }
 
 StoredShape parse_shape_segments(std::string_view json, const std::string& name) {
-  const nlohmann::json segments = nlohmann::json::parse(json, nullptr, false);
+  const nlohmann::json segments = parse_json_or_discard(json);
   if (!segments.is_array()) refuse_json(name, "it is no JSON list of segments");
   const auto last = std::find_if(segments.rbegin(), segments.rend(), is_shape);
   if (last == segments.rend()) refuse_json(name, "none of its segments is a shape");

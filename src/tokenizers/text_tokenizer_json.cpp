@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "text_byte_alphabet.h"
 #include "text_pipeline.h"
 #include "text_unicode.h"
@@ -168,7 +168,7 @@ void read_merges(const Json& merges, const Vocabulary& vocabulary, BytePairEncod
 
 void check_model_options(const Json& model) {
   const auto refuse = [&](const char* key, bool bad) {
-    if (bad) fail(ErrorKind::input, "model.", key, " = ", model[key].dump(), " is not supported");
+    if (bad) fail(ErrorKind::input, "model.", key, " = ", json_text(model[key]), " is not supported");
   };
   const Json& type = optional_member(model, "type");
   if (type.is_string() && type != "BPE") unsupported("the model", type.get<std::string>());
@@ -250,7 +250,7 @@ TextPipeline read_pipeline(const Json& root) {
 
 TextPipeline parse_tokenizer_json(std::string_view json, const std::string& name) {
   try {
-    return read_pipeline(Json::parse(json));
+    return read_pipeline(parse_json(json));
   } catch (const Json::exception& error) {
     fail(ErrorKind::input, "cannot read the tokenizer ", name, ": it is not the JSON of a tokenizer (",
          error.what(), "). Take the file anew from where it came");
@@ -296,7 +296,7 @@ std::string make_tokenizer_json(const std::vector<std::pair<std::string, std::st
                                        {"post_processor", nullptr},
                                        {"decoder", byte_level},
                                        {"model", model}};
-  return root.dump(1) + "\n";
+  return json_text(root, 1) + "\n";
 }
 
 }  // namespace omni::tokenizers

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/tokenizers/caption_text.h"
 
 namespace omni::tokenizers {
@@ -258,13 +258,13 @@ std::string WordList::to_json() const {
                {"views", views_json(views_)},
                {"sizes_m", sizes_json(sizes_)}};
   if (instructions_) json["instructions"] = instructions_json(*instructions_);
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 WordList WordList::parse(std::string_view text, const std::string& name) {
   try {
     if (text.size() > kLargestFile) fail(ErrorKind::input, "it is larger than any word list");
-    const Json json = Json::parse(text);
+    const Json json = parse_json(text);
     if (!json.is_object() || json.value("format", Json()) != kFormat)
       fail(ErrorKind::input, "it is no word list");
     if (json.value("version", Json()) != kVersion)

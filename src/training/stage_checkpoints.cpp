@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/optimizer/parameter_average.h"
 #include "omni/optimizer/state_piece.h"
 
@@ -44,15 +44,14 @@ double count_of(const checkpoint::CheckpointReader& checkpoint, const char* name
 
 // What a rank tells rank 0 of its shard.
 std::string text_of(const checkpoint::ShardReport& report) {
-  return nlohmann::json({{"name", report.file.name},
-                         {"bytes", report.file.bytes},
-                         {"checksum", report.file.checksum},
-                         {"error", report.error}})
-      .dump();
+  return json_text(nlohmann::json({{"name", report.file.name},
+                                   {"bytes", report.file.bytes},
+                                   {"checksum", report.file.checksum},
+                                   {"error", report.error}}));
 }
 
 checkpoint::ShardReport report_of(const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text);
+  const nlohmann::json json = parse_json(text);
   return {{json.at("name").get<std::string>(), json.at("bytes").get<std::uint64_t>(),
            json.at("checksum").get<std::uint64_t>()},
           json.at("error").get<std::string>()};

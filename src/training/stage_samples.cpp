@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 
 #include "omni/checkpoint/run_folder.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
 #include "omni/core/interrupt.h"
+#include "omni/core/json_text.h"
 #include "omni/core/log.h"
 #include "omni/geometry/camera.h"
 #include "omni/geometry/mesh.h"
@@ -242,9 +242,8 @@ void StageSamples::write(std::int64_t step) {
   }
   if (!rows.empty()) image::write_png(folder.staging_path() / "sheet.png", sample_sheet(rows));
   // A model may write bytes that are no text.
-  write_file_atomically(
-      folder.staging_path() / kIndexName,
-      std::string_view(Json(entries).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"));
+  write_file_atomically(folder.staging_path() / kIndexName,
+                        std::string_view(json_text(Json(entries), 2) + "\n"));
   folder.commit();
   if (made < subjects_.size())
     log_warning("samples after step ", step, ": ", subjects_.size() - made, " of ", subjects_.size(),

@@ -7,13 +7,13 @@
 #include <cstdio>
 #include <deque>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/log.h"
 
 namespace omni::training {
@@ -56,9 +56,7 @@ std::int64_t now_ns() {
       .count();
 }
 
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
+std::string quoted(const std::string& text) { return json_text(nlohmann::json(text)); }
 
 std::string host_name() {
   char name[256] = {};

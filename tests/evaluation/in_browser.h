@@ -4,11 +4,11 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "temporary_directory.h"
 
 namespace omni::evaluation::testing {
@@ -67,7 +67,7 @@ class InBrowser : public ::testing::Test {
         continue;
       }
       const std::string text = line.substr(probe + begin.size());
-      visit.report = nlohmann::json::parse(text.substr(0, text.rfind("\", source:")), nullptr, false);
+      visit.report = parse_json_or_discard(text.substr(0, text.rfind("\", source:")));
     }
     return visit;
   }

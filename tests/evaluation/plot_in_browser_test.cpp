@@ -1,6 +1,7 @@
 // The page of curves as a browser shows it. Needs Chromium; skipped where none is found.
 
 #include "in_browser.h"
+#include "omni/core/json_text.h"
 #include "plotted_runs.h"
 
 namespace omni::evaluation {
@@ -33,7 +34,7 @@ TEST_F(PlotInBrowserSlow, FitsItsWindow) {
     EXPECT_EQ(visited.console, "") << "at " << width;
     const nlohmann::json& report = visited.report;
     ASSERT_TRUE(report.is_object()) << "the page's script did not come to its end at " << width;
-    SCOPED_TRACE(report.dump());
+    SCOPED_TRACE(json_text(report));
     EXPECT_EQ(report["width"], width);
     EXPECT_LE(report["scrollWidth"], width);
     EXPECT_EQ(report["charts"], 8);

@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "in_browser.h"
+#include "omni/core/json_text.h"
 #include "page_fixtures.h"
 
 namespace omni::evaluation {
@@ -105,7 +104,7 @@ TEST_F(ReportInBrowserSlow, FitsItsWindowAndTurnsItsMeshes) {
     EXPECT_EQ(visited.console, "") << "at " << width;
     const nlohmann::json& report = visited.report;
     ASSERT_TRUE(report.is_object()) << "the page's script did not come to its end at " << width;
-    SCOPED_TRACE(report.dump());
+    SCOPED_TRACE(json_text(report));
     EXPECT_EQ(report["width"], width);
     EXPECT_LE(report["scrollWidth"], width);
     EXPECT_LE(report["scrollWidthOpen"], width);

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "../generation/generation_fixtures.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/data/tokenize.h"
 #include "omni/evaluation/bundle_figures.h"
 #include "omni/evaluation/report.h"
@@ -96,7 +96,7 @@ TEST_F(Sweep, WritesTableSummaryAndPage) {
   const auto& iou = outcome.summary.tasks.front().splits.at("all").at("iou");
   EXPECT_EQ(figures.front(), (BundleFigure{"text->shape", "default", "iou", iou.mean, iou.low, iou.high, 4}));
 
-  const auto summary = nlohmann::json::parse(read_file_text(output / "summary.json"));
+  const auto summary = parse_json(read_file_text(output / "summary.json"));
   for (const char* key :
        {"seconds", "shape_reconstruction_iou", "image_psnr_db", "text_to_shape_iou", "text_to_shape_colour",
         "text_to_shape_closed", "shuffled_iou", "nearest_iou", "ceiling_iou", "image_to_shape_iou"}) {
@@ -155,7 +155,7 @@ TEST_F(Sweep, ComparesWithWhatRetrievalWouldGive) {
   int compared = 0, pictures = 0;
   std::istringstream lines(read_file_text(output / "results.jsonl"));
   for (std::string line; std::getline(lines, line);) {
-    const auto unit = nlohmann::json::parse(line);
+    const auto unit = parse_json(line);
     for (const auto& sample : unit["samples"]) {
       const auto& metrics = sample["metrics"];
       if (metrics.contains("nearest_picture_iou")) ++pictures;
@@ -171,7 +171,7 @@ TEST_F(Sweep, ComparesWithWhatRetrievalWouldGive) {
   EXPECT_EQ(compared, 2);
   EXPECT_EQ(pictures, 4);
 
-  const auto summary = nlohmann::json::parse(read_file_text(output / "summary.json"));
+  const auto summary = parse_json(read_file_text(output / "summary.json"));
   const auto& figures = summary["details"][1]["splits"]["all"];
   EXPECT_NEAR(figures["over_retrieval"]["mean"].get<double>(),
               figures["iou"]["mean"].get<double>() - figures["nearest_picture_iou"]["mean"].get<double>(),
@@ -267,7 +267,7 @@ TEST_F(Sweep, MeasuresEditsBesideCopiesAndTheTokenizer) {
       {"text->shape", 2}, {"shape+text->shape", 3}, {"shape+text->shape", 1, data::CaptionKind::reworded}};
   const auto output = *folder_ / "edits";
   (void)run_in(swept, output);
-  const auto summary = nlohmann::json::parse(read_file_text(output / "summary.json"));
+  const auto summary = parse_json(read_file_text(output / "summary.json"));
   for (const char* key : {"edit_class_kept", "edited_right", "edit_untouched_kept", "edit_right",
                           "copy_edit_right", "ceiling_edit_right"})
     EXPECT_TRUE(summary[key].is_number()) << key;

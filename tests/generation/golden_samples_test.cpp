@@ -6,10 +6,10 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "generation_fixtures.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/generation/make_samples.h"
 
 namespace omni::generation {
@@ -132,10 +132,10 @@ TEST(GoldenSamples, AreTheSameTokenForToken) {
   const nlohmann::json tokens = tokens_of(bundle, requests);
   if (const char* out = std::getenv("OMNI_WRITE_GOLDEN_SAMPLES")) {
     std::string text;
-    for (const nlohmann::json& entry : tokens) text += (text.empty() ? "[" : ",\n") + entry.dump();
+    for (const nlohmann::json& entry : tokens) text += (text.empty() ? "[" : ",\n") + json_text(entry);
     write_file_atomically(out, text + "]\n");
   }
-  const nlohmann::json golden = nlohmann::json::parse(read_file_text(path));
+  const nlohmann::json golden = parse_json(read_file_text(path));
   ASSERT_EQ(tokens.size(), golden.size());
   for (std::size_t i = 0; i < golden.size(); ++i) {
     EXPECT_EQ(tokens[i]["task"], golden[i]["task"]);

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "coloured_shapes.h"
 #include "mesh_formats.h"
+#include "omni/core/json_text.h"
 #include "readers.h"
 
 namespace omni::geometry::testing {
@@ -67,7 +66,7 @@ class GltfBuilder {
     if (!data_.empty())
       json["buffers"] = {
           {{"byteLength", data_.size()}, {"uri", "data:application/octet-stream;base64," + base64(data_)}}};
-    return to_bytes(json.dump());
+    return to_bytes(json_text(json));
   }
   Mesh read(const std::filesystem::path& folder = {}) {
     return testing::read_gltf(embedded(), "case.gltf", folder);

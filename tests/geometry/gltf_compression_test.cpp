@@ -6,6 +6,7 @@
 #include <meshoptimizer.h>
 
 #include "gltf_builder.h"
+#include "omni/core/json_text.h"
 
 namespace omni::geometry {
 namespace {
@@ -167,7 +168,7 @@ GltfBuilder meshopt_document(const std::string& extension) {
 Mesh read_with_fallback_buffer(GltfBuilder& b, const std::string& extension) {
   b.embedded();
   b.json["buffers"].push_back({{"byteLength", 4096}, {"extensions", {{extension, {{"fallback", true}}}}}});
-  return testing::read_gltf(to_bytes(b.json.dump()), "case.gltf");
+  return testing::read_gltf(to_bytes(json_text(b.json)), "case.gltf");
 }
 
 TEST(GltfMeshopt, IsReadUnderBothNames) {

@@ -3,6 +3,7 @@
 #include "allocation_peak.h"
 #include "gltf_builder.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/image/image.h"
 #include "temporary_directory.h"
@@ -291,7 +292,7 @@ TEST(GltfFiles, ReadsABufferBesideItAndLongerThanNeeded) {
   b.json["buffers"] = {{{"byteLength", data.size()}, {"uri", "data.bin"}}};
   data.resize(data.size() + 100);
   write_file_atomically(folder / "data.bin", std::span<const std::byte>(data));
-  write_file_atomically(folder / "mesh.gltf", std::string_view(b.json.dump()));
+  write_file_atomically(folder / "mesh.gltf", std::string_view(json_text(b.json)));
   EXPECT_EQ(read_mesh(folder / "mesh.gltf").positions, kTriangle);
 }
 
@@ -307,7 +308,7 @@ TEST(GltfFiles, RefusesToLeaveItsFolder) {
     b.mesh({{"attributes", {{"POSITION", b.positions(kTriangle)}}}});
     b.json["buffers"] = {{{"byteLength", 36}, {"uri", uri}}};
     const std::string message =
-        input_error([&] { read_gltf(to_bytes(b.json.dump()), "case.gltf", folder.path()); });
+        input_error([&] { read_gltf(to_bytes(json_text(b.json)), "case.gltf", folder.path()); });
     EXPECT_NE(message.find("Only files in the mesh's own folder"), std::string::npos)
         << uri << ": " << message;
   }
@@ -322,7 +323,7 @@ std::string error_after(const std::function<void(Json&)>& change) {
   b.json["scenes"] = {{{"nodes", {0}}}};
   b.embedded();
   change(b.json);
-  return input_error([&] { read_gltf(to_bytes(b.json.dump()), "case.gltf", {}); });
+  return input_error([&] { read_gltf(to_bytes(json_text(b.json)), "case.gltf", {}); });
 }
 
 TEST(GltfErrors, NameTheFileAndTheProblem) {
@@ -422,7 +423,7 @@ TEST(GltfErrors, GigabytesClaimedInAKilobyteAllocateNothing) {
     b.mesh({{"attributes", {{"POSITION", p}}}, {"indices", b.indices({0, 1, 2})}});
     b.embedded();
     change(b.json);
-    const auto bytes = to_bytes(b.json.dump());
+    const auto bytes = to_bytes(json_text(b.json));
     const test::AllocationPeak peak;
     EXPECT_NE(input_error([&] { read_gltf(bytes, "case.gltf", {}); }), "no error");
     return peak.bytes();

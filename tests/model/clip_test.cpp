@@ -1,6 +1,6 @@
 #include "omni/model/clip.h"
+#include "omni/core/json_text.h"
 
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "omni/model/verify_public.h"
@@ -112,7 +112,7 @@ TEST_F(ClipTest, IdsBeyondTheVocabularyAreNamed) {
 // benchmarks/peers/make_clip_vocabulary.py, which gave the ids in the same way.
 std::string published_tokenizer(const std::filesystem::path& small,
                                 const std::filesystem::path& merges_file) {
-  nlohmann::json described = nlohmann::json::parse(read_file_text(small));
+  nlohmann::json described = parse_json(read_file_text(small));
   nlohmann::json& model = described["model"];
   nlohmann::json names;  // the first 512 are bytes, alone and at the end of a word
   for (const auto& [name, id] : model["vocab"].items())
@@ -131,7 +131,7 @@ std::string published_tokenizer(const std::filesystem::path& small,
   }
   described["post_processor"]["sep"][1] = next - 1;
   model["vocab"] = names;
-  return described.dump();
+  return json_text(described);
 }
 
 TEST(ClipVocabulary, ThePublishedOneGivesTheReferencesIds) {
@@ -142,7 +142,7 @@ TEST(ClipVocabulary, ThePublishedOneGivesTheReferencesIds) {
                                                              fixtures / "clip_vocabulary/merges.txt")));
   const auto tokenizer = tokenizers::TextTokenizer::load(folder / "tokenizer.json");
   EXPECT_EQ(tokenizer.vocabulary_size(), 49408);
-  const auto expected = nlohmann::json::parse(read_file_text(fixtures / "clip_vocabulary/expected.json"));
+  const auto expected = parse_json(read_file_text(fixtures / "clip_vocabulary/expected.json"));
   EXPECT_GT(expected.size(), 300u);
   for (const nlohmann::json& row : expected) {
     const std::string text = row.at("text");

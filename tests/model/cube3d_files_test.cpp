@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "refusal.h"
 #include "small_cube3d.h"
 #include "temporary_directory.h"
@@ -66,7 +66,7 @@ void cut_in_two(const fs::path& file) {
       shards[shard].push_back({name, view});
     }
     for (const auto& [name, tensors] : shards) write_safetensors(file.parent_path() / name, tensors);
-    write_file_atomically(file.string() + ".index.json", std::string_view(index.dump()));
+    write_file_atomically(file.string() + ".index.json", std::string_view(json_text(index)));
   }
   fs::remove(file);
 }

@@ -10,6 +10,7 @@
 
 #include "cube3d_sampler.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "sample_model.h"
 #include "small_cube3d.h"
 #include "small_cube3d_arguments.h"
@@ -42,7 +43,7 @@ class Cube3dResume : public testing::Test {
   }
 
   UnfinishedDraws open(const fs::path& file, const Cube3dSampler& sampler) const {
-    UnfinishedDraws keeper(file, sampler.settings().dump(), arguments_.best_of, /*period=*/{});
+    UnfinishedDraws keeper(file, json_text(sampler.settings()), arguments_.best_of, /*period=*/{});
     keeper.name_samples([this](std::size_t request, std::uint64_t number) -> UnfinishedDraws::Sample {
       return {prompts_[request].text + std::to_string(number), prompts_[request].text,
               prompts_[request].seed};

@@ -7,11 +7,11 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "cube3d_sampler.h"
 #include "forked_run.h"
 #include "omni/core/error.h"
+#include "omni/core/json_text.h"
 #include "omni/core/npy.h"
 #include "omni/core/safetensors.h"
 #include "omni/geometry/mesh_files.h"
@@ -57,7 +57,7 @@ class Cube3dSample : public testing::Test {
   nlohmann::json result_of(const std::string& run, const std::string& name) const {
     std::ifstream lines(folder_ / run / "results.jsonl");
     for (std::string line; std::getline(lines, line);)
-      if (nlohmann::json result = nlohmann::json::parse(line); result.at("name") == name) return result;
+      if (nlohmann::json result = parse_json(line); result.at("name") == name) return result;
     return nlohmann::json::object();
   }
   void write_codes(const std::string& name, const std::vector<std::int32_t>& codes) const {

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 
 namespace omni::test {
 
@@ -14,7 +14,7 @@ namespace omni::test {
 inline std::vector<nlohmann::json> metric_lines(const std::filesystem::path& file) {
   std::istringstream text(read_file_text(file));
   std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
+  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line));
   return lines;
 }
 

@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/random.h"
 #include "omni/core/safetensors.h"
 #include "omni/tokenizers/image_network.h"
@@ -18,7 +17,7 @@ using at::Tensor;
 namespace fs = std::filesystem;
 
 ImageTokenizerConfig config_of_fixture(const fs::path& folder, std::int64_t image_size) {
-  const auto json = nlohmann::json::parse(read_file_text(folder / "config.json"));
+  const auto json = parse_json(read_file_text(folder / "config.json"));
   ImageTokenizerConfig config;
   config.image_size = image_size;
   config.channels = json.at("ch");

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/random.h"
 #include "temporary_directory.h"
 
@@ -31,7 +31,7 @@ class ReferenceText : public testing::TestWithParam<std::string> {};
 
 TEST_P(ReferenceText, TokenIdsAreTheSame) {
   const auto tokenizer = TextTokenizer::load(fixtures / (GetParam() + ".json"));
-  const auto cases = nlohmann::json::parse(read_file_text(fixtures / (GetParam() + "_expected.json")));
+  const auto cases = parse_json(read_file_text(fixtures / (GetParam() + "_expected.json")));
   ASSERT_GT(cases.size(), 100u);
   for (const auto& expected : cases) {
     const auto text = expected.at("text").get<std::string>();

@@ -8,6 +8,7 @@
 #include "metric_lines.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/data/token_shard.h"
 #include "omni/geometry/mesh_files.h"
 #include "omni/tokenizers/shape_grid.h"
@@ -70,7 +71,7 @@ class StageSamplesTest : public testing::Test {
     return fs::path(c.output) / "samples" / concat("step-0000000", step);
   }
   nlohmann::json index_of(const StageConfig& c, int step) const {
-    return nlohmann::json::parse(read_file_text(step_folder(c, step) / "samples.json"));
+    return parse_json(read_file_text(step_folder(c, step) / "samples.json"));
   }
   static std::set<std::string> names_in(const fs::path& folder) {
     std::set<std::string> names;

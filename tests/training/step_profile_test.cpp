@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "caption_world.h"
+#include "omni/core/json_text.h"
 #include "omni/kernels/tensor.h"
 #include "omni/training/trainer.h"
 
@@ -18,9 +19,7 @@ using ::testing::Ge;
 using ::testing::IsEmpty;
 using ::testing::Le;
 
-nlohmann::json read_profile(const std::filesystem::path& path) {
-  return nlohmann::json::parse(read_file_text(path));
-}
+nlohmann::json read_profile(const std::filesystem::path& path) { return parse_json(read_file_text(path)); }
 
 std::vector<nlohmann::json> ranges(const nlohmann::json& profile, const std::string& category) {
   std::vector<nlohmann::json> found;

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/random.h"
 #include "temporary_directory.h"
 
@@ -68,8 +68,8 @@ TEST(TextTokenizerTraining, LearnsTheReferenceLibrarysMerges) {
   const test::TemporaryDirectory folder;
   const auto path = folder / "trained_text.json";
   trained.save(path);
-  const auto ours = nlohmann::json::parse(read_file_text(path));
-  const auto reference = nlohmann::json::parse(read_file_text(fixtures / "corpus_merges.json"));
+  const auto ours = parse_json(read_file_text(path));
+  const auto reference = parse_json(read_file_text(fixtures / "corpus_merges.json"));
   std::vector<std::string> merges = ours.at("model").at("merges");
   EXPECT_EQ(merges, reference.get<std::vector<std::string>>());
 }

@@ -7,6 +7,7 @@
 #include "omni/checkpoint/run_folder.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/data/token_shard.h"
 #include "omni/generation/make_samples.h"
 #include "omni/model/cube3d_growth.h"
@@ -230,7 +231,7 @@ TEST_F(TextTowerStage, LaterStagesReadTextsAlike) {
   const TrainingSummary one = run_stage(first, {});
   EXPECT_TRUE(fs::exists(fs::path(first.output) / "samples/step-00000012/sheet.png"));
   for (const auto& entry :
-       nlohmann::json::parse(read_file_text(fs::path(first.output) / "samples/step-00000012/samples.json")))
+       parse_json(read_file_text(fs::path(first.output) / "samples/step-00000012/samples.json")))
     if (entry.contains("problem")) EXPECT_EQ(entry.at("problem"), "the shape is empty");
   StageConfig next = config("next");
   next.stage = "continue";

@@ -3,12 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "caption_world.h"
 #include "omni/checkpoint/reader.h"
 #include "omni/core/error.h"
 #include "omni/core/files.h"
+#include "omni/core/json_text.h"
 #include "omni/core/run_lock.h"
 #include "omni/kernels/cuda_plugin.h"
 #include "omni/model/bundle.h"
@@ -453,7 +452,7 @@ TEST_F(TrainerTest, ResumingGoesOnFromACheckpointOfTheFormatBefore) {
                                  {"tokens", state.tokens},
                                  {"seconds", state.seconds},
                                  {"inputs", state.inputs}};
-    write_file_atomically(old / "state.json", json.dump(2) + "\n");
+    write_file_atomically(old / "state.json", json_text(json, 2) + "\n");
   }
   for (const char* newer : {"common", "step-00000005", "step-00000010", "step-00000012"})
     std::filesystem::remove_all(checkpoints / newer);
