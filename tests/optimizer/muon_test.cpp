@@ -38,6 +38,19 @@ TEST(Muon, OrthogonalisesToUnitSingularValuesInTheSameDirections) {
   }
 }
 
+// Ranks that share the matrices of a run hold different batches of them.
+TEST(Muon, AMatrixOfABatchIsOrthogonalisedAsItIsAlone) {
+  at::manual_seed(1);
+  for (const auto& [rows, columns] : {std::pair(24, 40), {40, 24}, {16, 24}, {24, 24}}) {
+    // Of low rank: much is made of what there is in the other directions.
+    const at::Tensor x = at::bmm(at::randn({3, rows, 8}), at::randn({3, 8, columns}));
+    const at::Tensor together = orthogonalised(x, 5);
+    for (std::int64_t i = 0; i < 3; ++i)
+      EXPECT_TRUE(together[i].equal(orthogonalised(x[i].clone().unsqueeze(0), 5)[0]))
+          << rows << ' ' << columns;
+  }
+}
+
 TEST(Muon, TakesTheMatricesOfBlocksAlone) {
   nn::ParameterStore store(1);
   const nn::ParameterScope block = block_of(store);

@@ -141,11 +141,11 @@ TEST_P(DistributedDataParallel, EndsWhereOneRankDoes) {
                    type == at::kFloat ? 1e-5 : 2e-3);
 }
 
-// Newton-Schulz makes much of directions in which there is nothing but rounding: only runs with the same sums, to
-// the bit, can be compared.
+// Newton-Schulz makes much of directions in which there is nothing but rounding, and what AdamW updates in parts may end
+// in other last bits: a tenth of what the entries move by here.
 TEST_P(DistributedDataParallel, MatricesOfMuonMayBeAnothersToUpdate) {
   expect_close(train(GetParam(), {Sharding::optimizer, true, at::kFloat}),
-               train(GetParam(), {Sharding::none, true, at::kFloat}), 1e-4);
+               train(GetParam(), {Sharding::none, true, at::kFloat}), 1e-3);
 }
 
 TEST_P(DistributedDataParallel, RestrictedRowsAreTheSameOnesWhereverTheyLie) {
