@@ -1,9 +1,7 @@
 #include "omni/kernels/cast_linear.h"
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include "library_products.h"
-#include "omni/kernels/if_defined.h"
+#include "omni/kernels/gradient_function.h"
 #include "omni/kernels/linear_products.h"
 #include "omni/kernels/widened.h"
 
@@ -11,33 +9,29 @@ namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
-class CastLinearFunction : public torch::autograd::Function<CastLinearFunction> {
+// Of rows, the weight, the weight as the products take it, and the bias, which may be undefined.
+class CastLinearFunction : public GradientFunction {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& cast,
-                        const std::optional<Tensor>& given_bias) {
-    const Tensor bias = given_bias.value_or(Tensor());
-    (void)weight;
-    context->save_for_backward({x, cast});
-    context->saved_data["bias"] = bias.defined();
-    if (!bias.defined()) return linear_rows(x, cast);
-    if (!is_widened(x)) return at::addmm(bias.to(x.scalar_type()), x, cast.t());
+  std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
+    const Tensor &x = inputs[0], &cast = inputs[2], &bias = inputs[3];
+    context.save({x, cast});
+    if (!bias.defined()) return {linear_rows(x, cast)};
+    if (!is_widened(x)) return {at::addmm(bias.to(x.scalar_type()), x, cast.t())};
     const Tensor y =
         bias.to(x.scalar_type()).expand({x.size(0), cast.size(0)}).clone(at::MemoryFormat::Contiguous);
     add_product(y, x, cast.t());
-    return y;
+    return {y};
   }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto saved = context->get_saved_variables();
+  std::vector<Tensor> backward(const BackwardContext& context,
+                               const std::vector<Tensor>& gradients) const override {
+    const auto saved = context.saved();
     const Tensor &x = saved[0], &cast = saved[1];
     const Tensor incoming = gradients[0].contiguous();
     Tensor x_gradient, weight_gradient, bias_gradient;
-    if (context->needs_input_grad(0)) x_gradient = linear_input_gradient(incoming, cast);
-    if (context->needs_input_grad(1)) weight_gradient = linear_weight_gradient(incoming, x);
-    if (context->saved_data["bias"].toBool() && context->needs_input_grad(3))
-      bias_gradient = incoming.sum(0, false, at::kFloat);
+    if (context.needs_gradient(0)) x_gradient = linear_input_gradient(incoming, cast);
+    if (context.needs_gradient(1)) weight_gradient = linear_weight_gradient(incoming, x);
+    if (context.needs_gradient(3)) bias_gradient = incoming.sum(0, false, at::kFloat);
     return {x_gradient, weight_gradient, Tensor(), bias_gradient};
   }
 };
@@ -45,7 +39,7 @@ class CastLinearFunction : public torch::autograd::Function<CastLinearFunction> 
 }  // namespace
 
 Tensor cast_linear(const Tensor& x, const Tensor& weight, const Tensor& cast, const Tensor& bias) {
-  return CastLinearFunction::apply(x, weight, cast, if_defined(bias));
+  return apply_with_gradient(std::make_unique<CastLinearFunction>(), {x, weight, cast, bias}).front();
 }
 
 }  // namespace omni::kernels

@@ -1,7 +1,5 @@
 #include "omni/kernels/cross_entropy.h"
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <algorithm>
 #include <limits>
 
@@ -12,13 +10,12 @@
 #include "gradients.h"
 #include "library_products.h"
 #include "omni/core/error.h"
+#include "omni/kernels/gradient_function.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 // Rows of one chunk of logits: a multiple of kChunkRows, so that the matrix library meets few shapes.
 std::int64_t logit_chunk(std::int64_t rows, std::int64_t columns, std::int64_t element_size) {
@@ -70,7 +67,7 @@ void differentiate_logits(const Tensor& logits, const CrossEntropyPlaces& places
 }
 
 // The classes of a call and what is known of its rows.
-struct Classes : torch::CustomClassHolder {
+struct Classes {
   ClassTable table;
   std::vector<Tensor> codebooks, projections;  // in the type of the hidden rows
   std::vector<ClassRun> runs;
@@ -133,65 +130,67 @@ void add_gradients(const Tensor& logits, const Tensor& hidden, const Tensor& sca
   if (rows.defined()) rows.mul_(scale);
 }
 
-class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFunction> {
+// Of hidden rows, the table, the projection of each codebook. Keeps the gradient of the logits where those fit
+// one chunk.
+class CrossEntropyFunction : public GradientFunction {
  public:
-  // inputs: hidden rows, the table, the projection of each codebook. Keeps the gradient of the logits where
-  // those fit one chunk.
-  static variable_list forward(AutogradContext* context, at::TensorList inputs,
-                               const c10::intrusive_ptr<Classes>& classes) {
+  explicit CrossEntropyFunction(Classes classes) : classes_(std::move(classes)) {}
+
+  std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
     const Tensor& hidden = inputs[0];
-    const CrossEntropyPlaces& places = classes->places;
+    const CrossEntropyPlaces& places = classes_.places;
     const std::int64_t count = hidden.size(0);
-    variable_list saved = inputs.vec();
+    std::vector<Tensor> saved = inputs;
     Tensor logits;
-    for (std::int64_t first = 0; first < count; first += classes->chunk) {
-      const std::int64_t rows = std::min(classes->chunk, count - first);
-      logits = logits_of(logits, hidden.narrow(0, first, rows), *classes);
+    for (std::int64_t first = 0; first < count; first += classes_.chunk) {
+      const std::int64_t rows = std::min(classes_.chunk, count - first);
+      logits = logits_of(logits, hidden.narrow(0, first, rows), classes_);
       differentiate_logits(logits, places, first);
     }
-    if (classes->chunk == count) saved.push_back(logits);
-    context->save_for_backward(std::move(saved));
-    context->saved_data["classes"] = c10::IValue::make_capsule(classes);
-    context->set_materialize_grads(false);
+    if (classes_.chunk == count) saved.push_back(logits);
+    context.save(std::move(saved));
+    context.leave_missing_gradients_undefined();
     Tensor objective = (places.weights * places.losses).sum();
     if (places.z_loss > 0)
       objective = objective + places.z_loss * (places.weights * places.log_sums.square()).sum();
-    context->mark_non_differentiable({places.losses, places.correct});
+    context.mark_non_differentiable({places.losses, places.correct});
     return {objective, places.losses, places.correct};
   }
 
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto capsule = context->saved_data["classes"].toCapsule();
-    const auto& classes = static_cast<const Classes&>(*capsule);
-    const std::size_t inputs = 2 + classes.codebooks.size();
-    variable_list result(inputs + 1);
+  std::vector<Tensor> backward(const BackwardContext& context,
+                               const std::vector<Tensor>& gradients) const override {
+    const std::size_t inputs = 2 + classes_.codebooks.size();
+    std::vector<Tensor> result(inputs);
     if (!gradients[0].defined()) return result;
-    const variable_list saved = context->get_saved_variables();
+    const std::vector<Tensor> saved = context.saved();
     const Tensor &hidden = saved[0], &table = saved[1];
     const std::int64_t count = hidden.size(0);
     ClassGradients all;
-    if (context->needs_input_grad(0)) all.hidden = at::empty_like(hidden);
-    if (context->needs_input_grad(1)) all.table = gradient_of(table);
-    for (std::size_t i = 0; i < classes.codebooks.size(); ++i)
-      all.projections.push_back(context->needs_input_grad(2 + i) ? at::zeros_like(saved[2 + i]) : Tensor());
+    if (context.needs_gradient(0)) all.hidden = at::empty_like(hidden);
+    if (context.needs_gradient(1)) all.table = gradient_of(table);
+    for (std::size_t i = 0; i < classes_.codebooks.size(); ++i)
+      all.projections.push_back(context.needs_gradient(2 + i) ? at::zeros_like(saved[2 + i]) : Tensor());
 
     Tensor logits = saved.size() > inputs ? saved[inputs] : Tensor();
     const bool kept = logits.defined();
-    for (std::int64_t first = 0; first < count; first += classes.chunk) {
-      const std::int64_t rows = std::min(classes.chunk, count - first);
+    for (std::int64_t first = 0; first < count; first += classes_.chunk) {
+      const std::int64_t rows = std::min(classes_.chunk, count - first);
       const Tensor own = hidden.narrow(0, first, rows);
       if (!kept) {
-        logits = logits_of(logits, own, classes);
-        differentiate_logits(logits, classes.places, first);
+        logits = logits_of(logits, own, classes_);
+        differentiate_logits(logits, classes_.places, first);
       }
       ClassGradients part = all;
       if (all.hidden.defined()) part.hidden = all.hidden.narrow(0, first, rows);
-      add_gradients(logits, own, gradients[0], classes, part);
+      add_gradients(logits, own, gradients[0], classes_, part);
     }
     result[0] = all.hidden;
     std::copy(all.projections.begin(), all.projections.end(), result.begin() + 2);
     return result;
   }
+
+ private:
+  Classes classes_;
 };
 
 }  // namespace
@@ -210,27 +209,28 @@ RowCrossEntropy row_cross_entropy(const Tensor& hidden, const ClassTable& table,
   ensure(!table.table.requires_grad() || table.table.is_leaf(),
          "cross-entropy: a table that is trained must be a leaf");
   const std::int64_t count = hidden.size(0);
-  auto classes = c10::make_intrusive<Classes>();
-  classes->table = table;
-  classes->runs.assign(runs.begin(), runs.end());
-  classes->columns = class_columns(runs);
+  Classes classes;
+  classes.table = table;
+  classes.runs.assign(runs.begin(), runs.end());
+  classes.columns = class_columns(runs);
   const bool fused = takes_fused_kernel(hidden, path, "cross_entropy");
   // Without a kernel they are held in fp32 as well.
-  classes->chunk =
-      logit_chunk(count, classes->columns.back(),
+  classes.chunk =
+      logit_chunk(count, classes.columns.back(),
                   fused || has_row_kernel(hidden) ? hidden.element_size() : c10::elementSize(at::kFloat));
   std::vector<Tensor> inputs = {hidden, table.table};
   for (const ClassCodebook& own : table.codebooks) {
-    classes->codebooks.push_back(own.codebook.to(hidden.scalar_type()));
-    classes->projections.push_back(own.projection.detach().to(hidden.scalar_type()));
+    classes.codebooks.push_back(own.codebook.to(hidden.scalar_type()));
+    classes.projections.push_back(own.projection.detach().to(hidden.scalar_type()));
     inputs.push_back(own.projection);
   }
   const auto of_rows = [&](at::ScalarType type) {
     return at::empty({count}, hidden.options().dtype(type).requires_grad(false));
   };
-  classes->places = {targets, weights, of_rows(at::kFloat), of_rows(at::kFloat), of_rows(at::kByte),
-                     z_loss,  fused};
-  const variable_list out = CrossEntropyFunction::apply(at::TensorList(inputs), classes);
+  classes.places = {targets, weights, of_rows(at::kFloat), of_rows(at::kFloat), of_rows(at::kByte),
+                    z_loss,  fused};
+  const std::vector<Tensor> out =
+      apply_with_gradient(std::make_unique<CrossEntropyFunction>(std::move(classes)), inputs);
   return {out[0], out[1], out[2].to(at::kBool)};
 }
 

@@ -1,24 +1,21 @@
 #include "omni/kernels/embedding.h"
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <vector>
 
 #include "cuda/cuda_embedding.h"
 #include "cuda/cuda_launch.h"
 #include "gradients.h"
 #include "omni/core/error.h"
+#include "omni/kernels/gradient_function.h"
 #include "omni/kernels/linear_products.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 // What is embedded, beside the tensors that are trained.
-struct EmbeddedRows : torch::CustomClassHolder {
+struct EmbeddedRows {
   Tensor indices;
   std::vector<EmbeddedCodes> codes;
   bool fused = false;  // by the kernels of the GPU's plug-in
@@ -31,37 +28,36 @@ Tensor codebook_rows(const EmbeddedCodes& own) {
   return rows.masked_fill_(own.codes.lt(0).unsqueeze(1), 0);
 }
 
-class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
+// Of the table, then the projection of each codebook.
+class EmbedFunction : public GradientFunction {
  public:
-  // trained: the table, then the projection of each codebook.
-  static Tensor forward(AutogradContext* context, at::TensorList trained,
-                        const c10::intrusive_ptr<EmbeddedRows>& rows) {
-    context->save_for_backward(trained.vec());
-    context->saved_data["rows"] = c10::IValue::make_capsule(rows);
-    if (rows->fused) {
-      const Tensor embedded = cuda_gather(trained[0], rows->indices);
-      for (const EmbeddedCodes& own : rows->codes) cuda_add_code_shares(embedded, own);
-      return embedded;
+  explicit EmbedFunction(EmbeddedRows rows) : rows_(std::move(rows)) {}
+
+  std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& trained) const override {
+    context.save(trained);
+    if (rows_.fused) {
+      const Tensor embedded = cuda_gather(trained[0], rows_.indices);
+      for (const EmbeddedCodes& own : rows_.codes) cuda_add_code_shares(embedded, own);
+      return {embedded};
     }
-    const Tensor embedded = trained[0].index_select(0, rows->indices);
-    for (const EmbeddedCodes& own : rows->codes)
+    const Tensor embedded = trained[0].index_select(0, rows_.indices);
+    for (const EmbeddedCodes& own : rows_.codes)
       add_rows(embedded, own.positions, at::mm(codebook_rows(own), own.projection.t()));
-    return embedded;
+    return {embedded};
   }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto capsule = context->saved_data["rows"].toCapsule();
-    const auto& rows = static_cast<const EmbeddedRows&>(*capsule);
+  std::vector<Tensor> backward(const BackwardContext& context,
+                               const std::vector<Tensor>& gradients) const override {
     const Tensor incoming = gradients[0].contiguous();
-    variable_list result(rows.codes.size() + 2);
-    if (context->needs_input_grad(0)) {
-      const Tensor gradient = gradient_of(context->get_saved_variables()[0]);
-      rows.fused ? cuda_add_rows(gradient, rows.indices, incoming)
-                 : add_rows(gradient, rows.indices, incoming);
+    std::vector<Tensor> result(rows_.codes.size() + 1);
+    if (context.needs_gradient(0)) {
+      const Tensor gradient = gradient_of(context.saved()[0]);
+      rows_.fused ? cuda_add_rows(gradient, rows_.indices, incoming)
+                  : add_rows(gradient, rows_.indices, incoming);
     }
-    for (std::size_t i = 0; i < rows.codes.size(); ++i) {
-      if (!context->needs_input_grad(i + 1)) continue;
-      const EmbeddedCodes& own = rows.codes[i];
-      if (rows.fused) {
+    for (std::size_t i = 0; i < rows_.codes.size(); ++i) {
+      if (!context.needs_gradient(i + 1)) continue;
+      const EmbeddedCodes& own = rows_.codes[i];
+      if (rows_.fused) {
         result[i + 1] = cuda_projection_gradient(incoming, own);
         continue;
       }
@@ -69,6 +65,9 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
     }
     return result;
   }
+
+ private:
+  EmbeddedRows rows_;
 };
 
 }  // namespace
@@ -76,13 +75,13 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
 Tensor embed(const Tensor& table, const Tensor& indices, std::span<const EmbeddedCodes> codes,
              KernelPath path) {
   ensure(!table.requires_grad() || table.is_leaf(), "embedding: a table that is trained must be a leaf");
-  auto rows = c10::make_intrusive<EmbeddedRows>();
-  rows->fused = takes_fused_kernel(table, path, "embedding");
-  rows->indices = indices;
-  rows->codes.assign(codes.begin(), codes.end());
+  EmbeddedRows rows;
+  rows.fused = takes_fused_kernel(table, path, "embedding");
+  rows.indices = indices;
+  rows.codes.assign(codes.begin(), codes.end());
   std::vector<Tensor> trained = {table};
   for (const EmbeddedCodes& own : codes) trained.push_back(own.projection);
-  return EmbedFunction::apply(at::TensorList(trained), rows);
+  return apply_with_gradient(std::make_unique<EmbedFunction>(std::move(rows)), trained).front();
 }
 
 }  // namespace omni::kernels

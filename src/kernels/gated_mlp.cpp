@@ -1,11 +1,11 @@
 #include "omni/kernels/gated_mlp.h"
 
 #include <ATen/record_function.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "cpu/swiglu_kernels.h"
 #include "linear_panels.h"
 #include "omni/kernels/cast_linear.h"
+#include "omni/kernels/gradient_function.h"
 #include "omni/kernels/linear_products.h"
 #include "omni/kernels/swiglu.h"
 
@@ -13,16 +13,13 @@ namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
-class GatedMlpFunction : public torch::autograd::Function<GatedMlpFunction> {
+// Of rows, and of each layer the weight and the weight as the products take it.
+class GatedMlpFunction : public GradientFunction {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& gate_up,
-                        const Tensor& gate_up_cast, const Tensor& down, const Tensor& down_cast) {
+  std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
     RECORD_FUNCTION("omni::gated_mlp", std::vector<c10::IValue>());
-    (void)gate_up;
-    (void)down;
+    const Tensor &x = inputs[0], &gate_up_cast = inputs[2], &down_cast = inputs[4];
     const std::int64_t rows = x.size(0), inner = down_cast.size(1), width = down_cast.size(0);
     Tensor gates = at::empty({rows, 2 * inner}, x.options()), hidden = at::empty({rows, inner}, x.options());
     Tensor output = at::empty({rows, width}, x.options());
@@ -35,18 +32,19 @@ class GatedMlpFunction : public torch::autograd::Function<GatedMlpFunction> {
       linear_kernels()->multiply(between, {first, last}, out.const_data_ptr<float>(), width,
                                  elements_of(output));
     });
-    context->save_for_backward({x, gates, hidden, gate_up_cast, down_cast});
-    return output;
+    context.save({x, gates, hidden, gate_up_cast, down_cast});
+    return {output};
   }
 
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
+  std::vector<Tensor> backward(const BackwardContext& context,
+                               const std::vector<Tensor>& gradients) const override {
     RECORD_FUNCTION("omni::gated_mlp_backward", std::vector<c10::IValue>());
-    const auto saved = context->get_saved_variables();
+    const auto saved = context.saved();
     const Tensor &x = saved[0], &gates = saved[1], &hidden = saved[2], &gate_up = saved[3], &down = saved[4];
     const Tensor incoming = gradients[0].contiguous();
     const std::int64_t rows = x.size(0), inner = down.size(1);
     Tensor gate_gradient = at::empty_like(gates);
-    const bool wants_rows = context->needs_input_grad(0);
+    const bool wants_rows = context.needs_gradient(0);
     Tensor x_gradient = wants_rows ? at::empty_like(x) : Tensor();
     const Tensor out = row_panels(down), into = wants_rows ? row_panels(gate_up) : Tensor();
     const Bf16Matrix from = view_of(incoming), between = view_of(gate_gradient);
@@ -64,8 +62,8 @@ class GatedMlpFunction : public torch::autograd::Function<GatedMlpFunction> {
         linear_kernels()->multiply(between, {first, last}, into.const_data_ptr<float>(), x.size(1),
                                    elements_of(x_gradient));
     });
-    const auto of = [&](int input, const Tensor& gradient, const Tensor& factor) {
-      return context->needs_input_grad(input) ? linear_weight_gradient(gradient, factor) : Tensor();
+    const auto of = [&](std::size_t input, const Tensor& gradient, const Tensor& factor) {
+      return context.needs_gradient(input) ? linear_weight_gradient(gradient, factor) : Tensor();
     };
     return {x_gradient, of(1, gate_gradient, x), Tensor(), of(3, incoming, hidden), Tensor()};
   }
@@ -85,7 +83,9 @@ Tensor gated_mlp(const Tensor& x, const CastMatrix& gate_up, const CastMatrix& d
     const Tensor hidden = swiglu(cast_linear(x, gate_up.weight, gate_up.cast, {}), path);
     return cast_linear(hidden, down.weight, down.cast, {});
   }
-  return GatedMlpFunction::apply(x, gate_up.weight, gate_up.cast, down.weight, down.cast);
+  return apply_with_gradient(std::make_unique<GatedMlpFunction>(),
+                             {x, gate_up.weight, gate_up.cast, down.weight, down.cast})
+      .front();
 }
 
 }  // namespace omni::kernels

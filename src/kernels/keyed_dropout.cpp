@@ -1,20 +1,18 @@
 #include "omni/kernels/keyed_dropout.h"
 
 #include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <array>
 #include <cmath>
 
 #include "omni/core/error.h"
 #include "omni/core/random.h"
+#include "omni/kernels/gradient_function.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 constexpr std::int64_t kLowWord = 0xFFFFFFFF;
 
@@ -79,17 +77,22 @@ Tensor dropped(const Tensor& given, double rate, const Tensor& key) {
   return (x.to(wide) * (1 / (1 - rate))).masked_fill_(gone, 0).to(x.scalar_type());
 }
 
-class DropoutFunction : public torch::autograd::Function<DropoutFunction> {
+// Of rows and their key.
+class DropoutFunction : public GradientFunction {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& x, double rate, const Tensor& key) {
-    context->saved_data["rate"] = rate;
-    context->save_for_backward({key});
-    return dropped(x, rate, key);
+  explicit DropoutFunction(double rate) : rate_(rate) {}
+
+  std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
+    context.save({inputs[1]});
+    return {dropped(inputs[0], rate_, inputs[1])};
   }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const Tensor key = context->get_saved_variables()[0];
-    return {dropped(gradients[0], context->saved_data["rate"].toDouble(), key), Tensor(), Tensor()};
+  std::vector<Tensor> backward(const BackwardContext& context,
+                               const std::vector<Tensor>& gradients) const override {
+    return {dropped(gradients[0], rate_, context.saved()[0]), Tensor()};
   }
+
+ private:
+  double rate_;
 };
 
 }  // namespace
@@ -105,7 +108,7 @@ Tensor keyed_dropout(const Tensor& x, double rate, const Tensor& key) {
   ensure(rate >= 0 && rate < 1, "dropout of a share of ", rate);
   ensure(key.scalar_type() == at::kLong && key.numel() == 1 && key.device() == x.device(),
          "dropout: a key is an int64 scalar where the rows are");
-  return DropoutFunction::apply(x, rate, key.reshape({}));
+  return apply_with_gradient(std::make_unique<DropoutFunction>(rate), {x, key.reshape({})}).front();
 }
 
 }  // namespace omni::kernels

@@ -2,19 +2,17 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "cpu/row_chunks.h"
 #include "cpu/swiglu_kernels.h"
 #include "cuda/cuda_launch.h"
 #include "cuda/cuda_swiglu.h"
+#include "omni/kernels/gradient_function.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 Tensor swiglu_rows(const Tensor& gate_up) {
   RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
@@ -29,15 +27,16 @@ Tensor swiglu_rows(const Tensor& gate_up) {
   return output;
 }
 
-class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
+class SwigluFunction : public GradientFunction {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
-    context->save_for_backward({gate_up});
-    return swiglu_rows(gate_up);
+  std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
+    context.save({inputs[0]});
+    return {swiglu_rows(inputs[0])};
   }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
+  std::vector<Tensor> backward(const BackwardContext& context,
+                               const std::vector<Tensor>& gradients) const override {
     RECORD_FUNCTION("omni::swiglu_backward", std::vector<c10::IValue>());
-    const Tensor gate_up = context->get_saved_variables()[0];
+    const Tensor gate_up = context.saved()[0];
     const Tensor incoming = gradients[0].contiguous();
     const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
     Tensor result = at::empty_like(gate_up);
@@ -55,7 +54,8 @@ class SwigluFunction : public torch::autograd::Function<SwigluFunction> {
 Tensor swiglu(const Tensor& gate_up, KernelPath path) {
   if (has_row_kernel(gate_up) && gate_up.dim() == 2) {
     const Tensor rows = gate_up.contiguous();
-    return at::GradMode::is_enabled() ? SwigluFunction::apply(rows) : swiglu_rows(rows);
+    if (!at::GradMode::is_enabled()) return swiglu_rows(rows);
+    return apply_with_gradient(std::make_unique<SwigluFunction>(), {rows}).front();
   }
   if (gate_up.dim() == 2 && takes_fused_kernel(gate_up, path, "swiglu")) return cuda_swiglu(gate_up);
   const auto halves = gate_up.chunk(2, -1);

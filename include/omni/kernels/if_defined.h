@@ -6,7 +6,7 @@
 
 namespace omni::kernels {
 
-// Custom functions, and LibTorch's calls, take undefined tensors only as empty optionals.
+// LibTorch's calls take undefined tensors only as empty optionals.
 inline std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
 }

@@ -40,17 +40,6 @@ AttentionWork work_of_sets(std::int64_t sets, std::int64_t rows, std::int64_t ke
   return work;
 }
 
-AttentionCallPointer make_attention_call(const RotaryAttention& options, AttentionWork work) {
-  auto call = c10::make_intrusive<AttentionCall>();
-  call->options = options;
-  call->work = std::move(work);
-  return call;
-}
-
-const AttentionCall& saved_attention_call(torch::autograd::AutogradContext* context) {
-  return static_cast<const AttentionCall&>(*context->saved_data["call"].toCapsule());
-}
-
 AttentionInputs inputs_of(const RotaryAttention& options, const Tensor& query, const Tensor& key,
                           const Tensor& value, const Tensor& query_norm, const Tensor& key_norm) {
   AttentionInputs in;

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <cstdint>
 #include <vector>
 
@@ -26,16 +24,13 @@ AttentionWork work_of_sets(std::int64_t sets, std::int64_t rows, std::int64_t ke
 
 // Everything of a call but the tensors that carry gradients. The backward pass takes it from the forward
 // pass.
-struct AttentionCall : torch::CustomClassHolder {
+struct AttentionCall {
   RotaryAttention options;
   AttentionWork work;
 };
-using AttentionCallPointer = c10::intrusive_ptr<AttentionCall>;
 
-AttentionCallPointer make_attention_call(const RotaryAttention& options, AttentionWork work);
-const AttentionCall& saved_attention_call(torch::autograd::AutogradContext* context);
-
-// Rows with the options' rotation and norms, which may be undefined; which keys they see is left open.
+// Rows with the options' rotation and norms, which may be undefined; which keys they see is left open, or points into
+// the call.
 AttentionInputs inputs_of(const RotaryAttention& options, const at::Tensor& query, const at::Tensor& key,
                           const at::Tensor& value, const at::Tensor& query_norm, const at::Tensor& key_norm);
 AttentionInputs inputs_of(const AttentionCall& call, const at::Tensor& query, const at::Tensor& key,

@@ -2,17 +2,14 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "cuda_launch.h"
-#include "omni/kernels/if_defined.h"
+#include "omni/kernels/gradient_function.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 bool has_type(const NormOptions& options) {
   return options.output_type == at::kBFloat16 || options.output_type == at::kFloat;
@@ -38,22 +35,14 @@ std::pair<Tensor, Tensor> forward_of(const Tensor& residual, const Tensor& delta
   return {sum, output};
 }
 
-// What forward and backward pass of one norm share.
-struct SavedNorm : torch::CustomClassHolder {
-  NormOptions options;
-  explicit SavedNorm(const NormOptions& given) : options(given) {}
-};
-
 struct NormGradients {
   Tensor sum, delta, weight;  // delta in the type of the output; undefined where not wanted
 };
 
-NormGradients backward_of(AutogradContext* context, const Tensor& output_gradient, const Tensor& sum_gradient,
-                          bool with_delta) {
+NormGradients backward_of(const BackwardContext& context, const NormOptions& options,
+                          const Tensor& output_gradient, const Tensor& sum_gradient, bool with_delta) {
   RECORD_FUNCTION("omni::norm_backward", std::vector<c10::IValue>());
-  const auto capsule = context->saved_data["norm"].toCapsule();
-  const NormOptions& options = static_cast<const SavedNorm&>(*capsule).options;
-  const variable_list saved = context->get_saved_variables();
+  const std::vector<Tensor> saved = context.saved();
   const Tensor &sum = saved[0], &weight = saved[1];
   const Tensor incoming = output_gradient.defined()
                               ? output_gradient.contiguous()
@@ -63,7 +52,7 @@ NormGradients backward_of(AutogradContext* context, const Tensor& output_gradien
   result.sum = at::empty_like(sum);
   if (with_delta && options.output_type != at::kFloat) result.delta = at::empty_like(incoming);
   Tensor partial;
-  if (weight.defined() && context->needs_input_grad(with_delta ? 2 : 1)) {
+  if (context.needs_gradient(2)) {
     result.weight = at::empty_like(weight);
     const std::int64_t chunks = (sum.size(0) + kOmniCudaNormGradientRows - 1) / kOmniCudaNormGradientRows;
     partial = at::empty({chunks, sum.size(1)}, sum.options());
@@ -87,43 +76,31 @@ NormGradients backward_of(AutogradContext* context, const Tensor& output_gradien
   return result;
 }
 
-void save(AutogradContext* context, const Tensor& sum, const Tensor& weight, const NormOptions& options) {
-  context->save_for_backward({sum, weight});
-  context->saved_data["norm"] = c10::IValue::make_capsule(c10::make_intrusive<SavedNorm>(options));
-  context->set_materialize_grads(false);
-}
-
-class CudaAddNormFunction : public torch::autograd::Function<CudaAddNormFunction> {
+// Of the residual, the delta and the weight, which both may be undefined. -> the sum, where there is a delta (the
+// residual itself is no output), and its norm
+class CudaNormFunction : public GradientFunction {
  public:
-  static variable_list forward(AutogradContext* context, const Tensor& residual, const Tensor& delta,
-                               const std::optional<Tensor>& weight, const NormOptions& options) {
+  explicit CudaNormFunction(const NormOptions& options) : options_(options) {}
+
+  std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
     RECORD_FUNCTION("omni::norm", std::vector<c10::IValue>());
-    const Tensor scale = weight.value_or(Tensor());
-    const auto [sum, output] = forward_of(residual, delta, scale, options);
-    save(context, sum, scale, options);
+    const Tensor &delta = inputs[1], &weight = inputs[2];
+    const auto [sum, output] = forward_of(inputs[0], delta, weight, options_);
+    context.save({sum, weight});
+    context.leave_missing_gradients_undefined();
+    if (!delta.defined()) return {output};
     return {sum, output};
   }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const NormGradients own = backward_of(context, gradients[1], gradients[0], true);
-    return {own.sum, own.delta, own.weight, Tensor()};
+  std::vector<Tensor> backward(const BackwardContext& context,
+                               const std::vector<Tensor>& gradients) const override {
+    const bool with_delta = gradients.size() == 2;
+    const NormGradients own = backward_of(context, options_, gradients.back(),
+                                          with_delta ? gradients.front() : Tensor(), with_delta);
+    return {own.sum, own.delta, own.weight};
   }
-};
 
-// Without a delta: the sum is the residual itself.
-class CudaNormFunction : public torch::autograd::Function<CudaNormFunction> {
- public:
-  static Tensor forward(AutogradContext* context, const Tensor& residual, const std::optional<Tensor>& weight,
-                        const NormOptions& options) {
-    RECORD_FUNCTION("omni::norm", std::vector<c10::IValue>());
-    const Tensor scale = weight.value_or(Tensor());
-    const Tensor output = forward_of(residual, {}, scale, options).second;
-    save(context, residual, scale, options);
-    return output;
-  }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const NormGradients own = backward_of(context, gradients[0], {}, false);
-    return {own.sum, own.weight, Tensor()};
-  }
+ private:
+  NormOptions options_;
 };
 
 }  // namespace
@@ -143,11 +120,10 @@ std::optional<std::pair<Tensor, Tensor>> cuda_differentiable_add_norm(const Tens
   if (residual.size(1) > kOmniCudaNormGradientWidth)
     fail(ErrorKind::usage, "the fused kernel norm takes rows of at most ", kOmniCudaNormGradientWidth,
          " elements, not ", residual.size(1), ". Leave it out of fused_kernels");
-  const Tensor rows = residual.contiguous();
-  if (!delta.defined())
-    return std::pair(residual, CudaNormFunction::apply(rows, if_defined(weight), options));
-  const variable_list out = CudaAddNormFunction::apply(rows, delta.contiguous(), if_defined(weight), options);
-  return std::pair(out[0], out[1]);
+  const Tensor added = delta.defined() ? delta.contiguous() : Tensor();
+  const std::vector<Tensor> out = apply_with_gradient(std::make_unique<CudaNormFunction>(options),
+                                                      {residual.contiguous(), added, weight});
+  return std::pair(added.defined() ? out.front() : residual, out.back());
 }
 
 }  // namespace omni::kernels

@@ -1,16 +1,14 @@
 #include "cuda_swiglu.h"
 
 #include <ATen/record_function.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "cuda_launch.h"
+#include "omni/kernels/gradient_function.h"
 
 namespace omni::kernels {
 namespace {
 
 using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 OmniCudaSwiglu arguments_of(const Tensor& gate_up, const Tensor& output) {
   OmniCudaSwiglu a{};
@@ -22,18 +20,20 @@ OmniCudaSwiglu arguments_of(const Tensor& gate_up, const Tensor& output) {
   return a;
 }
 
-class CudaSwigluFunction : public torch::autograd::Function<CudaSwigluFunction> {
+class CudaSwigluFunction : public GradientFunction {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& gate_up) {
+  std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
     RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
+    const Tensor& gate_up = inputs[0];
     const Tensor output = at::empty({gate_up.size(0), gate_up.size(1) / 2}, gate_up.options());
     launch_cuda(gate_up, "SwiGLU", cuda_plugin().training.swiglu, arguments_of(gate_up, output));
-    context->save_for_backward({gate_up});
-    return output;
+    context.save({gate_up});
+    return {output};
   }
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
+  std::vector<Tensor> backward(const BackwardContext& context,
+                               const std::vector<Tensor>& gradients) const override {
     RECORD_FUNCTION("omni::swiglu_backward", std::vector<c10::IValue>());
-    const Tensor gate_up = context->get_saved_variables()[0], incoming = gradients[0].contiguous();
+    const Tensor gate_up = context.saved()[0], incoming = gradients[0].contiguous();
     const Tensor result = at::empty_like(gate_up);
     OmniCudaSwiglu a = arguments_of(gate_up, result);
     a.output_gradient = incoming.const_data_ptr();
@@ -44,6 +44,8 @@ class CudaSwigluFunction : public torch::autograd::Function<CudaSwigluFunction> 
 
 }  // namespace
 
-Tensor cuda_swiglu(const Tensor& gate_up) { return CudaSwigluFunction::apply(gate_up.contiguous()); }
+Tensor cuda_swiglu(const Tensor& gate_up) {
+  return apply_with_gradient(std::make_unique<CudaSwigluFunction>(), {gate_up.contiguous()}).front();
+}
 
 }  // namespace omni::kernels
