@@ -1,13 +1,13 @@
 #include "omni/kernels/add_norm.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/record_function.h>
 
 #include "cpu/add_norm_kernels.h"
 #include "cpu/row_chunks.h"
 #include "cuda/cuda_add_norm.h"
 #include "omni/core/error.h"
 #include "omni/kernels/gradient_function.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -28,7 +28,7 @@ NormParameters parameters_of(std::int64_t width, const Tensor& weight, const Nor
 std::vector<Tensor> norm_gradients(const Tensor& sum, const Tensor& weight, const NormOptions& options,
                                    const Tensor& output_gradient, const Tensor& sum_gradient,
                                    bool with_delta) {
-  RECORD_FUNCTION("omni::norm_backward", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::norm_backward");
   const auto type = options.output_type;
   const bool bf16 = type == at::kBFloat16;
   const std::int64_t rows = sum.size(0), width = sum.size(1);
@@ -58,7 +58,7 @@ std::vector<Tensor> norm_gradients(const Tensor& sum, const Tensor& weight, cons
 // The sum of both, or the residual where there is no delta, and its norm.
 std::pair<Tensor, Tensor> norm_rows(const Tensor& residual, const Tensor& delta, const Tensor& weight,
                                     const NormOptions& options) {
-  RECORD_FUNCTION("omni::norm", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::norm");
   Tensor sum = delta.defined() ? at::empty_like(residual) : Tensor();
   Tensor output = at::empty(residual.sizes(), residual.options().dtype(options.output_type));
   const NormParameters norm = parameters_of(residual.size(1), weight, options);

@@ -1,12 +1,11 @@
 #include "omni/kernels/gated_mlp.h"
 
-#include <ATen/record_function.h>
-
 #include "cpu/swiglu_kernels.h"
 #include "linear_panels.h"
 #include "omni/kernels/cast_linear.h"
 #include "omni/kernels/gradient_function.h"
 #include "omni/kernels/linear_products.h"
+#include "omni/kernels/profiled_range.h"
 #include "omni/kernels/swiglu.h"
 
 namespace omni::kernels {
@@ -18,7 +17,7 @@ using at::Tensor;
 class GatedMlpFunction : public GradientFunction {
  public:
   std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
-    RECORD_FUNCTION("omni::gated_mlp", std::vector<c10::IValue>());
+    const ProfiledRange profiled("omni::gated_mlp");
     const Tensor &x = inputs[0], &gate_up_cast = inputs[2], &down_cast = inputs[4];
     const std::int64_t rows = x.size(0), inner = down_cast.size(1), width = down_cast.size(0);
     Tensor gates = at::empty({rows, 2 * inner}, x.options()), hidden = at::empty({rows, inner}, x.options());
@@ -38,7 +37,7 @@ class GatedMlpFunction : public GradientFunction {
 
   std::vector<Tensor> backward(const BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
-    RECORD_FUNCTION("omni::gated_mlp_backward", std::vector<c10::IValue>());
+    const ProfiledRange profiled("omni::gated_mlp_backward");
     const auto saved = context.saved();
     const Tensor &x = saved[0], &gates = saved[1], &hidden = saved[2], &gate_up = saved[3], &down = saved[4];
     const Tensor incoming = gradients[0].contiguous();

@@ -1,13 +1,13 @@
 #include "omni/kernels/swiglu.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/record_function.h>
 
 #include "cpu/row_chunks.h"
 #include "cpu/swiglu_kernels.h"
 #include "cuda/cuda_launch.h"
 #include "cuda/cuda_swiglu.h"
 #include "omni/kernels/gradient_function.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 using at::Tensor;
 
 Tensor swiglu_rows(const Tensor& gate_up) {
-  RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::swiglu");
   const std::int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
   const bool bf16 = gate_up.scalar_type() == at::kBFloat16;
   Tensor output = at::empty({rows, width}, gate_up.options());
@@ -35,7 +35,7 @@ class SwigluFunction : public GradientFunction {
   }
   std::vector<Tensor> backward(const BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
-    RECORD_FUNCTION("omni::swiglu_backward", std::vector<c10::IValue>());
+    const ProfiledRange profiled("omni::swiglu_backward");
     const Tensor gate_up = context.saved()[0];
     const Tensor incoming = gradients[0].contiguous();
     const bool bf16 = gate_up.scalar_type() == at::kBFloat16;

@@ -1,10 +1,10 @@
 #include "cuda_add_norm.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/record_function.h>
 
 #include "cuda_launch.h"
 #include "omni/kernels/gradient_function.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -41,7 +41,7 @@ struct NormGradients {
 
 NormGradients backward_of(const BackwardContext& context, const NormOptions& options,
                           const Tensor& output_gradient, const Tensor& sum_gradient, bool with_delta) {
-  RECORD_FUNCTION("omni::norm_backward", std::vector<c10::IValue>());
+  const ProfiledRange profiled("omni::norm_backward");
   const std::vector<Tensor> saved = context.saved();
   const Tensor &sum = saved[0], &weight = saved[1];
   const Tensor incoming = output_gradient.defined()
@@ -83,7 +83,7 @@ class CudaNormFunction : public GradientFunction {
   explicit CudaNormFunction(const NormOptions& options) : options_(options) {}
 
   std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
-    RECORD_FUNCTION("omni::norm", std::vector<c10::IValue>());
+    const ProfiledRange profiled("omni::norm");
     const Tensor &delta = inputs[1], &weight = inputs[2];
     const auto [sum, output] = forward_of(inputs[0], delta, weight, options_);
     context.save({sum, weight});

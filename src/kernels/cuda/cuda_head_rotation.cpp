@@ -1,9 +1,8 @@
 #include "cuda_head_rotation.h"
 
-#include <ATen/record_function.h>
-
 #include "cuda_launch.h"
 #include "omni/kernels/gradient_function.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -40,7 +39,7 @@ class CudaRotationFunction : public GradientFunction {
   explicit CudaRotationFunction(const RotaryAttention& options) : options_(options) {}
 
   std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
-    RECORD_FUNCTION("omni::rotation", std::vector<c10::IValue>());
+    const ProfiledRange profiled("omni::rotation");
     const RotaryAttention& o = options_;
     const Tensor &qkv = inputs[0], &query_norm = inputs[1], &key_norm = inputs[2];
     const auto heads = [&](std::int64_t count) {
@@ -57,7 +56,7 @@ class CudaRotationFunction : public GradientFunction {
 
   std::vector<Tensor> backward(const BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
-    RECORD_FUNCTION("omni::rotation_backward", std::vector<c10::IValue>());
+    const ProfiledRange profiled("omni::rotation_backward");
     const RotaryAttention& o = options_;
     const std::vector<Tensor> saved = context.saved();
     const Tensor &qkv = saved[0], &query_norm = saved[1], &key_norm = saved[2];

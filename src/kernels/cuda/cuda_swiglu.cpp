@@ -1,9 +1,8 @@
 #include "cuda_swiglu.h"
 
-#include <ATen/record_function.h>
-
 #include "cuda_launch.h"
 #include "omni/kernels/gradient_function.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -23,7 +22,7 @@ OmniCudaSwiglu arguments_of(const Tensor& gate_up, const Tensor& output) {
 class CudaSwigluFunction : public GradientFunction {
  public:
   std::vector<Tensor> forward(ForwardContext& context, const std::vector<Tensor>& inputs) const override {
-    RECORD_FUNCTION("omni::swiglu", std::vector<c10::IValue>());
+    const ProfiledRange profiled("omni::swiglu");
     const Tensor& gate_up = inputs[0];
     const Tensor output = at::empty({gate_up.size(0), gate_up.size(1) / 2}, gate_up.options());
     launch_cuda(gate_up, "SwiGLU", cuda_plugin().training.swiglu, arguments_of(gate_up, output));
@@ -32,7 +31,7 @@ class CudaSwigluFunction : public GradientFunction {
   }
   std::vector<Tensor> backward(const BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
-    RECORD_FUNCTION("omni::swiglu_backward", std::vector<c10::IValue>());
+    const ProfiledRange profiled("omni::swiglu_backward");
     const Tensor gate_up = context.saved()[0], incoming = gradients[0].contiguous();
     const Tensor result = at::empty_like(gate_up);
     OmniCudaSwiglu a = arguments_of(gate_up, result);
