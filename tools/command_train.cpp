@@ -7,6 +7,7 @@
 #include "omni/core/error.h"
 #include "omni/core/json_text.h"
 #include "omni/core/progress.h"
+#include "omni/core/utf8.h"
 #include "omni/training/stage.h"
 #include "omni/training/trainer.h"
 #include "options.h"
@@ -89,6 +90,9 @@ void add_stage(CLI::App& app, const training::Stage& stage) {
   command->callback([name, arguments, ranks, command] {
     std::vector<std::string> overrides = arguments->overrides;
     // As a YAML string whatever characters the path has.
+    if (!is_utf8(arguments->out))
+      fail(ErrorKind::usage,
+           "--out: the folder's name is not UTF-8, which a configuration has to be. Choose another");
     if (!arguments->out.empty()) overrides.push_back("output=" + json_text(nlohmann::json(arguments->out)));
     const training::StageConfig config = training::load_stage_config(arguments->config, name, overrides);
     arguments->options.ranks = ranks->count() > 0 ? arguments->ranks : arguments->devices;

@@ -1,4 +1,5 @@
 #include "call_queue.h"
+
 #include "omni/kernels/profiled_range.h"
 
 namespace omni::distributed {

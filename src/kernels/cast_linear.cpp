@@ -3,6 +3,7 @@
 #include "library_products.h"
 #include "omni/kernels/gradient_function.h"
 #include "omni/kernels/linear_products.h"
+#include "omni/kernels/profiled_range.h"
 #include "omni/kernels/widened.h"
 
 namespace omni::kernels {
@@ -25,6 +26,7 @@ class CastLinearFunction : public GradientFunction {
   }
   std::vector<Tensor> backward(const BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
+    const ProfiledRange profiled("omni::linear_backward");
     const auto saved = context.saved();
     const Tensor &x = saved[0], &cast = saved[1];
     const Tensor incoming = gradients[0].contiguous();

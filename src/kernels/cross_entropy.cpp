@@ -11,6 +11,7 @@
 #include "library_products.h"
 #include "omni/core/error.h"
 #include "omni/kernels/gradient_function.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -159,6 +160,7 @@ class CrossEntropyFunction : public GradientFunction {
 
   std::vector<Tensor> backward(const BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
+    const ProfiledRange profiled("omni::cross_entropy_backward");
     const std::size_t inputs = 2 + classes_.codebooks.size();
     std::vector<Tensor> result(inputs);
     if (!gradients[0].defined()) return result;

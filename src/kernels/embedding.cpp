@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/kernels/gradient_function.h"
 #include "omni/kernels/linear_products.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -47,6 +48,7 @@ class EmbedFunction : public GradientFunction {
   }
   std::vector<Tensor> backward(const BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
+    const ProfiledRange profiled("omni::embedding_backward");
     const Tensor incoming = gradients[0].contiguous();
     std::vector<Tensor> result(rows_.codes.size() + 1);
     if (context.needs_gradient(0)) {

@@ -8,6 +8,7 @@
 #include "omni/core/error.h"
 #include "omni/core/random.h"
 #include "omni/kernels/gradient_function.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::kernels {
 namespace {
@@ -88,6 +89,7 @@ class DropoutFunction : public GradientFunction {
   }
   std::vector<Tensor> backward(const BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
+    const ProfiledRange profiled("omni::dropout_backward");
     return {dropped(gradients[0], rate_, context.saved()[0]), Tensor()};
   }
 

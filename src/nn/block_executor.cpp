@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "omni/kernels/gradient_function.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::nn {
 namespace {
@@ -42,6 +43,7 @@ class RecomputeFunction : public kernels::GradientFunction {
 
   std::vector<Tensor> backward(const kernels::BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
+    const kernels::ProfiledRange profiled("omni::recompute_backward");
     std::vector<Tensor> inputs;
     for (const Tensor& saved : context.saved()) {
       Tensor input = saved.defined() ? saved.detach() : saved;

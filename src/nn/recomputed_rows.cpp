@@ -7,6 +7,7 @@
 #include "omni/kernels/cast_linear.h"
 #include "omni/kernels/gradient_function.h"
 #include "omni/kernels/linear_products.h"
+#include "omni/kernels/profiled_range.h"
 
 namespace omni::nn {
 namespace {
@@ -27,6 +28,7 @@ class MadeRowsFunction : public kernels::GradientFunction {
 
   std::vector<Tensor> backward(const kernels::BackwardContext& context,
                                const std::vector<Tensor>& gradients) const override {
+    const kernels::ProfiledRange profiled("omni::made_rows_backward");
     const std::vector<Tensor> saved = context.saved();
     const Tensor &cast = saved[1], incoming = gradients[0].contiguous();
     const Tensor source = saved[0].detach().set_requires_grad(context.needs_gradient(0));

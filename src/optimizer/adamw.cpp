@@ -4,14 +4,23 @@
 #include <ATen/ops/_fused_adamw.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "omni/core/error.h"
 #include "omni/kernels/cuda_adamw.h"
-#include "omni/kernels/if_defined.h"
 
 namespace omni::optimizer {
 
 using at::Tensor;
+
+namespace {
+
+// LibTorch's calls take undefined tensors only as empty optionals.
+std::optional<Tensor> if_defined(const Tensor& tensor) {
+  return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
+}
+
+}  // namespace
 
 void describe(ConfigVisitor& visitor, AdamWConfig& c) {
   visitor.number("beta1", c.beta1, {.minimum = 0, .maximum = 0.99999});
@@ -73,7 +82,7 @@ void AdamW::step(double learning_rate, const GradientMeasure& measure) {
     at::_fused_adamw_(masters, gradients, first, second, maxima, steps,
                       learning_rate * learning_rate_factor(section, rules_), config_.beta1, config_.beta2,
                       weight_decay(section, rules_, config_.weight_decay), config_.epsilon, false, false,
-                      kernels::if_defined(measure.divisor), kernels::if_defined(measure.skipped));
+                      if_defined(measure.divisor), if_defined(measure.skipped));
   }
   for (const Slot& slot : slots_) parameters_->masters_changed(*slot.section);
 }

@@ -1,4 +1,3 @@
-
 #include "omni/core/error.h"
 #include "omni/core/json_text.h"
 #include "omni/core/text_format.h"

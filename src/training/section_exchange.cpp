@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+
 #include "omni/kernels/profiled_range.h"
 
 namespace omni::training {

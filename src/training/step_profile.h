@@ -11,7 +11,7 @@ namespace omni::training {
 
 // A timeline of some steps of a rank: a file of Chrome's trace events (one JSON object), which Perfetto and
 // chrome://tracing show. It holds what LibTorch tells its observers, on every thread of the process: our own ranges
-// (RECORD_USER_SCOPE), ATen's operators and autograd's nodes. Nothing is observed, and nothing costs time, before
+// (kernels::ProfiledRange), ATen's operators and autograd's nodes. Nothing is observed, and nothing costs time, before
 // the first and after the last of the steps.
 class StepProfile {
  public:

@@ -218,9 +218,9 @@ at::ScalarType sum_type(const Tensor& x) {
 
 // out = beta sum + alpha a b, of matrices or of batches of them; a `sum` times nothing is not read.
 void put_product(const Tensor& out, const Tensor& sum, const Tensor& a, const Tensor& b,
-                 const at::Scalar& beta, const at::Scalar& alpha) {
+                 const at::Scalar& beta, const at::Scalar& alpha, at::ScalarType type) {
   perform([own = seen_by_host(out), start = seen_by_host(sum), left = seen_by_host(a),
-           right = seen_by_host(b), beta, alpha, type = sum_type(a)] {
+           right = seen_by_host(b), beta, alpha, type] {
     const Tensor product = at::matmul(left.to(type), right.to(type)).mul_(alpha);
     own.copy_(beta.toDouble() != 0 ? product.add_(start.to(type), beta) : product);
   });
@@ -234,7 +234,7 @@ std::vector<std::int64_t> product_sizes(const Tensor& a, const Tensor& b) {
 
 Tensor& product_out(const Tensor& a, const Tensor& b, Tensor& out) {
   TORCH_CHECK(out.sizes() == product_sizes(a, b), "host GPU: a product into another size");
-  put_product(out, {}, a, b, 0, 1);
+  put_product(out, {}, a, b, 0, 1, sum_type(a));
   return out;
 }
 
@@ -246,7 +246,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
 Tensor& added_product_out(const Tensor& sum, const Tensor& a, const Tensor& b, const at::Scalar& beta,
                           const at::Scalar& alpha, Tensor& out) {
   TORCH_CHECK(out.sizes() == product_sizes(a, b), "host GPU: a product into another size");
-  put_product(out, sum, a, b, beta, alpha);
+  put_product(out, sum, a, b, beta, alpha, sum_type(a));
   return out;
 }
 
@@ -264,17 +264,13 @@ Tensor& add_product(Tensor& sum, const Tensor& a, const Tensor& b, const at::Sca
 // Products of narrow types with wide sums, which the processor does not have.
 Tensor wide_mm(const Tensor& a, const Tensor& b, at::ScalarType type) {
   const Tensor product = at::empty({a.size(0), b.size(1)}, a.options().dtype(type));
-  perform([own = seen_by_host(product), left = seen_by_host(a), right = seen_by_host(b), type] {
-    own.copy_(at::mm(left.to(type), right.to(type)));
-  });
+  put_product(product, {}, a, b, 0, 1, type);
   return product;
 }
 
 Tensor& wide_addmm_out(const Tensor& sum, const Tensor& a, const Tensor& b, at::ScalarType type,
                        const at::Scalar& beta, const at::Scalar& alpha, Tensor& out) {
-  perform([own = seen_by_host(out), start = seen_by_host(sum), left = seen_by_host(a),
-           right = seen_by_host(b), type, beta,
-           alpha] { own.copy_(at::addmm(start, left.to(type), right.to(type), beta, alpha)); });
+  put_product(out, sum, a, b, beta, alpha, type);
   return out;
 }
 

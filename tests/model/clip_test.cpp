@@ -1,8 +1,8 @@
 #include "omni/model/clip.h"
-#include "omni/core/json_text.h"
 
 #include <sstream>
 
+#include "omni/core/json_text.h"
 #include "omni/model/verify_public.h"
 #include "omni/nn/parameters.h"
 #include "public_case.h"

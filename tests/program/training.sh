@@ -77,6 +77,7 @@ expect 2 '^omni: --set model.width=wide: ' pretrain stage.yaml --set model.width
 sed 's/width: 64/widht: 64/' stage.yaml >typo.yaml
 expect 2 "^omni: typo.yaml:9:9: .*Did you mean 'width'" pretrain typo.yaml
 expect 2 "Did you mean 'text->shape'" pretrain stage.yaml --set mixture.text-shape=1
+expect 2 "not UTF-8" pretrain stage.yaml --out $'run\xff'
 absent run
 
 # Ctrl-C after some steps: a checkpoint, exit code 130, and the same command with --resume ends the run.

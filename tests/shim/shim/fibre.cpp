@@ -42,7 +42,7 @@ extern "C" void omni_shim_switch(void** saved_stack_pointer, void* next_stack_po
 namespace omni::shim {
 namespace {
 
-// Read once, by a fibre that starts; set by the resume() just before.
+// Read once, by a fibre that starts; set by what switched to it just before.
 [[gnu::tls_model("initial-exec")]] thread_local Fibre* starting = nullptr;
 
 constexpr std::size_t kSavedRegisters = 6;

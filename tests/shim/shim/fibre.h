@@ -17,7 +17,7 @@ class Fibre {
   Fibre(const Fibre&) = delete;
   Fibre& operator=(const Fibre&) = delete;
 
-  // Makes the next resume() start body(argument) on the empty stack. What ran there before and has not ended
+  // Makes the next resume() or pass_to() start body(argument) on the empty stack. What ran there before and has not ended
   // is abandoned without destructors. The body must not let an exception out.
   void start(Body body, void* argument);
   // From outside: runs the fibre until it calls suspend() or its body returns.
