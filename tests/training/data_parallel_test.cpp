@@ -27,7 +27,7 @@ struct Network {
 
   Network() {
     const nn::ParameterScope root(store);
-    table = root.sub("embedding").add("weight", {11, 24}, nn::Init::normal(0.5));
+    table = root.sub("embedding").add("weight", {53, 24}, nn::Init::normal(0.5));
     root.add("codebook", {4, 3}, nn::Init::normal(1), {.trainable = false});
     for (int i = 0; i < 3; ++i) {
       const nn::ParameterScope block = root.sub("blocks").sub(i).unit(nn::ParameterUnit::Kind::block);
@@ -37,7 +37,7 @@ struct Network {
     }
   }
   at::Tensor loss(int step, int micro_batch, at::ScalarType type) const {
-    const at::Tensor tokens = (at::arange(8, at::kLong) * (micro_batch + 2) + 3 * step).remainder(11);
+    const at::Tensor tokens = (at::arange(48, at::kLong) * (micro_batch + 2) + 3 * step).remainder(53);
     at::Tensor x = at::embedding(table, tokens);
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       if (i == 1 && micro_batch % 2 == 1) continue;
@@ -141,11 +141,11 @@ TEST_P(DistributedDataParallel, EndsWhereOneRankDoes) {
                    type == at::kFloat ? 1e-5 : 2e-3);
 }
 
-// Newton-Schulz makes much of directions in which there is nothing but rounding, and what AdamW updates in parts may end
-// in other last bits: a tenth of what the entries move by here.
+// What AdamW updates in parts may end in other last bits. Newton-Schulz makes much of directions in which there is nothing
+// but rounding: with as many tokens as here the gradients have none.
 TEST_P(DistributedDataParallel, MatricesOfMuonMayBeAnothersToUpdate) {
   expect_close(train(GetParam(), {Sharding::optimizer, true, at::kFloat}),
-               train(GetParam(), {Sharding::none, true, at::kFloat}), 1e-3);
+               train(GetParam(), {Sharding::none, true, at::kFloat}), 1e-4);
 }
 
 TEST_P(DistributedDataParallel, RestrictedRowsAreTheSameOnesWhereverTheyLie) {
