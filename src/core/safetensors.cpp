@@ -171,8 +171,8 @@ void SafetensorsFile::Mapping::parse() {
     fail(ErrorKind::input, "reading '", name, "': the header claims ", header_length,
          " bytes but the file has ", bytes.size(), ". It is truncated or not a safetensors file");
   }
-  const char* begin = reinterpret_cast<const char*>(bytes.data()) + 8;
-  const nlohmann::json header = parse_json_or_discard({begin, header_length});
+  const nlohmann::json header =
+      parse_json_or_discard({reinterpret_cast<const char*>(bytes.data()) + 8, header_length});
   if (!header.is_object())
     fail(ErrorKind::input, "reading '", name, "': the safetensors header is not a JSON object");
   const std::span<const std::byte> data = bytes.subspan(8 + header_length);
@@ -326,7 +326,8 @@ std::string safetensors_head(std::span<const TensorDescription> tensors,
         {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
-  std::string text = json_text(header);
+  // Throws for names and metadata that are not UTF-8: replaced bytes would name another tensor.
+  std::string text = header.dump();
   const std::uint64_t behind_last = (sizeof(std::uint64_t) + text.size()) % alignment;
   text.append((alignment - behind_last) % alignment, ' ');
   const std::uint64_t length = text.size();

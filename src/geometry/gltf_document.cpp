@@ -159,10 +159,9 @@ void GltfDocument::parse(std::span<const std::byte> text) {
     text = std::as_bytes(std::span(as_utf8));
     notes_.add("is read as if its names were Latin-1", "its text is not UTF-8");
   }
-  const char* begin = reinterpret_cast<const char*>(text.data());
-  const char* end = begin + text.size();
-  if (text.size() >= 3 && std::memcmp(begin, "\xef\xbb\xbf", 3) == 0) begin += 3;
-  json_ = parse_json_or_discard({begin, static_cast<std::size_t>(end - begin)});
+  std::string_view json = as_text(text);
+  if (json.starts_with("\xef\xbb\xbf")) json.remove_prefix(3);
+  json_ = parse_json_or_discard(json);
   if (json_.is_discarded() || !json_.is_object()) refuse("its JSON is not well-formed");
   const Json* asset = json_member(json_, "asset");
   const std::string version = asset ? json_string(*asset, "version", name_) : "";

@@ -49,6 +49,14 @@ TEST(Safetensors, RoundTripKeepsNamesShapesValuesAndMetadata) {
   EXPECT_EQ(header % 8, 0u);
 }
 
+// Replaced bytes would make them other names, or two the same.
+TEST(Safetensors, NamesAndMetadataThatAreNotUtf8AreNotWritten) {
+  const std::vector<TensorDescription> named = {{"a\xff", DType::f32, {1}}}, plain = {{"a", DType::f32, {1}}};
+  EXPECT_ANY_THROW((void)safetensors_head(named, {}));
+  EXPECT_ANY_THROW((void)safetensors_head(plain, {{"note", "a\xff"}}));
+  EXPECT_NO_THROW((void)safetensors_head(plain, {{"note", "a"}}));
+}
+
 TEST(Safetensors, RefusesBrokenHeaders) {
   const std::vector<std::string> headers{
       "not json",
