@@ -2,6 +2,8 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <utility>
+
 #include "host_step.h"
 #include "omni/core/error.h"
 #include "omni/kernels/packed_products.h"
@@ -42,7 +44,20 @@ NewRows part_of(const NewRows& rows, const kernels::RowRange& part) {
   NewRows own{cut(rows.sequences), cut(rows.offsets), cut(rows.rows),
               cut(rows.columns),   cut(rows.streams), cut(rows.last_seen)};
   for (std::size_t& row : own.last_seen) row -= static_cast<std::size_t>(part.first);
+  own.last_outputs_alone = rows.last_outputs_alone;
   return own;
+}
+
+// Keeps of the outputs those of sequences' last rows, and returns which they were of all.
+std::vector<std::int64_t> keep_last_outputs(std::vector<std::int64_t>& row_of, const NewRows& rows) {
+  std::vector<std::int64_t> kept;
+  for (std::size_t i = 0; i < row_of.size(); ++i) {
+    const std::int64_t output = std::exchange(row_of[i], -1);
+    if (output < 0 || !rows.is_last(i)) continue;
+    row_of[i] = static_cast<std::int64_t>(kept.size());
+    kept.push_back(output);
+  }
+  return kept;
 }
 
 }  // namespace
@@ -121,7 +136,13 @@ CachedBlocks::Outputs CachedBlocks::append_together(const Tensor& embedded, cons
     if (!first_row_alone_ || !holds_generated_rows(block)) return attended;
     return attend_to_first_rows(block, own.sequences).to(attended.scalar_type());
   };
-  out.hidden = network_->run(embedded, plan, {.attend = attend, .decoding = weights_, .dropout_seed = {}});
+  RowPass pass{.attend = attend, .decoding = weights_, .dropout_seed = {}, .dropout_keys = {}, .wanted = {}};
+  if (rows.last_outputs_alone && !network_->single_blocks.empty()) {
+    const std::vector<std::int64_t> kept = keep_last_outputs(out.row_of, rows);
+    const auto wanted = static_cast<std::int64_t>(kept.size());
+    if (wanted > 0 && wanted < outputs) pass.wanted = index_tensor(kept).to(embedded.device());
+  }
+  out.hidden = network_->run(embedded, plan, pass);
   return out;
 }
 

@@ -19,6 +19,11 @@ struct NewRows {
   std::vector<std::int32_t> offsets, rows, columns;  // positions
   std::vector<std::uint8_t> streams;                 // 0: text, 1: generated
   std::vector<std::size_t> last_seen;  // of each row: the last of these rows that it sees; empty: itself
+  bool last_outputs_alone = false;     // of each sequence that of its last row is wanted and no other
+
+  bool is_last(std::size_t row) const {
+    return row + 1 == sequences.size() || sequences[row + 1] != sequences[row];
+  }
 };
 
 // The blocks of a network with key-value caches. Below embedding and head, so that features can be rows too.
@@ -29,7 +34,7 @@ class CachedBlocks {
 
   struct Outputs {
     Tensor hidden;                     // [outputs, width] in the activation type
-    std::vector<std::int64_t> row_of;  // of each new row; -1 where it has no output
+    std::vector<std::int64_t> row_of;  // of each new row; -1 where it has no output or none is wanted
   };
   // embedded [N, width] fp32. A sequence with many new rows passes through the layers by itself, so that what it gets does
   // not depend on what is sampled beside it.

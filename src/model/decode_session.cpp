@@ -275,12 +275,12 @@ void DecodeSession::append(Appended appended) {
   NewRows& rows = appended.rows;
   if (rows.sequences.empty()) return;
   rows.last_seen = last_seen_rows(net.config, rows, appended.places);
+  rows.last_outputs_alone = true;
   const CachedBlocks::Outputs out = state_->pass(appended);
   std::vector<std::int64_t> sources, targets;
   for (std::size_t i = 0; i < rows.sequences.size(); ++i) {
     const std::int32_t s = rows.sequences[i];
-    const bool is_last = i + 1 == rows.sequences.size() || rows.sequences[i + 1] != s;
-    if (!is_last) continue;
+    if (!rows.is_last(i)) continue;
     state_->has_last[s] = 0;
     if (out.row_of[i] < 0) continue;
     sources.push_back(out.row_of[i]);

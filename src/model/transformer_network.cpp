@@ -219,6 +219,7 @@ std::vector<nn::StreamRows> Transformer::Network::run_block(std::size_t number,
     block_pass.dropout = {
         config.dropout, block_dropout_key(*pass.dropout_seed, number),
         pass.dropout_keys.defined() ? pass.dropout_keys[static_cast<std::int64_t>(number)] : Tensor()};
+  if (number + 1 == dual_blocks.size() + single_blocks.size() && !dual) block_pass.kept_rows = pass.wanted;
   // It may run again in the backward pass, when the caller's plan is gone.
   const auto body = [this, number, dual, &block, plan, attend = pass.attend,
                      block_pass](const std::vector<Tensor>& inputs) {

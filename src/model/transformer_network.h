@@ -36,6 +36,8 @@ struct RowPass {
   nn::Decoding decoding;
   std::optional<std::uint64_t> dropout_seed;  // nothing: no dropout
   Tensor dropout_keys;                        // see PassInputs; in place of the keys that the seed gives
+  // [k] int64: of the outputs those that are wanted, heeded where the last block is a single one; undefined: all.
+  Tensor wanted;
 };
 // Of what a block drops; see nn::Dropout.
 std::uint64_t block_dropout_key(std::uint64_t seed, std::size_t block);

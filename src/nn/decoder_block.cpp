@@ -221,9 +221,14 @@ std::vector<StreamRows> DecoderBlock::run(std::vector<StreamRows> rows, const De
   for (std::size_t s = 0; s < streams.size(); ++s)
     if (takes_part(s)) projected.push_back(streams[s].project(rows[s], shape, pass));
   const bool joined = projected.size() > 1;
-  const Tensor attended =
+  Tensor attended =
       attend(joined ? at::concat(projected, 0).index_select(0, order.joint_order) : projected[0],
              attention(shape, order, plan, pass));
+  if (pass.kept_rows.defined()) {
+    ensure(streams.size() == 1, "decoder block: rows of several streams are not left behind");
+    rows[0].residual = rows[0].residual.index_select(0, pass.kept_rows);
+    attended = attended.index_select(0, pass.kept_rows);
+  }
   std::vector<StreamRows> outputs;
   for (std::size_t s = 0; s < streams.size(); ++s) {
     if (streams[s].keys_only) continue;

@@ -39,6 +39,8 @@ struct BlockPass {
   Dropout dropout;
   kernels::FusedKernels fused;  // of norm, rotation and SwiGLU
   Recomputation recomputation;  // of parts, in training
+  // [k] int64: the rows that go on after the attention, of a block of one stream; undefined: all.
+  Tensor kept_rows;
 };
 
 // A linear layer whose weight is cast to the type of its input once per change.
