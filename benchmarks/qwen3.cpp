@@ -19,6 +19,7 @@
 #include "kernels/memory_read.h"
 #include "kernels/timing.h"
 #include "omni/core/random.h"
+#include "omni/kernels/cpu_memory.h"
 #include "omni/kernels/peak_memory.h"
 #include "omni/kernels/tensor.h"
 #include "omni/model/decode_session.h"
@@ -166,6 +167,7 @@ int main(int count, char** arguments) {
   if (count < 2 || !benchmark::cpu_only("a decoder of Qwen3's shape")) return count < 2 ? 2 : 0;
   const c10::NoGradGuard
       no_gradients;  // copies of weights in other types go by versions, which inference tensors lack
+  kernels::keep_freed_memory();
   const auto given = [&](int place, std::int64_t otherwise) -> std::int64_t {
     return count > place ? std::max(1, std::atoi(arguments[place])) : otherwise;
   };

@@ -200,7 +200,7 @@ TEST(DecodeLinearKernels, TwelveBitsAreTheSameBitForBitInEveryInstructionSet) {
   for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16}) {
     const DecodeWeight plain(weight, format), packed = DecodeWeight::shortest(weight, format);
     ASSERT_TRUE(packed.in_twelve_bits());
-    for (const int rows : {1, 2, 3, 9}) {
+    for (const int rows : {1, 2, 3, 9, 28}) {
       const at::Tensor x = at::randn({rows, inputs});
       for (const InstructionSet level : levels())
         EXPECT_TRUE(same_bits(products(level, packed, x), products(level, plain, x)))
@@ -295,9 +295,11 @@ TEST(DecodeLinear, SumsOfTheLargestIntegersFit) {
 
 TEST(DecodeLinearKernels, EveryInstructionSetAgrees) {
   at::manual_seed(3);
-  const std::int64_t count = 5, outputs = 96, inputs = 200;
-  const at::Tensor x = at::randn({count, inputs});
-  for (const DecodeFormat format : {DecodeFormat::fp32, DecodeFormat::bf16, DecodeFormat::int8}) {
+  const std::int64_t outputs = 96, inputs = 200;
+  for (const auto& [format, count] : {std::pair{DecodeFormat::fp32, 5}, std::pair{DecodeFormat::fp32, 28},
+                                      std::pair{DecodeFormat::bf16, 5}, std::pair{DecodeFormat::bf16, 28},
+                                      std::pair{DecodeFormat::int8, 5}, std::pair{DecodeFormat::int8, 28}}) {
+    const at::Tensor x = at::randn({count, inputs});
     const std::int64_t lane = format == DecodeFormat::fp32 ? 1 : format == DecodeFormat::bf16 ? 2 : 4;
     const at::Tensor bytes = at::randint(-127, 128, {outputs / 32, inputs / lane, 32 * lane}).to(at::kChar);
     const at::Tensor panels = format == DecodeFormat::int8   ? bytes
