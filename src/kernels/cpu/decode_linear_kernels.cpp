@@ -7,6 +7,8 @@
 #include <limits>
 #include <memory>
 
+#include "aligned_floats.h"
+
 #define OMNI_SIMD_PART decode_linear
 #define OMNI_SIMD_SOURCE "decode_linear_kernels.inc"
 #define OMNI_SIMD_BF16

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <memory>
 
+#include "aligned_floats.h"
 #include "omni/core/system_info.h"
 #include "omni/kernels/matrix_tiles.h"
 
